@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import safetensors.torch
 import torch
 from typer.testing import CliRunner, Result
@@ -14,6 +19,7 @@ from typer.testing import CliRunner, Result
 from tropica.cli import app
 from tropica.data import load_data
 
+NAMES = itertools.count()
 NETS = """
 import torch
 from torch import nn
@@ -132,3 +138,20 @@ def refused(*args: object, code: int = 2) -> str:
     assert not result.stdout
     assert "Traceback" not in result.output
     return line
+
+
+@contextmanager
+def own_module(folder: Path, more: str = "") -> Iterator[str]:
+    """Such a folder, and the name of its module, which is another one each time: imports are kept."""
+    module = f"cli_nets_{next(NAMES)}"
+    make_folder(folder, module)
+    file = folder / f"{module}.py"
+    file.write_text(file.read_text() + more)
+    yield module
+    sys.modules.pop(module, None)
+
+
+def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in the folder, and leave the search path for modules as it was."""
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.chdir(folder)

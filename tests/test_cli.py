@@ -1,7 +1,6 @@
 """The commands: what they print and write is what the library gives."""
 
 import csv
-import itertools
 import json
 import os
 import signal
@@ -17,25 +16,21 @@ import tropica as tp
 from tropica.models import build
 from tropica.terms import store
 
-from .cli_case import done, make_folder, run
-
-NAMES = itertools.count()
+from .cli_case import done, enter, own_module, run
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """The folder and the name of its module, which is another one in each test module: imports are kept."""
-    folder, module = tmp_path_factory.mktemp("cli"), f"cli_nets_{next(NAMES)}"
-    make_folder(folder, module)
-    yield folder, module
-    sys.modules.pop(module, None)
+    """The folder and the name of its module."""
+    folder = tmp_path_factory.mktemp("cli")
+    with own_module(folder) as module:
+        yield folder, module
 
 
 @pytest.fixture
 def nets(made, monkeypatch):
     folder, module = made
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.chdir(folder)
+    enter(folder, monkeypatch)
     return module
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import sys
 from pathlib import Path
@@ -12,9 +11,8 @@ import torch
 
 import tropica as tp
 
-from .cli_case import done, make_folder, refused
+from .cli_case import done, enter, own_module, refused
 
-NAMES = itertools.count()
 MORE = """
 
 def plain(d=2):
@@ -28,19 +26,15 @@ def few():
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    folder, module = tmp_path_factory.mktemp("cli"), f"cli_regions_{next(NAMES)}"
-    make_folder(folder, module)
-    file = folder / f"{module}.py"
-    file.write_text(file.read_text() + MORE)
-    yield folder, module
-    sys.modules.pop(module, None)
+    folder = tmp_path_factory.mktemp("cli")
+    with own_module(folder, MORE) as module:
+        yield folder, module
 
 
 @pytest.fixture
 def nets(made, monkeypatch):
     folder, module = made
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.chdir(folder)
+    enter(folder, monkeypatch)
     return module
 
 

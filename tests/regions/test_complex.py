@@ -70,6 +70,22 @@ def test_counts_without_biases(sizes: tuple[int, ...]) -> None:
     assert box.volume == pytest.approx(2.0 ** sizes[0])
 
 
+@pytest.mark.parametrize("sizes", [(1, 12, 6, 1), (2, 8, 8, 1), (3, 5, 5, 1)], ids=str)
+def test_volumes_in_space(sizes: tuple[int, ...]) -> None:
+    """Bounded cells have the volumes that they have in a box around all of them; the others are unbounded."""
+    d = sizes[0]
+    net = traced(mlp(*sizes, seed=2), d)
+    cx = tp.linear_regions(net, tp.Space(d))
+    bounded = np.flatnonzero(np.isfinite(cx.volumes))
+    assert 0 < len(bounded) < len(cx)
+    assert all((len(cx.polygon(i)[1]) > 0) == np.isinf(cx.volumes[i]) for i in range(len(cx)))
+    far = 1.1 * max(float(np.abs(cx.polygon(i)[0]).max()) for i in bounded)
+    box = tp.linear_regions(net, tp.Box(-far, far, d=d))
+    known = {row.tobytes(): volume for row, volume in zip(box.patterns, box.volumes, strict=True)}
+    expected = [known[cx.patterns[i].tobytes()] for i in bounded]
+    np.testing.assert_allclose(cx.volumes[bounded], expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("sizes", [(2, 12, 12, 3), (3, 8, 8, 2), (4, 6, 6, 2)], ids=str)
 def test_geometry(sizes: tuple[int, ...]) -> None:
     """Volumes add up, neighbours differ in one unit, dual degree ≤ 2d, counts ≤ bounds, maps and patterns are the network's."""

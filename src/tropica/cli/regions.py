@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -15,7 +16,7 @@ from tropica.cli.output import checked, save_json, say_written, shape_text, show
 from tropica.data import LabelledData, load_data
 from tropica.errors import InputError
 from tropica.network import PiecewiseLinearNetwork
-from tropica.regions import Box, Domain, Plane, RegionComplex, Space, linear_regions
+from tropica.regions import Box, Plane, RegionComplex, Space, linear_regions
 from tropica.studies.files import writable_folder, write_file
 
 Points = Annotated[
@@ -77,7 +78,6 @@ def regions(
     domain, corners = _domain(net, box, plane, margin, points)
     start = time.perf_counter()
     cx = linear_regions(net, domain)
-    assert isinstance(cx, RegionComplex)
     numbers = _numbers(net, cx) | {"seconds": time.perf_counter() - start}
     numbers["domain"] = _described(box, plane, margin, points) | {"dimension": cx.dimension}
     _show(numbers)
@@ -94,7 +94,7 @@ def _domain(
     plane: tuple[int, int, int] | None,
     margin: float,
     points: LabelledData | None,
-) -> tuple[Domain, list[int]]:
+) -> tuple[Box | Plane | Space, list[int]]:
     """The domain, and the data points in it."""
     size = torch.Size(net.input_shape).numel()
     if plane is not None:
@@ -118,15 +118,13 @@ def _described(box: Any, plane: Any, margin: float, points: LabelledData | None)
 
 def _numbers(net: PiecewiseLinearNetwork, cx: RegionComplex) -> dict[str, Any]:
     """Counts, boundary, bounds."""
-    from tropica.bounds import NotCovered, bounds_of
+    from tropica.bounds import bounds_of
 
     boundary = cx.boundary()
     bounds: dict[str, int] = {}
     if cx.dimension == torch.Size(net.input_shape).numel():  # on a plane the bounds of the whole space say little
-        try:
+        with contextlib.suppress(InputError):  # not a chain of dense layers
             bounds = {name: value for name, (kind, value) in bounds_of(net).items() if kind == "upper"}
-        except (NotCovered, InputError):
-            bounds = {}
     return {
         "cells": len(cx.cells),
         "regions": len(cx.regions),

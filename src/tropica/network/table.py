@@ -53,6 +53,12 @@ def op(*names: str) -> Callable[[Rule], Rule]:
     return register
 
 
+def aten(name: str) -> Callable[..., Any]:
+    """The ATen op of a name in the table, ``packet.overload``."""
+    packet, overload = name.split(".")
+    return getattr(getattr(torch.ops.aten, packet), overload)
+
+
 def supported() -> list[str]:
     """Names of the ops that can be used, as ``torch``, its tensors and ``torch.nn.functional`` call them.
 

@@ -7,12 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from scipy.spatial import ConvexHull
 
-from tropica.regions.cells import Incidence, cells_of_vertices, facets
-from tropica.regions.flat import flat_cells, unite_places
+from tropica.regions.cells import Incidence, changes, facets
+from tropica.regions.flat import solid_cells
 from tropica.regions.state import State
+from tropica.regions.volume import hull_volume
 from tropica.regions.walk import Walk
 
 if TYPE_CHECKING:
@@ -58,28 +57,19 @@ def find_boundary(cx: RegionComplex) -> Boundary:
     """Refine the domain once more, by the labels too, and keep the facets between parts of different label."""
     walk = Walk.start(cx.net, cx.domain, labels=True)
     walk.run()
-    state = walk.state
-    undecided = walk.undecided + unite_places(state, walk.exact)
-    every = cells_of_vertices(state)
-    flat, unsure = flat_cells(state, every, walk.exact)
-    kept = np.flatnonzero(~flat)
-    middle = np.add.reduceat(state.vertices["at"][every.members], every.starts[:-1], axis=0)[kept]
-    middle /= every.counts[kept][:, None]
-    t = middle[:, :-1] / middle[:, -1:]
-    with torch.no_grad():
-        label = cx.net.predict(cx.embed(t)).numpy()
-    found = facets(state, every, kept)
+    parts = solid_cells(walk)
+    label = cx.net.predict(cx.embed(parts.centres)).numpy()
+    found = facets(walk.state, parts.every, parts.kept)
     pairs = found.pairs()
     sides = label[found.cell[pairs]]
     pairs, sides = pairs[sides[:, 0] != sides[:, 1]], np.sort(sides[sides[:, 0] != sides[:, 1]], axis=1)
     if not len(pairs):
-        return Boundary(sides.reshape(0, 2), np.zeros(0, np.int64), [], np.zeros(0), undecided + unsure)
-    cell = cx.locate(t[found.cell[pairs[:, 0]]])
+        return Boundary(sides.reshape(0, 2), np.zeros(0, np.int64), [], np.zeros(0), parts.undecided)
+    cell = cx.locate(parts.centres[found.cell[pairs[:, 0]]])
     group, number = np.unique(np.concatenate([cell[:, None], sides], 1), axis=0, return_inverse=True)
-    facet = pairs[:, 0]
     basis = walk.folded.basis.numpy()
-    pieces, sizes = _pieces(state, found.incidence, facet, number.ravel(), len(group), basis)
-    return Boundary(group[:, 1:], group[:, 0], pieces, sizes, undecided + unsure)
+    pieces, sizes = _pieces(walk.state, found.incidence, pairs[:, 0], number.ravel(), len(group), basis)
+    return Boundary(group[:, 1:], group[:, 0], pieces, sizes, parts.undecided)
 
 
 def _pieces(
@@ -95,8 +85,7 @@ def _pieces(
     place = state.vertices["place"][vertex]
     order = np.lexsort((place, piece))
     piece, place, at = piece[order], place[order], at[order]
-    new = np.ones(len(piece), bool)
-    new[1:] = (piece[1:] != piece[:-1]) | (place[1:] != place[:-1])
+    new = changes(piece, place)
     piece, at = piece[new], at[new]
     finite = at[:, -1] > 0
     piece, t = piece[finite], at[finite, :-1] / at[finite, -1:]
@@ -107,7 +96,7 @@ def _pieces(
 
 def _ends(piece: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The two ends of each piece, whose points lie on one line (one point where the piece goes on for ever)."""
-    starts = np.flatnonzero(np.append(True, piece[1:] != piece[:-1]))
+    starts = np.flatnonzero(changes(piece))
     stops = np.append(starts[1:], len(piece))
     span = np.maximum.reduceat(t, starts, axis=0) - np.minimum.reduceat(t, starts, axis=0)
     axis = np.repeat(span.argmax(1), stops - starts)  # along the line's longer extent
@@ -128,12 +117,5 @@ def _sizes(at: np.ndarray, part: np.ndarray, count: int, basis: np.ndarray) -> n
     if d == 2:
         sizes = np.linalg.norm(x[stops - 1] - x[starts], axis=1)
     else:
-        sizes = np.array([0.0 if e else _volume(x[a:b], d - 1) for a, b, e in zip(starts, stops, endless, strict=True)])
+        sizes = np.array([0.0 if e else hull_volume(x[a:b], d - 1) for a, b, e in zip(starts, stops, endless, strict=True)])
     return np.where(endless, np.inf, sizes)
-
-
-def _volume(points: np.ndarray, dimension: int) -> float:
-    """The volume of the convex hull of points that span a space of this dimension, in that space (by Qhull)."""
-    around = points - points.mean(0)
-    axes = np.linalg.svd(around, full_matrices=False)[2]
-    return float(ConvexHull(around @ axes[:dimension].T).volume)

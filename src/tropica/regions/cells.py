@@ -31,6 +31,16 @@ class Incidence:
         return np.repeat(np.arange(len(self)), self.counts)
 
 
+def changes(*columns: np.ndarray) -> np.ndarray:
+    """Which rows of sorted columns differ from the row before them (M,); the first does."""
+    new = np.zeros(len(columns[0]), bool)
+    new[:1] = True
+    for column in columns:
+        differs = column[1:] != column[:-1]
+        new[1:] |= differs if differs.ndim == 1 else differs.any(1)
+    return new
+
+
 def cells_of_vertices(state: State) -> Incidence:
     """The d-dimensional cells and their vertices."""
     keys, owner = _around(state, state.vertices["key"], state.vertices["on"], state.vertices["side"])
@@ -78,9 +88,7 @@ def _grouped(keys: np.ndarray, owner: np.ndarray) -> Incidence:
     """Pairs by equal key."""
     order = np.lexsort((keys[:, 1], keys[:, 0]))
     keys, owner = keys[order], owner[order]
-    new = np.ones(len(keys), bool)
-    new[1:] = (keys[1:] != keys[:-1]).any(1)
-    starts = np.append(np.flatnonzero(new), len(keys))
+    starts = np.append(np.flatnonzero(changes(keys)), len(keys))
     return Incidence(starts, owner, keys[starts[:-1]])
 
 
@@ -90,7 +98,6 @@ class Facets:
 
     incidence: Incidence
     cell: np.ndarray
-    constraint: np.ndarray
 
     def pairs(self) -> np.ndarray:
         """Numbers (P, 2) of facets that are one and the same, seen from either side."""
@@ -114,18 +121,14 @@ def facets(state: State, cells: Incidence, chosen: np.ndarray) -> Facets:
     cell, vertex, constraint = cell[true], vertex[true], constraint[true]
     order = np.lexsort((place[vertex], constraint, cell))
     cell, vertex, constraint = cell[order], vertex[order], constraint[order]
-    again = np.zeros(len(cell), bool)  # a place that the facet has already
-    again[1:] = (cell[1:] == cell[:-1]) & (constraint[1:] == constraint[:-1]) & (place[vertex[1:]] == place[vertex[:-1]])
-    cell, vertex, constraint = cell[~again], vertex[~again], constraint[~again]
-    new = np.ones(len(cell), bool)
-    new[1:] = (cell[1:] != cell[:-1]) | (constraint[1:] != constraint[:-1])
-    starts = np.append(np.flatnonzero(new), len(cell))
+    new = changes(cell, constraint, place[vertex])  # each place of a facet once
+    cell, vertex, constraint = cell[new], vertex[new], constraint[new]
+    starts = np.append(np.flatnonzero(changes(cell, constraint)), len(cell))
     large = np.diff(starts) >= d
     inside = np.repeat(large, np.diff(starts))
-    first = starts[:-1][large]
-    cell_of, constraint_of = cell[first], constraint[first]
+    cell_of = cell[starts[:-1][large]]
     vertex = vertex[inside]
     starts = np.append(0, np.cumsum(np.diff(starts)[large]))
     names = np.random.default_rng(1).integers(0, 2**64, (state.places, 2), dtype=np.uint64)
-    keys = np.add.reduceat(names[place[vertex]], starts[:-1], axis=0) if len(first) else np.zeros((0, 2), np.uint64)
-    return Facets(Incidence(starts, vertex, keys), cell_of, constraint_of)
+    keys = np.add.reduceat(names[place[vertex]], starts[:-1], axis=0) if len(cell_of) else np.zeros((0, 2), np.uint64)
+    return Facets(Incidence(starts, vertex, keys), cell_of)

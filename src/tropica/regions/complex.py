@@ -108,7 +108,7 @@ class RegionComplex(Sequence[Cell]):
 
     @property
     def certified(self) -> bool:
-        """Was every sign that floating point could not tell decided in exact arithmetic?"""
+        """Was every sign within 2⁻³⁶ of zero (in units of its function's largest value) decided in exact arithmetic?"""
         return self.undecided == 0
 
     @property
@@ -212,6 +212,10 @@ class RegionComplex(Sequence[Cell]):
         >>> found.labels.tolist(), round(found.measure, 6)
         ([[0, 1]], 1.414214)
         """
+        return self._boundary
+
+    @cached_property
+    def _boundary(self) -> Boundary:
         return find_boundary(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:

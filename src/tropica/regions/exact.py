@@ -9,7 +9,6 @@ tell, each place once.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -40,12 +39,6 @@ class Rationals:
 
     top: np.ndarray
     bottom: int
-
-    @classmethod
-    def of(cls, numbers: Sequence[Fraction]) -> Rationals:
-        """From fractions."""
-        bottom = math.lcm(*(n.denominator for n in numbers))
-        return cls(np.array([int(n * bottom) for n in numbers], dtype=object), bottom)
 
     @classmethod
     def floats(cls, numbers: np.ndarray) -> Rationals:
@@ -82,7 +75,6 @@ class Exact:
         self._points: dict[int, Rationals] = {}
         self._values: dict[int, list[dict[str, Rationals]]] = {}
         self._options: dict[int, Options] = {}
-        self.count = 0
 
     def value(self, vertex: int, function: tuple[int, int, int]) -> Fraction:
         """The value of a function at a vertex."""
@@ -140,7 +132,6 @@ class Exact:
             number = len(stages)
             scale = self.point(vertex)[self.state.d]
             if number == 0:
-                self.count += 1
                 values = {INPUT: self._input(self.point(vertex))}
             else:
                 last = folded.bends[number - 1].kink

@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from tropica.regions.cells import Incidence, cells_of_edges
+from tropica.regions.cells import Incidence, cells_of_edges, cells_of_vertices
 from tropica.regions.exact import Exact, Rationals, TooLarge
 from tropica.regions.state import State
+from tropica.regions.walk import Walk
 
 SHORT = 2.0**-30
 """Edges up to this length, in units of the largest coordinate, are compared in exact arithmetic."""
+
+
+@dataclass(frozen=True)
+class Solid:
+    """The cells that a walk has found and that have an interior.
+
+    Attributes:
+        every: all cells with their vertices, and ``kept`` the numbers of those with an interior.
+        centres: (K, d) the middle of the vertices of each kept cell, a point inside.
+        undecided: signs, places and ranks that were left to floating point.
+    """
+
+    every: Incidence
+    kept: np.ndarray
+    centres: np.ndarray
+    undecided: int
+
+
+def solid_cells(walk: Walk) -> Solid:
+    """Find the cells of a complex, and leave out those without interior."""
+    state = walk.state
+    undecided = walk.undecided + unite_places(state, walk.exact)
+    every = cells_of_vertices(state)
+    flat, unsure = flat_cells(state, every, walk.exact)
+    kept = np.flatnonzero(~flat)
+    # The sum of homogeneous coordinates is the middle but for a factor, which goes with the last of them.
+    middle = np.add.reduceat(state.vertices["at"][every.members], every.starts[:-1], axis=0)[kept]
+    return Solid(every, kept, middle[:, :-1] / middle[:, -1:], undecided + unsure)
 
 
 def unite_places(state: State, exact: Exact) -> int:

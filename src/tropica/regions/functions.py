@@ -131,7 +131,7 @@ class Folded:
         out = node.apply(inputs, constants)
         return out + (_like(scale, out) - 1) * offset
 
-    def functions(self, bend: Bend, values: Values, scale: Tensor | None) -> list[Tensor | Options]:
+    def functions(self, bend: Bend, values: Values, scale: Tensor | None) -> Tensor | Options:
         """The functions of a bend at the points: one matrix (V, n), or a tournament."""
         kink = bend.kink
         inputs = [values[name] for name in kink.inputs]
@@ -139,12 +139,12 @@ class Folded:
         if isinstance(kink.kind, Floor):
             level = kink.roles(self.net.constants)["level"]
             out = inputs[0] - (level if scale is None else level * _like(scale, inputs[0]))
-            return [out.reshape(points, -1)]
+            return out.reshape(points, -1)
         if isinstance(kink.kind, PLAIN):
-            return [inputs[0].reshape(points, -1)]
+            return inputs[0].reshape(points, -1)
         if isinstance(kink.kind, Maximum):
-            return [(inputs[0] - inputs[1]).reshape(points, -1)]
-        return [Options(kink, inputs[0])]
+            return (inputs[0] - inputs[1]).reshape(points, -1)
+        return Options(kink, inputs[0])
 
 
 class Options:

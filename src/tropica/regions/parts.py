@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
 from scipy.spatial import ConvexHull, QhullError
 
-from tropica.regions.cells import cells_of_vertices, facets
-from tropica.regions.flat import flat_cells, unite_places
-from tropica.regions.volume import areas, ordered
+from tropica.regions.cells import changes, facets
+from tropica.regions.flat import solid_cells
+from tropica.regions.volume import areas, hull_volume, ordered
 from tropica.regions.walk import Walk
 
 POINTS = 2**13
@@ -41,15 +42,8 @@ class Walked:
 
     def __init__(self, walk: Walk) -> None:
         self._walk, net = walk, walk.folded.net
-        state = walk.state
-        undecided = walk.undecided + unite_places(state, walk.exact)
-        every = cells_of_vertices(state)
-        flat, unsure = flat_cells(state, every, walk.exact)
-        self.undecided = undecided + unsure
-        self._every, self._kept = every, np.flatnonzero(~flat)
-        sums = np.add.reduceat(state.vertices["at"][every.members], every.starts[:-1], axis=0)[self._kept]
-        middle = sums / every.counts[self._kept][:, None]
-        points = middle[:, :-1] / middle[:, -1:]
+        solid = solid_cells(walk)
+        self.undecided, self._every, self._kept, points = solid.undecided, solid.every, solid.kept, solid.centres
         batches = (self._inputs(points[low : low + POINTS]) for low in range(0, len(points), POINTS))
         patterns = np.concatenate([net.activation_pattern(x).numpy() for x in batches])
         self.numbers = np.arange(len(self._kept))
@@ -100,8 +94,7 @@ class Walked:
         place = state.vertices["place"][vertex]
         order = np.lexsort((place, cell))
         cell, vertex, place = cell[order], vertex[order], place[order]
-        new = np.ones(len(cell), bool)
-        new[1:] = (cell[1:] != cell[:-1]) | (place[1:] != place[:-1])
+        new = changes(cell, place)
         cell, vertex = cell[new], vertex[new]
         at = state.vertices["at"][vertex]
         if state.d == 2 and not state.planes:
@@ -119,8 +112,8 @@ class Walked:
         """Length, area, volume of each cell."""
         if self._walk.unbounded:
             starts, at = self.corners
-            endless = np.add.reduceat(at[:, -1] == 0, starts[:-1]) > 0
-            return np.where(endless, np.inf, np.nan)
+            cells = (at[low:high] for low, high in pairwise(starts.tolist()))
+            return np.array([_volume(corners) for corners in cells])
         sizes = areas(self._walk.state, self._every, self._kept)
         return np.bincount(self.numbers, sizes, minlength=len(self.centres))
 
@@ -136,10 +129,17 @@ class Walked:
 Parts = Walked | Stored
 
 
+def _volume(corners: np.ndarray) -> float:
+    """The volume of a cell of a space, with corners in homogeneous coordinates."""
+    if not len(corners) or (corners[:, -1] == 0).any():
+        return np.inf
+    return hull_volume(corners[:, :-1] / corners[:, -1:], corners.shape[1] - 1)
+
+
 def _outermost(cell: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Which points (M, d), sorted by cell, are corners of the hull of their cell: where parts are joined, some lie within."""
     keep = np.zeros(len(cell), bool)
-    starts = np.flatnonzero(np.append(True, cell[1:] != cell[:-1]))
+    starts = np.flatnonzero(changes(cell))
     for low, points in zip(starts.tolist(), np.split(at, starts[1:]), strict=True):
         if points.shape[1] == 1:
             found = [points.argmin(), points.argmax()]

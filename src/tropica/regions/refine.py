@@ -15,12 +15,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tropica.regions.state import State
+from tropica.regions.state import SMALLEST, State
 
 Decide = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 """Called with vertices, and functions' numbers, whose value is too close to zero to tell, and the values: sets them."""
 
-SMALLEST = 5e-324
 NEVER = np.int32(2**31 - 1)
 
 
@@ -35,10 +34,6 @@ class Signs:
         bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.uint64)
         self._table = (bits[None, :, :, None] * padded[:, None]).sum(2, dtype=np.uint64)  # (width, 256, 2)
         self._leading = np.append(8, 7 - np.floor(np.log2(np.arange(1, 256)))).astype(np.int32)
-
-    def pack(self, positive: np.ndarray) -> np.ndarray:
-        """Bits of signs (m, n)."""
-        return np.packbits(positive, axis=1)
 
     def unpack(self, bits: np.ndarray, first: int) -> np.ndarray:
         """Signs of functions ``first`` … (m, n − first)."""
@@ -79,9 +74,7 @@ class Refinement:
         decide: settles those.
     """
 
-    def __init__(
-        self, state: State, values: np.ndarray, constraints: slice, unsure: np.ndarray, decide: Decide | None = None
-    ) -> None:
+    def __init__(self, state: State, values: np.ndarray, constraints: slice, unsure: np.ndarray, decide: Decide) -> None:
         self.state, self.constraints, self.unsure, self.decide = state, constraints, unsure, decide
         self.n = n = constraints.stop - constraints.start
         self.carried = values.shape[1] - n
@@ -89,7 +82,7 @@ class Refinement:
         vertices["values"] = values
         self.signs = Signs(state.names.positive[constraints])
         vertices["positive"] = np.zeros((len(values), self.signs.width), np.uint8)
-        vertices["positive"][:] = self.signs.pack(self._sign(slice(0, vertices.size), 0))
+        vertices["positive"][:] = np.packbits(self._sign(slice(0, vertices.size), 0), axis=1)
         edges["next"] = self._next(edges["ends"], 0)
 
     def run(self) -> None:
@@ -106,15 +99,14 @@ class Refinement:
         """Which functions from ``first`` on are positive at vertices; where ``known``, as ``signs`` says."""
         vertices = self.state.vertices
         values = vertices["values"][rows, self.carried + first :]
-        if self.decide is not None:
-            near = np.abs(values) <= self.unsure[first:]
-            if known is not None:
-                near &= ~known
-            if near.any():
-                v, i = np.nonzero(near)
-                settled = values[v, i].copy()
-                self.decide(v + (rows.start or 0), i + first, settled)
-                values[v, i] = settled
+        near = np.abs(values) <= self.unsure[first:]
+        if known is not None:
+            near &= ~known
+        if near.any():
+            v, i = np.nonzero(near)
+            settled = values[v, i].copy()
+            self.decide(v + (rows.start or 0), i + first, settled)
+            values[v, i] = settled
         positive = values >= 0
         if known is not None and signs is not None:
             wrong = known & (positive != signs)

@@ -8,6 +8,8 @@ import numpy as np
 
 Words = np.ndarray
 """Keys: (..., 2) uint64, 128 bits added modulo 2^64 a half."""
+SMALLEST = 5e-324
+"""Stands for values whose sign is known, but which float64 cannot hold."""
 
 
 class Table:

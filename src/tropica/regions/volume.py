@@ -6,6 +6,7 @@ import math
 from itertools import combinations, permutations
 
 import numpy as np
+from scipy.spatial import ConvexHull
 
 from tropica.regions.cells import Incidence
 from tropica.regions.state import State
@@ -51,3 +52,14 @@ def _middles(faces: list[np.ndarray], at: np.ndarray) -> list[np.ndarray]:
     every = np.tile(at, (len(faces), 1))
     found = np.stack([np.bincount(number, column) / count for column in every.T], 1)[number]
     return np.split(found, len(faces))
+
+
+def hull_volume(points: np.ndarray, dimension: int) -> float:
+    """The volume of the convex hull of points (V, n) that span a flat of this dimension, in that flat (by Qhull).
+
+    Qhull sees the points along their principal axes with equal spread, so that a thin hull is as good as any other.
+    """
+    _, spread, axes = np.linalg.svd(points - points.mean(0), full_matrices=False)
+    even = points @ (axes[:dimension] / spread[:dimension, None]).T
+    size = np.ptp(even) if dimension == 1 else ConvexHull(even - even.mean(0)).volume
+    return float(size * spread[:dimension].prod())

@@ -15,13 +15,10 @@ from tropica.regions.domains import Domain
 from tropica.regions.exact import Exact, TooLarge
 from tropica.regions.functions import Bend, Folded, Options, Values, unused
 from tropica.regions.refine import Refinement
-from tropica.regions.state import State
+from tropica.regions.state import SMALLEST, State
 
 UNSURE = 2.0**-36
 """Below this share of the largest value of its function a value's sign is settled exactly."""
-
-SMALLEST = 5e-324
-"""Stands for nonzero values that float64 cannot hold."""
 
 
 @dataclass
@@ -69,7 +66,7 @@ class Walk:
 
     def _bend(self, number: int, bend: Bend) -> None:
         """Refine by the functions of one kink."""
-        (found,) = self.folded.functions(bend, self.values, self.scale)
+        found = self.folded.functions(bend, self.values, self.scale)
         if isinstance(found, Options):
             self.exact.learn(number, found)
             for turn in range(1, found.m):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from tropica.network.builder import Builder, Refused, Value
-from tropica.network.table import op
+from tropica.network.table import aten, op
 
 CONVOLUTIONS = (
     "conv1d.default",
@@ -25,8 +24,7 @@ CONVOLUTIONS = (
 
 
 def _convolution(name: str) -> None:
-    packet, overload = name.split(".")
-    aten = getattr(getattr(torch.ops.aten, packet), overload)
+    function = aten(name)
 
     @op(name)
     def rule(b: Builder, x: Value | Tensor, weight: Tensor | Value, bias: Tensor | None = None, *settings: Any) -> Value:
@@ -34,7 +32,7 @@ def _convolution(name: str) -> None:
             raise Refused("its filter depends on the input; a constant filter is needed")
 
         def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-            return aten(x, weight, bias, *settings)
+            return function(x, weight, bias, *settings)
 
         return b.affine(convolve, x, weight=weight, bias=bias)
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from tropica.network.builder import Builder, Value
-from tropica.network.table import op
+from tropica.network.table import aten, op
 
 LAYOUT = (
     "permute.default",
@@ -76,12 +74,11 @@ INTERPOLATIONS = (
 
 
 def _direct(name: str) -> None:
-    packet, overload = name.split(".")
-    aten = getattr(getattr(torch.ops.aten, packet), overload)
+    function = aten(name)
 
     @op(name)
     def rule(b: Builder, x: Value, *settings: Any, **named: Any) -> Value:
-        return b.affine(lambda x: aten(x, *settings, **named), x)
+        return b.affine(lambda x: function(x, *settings, **named), x)
 
 
 for _name in (*LAYOUT, *PADS, *AVERAGES, *INTERPOLATIONS):

@@ -171,7 +171,7 @@ class SegmentRegions:
             scores = Lines(scores.slope, scores.start, scores.errors.repeat(1, 2))
         form = Window(torch.arange(self.net.labels)[None], self.net.labels)
         grid = Grid.plain(self.t, 2.0**-52 * self.t)
-        roots = window_roots(form, self.t, grid.spread, scores.slope, scores.start, scores.errors, scores.sizes, None)
+        roots = window_roots(form, grid, scores)
         grid, parent, _ = refined(grid, roots)
         scores = scores.rows(parent)
         label = window_choice(form, scores.slope, scores.start, grid.middle[:, None])[:, 0]

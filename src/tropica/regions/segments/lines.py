@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -60,7 +61,7 @@ class Lines:
         assert start is not None
         return Lines(slope, start, self.errors, exact)
 
-    @property
+    @cached_property
     def sizes(self) -> Tensor:
         """The largest |s| and |c| of every unit, (2, units)."""
         return torch.stack([largest(self.slope), largest(self.start)])

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from tropica.regions.segments.kinks import Threshold, Window
-
-UNIT = 2.0**-53
+from tropica.regions.segments.lines import Grid, Lines
+from tropica.regions.segments.plan import UNIT
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,9 @@ class Roots:
     unclear: Tensor
 
 
-def threshold_roots(
-    form: Threshold,
-    t: Tensor,
-    spread: Tensor,
-    slope: Tensor,
-    start: Tensor,
-    errors: Tensor,
-    sizes: Tensor,
-    exact: Tensor | None,
-) -> Roots:
+def threshold_roots(form: Threshold, grid: Grid, z: Lines) -> Roots:
     """Where z crosses its level."""
+    t, spread, slope, start, errors, sizes, exact = grid.t, grid.spread, z.slope, z.start, z.errors, z.sizes, z.exact
     if bool(form.level.any()):
         start, exact = start - form.level, None
         errors = errors + UNIT * torch.stack([torch.zeros_like(form.level), form.level.abs()])
@@ -96,21 +88,13 @@ def _known_zero(
     return ends[0] | here | before, ends[1] | here | after, sure | here
 
 
-def window_roots(
-    form: Window,
-    t: Tensor,
-    spread: Tensor,
-    slope: Tensor,
-    start: Tensor,
-    errors: Tensor,
-    sizes: Tensor,
-    exact: Tensor | None,
-) -> Roots:
+def window_roots(form: Window, grid: Grid, z: Lines) -> Roots:
     """Where the largest of a window's affine functions changes: their upper envelope on each interval.
 
     An option that is largest at both ends of an interval is largest on all of it. Only where no option is, the envelope
     is walked from the left, to the next option that overtakes.
     """
+    t, spread, slope, start, errors, sizes, exact = grid.t, grid.spread, z.slope, z.start, z.errors, z.sizes, z.exact
     rows = len(slope)
     doubt, unclear = torch.zeros(rows + 1, dtype=torch.bool), torch.zeros(rows, dtype=torch.bool)
     bound = errors.sum(0) + 4 * UNIT * sizes.sum(0)

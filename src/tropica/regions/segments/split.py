@@ -36,7 +36,7 @@ def kink(form: KinkForm, grid: Grid, z: Lines) -> Split:
     """Split at one kink."""
     if isinstance(form, Window):
         return _window(form, grid, z)
-    roots = threshold_roots(form, grid.t, grid.spread, z.slope, z.start, z.errors, z.sizes, z.exact)
+    roots = threshold_roots(form, grid, z)
     grid, parent, _ = refined(grid, roots)
     middle = grid.middle[:, None]
     choice = torch.addcmul(picked(z.start, parent), picked(z.slope, parent), middle)
@@ -63,7 +63,7 @@ def kink(form: KinkForm, grid: Grid, z: Lines) -> Split:
 
 
 def _window(form: Window, grid: Grid, z: Lines) -> Split:
-    roots = window_roots(form, grid.t, grid.spread, z.slope, z.start, z.errors, z.sizes, z.exact)
+    roots = window_roots(form, grid, z)
     fine, parent, place = refined(grid, roots)
     choice = _followed(form, fine, parent, z, roots, place)
     positions = form.positions
@@ -96,9 +96,9 @@ def rectified_window(relu: KinkForm, pool: object, grid: Grid, z: Lines) -> Spli
     )
     # 0 is the first option: where all are ≤ 0 the pooling sees zeros only, and takes its first.
     form = Window(torch.cat([torch.full((len(pool.positions), 1), units), pool.positions], 1), pool.options + 1)
-    small = threshold_roots(relu, grid.t, grid.spread, z.slope, z.start, z.errors, z.sizes, z.exact)
+    small = threshold_roots(relu, grid, z)
     small = replace(small, pair=small.pair * (units + 1) + units)
-    large = window_roots(form, grid.t, grid.spread, wide.slope, wide.start, wide.errors, wide.sizes, wide.exact)
+    large = window_roots(form, grid, wide)
     both = Roots(
         torch.cat([small.row, large.row]),
         torch.cat([small.t, large.t]),
