@@ -67,6 +67,5 @@ def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> R
         raise InputError(f"linear_regions needs a traced network, tp.trace(model, example); got {type(net).__name__}")
     if isinstance(domain, Segment):
         return segment_regions(net, domain)
-    walk = Walk.start(net, domain)
-    walk.run()
+    walk = Walk.through(net, domain)
     return RegionComplex(Walked(walk), domain, walk.folded.net)

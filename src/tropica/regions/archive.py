@@ -23,7 +23,7 @@ from tropica.regions.parts import Stored
 if TYPE_CHECKING:
     from tropica.regions.complex import RegionComplex
 
-FORMAT = 1
+FORMAT = 2
 HEADER = "tropica"
 """The entry of the file's metadata that holds the header: format, kind, domain, dimension, undecided, network, sha256."""
 KIND = "regions"
@@ -60,6 +60,7 @@ def save_regions(cx: RegionComplex, path: str | os.PathLike[str]) -> None:
         "domain": name,
         "dimension": cx.dimension,
         "undecided": cx.undecided,
+        "undecided_maps": cx.undecided_maps,
         "network": cx.fingerprint,
         "sha256": _digest(arrays),
     }
@@ -163,7 +164,8 @@ def _parts(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Store
     if not fits:
         raise ValueError("its arrays do not fit each other")
     logits, at = (weight, bias), (starts, corners)
-    return Stored(int(header["undecided"]), arrays["patterns"], arrays["centres"], logits, number, at, arrays["volumes"], pairs)
+    sure = int(header["undecided"]), int(header["undecided_maps"])
+    return Stored(*sure, arrays["patterns"], arrays["centres"], logits, number, at, arrays["volumes"], pairs)
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

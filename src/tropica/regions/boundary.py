@@ -55,8 +55,7 @@ class Boundary:
 
 def find_boundary(cx: RegionComplex) -> Boundary:
     """Refine the domain once more, by the labels too, and keep the facets between parts of different label."""
-    walk = Walk.start(cx.net, cx.domain, labels=True)
-    walk.run()
+    walk = Walk.through(cx.net, cx.domain, labels=True)
     parts = solid_cells(walk)
     label = cx.net.predict(cx.embed(parts.centres)).numpy()
     found = facets(walk.state, parts.every, parts.kept)

@@ -56,16 +56,12 @@ class RegionComplex(Sequence[Cell]):
 
     Attributes:
         domain: what was taken apart.
-        undecided: how many signs were taken from floating point though it could not tell (large networks only).
-        patterns: (C, bytes) uint8, one row a cell.
-        centres: (C, d) a point inside each cell.
     """
 
     def __init__(self, parts: Parts, domain: Domain, net: PiecewiseLinearNetwork | None, fingerprint: str = "") -> None:
         self.domain = domain
         self._fingerprint = fingerprint
         self._parts, self._net = parts, net
-        self.undecided, self.patterns, self.centres = parts.undecided, parts.patterns, parts.centres
 
     @property
     def net(self) -> PiecewiseLinearNetwork:
@@ -108,8 +104,20 @@ class RegionComplex(Sequence[Cell]):
 
     @property
     def certified(self) -> bool:
-        """Was every sign within 2⁻³⁶ of zero (in units of its function's largest value) decided in exact arithmetic?"""
+        """Is the sign of every function at every vertex proven: by an error bound on what floating point found, or where that
+        does not decide, in rational arithmetic?"""
         return self.undecided == 0
+
+    @property
+    def undecided(self) -> int:
+        """How many signs, and patterns of cells, were taken from floating point though its error bound does not decide them (in
+        networks too large for rational arithmetic)."""
+        return self._parts.undecided
+
+    @property
+    def undecided_maps(self) -> int:
+        """How many affine maps were told apart by floating point alone (where too many for rational arithmetic are alike)."""
+        return self._parts.undecided_maps
 
     @property
     def cells(self) -> RegionComplex:
@@ -125,7 +133,7 @@ class RegionComplex(Sequence[Cell]):
 
     @cached_property
     def maps(self) -> list[np.ndarray]:
-        """The distinct affine maps: numbers of the cells that have each (equal to rounding)."""
+        """The distinct affine maps: numbers of the cells that have each."""
         return _members(self.map_of)
 
     @property
@@ -134,6 +142,16 @@ class RegionComplex(Sequence[Cell]):
         return self._parts.map_of
 
     # ── what each cell is ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def patterns(self) -> np.ndarray:
+        """The activation patterns (C, bytes) uint8, one row a cell."""
+        return self._parts.patterns
+
+    @property
+    def centres(self) -> np.ndarray:
+        """A point inside each cell (C, d)."""
+        return self._parts.centres
 
     @property
     def logits(self) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +183,7 @@ class RegionComplex(Sequence[Cell]):
         return Cell(number, self.patterns[number], weight[number], bias[number], *self.polygon(number))
 
     def __len__(self) -> int:
-        return len(self.patterns)
+        return len(self._parts)
 
     @property
     def volumes(self) -> np.ndarray:

@@ -17,6 +17,7 @@ import torch
 from scipy.sparse import csr_array
 
 from tropica.network import Affine, Kink, Node
+from tropica.network.check import evaluate
 from tropica.network.graph import INPUT
 from tropica.network.kinds import Abs, Floor, LeakyRelu, Maximum, PRelu, Relu
 from tropica.regions.functions import Folded, Options
@@ -43,9 +44,10 @@ class Rationals:
     @classmethod
     def floats(cls, numbers: np.ndarray) -> Rationals:
         """From float64, exactly: all over one power of two."""
-        _, exponent = np.frexp(numbers)
-        shift = max(0, 53 - int(exponent[numbers != 0].min(initial=53)))
-        return cls(np.array([int(Fraction(float(n)) * (1 << shift)) for n in numbers.ravel()], dtype=object), 1 << shift)
+        mantissa, exponent = np.frexp(numbers.ravel())
+        whole = (mantissa * 2.0**53).astype(np.int64).astype(object)
+        shift = max(0, 53 - int(exponent[mantissa != 0].min(initial=53)))
+        return cls(whole << (np.maximum(exponent, 53 - shift) - 53 + shift).astype(object), 1 << shift)
 
     def lowest(self) -> Rationals:
         """In lowest terms."""
@@ -79,19 +81,44 @@ class Exact:
     def value(self, vertex: int, function: tuple[int, int, int]) -> Fraction:
         """The value of a function at a vertex."""
         bend, turn, unit = function
-        values = self._forward(vertex, bend)
+        place = int(self.state.vertices["place"][vertex])
+        stages = self._values.setdefault(place, [])
+        while len(stages) <= bend:
+            self._advance(self.point(vertex), stages)
         kink = self.folded.bends[bend].kink
-        inputs = [values[name] for name in kink.inputs]
+        inputs = [stages[bend][name] for name in kink.inputs]
+        if turn:
+            table = self._options[bend].table
+            places = [int(i) for i in table[unit] if i >= 0]
+            return max(inputs[0][i] for i in places[:turn]) - inputs[0][places[turn]]
+        return self._functions(kink, inputs, self.point(vertex)[self.state.d])[unit]
+
+    def _functions(self, kink: Kink, inputs: list[Rationals], scale: Fraction) -> Rationals:
+        """The functions of a kink of two choices."""
+        z = inputs[0]
         if isinstance(kink.kind, Floor):
-            level = self._constant(kink, "level", len(inputs[0].top))
-            return inputs[0][unit] - level[unit] * self.point(vertex)[self.state.d]
-        if isinstance(kink.kind, (Relu, LeakyRelu, PRelu, Abs)):
-            return inputs[0][unit]
+            level = self._constant(kink, "level", len(z.top))
+            bottom = math.lcm(z.bottom, level.bottom * scale.denominator)
+            return Rationals(
+                z.over(bottom) - level.top * scale.numerator * (bottom // (level.bottom * scale.denominator)), bottom
+            )
         if isinstance(kink.kind, Maximum):
-            return inputs[0][unit] - inputs[1][unit]
-        table = self._options[bend].table
-        places = [int(i) for i in table[unit] if i >= 0]
-        return max(inputs[0][i] for i in places[:turn]) - inputs[0][places[turn]]
+            bottom = math.lcm(z.bottom, inputs[1].bottom)
+            return Rationals(z.over(bottom) - inputs[1].over(bottom), bottom)
+        return z
+
+    def signs(self, vertices: list[int]) -> list[np.ndarray]:
+        """Signs of all functions in the middle of some vertices, a bend each; for networks whose kinks have two choices."""
+        points = [self.point(v) for v in vertices]
+        bottom = math.lcm(*(point.bottom for point in points))
+        middle = Rationals(np.sum([point.over(bottom) for point in points], axis=0), bottom).lowest()
+        stages: list[dict[str, Rationals]] = []
+        found: list[np.ndarray] = []
+        for bend in self.folded.bends:
+            self._advance(middle, stages)
+            inputs = [stages[-1][name] for name in bend.kink.inputs]
+            found.append(np.sign(self._functions(bend.kink, inputs, middle[self.state.d]).top.astype(object)).astype(np.int8))
+        return found
 
     def point(self, vertex: int) -> Rationals:
         """Homogeneous coordinates (d + 1,) of a vertex."""
@@ -123,26 +150,21 @@ class Exact:
         top = first * share.denominator + (last - first) * share.numerator
         return Rationals(top, bottom * share.denominator).lowest()
 
-    def _forward(self, vertex: int, bend: int) -> dict[str, Rationals]:
-        """The values in front of a bend."""
-        place = int(self.state.vertices["place"][vertex])
-        stages = self._values.setdefault(place, [])
-        folded = self.folded
-        while len(stages) <= bend:
-            number = len(stages)
-            scale = self.point(vertex)[self.state.d]
-            if number == 0:
-                values = {INPUT: self._input(self.point(vertex))}
-            else:
-                last = folded.bends[number - 1].kink
-                values = dict(stages[-1])
-                values[last.name] = self._kink(last, number - 1, [values[name] for name in last.inputs], scale)
-            for node in folded.bends[number].before:
-                assert isinstance(node, Affine)
-                values[node.name] = self._affine(node, [values[name] for name in node.inputs], scale)
-            alive = folded.bends[number].alive
-            stages.append({name: values[name] for name in alive})
-        return stages[bend]
+    def _advance(self, point: Rationals, stages: list[dict[str, Rationals]]) -> None:
+        """From the values in front of one bend, the last of ``stages``, to those in front of the next."""
+        folded, number = self.folded, len(stages)
+        scale = point[self.state.d]
+        if number == 0:
+            values = {INPUT: self._input(point)}
+        else:
+            last = folded.bends[number - 1].kink
+            values = dict(stages[-1])
+            inputs = [values[name] for name in last.inputs]
+            values[last.name] = self._piece(last, self._choice(last, number - 1, inputs, scale), inputs, scale)
+        for node in folded.bends[number].before:
+            assert isinstance(node, Affine)
+            values[node.name] = self._affine(node, [values[name] for name in node.inputs], scale)
+        stages.append({name: values[name] for name in folded.bends[number].alive})
 
     def _input(self, point: Rationals) -> Rationals:
         origin, basis = self.folded.origin.numpy(), self.folded.basis.numpy()
@@ -152,25 +174,64 @@ class Exact:
         matrix = exact.top.reshape(fixed.shape)
         return Rationals(point.top[: d + 1] @ matrix, exact.bottom * point.bottom).lowest()
 
-    def _kink(self, kink: Kink, bend: int, inputs: list[Rationals], scale: Fraction) -> Rationals:
+    def _choice(self, kink: Kink, bend: int, inputs: list[Rationals], scale: Fraction) -> np.ndarray:
+        """Which piece each unit takes: for a pool the entry of its input, else whether it is the first of the two."""
+        z = inputs[0]
+        if isinstance(kink.kind, (Relu, Abs, LeakyRelu, PRelu, Floor, Maximum)):
+            return self._functions(kink, inputs, scale).top > 0
+        rows = self._options[bend].table.tolist()
+        return np.array([max((i for i in row if i >= 0), key=lambda i: z.top[i]) for row in rows])
+
+    def _piece(self, kink: Kink, choice: np.ndarray, inputs: list[Rationals], scale: Fraction) -> Rationals:
+        """The pieces that the units take."""
         z = inputs[0]
         if isinstance(kink.kind, Relu):
-            return Rationals(np.maximum(z.top, 0), z.bottom)
+            return Rationals(np.where(choice, z.top, 0), z.bottom)
         if isinstance(kink.kind, Abs):
-            return Rationals(np.abs(z.top), z.bottom)
+            return Rationals(np.where(choice, z.top, -z.top), z.bottom)
         if isinstance(kink.kind, (LeakyRelu, PRelu)):
             slopes = self._slopes(kink, len(z.top))
-            return Rationals(np.where(z.top > 0, z.top * slopes.bottom, z.top * slopes.top), z.bottom * slopes.bottom).lowest()
+            return Rationals(np.where(choice, z.top * slopes.bottom, z.top * slopes.top), z.bottom * slopes.bottom).lowest()
         if isinstance(kink.kind, Floor):
             level = self._constant(kink, "level", len(z.top))
             bottom = math.lcm(z.bottom, level.bottom * scale.denominator)
             floor = level.top * scale.numerator * (bottom // (level.bottom * scale.denominator))
-            return Rationals(np.maximum(z.over(bottom), floor), bottom)
+            return Rationals(np.where(choice, z.over(bottom), floor), bottom)
         if isinstance(kink.kind, Maximum):
             bottom = math.lcm(z.bottom, inputs[1].bottom)
-            return Rationals(np.maximum(z.over(bottom), inputs[1].over(bottom)), bottom)
-        table = self._options[bend].table.numpy()
-        return Rationals(np.array([max(z.top[i] for i in row if i >= 0) for row in table], dtype=object), z.bottom)
+            return Rationals(np.where(choice, z.over(bottom), inputs[1].over(bottom)), bottom)
+        return Rationals(z.top[choice], z.bottom)
+
+    def map(self, point: np.ndarray) -> tuple[int, ...]:
+        """The affine map at a point (d,) inside a cell, in homogeneous coordinates: numerators of its s · (d + 1) coefficients,
+        and their denominator.
+
+        Pieces are chosen by floating point, which a point well inside a cell allows.
+        """
+        folded, d = self.folded, self.state.d
+        with torch.no_grad():
+            x = folded.inputs(torch.from_numpy(np.append(point, 1.0)[None]))
+            floats = evaluate(folded.net.graph, folded.net.constants, x)
+        choices: dict[str, np.ndarray] = {}
+        for number, bend in enumerate(bend for bend in folded.bends if bend.kink.name in floats):
+            inputs = [Rationals.floats(floats[name].numpy().ravel()) for name in bend.kink.inputs]
+            choices[bend.kink.name] = self._choice(bend.kink, number, inputs, Fraction(1))
+        columns: list[Rationals] = []
+        for column in range(d + 1):
+            scale = Fraction(int(column == d))
+            unit = np.array([int(i == column) for i in range(d + 1)], dtype=object)
+            values = {INPUT: self._input(Rationals(unit, 1))}
+            for node in folded.net.graph.nodes:
+                inputs = [values[name] for name in node.inputs]
+                if isinstance(node, Kink):
+                    values[node.name] = self._piece(node, choices[node.name], inputs, scale)
+                else:
+                    assert isinstance(node, Affine)
+                    values[node.name] = self._affine(node, inputs, scale)
+            columns.append(values[folded.net.graph.output])
+        bottom = math.lcm(*(column.bottom for column in columns))
+        whole = Rationals(np.concatenate([column.over(bottom) for column in columns]), bottom).lowest()
+        return (*whole.top.tolist(), whole.bottom)
 
     def learn(self, bend: int, options: Options) -> None:
         """The windows of a pool, known once the walk has come to it."""

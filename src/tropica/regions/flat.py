@@ -12,9 +12,6 @@ from tropica.regions.exact import Exact, Rationals, TooLarge
 from tropica.regions.state import State
 from tropica.regions.walk import Walk
 
-SHORT = 2.0**-30
-"""Edges up to this length, in units of the largest coordinate, are compared in exact arithmetic."""
-
 
 @dataclass(frozen=True)
 class Solid:
@@ -47,9 +44,9 @@ def solid_cells(walk: Walk) -> Solid:
 def unite_places(state: State, exact: Exact) -> int:
     """Give vertices at one place, found on different edges, one number; how many could not be decided."""
     vertices, ends = state.vertices, state.edges["ends"]
-    at, place = vertices["at"], vertices["place"]
+    at, off, place = vertices["at"], vertices["off"], vertices["place"]
     length = np.abs(at[ends[:, 0]] - at[ends[:, 1]]).max(1)
-    close = np.flatnonzero((length <= SHORT * np.abs(at).max()) & (place[ends[:, 0]] != place[ends[:, 1]]))
+    close = np.flatnonzero((length <= off[ends].sum(1)) & (place[ends[:, 0]] != place[ends[:, 1]]))
     number: dict[int, int] = {}
 
     def find(p: int) -> int:

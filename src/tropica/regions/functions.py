@@ -99,6 +99,15 @@ class Folded:
         return tuple(nodes[last + 1 :])
 
     @cached_property
+    def floored(self) -> frozenset[str]:
+        """Values that are 0.0 only where they are zero: outputs of relus, and the largest of several of these."""
+        found: set[str] = set()
+        for node in self.net.graph.nodes:
+            if isinstance(node, Kink) and (isinstance(node.kind, Relu) or found.issuperset(node.inputs)):
+                found.add(node.name)
+        return frozenset(found)
+
+    @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of one point of every value."""
         example = torch.zeros(1, *self.net.input_shape, dtype=torch.float64)
@@ -168,13 +177,17 @@ class Options:
         order = torch.argsort((~member).to(torch.uint8), dim=1, stable=True)[:, : self.m]
         self.table = torch.where(torch.arange(self.m) < count.unsqueeze(1), order, -1)
 
-    def round(self, k: int, z: Tensor) -> Tensor:
-        """The largest of options 0 … k − 1 less option k, at points z (V, *input): (V, units); 1 for units without it."""
+    def round(self, k: int, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The largest of options 0 … k − 1 less option k, at points z (V, *input): (V, units); 1 for units without it.
+
+        And where both of them are 0.0, which is exact where z is what a relu has put out.
+        """
         flat = z.reshape(len(z), -1)
         first = self.table[:, :k].clamp(min=0)  # an empty place repeats entry 0 of the input …
         options = flat[:, first].masked_fill(self.table[:, :k] < 0, -torch.inf)  # … and is ruled out
-        out = options.amax(2) - flat[:, self.table[:, k].clamp(min=0)]
-        return torch.where(self.table[:, k] < 0, torch.ones_like(out), out)
+        largest, last = options.amax(2), flat[:, self.table[:, k].clamp(min=0)]
+        none = self.table[:, k] < 0
+        return torch.where(none, torch.ones_like(last), largest - last), (largest == 0) & (last == 0) & ~none
 
 
 LARGEST = 2**28

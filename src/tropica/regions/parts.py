@@ -7,20 +7,14 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-import torch
 from scipy.spatial import ConvexHull, QhullError
 
 from tropica.regions.cells import changes, facets
 from tropica.regions.flat import solid_cells
+from tropica.regions.maps import affine_maps, number_maps
+from tropica.regions.patterns import checked_patterns, patterns_at
 from tropica.regions.volume import areas, hull_volume, ordered
 from tropica.regions.walk import Walk
-
-POINTS = 2**13
-"""Cells whose patterns and maps are computed at once."""
-ROUNDING = 1e-10
-"""Affine maps whose entries differ by less, in units of the largest such entry of all maps, are one map."""
-SMALL = 1e-4
-"""These units are at least this share of the largest entry of any kind: a column may hold nothing but rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +22,7 @@ class Stored:
     """The arrays of a complex of C cells, as a file has them; a RegionComplex says what each of them is."""
 
     undecided: int
+    undecided_maps: int
     patterns: np.ndarray
     centres: np.ndarray
     logits: tuple[np.ndarray, np.ndarray]
@@ -36,51 +31,63 @@ class Stored:
     volumes: np.ndarray
     adjacency: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.centres)
+
 
 class Walked:
     """The same arrays, from a walk that has been through its network."""
 
     def __init__(self, walk: Walk) -> None:
-        self._walk, net = walk, walk.folded.net
+        self._walk = walk
         solid = solid_cells(walk)
-        self.undecided, self._every, self._kept, points = solid.undecided, solid.every, solid.kept, solid.centres
-        batches = (self._inputs(points[low : low + POINTS]) for low in range(0, len(points), POINTS))
-        patterns = np.concatenate([net.activation_pattern(x).numpy() for x in batches])
+        self._undecided, self._every, self._kept, self.centres = solid.undecided, solid.every, solid.kept, solid.centres
         self.numbers = np.arange(len(self._kept))
         """The cell of each part; a tournament (a pool's) cuts cells into parts."""
-        if any(not kink.kind.elementwise for kink in net.kinks):
-            patterns, first, numbers = np.unique(patterns, axis=0, return_index=True, return_inverse=True)
-            self.numbers, points = numbers.ravel(), points[first]
-        self.patterns, self.centres = patterns, points
+        self._joined = any(not kink.kind.elementwise for kink in walk.folded.net.kinks)
+        if self._joined:
+            self._found, first, numbers = np.unique(
+                patterns_at(walk, self.centres), axis=0, return_index=True, return_inverse=True
+            )
+            self.numbers, self.centres = numbers.ravel(), self.centres[first]
 
-    def _inputs(self, t: np.ndarray) -> torch.Tensor:
-        return self._walk.folded.inputs(torch.from_numpy(np.concatenate([t, np.ones((len(t), 1))], 1)))
+    def __len__(self) -> int:
+        return len(self.centres)
+
+    @property
+    def undecided(self) -> int:
+        """How many signs, and patterns of cells, were left to floating point."""
+        return self._undecided + self._checked[1]
+
+    @property
+    def patterns(self) -> np.ndarray:
+        """The activation patterns."""
+        return self._checked[0]
+
+    @cached_property
+    def _checked(self) -> tuple[np.ndarray, int]:
+        if self._joined:
+            return self._found, 0
+        return checked_patterns(self._walk, self._every, self._kept, self.centres)
 
     @cached_property
     def logits(self) -> tuple[np.ndarray, np.ndarray]:
         """The affine maps of all cells."""
-        weights, biases = [], []
-        folded = self._walk.folded
-        for low in range(0, len(self.centres), POINTS):
-            # W x + b at x = origin + t · basis
-            found = folded.net.local_map(self._inputs(self.centres[low : low + POINTS]))
-            weights.append((found.weight.flatten(2) @ folded.basis.T).numpy())
-            biases.append((found.weight.flatten(2) @ folded.origin + found.bias).numpy())
-        return np.concatenate(weights), np.concatenate(biases)
+        return affine_maps(self._walk.folded, self.centres)
 
     @cached_property
+    def _maps(self) -> tuple[np.ndarray, int]:
+        return number_maps(self._walk.folded, self._walk.exact, self.logits, self.centres)
+
+    @property
     def map_of(self) -> np.ndarray:
         """The number of each cell's map."""
-        weight, bias = self.logits
-        rows = np.concatenate([weight.reshape(len(bias), -1), bias], 1)
-        scale = np.maximum(np.abs(rows).max(0, initial=0), SMALL * np.abs(rows).max(initial=0))
-        rows = rows / np.where(scale > 0, scale, 1)
-        line = rows @ np.random.default_rng(0).standard_normal(rows.shape[1])
-        order = np.argsort(line, kind="stable")
-        step = np.abs(rows[order[1:]] - rows[order[:-1]]).max(1, initial=0) > ROUNDING
-        number = np.empty(len(rows), np.int64)
-        number[order] = np.append(0, np.cumsum(step))
-        return number
+        return self._maps[0]
+
+    @property
+    def undecided_maps(self) -> int:
+        """How many maps had to be told apart by floating point alone."""
+        return self._maps[1]
 
     @cached_property
     def corners(self) -> tuple[np.ndarray, np.ndarray]:

@@ -17,10 +17,12 @@ import numpy as np
 
 from tropica.regions.state import SMALLEST, State
 
-Decide = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
-"""Called with vertices, and functions' numbers, whose value is too close to zero to tell, and the values: sets them."""
+Decide = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Called with vertices, and functions' numbers, whose value is too close to zero to tell, and the values: the settled ones."""
 
 NEVER = np.int32(2**31 - 1)
+WITHIN = 1 - 2.0**-53
+"""The largest share of an edge: a value that is zero at its negative end alone is not zero at a new vertex."""
 
 
 class Signs:
@@ -70,19 +72,33 @@ class Refinement:
         values: (V or more, c + n): what is carried along (interpolated at new vertices), and then the n functions; rows beyond
             V are room to grow.
         constraints: the functions' numbers among the constraints.
-        unsure: (n,) |value| up to which a sign is not certain.
-        decide: settles those.
+        positive: (V, n) which functions are positive at the vertices that are there.
+        unsure: (n,) |value| up to which a sign at a new vertex is not certain.
+        blur: how far two ends of an edge may be from where their values stand.
+        decide: settles values that are not certain.
     """
 
-    def __init__(self, state: State, values: np.ndarray, constraints: slice, unsure: np.ndarray, decide: Decide) -> None:
-        self.state, self.constraints, self.unsure, self.decide = state, constraints, unsure, decide
+    def __init__(
+        self,
+        state: State,
+        values: np.ndarray,
+        constraints: slice,
+        positive: np.ndarray,
+        unsure: np.ndarray,
+        blur: float,
+        decide: Decide,
+    ) -> None:
+        self.state, self.constraints, self.unsure, self.blur, self.decide = state, constraints, unsure, blur, decide
         self.n = n = constraints.stop - constraints.start
         self.carried = values.shape[1] - n
         vertices, edges = state.vertices, state.edges
+        self.first = vertices.size
         vertices["values"] = values
+        vertices["depth"] = np.zeros(len(values), np.int32)
+        vertices["steep"] = np.zeros(len(values))
         self.signs = Signs(state.names.positive[constraints])
         vertices["positive"] = np.zeros((len(values), self.signs.width), np.uint8)
-        vertices["positive"][:] = np.packbits(self._sign(slice(0, vertices.size), 0), axis=1)
+        vertices["positive"][:] = np.packbits(positive, axis=1)
         edges["next"] = self._next(edges["ends"], 0)
 
     def run(self) -> None:
@@ -95,26 +111,41 @@ class Refinement:
 
     # ── signs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _sign(self, rows: slice, first: int, known: np.ndarray | None = None, signs: np.ndarray | None = None) -> np.ndarray:
-        """Which functions from ``first`` on are positive at vertices; where ``known``, as ``signs`` says."""
-        vertices = self.state.vertices
-        values = vertices["values"][rows, self.carried + first :]
+    def _sign(self, rows: slice, first: int, known: np.ndarray, signs: np.ndarray) -> np.ndarray:
+        """Which functions from ``first`` on are positive at new vertices; where ``known``, as ``signs`` says."""
+        values = self.state.vertices["values"][rows, self.carried + first :]
         near = np.abs(values) <= self.unsure[first:]
-        if known is not None:
-            near &= ~known
+        near &= ~known
         if near.any():
             v, i = np.nonzero(near)
-            settled = values[v, i].copy()
-            self.decide(v + (rows.start or 0), i + first, settled)
-            values[v, i] = settled
+            values[v, i] = self.decide(v + rows.start, i + first, values[v, i])
         positive = values >= 0
-        if known is not None and signs is not None:
-            wrong = known & (positive != signs)
-            if wrong.any():  # interpolation between values of one sign has rounded to the other
-                values[wrong & signs] = 0
-                values[wrong & ~signs] = -SMALLEST
-                positive = values >= 0
+        wrong = known & (positive != signs)
+        if wrong.any():  # interpolation between values of one sign has rounded to the other
+            values[wrong & signs] = 0
+            values[wrong & ~signs] = -SMALLEST
+            positive = values >= 0
         return positive
+
+    def doubtful(self, new: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Signs that were taken as they stood, and are no farther from zero than a limit.
+
+        Args:
+            new: numbers of vertices that this step has made.
+            limits: (n,), of each function.
+
+        Returns:
+            Vertices, functions, and the values.
+        """
+        vertices = self.state.vertices
+        ends = vertices["parents"][new]
+        split = self.signs.unpack(vertices["positive"][ends[:, 0]] ^ vertices["positive"][ends[:, 1]], 0)
+        v, i = np.nonzero(split)
+        later = i > vertices["on"][new[v], -1] - self.constraints.start
+        v, i = new[v[later]], i[later]
+        values = vertices["values"][v, self.carried + i]
+        near = (np.abs(values) <= limits[i]) & (np.abs(values) > self.unsure[i])
+        return v[near], i[near], values[near]
 
     def _next(self, ends: np.ndarray, first: int) -> np.ndarray:
         """The next function that cuts each edge, from number ``first`` on; NEVER where none does."""
@@ -143,28 +174,32 @@ class Refinement:
         table[cut, 0], table[cut, 1] = ends[:, 0], new
         table[rows, 0], table[rows, 1] = new, ends[:, 1]
         edges["on"][rows] = on
+        edges["steep"][rows] = edges["steep"][cut]
         edges["key"][rows] = edges["key"][cut]
         both = np.concatenate([cut, np.arange(rows.start, rows.stop)])
         edges["next"][both] = self._next(table[both], i + 1)
         if state.d > 1:
-            self._join(i, new, on, keys)
+            self._join(i, new, cut, on, keys)
 
     def _vertices(self, i: int, ends: np.ndarray, on: np.ndarray, keys: np.ndarray) -> np.ndarray:
         """The points where function i vanishes on edges; their numbers."""
-        state, vertices = self.state, self.state.vertices
+        vertices = self.state.vertices
         rows = vertices.grow(len(ends))
         values = vertices["values"]
         a, b = values[ends[:, 0]], values[ends[:, 1]]
         above, below = a[:, self.carried + i], b[:, self.carried + i]
-        share = (above / (above - below))[:, None]
+        share = np.minimum(above / (above - below), WITHIN)[:, None]
         values[rows] = a + share * (b - a)
         values[rows, self.carried + i] = 0
         at = vertices["at"]
         start = at[ends[:, 0]]
-        at[rows] = start + share * (at[ends[:, 1]] - start)
-        there = above == 0  # at the positive end itself
-        vertices["place"][rows] = np.where(there, vertices["place"][ends[:, 0]], state.places + np.arange(len(ends)))
-        state.places += len(ends)
+        way = at[ends[:, 1]] - start
+        at[rows] = start + share * way
+        length = np.sqrt(np.einsum("vi,vi->v", way, way))
+        vertices["steep"][rows] = np.maximum(above - below - 2 * self.unsure[i], 0) / (length + 2 * self.blur + SMALLEST)
+        depth = vertices["depth"]
+        depth[rows] = np.maximum(depth[ends[:, 0]], depth[ends[:, 1]]) + 1
+        vertices["place"][rows] = self._places(ends, above == 0)
         vertices["on"][rows, :-1] = on
         vertices["on"][rows, -1] = self.constraints.start + i
         vertices["parents"][rows] = ends
@@ -188,7 +223,19 @@ class Refinement:
         vertices["key"][rows] = keys - self.signs.names(merged, i + 1)
         return np.arange(rows.start, rows.stop)
 
-    def _join(self, i: int, new: np.ndarray, on: np.ndarray, keys: np.ndarray) -> None:
+    def _places(self, ends: np.ndarray, there: np.ndarray) -> np.ndarray:
+        """The places of the new vertices: that of the positive end, or a new one for each pair of places of the ends."""
+        state = self.state
+        place = state.vertices["place"][ends]
+        number = np.arange(len(ends))
+        if state.shared:  # edges between the same two places meet the function in one point
+            number = np.unique(place[:, 0] * state.places + place[:, 1], return_inverse=True)[1].ravel()
+        found = np.where(there, place[:, 0], state.places + number)
+        state.places += len(ends)
+        state.shared |= bool(there.any())
+        return found
+
+    def _join(self, i: int, new: np.ndarray, cut: np.ndarray, on: np.ndarray, keys: np.ndarray) -> None:
         """Join the new vertices that lie on one 2-face."""
         state, names = self.state, self.state.names
         constraint = self.constraints.start + i
@@ -213,7 +260,9 @@ class Refinement:
         if slots > 1:
             others = np.array([[k for k in range(slots) if k != s] for s in range(slots)])
             edges["on"][rows, :-1] = np.take_along_axis(on[own[first]], others[slot[first]], 1)
+            edges["steep"][rows, :-1] = np.take_along_axis(edges["steep"][cut[own[first]]], others[slot[first]], 1)
         edges["on"][rows, -1] = constraint
+        edges["steep"][rows, -1] = state.vertices["steep"][ends].max(1)
         edges["key"][rows] = face[first] + names.zero[constraint] - self._sum(ends, i + 1)
         edges["next"][rows] = self._next(ends, i + 1)
 

@@ -73,9 +73,12 @@ class State:
         d: its dimension.
         vertices: ``at`` (V, d + 1) homogeneous coordinates; ``on`` (V, d) constraints; ``key`` (V, 2); ``place`` (V,): vertices
             at one place have one number (in degenerate complexes edges of length zero are ordinary edges); ``parents`` (V, 2),
-            the ends of the edge that it was made on, −1 for those of the domain; ``side`` (V, planes).
-        edges: ``ends`` (E, 2); ``on`` (E, d − 1); ``key`` (E, 2).
+            the ends of the edge that it was made on, −1 for those of the domain; ``side`` (V, planes); ``off`` (V,): how far
+            ``at`` may be from the vertex itself.
+        edges: ``ends`` (E, 2); ``on`` (E, d − 1); ``key`` (E, 2); ``steep`` (E, d − 1): for each of its constraints a lower
+            bound on the length of the gradient, in every cell at the edge.
         names: of the constraints.
+        places: more than the largest number of a place; ``shared``: has any place more than one vertex?
         planes: how many constraints, the first ones, are coordinate planes that are not the network's: cells on their two sides
             are one. ``side`` says on which side of them a vertex is.
     """
@@ -92,7 +95,14 @@ class State:
             place=np.arange(len(at), dtype=np.int64),
             parents=np.full((len(at), 2), -1, np.int64),
             side=np.sign(at[:, :planes]).astype(np.int8),
+            off=np.zeros(len(at)),
         )
         self.planes = planes
-        self.edges = Table(ends=ends.astype(np.int64), on=edge_on.astype(np.int32), key=np.zeros((len(ends), 2), np.uint64))
+        self.edges = Table(
+            ends=ends.astype(np.int64),
+            on=edge_on.astype(np.int32),
+            key=np.zeros((len(ends), 2), np.uint64),
+            steep=np.ones((len(ends), d - 1)),  # of the domain's facets, whose equations hold exactly
+        )
         self.places = len(at)
+        self.shared = False

@@ -14,11 +14,21 @@ from tropica.regions import start
 from tropica.regions.domains import Domain
 from tropica.regions.exact import Exact, TooLarge
 from tropica.regions.functions import Bend, Folded, Options, Values, unused
-from tropica.regions.refine import Refinement
+from tropica.regions.misses import misses
+from tropica.regions.noise import STEP, Rounding
+from tropica.regions.refine import CHUNK, Refinement
 from tropica.regions.state import SMALLEST, State
 
-UNSURE = 2.0**-36
-"""Below this share of the largest value of its function a value's sign is settled exactly."""
+DEEP = 64
+"""Interpolations, one on the other, that a step is expected not to exceed; vertices beyond are checked one by one."""
+COMMON = 0.9
+"""Share of the vertices that are treated alike; those farther off are compared with bounds of their own."""
+FEW = 4096
+"""A function that is 0.0 at so many vertices, or fewer, is looked at in exact arithmetic."""
+
+
+class TooClose(Exception):
+    """A sign was taken from floating point that exact arithmetic contradicts: the walk must allow for more."""
 
 
 @dataclass
@@ -28,7 +38,12 @@ class Walk:
     Attributes:
         state: the complex.
         values: what is alive at its vertices.
+        rounding: how far these may be off.
         undecided: signs that were taken from floating point though it could not tell (networks too large for exact arithmetic).
+        noise: by constraint, how far from zero its function may be at its vertices.
+        usual: how far off most vertices are, at the most.
+        depth: interpolations, one on the other, since the domain.
+        slack: limits are so many times as large as first thought.
     """
 
     folded: Folded
@@ -36,17 +51,38 @@ class Walk:
     values: Values
     exact: Exact
     unbounded: bool
+    rounding: Rounding
+    noise: np.ndarray
     undecided: int = 0
+    usual: float = 0.0
+    depth: int = 0
+    slack: float = 1.0
+
+    @classmethod
+    def through(cls, net: PiecewiseLinearNetwork, domain: Domain, labels: bool = False) -> Walk:
+        """A walk that has been through a network. ``labels``: it also cuts where the label changes."""
+        slack = 1.0
+        while True:
+            walk = cls.start(net, domain, labels)
+            walk.slack = slack
+            try:
+                walk.run()
+            except TooClose:
+                slack *= 2**10
+            else:
+                return walk
 
     @classmethod
     def start(cls, net: PiecewiseLinearNetwork, domain: Domain, labels: bool = False) -> Walk:
-        """The domain as it is. ``labels``: the walk also cuts where the label changes."""
+        """The domain as it is."""
         origin, basis = (torch.from_numpy(part) for part in domain.embedding(net.input_shape))
         folded = Folded(net.to(torch.float64).to("cpu"), origin, basis, labels)
         limits = domain.limits()
         state = start.space(domain.dimension) if limits is None else start.box(*limits)
-        values = {INPUT: folded.inputs(torch.from_numpy(state.vertices["at"]))}
-        return cls(folded, state, values, Exact(folded, state, {}), limits is None)
+        corners = torch.from_numpy(state.vertices["at"])
+        rounding = Rounding(folded, corners, limits is None)
+        noise = np.zeros(len(state.names.zero))
+        return cls(folded, state, {INPUT: folded.inputs(corners)}, Exact(folded, state, {}), limits is None, rounding, noise)
 
     @property
     def scale(self) -> Tensor | None:
@@ -58,10 +94,14 @@ class Walk:
         with torch.no_grad():
             for number, bend in enumerate(self.folded.bends):
                 self.values = unused(self.folded.run(bend.before, self.values, self.scale), set(bend.alive))
+                self.rounding.run(bend.before)
+                self.rounding.keep(set(bend.alive))
                 self._bend(number, bend)
                 inputs = [self.values[name] for name in bend.kink.inputs]
                 self.values[bend.kink.name] = self.folded.apply(bend.kink, inputs, self.scale)
                 self.values = unused(self.values, bend.lasting | {bend.kink.name})
+                self.rounding.bend(bend.kink)
+                self.rounding.keep(bend.lasting | {bend.kink.name})
             self.values = self.folded.run(self.folded.tail, self.values, self.scale)
 
     def _bend(self, number: int, bend: Bend) -> None:
@@ -70,16 +110,33 @@ class Walk:
         if isinstance(found, Options):
             self.exact.learn(number, found)
             for turn in range(1, found.m):
-                self._refine(number, turn, found.round(turn, self.values[bend.kink.inputs[0]]), None)
+                functions, zero = found.round(turn, self.values[bend.kink.inputs[0]])
+                zero = zero if bend.kink.inputs[0] in self.folded.floored else None
+                noise = self.rounding.functions(bend.kink, found, turn)
+                self._refine((number, turn), functions, noise, None, zero)
         else:
-            self._refine(number, 0, found, bend.kink.inputs[0] if bend.simple else None)
+            noise = self.rounding.functions(bend.kink, None, 0)
+            self._refine((number, 0), found, noise, bend.kink.inputs[0] if bend.simple else None, None)
 
-    def _refine(self, number: int, turn: int, functions: Tensor, same: str | None) -> None:
-        """Refine by the functions that change sign. ``same``: the alive value that they are, then not carried twice."""
+    def _refine(self, which: tuple[int, int], functions: Tensor, bounds: Tensor, same: str | None, zero: Tensor | None) -> None:
+        """Refine by the functions that change sign.
+
+        Args:
+            which: bend and turn.
+            functions: (V, n), and ``bounds`` (3, n) their noise.
+            same: the alive value that they are, then not carried twice.
+            zero: (V, n) where they are known to be zero.
+        """
         z = functions.numpy()
         low, high = z.min(0), z.max(0)
-        unsure = UNSURE * np.maximum(-low, high)
-        mixed = np.flatnonzero((low <= unsure) & (high >= -unsure) & (low < high))
+        size, error, slope = bounds.numpy()
+        np.minimum(size, np.maximum(-low, high) + error, out=size)
+        error = error + DEEP * STEP * size
+        unsure = self.slack * (error + slope * self.usual)
+        nothing = (low == 0) & (high == 0) & (unsure > 0)
+        if nothing.any() and len(z) > FEW and (zero is None or not bool(zero[:, torch.from_numpy(nothing)].all())):
+            self.undecided += 1
+        mixed = np.flatnonzero((low <= unsure) & (high >= -unsure) & ((low < high) | (nothing & (len(z) <= FEW))))
         if not len(mixed):
             return
         if 4 * len(mixed) > z.shape[1]:  # cheaper than to pick columns; a function of one sign cuts nothing
@@ -93,14 +150,11 @@ class Walk:
         widths = [part.shape[1] for part in parts]
         matrix = np.empty((max(3 * len(z), 1024), sum(widths)))  # room to grow: pages that are never written cost nothing
         np.concatenate(parts, 1, out=matrix[: len(z)])
-        constraints = self.state.names.add(len(mixed))
-        for i, unit in enumerate(mixed.tolist()):
-            self.exact.functions[constraints.start + i] = (number, turn, unit)
-
-        def decide(vertices: np.ndarray, which: np.ndarray, values: np.ndarray) -> None:
-            self._decide(constraints.start, vertices, which, values)
-
-        Refinement(self.state, matrix, constraints, unsure[mixed], decide).run()
+        step = Step(self, which, mixed, size[mixed], error[mixed], slope[mixed], unsure[mixed])
+        step.run(matrix, None if zero is None else zero.numpy()[:, mixed])
+        self.rounding.interpolated(step.depth)
+        if same is not None:
+            self.rounding.moved(same, mixed, step.moved)
         values = self.state.vertices["values"]
         pieces = np.split(values, np.cumsum(widths)[:-1], axis=1)
         for name, piece in zip(names, pieces, strict=False):
@@ -111,21 +165,128 @@ class Walk:
                 whole = np.empty((len(values), z.shape[1]))
                 whole[:, rest], whole[:, mixed] = pieces[-2], pieces[-1]
             self.values[same] = torch.from_numpy(whole).reshape(-1, *self.folded.shapes[same])
-        self.state.vertices.drop(["values", "positive"])
+        self.state.vertices.drop(["values", "positive", "depth", "steep"])
 
-    def _decide(self, first: int, vertices: np.ndarray, which: np.ndarray, values: np.ndarray) -> None:
-        """Settle values close to zero, of functions number ``first`` + which, in exact arithmetic."""
-        known: dict[tuple[int, int], float] = {}
-        for k, (v, i) in enumerate(zip(vertices.tolist(), which.tolist(), strict=True)):
-            key = (int(self.state.vertices["place"][v]), i)
-            if key not in known:
-                known[key] = self._settled(v, first + i, float(values[k]))
-            values[k] = known[key]
 
-    def _settled(self, vertex: int, constraint: int, value: float) -> float:
+class Step:
+    """One refinement: its signs, decided with proof, and how far off its vertices may be.
+
+    Args:
+        walk: that it is a step of.
+        which: bend and turn.
+        units: (n,) the functions, by their units.
+        size, error, slope: (n,) the noise of each: X, E and L.
+        unsure: (n,) |value| up to which a sign is not taken as it stands.
+    """
+
+    def __init__(
+        self,
+        walk: Walk,
+        which: tuple[int, int],
+        units: np.ndarray,
+        size: np.ndarray,
+        error: np.ndarray,
+        slope: np.ndarray,
+        unsure: np.ndarray,
+    ) -> None:
+        self.walk, self.units = walk, units
+        self.size, self.error, self.slope, self.unsure = size, error, slope, unsure
+        self.constraints = walk.state.names.add(len(units))
+        self.moved = np.zeros(len(units))
+        self.depth = 0
+        self._known: dict[tuple[int, int], float] = {}
+        for i, unit in enumerate(units.tolist()):
+            walk.exact.functions[self.constraints.start + i] = (*which, unit)
+
+    def run(self, values: np.ndarray, zero: np.ndarray | None) -> None:
+        """Cut; ``values`` with the functions last, ``zero`` where these are known to vanish."""
+        walk, state = self.walk, self.walk.state
+        reach = float(np.abs(state.vertices["at"]).max())
+        blur = (walk.depth + DEEP) * STEP * reach
+        first = state.vertices.size
+        positive = self._positive(values[:first, -len(self.units) :], zero)
+        found = Refinement(state, values, self.constraints, positive, self.unsure, blur, self.decide)
+        found.run()
+        self.depth = int(state.vertices["depth"][first:].max(initial=0))
+        walk.depth += self.depth
+        noise = self.error + max(self.depth - DEEP, 0) * STEP * self.size + self.moved
+        walk.noise = np.concatenate([walk.noise, noise])
+        state.vertices["off"][first:] = self._offs(first)
+        self._check(found, first)
+        off = state.vertices["off"]
+        finite = off[np.isfinite(off)][:: max(1, len(off) // FEW)]
+        walk.usual = float(np.quantile(finite, COMMON, method="higher"))
+
+    def _positive(self, z: np.ndarray, zero: np.ndarray | None) -> np.ndarray:
+        """Which functions are positive at the vertices before the step (V, n)."""
+        off = self.walk.state.vertices["off"]
+        size = np.abs(z)
+        near = size <= self.unsure
+        loose = np.flatnonzero(off > self.walk.usual)
+        if len(loose):
+            v, i = np.nonzero(size[loose] <= self._limit(off[loose].max(), 0, slice(None)))
+            v = loose[v]
+            near[v, i] = size[v, i] <= self._limit(off[v], 0, i)
+        if zero is not None:
+            near &= ~zero
+        if near.any():
+            v, i = np.nonzero(near)
+            z[v, i] = self.decide(v, i, z[v, i])
+        return z >= 0
+
+    def _limit(self, off: np.ndarray, depth: np.ndarray | int, which: np.ndarray | slice) -> np.ndarray:
+        """|value| up to which a function's sign is not certain at a vertex so far off, after so many interpolations."""
+        slope = self.slope[which]
+        with np.errstate(invalid="ignore"):
+            moved = np.where(slope > 0, slope * off, 0)  # not 0 · ∞
+        deep = np.maximum(np.asarray(depth) - DEEP, 0) * STEP
+        return self.walk.slack * (self.error[which] + deep * self.size[which] + moved)
+
+    def _offs(self, first: int) -> np.ndarray:
+        """How far off the new vertices are; where floating point cannot bound it, by their exact places."""
+        walk = self.walk
+        vertices = walk.state.vertices
+        off = misses(walk.state, first, walk.noise, walk.depth)
+        for v in (first + np.flatnonzero(np.isinf(off))).tolist():
+            try:
+                exact = walk.exact.point(v)
+            except TooLarge:
+                continue
+            at = np.array([float(exact[i]) for i in range(len(exact.top))])
+            off[v - first] = 2 * np.linalg.norm(vertices["at"][v] - at) + STEP * np.abs(at).max()
+        return off
+
+    def _check(self, found: Refinement, first: int) -> None:
+        """Were signs at new vertices taken for certain that were not? Then they must be what exact arithmetic says."""
+        vertices = self.walk.state.vertices
+        off, depth = vertices["off"][first:], vertices["depth"][first:]
+        loose = np.flatnonzero((off > self.walk.usual) | (depth > DEEP))
+        for low in range(0, len(loose), CHUNK):
+            some = loose[low : low + CHUNK]
+            v, i, values = found.doubtful(first + some, self._limit(off[some].max(), depth[some].max(), slice(None)))
+            near = np.abs(values) <= self._limit(off[v - first], depth[v - first], i)
+            v, i, values = v[near], i[near], values[near]
+            if ((self.decide(v, i, values) >= 0) != (values >= 0)).any():
+                raise TooClose
+
+    def decide(self, vertices: np.ndarray, which: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Settle values close to zero, of functions by number, in exact arithmetic: a value whose sign is right stays."""
+        place = self.walk.state.vertices["place"][vertices]
+        settled = values.copy()
+        for k, (v, p, i) in enumerate(zip(vertices.tolist(), place.tolist(), which.tolist(), strict=True)):
+            if (p, i) not in self._known:
+                self._known[p, i] = self._exact(v, i, float(values[k]))
+            sign = self._known[p, i]
+            if np.sign(values[k]) != sign:
+                settled[k] = sign * SMALLEST
+                self.moved[i] = max(self.moved[i], abs(values[k]))
+        return settled
+
+    def _exact(self, vertex: int, i: int, value: float) -> float:
+        """The sign of a function at a vertex."""
         try:
-            exact = self.exact.value(vertex, self.exact.functions[constraint])
+            exact = self.walk.exact.value(vertex, self.walk.exact.functions[self.constraints.start + i])
         except TooLarge:
-            self.undecided += 1
-            return value
-        return float(exact) or (SMALLEST if exact > 0 else -SMALLEST if exact < 0 else 0.0)
+            self.walk.undecided += 1
+            return float(np.sign(value))
+        return float((exact > 0) - (exact < 0))

@@ -1,0 +1,81 @@
+"""Activation patterns of cells, from a point inside each; checked against what the walk knows of the cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from tropica.network.kinds import Floor, Maximum
+from tropica.regions.cells import Incidence
+from tropica.regions.exact import TooLarge
+from tropica.regions.refine import Signs
+from tropica.regions.walk import Walk
+
+POINTS = 2**13
+"""Cells whose patterns are computed at once."""
+
+
+def patterns_at(walk: Walk, t: np.ndarray) -> np.ndarray:
+    """Patterns (C, bytes) at points (C, d)."""
+    net, found = walk.folded.net, []
+    for low in range(0, len(t), POINTS):
+        some = t[low : low + POINTS]
+        x = walk.folded.inputs(torch.from_numpy(np.concatenate([some, np.ones((len(some), 1))], 1)))
+        found.append(net.activation_pattern(x).numpy())
+    return np.concatenate(found) if found else np.zeros((0, 0), np.uint8)
+
+
+def checked_patterns(walk: Walk, every: Incidence, cells: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, int]:
+    """Patterns of cells whose kinks have two choices each, in the middle of each cell.
+
+    A cell's key is a hash of the signs of the functions that the walk has cut by. Where floating point finds other ones (a
+    function vanishes on all of the cell, or the cell is too thin for it), exact arithmetic gives the pattern.
+
+    Args:
+        every, cells: the cells with their vertices, and the numbers of those wanted (C,).
+        centres: (C, d) their middles.
+
+    Returns:
+        Patterns (C, bytes), and how many were left to floating point.
+    """
+    found = patterns_at(walk, centres)
+    wrong = np.flatnonzero(~_matches(walk, found, every.keys[cells]))
+    lost = 0
+    for c in wrong.tolist():
+        members = every.members[every.starts[cells[c]] : every.starts[cells[c] + 1]]
+        try:
+            found[c] = _exact(walk, members.tolist())
+        except TooLarge:
+            lost += 1
+    return found, lost
+
+
+def _exact(walk: Walk, vertices: list[int]) -> np.ndarray:
+    """The pattern in the middle of some vertices, in exact arithmetic."""
+    bits: list[np.ndarray] = []
+    for bend, sign in zip(walk.folded.bends, walk.exact.signs(vertices), strict=True):
+        kind = bend.kink.kind
+        if isinstance(kind, Maximum):
+            bits.append(sign < 0)
+        else:
+            bits.append(sign >= 0 if isinstance(kind, Floor) and kind.tie != 0 else sign > 0)
+    return np.packbits(np.concatenate(bits))
+
+
+def _matches(walk: Walk, patterns: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Do patterns (C, bytes) hash to these keys (C, 2)?"""
+    names, planes = walk.state.names, walk.state.planes
+    first = min(walk.exact.functions, default=len(names.positive))  # constraints before it are the domain's
+    bends = [bend.kink for bend in walk.folded.bends]
+    starts = np.append(0, np.cumsum([kink.units for kink in bends])).astype(int)
+    cuts = [walk.exact.functions[c] for c in range(first, len(names.positive))]
+    column = np.array([starts[bend] + unit for bend, _, unit in cuts], dtype=int)
+    second = np.array([isinstance(bends[bend].kind, Maximum) for bend, _, _ in cuts], dtype=bool)  # a − b < 0 is choice 1
+    signs = Signs(names.positive[first:])
+    domain = names.positive[planes:first].sum(0, dtype=np.uint64)
+    same = np.zeros(len(patterns), bool)
+    for low in range(0, len(patterns), POINTS):
+        bits = np.unpackbits(patterns[low : low + POINTS], axis=1)
+        total = signs.names(np.packbits(bits[:, column] ^ second, axis=1), signs.n) + domain
+        same[low : low + POINTS] = (total == keys[low : low + POINTS]).all(1)
+    return same
