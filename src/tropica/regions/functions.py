@@ -8,10 +8,11 @@ also cuts where two options are equal that are both beaten later; such cells hav
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,8 @@ from tropica.network.kinds import Abs, Amax, Floor, LeakyRelu, Maximum, PRelu, R
 PLAIN = (Relu, LeakyRelu, PRelu, Abs, Floor)
 """Kinks whose one function a unit is their input, up to a constant."""
 
+BATCH = 2**13
+"""Points that are sent through a network at once."""
 Values = dict[str, Tensor]
 LABEL = "label"
 """The name of the kink that chooses the label."""
@@ -116,6 +119,12 @@ class Folded:
     def inputs(self, at: Tensor) -> Tensor:
         """The network's inputs at homogeneous coordinates (V, d + 1)."""
         return (at[:, :-1] @ self.basis + at[:, -1:] * self.origin).reshape(-1, *self.net.input_shape)
+
+    def batches(self, t: np.ndarray) -> Iterator[tuple[int, Tensor]]:
+        """The network's inputs at points t (C, d), a batch at a time, and the number of the first of each."""
+        for low in range(0, len(t), BATCH):
+            some = t[low : low + BATCH]
+            yield low, self.inputs(torch.from_numpy(np.concatenate([some, np.ones((len(some), 1))], 1)))
 
     def run(self, nodes: tuple[Node, ...], values: Values, scale: Tensor | None) -> Values:
         """The values after some nodes; ``scale`` (V,) is s, None where it is 1 throughout."""

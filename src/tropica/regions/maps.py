@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,8 +18,6 @@ from tropica.regions.exact import Exact, TooLarge
 from tropica.regions.functions import Folded
 from tropica.regions.noise import UNIT, Rounding
 
-POINTS = 2**13
-"""Cells looked at together."""
 FEW = 2000
 """Maps that are compared in rational arithmetic, at the most."""
 
@@ -29,7 +25,7 @@ FEW = 2000
 def affine_maps(folded: Folded, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """t ↦ weight t + bias at points (C, d): (C, s, d) and (C, s)."""
     weights, biases = [], []
-    for x in _inputs(folded, centres):
+    for _, x in folded.batches(centres):
         found = folded.net.local_map(x)  # W x + b at x = origin + t · basis
         weights.append((found.weight.flatten(2) @ folded.basis.T).numpy())
         biases.append((found.weight.flatten(2) @ folded.origin + found.bias).numpy())
@@ -79,13 +75,6 @@ def errors(folded: Folded, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return unit * slope, error + unit * x
 
 
-def _inputs(folded: Folded, t: np.ndarray) -> Iterator[Tensor]:
-    """The network's inputs at points (C, d), in batches."""
-    for low in range(0, len(t), POINTS):
-        some = t[low : low + POINTS]
-        yield folded.inputs(torch.from_numpy(np.concatenate([some, np.ones((len(some), 1))], 1)))
-
-
 def _close(rows: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Rows that do not differ from every other one by more than both may be off; some more than these, perhaps."""
     if len(rows) < 2:
@@ -105,7 +94,7 @@ def _live(folded: Folded, centres: np.ndarray) -> np.ndarray:
     names = [torch.from_numpy(random.integers(-(2**63), 2**63, (2, kink.units))) for kink in net.kinks]
     mix = torch.from_numpy(random.standard_normal(net.outputs))
     found: list[np.ndarray] = []
-    for x in _inputs(folded, centres):
+    for _, x in folded.batches(centres):
         outs: list[Tensor] = []
         choices: list[Tensor] = []
 

@@ -1,35 +1,32 @@
-"""Activation patterns of cells, from a point inside each; checked against what the walk knows of the cell."""
+"""Activation patterns of cells, from a point inside each; proven, and checked against what the walk knows of the cell."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
+from tropica.network import Kink
 from tropica.network.kinds import Floor, Maximum
 from tropica.regions.cells import Incidence
 from tropica.regions.exact import TooLarge
+from tropica.regions.functions import BATCH
+from tropica.regions.noise import E, Rounding
 from tropica.regions.refine import Signs
 from tropica.regions.walk import Walk
-
-POINTS = 2**13
-"""Cells whose patterns are computed at once."""
 
 
 def patterns_at(walk: Walk, t: np.ndarray) -> np.ndarray:
     """Patterns (C, bytes) at points (C, d)."""
-    net, found = walk.folded.net, []
-    for low in range(0, len(t), POINTS):
-        some = t[low : low + POINTS]
-        x = walk.folded.inputs(torch.from_numpy(np.concatenate([some, np.ones((len(some), 1))], 1)))
-        found.append(net.activation_pattern(x).numpy())
+    found = [walk.folded.net.activation_pattern(x).numpy() for _, x in walk.folded.batches(t)]
     return np.concatenate(found) if found else np.zeros((0, 0), np.uint8)
 
 
 def checked_patterns(walk: Walk, every: Incidence, cells: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, int]:
     """Patterns of cells whose kinks have two choices each, in the middle of each cell.
 
-    A cell's key is a hash of the signs of the functions that the walk has cut by. Where floating point finds other ones (a
-    function vanishes on all of the cell, or the cell is too thin for it), exact arithmetic gives the pattern.
+    A cell's key is a hash of the signs of the functions that the walk has cut by. Where floating point finds other ones (the
+    cell is too thin for it), or a value that may be zero (a function that vanishes on all of the cell), exact arithmetic gives
+    the pattern.
 
     Args:
         every, cells: the cells with their vertices, and the numbers of those wanted (C,).
@@ -39,7 +36,7 @@ def checked_patterns(walk: Walk, every: Incidence, cells: np.ndarray, centres: n
         Patterns (C, bytes), and how many were left to floating point.
     """
     found = patterns_at(walk, centres)
-    wrong = np.flatnonzero(~_matches(walk, found, every.keys[cells]))
+    wrong = np.flatnonzero(~_matches(walk, found, every.keys[cells]) | _doubtful(walk, centres))
     lost = 0
     for c in wrong.tolist():
         members = every.members[every.starts[cells[c]] : every.starts[cells[c] + 1]]
@@ -48,6 +45,32 @@ def checked_patterns(walk: Walk, every: Incidence, cells: np.ndarray, centres: n
         except TooLarge:
             lost += 1
     return found, lost
+
+
+def _doubtful(walk: Walk, t: np.ndarray) -> np.ndarray:
+    """At which points (C, d) rounding does not let floating point tell the sign of every function."""
+    folded = walk.folded
+    rounding = Rounding(folded, torch.from_numpy(np.append(np.abs(t).max(0, initial=0), 1.0)[None]), False)
+    limits: dict[str, torch.Tensor] = {}
+    bends = {bend.kink.name: bend for bend in folded.bends}
+    for node in folded.net.graph.nodes:
+        if isinstance(node, Kink):
+            limits[node.name] = rounding.functions(node, None, 0)[E]
+            rounding.bend(node)
+        else:
+            rounding.run((node,))
+    found = [np.zeros(0, bool)]
+
+    def visit(kink: Kink, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
+        z = folded.functions(bends[kink.name], dict(zip(kink.inputs, inputs, strict=True)), None)
+        assert isinstance(z, torch.Tensor)
+        found[-1] |= (z.abs() <= limits[kink.name]).any(1).numpy()
+
+    with torch.no_grad():
+        for _, x in folded.batches(t):
+            found.append(np.zeros(len(x), bool))
+            folded.net.run(x, visit)
+    return np.concatenate(found)
 
 
 def _exact(walk: Walk, vertices: list[int]) -> np.ndarray:
@@ -74,8 +97,8 @@ def _matches(walk: Walk, patterns: np.ndarray, keys: np.ndarray) -> np.ndarray:
     signs = Signs(names.positive[first:])
     domain = names.positive[planes:first].sum(0, dtype=np.uint64)
     same = np.zeros(len(patterns), bool)
-    for low in range(0, len(patterns), POINTS):
-        bits = np.unpackbits(patterns[low : low + POINTS], axis=1)
+    for low in range(0, len(patterns), BATCH):
+        bits = np.unpackbits(patterns[low : low + BATCH], axis=1)
         total = signs.names(np.packbits(bits[:, column] ^ second, axis=1), signs.n) + domain
-        same[low : low + POINTS] = (total == keys[low : low + POINTS]).all(1)
+        same[low : low + BATCH] = (total == keys[low : low + BATCH]).all(1)
     return same
