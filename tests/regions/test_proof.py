@@ -13,9 +13,8 @@ from torch import nn
 
 import tropica as tp
 from tropica.regions import walk as walks
-from tropica.regions.exact import Exact
 from tropica.regions.maps import affine_maps, errors
-from tropica.regions.walk import Walk
+from tropica.regions.walk import Step, Walk
 
 from .test_complex import mlp, traced
 
@@ -48,25 +47,27 @@ def test_vertices_are_as_near_as_is_said(domain: tp.Box | tp.Space, seed: int, l
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=10, deadline=None)
 def test_values_are_as_near_as_is_said(seed: int) -> None:
-    """The values that are carried to the last bend differ from exact ones by the bound at most."""
-    walk = Walk.through(traced(mlp(2, 8, 8, 1, seed=seed), 2), tp.Box(-1, 1, d=2))
-    name = walk.folded.net.graph.output
-    walk.rounding.run(walk.folded.tail)
-    error, slope = (walk.rounding.alive[name][row].reshape(-1).numpy() for row in (1, 2))
-    values, off = walk.values[name].reshape(len(walk.state.vertices["at"]), -1).numpy(), walk.state.vertices["off"]
-    for v in np.random.default_rng(seed).permutation(len(values))[:25].tolist():
-        point = Exact(walk.folded, walk.state, walk.exact.functions).point(v)
-        stages: list[dict] = []
-        for _ in walk.folded.bends:
-            walk.exact._advance(point, stages)
-        last = walk.folded.bends[-1].kink
-        inputs = [stages[-1][i] for i in last.inputs]
-        choice = walk.exact._choice(last, len(stages) - 1, inputs, Fraction(1))
-        out = walk.exact._piece(last, choice, inputs, Fraction(1))
-        for node in walk.folded.tail:
-            out = walk.exact._affine(node, [out], Fraction(1))  # pyright: ignore[reportArgumentType]
-        assert abs(float(out[0]) - values[v, 0]) <= error[0] + slope[0] * off[v]
-    assert error[0] < 1e-9
+    """The values with which a step begins differ from exact ones by the bounds at most."""
+    seen: list[float] = []
+
+    class Watched(Step):
+        def run(self, values: np.ndarray, zero: np.ndarray | None) -> None:
+            walk = self.walk
+            off = walk.state.vertices["off"]
+            for v in np.random.default_rng(seed).permutation(walk.state.vertices.size)[:20].tolist():
+                for i in range(len(self.units)):
+                    exact = float(walk.exact.value(v, walk.exact.functions[self.constraints.start + i]))
+                    assert (
+                        abs(values[v, values.shape[1] - len(self.units) + i] - exact) <= self.error[i] + self.slope[i] * off[v]
+                    )
+            seen.append(float(self.error.max()))
+            super().run(values, zero)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walks, "Step", Watched)
+        Walk.through(traced(mlp(2, 8, 8, 8, 1, seed=seed), 2), tp.Box(-1, 1, d=2))
+    assert len(seen) == 3
+    assert seen[-1] < 1e-9
 
 
 def test_a_walk_that_floating_point_misleads_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,10 @@ class Refinement:
         unsure: (n,) |value| up to which a sign at a new vertex is not certain.
         blur: how far two ends of an edge may be from where their values stand.
         decide: settles values that are not certain.
+        keep: are values wanted when the step is over? If not, those of functions whose turn is past are let go.
+
+    Attributes:
+        open: signs at new vertices that were read off a value there, as (vertices, functions, values), a part a cut.
     """
 
     def __init__(
@@ -87,10 +91,14 @@ class Refinement:
         unsure: np.ndarray,
         blur: float,
         decide: Decide,
+        keep: bool,
     ) -> None:
         self.state, self.constraints, self.unsure, self.blur, self.decide = state, constraints, unsure, blur, decide
+        self.keep = keep
         self.n = n = constraints.stop - constraints.start
-        self.carried = values.shape[1] - n
+        self.open: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._zero = values.shape[1] - n  # the column of function 0
+        self._memory = values.reshape(-1)
         vertices, edges = state.vertices, state.edges
         self.first = vertices.size
         vertices["values"] = values
@@ -105,47 +113,27 @@ class Refinement:
         """Cut by every function in turn; then bring the keys up to date."""
         for i in range(self.n):
             cut = np.flatnonzero(self.state.edges["next"] == i)
+            if not self.keep and i + self._zero >= BLOCK:
+                self._forget(i + self._zero)
             if len(cut):
                 self._cut(i, cut)
         self._finish()
 
-    # ── signs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _sign(self, rows: slice, first: int, known: np.ndarray, signs: np.ndarray) -> np.ndarray:
-        """Which functions from ``first`` on are positive at new vertices; where ``known``, as ``signs`` says."""
-        values = self.state.vertices["values"][rows, self.carried + first :]
-        near = np.abs(values) <= self.unsure[first:]
-        near &= ~known
-        if near.any():
-            v, i = np.nonzero(near)
-            values[v, i] = self.decide(v + rows.start, i + first, values[v, i])
-        positive = values >= 0
-        wrong = known & (positive != signs)
-        if wrong.any():  # interpolation between values of one sign has rounded to the other
-            values[wrong & signs] = 0
-            values[wrong & ~signs] = -SMALLEST
-            positive = values >= 0
-        return positive
-
-    def doubtful(self, new: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Signs that were taken as they stood, and are no farther from zero than a limit.
-
-        Args:
-            new: numbers of vertices that this step has made.
-            limits: (n,), of each function.
-
-        Returns:
-            Vertices, functions, and the values.
-        """
+    def _forget(self, columns: int) -> None:
+        """Let the first columns of the values go: the rows close up in the memory that they have."""
         vertices = self.state.vertices
-        ends = vertices["parents"][new]
-        split = self.signs.unpack(vertices["positive"][ends[:, 0]] ^ vertices["positive"][ends[:, 1]], 0)
-        v, i = np.nonzero(split)
-        later = i > vertices["on"][new[v], -1] - self.constraints.start
-        v, i = new[v[later]], i[later]
-        values = vertices["values"][v, self.carried + i]
-        near = (np.abs(values) <= limits[i]) & (np.abs(values) > self.unsure[i])
-        return v[near], i[near], values[near]
+        values = vertices["values"]
+        width = values.shape[1] - columns
+        if np.shares_memory(values, self._memory):
+            for low in range(0, len(values), CHUNK):
+                rows = values[low : low + CHUNK, columns:].copy()
+                self._memory[low * width : low * width + rows.size] = rows.reshape(-1)
+        else:  # it has grown
+            self._memory = np.ascontiguousarray(values[:, columns:]).reshape(-1)
+        vertices["values"] = self._memory[: len(self._memory) // width * width].reshape(-1, width)
+        self._zero -= columns
+
+    # ── signs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _next(self, ends: np.ndarray, first: int) -> np.ndarray:
         """The next function that cuts each edge, from number ``first`` on; NEVER where none does."""
@@ -185,12 +173,15 @@ class Refinement:
         """The points where function i vanishes on edges; their numbers."""
         vertices = self.state.vertices
         rows = vertices.grow(len(ends))
-        values = vertices["values"]
+        column = self._zero + i
+        values = vertices["values"][:, 0 if self.keep else column :]
         a, b = values[ends[:, 0]], values[ends[:, 1]]
-        above, below = a[:, self.carried + i], b[:, self.carried + i]
+        above, below = vertices["values"][ends, column].T
         share = np.minimum(above / (above - below), WITHIN)[:, None]
-        values[rows] = a + share * (b - a)
-        values[rows, self.carried + i] = 0
+        b -= a
+        b *= share
+        np.add(a, b, out=values[rows])  # between two numbers of one sign it has that sign, as ``share`` is less than 1
+        vertices["values"][rows, column] = 0
         at = vertices["at"]
         start = at[ends[:, 0]]
         way = at[ends[:, 1]] - start
@@ -210,18 +201,26 @@ class Refinement:
         # No function before this one changes sign along the edge, and this one vanishes, which counts as positive.
         merged = first & last
         merged[:, i // 8] |= 0x80 >> i % 8
+        split = first ^ last
         if i + 1 < self.n:
-            known = self.signs.unpack(~(first ^ last), i + 1)
-            later = self._sign(rows, i + 1, known, self.signs.unpack(first, i + 1))
-            low = (i + 1) // 8
-            tail = np.zeros((len(ends), 8 * (self.signs.width - low)), bool)
-            tail[:, i + 1 - 8 * low : self.n - 8 * low] = later
-            merged[:, low] &= 0xFF00 >> (i + 1 - 8 * low) & 0xFF
-            merged[:, low + 1 :] = 0
-            merged[:, low:] |= np.packbits(tail, axis=1)
+            self._later(i + 1, rows.start, split, merged)
         positive[rows] = merged
         vertices["key"][rows] = keys - self.signs.names(merged, i + 1)
         return np.arange(rows.start, rows.stop)
+
+    def _later(self, first: int, start: int, split: np.ndarray, merged: np.ndarray) -> None:
+        """Read the signs of functions from ``first`` on at new vertices, numbered from ``start``, off their values where the
+        ends of the edge differ (``split``, as bits); write them into ``merged``."""
+        v, i = np.nonzero(self.signs.unpack(split, first))
+        i += first
+        values = self.state.vertices["values"][start + v, self._zero + i]
+        near = np.abs(values) <= self.unsure[i]
+        if near.any():
+            values[near] = self.decide(start + v[near], i[near], values[near])
+            self.state.vertices["values"][start + v[near], self._zero + i[near]] = values[near]
+        self.open.append((start + v[~near], i[~near], values[~near]))
+        v, i = v[values >= 0], i[values >= 0]
+        np.bitwise_or.at(merged, (v, i // 8), (0x80 >> i % 8).astype(np.uint8))
 
     def _places(self, ends: np.ndarray, there: np.ndarray) -> np.ndarray:
         """The places of the new vertices: that of the positive end, or a new one for each pair of places of the ends."""
@@ -250,7 +249,7 @@ class Refinement:
             owner += [np.arange(len(new)), sided]
             released += [np.full(len(new), slot), np.full(len(sided), slot)]
         face, own, slot = np.concatenate(faces), np.concatenate(owner), np.concatenate(released)
-        order = np.argsort(face[:, 0], kind="stable")
+        order = np.argsort(face[:, 0])
         face, own, slot = face[order], own[order], slot[order]
         first = np.flatnonzero((face[1:] == face[:-1]).all(1))
         edges = state.edges
@@ -277,3 +276,5 @@ class Refinement:
 
 CHUNK = 2**16
 """Rows whose keys are brought up to date at once."""
+BLOCK = 32
+"""Functions whose values are let go together."""

@@ -16,13 +16,17 @@ from tropica.regions.exact import Exact, TooLarge
 from tropica.regions.functions import Bend, Folded, Options, Values, unused
 from tropica.regions.misses import misses
 from tropica.regions.noise import STEP, Rounding
-from tropica.regions.refine import CHUNK, Refinement
+from tropica.regions.refine import Refinement
 from tropica.regions.state import SMALLEST, State
 
 DEEP = 64
 """Interpolations, one on the other, that a step is expected not to exceed; vertices beyond are checked one by one."""
 COMMON = 0.9
 """Share of the vertices that are treated alike; those farther off are compared with bounds of their own."""
+ROWS = 2**12
+"""Vertices whose signs are looked at together."""
+STEPS = ("values", "positive", "depth", "steep")
+"""Columns of the vertices that last for a step."""
 FEW = 4096
 """A function that is 0.0 at so many vertices, or fewer, is looked at in exact arithmetic."""
 
@@ -44,6 +48,7 @@ class Walk:
         usual: how far off most vertices are, at the most.
         depth: interpolations, one on the other, since the domain.
         slack: limits are so many times as large as first thought.
+        last: is it at its last bend?
     """
 
     folded: Folded
@@ -57,6 +62,7 @@ class Walk:
     usual: float = 0.0
     depth: int = 0
     slack: float = 1.0
+    last: bool = False
 
     @classmethod
     def through(cls, net: PiecewiseLinearNetwork, domain: Domain, labels: bool = False) -> Walk:
@@ -90,43 +96,52 @@ class Walk:
         return torch.from_numpy(self.state.vertices["at"][:, -1].copy()) if self.unbounded else None
 
     def run(self) -> None:
-        """All bends, and the rest of the network: ``values`` has its output."""
+        """All bends."""
         with torch.no_grad():
             for number, bend in enumerate(self.folded.bends):
+                self.last = number + 1 == len(self.folded.bends)
                 self.values = unused(self.folded.run(bend.before, self.values, self.scale), set(bend.alive))
                 self.rounding.run(bend.before)
                 self.rounding.keep(set(bend.alive))
                 self._bend(number, bend)
+                if self.last:  # the rest bends nothing
+                    self.values = {}
+                    return
                 inputs = [self.values[name] for name in bend.kink.inputs]
                 self.values[bend.kink.name] = self.folded.apply(bend.kink, inputs, self.scale)
                 self.values = unused(self.values, bend.lasting | {bend.kink.name})
                 self.rounding.bend(bend.kink)
                 self.rounding.keep(bend.lasting | {bend.kink.name})
-            self.values = self.folded.run(self.folded.tail, self.values, self.scale)
 
     def _bend(self, number: int, bend: Bend) -> None:
         """Refine by the functions of one kink."""
+        if bend.simple:
+            self._refine((number, 0), None, self.rounding.functions(bend.kink, None, 0), bend.kink.inputs[0], None)
+            return
         found = self.folded.functions(bend, self.values, self.scale)
         if isinstance(found, Options):
             self.exact.learn(number, found)
             for turn in range(1, found.m):
                 functions, zero = found.round(turn, self.values[bend.kink.inputs[0]])
                 zero = zero if bend.kink.inputs[0] in self.folded.floored else None
-                noise = self.rounding.functions(bend.kink, found, turn)
-                self._refine((number, turn), functions, noise, None, zero)
+                self._refine((number, turn), functions, self.rounding.functions(bend.kink, found, turn), None, zero)
         else:
-            noise = self.rounding.functions(bend.kink, None, 0)
-            self._refine((number, 0), found, noise, bend.kink.inputs[0] if bend.simple else None, None)
+            self._refine((number, 0), found, self.rounding.functions(bend.kink, None, 0), None, None)
 
-    def _refine(self, which: tuple[int, int], functions: Tensor, bounds: Tensor, same: str | None, zero: Tensor | None) -> None:
+    def _refine(
+        self, which: tuple[int, int], functions: Tensor | None, bounds: Tensor, same: str | None, zero: Tensor | None
+    ) -> None:
         """Refine by the functions that change sign.
 
         Args:
             which: bend and turn.
             functions: (V, n), and ``bounds`` (3, n) their noise.
-            same: the alive value that they are, then not carried twice.
+            same: the alive value that they are instead.
             zero: (V, n) where they are known to be zero.
         """
+        if functions is None:
+            assert same is not None
+            functions = self.values[same].flatten(1)
         z = functions.numpy()
         low, high = z.min(0), z.max(0)
         size, error, slope = bounds.numpy()
@@ -150,11 +165,18 @@ class Walk:
         widths = [part.shape[1] for part in parts]
         matrix = np.empty((max(3 * len(z), 1024), sum(widths)))  # room to grow: pages that are never written cost nothing
         np.concatenate(parts, 1, out=matrix[: len(z)])
+        width = z.shape[1]
+        del z, functions, parts
+        if same is not None:
+            del self.values[same]
         step = Step(self, which, mixed, size[mixed], error[mixed], slope[mixed], unsure[mixed])
         step.run(matrix, None if zero is None else zero.numpy()[:, mixed])
         self.rounding.interpolated(step.depth)
         if same is not None:
             self.rounding.moved(same, mixed, step.moved)
+        if not step.keep:
+            self.state.vertices.drop(STEPS)
+            return
         values = self.state.vertices["values"]
         pieces = np.split(values, np.cumsum(widths)[:-1], axis=1)
         for name, piece in zip(names, pieces, strict=False):
@@ -162,10 +184,10 @@ class Walk:
         if same is not None:
             whole = pieces[-1]
             if len(rest):
-                whole = np.empty((len(values), z.shape[1]))
+                whole = np.empty((len(values), width))
                 whole[:, rest], whole[:, mixed] = pieces[-2], pieces[-1]
             self.values[same] = torch.from_numpy(whole).reshape(-1, *self.folded.shapes[same])
-        self.state.vertices.drop(["values", "positive", "depth", "steep"])
+        self.state.vertices.drop(STEPS)
 
 
 class Step:
@@ -193,6 +215,7 @@ class Step:
         self.size, self.error, self.slope, self.unsure = size, error, slope, unsure
         self.constraints = walk.state.names.add(len(units))
         self.moved = np.zeros(len(units))
+        self.keep = not walk.last or which[1] > 0
         self.depth = 0
         self._known: dict[tuple[int, int], float] = {}
         for i, unit in enumerate(units.tolist()):
@@ -205,14 +228,14 @@ class Step:
         blur = (walk.depth + DEEP) * STEP * reach
         first = state.vertices.size
         positive = self._positive(values[:first, -len(self.units) :], zero)
-        found = Refinement(state, values, self.constraints, positive, self.unsure, blur, self.decide)
+        found = Refinement(state, values, self.constraints, positive, self.unsure, blur, self.decide, self.keep)
         found.run()
         self.depth = int(state.vertices["depth"][first:].max(initial=0))
         walk.depth += self.depth
         noise = self.error + max(self.depth - DEEP, 0) * STEP * self.size + self.moved
         walk.noise = np.concatenate([walk.noise, noise])
         state.vertices["off"][first:] = self._offs(first)
-        self._check(found, first)
+        self._check(found)
         off = state.vertices["off"]
         finite = off[np.isfinite(off)][:: max(1, len(off) // FEW)]
         walk.usual = float(np.quantile(finite, COMMON, method="higher"))
@@ -220,18 +243,20 @@ class Step:
     def _positive(self, z: np.ndarray, zero: np.ndarray | None) -> np.ndarray:
         """Which functions are positive at the vertices before the step (V, n)."""
         off = self.walk.state.vertices["off"]
-        size = np.abs(z)
-        near = size <= self.unsure
-        loose = np.flatnonzero(off > self.walk.usual)
-        if len(loose):
-            v, i = np.nonzero(size[loose] <= self._limit(off[loose].max(), 0, slice(None)))
-            v = loose[v]
-            near[v, i] = size[v, i] <= self._limit(off[v], 0, i)
-        if zero is not None:
-            near &= ~zero
-        if near.any():
-            v, i = np.nonzero(near)
-            z[v, i] = self.decide(v, i, z[v, i])
+        for low in range(0, len(z), ROWS):
+            rows = slice(low, low + ROWS)
+            size = np.abs(z[rows])
+            near = size <= self.unsure
+            loose = np.flatnonzero(off[rows] > self.walk.usual)
+            if len(loose):
+                v, i = np.nonzero(size[loose] <= self._limit(off[rows][loose].max(), 0, slice(None)))
+                v = loose[v]
+                near[v, i] = size[v, i] <= self._limit(off[low + v], 0, i)
+            if zero is not None:
+                near &= ~zero[rows]
+            if near.any():
+                v, i = np.nonzero(near)
+                z[low + v, i] = self.decide(low + v, i, z[low + v, i])
         return z >= 0
 
     def _limit(self, off: np.ndarray, depth: np.ndarray | int, which: np.ndarray | slice) -> np.ndarray:
@@ -256,17 +281,16 @@ class Step:
             off[v - first] = 2 * np.linalg.norm(vertices["at"][v] - at) + STEP * np.abs(at).max()
         return off
 
-    def _check(self, found: Refinement, first: int) -> None:
+    def _check(self, found: Refinement) -> None:
         """Were signs at new vertices taken for certain that were not? Then they must be what exact arithmetic says."""
         vertices = self.walk.state.vertices
-        off, depth = vertices["off"][first:], vertices["depth"][first:]
-        loose = np.flatnonzero((off > self.walk.usual) | (depth > DEEP))
-        for low in range(0, len(loose), CHUNK):
-            some = loose[low : low + CHUNK]
-            v, i, values = found.doubtful(first + some, self._limit(off[some].max(), depth[some].max(), slice(None)))
-            near = np.abs(values) <= self._limit(off[v - first], depth[v - first], i)
+        off, depth = vertices["off"], vertices["depth"]
+        for v, i, values in found.open:
+            loose = (off[v] > self.walk.usual) | (depth[v] > DEEP)
+            v, i, values = v[loose], i[loose], values[loose]
+            near = np.abs(values) <= self._limit(off[v], depth[v], i)
             v, i, values = v[near], i[near], values[near]
-            if ((self.decide(v, i, values) >= 0) != (values >= 0)).any():
+            if len(v) and ((self.decide(v, i, values) >= 0) != (values >= 0)).any():
                 raise TooClose
 
     def decide(self, vertices: np.ndarray, which: np.ndarray, values: np.ndarray) -> np.ndarray:
