@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -14,8 +15,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import tropica as tp
+from tropica.regions.walk import Walk
 
 from ..oracles.clipping import area, relu_cells
+from ..oracles.enumeration import cells
+from ..oracles.segments import Dense, Layer
+from ..oracles.segments import Maxout as Pieces
+from .chains import as_network, integer_chains
 
 
 def mlp(*sizes: int, seed: int = 0) -> nn.Sequential:
@@ -161,6 +167,58 @@ def test_degenerate_networks(layers: list[tuple[list[list[int]], list[int]]]) ->
     found = {np.packbits(np.array(pattern, dtype=bool)).tobytes() for _, pattern, _ in exact}
     assert {row.tobytes() for row in cx.patterns} == found
     assert len(cx.maps) == len({str(outputs) for _, _, outputs in exact})
+
+
+@given(chain=integer_chains())
+@settings(max_examples=40, deadline=None)
+def test_degenerate_chains_of_any_kink(chain: tuple[list[Layer], int]) -> None:
+    """Relu, leaky relu, abs and maxout, in one to three dimensions: cells, patterns and maps are those of enumeration."""
+    layers, d = chain
+    exact = cells(layers, d, -1, 1)
+    cx = tp.linear_regions(as_network(layers, d), tp.Box(-1, 1, d=d))
+    assert cx.certified
+    assert cx.undecided_maps == 0
+    assert {row.tobytes() for row in cx.patterns} == {_packed(layers, choices) for choices, _ in exact}
+    assert len(cx) == len(exact)
+    assert len(cx.maps) == len({outputs for _, outputs in exact})
+    assert cx.volume == pytest.approx(2.0**d)
+
+
+def _packed(layers: Sequence[Layer], choices: tuple[int, ...]) -> bytes:
+    """Choices as ``net.activation_pattern`` packs them."""
+    bits: list[int] = []
+    left = list(choices)
+    for before, layer in itertools.pairwise(layers):
+        if isinstance(layer, Dense) or not isinstance(before, Dense):
+            continue
+        pieces = layer.pieces if isinstance(layer, Pieces) else 2
+        width = max(1, (pieces - 1).bit_length())
+        for _ in range(len(before.bias) // (pieces if isinstance(layer, Pieces) else 1)):
+            bits += [int(digit) for digit in f"{left.pop(0):0{width}b}"]
+    return np.packbits(bits).tobytes()
+
+
+@pytest.mark.parametrize("sizes", [(2, 12, 12, 1), (3, 8, 8, 1), (4, 6, 6, 1)], ids=str)
+def test_euler_characteristic(sizes: tuple[int, ...]) -> None:
+    """Faces of all dimensions, counted with alternating signs, make 1, as for any subdivided ball."""
+    d = sizes[0]
+    state = Walk.through(traced(mlp(*sizes, seed=int(torch.randint(10**6, ()))), d), tp.Box(-1, 1, d=d)).state
+    faces = [{key.tobytes() for key in state.vertices["key"]}, {key.tobytes() for key in state.edges["key"]}]
+    names = state.names
+    keys, on = state.edges["key"], state.edges["on"]
+    for dimension in range(2, d + 1):  # a face of one dimension more: one constraint of a face, released to either side
+        larger, left = [], []
+        for slot in range(on.shape[1]):
+            c = on[:, slot]
+            for side in (names.positive[c], np.zeros_like(keys)):
+                keep = np.ones(len(c), bool) if side.any() else names.sided[c]
+                larger.append((keys - names.zero[c] + side)[keep])
+                left.append(np.delete(on, slot, axis=1)[keep])
+        keys, first = np.unique(np.concatenate(larger), axis=0, return_index=True)
+        on = np.concatenate(left)[first]
+        faces.append({key.tobytes() for key in keys})
+        assert len(faces) == dimension + 1
+    assert sum((-1) ** k * len(found) for k, found in enumerate(faces)) == 1
 
 
 def test_duplicated_units() -> None:
