@@ -38,12 +38,12 @@ def mnist_or_digits() -> str:
     return "mnist"
 
 
-def trained(name: str, epochs: int) -> Trained:
-    """A network of the paper, trained with Adam on MNIST (or digits); weights are kept for the next run."""
-    data = mnist_or_digits()
+def trained(name: str, epochs: int, data: str | None = None) -> Trained:
+    """A network of the paper, trained with Adam on ``data`` (MNIST, or digits); weights are kept for the next run."""
+    data = data or mnist_or_digits()
     points, test = load_data(data, split="train"), load_data(data, split="test")
     if data == "digits":
-        name = {"fcn4": "fcn-small", "conv": "conv-small"}[name]
+        name = {"fcn4": "fcn-small", "conv": "conv-small"}.get(name, name)
         epochs *= 10
     model = build(name, points.shape, 10, seed=0)
     file = CACHE / f"{data}-{name}-{epochs}.safetensors"
