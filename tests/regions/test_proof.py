@@ -75,7 +75,7 @@ def test_a_walk_that_floating_point_misleads_starts_again(monkeypatch: pytest.Mo
     started: list[float] = []
     run = Walk.run
 
-    def watched(self: Walk) -> None:
+    def watched(self: Walk, after: object = None) -> None:
         self.slack *= 1e-9 if not started else 1
         started.append(self.slack)
         run(self)

@@ -82,16 +82,17 @@ class Exact:
         """The value of a function at a vertex."""
         bend, turn, unit = function
         place = int(self.state.vertices["place"][vertex])
+        point = self.point(vertex)  # first: it may take values at other vertices of the same place, which belong here
         stages = self._values.setdefault(place, [])
         while len(stages) <= bend:
-            self._advance(self.point(vertex), stages)
+            self._advance(point, stages)
         kink = self.folded.bends[bend].kink
         inputs = [stages[bend][name] for name in kink.inputs]
         if turn:
             table = self._options[bend].table
             places = [int(i) for i in table[unit] if i >= 0]
             return max(inputs[0][i] for i in places[:turn]) - inputs[0][places[turn]]
-        return self._functions(kink, inputs, self.point(vertex)[self.state.d])[unit]
+        return self._functions(kink, inputs, point[self.state.d])[unit]
 
     def _functions(self, kink: Kink, inputs: list[Rationals], scale: Fraction) -> Rationals:
         """The functions of a kink of two choices."""
@@ -275,7 +276,7 @@ class Exact:
             result = node.apply(leaves, constants)
             seeds = torch.eye(out, dtype=torch.float64).reshape(result.shape)
             rows = torch.autograd.grad(result, leaves, seeds, allow_unused=True, materialize_grads=True)
-        dense = [row.reshape(out, -1).numpy() for row in rows]
+        dense = [row.reshape(out, z.numel()).numpy() for row, z in zip(rows, zeros, strict=True)]
         if sum(int(np.count_nonzero(m)) for m in dense) > LARGEST:
             raise TooLarge
         exact = Rationals.floats(np.concatenate([m[m != 0] for m in dense]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,14 +66,28 @@ class Walk:
     last: bool = False
 
     @classmethod
-    def through(cls, net: PiecewiseLinearNetwork, domain: Domain, labels: bool = False) -> Walk:
-        """A walk that has been through a network. ``labels``: it also cuts where the label changes."""
+    def through(
+        cls,
+        net: PiecewiseLinearNetwork,
+        domain: Domain,
+        labels: bool = False,
+        limit: int | None = None,
+        after: Callable[[Walk, int], None] | None = None,
+    ) -> Walk:
+        """A walk that has been through a network.
+
+        Args:
+            net, domain: the network, and where it is looked at.
+            labels: also cut where the label changes.
+            limit: more vertices than these are refused (:class:`~tropica.regions.state.Full`).
+            after: called with the walk and the number of each bend that it has passed; may raise to end it.
+        """
         slack = 1.0
         while True:
             walk = cls.start(net, domain, labels)
-            walk.slack = slack
+            walk.slack, walk.state.vertices.limit = slack, limit
             try:
-                walk.run()
+                walk.run(after)
             except TooClose:
                 slack *= 2**10
             else:
@@ -95,8 +110,8 @@ class Walk:
         """s at the vertices, where it is not 1."""
         return torch.from_numpy(self.state.vertices["at"][:, -1].copy()) if self.unbounded else None
 
-    def run(self) -> None:
-        """All bends."""
+    def run(self, after: Callable[[Walk, int], None] | None = None) -> None:
+        """All bends; ``after`` as above."""
         with torch.no_grad():
             for number, bend in enumerate(self.folded.bends):
                 self.last = number + 1 == len(self.folded.bends)
@@ -104,6 +119,8 @@ class Walk:
                 self.rounding.run(bend.before)
                 self.rounding.keep(set(bend.alive))
                 self._bend(number, bend)
+                if after is not None:
+                    after(self, number)
                 if self.last:  # the rest bends nothing
                     self.values = {}
                     return
