@@ -66,8 +66,8 @@ def test_values_are_as_near_as_is_said(seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(walks, "Step", Watched)
         Walk.through(traced(mlp(2, 8, 8, 8, 1, seed=seed), 2), tp.Box(-1, 1, d=2))
-    assert len(seen) == 3
-    assert seen[-1] < 1e-9
+    assert seen  # a layer that is dead takes no step
+    assert max(seen) < 1e-9
 
 
 def test_a_walk_that_floating_point_misleads_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
