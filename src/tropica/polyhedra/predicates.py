@@ -1,8 +1,8 @@
 """Signs of determinants of exact points: in float64 with a proven error bound, in integers where the bound does not settle it.
 
 **The bound.** A coordinate a is seen as fl(a), |fl(a) − a| ≤ u|a|, u = 2⁻⁵³; a difference of two is off by at most 3uM with
-M = |a| + |b| (by u|a − b| where the column is exact in float64). A k × k determinant of such differences, expanded by rows, is a sum of k!
-products, and each product goes through at most k(k + 1)/2 roundings; so it is off by at most
+M = |a| + |b| (by u|a − b| where the column is exact in float64). A k × k determinant of such differences, expanded by rows,
+is a sum of k! products, and each product goes through at most k(k + 1)/2 roundings; so it is off by at most
 (3.1k + 1.01·k(k + 1)/2)·u·perm(M) < (4k + k²)·u·perm(M), the permanent being evaluated alike (relative error below 1/100).
 """
 
@@ -134,7 +134,7 @@ def _stacked(columns: list[np.ndarray]) -> np.ndarray:
 
 
 def _as_float(column: np.ndarray, bits: int) -> np.ndarray:
-    """Rounded to nearest, scaled by a power of two so that the largest is at most 1 (integers that float64 has stay as they are)."""
+    """Rounded to nearest; where float64 does not have them, scaled by a power of two so that the largest is at most 1."""
     if bits <= 53:
         return column.astype(np.float64)
     if column.dtype != object:

@@ -36,7 +36,8 @@ class Triangulation:
         simplices: (F, k + 1) indices, projected orientation positive.
         neighbours: (F, k + 1) simplex across the ridge opposite to each corner, −1 at the border.
         flat: (F, k + 1) is the neighbour in the same hyperplane?
-        inside: (J,) points that are no corners but lie on the hull (others are below it), and ``where``: (J,) a simplex over each.
+        inside: (J,) points that are no corners but lie on the hull (others are below it).
+        where: (J,) a simplex over each of these.
     """
 
     simplices: np.ndarray
@@ -74,15 +75,16 @@ def triangulate(points: Points, *, joggle: float = 0.0) -> Triangulation:
 
 def _proposal(points: Points, joggle: float) -> np.ndarray:
     """Simplices (F, k + 1) that Qhull takes for upper ones."""
-    x, heights = points.floats[:, :-1], points.floats[:, -1]
-    x = _even(x)
+    if points.n == points.width:
+        return np.arange(points.n)[None]
+    x, heights = _even(points.floats[:, :-1]), points.floats[:, -1]
     ones = np.concatenate([x, np.ones((len(x), 1))], 1)
     heights = heights - ones @ np.linalg.lstsq(ones, heights, rcond=None)[0]
-    spread = np.ptp(heights)
-    scale = np.abs(points.floats[:, -1]).max(initial=0.0)
-    if spread <= 1e-13 * scale or spread == 0:
+    if np.ptp(heights) <= 1e-13 * np.abs(points.floats[:, -1]).max():
         heights = -(x * x).sum(1)  # all in one hyperplane, as far as floating point sees: any triangulation may do
-        spread = np.ptp(heights) or 1.0
+    spread = np.ptp(heights)
+    if spread <= 1e-12:
+        heights, spread = np.zeros(len(x)), 1.0
     heights = heights / spread
     if joggle:
         heights = heights + joggle * np.random.default_rng(0).random(len(heights))

@@ -38,7 +38,7 @@ def upper_cells(points: Points) -> list[np.ndarray]:
 
 
 def upper_vertices(points: Points) -> np.ndarray:
-    """The sorted indices of the points that are alone on a hyperplane above all others, for points as in :func:`upper_cells`."""
+    """The sorted indices of the points that are alone on a hyperplane above all others; points as in :func:`upper_cells`."""
     if points.width == 1:
         return np.arange(points.n)
     found = propose(points)
@@ -93,7 +93,7 @@ class Groups:
         return np.split(both[:, 1], np.searchsorted(both[:, 0], np.arange(1, self.group.max() + 1)))
 
     def _inside(self) -> np.ndarray:
-        """Pairs (cell, point) of points that are no corners: those of all simplices around one, by steps across ridges it is on."""
+        """Pairs (cell, point) of points that are no corners: all simplices around each, by steps across ridges it is on."""
         t = self.triangulation
         k = t.simplices.shape[1] - 1
         pairs = np.stack([t.where, t.inside], 1)

@@ -35,7 +35,7 @@ def wrap(points: Points) -> list[np.ndarray]:
 
 
 def cell_ridges(x: np.ndarray, cell: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The facets of a cell (indices of points that span x's k dimensions): sorted indices of its points on each, outward normal."""
+    """The facets of a cell (indices of points that span x's k dimensions): the points on each (sorted), an outward normal."""
     from tropica.polyhedra.facets import facets  # each dimension is done by the one below it
 
     k = x.shape[1]
@@ -51,7 +51,7 @@ def _outward(x: np.ndarray, ridge: np.ndarray, inside: int) -> np.ndarray:
 
 
 def plane_through(corners: np.ndarray) -> np.ndarray:
-    """A normal (k,) of the hyperplane through k affinely independent integer points (k, k): det(p₁ − p₀, …, q − p₀) = ⟨normal, q − p₀⟩."""
+    """A normal (k,) of the hyperplane through k affinely independent integer points (k, k), primitive."""
     sides = corners[1:] - corners[:1]
     k = corners.shape[1]
     minors = bareiss(np.stack([np.delete(sides, c, axis=1) for c in range(k)])) if k > 1 else np.array([1], dtype=object)
