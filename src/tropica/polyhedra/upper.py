@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -111,62 +112,87 @@ class Groups:
 
     @cached_property
     def vertices(self) -> np.ndarray:
-        """The corners that are vertices, sorted.
+        """The corners that are vertices, sorted."""
+        return self.faces(1)[:, 0]
 
-        A corner of a cell that is one simplex is one. Any other is if the ridges of a cell that go through it have normals of
-        rank k, in one cell around it and then in all: a vertex of a polyhedron is one of each face it is on.
+    def faces(self, size: int, keep: np.ndarray | None = None) -> np.ndarray:
+        """Faces of the polyhedron below the hull that are simplices: rows (M, size) of their corners, sorted; size 1 or 2.
+
+        Edges (size 2) with another point between their ends are left out.
+
+        Args:
+            keep: (n,) a number for each point; of edges only those between different numbers are wanted.
+
+        A face of a cell that is one simplex is one. Any other face of the triangulation is if the ridges of a cell that go
+        through it have normals of rank k + 1 − size, in one cell around it and then in all: what is a face of the polyhedron is
+        one of each larger face it is on.
         """
         t = self.triangulation
-        k = t.simplices.shape[1] - 1
-        size = np.bincount(self.group)[self.group]
-        known = np.zeros(self.points.n, bool)
-        known[t.simplices[size == 1]] = True
-        # For each other corner the cell with the fewest simplices.
-        order = np.argsort(-size, kind="stable")
-        chosen = np.full(self.points.n, -1)
-        for c in range(k + 1):
-            corner = t.simplices[order, c]
-            better = (chosen[corner] < 0) | (size[order] <= size[np.maximum(chosen[corner], 0)])
-            chosen[corner[better]] = order[better]
-        at = np.flatnonzero((chosen >= 0) & ~known)
-        if len(at):
-            cell = np.full(self.points.n, -1)
-            cell[at] = self.group[chosen[at]]
-            known[at[self._pointed(at, cell)]] = True
-        return np.flatnonzero(known)
-
-    def _pointed(self, at: np.ndarray, cell: np.ndarray) -> np.ndarray:
-        """Which points ``at`` are vertices of their ``cell`` (by point)."""
-        t = self.triangulation
         corners = t.simplices.shape[1]
-        k = corners - 1
-        f, i, c = np.nonzero(
-            ~t.flat[:, :, None] & (cell[t.simplices] == self.group[:, None])[:, None, :] & ~np.eye(corners, dtype=bool)[None]
-        )
-        point = t.simplices[f, c]
-        order = np.argsort(point, kind="stable")
-        f, i, point = f[order], i[order], point[order]
-        first = np.searchsorted(point, at)
-        count = np.searchsorted(point, at, side="right") - first
-        out = np.zeros(len(at), bool)
-        enough = np.flatnonzero(count >= k)
-        if not len(enough):
-            return out
+        slots = np.array(list(combinations(range(corners), size)))
+        ordered = np.sort(t.simplices, axis=1)
+        key = ordered[:, slots[:, 0]]
+        for s in range(1, size):
+            key = key * self.points.n + ordered[:, slots[:, s]]
+        wanted = np.ones(key.shape, bool)
+        if keep is not None:
+            wanted = keep[ordered[:, slots[:, 0]]] != keep[ordered[:, slots[:, 1]]]
+        single = np.bincount(self.group)[self.group] == 1
+        sure = np.unique(key[single][wanted[single]])
+        f, s = np.nonzero(wanted & ~single[:, None])
+        left = ~np.isin(key[f, s], sure)
+        f, s = f[left], s[left]
+        if len(f):
+            sure = np.concatenate([sure, self._pointed(key[f, s], f, ordered, slots[s])])
+        sure.sort()
+        return np.stack([sure // self.points.n ** (size - 1 - i) % self.points.n for i in range(size)], 1)
+
+    def _pointed(self, key: np.ndarray, f: np.ndarray, ordered: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        """Which faces (key; of simplex f, at slots of its sorted corners) are faces of a cell around them: their keys."""
+        t = self.triangulation
+        corners = ordered.shape[1]
+        k, size = corners - 1, slots.shape[1]
+        # For each face the cell with the fewest simplices.
+        cell = self.group[f]
+        order = np.lexsort((cell, np.bincount(self.group)[cell], key))
+        names, first = np.unique(key[order], return_index=True)
+        mine = cell == cell[order][first][np.searchsorted(names, key)]
+        key, f, slots = key[mine], f[mine], slots[mine]
+        # Its ridges there: opposite to a corner that the face does not have, and not flat.
+        back = np.argsort(t.simplices, axis=1)
+        solid = ~np.take_along_axis(t.flat, back, axis=1)[f]
+        np.put_along_axis(solid, slots, False, axis=1)
+        row, i = np.nonzero(solid)
+        key, f = key[row], f[row]
+        order = np.argsort(key, kind="stable")
+        key, f, i = key[order], f[order], i[order]
+        names, first, count = np.unique(key, return_index=True, return_counts=True)
+        enough = count >= k + 1 - size
+        names, first, count = names[enough], first[enough], count[enough]
+        if not len(names):
+            return names
         unique, number = np.unique(f * corners + i, return_inverse=True)
-        ridges = t.simplices[unique // corners][np.arange(corners)[None, :] != (unique % corners)[:, None]].reshape(-1, k)
-        widest = int(count[enough].max())
-        slots = first[enough][:, None] + np.minimum(np.arange(widest), count[enough][:, None] - 1)
-        chosen = number[slots]  # (M, widest): the last ridge again where there are fewer
+        ridges = ordered[unique // corners][np.arange(corners)[None, :] != (unique % corners)[:, None]].reshape(-1, k)
         sides = self.points.whole[ridges][:, :, :k]
         sides = sides[:, 1:] - sides[:, :1]
-        small = _residues(sides)
-        pointed = ranks(small[chosen], PRIME) == k
-        unsure = np.flatnonzero(~pointed)
-        if len(unsure):
-            exact = cofactors(sides.astype(object), signed=True)
-            pointed[unsure] = ranks(exact[chosen[unsure]]) == k
-        out[enough] = pointed
-        return out
+        residues = _residues(sides)
+        out = np.zeros(len(names), bool)
+        for these in _similar(count):  # the last ridge again where there are fewer
+            places = first[these][:, None] + np.minimum(np.arange(count[these].max()), count[these][:, None] - 1)
+            chosen = number[places]
+            out[these] = ranks(residues[chosen], PRIME) == k + 1 - size
+            unsure = np.flatnonzero(~out[these])
+            if len(unsure):
+                exact = cofactors(sides[np.unique(chosen[unsure])].astype(object), signed=True)
+                place = np.searchsorted(np.unique(chosen[unsure]), chosen[unsure])
+                out[these[unsure]] = ranks(exact[place]) == k + 1 - size
+        return names[out]
+
+
+def _similar(count: np.ndarray) -> list[np.ndarray]:
+    """Indices by size class (powers of two), so that padding to the largest at most doubles."""
+    size = np.frexp(np.maximum(count - 1, 1).astype(np.float64))[1]
+    return [np.flatnonzero(size == c) for c in np.unique(size)]
 
 
 def _residues(sides: np.ndarray) -> np.ndarray:
