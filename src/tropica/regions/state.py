@@ -12,10 +12,22 @@ SMALLEST = 5e-324
 """Stands for values whose sign is known, but which float64 cannot hold."""
 
 
+class Full(Exception):
+    """A table was to grow beyond its limit, to so many rows: ``size``."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
 class Table:
-    """Columns of equal length that grow together; each is an array (capacity, ...) of which ``size`` rows are in use."""
+    """Columns of equal length that grow together; each is an array (capacity, ...) of which ``size`` rows are in use.
+
+    Where ``limit`` is set, more rows than that are refused (:class:`Full`).
+    """
 
     def __init__(self, **columns: np.ndarray) -> None:
+        self.limit: int | None = None
         self.size = len(next(iter(columns.values())))
         self._columns = columns
 
@@ -29,6 +41,8 @@ class Table:
 
     def grow(self, count: int) -> slice:
         """Room for more rows, not yet written: the slice where they stand."""
+        if self.limit is not None and self.size + count > self.limit:
+            raise Full(self.size + count)
         first, self.size = self.size, self.size + count
         for name, column in self._columns.items():
             if len(column) < self.size:
