@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.polyhedra.predicates import Points
-from tropica.polyhedra.rational import as_objects, compact, echelon, exact_array, integers
+from tropica.polyhedra.rational import compact, echelon, exact_array, integers, quotient
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,30 @@ class Configuration:
     def k(self) -> int:
         """The dimension of the points' affine hull."""
         return len(self.axes)
+
+    @cached_property
+    def flat(self) -> np.ndarray:
+        """The points along their axes (n, k), as Python ints."""
+        return self.coordinates[:, list(self.axes)].astype(object)
+
+    @cached_property
+    def spans(self) -> np.ndarray:
+        """(k, d) integers: the directions of the affine hull in the units given."""
+        common = math.lcm(*self.scales[:-1])
+        return self.directions * np.array([common // s for s in self.scales[:-1]], dtype=object)
+
+    def functional(self, slopes: np.ndarray) -> np.ndarray:
+        """Linear functions on the affine hull, from (m, k) for scaled axes to (m, d) for the units given.
+
+        Of the many such vectors where k < d the one in the span of the hull's directions: it is orthogonal to what changes nothing.
+        """
+        m, d = len(slopes), self.coordinates.shape[1]
+        out = np.zeros((m, d), dtype=object)
+        for i, a in enumerate(self.axes):
+            out[:, a] = [Fraction(s) * self.scales[a] for s in slopes[:, i].tolist()]
+        if self.k < d:
+            out = out @ projection(self.spans)
+        return exact_numbers(out)
 
     @cached_property
     def lifted(self) -> Points:
@@ -142,6 +168,32 @@ def _spans(coordinates: np.ndarray) -> bool:
     return bool(corners.orientation(np.arange(d + 1)[None], d)[0])
 
 
-def fractions(rows: np.ndarray) -> np.ndarray:
-    """Object array of the same shape with ints as they are: what users read."""
-    return as_objects(rows.ravel()).reshape(rows.shape)
+def exact_numbers(rows: np.ndarray) -> np.ndarray:
+    """The same numbers, as ints where they are whole."""
+    out = np.empty(rows.shape, dtype=object)
+    out.ravel()[:] = [quotient(e.numerator, e.denominator) for e in rows.ravel().tolist()]
+    return out
+
+
+def projection(basis: np.ndarray) -> np.ndarray:
+    """The matrix (d, d) of Fractions of the orthogonal projection on the span of independent integer rows (k, d)."""
+    k, d = basis.shape
+    if k == 0:
+        return np.full((d, d), Fraction(0), dtype=object)
+    gram = basis @ basis.T
+    solved = solve(gram, basis)
+    return basis.T @ solved
+
+
+def solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """X with matrix X = right, for an invertible integer matrix (k, k) and integers (k, c); Fractions."""
+    k = len(matrix)
+    left = np.concatenate([matrix, right], 1).astype(object)
+    for c in range(k):
+        p = next(r for r in range(c, k) if left[r, c] != 0)
+        left[[c, p]] = left[[p, c]]
+        left[c] = left[c] * (1 / Fraction(left[c, c]))
+        for r in range(k):
+            if r != c and left[r, c] != 0:
+                left[r] = left[r] - left[c] * left[r, c]
+    return left[:, k:]

@@ -94,8 +94,14 @@ class Points:
             d = self._differences(self.floats, ridges, size)  # (B, k − 1, k)
             normals, sizes = cofactors(d, signed=True), cofactors(self._sizes(d, ridges, size), signed=False)
             q, r0 = self.floats[points, :size], self.floats[ridges[:, 0], :size]
-            value = normals @ q.T - (normals * r0).sum(1)[:, None]
-            reach = sizes @ np.abs(q).T + (sizes * np.abs(r0)).sum(1)[:, None]
+            rough = ~self.exact[:size]
+            n, m = normals[:, rough], sizes[:, rough]
+            value = n @ q[:, rough].T - (n * r0[:, rough]).sum(1)[:, None]
+            reach = m @ np.abs(q[:, rough]).T + (m * np.abs(r0[:, rough])).sum(1)[:, None]
+            for c in np.flatnonzero(~rough):  # columns in which a point and a ridge may have one coordinate
+                apart = q[:, c][None, :] - r0[:, c][:, None]
+                value += normals[:, c][:, None] * apart
+                reach += sizes[:, c][:, None] * np.abs(apart)
             # cofactors of k − 1 rows, then 2k products and sums of them: below 4(k + 1) + (k + 1)² + 2k roundings
             bound = (4 * (size + 1) + (size + 1) ** 2 + 2 * size) * UNIT * reach
             sign = np.sign(value).astype(np.int8)

@@ -11,6 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tropica.polyhedra.predicates import Points, cofactors
+from tropica.polyhedra.rational import echelon
 from tropica.polyhedra.triangulation import Triangulation, Unverified, triangulate
 from tropica.polyhedra.wrapping import cell_ridges, wrap
 
@@ -32,10 +33,23 @@ def propose(points: Points) -> Triangulation | None:
 
 def upper_cells(points: Points) -> list[np.ndarray]:
     """The maximal upper faces of points that span k ≥ 0 dimensions (all different): sorted indices of all points on each."""
+    return upper_faces(points)[0]
+
+
+def upper_faces(points: Points) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Cells as :func:`upper_cells`, vertices as :func:`upper_vertices`, and for each cell k + 1 points (C, k + 1) that span it."""
     if points.width == 1:
-        return [np.arange(points.n)]
+        return [np.arange(points.n)], np.arange(points.n), np.zeros((1, 1), np.int64)
     found = propose(points)
-    return wrap(points) if found is None else Groups(points, found).cells
+    if found is not None:
+        groups = Groups(points, found)
+        first = np.unique(groups.group, return_index=True)[1]
+        return groups.cells, groups.vertices, found.simplices[first]
+    cells = wrap(points)
+    flat = points.whole.astype(object)[:, :-1]
+    corners = [np.append(c[:1], c[echelon(flat[c] - flat[c[:1]])[1]]) for c in cells]
+    vertices = {p for cell in cells for p in cell_vertices(flat, cell).tolist()}
+    return cells, np.array(sorted(vertices), np.int64), np.array(corners)
 
 
 def upper_vertices(points: Points) -> np.ndarray:
@@ -43,13 +57,7 @@ def upper_vertices(points: Points) -> np.ndarray:
     if points.width == 1:
         return np.arange(points.n)
     found = propose(points)
-    if found is not None:
-        return Groups(points, found).vertices
-    z = points.whole.astype(object)[:, :-1]
-    chosen: set[int] = set()
-    for cell in wrap(points):
-        chosen.update(cell_vertices(z, cell).tolist())
-    return np.array(sorted(chosen), np.int64)
+    return upper_faces(points)[1] if found is None else Groups(points, found).vertices
 
 
 def cell_vertices(x: np.ndarray, cell: np.ndarray) -> np.ndarray:
