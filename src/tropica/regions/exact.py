@@ -214,7 +214,7 @@ class Exact:
             result = node.apply(leaves, constants)
             seeds = torch.eye(out, dtype=torch.float64).reshape(result.shape)
             rows = torch.autograd.grad(result, leaves, seeds, allow_unused=True, materialize_grads=True)
-        dense = [row.reshape(out, -1).numpy() for row in rows]
+        dense = [row.reshape(out, z.numel()).numpy() for row, z in zip(rows, zeros, strict=True)]
         if sum(int(np.count_nonzero(m)) for m in dense) > LARGEST:
             raise TooLarge
         exact = Rationals.floats(np.concatenate([m[m != 0] for m in dense]))

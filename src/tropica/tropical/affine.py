@@ -34,7 +34,7 @@ class Matrix:
     def _single(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Column and entry of each row where no row has more than one entry (a choice, a permutation)."""
         filled = self.top != 0
-        if bool((filled.sum(1) > 1).any()):
+        if not self.top.size or bool((filled.sum(1) > 1).any()):
             return None
         column = filled.argmax(1)
         return column, self.top[np.arange(len(column)), column]
@@ -57,8 +57,8 @@ class Matrix:
         if right.dtype == object:
             left = left.astype(object)
         groups, rows, width = stack.shape
-        flat = np.dot(left, right.transpose(1, 0, 2).reshape(rows, -1))
-        return flat.reshape(-1, groups, width).transpose(1, 0, 2)
+        flat = np.dot(left, right.transpose(1, 0, 2).reshape(rows, groups * width))
+        return flat.reshape(len(left), groups, width).transpose(1, 0, 2)
 
 
 def largest(top: np.ndarray) -> int:
@@ -180,7 +180,9 @@ class ExactNetwork:
                 else [torch.zeros_like(leaf) for leaf in leaves]
             )
         c, shift = _dyadic(offset.detach().numpy().ravel())
-        return ExactAffine(tuple(Matrix(*_dyadic(row.reshape(out, -1).numpy())) for row in rows), c, shift)
+        sizes = [self._zeros(name).numel() for name in node.inputs]
+        dense = [row.reshape(out, size).numpy() for row, size in zip(rows, sizes, strict=True)]
+        return ExactAffine(tuple(Matrix(*_dyadic(matrix)) for matrix in dense), c, shift)
 
     def _kink(self, node: Kink) -> ExactKink:
         kind, constants = node.kind, self.net.constants

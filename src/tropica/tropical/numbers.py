@@ -77,8 +77,9 @@ def compact(top: np.ndarray) -> np.ndarray:
 
 def times(top: np.ndarray, factor: int) -> np.ndarray:
     """Integers times an integer, without overflow."""
-    if top.dtype != object and top.size and abs(factor) * max(abs(int(top.min())), abs(int(top.max()))) >= SMALL:
-        top = top.astype(object)
+    if top.dtype != object and top.size:
+        largest = max(abs(int(top.min())), abs(int(top.max())), 1)
+        top = top.astype(object) if abs(factor) * largest >= SMALL else top
     return top * factor
 
 
