@@ -56,7 +56,7 @@ class Configuration:
     def functional(self, slopes: np.ndarray) -> np.ndarray:
         """Linear functions on the affine hull, from (m, k) for scaled axes to (m, d) for the units given.
 
-        Of the many such vectors where k < d the one in the span of the hull's directions: it is orthogonal to what changes nothing.
+        Of the many such vectors where k < d it is the one in the span of the hull's directions.
         """
         m, d = len(slopes), self.coordinates.shape[1]
         out = np.zeros((m, d), dtype=object)
@@ -171,7 +171,7 @@ def _spans(coordinates: np.ndarray) -> bool:
 def exact_numbers(rows: np.ndarray) -> np.ndarray:
     """The same numbers, as ints where they are whole."""
     out = np.empty(rows.shape, dtype=object)
-    out.ravel()[:] = [quotient(e.numerator, e.denominator) for e in rows.ravel().tolist()]
+    out.ravel()[:] = [quotient(*e.as_integer_ratio()) for e in rows.ravel().tolist()]
     return out
 
 

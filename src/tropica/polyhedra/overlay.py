@@ -27,7 +27,7 @@ def overlay_pairs(p1: Any, h1: Any, p2: Any, h2: Any) -> np.ndarray:
         p2, h2: those of g.
 
     Returns:
-        (M, 2) indices, sorted: i and j are both alone the largest somewhere, in an open set. One row a cell of the common refinement.
+        (M, 2) indices, sorted: i and j are both alone the largest at some point. One row a cell of the common refinement.
 
     Raises:
         InputError: as :func:`essential`; two different d.

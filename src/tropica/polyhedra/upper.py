@@ -37,7 +37,7 @@ def upper_cells(points: Points) -> list[np.ndarray]:
 
 
 def upper_faces(points: Points) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """Cells as :func:`upper_cells`, vertices as :func:`upper_vertices`, and for each cell k + 1 points (C, k + 1) that span it."""
+    """Cells as :func:`upper_cells`, vertices as :func:`upper_vertices`, and k + 1 points that span each cell (C, k + 1)."""
     if points.width == 1:
         return [np.arange(points.n)], np.arange(points.n), np.zeros((1, 1), np.int64)
     found = propose(points)
