@@ -9,7 +9,7 @@ vertices and in the directions of the rays of the tropical hypersurface (:mod:`t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -99,7 +99,9 @@ def to_tropical(
         from tropica.tropical.complete import complete
 
         complete(found, limit)
-    return found.map()
+    found_all = found.polynomials()
+    outputs = len(found_all) // 2
+    return TropicalMap(TropicalRational(f, g) for f, g in zip(found_all[:outputs], found_all[outputs:], strict=True))
 
 
 def traced(net: PiecewiseLinearNetwork | nn.Module) -> PiecewiseLinearNetwork:
@@ -156,35 +158,44 @@ def _done(walk: Walk) -> int:
     return sum(bend.kink.name in walk.values for bend in walk.folded.bends)
 
 
-class Collection:
-    """The pieces of F and of G that have been found, an output at a time, each once."""
+Read = Callable[[Pieces], list[Table]]
+"""What is collected of pieces: convex functions, a table (groups, d + 1) each."""
 
-    def __init__(self, network: ExactNetwork) -> None:
-        self.network = network
-        self.f: list[Monomials] = []
-        self.g: list[Monomials] = []
+
+def convex_parts(found: Pieces) -> list[Table]:
+    """F of each output, and then G of each."""
+    both = ((part.top, part.bottom) for part in (found.f, found.g))
+    return [Table(top[:, i], bottom) for top, bottom in both for i in range(top.shape[1])]
+
+
+class Collection:
+    """The pieces of convex functions that have been found, each once.
+
+    Args:
+        network: what they are functions of.
+        read: which functions; by default F and G of each output.
+    """
+
+    def __init__(self, network: ExactNetwork, read: Read = convex_parts) -> None:
+        self.network, self.read = network, read
+        self.functions: list[Monomials] = []
 
     def add(self, points: np.ndarray) -> None:
         """The pieces at points (P, d) of floats."""
         at = from_floats(points, "points")
         self.add_flags(np.concatenate([at.top, np.full((len(points), 1), at.bottom, dtype=at.top.dtype)], 1)[:, None])
 
-    def add_flags(self, flags: np.ndarray) -> Pieces:
+    def add_flags(self, flags: np.ndarray) -> None:
         """The pieces at flags (P, L, d + 1); a direction that tells all functions apart is put behind them."""
-        found = directed(self.network, flags)
-        outputs = found.f.top.shape[1]
-        if not self.f:
-            self.f, self.g = ([Monomials() for _ in range(outputs)] for _ in range(2))
-        for i in range(outputs):
-            self.f[i].add(found.f.top[:, i], found.f.bottom)
-            self.g[i].add(found.g.top[:, i], found.g.bottom)
-        return found
+        tables = self.read(directed(self.network, flags))
+        if not self.functions:
+            self.functions = [Monomials() for _ in tables]
+        for monomials, table in zip(self.functions, tables, strict=True):
+            monomials.add(table.top, table.bottom)
 
-    def map(self) -> TropicalMap:
-        """F ⊘ G for each output."""
-        return TropicalMap(
-            TropicalRational(f.polynomial(), g.polynomial()) for f, g in zip(self.f, self.g, strict=True)
-        )
+    def polynomials(self) -> list[TropicalPolynomial]:
+        """The functions, as far as they have been found."""
+        return [monomials.polynomial() for monomials in self.functions]
 
 
 def directed(network: ExactNetwork, flags: np.ndarray) -> Pieces:
@@ -216,8 +227,8 @@ class Monomials:
             self.bottom = bottom
         factor = self.bottom // bottom
         before = len(self.rows)
-        rows: Iterator[list[int]] = iter(top.tolist())
-        self.rows.update((tuple(row) if factor == 1 else tuple(n * factor for n in row), None) for row in rows)
+        scaled = top.tolist() if factor == 1 else [[n * factor for n in row] for row in top.tolist()]
+        self.rows.update((tuple(row), None) for row in scaled)
         return len(self.rows) > before
 
     def polynomial(self) -> TropicalPolynomial:

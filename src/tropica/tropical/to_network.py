@@ -24,9 +24,12 @@ from tropica.tropical.rational import TropicalMap, TropicalRational
 LARGEST = 50_000_000
 """Entries of the largest weight matrix of a dense network (400 MB)."""
 
+FEW = 4
+"""Variables up to which monomials that never win are found in no time."""
+
 
 def to_network(
-    function: TropicalMap | TropicalRational | TropicalPolynomial, *, sparse: bool = False, essential: bool = True
+    function: TropicalMap | TropicalRational | TropicalPolynomial, *, sparse: bool = False, essential: bool | None = None
 ) -> nn.Sequential:
     """A ``torch.nn`` module in float64 that computes a tropical rational map, exactly in exact arithmetic.
 
@@ -38,7 +41,7 @@ def to_network(
         function: a map, a rational function or a polynomial.
         sparse: write the layers behind the first as :class:`Match`, which hold as many numbers as there are monomials, in
             place of dense ``nn.Linear``, which hold the square.
-        essential: drop monomials that never win first.
+        essential: drop monomials that never win first; by default where there are up to 4 variables, so that it takes no time.
 
     Returns:
         A module in eval mode, (B, d) to (B, s): what ``tp.trace`` and any tool that reads ``nn.Linear`` and ``nn.ReLU`` take.
@@ -58,7 +61,7 @@ def to_network(
         function = TropicalMap([function])
     if not isinstance(function, TropicalMap):
         raise InputError(f"a TropicalMap, TropicalRational or TropicalPolynomial is needed; found a {type(function).__name__}")
-    if essential:
+    if essential or (essential is None and function.variables <= FEW):
         function = function.essential()
     polynomials = [f for r in function for f in (r.f, r.g)]
     first = _stacked([f.table for f in polynomials])
