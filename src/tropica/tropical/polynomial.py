@@ -18,7 +18,7 @@ from tropica.tropical.monomials import joined, merged, product, same, scaled
 from tropica.tropical.numbers import Table, exact, from_fractions, plain, table, together
 
 if TYPE_CHECKING:
-    from tropica.polyhedra import DualSubdivision, PolyhedralComplex, Polytope
+    from tropica.polyhedra import Subdivision, PolyhedralComplex, Polytope
     from tropica.tropical.minplus import MinPlusPolynomial
     from tropica.tropical.rational import TropicalRational
 
@@ -343,7 +343,7 @@ class TropicalPolynomial:
 
         return Polytope(np.concatenate([self.exponents.astype(object), self.coefficients.astype(object)[:, None]], 1))
 
-    def dual_subdivision(self) -> DualSubdivision:
+    def dual_subdivision(self) -> Subdivision:
         """δ(f): the Newton polytope, cut into the projections of the upper faces of P(f)."""
         from tropica.polyhedra import dual_subdivision
 
