@@ -106,5 +106,5 @@ def _facet(x: np.ndarray, cell: np.ndarray, sign: int) -> Facet:
     normal = plane_through(x[np.concatenate([cell[:1], cell[rows]])])
     if normal[-1] * sign < 0:
         normal = -normal
-    offset = normal @ x[cell[0]]
+    offset = int(normal @ x[cell[0]])
     return Facet(normal, offset, np.flatnonzero(x @ normal == offset))

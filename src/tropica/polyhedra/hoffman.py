@@ -47,9 +47,9 @@ def hoffman_constant(rows: Any, *, subsets: int = SUBSETS, seed: int = 0) -> Hof
 
     Args:
         rows: A (m, d), ints, Fractions or floats (taken as the rationals they are). Rows that are 0 do not count.
-        subsets: up to so many sets J all are gone through, and the constant is exact. Else the lower bound is the best of so many
-            random ones, and the upper one is (2R)^(r−1) / s, with a_i = s_i·z_i, z_i primitive integer vectors, s = min s_i,
-            R = max |z_i| and r the rank: it is safe, and far from tight.
+        subsets: up to so many sets J all are gone through, and the constant is exact. Else the lower bound is the best of
+            so many random ones, and the upper one is (2R)^(r−1) / s, with a_i = s_i·z_i, z_i primitive integer vectors,
+            s = min s_i, R = max |z_i| and r the rank: it is safe, and far from tight.
         seed: for the random sets.
 
     Raises:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import ConvexHull, QhullError, cKDTree
+from scipy.spatial import ConvexHull, KDTree, QhullError
 
 from tropica.polyhedra.predicates import Points
 from tropica.polyhedra.rational import compact
@@ -255,7 +255,7 @@ def _near(points: Points, simplices: np.ndarray, neighbours: np.ndarray, rest: n
     start[simplices] = np.arange(len(simplices))[:, None]
     used = np.unique(simplices)
     scale = np.maximum(np.ptp(x[used], 0), 1e-300)
-    where = start[used[cKDTree(x[used] / scale).query(x[rest] / scale)[1]]]
+    where = start[used[KDTree(x[used] / scale).query(x[rest] / scale)[1]]]
     open_ = np.arange(len(rest))
     for _ in range(4 * len(simplices) + 4):
         f = where[open_]
