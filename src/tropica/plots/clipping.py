@@ -59,7 +59,7 @@ class Drawn:
 
     def cells_inside(self) -> np.ndarray:
         """Which vertices (V,) are in the box."""
-        return ((self.vertices >= self.low) & (self.vertices <= self.high)).all(1)
+        return np.all((self.vertices >= self.low) & (self.vertices <= self.high), axis=1)
 
     def region(self, monomial: int) -> np.ndarray:
         """The corners, in order, of the region of a monomial (d = 2); none where it lies outside of the box."""

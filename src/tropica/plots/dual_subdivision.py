@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.patheffects import Normal, Stroke
 
 from tropica.plots import style
 from tropica.plots.clipping import Drawn
 
 FEW = 40
 """Up to so many monomials and cells are named."""
-SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def dual_subdivision(p: Any, *, coefficients: bool | None = None, ax: Axes | None = None, title: str = "") -> Axes:
@@ -26,7 +24,7 @@ def dual_subdivision(p: Any, *, coefficients: bool | None = None, ax: Axes | Non
 
     Args:
         p: a TropicalPolynomial, or exponents (n, 2) and coefficients (n,) as a pair.
-        coefficients: write each monomial's coefficient beside its dot; by default where there are few.
+        coefficients: write each monomial's coefficient beside its dot, in red; by default where there are few.
         ax: where to draw; new axes by default.
         title: of the axes; by default the numbers of cells and of essential monomials.
 
@@ -58,7 +56,7 @@ def draw_dual(ax: Axes, drawn: Drawn, *, numbered: bool, coefficients: bool | No
 
 
 def region_colours(count: int) -> list[tuple[float, float, float]]:
-    """A colour for each essential monomial and its region."""
+    """A colour for each essential monomial and its region; ten colours, in turn."""
     return [style.label_colour(i) for i in range(count)]
 
 
@@ -77,9 +75,8 @@ def _fill(ax: Axes, drawn: Drawn, numbered: bool) -> None:
 
 def name_vertex(ax: Axes, at: np.ndarray, number: int) -> None:
     """The number of a vertex of the curve, and of the cell that is dual to it."""
-    text = ax.text(at[0], at[1], str(number + 1), ha="center", va="center", fontsize=6.5, zorder=5)
-    text.set_path_effects([Stroke(linewidth=2.0, foreground="white"), Normal()])
-    text.set_clip_on(True)
+    disc = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": style.BLACK, "linewidth": 0.6}
+    ax.text(at[0], at[1], str(number + 1), ha="center", va="center", fontsize=5.5, bbox=disc, zorder=5, clip_on=True)
 
 
 def _dots(ax: Axes, drawn: Drawn, coefficients: bool | None) -> None:
@@ -94,7 +91,13 @@ def _dots(ax: Axes, drawn: Drawn, coefficients: bool | None) -> None:
         c = drawn.hull.configuration
         for i, h in enumerate(c.heights.tolist()):
             ax.annotate(
-                number_text(Fraction(int(h), c.scales[-1])), x[i], (3, 3), textcoords="offset points", fontsize=6.5, zorder=4
+                number_text(Fraction(int(h), c.scales[-1])),
+                x[i],
+                (3, 3),
+                textcoords="offset points",
+                fontsize=6.5,
+                color=style.VERMILION,
+                zorder=4,
             )
     ax.set_xlabel("exponent of x₁")
     ax.set_ylabel("exponent of x₂")

@@ -154,7 +154,7 @@ def _surface(drawn: Drawn, ax: Axes | None, title: str) -> Axes:
     for axis, name in enumerate("xyz"):
         getattr(ax, f"set_{name}lim")(drawn.low[axis], drawn.high[axis])
         getattr(ax, f"set_{name}label")("x" + "₁₂₃"[axis])
-    ax.set_box_aspect(drawn.high - drawn.low, zoom=0.82)  # type: ignore[arg-type]
+    ax.set_box_aspect(drawn.high - drawn.low, zoom=0.78)  # type: ignore[arg-type]
     ax.set_title(title or counts(drawn))
     return ax
 
@@ -162,9 +162,9 @@ def _surface(drawn: Drawn, ax: Axes | None, title: str) -> Axes:
 def draw_polygons(ax: Axes, polygons: list[np.ndarray], colours: list[Any]) -> None:
     """Polygons in space with their edges."""
     if polygons:
-        ax.add_collection3d(Poly3DCollection(polygons, facecolors=colours, edgecolors="none"))  # type: ignore[attr-defined]
+        ax.add_collection3d(Poly3DCollection(polygons, facecolors=colours, edgecolors="none", zorder=1))  # type: ignore[attr-defined]
         rings = [np.concatenate([q, q[:1]]) for q in polygons]
-        ax.add_collection3d(Line3DCollection(rings, colors=style.BLACK, linewidths=0.6))  # type: ignore[attr-defined]
+        ax.add_collection3d(Line3DCollection(rings, colors=style.BLACK, linewidths=0.6, zorder=2))  # type: ignore[attr-defined]
 
 
 def _mixed(colour: str, share: float) -> tuple[float, float, float]:

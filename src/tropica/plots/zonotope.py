@@ -71,28 +71,29 @@ def _plane(ax: Axes, z: Zonotope) -> None:
     ax.set_xlim(low[0] - room, high[0] + room)
     ax.set_ylim(low[1] - room, high[1] + room)
     ax.set_aspect("equal")
-    ax.set_xlabel("first coordinate")
-    ax.set_ylabel("second coordinate")
+    ax.set_xlabel("coordinate 1")
+    ax.set_ylabel("coordinate 2")
 
 
 def _space(ax: Axes, z: Zonotope) -> None:
     hull = z.polytope()
     x = hull.vertices.astype(np.float64)
     polygons = [_ring(x[list(f)]) for f in hull.faces(2)] if hull.dimension >= 2 else [x]
-    draw_polygons(ax, polygons, [(0.34, 0.71, 0.91, 0.25)] * len(polygons))
-    ax.scatter(*x.T, s=8, color=style.BLACK, depthshade=False)
+    draw_polygons(ax, polygons, [(0.34, 0.71, 0.91, 0.16)] * len(polygons))
+    ax.computed_zorder = False  # type: ignore[attr-defined]  # arrows stay in front of the faces
+    ax.scatter(*x.T, s=8, color=style.BLACK, depthshade=False, zorder=3)
     start = z.offset.astype(np.float64)
     for i, g in enumerate(z.generators.astype(np.float64)):
-        ax.quiver(*start, *g, color=style.VERMILION, linewidth=1.3, arrow_length_ratio=0.12)
+        ax.quiver(*start, *g, color=style.VERMILION, linewidth=1.6, arrow_length_ratio=0.12, zorder=4)
         if len(z.generators) <= FEW:
-            ax.text(*(start + 1.06 * g), _name(i), color=style.VERMILION, fontsize=7.5)  # type: ignore[call-arg]
+            ax.text(*(start + 1.06 * g), _name(i), color=style.VERMILION, fontsize=7.5, zorder=5)  # type: ignore[call-arg]
     low, high = x.min(0), x.max(0)
     extent = np.maximum(high - low, 0.05 * max(float((high - low).max()), 1e-300))
     for axis, name in enumerate("xyz"):
         middle = (low + high)[axis] / 2
         getattr(ax, f"set_{name}lim")(middle - 0.55 * extent[axis], middle + 0.55 * extent[axis])
-        getattr(ax, f"set_{name}label")(("first", "second", "third")[axis] + " coordinate")
-    ax.set_box_aspect(np.maximum(extent, 0.25 * extent.max()), zoom=0.82)  # type: ignore[arg-type]
+        getattr(ax, f"set_{name}label")(f"coordinate {axis + 1}")
+    ax.set_box_aspect(np.maximum(extent, 0.4 * extent.max()), zoom=0.78)  # type: ignore[arg-type]
 
 
 def _ring(corners: np.ndarray) -> np.ndarray:
