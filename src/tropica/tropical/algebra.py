@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
-
 from tropica.network import Affine, Kink
 from tropica.network.graph import INPUT
 from tropica.tropical.affine import ExactAffine, ExactKink, ExactNetwork, Larger, Largest, Leaky, Level
@@ -113,11 +112,10 @@ class _Multiplication:
     def _largest(self, options: Sequence[TropicalRational]) -> TropicalRational:
         """max_k (F_k + Σ_{l≠k} G_l) over Σ_l G_l."""
         tops = [
-            self.product([(z.f, ONE), *((other.g, ONE) for l, other in enumerate(options) if l != k)])
+            self.product([(z.f, ONE), *((other.g, ONE) for i, other in enumerate(options) if i != k)])
             for k, z in enumerate(options)
         ]
         return TropicalRational(self.maximum(*tops), self.product([(z.g, ONE) for z in options]))
 
 
 ONE = Fraction(1)
-

@@ -21,7 +21,7 @@ from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap
 
 if TYPE_CHECKING:
-    from tropica.polyhedra import PolyhedralComplex
+    from tropica.polyhedra import Face, PolyhedralComplex
 
 LABEL = "label"
 
@@ -59,8 +59,20 @@ class BoundarySuperset:
         return out
 
     def hypersurface(self) -> PolyhedralComplex:
-        """T(polynomial), as a polyhedral complex."""
+        """T(polynomial), as a polyhedral complex; its faces name monomials of ``polynomial`` by their places."""
         return self.polynomial.hypersurface()
+
+    @cached_property
+    def labels(self) -> list[frozenset[int]]:
+        """The labels whose operand each monomial of ``polynomial`` is from (one logit: 1 above the threshold, 0 below)."""
+        found = [set(o.essential().to_dict().items()) for o in self.operands]
+        return [frozenset(i for i, terms in enumerate(found) if m in terms) for m in self.polynomial.to_dict().items()]
+
+    def boundary_faces(self) -> list[Face]:
+        """The pieces of the hypersurface that are the decision boundary: their two monomials are from different operands."""
+        pieces = self.hypersurface().faces(self.polynomial.variables - 1)
+        sides = self.labels
+        return [face for face in pieces if not sides[face.dual[0]] & sides[face.dual[1]]]
 
     def contains(self, x: Iterable[Any]) -> bool:
         """Is the maximum attained at least twice at a point? Exactly."""

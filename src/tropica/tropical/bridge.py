@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,14 +18,16 @@ from torch import Tensor
 from tropica.network import Affine, PiecewiseLinearNetwork
 from tropica.network.graph import INPUT, Graph, Node
 from tropica.regions import Box, linear_regions
-from tropica.split import ConvexSplit
-from tropica.terms import AffineTerms, LinearTerms
 from tropica.tropical.affine import ExactNetwork
 from tropica.tropical.complete import complete
 from tropica.tropical.from_network import LIMIT, Collection, points_of_cells
 from tropica.tropical.numbers import Table, together
 from tropica.tropical.pieces import Pieces
 from tropica.tropical.polynomial import TropicalPolynomial
+
+if TYPE_CHECKING:
+    from tropica.split import ConvexSplit
+    from tropica.terms import AffineTerms, LinearTerms
 
 ROUNDING = 1e-9
 """Extraction runs in floating point: coefficients that differ by less, in units of the largest, are one."""
@@ -176,7 +179,7 @@ def largest_excess(terms: LinearTerms, split: ConvexSplit, domain: Box) -> float
     """
     net = with_parts(split)
     cx = linear_regions(net, domain)
-    starts, at = cx.corners
+    _, at = cx.corners
     corners = np.unique(at, axis=0)[:, :-1]
     values = net(torch.from_numpy(corners).reshape(-1, *net.input_shape))
     points = torch.from_numpy(corners).reshape(-1, *net.input_shape)

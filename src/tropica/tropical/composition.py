@@ -36,7 +36,9 @@ def compose(outer: TropicalPolynomial, inner: Sequence[Any]) -> TropicalPolynomi
     top = _sum([_monomial(row, c, parts, above, below) for row, c in rows])
     if not any(above) and not any(below):
         return top
-    bottom = _powers([(r.g, a) for r, a in zip(parts, above, strict=True)] + [(r.f, b) for r, b in zip(parts, below, strict=True)])
+    bottom = _powers(
+        [(r.g, a) for r, a in zip(parts, above, strict=True)] + [(r.f, b) for r, b in zip(parts, below, strict=True)]
+    )
     return TropicalRational(top, bottom)
 
 

@@ -267,4 +267,3 @@ def _aligned(values: Sequence[Value]) -> tuple[list[Value], int]:
     return [
         Value(_shifted(v.difference, shift - v.shift), _shifted(v.total, shift - v.shift), shift, v.group) for v in values
     ], shift
-

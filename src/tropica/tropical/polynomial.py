@@ -18,7 +18,7 @@ from tropica.tropical.monomials import joined, merged, product, same, scaled
 from tropica.tropical.numbers import Table, exact, from_fractions, plain, table, together
 
 if TYPE_CHECKING:
-    from tropica.polyhedra import Subdivision, PolyhedralComplex, Polytope
+    from tropica.polyhedra import PolyhedralComplex, Polytope, Subdivision
     from tropica.tropical.minplus import MinPlusPolynomial
     from tropica.tropical.rational import TropicalRational
 
@@ -276,7 +276,7 @@ class TropicalPolynomial:
 
         >>> f = TropicalPolynomial({(1, 0): 0, (0, 1): 0})
         >>> f.compose(TropicalPolynomial({1: 0, 0: 1}), TropicalPolynomial({2: 0}))
-        0⊙x₁ ⊕ 1 ⊕ 0⊙x₁²
+        1 ⊕ 0⊙x₁²
         """
         from tropica.tropical.composition import compose
 

@@ -39,7 +39,9 @@ class TropicalRational:
     True
     """
 
-    def __init__(self, f: TropicalPolynomial | Mapping[Any, Any], g: TropicalPolynomial | Mapping[Any, Any] | None = None) -> None:
+    def __init__(
+        self, f: TropicalPolynomial | Mapping[Any, Any], g: TropicalPolynomial | Mapping[Any, Any] | None = None
+    ) -> None:
         self.f = f if isinstance(f, TropicalPolynomial) else TropicalPolynomial(f)
         if g is None:
             g = TropicalPolynomial.constant(0, self.f.variables)

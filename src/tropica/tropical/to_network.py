@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tropica.errors import InputError
+from tropica.tropical.modules import linear_layer
 from tropica.tropical.numbers import Table, compact, from_floats, together
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
@@ -197,16 +198,7 @@ class LinearSum(nn.Module):
 def _dense(entrance: np.ndarray, exit_: np.ndarray) -> nn.Linear:
     """One layer from the hidden units of a round to those of the next."""
     _check_size(len(entrance), exit_.shape[1])
-    return _linear(torch.from_numpy((entrance.astype(np.float64) @ exit_.astype(np.float64))), None)
-
-
-def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    layer = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], bias=bias is not None, dtype=torch.float64)
-    with torch.no_grad():
-        layer.weight.copy_(weight)
-        if bias is not None:
-            layer.bias.copy_(bias)
-    return layer
+    return linear_layer(entrance.astype(np.float64) @ exit_.astype(np.float64))
 
 
 def _exact_linear(top: np.ndarray, bottom: int) -> nn.Module:
@@ -216,7 +208,7 @@ def _exact_linear(top: np.ndarray, bottom: int) -> nn.Module:
             f"a coefficient has the denominator {bottom}, which is no power of two: no sum of floats is "
             "that number; multiply by it first (f ** n is n · f), or round"
         )
-    parts = [_linear(torch.from_numpy(limb[:, :-1].copy()), torch.from_numpy(limb[:, -1].copy())) for limb in limbs(top, bottom)]
+    parts = [linear_layer(limb[:, :-1], limb[:, -1]) for limb in limbs(top, bottom)]
     return parts[0] if len(parts) == 1 else LinearSum(parts)
 
 
@@ -241,4 +233,3 @@ def _less(left: Table, nearest: np.ndarray) -> Table:
     """left − nearest, exactly."""
     (a, b), bottom = together(left, from_floats(nearest, "coefficients"))
     return Table(compact(a.astype(object) - b), bottom)
-
