@@ -12,6 +12,7 @@ from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import lifted, rational, value, whole
 from tropica.errors import InputError
 from tropica.polyhedra import Polytope, dual_subdivision, hypersurface
+from tropica.polyhedra.polytope import primitive_rational
 
 
 def ties(points, heights, x) -> set[int]:
@@ -81,8 +82,6 @@ def test_cells_cover_the_newton_polytope_and_the_complex_covers_space(configurat
 
 def outgoing(cx, face, vertex) -> np.ndarray:
     """The direction (primitive) in which an edge of a tropical curve leaves a vertex."""
-    from tropica.polyhedra.polytope import primitive_rational
-
     if face.rays:
         return cx.rays[face.rays[0]]
     other = next(v for v in face.vertices if v != vertex)
@@ -126,20 +125,13 @@ def test_surfaces_are_balanced_around_each_edge(configuration):
 
 def primitive_modulo(vector, along) -> np.ndarray:
     """t·vector (mod the line), t > 0 such that its image in ℤ³/ℤ·along is primitive: integer pairings of content 1."""
-    pairings = []
-    size = range(-2, 3)
-    normals = [
-        m for m in itertools.product(size, repeat=3) if any(m) and sum(a * b for a, b in zip(m, along, strict=True)) == 0
-    ]
-    normals += [(along[1], -along[0], 0), (along[2], 0, -along[0]), (0, along[2], -along[1])]
-    lattice = saturated(normals, along)
-    pairings = [sum((Fraction(a) * b for a, b in zip(m, vector, strict=True)), Fraction(0)) for m in lattice]
+    pairings = [sum((Fraction(a) * b for a, b in zip(m, vector, strict=True)), Fraction(0)) for m in orthogonal_lattice(along)]
     bottom = math.lcm(*(p.denominator for p in pairings))
     content = Fraction(math.gcd(*(int(p * bottom) for p in pairings)), bottom)
     return vector * (1 / content)
 
 
-def saturated(normals, along) -> list[tuple[int, int, int]]:
+def orthogonal_lattice(along) -> list[tuple[int, int, int]]:
     """A basis of all integer vectors orthogonal to a primitive one (extended Euclid)."""
     a, b, c = along
     g = math.gcd(a, b)
