@@ -103,3 +103,13 @@ def test_floats_become_integers_without_loss(numbers):
 @given(st.lists(st.lists(st.integers(-2, 2), min_size=3, max_size=3), min_size=1, max_size=5))
 def test_ranks(rows):
     assert rank(np.array(rows, dtype=object)) == oracle.rank(rows)
+
+
+def test_coordinates_that_float64_takes_for_zero_are_told_apart():
+    huge = 10**700
+    rows = [[0, 0], [1, 5], [3, 16], [huge, 0], [0, huge]]  # (3, 16) is off the line through the first two
+    points = points_of(zip(*rows, strict=True))
+    assert points.sides(np.array([[0, 1]]), np.array([2]))[0, 0] == 1
+    assert points.orientation(np.array([[0, 1, 2]]), 2)[0] == 1
+    line = points_of([[-huge, 0, 1, huge]])
+    assert line.sides(np.array([[1]]), np.arange(4)).tolist() == [[-1, 0, 1, 1]]

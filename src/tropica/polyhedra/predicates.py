@@ -77,16 +77,9 @@ class Points:
     def sides(self, ridges: np.ndarray, points: np.ndarray) -> np.ndarray:
         """The side of each ridge (B, k) of k points on which each point (V,) lies: signs (B, V) of det over k columns.
 
-        Ridges' own points give 0.
+        Ridges' own points give 0. Memory: some 40 bytes a pair.
         """
         size = ridges.shape[1]
-        every = np.zeros((len(ridges), len(points)), np.int8)
-        step = max(1, (BLOCK * 8) // max(len(points), 1))
-        for start in range(0, len(ridges), step):
-            every[start : start + step] = self._sides(ridges[start : start + step], points, size)
-        return every
-
-    def _sides(self, ridges: np.ndarray, points: np.ndarray, size: int) -> np.ndarray:
         own = (ridges[:, :, None] == points[None, None, :]).any(1)
         if size > LARGEST:
             sign, unsettled = np.zeros(own.shape, np.int8), ~own
@@ -97,7 +90,8 @@ class Points:
             rough = ~self.exact[:size]
             n, m = normals[:, rough], sizes[:, rough]
             value = n @ q[:, rough].T - (n * r0[:, rough]).sum(1)[:, None]
-            reach = m @ np.abs(q[:, rough]).T + (m * np.abs(r0[:, rough])).sum(1)[:, None]
+            least = _least(size)  # a coordinate may be 0 only in float64
+            reach = m @ np.maximum(np.abs(q[:, rough]), least).T + (m * np.abs(r0[:, rough])).sum(1)[:, None]
             for c in np.flatnonzero(~rough):  # columns in which a point and a ridge may have one coordinate
                 apart = q[:, c][None, :] - r0[:, c][:, None]
                 value += normals[:, c][:, None] * apart
@@ -123,7 +117,12 @@ class Points:
         corners = np.abs(self.floats[simplices, :size])
         exact = self.exact[:size]
         sizes = np.where(exact, np.abs(differences), corners[:, 1:] + corners[:, :1])
-        return np.where(exact & (sizes == 0), 0, np.maximum(sizes, 2.0 ** -(900 // size)))
+        return np.where(exact & (sizes == 0), 0, np.maximum(sizes, _least(size)))
+
+
+def _least(size: int) -> float:
+    """So small a number that it counts for nothing, though products of ``size`` such numbers do not underflow."""
+    return 2.0 ** -(900 // (size + 1))
 
 
 def _centred(column: np.ndarray) -> np.ndarray:

@@ -24,6 +24,8 @@ from tropica.polyhedra.rational import compact
 
 FAR = 8.0
 """How far below the lifted points the point is that makes their hull full-dimensional, in units of their spread."""
+PAIRS = 1 << 20
+"""Of ridges and points that are compared at once."""
 STEPS = 10_000
 """Of a walk from simplex to simplex, before it is given up."""
 
@@ -168,10 +170,13 @@ def _check_border(points: Points, simplices: np.ndarray, neighbours: np.ndarray)
     # The last corner takes the place of the one left out: an exchange, unless that is the last itself.
     ridges, rows = simplices[f].copy(), np.arange(len(f))
     ridges[rows, i] = ridges[:, -1]
-    sign = np.where(i == simplices.shape[1] - 1, 1, -1)
-    sides = points.sides(ridges[:, :-1], np.unique(simplices))
-    if (sides * sign[:, None] < 0).any():
-        raise Unverified("a point beyond the border")
+    sign = np.where(i == simplices.shape[1] - 1, 1, -1).astype(np.int8)
+    used = np.unique(simplices)
+    step = max(1, PAIRS // len(used))
+    for start in range(0, len(ridges), step):
+        sides = points.sides(ridges[start : start + step, :-1], used)
+        if (sides == -sign[start : start + step, None]).any():
+            raise Unverified("a point beyond the border")
 
 
 def _check_once(points: Points, simplices: np.ndarray) -> None:
