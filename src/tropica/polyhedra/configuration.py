@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.polyhedra.predicates import Points
+from tropica.polyhedra.predicates import Points, spread_out
 from tropica.polyhedra.rational import compact, echelon, exact_array, integers, quotient
 
 
@@ -155,15 +155,9 @@ def _spans(coordinates: np.ndarray) -> bool:
     left = coordinates.astype(object) - coordinates[:1].astype(object)
     largest = [max(1, int(max(c.max(), -c.min()))) for c in left.T]
     rest = np.stack([np.array([e / s for e in c.tolist()]) for c, s in zip(left.T, largest, strict=True)], 1)
-    chosen = [0]
-    for _ in range(d):
-        lengths = (rest * rest).sum(1)
-        far = int(lengths.argmax())
-        if lengths[far] == 0:
-            return False
-        chosen.append(far)
-        axis = rest[far] / np.sqrt(lengths[far])
-        rest = rest - (rest @ axis)[:, None] * axis
+    chosen = spread_out(rest)
+    if len(chosen) <= d:
+        return False
     corners = Points([compact(coordinates[chosen, j]) for j in range(d)] + [np.zeros(d + 1, np.int64)])
     return bool(corners.orientation(np.arange(d + 1)[None], d)[0])
 

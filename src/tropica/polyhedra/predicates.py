@@ -148,6 +148,21 @@ def _as_float(column: np.ndarray, bits: int) -> np.ndarray:
     return np.array([c / scale for c in column.tolist()])
 
 
+def spread_out(x: np.ndarray) -> list[int]:
+    """The first of some points (n, k) and k more, each the farthest from the flat through those before; fewer where all are in it."""
+    left = x - x[:1]
+    chosen = [0]
+    for _ in range(x.shape[1]):
+        lengths = (left * left).sum(1)
+        far = int(lengths.argmax())
+        if lengths[far] == 0:
+            break
+        chosen.append(far)
+        axis = left[far] / np.sqrt(lengths[far])
+        left = left - (left @ axis)[:, None] * axis
+    return chosen
+
+
 def determinants(matrices: np.ndarray) -> np.ndarray:
     """Of (B, k, k), expanded row by row: no division, any dtype.
 

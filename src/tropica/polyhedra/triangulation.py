@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import ConvexHull, KDTree, QhullError
 
-from tropica.polyhedra.predicates import Points
+from tropica.polyhedra.predicates import Points, cofactors, spread_out
 from tropica.polyhedra.rational import compact
 
 FAR = 8.0
@@ -80,10 +80,12 @@ def _proposal(points: Points, joggle: float) -> np.ndarray:
     if points.n == points.width:
         return np.arange(points.n)[None]
     x, heights = _even(points.floats[:, :-1]), points.floats[:, -1]
-    ones = np.concatenate([x, np.ones((len(x), 1))], 1)
-    heights = heights - ones @ np.linalg.lstsq(ones, heights, rcond=None)[0]
-    if np.ptp(heights) <= 1e-13 * np.abs(points.floats[:, -1]).max():
-        heights = -(x * x).sum(1)  # all in one hyperplane, as far as floating point sees: any triangulation may do
+    scale = np.abs(heights).max()
+    heights = _tilted(x, heights)
+    if np.ptp(heights) <= 1e-5 * scale:
+        heights = _tilted(x, _above_plane(points))
+    if not heights.any():
+        heights = -(x * x).sum(1)  # all in one hyperplane: any triangulation may do
     spread = np.ptp(heights)
     if spread <= 1e-12:
         heights, spread = np.zeros(len(x)), 1.0
@@ -98,6 +100,26 @@ def _proposal(points: Points, joggle: float) -> np.ndarray:
         raise Unverified(str(error)) from None
     upper = (hull.equations[:, -2] > 0) & (hull.simplices < len(x)).all(1)
     return hull.simplices[upper].astype(np.int64)
+
+
+def _tilted(x: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """Heights less the affine function of x that fits them best, which makes no difference to the hull."""
+    ones = np.concatenate([x, np.ones((len(x), 1))], 1)
+    return heights - ones @ np.linalg.lstsq(ones, heights, rcond=None)[0]
+
+
+def _above_plane(points: Points) -> np.ndarray:
+    """Heights above a hyperplane through k + 1 of the points, exactly, then rounded: for points that are almost in one."""
+    chosen = spread_out(points.floats[:, :-1])
+    if len(chosen) < points.width:
+        return np.zeros(points.n)
+    whole = points.whole.astype(object)
+    normal = cofactors((whole[chosen[1:]] - whole[chosen[0]])[None], signed=True)[0]
+    if normal[-1] == 0:
+        return np.zeros(points.n)
+    above = (whole - whole[chosen[0]]) @ (normal if normal[-1] > 0 else -normal)
+    largest = max(max(above), -min(above))
+    return np.array([e / largest for e in above.tolist()]) if largest else np.zeros(points.n)
 
 
 def _even(x: np.ndarray) -> np.ndarray:

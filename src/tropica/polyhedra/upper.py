@@ -45,6 +45,11 @@ def upper_faces(points: Points) -> tuple[list[np.ndarray], np.ndarray, np.ndarra
         groups = Groups(points, found)
         first = np.unique(groups.group, return_index=True)[1]
         return groups.cells, groups.vertices, found.simplices[first]
+    return _wrapped(points)
+
+
+def _wrapped(points: Points) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """As :func:`upper_faces`, without Qhull."""
     cells = wrap(points)
     flat = points.whole.astype(object)[:, :-1]
     corners = [np.append(c[:1], c[echelon(flat[c] - flat[c[:1]])[1]]) for c in cells]
@@ -57,7 +62,7 @@ def upper_vertices(points: Points) -> np.ndarray:
     if points.width == 1:
         return np.arange(points.n)
     found = propose(points)
-    return upper_faces(points)[1] if found is None else Groups(points, found).vertices
+    return _wrapped(points)[1] if found is None else Groups(points, found).vertices
 
 
 def cell_vertices(x: np.ndarray, cell: np.ndarray) -> np.ndarray:
