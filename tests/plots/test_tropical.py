@@ -139,6 +139,20 @@ def test_a_polynomial_object_does_as_well_as_a_pair():
     assert hypersurface(p).get_title() == "1 vertex, 0 bounded edges, 3 rays"
 
 
+def test_the_librarys_own_objects_are_drawn():
+    p = tp.TropicalPolynomial.from_arrays(*FIGURE_1)
+    assert hypersurface(p).get_title() == hypersurface(FIGURE_1).get_title()
+    net = example()
+    cx = tp.linear_regions(net, tp.Box(-1, 1, d=2))
+    superset = boundary_superset(cx, tp.boundary_superset(net)).collections
+    by_hand = boundary_superset(cx, ([[0, 0], [1, 0], [0, 1]], [0, 0, 0])).collections
+    found, expected = (
+        sorted(np.sort(s, axis=0).round(9).tolist() for c in part[1:2] for s in c.get_segments())
+        for part in (superset, by_hand)
+    )
+    assert found == expected
+
+
 def test_given_axes_are_drawn_on():
     figure = Figure()
     one, two = figure.subplots(1, 2)

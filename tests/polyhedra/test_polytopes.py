@@ -99,7 +99,7 @@ def test_without_qhull_volumes_are_the_same(monkeypatch):
 
 
 @settings(max_examples=60)
-@given(st.integers(1, 3).flatmap(lambda d: st.tuples(point_sets(6, d), point_sets(6, d))))
+@given(st.integers(1, 3).flatmap(lambda d: st.tuples(point_sets(4, d), point_sets(4, d))))
 def test_sums_and_unions(both):
     a, b = (Polytope(p) for p in both)
     sums = Polytope([(p + q).tolist() for p in a.vertices for q in b.vertices])

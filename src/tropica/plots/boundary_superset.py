@@ -24,8 +24,7 @@ def boundary_superset(cx: RegionComplex, superset: Any, *, ax: Axes | None = Non
 
     Args:
         cx: the regions of a network on a Box with d = 2.
-        superset: the tropical polynomial whose hypersurface it is (``tp.boundary_superset``), or exponents (n, 2) and
-            coefficients (n,) as a pair.
+        superset: ``tp.boundary_superset(net)``, a tropical polynomial, or exponents (n, 2) and coefficients (n,) as a pair.
         ax: where to draw; new axes by default.
         title: of the axes.
 

@@ -14,11 +14,12 @@ Limits = Any
 
 
 def monomials(p: Any) -> tuple[Any, Any]:
-    """Exponents (n, d) and coefficients (n,), of a TropicalPolynomial or as the pair that it is.
+    """Exponents (n, d) and coefficients (n,) of a TropicalPolynomial, of what has one as its ``polynomial``, or of a pair.
 
     Raises:
         InputError: neither.
     """
+    p = getattr(p, "polynomial", p)
     if hasattr(p, "exponents") and hasattr(p, "coefficients"):
         return p.exponents, p.coefficients
     if isinstance(p, (tuple, list)) and len(p) == 2:

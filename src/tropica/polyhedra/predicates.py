@@ -149,7 +149,7 @@ def _as_float(column: np.ndarray, bits: int) -> np.ndarray:
 
 
 def spread_out(x: np.ndarray) -> list[int]:
-    """The first of some points (n, k) and k more, each the farthest from the flat through those before; fewer where all are in it."""
+    """The first of some points (n, k) and k more, each the farthest from the flat through those before; fewer in a flat."""
     left = x - x[:1]
     chosen = [0]
     for _ in range(x.shape[1]):
