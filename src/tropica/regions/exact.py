@@ -126,13 +126,14 @@ class Exact:
     def _forward(self, vertex: int, bend: int) -> dict[str, Rationals]:
         """The values in front of a bend."""
         place = int(self.state.vertices["place"][vertex])
+        point = self.point(vertex)  # first: it may take values at other vertices of the same place, which belong here
         stages = self._values.setdefault(place, [])
         folded = self.folded
+        scale = point[self.state.d]
         while len(stages) <= bend:
             number = len(stages)
-            scale = self.point(vertex)[self.state.d]
             if number == 0:
-                values = {INPUT: self._input(self.point(vertex))}
+                values = {INPUT: self._input(point)}
             else:
                 last = folded.bends[number - 1].kink
                 values = dict(stages[-1])

@@ -115,6 +115,8 @@ def table(values: Any, what: str, ndim: int) -> Table:
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     array = values if isinstance(values, np.ndarray) else _object_array(values, what)
+    if array.dtype == object and any(isinstance(v, list | tuple) for v in array.flat):
+        raise InputError(f"{what} has rows of different lengths")
     if array.ndim != ndim:
         raise InputError(f"{what} must be an array of {ndim} dimension{'s' * (ndim > 1)}; found shape {array.shape}")
     if array.dtype.kind in "iu":
