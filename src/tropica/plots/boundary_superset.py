@@ -42,19 +42,25 @@ def boundary_superset(cx: RegionComplex, superset: Any, *, ax: Axes | None = Non
     with style.applied():
         ax = ax or style.shown_figure(5.4, 3.6).add_subplot()
         polygons, label = label_parts(cx)
-        colours = [style.label_colour(int(k), faint=True) for k in label]
+        colours = [_pale(int(k)) for k in label]
         ax.add_collection(PolyCollection(polygons, facecolors=colours, edgecolors=colours, linewidths=0.3, zorder=0))
-        curve_lines(ax, drawn, colors="#666666", linewidths=0.9, linestyles=(0, (4, 2)), zorder=2)
+        curve_lines(ax, drawn, colors="#444444", linewidths=0.9, linestyles=(0, (4, 2)), zorder=2)
         casing = [Stroke(linewidth=3.4, foreground="white"), Normal()]
         pieces = cx.boundary().pieces
         ax.add_collection(LineCollection(pieces, colors=style.BLACK, linewidths=1.9, path_effects=casing, zorder=3))
         frame(ax, drawn)
         handles: list[Any] = [
             Line2D([], [], color=style.BLACK, linewidth=1.9, label="decision boundary"),
-            Line2D([], [], color="#666666", linewidth=0.9, linestyle=(0, (4, 2)), label="tropical superset"),
+            Line2D([], [], color="#444444", linewidth=0.9, linestyle=(0, (4, 2)), label="tropical superset"),
         ]
         names = np.unique(label).tolist()
-        handles += [Patch(facecolor=style.label_colour(k, faint=True), label=f"label {k}") for k in names]
+        handles += [Patch(facecolor=_pale(k), label=f"label {k}") for k in names]
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
         ax.set_title(title or "decision boundary in its tropical superset")
     return ax
+
+
+def _pale(label: int) -> tuple[float, float, float]:
+    """The colour of a label, so pale that thin lines show."""
+    red, green, blue = style.label_colour(label, faint=True)
+    return (1 + red) / 2, (1 + green) / 2, (1 + blue) / 2

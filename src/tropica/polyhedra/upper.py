@@ -11,12 +11,15 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tropica.polyhedra.predicates import Points, cofactors
+from tropica.polyhedra.programs import vertices_by_programs
 from tropica.polyhedra.rational import echelon
 from tropica.polyhedra.triangulation import Triangulation, Unverified, triangulate
 from tropica.polyhedra.wrapping import cell_ridges, wrap
 
 JOGGLES = (0.0, 1e-10, 1e-7)
 """What Qhull is tried with before gift wrapping."""
+LOW = 6
+"""Up to so many coordinates, heights included, vertices are read off the hull; beyond, it has too many faces."""
 PRIME = (1 << 31) - 1
 """A minor that is not 0 modulo a prime is not 0."""
 
@@ -61,6 +64,8 @@ def upper_vertices(points: Points) -> np.ndarray:
     """The sorted indices of the points that are alone on a hyperplane above all others; points as in :func:`upper_cells`."""
     if points.width == 1:
         return np.arange(points.n)
+    if points.width > LOW:
+        return vertices_by_programs(points)
     found = propose(points)
     return _wrapped(points)[1] if found is None else Groups(points, found).vertices
 
