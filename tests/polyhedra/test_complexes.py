@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import lifted, rational, value, whole
 from tropica.errors import InputError
-from tropica.polyhedra import Polytope, dual_subdivision, hypersurface
+from tropica.polyhedra import Polytope, dual_subdivision, hypersurface, lattice
 from tropica.polyhedra.polytope import primitive_rational
 
 
@@ -195,3 +195,11 @@ def test_faces_of_cells_that_are_no_simplices():
 def test_bad_input_is_named(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+def test_too_many_faces_are_refused(monkeypatch):
+    monkeypatch.setattr(lattice, "MOST", 20)
+    with pytest.raises(InputError, match="more than 20 faces"):
+        Polytope(list(itertools.product((0, 1), repeat=4))).faces(1)
+    with pytest.raises(InputError, match="more than 20 faces"):
+        dual_subdivision([[i, i * i] for i in range(12)], [-(i**4) for i in range(12)]).faces(1)

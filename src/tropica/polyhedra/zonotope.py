@@ -87,7 +87,7 @@ class Zonotope:
     def at(self, signs: Any) -> np.ndarray:
         """offset + the sum of the chosen generators, for rows (n, m) of zeros and ones: (n, d) ints and Fractions."""
         rows = np.asarray(signs, dtype=object)
-        if rows.ndim != 2 or rows.shape[1] != len(self.generators):
+        if rows.ndim != 2 or rows.shape[1] != len(self.generators) or not np.isin(rows.ravel().tolist(), (0, 1)).all():
             raise InputError(f"signs must be rows of {len(self.generators)} zeros and ones; found shape {rows.shape}")
         return exact_numbers(rows.astype(int).astype(object) @ self.generators + self.offset)
 
