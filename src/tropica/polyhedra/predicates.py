@@ -14,8 +14,8 @@ from itertools import combinations
 import numpy as np
 
 UNIT = 2.0**-53
-BLOCK = 1 << 18
-"""Determinants done at once: memory for 2ᵏ·k of these numbers at most."""
+BLOCK = 1 << 20
+"""Minors that are held at once: 8 MB in float64, and some ten times that of exact integers."""
 LARGEST = 9
 """Matrices up to this size are expanded (2ᵏ minors); larger ones go to Bareiss' elimination at once."""
 
@@ -47,9 +47,9 @@ class Points:
     def orientation(self, simplices: np.ndarray, size: int) -> np.ndarray:
         """The signs (B,) of det(p₁ − p₀, …, p_k − p₀) over the first ``size`` = k columns, for rows (p₀, …, p_k) of indices."""
         out = np.empty(len(simplices), np.int8)
-        for start in range(0, len(simplices), BLOCK):
-            part = simplices[start : start + BLOCK]
-            out[start : start + BLOCK] = self._signs(part, size)
+        step = max(1, BLOCK >> size)
+        for start in range(0, len(simplices), step):
+            out[start : start + step] = self._signs(simplices[start : start + step], size)
         return out
 
     def _signs(self, simplices: np.ndarray, size: int) -> np.ndarray:
