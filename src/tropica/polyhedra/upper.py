@@ -136,7 +136,7 @@ class Groups:
     def faces(self, size: int, keep: np.ndarray | None = None) -> np.ndarray:
         """Faces of the polyhedron below the hull that are simplices: rows (M, size) of their corners, sorted; size 1 or 2.
 
-        Edges (size 2) with another point between their ends are left out.
+        Edges (size 2) are whole where all points are vertices; else they may be in parts, or left out.
 
         Args:
             keep: (n,) a number for each point; of edges only those between different numbers are wanted.
