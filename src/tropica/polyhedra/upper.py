@@ -16,7 +16,7 @@ from tropica.polyhedra.rational import echelon
 from tropica.polyhedra.triangulation import Triangulation, Unverified, triangulate
 from tropica.polyhedra.wrapping import cell_ridges, wrap
 
-JOGGLES = (0.0, 1e-10, 1e-7)
+JOGGLES = (0.0, 1e-10, 1e-7, 1e-5, 1e-9, 1e-6)
 """What Qhull is tried with before gift wrapping."""
 LOW = 6
 """Up to so many coordinates, heights included, vertices are read off the hull; beyond, it has too many faces."""
