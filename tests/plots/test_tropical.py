@@ -209,6 +209,7 @@ def test_the_boundary_lies_in_its_superset():
         (lambda: dual_subdivision(([[0, 0, 0]], [0])), "for 2 variables; the polynomial has 3"),
         (lambda: hypersurface(LINE, limits=((0, 0), (0, 1))), "low < high"),
         (lambda: hypersurface(LINE, limits=(0, 1)), "2 pairs"),
+        (lambda: hypersurface(LINE, limits="all"), "2 pairs"),
         (lambda: hypersurface(([[0, 0], [0, np.nan]], [0, 0])), "nan"),
         (lambda: hypersurface((np.eye(3), [0, 0, 0]), ax=Figure().add_subplot()), "projection"),
         (lambda: curve_and_dual(LINE, axes=[Figure().add_subplot()]), "two axes are needed"),

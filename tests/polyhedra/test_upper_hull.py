@@ -1,5 +1,6 @@
 """Upper hulls: against enumeration in Fractions, on degenerate and on hostile input, and with Qhull out of the game."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -99,12 +100,35 @@ def _counted(calls, function):
 
 
 def test_sheets_that_overlap_are_refused(monkeypatch):
-    # Two triangulations of a square, one through a point above the middle: each closes up alone.
-    points = np.array([[0, 0], [4, 0], [4, 4], [0, 4], [2, 2], [1, 1]])
-    heights = np.array([0, 0, 0, 0, 0, 0])
-    fan = [[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]]
+    # Two triangulations of a square in one plane, without a ridge in common: the border of one has the middles of the sides.
+    points = np.array([[0, 0], [4, 0], [4, 4], [0, 4], [2, 0], [4, 2], [2, 4], [0, 2], [1, 2]])
+    around = [0, 4, 1, 5, 2, 6, 3, 7, 0]
+    fan = [[a, b, 8] for a, b in itertools.pairwise(around)]
+    ready = configuration(points, np.zeros(9, int)).lifted
+    for sheet in (fan, [[0, 1, 2], [0, 2, 3]]):
+        monkeypatch.setattr(triangulation, "_proposal", lambda points, joggle, sheet=sheet: np.array(sheet))
+        assert len(triangulate(ready).simplices) == len(sheet)
     monkeypatch.setattr(triangulation, "_proposal", lambda points, joggle: np.array([*fan, [0, 1, 2], [0, 2, 3]]))
-    with pytest.raises(Unverified):
+    with pytest.raises(Unverified, match="overlap"):
+        triangulate(ready)
+
+
+@pytest.mark.parametrize(
+    ("points", "heights", "proposal", "words"),
+    [
+        ([[0, 0], [1, 0], [1, 1], [0, 1]], [1, 0, 1, 0], [[0, 1, 3], [1, 2, 3]], "not concave"),
+        ([[0, 0], [4, 0], [0, 4], [1, 1]], [0, 0, 0, 5], [[0, 1, 2]], "above the hull"),
+        ([[0, 0], [4, 0], [0, 4], [1, 1]], [0, 0, 0, -5], [[0, 1, 3], [1, 2, 3], [0, 2, 3]], "not concave"),
+        ([[0, 0], [4, 0], [0, 4], [5, 5]], [0, 0, 0, 0], [[0, 1, 2]], "outside of all simplices"),
+        ([[0, 0], [4, 0], [0, 4], [1, 1]], [0, 0, 0, -5], [[0, 1, 2], [0, 1, 3]], "on one side"),
+        ([[0, 0], [4, 0], [0, 4], [4, 4]], [0, 0, 0, 0], [[0, 1, 2], [0, 1, 2]], "on one side"),
+        ([[0, 0], [4, 0], [0, 4], [1, 1]], [0] * 4, [[0, 1, 3], [0, 2, 3]], "beyond the border"),
+        ([[0, 0], [4, 0], [0, 4], [2, 0]], [0, 0, 0, 0], [[0, 1, 3]], "no simplex with volume"),
+    ],
+)
+def test_each_check_of_a_proposal_refuses_what_it_is_for(monkeypatch, points, heights, proposal, words):
+    monkeypatch.setattr(triangulation, "_proposal", lambda points, joggle: np.array(proposal))
+    with pytest.raises(Unverified, match=words):
         triangulate(configuration(points, heights).lifted)
 
 

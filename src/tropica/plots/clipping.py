@@ -117,7 +117,10 @@ def clip(corners: np.ndarray, normal: np.ndarray, offset: float) -> np.ndarray:
 
 def _box(vertices: np.ndarray, d: int, limits: Limits | None) -> tuple[np.ndarray, np.ndarray]:
     if limits is not None:
-        box = np.asarray(limits, dtype=np.float64)
+        try:
+            box = np.asarray(limits, dtype=np.float64)
+        except (TypeError, ValueError):
+            box = np.zeros(0)
         if box.shape != (d, 2) or not np.isfinite(box).all() or (box[:, 0] >= box[:, 1]).any():
             raise InputError(f"limits must be {d} pairs (low, high) with low < high; found {limits!r}")
         return box[:, 0], box[:, 1]

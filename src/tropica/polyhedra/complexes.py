@@ -78,8 +78,8 @@ class Subdivision:
         Raises:
             InputError: another dimension.
         """
-        if not 0 <= dimension <= self.dimension:
-            raise InputError(f"faces have dimensions 0 to {self.dimension}; found {dimension}")
+        if dimension not in range(self.dimension + 1):
+            raise InputError(f"faces have dimensions 0 to {self.dimension}; found {dimension!r}")
         return sorted(face for face, (size, _) in self._faces.items() if size == dimension)
 
     def dimension_of(self, face: tuple[int, ...]) -> int:
@@ -186,8 +186,8 @@ class PolyhedralComplex:
         Raises:
             InputError: a dimension not from 0 to d.
         """
-        if not 0 <= dimension <= self.ambient:
-            raise InputError(f"faces have dimensions 0 to {self.ambient}; found {dimension}")
+        if dimension not in range(self.ambient + 1):
+            raise InputError(f"faces have dimensions 0 to {self.ambient}; found {dimension!r}")
         return sorted((f for f in self._faces.values() if f.dimension == dimension), key=lambda f: f.dual)
 
     def bounded(self, dimension: int) -> list[Face]:

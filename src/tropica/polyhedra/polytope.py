@@ -87,8 +87,8 @@ class Polytope:
         Raises:
             InputError: another dimension; more than a million faces in all.
         """
-        if not 0 <= dimension <= self.dimension:
-            raise InputError(f"faces have dimensions 0 to {self.dimension}; found {dimension}")
+        if dimension not in range(self.dimension + 1):
+            raise InputError(f"faces have dimensions 0 to {self.dimension}; found {dimension!r}")
         if dimension == self.dimension:
             return [tuple(range(len(self.vertices)))]
         if dimension == self.dimension - 1:
@@ -157,10 +157,9 @@ def minkowski_sum(first: Polytope, second: Polytope) -> Polytope:
     1
 
     Raises:
-        InputError: polytopes of different d.
+        InputError: polytopes of different d, something else than a Polytope.
     """
-    if first.ambient != second.ambient:
-        raise InputError(f"both must be in one space; found dimensions {first.ambient} and {second.ambient}")
+    _check_both(first, second)
     if not first.ambient:
         return Polytope(first.vertices)
     pairs = []
@@ -178,11 +177,18 @@ def hull_of_union(first: Polytope, second: Polytope) -> Polytope:
     Fraction(1, 2)
 
     Raises:
-        InputError: polytopes of different d.
+        InputError: polytopes of different d, something else than a Polytope.
     """
-    if first.ambient != second.ambient:
-        raise InputError(f"both must be in one space; found dimensions {first.ambient} and {second.ambient}")
+    _check_both(first, second)
     return Polytope(np.concatenate([first.vertices, second.vertices]))
+
+
+def _check_both(first: object, second: object) -> None:
+    for p in (first, second):
+        if not isinstance(p, Polytope):
+            raise InputError(f"two Polytopes are needed; found {type(p).__name__}")
+    if first.ambient != second.ambient:  # type: ignore[attr-defined]
+        raise InputError(f"both must be in one space; found dimensions {first.ambient} and {second.ambient}")  # type: ignore[attr-defined]
 
 
 def primitive_rational(vector: np.ndarray) -> np.ndarray:
