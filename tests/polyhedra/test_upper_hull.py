@@ -223,3 +223,9 @@ def test_bad_input_is_named(points, heights, words):
     with pytest.raises(InputError) as error:
         essential(points, heights)
     assert words in str(error.value)
+
+
+def test_ranks_that_vanish_modulo_the_prime_are_exact():
+    p = upper.PRIME
+    square = np.array([[0, 0], [p, 0], [p, p], [0, p], [p // 2, p // 2]])
+    assert essential(square, [0] * 5).tolist() == [0, 1, 2, 3]
