@@ -1,11 +1,11 @@
 """All benchmarks in turn: ``python -m benchmarks``."""
 
-from benchmarks import calibration, depth, evaluation, extraction, quality, regions, segments, tropical
+from benchmarks import calibration, depth, evaluation, extraction, quality, regions, segments, tropical, tropical_networks
 
 
 def main() -> None:
     """Run them, the quick ones first."""
-    for part in (evaluation, extraction, regions, segments, tropical, calibration, quality, depth):
+    for part in (evaluation, extraction, regions, segments, tropical, tropical_networks, calibration, quality, depth):
         part.main()
 
 

@@ -138,7 +138,7 @@ def on_top(p: Polytope) -> tp.TropicalPolynomial:
 @given(P2, P2)
 @settings(max_examples=50)
 def test_polytopes_of_sums_and_products(f, g) -> None:
-    # Of equal exponents the larger coefficient is stored, so lower faces differ: the upper ones, which are the function, do not.
+    # Of equal exponents the larger coefficient is stored, so lower faces differ; upper ones do not.
     assert f * g == on_top(minkowski_sum(f.polytope(), g.polytope()))
     assert f + g == on_top(hull_of_union(f.polytope(), g.polytope()))
     assert rows((f * g).newton_polytope()) == rows(minkowski_sum(f.newton_polytope(), g.newton_polytope()))
@@ -174,10 +174,7 @@ def test_cells_vertices_and_balancing(f) -> None:
                 normal = np.array([-side[1], side[0]], dtype=object) // math.gcd(*map(int, side))
                 assert edge.weight == math.gcd(*map(int, side))
                 others = [v for v in edge.vertices if v != vertex]
-                if others:
-                    way = surface.vertices[others[0]] - surface.vertices[vertex]
-                else:
-                    way = surface.rays[edge.rays[0]]
+                way = surface.vertices[others[0]] - surface.vertices[vertex] if others else surface.rays[edge.rays[0]]
                 sign = 1 if way @ normal > 0 else -1
                 total += edge.weight * sign * normal
         assert total.tolist() == [0, 0]

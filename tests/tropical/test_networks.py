@@ -289,8 +289,12 @@ def test_size_guard(method: str) -> None:
 
 def test_size_guard_stops_early() -> None:
     net = graph(mlp(4, 60, 60, 1, seed=1), 4)
-    with pytest.raises(TooManyMonomials, match="raise limit="):
+    with pytest.raises(TooManyMonomials, match="raise limit=") as caught:
         tp.to_tropical(net, limit=100)
+    assert "after kink 0 of 2" in str(caught.value)
+    with pytest.raises(TooManyMonomials, match="after kink 1 of 2 there are 37 cells") as caught:
+        tp.to_tropical(graph(mlp(2, 8, 60, 1, seed=1), 2), limit=40)
+    assert caught.value.reached == 37
 
 
 def test_too_many_inputs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +54,8 @@ class Walk:
         """s at the vertices, where it is not 1."""
         return torch.from_numpy(self.state.vertices["at"][:, -1].copy()) if self.unbounded else None
 
-    def run(self) -> None:
-        """All bends, and the rest of the network: ``values`` has its output."""
+    def run(self, after: Callable[[int], None] | None = None) -> None:
+        """All bends, and the rest of the network: ``values`` has its output. ``after`` is called with each bend's number."""
         with torch.no_grad():
             for number, bend in enumerate(self.folded.bends):
                 self.values = unused(self.folded.run(bend.before, self.values, self.scale), set(bend.alive))
@@ -62,6 +63,8 @@ class Walk:
                 inputs = [self.values[name] for name in bend.kink.inputs]
                 self.values[bend.kink.name] = self.folded.apply(bend.kink, inputs, self.scale)
                 self.values = unused(self.values, bend.lasting | {bend.kink.name})
+                if after is not None:
+                    after(number)
             self.values = self.folded.run(self.folded.tail, self.values, self.scale)
 
     def _bend(self, number: int, bend: Bend) -> None:

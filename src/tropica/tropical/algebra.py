@@ -12,7 +12,6 @@ from fractions import Fraction
 from tropica.network import Affine, Kink
 from tropica.network.graph import INPUT
 from tropica.tropical.affine import ExactAffine, ExactKink, ExactNetwork, Larger, Largest, Leaky, Level
-from tropica.tropical.monomials import LARGEST
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
 
@@ -24,7 +23,7 @@ def multiplied_out(network: ExactNetwork, limit: int) -> TropicalMap:
     """F ⊘ G of each output.
 
     Raises:
-        TooManyMonomials: a polynomial with more than ``limit`` monomials after pruning, or a product too large to be pruned.
+        TooManyMonomials: a polynomial with more than ``limit`` monomials.
     """
     d = network.inputs
     env: dict[str, Units] = {INPUT: [TropicalRational(TropicalPolynomial.variable(i, d)) for i in range(d)]}
@@ -53,17 +52,18 @@ class _Multiplication:
         chosen = sorted(((f, a) for f, a in factors if a), key=lambda pair: len(pair[0]))
         out = TropicalPolynomial.constant(0, self.variables)
         for f, a in chosen:
-            self.look(len(out) * len(f), LARGEST)
-            out = (out * f**a).essential()
-            self.look(len(out), self.limit)
+            out = out.times_essential(f**a)
+            self.look(len(out))
         return out
 
-    def look(self, reached: int, limit: int) -> None:
-        if reached > limit:
+    def look(self, reached: int) -> None:
+        """Is the limit kept?"""
+        if reached > self.limit:
             from tropica.tropical.from_network import INSTEAD, TooManyMonomials
 
             raise TooManyMonomials(
-                f"at {self.at} a polynomial has {reached:,} monomials, and the limit is {limit:,}; raise limit=, or {INSTEAD}",
+                f"at {self.at} a polynomial has {reached:,} monomials, and the limit is {self.limit:,}; raise limit=, "
+                f"or {INSTEAD}",
                 reached,
             )
 

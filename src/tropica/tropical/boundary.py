@@ -55,7 +55,7 @@ class BoundarySuperset:
         out = self.network[i].f
         for j, other in enumerate(self.network):
             if j != i:
-                out = (out * other.g).essential()
+                out = out.times_essential(other.g)
         return out
 
     def hypersurface(self) -> PolyhedralComplex:

@@ -62,7 +62,7 @@ def _powers(factors: Sequence[tuple[TropicalPolynomial, Fraction]]) -> TropicalP
     out = TropicalPolynomial.constant(0, factors[0][0].variables)
     for f, power in factors:
         if power:
-            out = (out * f.essential() ** power).essential()
+            out = out.times_essential(f.essential() ** power)
     return out
 
 

@@ -11,8 +11,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tropica.errors import InputError
-from tropica.polyhedra import dual_subdivision, overlay_pairs
-from tropica.tropical.numbers import Table, compact, together
+from tropica.polyhedra import dual_subdivision
+from tropica.tropical.monomials import essential_product
+from tropica.tropical.numbers import Table, together
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
 
@@ -99,11 +100,9 @@ def overlay(function: TropicalMap | TropicalRational | TropicalPolynomial) -> Ov
     polynomials = [p.essential() for r in function for p in (r.f, r.g)]
     product, winners = polynomials[0], np.arange(len(polynomials[0]))[:, None]
     for p in polynomials[1:]:
-        (a, b), bottom = together(product.table, p.table)
-        pairs = overlay_pairs(a[:, :-1], a[:, -1], b[:, :-1], b[:, -1])
+        table, pairs = essential_product(product.table, p.table)
         winners = np.concatenate([winners[pairs[:, 0]], pairs[:, 1:]], 1)
-        rows = a.astype(object)[pairs[:, 0]] + b[pairs[:, 1]]
-        product = TropicalPolynomial.from_table(Table(compact(rows), bottom))
+        product = TropicalPolynomial.from_table(table)
     return Overlay(polynomials, winners, product)
 
 

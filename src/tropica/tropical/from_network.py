@@ -13,11 +13,13 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+import torch
 from torch import nn
 
 from tropica.errors import InputError
-from tropica.network import PiecewiseLinearNetwork
+from tropica.network import PiecewiseLinearNetwork, trace
 from tropica.regions import Space
+from tropica.regions.cells import cells_of_vertices
 from tropica.regions.flat import solid_cells
 from tropica.regions.state import Full
 from tropica.regions.walk import Walk
@@ -99,9 +101,9 @@ def to_tropical(
         from tropica.tropical.complete import complete
 
         complete(found, limit)
-    found_all = found.polynomials()
-    outputs = len(found_all) // 2
-    return TropicalMap(TropicalRational(f, g) for f, g in zip(found_all[:outputs], found_all[outputs:], strict=True))
+    both = found.polynomials()
+    outputs = len(both) // 2
+    return TropicalMap(TropicalRational(f, g) for f, g in zip(both[:outputs], both[outputs:], strict=True))
 
 
 def traced(net: PiecewiseLinearNetwork | nn.Module) -> PiecewiseLinearNetwork:
@@ -115,10 +117,6 @@ def traced(net: PiecewiseLinearNetwork | nn.Module) -> PiecewiseLinearNetwork:
     first = next((m for m in net.modules() if isinstance(m, nn.Linear)), None) if isinstance(net, nn.Module) else None
     if first is None:
         raise InputError(f"a traced network is needed, tp.trace(model, example); found a {type(net).__name__}")
-    import torch
-
-    from tropica.network import trace
-
     return trace(net, torch.zeros(2, first.in_features, dtype=first.weight.dtype, device=first.weight.device))
 
 
@@ -135,27 +133,31 @@ def points_of_cells(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:
         )
     walk = Walk.start(net, Space(d))
     walk.state.vertices.limit = VERTICES * limit + 1000
+    kinks, cells, done = len(net.kinks), 1, 0
+
+    def count(bend: int) -> None:
+        nonlocal cells, done
+        cells, done = len(cells_of_vertices(walk.state)), bend + 1
+        if cells > limit and done < kinks:
+            raise Full(walk.state.vertices.size)
+
     try:
-        walk.run()
-    except Full as full:
+        walk.run(count)
+    except Full:
+        more = "" if cells > limit else ", and the next one makes far more"
         raise TooManyMonomials(
-            f"the network has too many pieces: its complex has {full.size:,} vertices after {len(walk.values) and _done(walk)} "
-            f"of {len(net.kinks)} kinks, which means more than {limit:,} monomials; raise limit=, or {INSTEAD}",
-            reached=limit,
+            f"after kink {done} of {kinks} there are {cells:,} cells, each of which can be a monomial of F and of G{more}; the "
+            f"limit is {limit:,}; raise limit=, or {INSTEAD}",
+            reached=cells,
         ) from None
     centres = solid_cells(walk).centres
     if len(centres) > limit:
         raise TooManyMonomials(
-            f"{len(centres):,} cells were reached, each a monomial of F and of G, and the limit is {limit:,}; raise limit=, or "
-            f"{INSTEAD}",
+            f"{len(centres):,} cells were reached, each of which can be a monomial of F and of G, and the limit is {limit:,}; "
+            f"raise limit=, or {INSTEAD}",
             reached=len(centres),
         )
     return centres
-
-
-def _done(walk: Walk) -> int:
-    """How many kinks the walk has been through."""
-    return sum(bend.kink.name in walk.values for bend in walk.folded.bends)
 
 
 Read = Callable[[Pieces], list[Table]]
@@ -232,9 +234,9 @@ class Monomials:
         return len(self.rows) > before
 
     def polynomial(self) -> TropicalPolynomial:
-        """Their maximum: all of them are essential, being what a convex function is on sets with an interior."""
+        """Their maximum, in the order of exponents. All are essential: each is what a convex function is on an open set."""
         top = np.empty((len(self.rows), len(next(iter(self.rows)))), dtype=object)
-        for i, row in enumerate(self.rows):
+        for i, row in enumerate(sorted(self.rows)):
             top[i] = row
         found = TropicalPolynomial.from_table(Table(top, self.bottom))
         found.__dict__["_essential"] = found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tropica.errors import InputError
+from tropica.polyhedra import overlay_pairs
 from tropica.tropical.numbers import Table, compact, times, together
 
 LARGEST = 5_000_000
@@ -61,6 +62,14 @@ def product(a: Table, b: Table) -> Table:
     (first, last), bottom = together(a, b)
     total = first[:, None, :] + last[None, :, :]
     return Table(merged(compact(total.reshape(rows, -1))), bottom).lowest()
+
+
+def essential_product(a: Table, b: Table) -> tuple[Table, np.ndarray]:
+    """The essential monomials of f ⊙ g, and of which of f and of g each is the sum (M, 2): without making all sums."""
+    (first, last), bottom = together(a, b)
+    pairs = overlay_pairs(first[:, :-1], first[:, -1], last[:, :-1], last[:, -1])
+    total = first.astype(object)[pairs[:, 0]] + last[pairs[:, 1]]
+    return Table(compact(total), bottom).lowest(), pairs
 
 
 def scaled(a: Table, numerator: int, denominator: int) -> Table:

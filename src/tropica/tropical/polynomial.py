@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.tropical import notation
-from tropica.tropical.monomials import joined, merged, product, same, scaled
+from tropica.tropical.monomials import essential_product, joined, merged, product, same, scaled
 from tropica.tropical.numbers import Table, exact, from_fractions, plain, table, together
 
 if TYPE_CHECKING:
@@ -267,6 +267,14 @@ class TropicalPolynomial:
             out = out * out if len(out) > 1 else out**2
             out = out * self if bit == "1" else out
         return out
+
+    def times_essential(self, other: TropicalPolynomial) -> TropicalPolynomial:
+        """``(self * other).essential()``, without making all products: cells of the overlay of the two hypersurfaces."""
+        if len(self) == 1 or len(other) == 1:
+            return (self * other).essential()
+        found = self.from_table(essential_product(self.table, other.table)[0])
+        found.__dict__["_essential"] = found
+        return found
 
     def compose(self, *inner: Any) -> TropicalPolynomial | TropicalRational:
         """f(g_1, ..., g_d) for polynomials or rational functions g_i of the same variables.

@@ -140,8 +140,7 @@ class TropicalRational:
         second = TropicalRational.of(other)
         if self.g == second.g:
             return self.f == second.f
-        a, b = self.essential(), second.essential()
-        return a.f * b.g == b.f * a.g
+        return self.f.times_essential(second.g) == second.f.times_essential(self.g)
 
     @cached_property
     def _hash(self) -> int:
