@@ -221,7 +221,8 @@ def test_maps() -> None:
     assert m(at).tolist() == [[-3.0, 3.0, 4.0], [2.0, -2.0, 3.0]]
     assert m.predict(at).tolist() == [2, 2]
     assert m.predict(torch.from_numpy(at)).tolist() == [2, 2]
-    assert tp.TropicalMap([x / y]).predict(at).tolist() == [False, True]
+    assert tp.TropicalMap([x / y]).predict(at).tolist() == [0, 1]  # one logit
+    assert tp.TropicalMap([x / y], [7]).predict(at).tolist() == [7, 7]  # the one label that data had
     assert m.compose(y, x) == tp.TropicalMap([y / x, x / y, x + y])
     assert [r.variables for r in m] == [2, 2, 2]
     assert repr(m) == "TropicalMap(2 → 3, monomials 1 ⊘ 1, 1 ⊘ 1, 2 ⊘ 1)"

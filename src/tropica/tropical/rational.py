@@ -185,6 +185,8 @@ class TropicalMap(Sequence[TropicalRational]):
         sizes = sorted({r.variables for r in self.outputs})
         if len(sizes) > 1:
             raise InputError(f"the outputs of a map must have the same variables; found {sizes[0]} and {sizes[1]} of them")
+        self.logit = labels is None and len(self.outputs) == 1
+        """Is it one logit, whose sign tells two labels apart?"""
         self.labels = tuple(range(len(self.outputs)) if labels is None else labels)
         if len(self.labels) != len(self.outputs):
             raise InputError(f"there must be a label for each of the {len(self.outputs)} outputs; found {len(self.labels)}")
@@ -214,18 +216,19 @@ class TropicalMap(Sequence[TropicalRational]):
     def predict(self, x: Any) -> Any:
         """The label of the largest output at points (B, d), the first at a tie; of one output z: 1 where z > 0, else 0."""
         values = self(x)
-        if len(self) == 1:
-            return values[..., 0] > 0
+        if self.logit:
+            positive = values[..., 0] > 0
+            return positive.long() if isinstance(x, Tensor) else positive.astype(np.int64)
         best = values.argmax(-1)
         return torch.tensor(self.labels)[best] if isinstance(x, Tensor) else np.array(self.labels)[best]
 
     def essential(self) -> TropicalMap:
         """The same map without monomials that never win."""
-        return TropicalMap((r.essential() for r in self.outputs), self.labels)
+        return TropicalMap((r.essential() for r in self.outputs), None if self.logit else self.labels)
 
     def compose(self, *inner: Any) -> TropicalMap:
         """The map after another: ``outer.compose(*inner_map)``."""
-        return TropicalMap((r.compose(*inner) for r in self.outputs), self.labels)
+        return TropicalMap((r.compose(*inner) for r in self.outputs), None if self.logit else self.labels)
 
     @overload
     def __getitem__(self, index: int) -> TropicalRational: ...

@@ -63,7 +63,7 @@ def simplify(function: Any, points: Any, *, tolerance: float = 0.0) -> Simplifie
         sizes = len(function.f) + len(function.g), len(smaller.f) + len(smaller.g)
     elif isinstance(function, TropicalMap):
         parts = [simplify(r, x, tolerance=tolerance) for r in function]
-        smaller = TropicalMap((part.function for part in parts), function.labels)
+        smaller = TropicalMap((part.function for part in parts), None if function.logit else function.labels)
         sizes = sum(part.kept + part.dropped for part in parts), sum(part.kept for part in parts)
     else:
         raise InputError(f"a TropicalPolynomial, TropicalRational or TropicalMap is needed; found a {type(function).__name__}")
