@@ -6,6 +6,8 @@ from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from tropica import bounds as bounds
+from tropica import polyhedra as polyhedra
+from tropica import tropical as tropical
 from tropica.compare import Agreement, agreement, angles, count_regions, distances
 from tropica.data import LabelledData, load_data
 from tropica.errors import (
@@ -37,6 +39,16 @@ from tropica.regions import (
 )
 from tropica.split import ConvexSplit, split
 from tropica.terms import AffineTerms, Certificate, ExtractedFunction, LinearTerms, extract, load_terms
+from tropica.tropical import (
+    MinPlusPolynomial,
+    TropicalMap,
+    TropicalPolynomial,
+    TropicalRational,
+    boundary_superset,
+    to_network,
+    to_tropical,
+    zonotopes,
+)
 
 if _TYPE_CHECKING:
     from tropica import plots as plots
@@ -66,6 +78,7 @@ __all__ = [
     "InputError",
     "LabelledData",
     "LinearTerms",
+    "MinPlusPolynomial",
     "NonFiniteWeights",
     "PiecewiseLinearNetwork",
     "Plane",
@@ -78,10 +91,14 @@ __all__ = [
     "TraceMismatch",
     "TrainingModeError",
     "TropicaError",
+    "TropicalMap",
+    "TropicalPolynomial",
+    "TropicalRational",
     "UnsupportedOperation",
     "__version__",
     "agreement",
     "angles",
+    "boundary_superset",
     "bounds",
     "count_regions",
     "distances",
@@ -94,6 +111,11 @@ __all__ = [
     "load_network",
     "load_regions",
     "load_terms",
+    "polyhedra",
     "split",
+    "to_network",
+    "to_tropical",
     "trace",
+    "tropical",
+    "zonotopes",
 ]

@@ -1,7 +1,20 @@
 """Figures: one function each; every one takes the axes to draw on, or makes them, and returns them."""
 
 from tropica.plots.angle_distance import angle_distance
+from tropica.plots.boundary_superset import boundary_superset
+from tropica.plots.dual_subdivision import dual_subdivision
+from tropica.plots.hypersurface import curve_and_dual, hypersurface
 from tropica.plots.regions import regions
 from tropica.plots.term_images import term_images
+from tropica.plots.zonotope import zonotope
 
-__all__ = ["angle_distance", "regions", "term_images"]
+__all__ = [
+    "angle_distance",
+    "boundary_superset",
+    "curve_and_dual",
+    "dual_subdivision",
+    "hypersurface",
+    "regions",
+    "term_images",
+    "zonotope",
+]

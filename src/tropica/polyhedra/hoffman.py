@@ -1,0 +1,141 @@
+"""Hoffman constants: how far a point can be from a region, measured by how much it violates the region's inequalities."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from tropica.errors import InputError
+from tropica.polyhedra.complexes import dual_subdivision
+from tropica.polyhedra.configuration import columns, exact_numbers, row_numbers
+from tropica.polyhedra.predicates import determinants
+from tropica.polyhedra.rational import echelon, exact_array, integers
+
+SUBSETS = 50_000
+"""Subsets of rows up to which the constant is exact."""
+
+
+@dataclass(frozen=True)
+class HoffmanConstant:
+    """The Hoffman constant of a matrix A, or bounds on it.
+
+    Attributes:
+        lower, upper: lower ≤ H(A) ≤ upper, in float64; equal (to rounding) where it is known exactly.
+        squared: H(A)² as a Fraction where it is known, else None.
+    """
+
+    lower: float
+    upper: float
+    squared: Fraction | None
+
+    @property
+    def exact(self) -> bool:
+        """Is it known exactly?"""
+        return self.squared is not None
+
+
+def hoffman_constant(rows: Any, *, subsets: int = SUBSETS, seed: int = 0) -> HoffmanConstant:
+    """H(A), the least H with dist(x, {y : A y ≤ b}) ≤ H · max_i (⟨a_i, x⟩ − b_i)⁺ for all x and all b that are feasible.
+
+    The distance is Euclidean. It is max over linearly independent sets J of rows of 1 / dist(0, conv{a_j : j ∈ J}), and
+    1 / dist² = 1ᵀG⁻¹1 with G = A_J A_Jᵀ where G⁻¹1 ≥ 0 (elsewhere a smaller J has that distance).
+
+    Args:
+        rows: A (m, d), ints, Fractions or floats (taken as the rationals they are). Rows that are 0 do not count.
+        subsets: up to so many sets J all are gone through, and the constant is exact. Else the lower bound is the best of
+            so many random ones, and the upper one is (2R)^(r−1) / s, with a_i = s_i·z_i, z_i primitive integer vectors,
+            s = min s_i, R = max |z_i| and r the rank: it is safe, and far from tight.
+        seed: for the random sets.
+
+    Raises:
+        InputError: no row that is not 0, numbers that are not finite, ``subsets`` below 1.
+
+    >>> hoffman_constant([[1, 0], [0, 1]]).squared  # a corner: the distance to it is √2 times the violation at most
+    Fraction(2, 1)
+    """
+    given = exact_array(rows, "rows", 2)
+    if subsets < 1:
+        raise InputError(f"subsets must be at least 1; found {subsets}")
+    read = [integers(given[:, j]) for j in range(given.shape[1])]
+    common = math.lcm(*(s for _, s in read))
+    whole = columns([c.astype(object) * (common // s) for c, s in read], len(given)).astype(object)  # `common` times A
+    whole = whole[(whole != 0).any(1)]
+    if not len(whole):
+        raise InputError("a row that is not zero is needed; found none")
+    _, first = np.unique(row_numbers(whole)[0], return_index=True)
+    whole = whole[first]
+    m, r = len(whole), len(echelon(whole)[1])
+    count = sum(math.comb(m, j) for j in range(1, r + 1))
+    gram = whole @ whole.T
+    if count <= subsets:
+        chosen = [np.array(list(combinations(range(m), j))) for j in range(1, r + 1)]
+        best = max(_largest(gram, sets) for sets in chosen) * common**2
+        root = _root(best)
+        return HoffmanConstant(root, root, best)
+    random = np.random.default_rng(seed)
+    chosen = [np.arange(m)[:, None]]
+    for j in range(2, r + 1):
+        drawn = np.sort(random.integers(0, m, (max(1, subsets // r), j)), axis=1)
+        chosen.append(drawn[(np.diff(drawn, axis=1) > 0).all(1)])
+    best = max(_largest(gram, sets) for sets in chosen if len(sets)) * common**2
+    contents = [math.gcd(*row) for row in whole.tolist()]
+    primitive = whole // np.array(contents, dtype=object)[:, None]
+    longest = max(sum(e * e for e in row) for row in primitive.tolist())
+    upper = (4 * longest) ** (r - 1) * Fraction(common, min(contents)) ** 2
+    return HoffmanConstant(_root(best), _root(upper), None)
+
+
+def region_system(points: Any, heights: Any, monomial: int) -> tuple[np.ndarray, np.ndarray]:
+    """The inequalities A x ≤ b of the region in which a monomial is the largest: a row a neighbour, none of them redundant.
+
+    Returns:
+        A (m, d) and b (m,), ints and Fractions.
+
+    Raises:
+        InputError: as :func:`essential`; a monomial that is not essential.
+
+    >>> a, b = region_system([[0], [1], [2]], [0, 0, -1], 1)
+    >>> a.tolist(), b.tolist()
+    ([[-1], [1]], [0, 1])
+    """
+    subdivision = dual_subdivision(points, heights)
+    if monomial not in set(subdivision.hull.vertices.tolist()):
+        raise InputError(
+            f"monomial {monomial} is the largest on no open set; those that are: {subdivision.hull.vertices.tolist()}"
+        )
+    edges = subdivision.faces(1) if subdivision.dimension else []
+    near = [a + b - monomial for a, b in edges if monomial in (a, b)]
+    p, h = exact_numbers(exact_array(points, "points", 2)), exact_numbers(exact_array(heights, "heights", 1))
+    return exact_numbers(p[near] - p[monomial]), exact_numbers(h[monomial] - h[near])
+
+
+def _largest(gram: np.ndarray, sets: np.ndarray) -> Fraction:
+    """The largest 1ᵀG⁻¹1 over sets of rows (B, j) whose G is invertible with G⁻¹1 ≥ 0; 0 if there is none."""
+    best = Fraction(0)
+    for part in np.array_split(sets, max(1, len(sets) // 5_000)):
+        g = gram[part[:, :, None], part[:, None, :]]
+        below = determinants(g)
+        weights = []
+        for i in range(g.shape[1]):  # Cramer's rule
+            replaced = g.copy()
+            replaced[:, :, i] = 1
+            weights.append(determinants(replaced))
+        tops = np.stack(weights, 1)
+        fits = (below > 0) & (tops >= 0).all(1)
+        found = zip(tops[fits].sum(1).tolist(), below[fits].tolist(), strict=True)
+        best = max([best, *(Fraction(t, b) for t, b in found)])
+    return best
+
+
+def _root(value: Fraction) -> float:
+    """√value, of numbers too large for float64 too (∞ where the root is)."""
+    shift = max(0, (value.numerator.bit_length() - value.denominator.bit_length()) // 2 - 400)
+    try:
+        return math.ldexp(math.sqrt(value / (1 << 2 * shift)), shift)
+    except OverflowError:
+        return math.inf

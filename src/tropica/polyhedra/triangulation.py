@@ -1,0 +1,298 @@
+"""A regular triangulation: Qhull proposes, exact signs decide.
+
+The proposal is a list of simplices. It is the upper hull, triangulated, if
+
+1. every simplex has volume (in projection);
+2. every ridge (face of codimension one) is in two simplices on opposite sides of it, each below the other's hyperplane or on
+   it; or in one, with all vertices on its side;
+3. some point in general position is in exactly one simplex;
+4. every other point is in a simplex and not above it.
+
+For by 2 the number of simplices over a point is the same all over the convex hull of the vertices, so by 3 it is one; a
+function that is concave across each ridge is concave; and by 4 no point is above it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import ConvexHull, KDTree, QhullError
+
+from tropica.polyhedra.predicates import Points, cofactors, spread_out
+from tropica.polyhedra.rational import compact
+
+FAR = 8.0
+"""How far below the lifted points the point is that makes their hull full-dimensional, in units of their spread."""
+PAIRS = 1 << 20
+"""Of ridges and points that are compared at once."""
+STEPS = 10_000
+"""Of a walk from simplex to simplex, before it is given up."""
+
+
+@dataclass(frozen=True, eq=False)
+class Triangulation:
+    """A certified regular triangulation of points in dimension k.
+
+    Attributes:
+        simplices: (F, k + 1) indices, projected orientation positive.
+        neighbours: (F, k + 1) simplex across the ridge opposite to each corner, −1 at the border.
+        flat: (F, k + 1) is the neighbour in the same hyperplane?
+        inside: (J,) points that are no corners but lie on the hull (others are below it).
+        where: (J,) a simplex over each of these.
+    """
+
+    simplices: np.ndarray
+    neighbours: np.ndarray
+    flat: np.ndarray
+    inside: np.ndarray
+    where: np.ndarray
+
+
+class Unverified(Exception):
+    """The proposal is not the upper hull."""
+
+
+def triangulate(points: Points, *, joggle: float = 0.0) -> Triangulation:
+    """The upper hull of lifted points (width k + 1 columns, k ≥ 1, affine hull of full dimension), triangulated and certified.
+
+    Args:
+        joggle: move heights at random by so much of their spread before Qhull sees them.
+
+    Raises:
+        Unverified: the proposal fails a check.
+    """
+    k = points.width - 1
+    simplices = _oriented(points, _proposal(points, joggle), k)
+    neighbours, opposite = _neighbours(simplices)
+    flat = _check_ridges(points, simplices, neighbours, opposite)
+    _check_border(points, simplices, neighbours)
+    _check_once(points, simplices)
+    inside, where = _check_rest(points, simplices, neighbours)
+    return Triangulation(simplices, neighbours, flat, inside, where)
+
+
+# ── the proposal ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _proposal(points: Points, joggle: float) -> np.ndarray:
+    """Simplices (F, k + 1) that Qhull takes for upper ones."""
+    if points.n == points.width:
+        return np.arange(points.n)[None]
+    x, heights = _even(points.floats[:, :-1]), points.floats[:, -1]
+    scale = np.abs(heights).max()
+    heights = _tilted(x, heights)
+    if np.ptp(heights) <= 1e-5 * scale:
+        heights = _tilted(x, _above_plane(points))
+    if not heights.any():
+        heights = -(x * x).sum(1)  # all in one hyperplane: any triangulation may do
+    spread = np.ptp(heights)
+    if spread <= 1e-12:
+        heights, spread = np.zeros(len(x)), 1.0
+    heights = heights / spread
+    if joggle:
+        heights = heights + joggle * np.random.default_rng(0).random(len(heights))
+    lifted = np.concatenate([x, heights[:, None]], 1)
+    below = np.append(x.mean(0), heights.min() - FAR)
+    try:
+        hull = ConvexHull(np.concatenate([lifted, below[None]]), qhull_options="Qt" if len(x[0]) < 4 else "Qt Qx")
+    except (QhullError, ValueError) as error:
+        raise Unverified(str(error)) from None
+    upper = (hull.equations[:, -2] > 0) & (hull.simplices < len(x)).all(1)
+    return hull.simplices[upper].astype(np.int64)
+
+
+def _tilted(x: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """Heights less the affine function of x that fits them best, which makes no difference to the hull."""
+    ones = np.concatenate([x, np.ones((len(x), 1))], 1)
+    return heights - ones @ np.linalg.lstsq(ones, heights, rcond=None)[0]
+
+
+def _above_plane(points: Points) -> np.ndarray:
+    """Heights above a hyperplane through k + 1 of the points, exactly, then rounded: for points that are almost in one."""
+    chosen = spread_out(points.floats[:, :-1])
+    if len(chosen) < points.width:
+        return np.zeros(points.n)
+    whole = points.whole.astype(object)
+    normal = cofactors((whole[chosen[1:]] - whole[chosen[0]])[None], signed=True)[0]
+    if normal[-1] == 0:
+        return np.zeros(points.n)
+    above = (whole - whole[chosen[0]]) @ (normal if normal[-1] > 0 else -normal)
+    largest = max(max(above), -min(above))
+    return np.array([e / largest for e in above.tolist()]) if largest else np.zeros(points.n)
+
+
+def _even(x: np.ndarray) -> np.ndarray:
+    """An affine image with equal spread in all directions."""
+    x = x / np.maximum(np.ptp(x, 0), 1e-300)
+    x = x - x.mean(0)
+    _, spread, axes = np.linalg.svd(x, full_matrices=False)
+    if spread[-1] <= 1e-12 * spread[0]:
+        return x
+    even = x @ (axes.T / spread)
+    return even / np.abs(even).max()
+
+
+def _oriented(points: Points, simplices: np.ndarray, k: int) -> np.ndarray:
+    """Those with volume, turned so that it is positive."""
+    sign = points.orientation(simplices, k)
+    simplices, sign = simplices[sign != 0], sign[sign != 0]
+    if not len(simplices):
+        raise Unverified("no simplex with volume")
+    simplices[sign < 0, :2] = simplices[sign < 0, 1::-1]
+    return simplices
+
+
+# ── the checks ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _neighbours(simplices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The simplex across each ridge, and its corner that is not on the ridge; −1 where there is none."""
+    count, corners = simplices.shape
+    ridges = np.stack([np.delete(simplices, i, axis=1) for i in range(corners)], 1).reshape(count * corners, corners - 1)
+    ridges.sort(axis=1)
+    order = np.lexsort(ridges.T[::-1]) if corners > 1 else np.arange(count)
+    same = (ridges[order[1:]] == ridges[order[:-1]]).all(1)
+    if (same[1:] & same[:-1]).any():
+        raise Unverified("a ridge in three simplices")
+    a, b = order[:-1][same], order[1:][same]
+    neighbours, opposite = np.full(count * corners, -1), np.full(count * corners, -1)
+    neighbours[a], neighbours[b] = b // corners, a // corners
+    flat = simplices.ravel()
+    opposite[a], opposite[b] = flat[b], flat[a]
+    return neighbours.reshape(count, corners), opposite.reshape(count, corners)
+
+
+def _check_ridges(points: Points, simplices: np.ndarray, neighbours: np.ndarray, opposite: np.ndarray) -> np.ndarray:
+    """Point 2 for inner ridges; which of them are flat."""
+    k = simplices.shape[1] - 1
+    f, i = np.nonzero(neighbours >= 0)
+    once = f < neighbours[f, i]
+    f, i = f[once], i[once]
+    other = opposite[f, i]
+    replaced = simplices[f].copy()
+    replaced[np.arange(len(f)), i] = other
+    if (points.orientation(replaced, k) >= 0).any():
+        raise Unverified("two simplices on one side of their ridge")
+    lifted = points.orientation(np.concatenate([simplices[f], other[:, None]], 1), k + 1)
+    if (lifted > 0).any():
+        raise Unverified("a ridge that is not concave")
+    flat = np.zeros(simplices.shape, bool)
+    level = lifted == 0
+    f, i = f[level], i[level]
+    flat[f, i] = True
+    back = (neighbours[neighbours[f, i]] == f[:, None]).argmax(1)
+    flat[neighbours[f, i], back] = True
+    return flat
+
+
+def _check_border(points: Points, simplices: np.ndarray, neighbours: np.ndarray) -> None:
+    """Point 2 for outer ridges."""
+    f, i = np.nonzero(neighbours < 0)
+    # The last corner takes the place of the one left out: an exchange, unless that is the last itself.
+    ridges, rows = simplices[f].copy(), np.arange(len(f))
+    ridges[rows, i] = ridges[:, -1]
+    sign = np.where(i == simplices.shape[1] - 1, 1, -1).astype(np.int8)
+    used = np.unique(simplices)
+    step = max(1, PAIRS // len(used))
+    for start in range(0, len(ridges), step):
+        sides = points.sides(ridges[start : start + step, :-1], used)
+        if (sides == -sign[start : start + step, None]).any():
+            raise Unverified("a point beyond the border")
+
+
+def _check_once(points: Points, simplices: np.ndarray) -> None:
+    """Point 3: a point inside the first simplex is in no other."""
+    k = simplices.shape[1] - 1
+    first, total = simplices[0], 1 << 12
+    corners = points.floats[simplices, :k]
+    # Only simplices whose box may hold the point: floats are within one rounding, the boxes are widened by far more.
+    margin = 2.0**-40 * np.abs(points.floats[:, :k]).max(0)
+    low, high = corners.min(1) - margin, corners.max(1) + margin
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        weights = random.integers(1, 1 << 8, k + 1)
+        weights[0] += total - weights.sum()
+        at = weights @ points.floats[first, :k] / total
+        near = simplices[((low <= at) & (high >= at)).all(1)]
+        used, number = np.unique(near, return_inverse=True)
+        query = (points.whole[first].astype(object) * weights.astype(object)[:, None]).sum(0)
+        scaled = np.concatenate([points.whole[used].astype(object) * total, query[None]])
+        both = Points([compact(c) for c in scaled.T])
+        signs = _barycentric(both, number.reshape(near.shape), np.full(len(near), len(used)))
+        over = (signs >= 0).all(1)
+        if (signs[over] == 0).any():
+            continue
+        if over.sum() != 1:
+            raise Unverified("simplices overlap")
+        return
+    raise Unverified("no point in general position was found")
+
+
+def _barycentric(points: Points, simplices: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Signs (B, k + 1) of the barycentric coordinates of one point a simplex."""
+    k = simplices.shape[1] - 1
+    replaced = np.repeat(simplices[:, None, :], k + 1, axis=1)
+    i = np.arange(k + 1)
+    replaced[:, i, i] = queries[:, None]
+    return points.orientation(replaced.reshape(-1, k + 1), k).reshape(-1, k + 1)
+
+
+def _check_rest(points: Points, simplices: np.ndarray, neighbours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Point 4: which other points lie on the hull, and a simplex over each."""
+    k = simplices.shape[1] - 1
+    corner = np.zeros(points.n, bool)
+    corner[simplices] = True
+    rest = np.flatnonzero(~corner)
+    if not len(rest):
+        return rest, rest
+    where = _near(points, simplices, neighbours, rest)
+    open_ = np.arange(len(rest))
+    for _ in range(STEPS):  # exact steps, few: floating point has come almost everywhere to the right simplex
+        signs = _barycentric(points, simplices[where[open_]], rest[open_])
+        out = (signs < 0).any(1)
+        open_, signs = open_[out], signs[out]
+        if not len(open_):
+            break
+        where[open_] = neighbours[where[open_], _first_negative(signs)]
+        if (where[open_] < 0).any():
+            raise Unverified("a point outside of all simplices")
+    else:
+        raise Unverified("a point was not found in any simplex")
+    above = points.orientation(np.concatenate([simplices[where], rest[:, None]], 1), k + 1)
+    if (above > 0).any():
+        raise Unverified("a point above the hull")
+    return rest[above == 0], where[above == 0]
+
+
+def _first_negative(signs: np.ndarray) -> np.ndarray:
+    return (signs < 0).argmax(1)
+
+
+def _near(points: Points, simplices: np.ndarray, neighbours: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """A simplex over each point, or almost: from one at the nearest corner, across the ridge the point is farthest beyond."""
+    x = points.floats[:, :-1]
+    k = x.shape[1]
+    corners = x[simplices]
+    sides = corners[:, 1:] - corners[:, :1]
+    lengths = np.linalg.det(sides)
+    sides = np.where((lengths == 0)[:, None, None], np.eye(k), sides)
+    inverse = np.linalg.inv(np.swapaxes(sides, 1, 2))
+    start = np.empty(points.n, np.int64)
+    start[simplices] = np.arange(len(simplices))[:, None]
+    used = np.unique(simplices)
+    scale = np.maximum(np.ptp(x[used], 0), 1e-300)
+    where = start[used[KDTree(x[used] / scale).query(x[rest] / scale)[1]]]
+    open_ = np.arange(len(rest))
+    for _ in range(4 * len(simplices) + 4):
+        f = where[open_]
+        inner = np.einsum("fij,fj->fi", inverse[f], x[rest[open_]] - corners[f, 0])
+        weights = np.concatenate([1 - inner.sum(1, keepdims=True), inner], 1)
+        worst = weights.argmin(1)
+        onward = neighbours[f, worst]
+        go = (weights[np.arange(len(f)), worst] < -1e-9) & (onward >= 0)
+        if not go.any():
+            break
+        open_, onward = open_[go], onward[go]
+        where[open_] = onward
+    return where

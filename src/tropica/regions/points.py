@@ -1,0 +1,48 @@
+"""A point inside each cell, and no more than that: for those who build on the cells rather than on the complex."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tropica.network import PiecewiseLinearNetwork
+from tropica.regions.cells import cells_of_vertices
+from tropica.regions.domains import Domain
+from tropica.regions.flat import solid_cells
+from tropica.regions.state import Full
+from tropica.regions.walk import Walk
+
+VERTICES = 16
+"""Vertices a cell, at the most, up to which a walk goes on."""
+
+
+class TooManyCells(Exception):
+    """There are more cells than were wanted: ``cells`` behind the first ``kinks`` kinks; ``more``: far more behind the next."""
+
+    def __init__(self, cells: int, kinks: int, more: bool) -> None:
+        super().__init__(cells, kinks, more)
+        self.cells, self.kinks, self.more = cells, kinks, more
+
+
+def points_of_cells(net: PiecewiseLinearNetwork, domain: Domain, limit: int) -> np.ndarray:
+    """Points t (C, d), one inside each activation cell of a network on a domain.
+
+    Raises:
+        TooManyCells: more than ``limit``.
+    """
+    kinks = len(net.kinks)
+    cells, done = 1, 0
+
+    def count(walk: Walk, bend: int) -> None:
+        nonlocal cells, done
+        cells, done = len(cells_of_vertices(walk.state)), bend + 1
+        if cells > limit and done < kinks:
+            raise TooManyCells(cells, done, False)
+
+    try:
+        walk = Walk.through(net, domain, limit=VERTICES * limit + 1000, after=count)
+    except Full:
+        raise TooManyCells(cells, done, cells <= limit) from None
+    centres = solid_cells(walk).centres
+    if len(centres) > limit:
+        raise TooManyCells(len(centres), kinks, False)
+    return centres

@@ -1,0 +1,121 @@
+"""A network multiplied out, op by op, as polynomials F and G of every unit: what the theorem says, pruned after each step.
+
+Slower than reading the monomials off the network's cells, and independent of the region engine: sums are Minkowski sums of
+polytopes, maxima are hulls of unions, and ``essential`` drops what never wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+
+from tropica.network import Affine, Kink
+from tropica.network.graph import INPUT
+from tropica.tropical.affine import ExactAffine, ExactKink, ExactNetwork, Larger, Largest, Leaky, Level
+from tropica.tropical.polynomial import TropicalPolynomial
+from tropica.tropical.rational import TropicalMap, TropicalRational
+
+Units = list[TropicalRational]
+"""F ⊘ G of each unit of a value."""
+
+
+def multiplied_out(network: ExactNetwork, limit: int) -> TropicalMap:
+    """F ⊘ G of each output.
+
+    Raises:
+        TooManyMonomials: a polynomial with more than ``limit`` monomials.
+    """
+    d = network.inputs
+    env: dict[str, Units] = {INPUT: [TropicalRational(TropicalPolynomial.variable(i, d)) for i in range(d)]}
+    work = _Multiplication(limit, d)
+    graph = network.net.graph
+    for node, dead in zip(graph.nodes, graph.last_uses(), strict=True):
+        inputs = [env[name] for name in node.inputs]
+        work.at = node.name
+        if isinstance(node, Affine):
+            env[node.name] = work.affine(network.affine(node), inputs)
+        elif isinstance(node, Kink):
+            env[node.name] = work.kink(network.kink(node), inputs)
+        for name in dead:
+            env.pop(name, None)
+    return TropicalMap(env[graph.output])
+
+
+class _Multiplication:
+    """The ops on polynomials, pruned, with a look at the limit."""
+
+    def __init__(self, limit: int, variables: int) -> None:
+        self.limit, self.variables, self.at = limit, variables, ""
+
+    def product(self, factors: Iterable[tuple[TropicalPolynomial, Fraction]]) -> TropicalPolynomial:
+        """Π f^a, the shortest first."""
+        chosen = sorted(((f, a) for f, a in factors if a), key=lambda pair: len(pair[0]))
+        out = TropicalPolynomial.constant(0, self.variables)
+        for f, a in chosen:
+            out = out.times_essential(f**a)
+            self.look(len(out))
+        return out
+
+    def look(self, reached: int) -> None:
+        """Is the limit kept?"""
+        if reached > self.limit:
+            from tropica.tropical.from_network import INSTEAD, TooManyMonomials
+
+            raise TooManyMonomials(
+                f"at {self.at} a polynomial has {reached:,} monomials, and the limit is {self.limit:,}; raise limit=, "
+                f"or {INSTEAD}",
+                reached,
+            )
+
+    def maximum(self, *operands: TropicalPolynomial) -> TropicalPolynomial:
+        """⊕."""
+        out = operands[0]
+        for f in operands[1:]:
+            out = (out + f).essential()
+        return out
+
+    def affine(self, op: ExactAffine, inputs: Sequence[Units]) -> Units:
+        out = []
+        for i, c in enumerate(op.offset.tolist()):
+            rows = [
+                (unit, Fraction(int(m.top[i, k]), 1 << m.shift))
+                for m, units in zip(op.matrices, inputs, strict=True)
+                for k, unit in enumerate(units)
+                if m.top[i, k]
+            ]
+            f = self.product([(u.f if a > 0 else u.g, abs(a)) for u, a in rows])
+            g = self.product([(u.g if a > 0 else u.f, abs(a)) for u, a in rows])
+            out.append(TropicalRational(f * Fraction(c, 1 << op.shift), g))
+        return out
+
+    def kink(self, kink: ExactKink, inputs: Sequence[Units]) -> Units:
+        if isinstance(kink, Largest):
+            return [self._largest([inputs[0][p] for p in row if p >= 0]) for row in kink.places.tolist()]
+        if isinstance(kink, Larger):
+            return [self._largest(pair) for pair in zip(*inputs, strict=True)]
+        one: Callable[[int, TropicalRational], TropicalRational]
+        if isinstance(kink, Leaky):
+            slopes = [Fraction(int(a), 1 << kink.shift) for a in kink.slope]
+            one = lambda i, z: self._leaky(z, slopes[i])  # noqa: E731
+        elif isinstance(kink, Level):
+            levels = [Fraction(int(c), 1 << kink.shift) for c in kink.level]
+            one = lambda i, z: TropicalRational(self.maximum(z.f, z.g * levels[i]), z.g)  # noqa: E731
+        else:
+            one = lambda i, z: TropicalRational(self.maximum(z.f**2, z.g**2), self.product([(z.f, ONE), (z.g, ONE)]))  # noqa: E731
+        return [one(i, z) for i, z in enumerate(inputs[0])]
+
+    def _leaky(self, z: TropicalRational, slope: Fraction) -> TropicalRational:
+        """max(F, αF + (1 − α)G) = αF + (1 − α) max(F, G)."""
+        top = self.maximum(z.f, z.g)
+        return TropicalRational(self.product([(z.f, slope), (top, 1 - slope)]), z.g)
+
+    def _largest(self, options: Sequence[TropicalRational]) -> TropicalRational:
+        """max_k (F_k + Σ_{l≠k} G_l) over Σ_l G_l."""
+        tops = [
+            self.product([(z.f, ONE), *((other.g, ONE) for i, other in enumerate(options) if i != k)])
+            for k, z in enumerate(options)
+        ]
+        return TropicalRational(self.maximum(*tops), self.product([(z.g, ONE) for z in options]))
+
+
+ONE = Fraction(1)

@@ -1,0 +1,188 @@
+"""F⁺ and F⁻ of a convex split as tropical polynomials, and the extracted terms among their monomials.
+
+TropEx's terms are affine pieces of F⁻(x) = c⁻ + Σ_v ⟨K_v, h_v(x)⟩ and F⁺_i = N_i + F⁻. With the paper's split these are convex
+everywhere, so they are tropical polynomials; with the calibrated one they are sure to lie above the terms, which touch them at
+the data points, and that is all that Theorem 3.3 needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tropica.network import Affine, PiecewiseLinearNetwork
+from tropica.network.graph import INPUT, Graph, Node
+from tropica.regions import Box, linear_regions
+from tropica.tropical.affine import ExactNetwork
+from tropica.tropical.complete import complete
+from tropica.tropical.from_network import LIMIT, Collection, cell_points
+from tropica.tropical.numbers import Table, together
+from tropica.tropical.pieces import Pieces
+from tropica.tropical.polynomial import TropicalPolynomial
+
+if TYPE_CHECKING:
+    from tropica.split import ConvexSplit
+    from tropica.terms import AffineTerms, LinearTerms
+
+ROUNDING = 1e-9
+"""Extraction runs in floating point: coefficients that differ by less, in units of the largest, are one."""
+
+
+@dataclass(frozen=True, eq=False)
+class SplitPolynomials:
+    """F⁺_i and F⁻ of a convex split, exactly.
+
+    Attributes:
+        plus: F⁺_i, a polynomial a label.
+        minus: F⁻.
+        excess: how far the maximum of the pieces is above the function itself at the points where pieces were read off: 0 where
+            the function is convex; for weights that are not whole K is rounded, and something like 1e-16 may be left.
+    """
+
+    plus: tuple[TropicalPolynomial, ...]
+    minus: TropicalPolynomial
+    excess: float
+
+
+def split_polynomials(split: ConvexSplit, *, limit: int = LIMIT) -> SplitPolynomials:
+    """Recover F⁺ and F⁻ of a split from the network's cells: one monomial for each distinct affine piece.
+
+    Args:
+        split: the paper's (``tp.split(net, method="paper")``), whose parts are convex for any input; with another split
+            ``excess`` says how far from convex they are.
+        limit: cells at which it is given up.
+
+    Raises:
+        InputError: a network that is too large.
+
+    >>> import torch, tropica as tp
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)).double().eval()
+    >>> net = tp.trace(model, torch.zeros(2, 2, dtype=torch.float64))
+    >>> found = split_polynomials(tp.split(net, method="paper"))
+    >>> len(found.plus), found.excess < 1e-12
+    (2, True)
+    """
+    network = ExactNetwork(with_parts(split))
+    found = Collection(network, differences)
+    centres = cell_points(network.net, limit)
+    found.add(centres)
+    complete(found, limit)
+    *plus, minus = found.polynomials()
+    return SplitPolynomials(tuple(plus), minus, _excess(network, [*plus, minus], centres))
+
+
+def differences(found: Pieces) -> list[Table]:
+    """N of each output as affine pieces: f − g."""
+    (f, g), bottom = together(found.f, found.g)
+    n = f.astype(object) - g
+    return [Table(n[:, i], bottom) for i in range(n.shape[1])]
+
+
+def with_parts(split: ConvexSplit) -> PiecewiseLinearNetwork:
+    """The network (B, *input) to (B, labels + 1) that computes F⁺_i of every label, and then F⁻, in float64."""
+    net = split.net.to(torch.float64).to("cpu")
+    constants = dict(net.constants)
+    nodes: list[Node] = list(net.graph.nodes)
+    sources = [(kink.name, split.weights[kink.name]) for kink in net.kinks if kink.name in split.weights]
+    sources += [] if split.input_weight is None else [(INPUT, split.input_weight)]
+    names: list[str] = []
+    for name, weight in sources:
+        constants[f"K {name}"] = weight.double().cpu().reshape(1, -1)
+        node = Affine(f"⟨K, {name}⟩", (name,), {"weight": f"K {name}"}, fn=_inner)
+        nodes.append(node)
+        names.append(node.name)
+    constants["c⁻"] = torch.tensor([split.constant], dtype=torch.float64)
+
+    def parts(logits: Tensor, *sums: Tensor, bias: Tensor) -> Tensor:
+        minus = torch.stack(sums).sum(0) + bias if sums else bias.expand(len(logits), 1)
+        scores = torch.cat([-logits, logits], 1) if net.outputs == 1 else logits
+        return torch.cat([scores + minus, minus], 1)
+
+    nodes.append(Affine("F⁺, F⁻", (net.graph.output, *names), {"bias": "c⁻"}, fn=parts))
+    graph = Graph(tuple(nodes), "F⁺, F⁻")
+    return PiecewiseLinearNetwork(graph, constants, net.input_shape, torch.float64, torch.device("cpu"))
+
+
+def _inner(h: Tensor, weight: Tensor) -> Tensor:
+    """⟨K, h⟩ of each point: (B, 1)."""
+    return h.reshape(-1, weight.shape[1]) @ weight.T
+
+
+def _excess(network: ExactNetwork, polynomials: list[TropicalPolynomial], points: np.ndarray) -> float:
+    """The largest of p(x) − F(x), exactly, over points."""
+    single = Collection(network, differences)
+    worst = Fraction(0)
+    for point in points:
+        single.functions = []
+        single.add(point[None])
+        for piece, p in zip(single.polynomials(), polynomials, strict=True):
+            worst = max(worst, p.exact(point.tolist()) - piece.exact(point.tolist()))
+    return float(worst)
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Where extracted terms stand among the monomials of the function that they are pieces of.
+
+    Attributes:
+        monomial: (D,) the monomial that each term is, −1 for none.
+        tied: (D,) is the term's point on the function's hypersurface, where any slope between those that meet is one?
+    """
+
+    monomial: np.ndarray
+    tied: np.ndarray
+
+    @property
+    def holds(self) -> bool:
+        """Is every term a monomial, or tied at its point?"""
+        return bool(((self.monomial >= 0) | self.tied).all())
+
+
+def membership(terms: AffineTerms, p: TropicalPolynomial, x: Tensor) -> Membership:
+    """Find terms a_k (extracted at points x_k) among the monomials of a polynomial, up to the rounding of extraction.
+
+    Args:
+        terms: ``terms.minus``, or those of ``terms.plus`` with one label.
+        p: F⁻, or F⁺ of that label.
+        x: (D, *input), the points.
+    """
+    from tropica.tropical.boundary import gap
+
+    rows = torch.cat([terms.weight.double(), terms.bias.double()[:, None]], 1).cpu().numpy()
+    monomials = p.table.floats()
+    scale = max(float(np.abs(monomials).max()), 1e-300)
+    distance = np.stack([np.abs(monomials - row).max(1) for row in rows])
+    nearest = distance.argmin(1)
+    found = np.where(distance[np.arange(len(rows)), nearest] <= ROUNDING * scale, nearest, -1)
+    points = x.double().flatten(1).cpu().numpy()
+    return Membership(found, gap(p, points) <= ROUNDING * scale * (1 + np.abs(points).max()))
+
+
+def largest_excess(terms: LinearTerms, split: ConvexSplit, domain: Box) -> float:
+    """The largest of a⁻_k(x) − F⁻(x) and a⁺_k(x) − F⁺_i(x) over all terms and all x of a box, relative to the size of F.
+
+    F is affine on every cell of the box, so the largest is at a corner of one: at most 0 (up to rounding) where all terms lie
+    below their functions everywhere, which the calibrated split promises for the data that it was made on.
+
+    >>> import torch, tropica as tp
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)).double().eval()
+    >>> x = torch.randn(30, 2, dtype=torch.float64)
+    >>> net = tp.trace(model, x)
+    >>> split = tp.split(net, x)
+    >>> largest_excess(tp.extract(net, x, split), split, tp.Box(-4, 4, d=2)) < 1e-12
+    True
+    """
+    net = with_parts(split)
+    cx = linear_regions(net, domain)
+    _, at = cx.corners
+    corners = np.unique(at, axis=0)[:, :-1]
+    values = net(torch.from_numpy(corners).reshape(-1, *net.input_shape))
+    points = torch.from_numpy(corners).reshape(-1, *net.input_shape)
+    above = [terms.minus(points) - values[:, -1:]]
+    above.append(terms.plus(points) - values[:, terms.labels.cpu()])
+    return float(torch.cat(above, 1).max()) / max(float(values.abs().max()), 1e-300)

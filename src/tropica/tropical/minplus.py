@@ -1,0 +1,91 @@
+"""``MinPlusPolynomial``: the same algebra with the minimum, as a view of a max-plus polynomial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from tropica.tropical import notation
+from tropica.tropical.numbers import exact
+from tropica.tropical.polynomial import Number, TropicalPolynomial
+
+
+class MinPlusPolynomial:
+    """x ↦ min_k (c_k + ⟨α_k, x⟩), where ⊕ is the minimum: −f(−x) for the max-plus polynomial f with coefficients −c_k.
+
+    Args:
+        terms: {exponents: coefficient}, as for :class:`TropicalPolynomial`; +∞, the min-plus zero, is dropped.
+
+    >>> p = MinPlusPolynomial({1: 0, 0: 2})
+    >>> p, p([5.0]), (p * p)([5.0]), p.max_plus
+    (0⊙x₁ ⊕ 2, 2.0, 4.0, 0⊙x₁ ⊕ -2)
+    """
+
+    def __init__(self, terms: Mapping[Any, Any]) -> None:
+        self.max_plus = TropicalPolynomial({key: _negated(value) for key, value in terms.items()})
+
+    @classmethod
+    def of(cls, f: TropicalPolynomial) -> MinPlusPolynomial:
+        """The view of a max-plus polynomial."""
+        self = cls.__new__(cls)
+        self.max_plus = f
+        return self
+
+    @property
+    def exponents(self) -> np.ndarray:
+        """(n, d)."""
+        return self.max_plus.exponents
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        """(n,)."""
+        return -self.max_plus.coefficients
+
+    def __call__(self, x: Any) -> Any:
+        """Values in float64, as a max-plus polynomial gives them."""
+        return -self.max_plus(-x if hasattr(x, "ndim") else -np.asarray(x, dtype=np.float64))
+
+    def exact(self, x: Any) -> Fraction:
+        """The value at one point in exact arithmetic."""
+        return -self.max_plus.exact([-exact(value, "a coordinate") for value in x])
+
+    def __add__(self, other: MinPlusPolynomial | Number) -> MinPlusPolynomial:
+        return self.of(self.max_plus + _max_plus(other))
+
+    __radd__ = __add__
+
+    def __mul__(self, other: MinPlusPolynomial | Number) -> MinPlusPolynomial:
+        return self.of(self.max_plus * _max_plus(other))
+
+    __rmul__ = __mul__
+
+    def __pow__(self, power: Number) -> MinPlusPolynomial:
+        return self.of(self.max_plus**power)
+
+    def essential(self) -> MinPlusPolynomial:
+        """Without the monomials that are nowhere the only minimum."""
+        return self.of(self.max_plus.essential())
+
+    def __len__(self) -> int:
+        return len(self.max_plus)
+
+    def __eq__(self, other: object) -> bool:
+        """Equality as functions."""
+        return self.max_plus == other.max_plus if isinstance(other, MinPlusPolynomial) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(("min-plus", self.max_plus))
+
+    def __repr__(self) -> str:
+        return notation.text(self.exponents, self.coefficients)
+
+
+def _negated(value: Any) -> Any:
+    return -value if isinstance(value, int | float | Fraction | np.number) else -exact(value, "a coefficient")
+
+
+def _max_plus(other: MinPlusPolynomial | Number) -> TropicalPolynomial | Number:
+    return other.max_plus if isinstance(other, MinPlusPolynomial) else -other

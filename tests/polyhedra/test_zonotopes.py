@@ -1,0 +1,92 @@
+"""Zonotopes: all 2^m sums, the count formulas, volumes, flat and repeated generators."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.polyhedra.configurations import array, rational, whole
+from tropica.errors import InputError
+from tropica.polyhedra import Polytope, Zonotope, essential, zonotope
+
+
+def generator_sets():
+    numbers = st.sampled_from([whole, st.integers(-1, 1), rational])
+    return st.tuples(st.integers(1, 4), numbers).flatmap(
+        lambda t: st.lists(st.lists(t[1], min_size=t[0], max_size=t[0]), min_size=1, max_size=6).map(array)
+    )
+
+
+def every_sum(g):
+    return np.array(list(itertools.product((0, 1), repeat=len(g))), dtype=object) @ g
+
+
+@settings(max_examples=150)
+@given(generator_sets())
+def test_vertices_signs_and_volume_are_those_of_all_sums(g):
+    z = Zonotope(g)
+    hull = Polytope(every_sum(g))
+    assert z.vertices.tolist() == sorted(hull.vertices.tolist())
+    assert sorted(z.at(z.signs).tolist()) == z.vertices.tolist()
+    assert z.volume == hull.volume
+    assert z.dimension == hull.dimension
+    assert Zonotope.from_vertices(z.vertices).polytope() == hull
+
+
+@settings(max_examples=100)
+@given(generator_sets())
+def test_upper_vertices_are_the_essential_monomials(g):
+    z = Zonotope(g)
+    sums = every_sum(g)
+    expected = {tuple(r) for r in sums[essential(sums[:, :-1], sums[:, -1])].tolist()}
+    assert {tuple(r) for r in z.at(z.upper_signs).tolist()} == expected
+    assert len(z.upper_signs) == len(expected)
+
+
+@pytest.mark.parametrize(("d", "m", "expected"), [(3, 10, 92), (3, 14, 184), (4, 12, 464), (5, 12, 1124)])
+def test_generic_counts(d, m, expected):
+    z = Zonotope(np.random.default_rng(0).normal(size=(m, d)))
+    assert len(z.vertices) == expected == Zonotope.most_vertices(m, d)
+    assert len({tuple(v) for v in z.vertices.tolist()}) == expected
+    assert len(z.upper_signs) == Zonotope.most_upper_vertices(m, d)
+
+
+def test_from_vertices_finds_generators_up_to_sign_and_order():
+    g = np.array([[1, 2, 0], [0, 1, -1], [2, 0, 1], [-1, 1, 1]])
+    z = Zonotope.from_vertices(Zonotope(g, [5, 0, 1]).vertices)
+    positive = sorted(r if r > [0, 0, 0] else [-e for e in r] for r in g.tolist())
+    assert z.generators.tolist() == positive
+    assert z.polytope() == Zonotope(g, [5, 0, 1]).polytope()
+
+
+def test_degenerate_zonotopes():
+    assert Zonotope(np.zeros((0, 2))).vertices.tolist() == [[0, 0]]
+    assert Zonotope(np.zeros((0, 0)), [1, 2]).vertices.tolist() == [[1, 2]]
+    assert Zonotope([[0, 0], [1, 1], [-2, -2]], [0.5, 0]).vertices.tolist() == [[-1.5, -2], [1.5, 1]]
+    assert Zonotope([[1, 2], [2, 4]]).volume == 0
+    assert Zonotope([[7]]).volume == 7
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Zonotope([[1, 2]], [1]), "2 coordinates, as the generators do; found 1"),
+        (lambda: Zonotope([[1, np.inf]]), "inf"),
+        (lambda: Zonotope([1, 2]), "2 axes"),
+        (lambda: Zonotope([[1, 2]]).at([[1, 0]]), "rows of 1 zeros and ones"),
+        (lambda: Zonotope([[1, 2]]).at([[0.5]]), "rows of 1 zeros and ones"),
+        (lambda: Zonotope.from_vertices([[0, 0], [1, 0], [0, 1]]), "no zonotope"),
+        (lambda: Zonotope.from_vertices([[0, 0], [4, 0], [3, 1], [0, 1]]), "no zonotope"),
+    ],
+)
+def test_bad_input_is_named(call, words):
+    with pytest.raises(InputError, match=words):
+        call()
+
+
+def test_too_many_subsets_are_refused_before_they_are_made(monkeypatch):
+    monkeypatch.setattr(zonotope, "MOST", 10)
+    with pytest.raises(InputError, match="15 subsets of generators are too many"):
+        _ = Zonotope(np.random.default_rng(0).normal(size=(6, 3))).vertices
