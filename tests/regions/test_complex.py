@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -182,6 +182,44 @@ def test_degenerate_chains_of_any_kink(chain: tuple[list[Layer], int]) -> None:
     assert len(cx) == len(exact)
     assert len(cx.maps) == len({outputs for _, outputs in exact})
     assert cx.volume == pytest.approx(2.0**d)
+
+
+@given(chain=integer_chains())
+@settings(max_examples=60, deadline=None)
+def test_neighbours_of_degenerate_networks(chain: tuple[list[Layer], int]) -> None:
+    """In the plane: two cells are neighbours where their polygons have a piece of line in common."""
+    layers, d = chain
+    assume(d == 2)
+    cx = tp.linear_regions(as_network(layers, 2), tp.Box(-1, 1, d=2))
+    assume(len(cx) <= 60)
+    polygons = [cx.polygon(i)[0] for i in range(len(cx))]
+    pairs = itertools.combinations(range(len(cx)), 2)
+    assert {(i, j) for i, j in pairs if _common(polygons[i], polygons[j]) > 1e-6} == set(map(tuple, cx.adjacency.tolist()))
+
+
+def _common(first: np.ndarray, second: np.ndarray) -> float:
+    """The longest piece of line that two polygons have in common."""
+    longest = 0.0
+    for a, b in zip(first, np.roll(first, -1, 0), strict=True):
+        length = np.linalg.norm(b - a)
+        along = (b - a) / length
+        for c, e in zip(second, np.roll(second, -1, 0), strict=True):
+            if max(abs(np.linalg.det([along, c - a])), abs(np.linalg.det([along, e - a]))) < 1e-9:
+                low, high = sorted(((c - a) @ along, (e - a) @ along))
+                longest = max(longest, min(length, high) - max(0, low))
+    return longest
+
+
+def test_corners_of_unbounded_cells_that_are_joined() -> None:
+    """max(x, y, −x − y): three cells, each a cone with one corner and two rays."""
+    model = nn.Sequential(nn.Linear(2, 3, bias=False), nn.MaxPool1d(3)).double().eval()
+    with torch.no_grad():
+        model.get_submodule("0").weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]))
+    cx = tp.linear_regions(traced(model, 2), tp.Space(2))
+    assert len(cx) == 3
+    for cell in cx.cells:
+        assert cell.vertices.tolist() == [[0.0, 0.0]]
+        assert len(cell.rays) == 2
 
 
 def _packed(layers: Sequence[Layer], choices: tuple[int, ...]) -> bytes:

@@ -108,8 +108,8 @@ class Exact:
             return Rationals(z.over(bottom) - inputs[1].over(bottom), bottom)
         return z
 
-    def signs(self, vertices: list[int]) -> list[np.ndarray]:
-        """Signs of all functions in the middle of some vertices, a bend each; for networks whose kinks have two choices."""
+    def choices(self, vertices: list[int]) -> list[np.ndarray]:
+        """In the middle of some vertices, a bend each: the signs of its functions, or the winning entries of its input."""
         points = [self.point(v) for v in vertices]
         bottom = math.lcm(*(point.bottom for point in points))
         middle = Rationals(np.sum([point.over(bottom) for point in points], axis=0), bottom).lowest()
@@ -117,8 +117,11 @@ class Exact:
         found: list[np.ndarray] = []
         for bend in self.folded.bends:
             self._advance(middle, stages)
-            inputs = [stages[-1][name] for name in bend.kink.inputs]
-            found.append(np.sign(self._functions(bend.kink, inputs, middle[self.state.d]).top.astype(object)).astype(np.int8))
+            inputs, scale = [stages[-1][name] for name in bend.kink.inputs], middle[self.state.d]
+            if len(stages) - 1 in self._options:
+                found.append(self._choice(bend.kink, len(stages) - 1, inputs, scale))
+            else:
+                found.append(np.sign(self._functions(bend.kink, inputs, scale).top.astype(object)).astype(np.int8))
         return found
 
     def point(self, vertex: int) -> Rationals:
@@ -237,6 +240,10 @@ class Exact:
     def learn(self, bend: int, options: Options) -> None:
         """The windows of a pool, known once the walk has come to it."""
         self._options[bend] = options
+
+    def options(self, bend: int) -> Options | None:
+        """The windows of a bend that is a pool."""
+        return self._options.get(bend)
 
     def _slopes(self, kink: Kink, size: int) -> Rationals:
         if isinstance(kink.kind, LeakyRelu):

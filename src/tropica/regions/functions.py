@@ -169,22 +169,39 @@ class Options:
     """Which entries of its input each unit of a pool takes the largest of: ``table`` (units, m), padded with −1."""
 
     def __init__(self, kink: Kink, example: Tensor) -> None:
-        self.kink = kink
-        size = example[0].numel()
-        units = kink.units
-        if size * units > LARGEST:
-            raise InputError(f"{kink.kind.name} with {size:,} inputs and {units:,} units is too large to take apart")
-        rows: list[Tensor] = []
-        for low in range(0, size, 1024):
-            high = min(size, low + 1024)
-            one_hot = torch.zeros(high - low, size, dtype=example.dtype)
-            one_hot[torch.arange(high - low), torch.arange(low, high)] = 1
-            rows.append(kink.kind(one_hot.reshape(-1, *example.shape[1:])).reshape(high - low, -1) > 0.5)
+        self.kink, self.shape = kink, example.shape[1:]
+        if self.shape.numel() * kink.units > LARGEST:
+            raise InputError(
+                f"{kink.kind.name} with {self.shape.numel():,} inputs and {kink.units:,} units is too large to take apart"
+            )
+        rows = [kink.kind(one_hot).reshape(len(one_hot), -1) > 0.5 for one_hot in self._one_hot(example.dtype)]
         member = torch.cat(rows).T  # (units, size)
         count = member.sum(1)
         self.m = int(count.max())
         order = torch.argsort((~member).to(torch.uint8), dim=1, stable=True)[:, : self.m]
         self.table = torch.where(torch.arange(self.m) < count.unsqueeze(1), order, -1)
+
+    def _one_hot(self, dtype: torch.dtype) -> Iterator[Tensor]:
+        """Inputs of the kink with a single 1, in batches."""
+        size = self.shape.numel()
+        for low in range(0, size, 1024):
+            high = min(size, low + 1024)
+            one_hot = torch.zeros(high - low, size, dtype=dtype)
+            one_hot[torch.arange(high - low), torch.arange(low, high)] = 1
+            yield one_hot.reshape(-1, *self.shape)
+
+    def choices(self, winners: np.ndarray) -> Tensor:
+        """For each unit the kink's own number for an entry of its input, as ``kind.choice`` gives it: (1, units)."""
+        one_hot = torch.zeros(len(winners), self.shape.numel(), dtype=torch.float64)
+        one_hot[torch.arange(len(winners)), torch.from_numpy(winners)] = 1
+        found = self.kink.kind.choice(one_hot.reshape(-1, *self.shape)).reshape(len(winners), -1)
+        return found.diagonal().unsqueeze(0)
+
+    def gap(self, z: Tensor) -> Tensor:
+        """The largest option of each unit less the next, at points z (V, *input): (V, units)."""
+        options = z.reshape(len(z), -1)[:, self.table.clamp(min=0)].masked_fill(self.table < 0, -torch.inf)
+        best = options.topk(min(2, self.m), 2).values
+        return best[:, :, 0] - best[:, :, 1] if self.m > 1 else torch.full_like(best[:, :, 0], torch.inf)
 
     def round(self, k: int, z: Tensor) -> tuple[Tensor, Tensor]:
         """The largest of options 0 … k − 1 less option k, at points z (V, *input): (V, units); 1 for units without it.

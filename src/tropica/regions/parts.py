@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from scipy.optimize import linprog
 from scipy.spatial import ConvexHull, QhullError
 
 from tropica.regions.cells import changes, facets
 from tropica.regions.flat import solid_cells
 from tropica.regions.maps import affine_maps, number_maps
-from tropica.regions.patterns import checked_patterns, patterns_at
+from tropica.regions.patterns import checked_patterns
 from tropica.regions.volume import areas, hull_volume, ordered
 from tropica.regions.walk import Walk
+
+THIN = 1e-9
+"""A cone of directions is taken to hold a line where no plane meets its rays at more than such an angle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +51,9 @@ class Walked:
         """The cell of each part; a tournament (a pool's) cuts cells into parts."""
         self._joined = any(not kink.kind.elementwise for kink in walk.folded.net.kinks)
         if self._joined:
-            self._found, first, numbers = np.unique(
-                patterns_at(walk, self.centres), axis=0, return_index=True, return_inverse=True
-            )
+            found, lost = checked_patterns(walk, self._every, self._kept, self.centres)
+            found, first, numbers = np.unique(found, axis=0, return_index=True, return_inverse=True)
+            self._joint = found, lost
             self.numbers, self.centres = numbers.ravel(), self.centres[first]
 
     def __len__(self) -> int:
@@ -67,7 +72,7 @@ class Walked:
     @cached_property
     def _checked(self) -> tuple[np.ndarray, int]:
         if self._joined:
-            return self._found, 0
+            return self._joint
         return checked_patterns(self._walk, self._every, self._kept, self.centres)
 
     @cached_property
@@ -108,9 +113,9 @@ class Walked:
             order = ordered(cell, at[:, :2], self.centres)
             cell, at = cell[order], at[order]
         joined = np.bincount(self.numbers, minlength=len(self.centres))[cell] > 1
-        if joined.any() and not state.planes:
+        if joined.any():
             keep = ~joined
-            keep[joined] = _outermost(cell[joined], at[joined, :-1])
+            keep[joined] = _outermost(cell[joined], at[joined])
             cell, at = cell[keep], at[keep]
         return np.append(np.searchsorted(cell, np.arange(len(self.centres))), len(cell)), at
 
@@ -144,16 +149,38 @@ def _volume(corners: np.ndarray) -> float:
 
 
 def _outermost(cell: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Which points (M, d), sorted by cell, are corners of the hull of their cell: where parts are joined, some lie within."""
+    """Which points (M, d + 1), sorted by cell, are corners of the hull of their cell; of joined parts, some lie within."""
     keep = np.zeros(len(cell), bool)
     starts = np.flatnonzero(changes(cell))
     for low, points in zip(starts.tolist(), np.split(at, starts[1:]), strict=True):
-        if points.shape[1] == 1:
-            found = [points.argmin(), points.argmax()]
-        else:
-            try:
-                found = ConvexHull(points).vertices
-            except QhullError:  # too thin for it: nothing is left out
-                found = np.arange(len(points))
-        keep[low + np.asarray(found)] = True
+        found = np.arange(len(points))
+        flat = _in_a_plane(points)
+        if flat is not None and flat.shape[1] == 1:
+            found = np.array([flat.argmin(), flat.argmax()])
+        elif flat is not None:
+            with contextlib.suppress(QhullError):  # too thin for it: nothing is left out
+                found = ConvexHull(flat).vertices
+        keep[low + found] = True
     return keep
+
+
+def _in_a_plane(points: np.ndarray) -> np.ndarray | None:
+    """Points of a cell in homogeneous coordinates (V, d + 1), as they meet a plane that cuts all of their rays, in d
+    coordinates there; None where there is none such, as the cell holds a line."""
+    if (points[:, -1] > 0).all():
+        return points[:, :-1] / points[:, -1:]
+    rays = points / np.linalg.norm(points, axis=1)[:, None]
+    size = rays.shape[1]
+    # The plane f · r = 1, with the least of f · r over the unit rays as large as can be.
+    least = linprog(
+        np.append(np.zeros(size), -1.0),
+        A_ub=np.column_stack([-rays, np.ones(len(rays))]),
+        b_ub=np.zeros(len(rays)),
+        bounds=[(-1, 1)] * size + [(None, None)],
+    )
+    if least.status != 0 or least.x[-1] <= THIN:
+        return None
+    normal = least.x[:-1]
+    meeting = rays / (rays @ normal)[:, None]
+    basis = np.linalg.svd(normal[None])[2][1:]
+    return meeting @ basis.T

@@ -7,6 +7,7 @@ import torch
 
 from tropica.network import Kink
 from tropica.network.kinds import Floor, Maximum
+from tropica.network.pattern import pack_patterns
 from tropica.regions.cells import Incidence
 from tropica.regions.exact import TooLarge
 from tropica.regions.functions import BATCH
@@ -22,11 +23,11 @@ def patterns_at(walk: Walk, t: np.ndarray) -> np.ndarray:
 
 
 def checked_patterns(walk: Walk, every: Incidence, cells: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, int]:
-    """Patterns of cells whose kinks have two choices each, in the middle of each cell.
+    """Patterns of cells, in the middle of each.
 
-    A cell's key is a hash of the signs of the functions that the walk has cut by. Where floating point finds other ones (the
-    cell is too thin for it), or a value that may be zero (a function that vanishes on all of the cell), exact arithmetic gives
-    the pattern.
+    A cell's key is a hash of the signs of the functions that the walk has cut by, which are the pattern where each kink has two
+    choices. Where floating point finds other ones (the cell is too thin for it), or a choice between values that may be equal
+    (as they are on all of some cells), exact arithmetic gives the pattern.
 
     Args:
         every, cells: the cells with their vertices, and the numbers of those wanted (C,).
@@ -36,7 +37,10 @@ def checked_patterns(walk: Walk, every: Incidence, cells: np.ndarray, centres: n
         Patterns (C, bytes), and how many were left to floating point.
     """
     found = patterns_at(walk, centres)
-    wrong = np.flatnonzero(~_matches(walk, found, every.keys[cells]) | _doubtful(walk, centres))
+    doubtful = _doubtful(walk, centres)
+    if all(kink.kind.elementwise for kink in walk.folded.net.kinks):
+        doubtful |= ~_matches(walk, found, every.keys[cells])
+    wrong = np.flatnonzero(doubtful)
     lost = 0
     for c in wrong.tolist():
         members = every.members[every.starts[cells[c]] : every.starts[cells[c] + 1]]
@@ -52,19 +56,27 @@ def _doubtful(walk: Walk, t: np.ndarray) -> np.ndarray:
     folded = walk.folded
     rounding = Rounding(folded, torch.from_numpy(np.append(np.abs(t).max(0, initial=0), 1.0)[None]), False)
     limits: dict[str, torch.Tensor] = {}
-    bends = {bend.kink.name: bend for bend in folded.bends}
+    bends = {bend.kink.name: (bend, walk.exact.options(number)) for number, bend in enumerate(folded.bends)}
     for node in folded.net.graph.nodes:
         if isinstance(node, Kink):
-            limits[node.name] = rounding.functions(node, None, 0)[E]
+            options = bends[node.name][1]
+            limits[node.name] = rounding.functions(node, options, 0 if options is None else options.m - 1)[E]
             rounding.bend(node)
         else:
             rounding.run((node,))
     found = [np.zeros(0, bool)]
 
     def visit(kink: Kink, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
-        z = folded.functions(bends[kink.name], dict(zip(kink.inputs, inputs, strict=True)), None)
-        assert isinstance(z, torch.Tensor)
-        found[-1] |= (z.abs() <= limits[kink.name]).any(1).numpy()
+        bend, options = bends[kink.name]
+        if options is None:
+            z = folded.functions(bend, dict(zip(kink.inputs, inputs, strict=True)), None)
+            assert isinstance(z, torch.Tensor)
+            near = z.abs() <= limits[kink.name]
+        else:
+            near = options.gap(inputs[0]) <= limits[kink.name]
+            if kink.inputs[0] in folded.floored:  # nothing but zeros: the first wins, also in floating point
+                near &= out.reshape(near.shape) != 0
+        found[-1] |= near.any(1).numpy()
 
     with torch.no_grad():
         for _, x in folded.batches(t):
@@ -75,14 +87,18 @@ def _doubtful(walk: Walk, t: np.ndarray) -> np.ndarray:
 
 def _exact(walk: Walk, vertices: list[int]) -> np.ndarray:
     """The pattern in the middle of some vertices, in exact arithmetic."""
-    bits: list[np.ndarray] = []
-    for bend, sign in zip(walk.folded.bends, walk.exact.signs(vertices), strict=True):
-        kind = bend.kink.kind
-        if isinstance(kind, Maximum):
-            bits.append(sign < 0)
+    chosen: list[tuple[Kink, torch.Tensor, int]] = []
+    for number, (bend, found) in enumerate(zip(walk.folded.bends, walk.exact.choices(vertices), strict=True)):
+        kind, options = bend.kink.kind, walk.exact.options(number)
+        if options is not None:
+            choice, count = options.choices(found), kind.options(torch.Size((1, *options.shape)))
         else:
-            bits.append(sign >= 0 if isinstance(kind, Floor) and kind.tie != 0 else sign > 0)
-    return np.packbits(np.concatenate(bits))
+            second = found < 0 if isinstance(kind, Maximum) else found > 0
+            if isinstance(kind, Floor) and kind.tie != 0:
+                second = found >= 0
+            choice, count = torch.from_numpy(second).unsqueeze(0), 2
+        chosen.append((bend.kink, choice, count))
+    return pack_patterns(chosen, 1).numpy()[0]
 
 
 def _matches(walk: Walk, patterns: np.ndarray, keys: np.ndarray) -> np.ndarray:
