@@ -74,7 +74,7 @@ class Processes:
     # ── combining ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def maximum(self, x: Tensor) -> Tensor:
-        """The elementwise maximum over all processes; NaN stays NaN."""
+        """The elementwise maximum over all processes, of numbers (NaN may be lost)."""
         return self._reduced(x, dist.ReduceOp.MAX)
 
     def minimum(self, x: Tensor) -> Tensor:
