@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 
 import tropica as tp
+from tropica.data import walk
 from tropica.models import build
-from tropica.terms import store
 
 from .cli_case import done, enter, own_module, run
 
@@ -178,8 +178,8 @@ def test_terms_of_an_inner_layer(nets):
 
 
 def test_an_interrupted_extraction_goes_on(nets, monkeypatch):
-    monkeypatch.setattr(store, "SHARD_POINTS", 1)
-    monkeypatch.setattr(sys.modules["tropica.terms.extract"], "batch_size_for", lambda net, wanted: 16)
+    monkeypatch.setattr(walk, "SHARD_POINTS", 1)
+    monkeypatch.setattr(sys.modules["tropica.terms.job"], "batch_size_for", lambda net, wanted, memory=None: 16)
     write, written = store.Store._write, []
 
     def interrupted(self, number, *args):

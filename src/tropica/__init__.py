@@ -13,6 +13,7 @@ from tropica.errors import (
     DataError,
     InputError,
     NonFiniteWeights,
+    ProcessError,
     StoreError,
     TraceError,
     TraceMismatch,
@@ -36,7 +37,7 @@ from tropica.regions import (
     load_regions,
 )
 from tropica.split import ConvexSplit, split
-from tropica.terms import AffineTerms, Certificate, ExtractedFunction, LinearTerms, extract, load_terms
+from tropica.terms import AffineTerms, Certificate, ExtractedFunction, LinearTerms, extract, load_terms, verify_terms
 
 if _TYPE_CHECKING:
     from tropica import plots as plots
@@ -69,6 +70,7 @@ __all__ = [
     "NonFiniteWeights",
     "PiecewiseLinearNetwork",
     "Plane",
+    "ProcessError",
     "RegionComplex",
     "Segment",
     "SegmentRegions",
@@ -96,4 +98,5 @@ __all__ = [
     "load_terms",
     "split",
     "trace",
+    "verify_terms",
 ]

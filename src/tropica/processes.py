@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from tropica import errors
-from tropica.errors import InputError, TropicaError
+from tropica.errors import InputError, ProcessError, TropicaError
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=12)
@@ -81,17 +82,23 @@ class Processes:
         """The elementwise minimum over all processes."""
         return self._reduced(x, dist.ReduceOp.MIN)
 
+    def total(self, x: Tensor) -> Tensor:
+        """The sum over all processes (in no order that is known: for numbers of which all but one are 0)."""
+        return self._reduced(x, dist.ReduceOp.SUM)
+
     def _reduced(self, x: Tensor, how: Any) -> Tensor:
         if self.size > 1:
             x = x.contiguous().clone()
-            dist.all_reduce(x, how)
+            with _others_alive():
+                dist.all_reduce(x, how)
         return x
 
     def from_first(self, x: Tensor) -> Tensor:
         """The first process's tensor, which has the same shape in all of them."""
         if self.size > 1:
             x = x.contiguous().clone()
-            dist.broadcast(x, 0)
+            with _others_alive():
+                dist.broadcast(x, 0)
         return x
 
     def gathered(self, value: Any) -> list[Any]:
@@ -100,12 +107,13 @@ class Processes:
             return [value]
         mine = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
         lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.size)]
-        dist.all_gather(lengths, torch.tensor([len(mine)]))
-        longest = int(max(lengths))
-        padded = torch.zeros(longest, dtype=torch.uint8)
-        padded[: len(mine)] = mine
-        every = [torch.zeros(longest, dtype=torch.uint8) for _ in range(self.size)]
-        dist.all_gather(every, padded)
+        with _others_alive():
+            dist.all_gather(lengths, torch.tensor([len(mine)]))
+            longest = int(max(lengths))
+            padded = torch.zeros(longest, dtype=torch.uint8)
+            padded[: len(mine)] = mine
+            every = [torch.zeros(longest, dtype=torch.uint8) for _ in range(self.size)]
+            dist.all_gather(every, padded)
         return [json.loads(bytes(raw[: int(n)].numpy())) for raw, n in zip(every, lengths, strict=True)]
 
     def together(self, work: Callable[[], Any]) -> list[Any]:
@@ -128,7 +136,9 @@ class Processes:
         for said in every:
             if "error" in said:
                 kind = getattr(errors, said["error"], TropicaError)
-                raise (TropicaError if kind is errors.UnsupportedOperation else kind)(said["text"])
+                relayed = (TropicaError if kind is errors.UnsupportedOperation else kind)(said["text"])
+                relayed.relayed = True  # another process has said it already
+                raise relayed
         return [said["result"] for said in every]
 
     def once(self, work: Callable[[], Any]) -> Any:
@@ -137,8 +147,18 @@ class Processes:
 
     def wait(self) -> None:
         """Go on when all have come so far."""
-        if self.size > 1:
-            dist.barrier()
+        self.gathered(None)
+
+
+@contextmanager
+def _others_alive() -> Iterator[None]:
+    """What torch raises where another process is gone, said in words."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ProcessError(
+            "another process of this run has ended before its part was done; the same command goes on from there"
+        ) from error
 
 
 ALONE = Processes()

@@ -111,7 +111,9 @@ class ParquetRows(Rows):
             self._held = (group, [image["bytes"] for image in table.column(self._column).to_pylist()])
         coded = self._held[1][row - int(self._firsts[group])]
         if coded is None:
-            raise DataError(f"{self._path}: row {row}: the image has no bytes (a reference to a file of its own is not followed)")
+            raise DataError(
+                f"{self._path}: row {row}: the image has no bytes (a reference to a file of its own is not followed)"
+            )
         return coded
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tropica.data.batches import Data, as_batches, batch_lengths
-from tropica.errors import InputError
+from tropica.errors import InputError, StoreError
 
 SHARD_POINTS = 2048
 """Points a shard: as many batches as reach so many."""
@@ -62,6 +62,7 @@ class Walk:
         prepare: what is done to each batch before it is given out (a network's first part).
         remember: keep SHA-256 of each shard's points (before ``prepare``) the first time that it is walked.
         digests: these, by number of shard.
+        expected: what these were in an earlier run, where that is known; other points are refused.
     """
 
     data: Data
@@ -74,11 +75,10 @@ class Walk:
     prepare: Callable[[Tensor], Tensor] | None = None
     remember: bool = False
     digests: dict[int, str] = field(default_factory=dict)
+    expected: dict[int, str] = field(default_factory=dict)
 
     @classmethod
-    def over(
-        cls, data: Data, batch_size: int, *, dtype: torch.dtype, device: torch.device, shape: tuple[int, ...]
-    ) -> Walk:
+    def over(cls, data: Data, batch_size: int, *, dtype: torch.dtype, device: torch.device, shape: tuple[int, ...]) -> Walk:
         """The walk over some data. Batches whose lengths only a walk can tell are walked once."""
         lengths = batch_lengths(data, batch_size)
         if not sum(lengths):
@@ -99,6 +99,7 @@ class Walk:
 
         Raises:
             InputError: a pass over the data gives another number of points than its length, or than the pass before.
+            StoreError: these are not the points that were expected.
         """
         chosen = self.shards if shards is None else shards
         raw = self._raw([shard.batches for shard in chosen])
@@ -109,8 +110,15 @@ class Walk:
                 found = shard.first + sum(map(len, group))
                 raise InputError(f"the data has {self.points} points by its length, but a pass over it gave {found}")
             if self.remember and shard.number not in self.digests:
-                self.digests[shard.number] = digest_of(group)
+                self._note(shard, digest_of(group))
             yield shard, list(map(self._prepared, group))
+
+    def _note(self, shard: Shard, digest: str) -> None:
+        if self.expected.get(shard.number, digest) != digest:
+            raise StoreError(
+                f"the data differs: points {shard.first} … {shard.first + shard.points - 1} are not those that were used before"
+            )
+        self.digests[shard.number] = digest
 
     def _raw(self, only: Sequence[range] | None) -> Iterator[Tensor]:
         settings = {"dtype": self.dtype, "device": self.device, "shape": self.shape}

@@ -94,5 +94,5 @@ class Checkpoint:
             state = State(weights, dict(about["headroom"]), float(about["passes"]), tuple(map(str, about["history"])))
         except (StoreError, KeyError, TypeError, ValueError, AttributeError):
             return None
-        self.walk.digests |= digests
+        self.walk.expected |= digests
         return state

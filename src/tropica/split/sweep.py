@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tropica.data.walk import Walk
 from tropica.errors import CertificateError
+from tropica.memory import Fitting
 from tropica.network import Kink, PiecewiseLinearNetwork
 from tropica.processes import Processes
 from tropica.split.cotangents import forward, shortfall, winner_seed
@@ -40,6 +41,7 @@ class Sweep:
         self._before = dict(weights)
         self._headroom = headroom
         self._raised = 0
+        self._fitting = Fitting()
 
     def over(self, walk: Walk, processes: Processes, progress: Progress | None) -> int:
         """Make the pass; the number of raises, in units and batches."""
@@ -50,7 +52,7 @@ class Sweep:
             nonlocal done
             for _, group in walk.groups(mine):
                 for x in group:
-                    self._batch(x)
+                    self._fitting(self._batch, x)
                     done += len(x)
                     if progress:
                         progress(done, points, "calibrating")
