@@ -1,11 +1,23 @@
 """All benchmarks in turn: ``python -m benchmarks``."""
 
-from benchmarks import calibration, depth, evaluation, extraction, quality, regions, segments
+from benchmarks import (
+    calibration,
+    depth,
+    evaluation,
+    extraction,
+    faults,
+    flat,
+    processes,
+    quality,
+    regions,
+    segments,
+    store,
+)
 
 
 def main() -> None:
     """Run them, the quick ones first."""
-    for part in (evaluation, extraction, regions, segments, calibration, quality, depth):
+    for part in (evaluation, extraction, regions, segments, store, flat, processes, faults, calibration, quality, depth):
         part.main()
 
 
