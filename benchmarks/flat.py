@@ -1,7 +1,7 @@
 """Peak memory of extraction and of streaming evaluation, from 5,000 to 50,000 CIFAR-10-sized points.
 
-Each in a process of its own, within 300 MB (``memory=``). The points are made as they are asked for, so that they are in no one's
-memory; nothing else may grow with their number. Bar: ± 10 %.
+Each in a process of its own, within 300 MB (``memory=``). The points are made as they are asked for, so that they are in no
+one's memory; nothing else may grow with their number. Bar: ± 10 %.
 """
 
 from __future__ import annotations

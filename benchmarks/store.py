@@ -1,7 +1,8 @@
 """What the store costs: extraction to disk against extraction in memory, opening, evaluation from the memory-mapped shards.
 
-Floor: extraction to disk cannot be faster than in memory; what it adds is SHA-256 of points and terms, and the writes. Bars: 1.10 ×
-extraction in memory, 50 ms to open 1 GB, 90 % of the rate of terms in memory (warm cache, once compared with the checksums).
+Floor: extraction to disk cannot be faster than in memory; what it adds is SHA-256 of points and terms, and the writes. Bars:
+1.10 × extraction in memory, 50 ms to open 1 GB, 90 % of the rate of terms in memory (warm cache, once compared with the
+checksums).
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def opening(folder: Path) -> tuple[float, float]:
 
 
 def mapped(folder: Path) -> tuple[float, float, float]:
-    """Seconds of a prediction in memory; the shares of that rate from the store: compared for the first time, and after that."""
+    """Seconds of a prediction in memory; the shares of that rate from the store: the first time, with checksums, and later."""
     terms, x = synthetic(POINTS, 10_000, 784)
     stored(terms, folder)
     kept, again = tp.ExtractedFunction(terms), tp.ExtractedFunction(tp.load_terms(folder))

@@ -18,6 +18,7 @@ from tropica.data.walk import Walk, cut
 from .cli_case import done, refused
 
 pa = pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow.parquet")
 
 
 def images(count: int = 23, channels: int = 3) -> np.ndarray:
@@ -26,7 +27,6 @@ def images(count: int = 23, channels: int = 3) -> np.ndarray:
 
 def parquet(path: Path, pixels: np.ndarray, rows: int = 7) -> Path:
     """Coded images in row groups of 7, with labels."""
-    import pyarrow.parquet
     from PIL import Image
 
     coded = []

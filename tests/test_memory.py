@@ -100,7 +100,7 @@ def test_other_errors_are_not_hidden() -> None:
     def full(x: Tensor) -> None:
         raise MemoryError
 
-    with pytest.warns(UserWarning), pytest.raises(MemoryError):
+    with pytest.warns(UserWarning, match="does not fit"), pytest.raises(MemoryError):
         Fitting()(full, torch.zeros(4, 1))
     assert out_of_memory(FULL)
     assert not out_of_memory(ValueError("not enough memory"))
@@ -187,7 +187,7 @@ def test_a_real_limit() -> None:
 def test_a_signal_waits_for_the_piece(number: signal.Signals) -> None:
     """The piece is finished; then KeyboardInterrupt; afterwards signals are handled as before."""
     before, done = signal.getsignal(number), []
-    with pytest.raises(KeyboardInterrupt), Finishing() as work:
+    with pytest.raises(KeyboardInterrupt), Finishing() as work:  # noqa: PT012
         os.kill(os.getpid(), number)
         done.append(1)
         work.check()
@@ -198,7 +198,7 @@ def test_a_signal_waits_for_the_piece(number: signal.Signals) -> None:
 
 def test_the_second_one_does_not_wait() -> None:
     done = []
-    with pytest.raises(KeyboardInterrupt), Finishing():
+    with pytest.raises(KeyboardInterrupt), Finishing():  # noqa: PT012
         os.kill(os.getpid(), signal.SIGINT)
         done.append(1)
         os.kill(os.getpid(), signal.SIGINT)
@@ -210,7 +210,7 @@ def test_none_is_lost() -> None:
     """One that comes in the last piece is heard at the end; an error of the work itself is what is raised."""
     with pytest.raises(KeyboardInterrupt), Finishing():
         os.kill(os.getpid(), signal.SIGINT)
-    with pytest.raises(tp.StoreError), Finishing():
+    with pytest.raises(tp.StoreError), Finishing():  # noqa: PT012
         os.kill(os.getpid(), signal.SIGINT)
         raise tp.StoreError("full")
 

@@ -1,8 +1,9 @@
 """Safetensors files that say what they are and whether they are whole.
 
-The header holds, beside the format's own table of names, types, shapes and places, one entry ``tropica``: JSON with ``about`` (what
-the file is of), for each tensor its type, shape and SHA-256, and ``seal``, the SHA-256 of all that. So one number stands for the
-whole content, each tensor can be checked by itself, and nothing is read but what is asked for. Equal content gives equal bytes.
+The header holds, beside the format's own table of names, types, shapes and places, one entry ``tropica``: JSON with ``about``
+(what the file is of), for each tensor its type, shape and SHA-256, and ``seal``, the SHA-256 of all that. So one number stands
+for the whole content, each tensor can be checked by itself, and nothing is read but what is asked for. Equal content gives
+equal bytes.
 """
 
 from __future__ import annotations

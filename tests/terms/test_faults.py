@@ -1,4 +1,4 @@
-"""Runs that are really killed, stopped, or run out of disk: what was finished is kept, and the next run makes the same bytes."""
+"""Runs that are really killed, stopped, or run out of disk: what was finished is kept, the next run makes the same bytes."""
 
 from __future__ import annotations
 

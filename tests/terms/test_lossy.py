@@ -1,4 +1,4 @@
-"""Terms stored in fewer digits: the bounds hold, the labels with the network are those without rounding, those without it proven."""
+"""Terms stored in fewer digits: bounds hold; labels with the network are those without rounding, others proven or not."""
 
 from __future__ import annotations
 

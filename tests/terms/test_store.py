@@ -353,7 +353,7 @@ def test_a_manifest_without_an_entry(tmp_path: Path, key: str) -> None:
     extract(tmp_path / "terms")
     resealed(tmp_path / "terms", lambda manifest: manifest.pop(key))
     for call in (tp.load_terms, tp.verify_terms):
-        with pytest.raises(tp.StoreError, match="damaged|not finished") if key != "inputs" else nullcontext():
+        with pytest.raises(tp.StoreError, match=r"damaged|not finished") if key != "inputs" else nullcontext():
             call(tmp_path / "terms")
 
 
@@ -441,7 +441,7 @@ def test_swapped_shards(tmp_path: Path) -> None:
     with pytest.raises(tp.StoreError, match="shard-00001"):
         tp.load_terms(tmp_path / "terms", verify=True)
     with pytest.raises(tp.StoreError, match="shard-00001"):
-        tp.load_terms(tmp_path / "terms").plus
+        _ = tp.load_terms(tmp_path / "terms").plus
 
 
 # ── folders ───────────────────────────────────────────────────────────────────────────────────────────────────────────

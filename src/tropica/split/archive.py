@@ -51,7 +51,8 @@ def load_split(path: str | os.PathLike[str], net: PiecewiseLinearNetwork) -> Con
         StoreError: no such file, not a split, damaged, or of another network.
 
     >>> import tempfile, torch, tropica as tp
-    >>> net = tp.trace(torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval(), torch.zeros(2, 4))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+    >>> net = tp.trace(model, torch.zeros(2, 4))
     >>> made = tp.split(net, torch.randn(100, 4))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     seal = save_split(made, f"{folder}/split.safetensors")

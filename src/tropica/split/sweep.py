@@ -1,7 +1,7 @@
 """A pass over the data that raises K where a point needs more.
 
-Every batch starts from K as it stood before the pass, and the pass's K is the largest that any batch came to. So it does not depend
-on the order of the batches, nor on which process has which.
+Every batch starts from K as it stood before the pass, and the pass's K is the largest that any batch came to. So it does not
+depend on the order of the batches, nor on which process has which.
 """
 
 from __future__ import annotations

@@ -219,8 +219,8 @@ class LinearTerms:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def to_zarr(self, path: str | os.PathLike[str]) -> None:
-        """Write the terms as a Zarr group, for xarray and dask: see :func:`tropica.terms.zarr.to_zarr`."""
-        from tropica.terms.zarr import to_zarr
+        """Write the terms as a Zarr group, for xarray and dask: see :func:`tropica.terms.export.to_zarr`."""
+        from tropica.terms.export import to_zarr
 
         to_zarr(self, path)
 

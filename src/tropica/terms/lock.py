@@ -1,8 +1,8 @@
 """One run at a time in a folder: a lock that says whose it is, and that a run that was killed does not leave behind for good.
 
-The file ``lock`` holds the owner as JSON: host, process, when. While the owner lives it holds a lock of the operating system on the
-file, which ends with the process however that ends. Where the file comes from another host, whose file system may not tell
-this one of its locks, the owner also touches the file every few seconds; one that is not touched is stale.
+The file ``lock`` holds the owner as JSON: host, process, when. While the owner lives it holds a lock of the operating system
+on the file, which ends with the process however that ends. Where the file comes from another host, whose file system may not
+tell this one of its locks, the owner also touches the file every few seconds; one that is not touched is stale.
 """
 
 from __future__ import annotations

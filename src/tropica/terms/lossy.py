@@ -1,9 +1,9 @@
 """Terms that are stored in fewer digits than they were computed in, and the labels of the terms as they were computed.
 
-What storing did to a term's value at x is at most r₀‖x‖ + r₁, with r₀ and r₁ stored beside the term. So from the stored terms alone
-one knows which terms can be the largest one at a point: those whose value, raised by its bound, reaches the largest value that is
-lowered by its own. Mostly they agree on the label. Where they do not, they are computed again from the network, batch by batch as
-they were at first, and compared in float64.
+What storing did to a term's value at x is at most r₀‖x‖ + r₁, with r₀ and r₁ stored beside the term. So from the stored terms
+alone one knows which terms can be the largest one at a point: those whose value, raised by its bound, reaches the largest
+value that is lowered by its own. Mostly they agree on the label. Where they do not, they are computed again from the network,
+batch by batch as they were at first, and compared in float64.
 """
 
 from __future__ import annotations

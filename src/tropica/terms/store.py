@@ -7,8 +7,8 @@
       shard-00000.safetensors  terms of consecutive points
       lock, calibration.safetensors    while it is being made
 
-Every file is written under another name, flushed, and renamed; every shard says itself what it is of. So a folder is at any time
-a correct part of the whole, and the same call makes what is missing or damaged: to the same bytes.
+Every file is written under another name, flushed, and renamed; every shard says itself what it is of. So a folder is at any
+time a correct part of the whole, and the same call makes what is missing or damaged: to the same bytes.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -35,7 +36,7 @@ def to_zarr(terms: LinearTerms, path: str | os.PathLike[str]) -> None:
         StoreError: it cannot be written.
     """
     try:
-        import zarr
+        zarr: Any = import_module("zarr")
     except ImportError as error:
         raise InputError("terms.to_zarr needs the package zarr, 3 or newer: pip install 'tropica[zarr]'") from error
     folder = Path(path)
@@ -55,7 +56,7 @@ def to_zarr(terms: LinearTerms, path: str | os.PathLike[str]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write(group, terms: LinearTerms) -> None:
+def _write(group: Any, terms: LinearTerms) -> None:
     """Arrays and attributes, block by block."""
     kind = torch.float32 if terms.dtype == torch.bfloat16 else terms.dtype
     size, d, rows = len(terms), terms.centre.numel(), max(terms.lengths)
