@@ -36,9 +36,9 @@ def free_memory(device: torch.device | str = "cpu") -> int:
     return min(_available(), _allowed())
 
 
-def budget(memory: int | None, device: torch.device | str = "cpu") -> int:
+def budget(memory: int | None, device: torch.device | str = "cpu", together: bool = False) -> int:
     """Bytes that a piece of work may take: what the user says, or a quarter of what is free, shared with this machine's
-    other processes of the same run.
+    other processes of the same run (``together``: what all of them may take).
 
     Raises:
         InputError: not a whole number of bytes, 1 or more.
@@ -47,7 +47,9 @@ def budget(memory: int | None, device: torch.device | str = "cpu") -> int:
     1000000000
     """
     if memory is None:
-        here = max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) if torch.device(device).type == "cpu" else 1
+        here = (
+            max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) if torch.device(device).type == "cpu" and not together else 1
+        )
         return max(1, free_memory(device) // (SHARE * here))
     if isinstance(memory, bool) or not isinstance(memory, int) or memory < 1:
         raise InputError(f"memory must be a whole number of bytes, 1 or more, or None; found {memory!r}")

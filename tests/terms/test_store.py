@@ -20,6 +20,7 @@ import torch
 import tropica as tp
 from tropica.data import walk
 from tropica.sealed import seal_of
+from tropica.terms import store
 
 from ..extracted import case_of, network, points, split_of
 
@@ -149,7 +150,8 @@ def test_resume_without_the_split_that_was_given(tmp_path: Path) -> None:
     same(extract(tmp_path / "terms", split=None), extract(None))
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.filterwarnings("ignore:.*a lock was left behind")
+@pytest.mark.parametrize("nth", [1, 4, *(pytest.param(nth, marks=pytest.mark.slow) for nth in (2, 3, 5, 6, 7, 8, 9, 11))])
 def test_killed_while_writing(tmp_path: Path, nth: int) -> None:
     """A process that dies as it flushes its n-th file (or folder) leaves what the next one can use."""
     code = (
@@ -232,6 +234,39 @@ def test_other_points_are_refused_where_they_were_calibrated(tmp_path: Path) -> 
     x[30] += 0.5
     with pytest.raises(tp.StoreError, match=r"the data differs: points 24 … 31 are not those"):
         extract(tmp_path / "terms", data=x, split=None)
+
+
+def test_a_given_split_is_looked_at_after_a_resume_without_it(tmp_path: Path) -> None:
+    """One that was calibrated on other points may fail on these: a resume without it must not take it for one of these."""
+    other = tp.split(network(NAME), 0.05 * points(NAME)[:2])
+    interrupt(tmp_path / "terms", 1, split=other, check="warn")
+    with pytest.raises(tp.CertificateError, match="a cotangent is negative"):
+        extract(tmp_path / "terms", split=None)
+    (tmp_path / "terms" / "split.safetensors").unlink()
+    with pytest.raises(tp.StoreError, match="give it again"):
+        extract(tmp_path / "terms", split=None)
+
+
+def test_what_was_not_looked_at_is_made_again(tmp_path: Path) -> None:
+    """check=False first, then True: the certificate is that of all points."""
+    extract(tmp_path / "terms", check=False)
+    same(extract(tmp_path / "terms"), extract(None))
+
+
+def test_the_split_that_was_made_here_may_be_given(tmp_path: Path) -> None:
+    """The bytes are those of a run that made it all through."""
+    whole = extract(tmp_path / "whole", split=None)
+    interrupt(tmp_path / "terms", 2, split=None)
+    extract(tmp_path / "terms", split=tp.split(network(NAME), points(NAME), batch_size=4))
+    assert content(tmp_path / "terms") == content(tmp_path / "whole")
+    assert whole.certificate.holds
+
+
+def test_other_threads_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt(tmp_path / "terms", 1)
+    monkeypatch.setattr(store, "versions", lambda: {"torch": "0.1", "threads": "64"})
+    with pytest.warns(UserWarning, match="threads 1 before, 64 now: what is made now may differ in the last bit"):
+        extract(tmp_path / "terms")
 
 
 def test_the_batch_size_is_that_of_the_store(tmp_path: Path) -> None:
@@ -345,7 +380,7 @@ def resealed(folder: Path, change) -> None:
     path.write_text(json.dumps({**manifest, "seal": seal_of(manifest)}))
 
 
-KEYS = ["run", "plan", "shape", "classes", "state", "data", "split", "centre", "shards", "certificate", "inputs"]
+KEYS = ["run", "given", "plan", "shape", "classes", "state", "data", "split", "centre", "shards", "certificate", "inputs"]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -353,7 +388,7 @@ def test_a_manifest_without_an_entry(tmp_path: Path, key: str) -> None:
     extract(tmp_path / "terms")
     resealed(tmp_path / "terms", lambda manifest: manifest.pop(key))
     for call in (tp.load_terms, tp.verify_terms):
-        with pytest.raises(tp.StoreError, match=r"damaged|not finished") if key != "inputs" else nullcontext():
+        with pytest.raises(tp.StoreError, match=r"damaged|not finished") if key not in ("inputs", "given") else nullcontext():
             call(tmp_path / "terms")
 
 

@@ -35,7 +35,7 @@ from tropica.processes import started_by_torchrun
 from tropica.studies.files import writable_folder
 from tropica.terms import LinearTerms
 from tropica.terms import extract as extract_terms
-from tropica.terms.store import check_folder, done_points
+from tropica.terms.store import CALIBRATION, check_folder, done_points
 
 
 def extract(
@@ -120,7 +120,9 @@ def _left(out: Path, points: int) -> str:
     done = done_points(out)
     if done:
         return f"{done:,} of {points:,} points are in {out}; the same command goes on from there"
-    return f"the calibration is in {out}; the same command goes on from there" if out.exists() else "no terms were written yet"
+    if (out / CALIBRATION).exists():
+        return f"the calibration's last pass is in {out}; the same command goes on from there"
+    return "no terms were written yet"
 
 
 def _dtype(terms: LinearTerms) -> str:

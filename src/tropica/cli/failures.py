@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -57,19 +58,27 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        before = _ended_like_ctrl_c()
+        before, shown = _ended_like_ctrl_c(), warnings.showwarning
         try:
+            warnings.showwarning = _noted
             code = super().main(*args, standalone_mode=False, **extra)
         except Exception as error:
             if os.environ.get("TROPICA_DEBUG", "0") not in ("", "0"):
                 raise
             report(error)
         finally:
+            warnings.showwarning = shown
             if before is not None:
                 signal.signal(signal.SIGTERM, before)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
+
+
+def _noted(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+    """A warning in one line; where it comes from only for those of other libraries."""
+    own = f"{os.sep}tropica{os.sep}" in filename
+    typer.echo(f"note: {one_line(str(message))}{'' if own else f' ({filename}:{lineno})'}", err=True)
 
 
 def _ended_like_ctrl_c() -> Any:

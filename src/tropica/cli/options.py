@@ -75,6 +75,7 @@ class Device(StrEnum):
         here = int(os.environ.get("LOCAL_RANK", "0"))
         if here >= torch.cuda.device_count():
             raise InputError(f"--device cuda: torch sees {torch.cuda.device_count()} GPUs here, and number {here} is wanted")
+        torch.cuda.set_device(here)
         return f"cuda:{here}"
 
 

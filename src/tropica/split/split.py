@@ -91,7 +91,9 @@ def calibrated(
     progress: Report | None,
 ) -> ConvexSplit:
     """The calibrated split in a budget of memory, which the first process decides."""
-    room = processes.once(lambda: min(CALIBRATION, budget(memory, net.device)) if memory is None else budget(memory))
+    room = processes.once(
+        lambda: min(CALIBRATION, budget(None, net.device, together=True)) if memory is None else budget(memory)
+    )
     return calibrated_split(net, walk, memory=room, processes=processes, checkpoint=checkpoint, progress=progress)
 
 

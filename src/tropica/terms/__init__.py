@@ -4,7 +4,7 @@ from tropica.terms.certificate import Certificate
 from tropica.terms.extract import extract
 from tropica.terms.extracted import ExtractedFunction
 from tropica.terms.linear import AffineTerms, LinearTerms, TermBlock
-from tropica.terms.store import load_terms, verify_terms
+from tropica.terms.load import load_terms, verify_terms
 
 __all__ = [
     "AffineTerms",

@@ -97,6 +97,8 @@ def extract(
         with Store(out, processes) as store:
             job = Job.prepare(net, data, batch_size=batch_size or store.batch_size, **settings)
             store.begin(job, split, method, report)
+            if store.note and processes.first:
+                warnings.warn(f"{out}: {store.note}", stacklevel=2)
             sample = _sample(job, check)
             terms = _certified(job, job.terms(store.collect(job, sample, report)), sample, check)
             store.finish(terms)

@@ -22,7 +22,7 @@ from tropica.terms.combine import combined
 from tropica.terms.job import Job, differences
 from tropica.terms.linear import LinearTerms, TermBlock
 from tropica.terms.maxima import INDEX_BITS, PAIRS, Functions, RunningMaxima
-from tropica.terms.shards import StoredBlocks
+from tropica.terms.shards import SPLIT, StoredBlocks
 
 MANY = 2**22
 """Candidates that are kept before those that were overtaken are dropped."""
@@ -126,7 +126,7 @@ class Rescue:
         same = [name for name in job.about if name != "stored"]
         if differs := differences({name: about.get(name, "") for name in same}, {name: job.about[name] for name in same}):
             raise InputError(f"the stored terms are not those of this network and this data: {differs}")
-        job.use(load_split(terms.blocks.folder / "split.safetensors", job.net), fresh=True)
+        job.use(load_split(terms.blocks.folder / SPLIT, job.net), fresh=True)
         job.look = False
         job.centre = terms.centre.to(job.net.device)
         job.walk.remember = True

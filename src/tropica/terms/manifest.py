@@ -43,6 +43,7 @@ class Manifest:
         classes: number of labels.
         data: fingerprint of all points, once all were seen.
         inputs: SHA-256 of the points of each shard, as far as they were seen ("" where not); only while it is not complete.
+        given: was the split given? (Else it was made for these very points, whose cotangents need not be looked at again.)
         split, centre: the seals of these files, "" where they are not there yet.
         shards: finished shards, once all are.
         certificate: that of the terms.
@@ -56,6 +57,7 @@ class Manifest:
     state: str = "calibrating"
     data: str = ""
     inputs: list[str] = field(default_factory=list)
+    given: bool = False
     split: str = ""
     centre: str = ""
     shards: list[Entry] = field(default_factory=list)
@@ -128,6 +130,7 @@ class Manifest:
             "inputs": not self.inputs or len(self.inputs) == len(self.plan),
             "checksums": all(isinstance(seal, str) and _SEAL.fullmatch(seal) for seal in seals),
             "shards": [entry.points for entry in self.shards] == (self.plan if self.state == "complete" else []),
+            "given": isinstance(self.given, bool),
             "run": all(isinstance(value, str) for value in self.run.values()),
         }
         wrong = [name for name, right in facts.items() if not right]

@@ -19,6 +19,7 @@ from tropica.terms.linear import TENSORS, LazyBlocks, TermBlock
 from tropica.terms.manifest import Entry, Manifest
 
 KIND = "terms"
+SPLIT, CENTRE = "split.safetensors", "centre.safetensors"
 ANEW = "run the extraction again to make it anew"
 MARGIN, ROUNDING = "margin", "rounding"
 

@@ -21,14 +21,14 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from tropica import sealed
 from tropica.data.walk import Shard
-from tropica.errors import InputError, StoreError
+from tropica.errors import StoreError
 from tropica.files import TEMPORARY
 from tropica.interrupt import Finishing
 from tropica.processes import ALONE, Processes
@@ -40,12 +40,12 @@ from tropica.terms.job import Job, check_method, differences
 from tropica.terms.linear import LinearTerms
 from tropica.terms.lock import Lock
 from tropica.terms.manifest import MANIFEST, Manifest
-from tropica.terms.shards import ANEW, Finished, StoredBlocks, file_of, finished_shard, write_shard
+from tropica.terms.shards import CENTRE, SPLIT, Finished, StoredBlocks, file_of, finished_shard, write_shard
 
 if TYPE_CHECKING:
     from tropica.terms.check import Sample
 
-SPLIT, CENTRE, CALIBRATION = "split.safetensors", "centre.safetensors", "calibration.safetensors"
+CALIBRATION = "calibration.safetensors"
 OURS = re.compile(r"manifest\.json|lock|(split|centre|calibration|shard-\d{5,})\.safetensors")
 """The names of a store's files; a folder that holds others is not taken for one."""
 
@@ -132,41 +132,58 @@ class Store:
         """
         check_method(method)
         job.walk.remember = True
+        before = self.manifest
         about = {**job.about, "method": split.method if split else method}
+        given = split is not None if before is None or "split" not in before.run else before.given
         if split is not None:
-            job.use(split, fresh=False)
-            about |= {"split": job.split.fingerprint}
-        known = self.manifest
-        if known is not None:
-            there = dict(known.run)
-            if split is None or "split" not in there:  # it will be the one that is here, or is still to be made
-                there.pop("split", None)
-                about.pop("split", None)
-            if differs := differences(there, about):
-                raise StoreError(f"{self.folder}: holds terms of another extraction: {differs}; give another folder")
-            job.walk.expected |= {number: digest for number, digest in enumerate(known.inputs) if digest}
-        walk = job.walk
-        made = Manifest(
-            {**about, **({"split": known.run["split"]} if known and "split" in known.run else {})},
-            [shard.points for shard in walk.shards],
+            job.use(split, fresh=not given)
+            about["split"] = job.split.fingerprint
+        self._refuse_others(about, before)
+        self.manifest = Manifest(
+            {**about, **({"split": before.run["split"]} if before and "split" in before.run else {})},
+            [shard.points for shard in job.walk.shards],
             list(job.net.input_shape),
             job.net.labels,
-            inputs=list(known.inputs) if known else [],
+            inputs=list(before.inputs) if before else [],
+            given=given,
             versions=versions(),
         )
-        before = self.manifest
-        self.manifest = made
+        if before is not None:
+            job.walk.expected |= {number: digest for number, digest in enumerate(before.inputs) if digest}
+            self._compare_versions(before)
         if before is None or before.state == "calibrating":
             self._save()
         if split is None:
             self._find_split(job, method, report)
+        else:
+            self.processes.once(lambda: None if self._has(job.split) else save_split(job.split, self.folder / SPLIT))
         self.manifest.run = job.identity()
         self.manifest.state = "extracting"
-        if split is not None and (before is None or "split" not in before.run or not self._has(split)):
-            self.processes.once(lambda: save_split(job.split, self.folder / SPLIT))
         if before is None or before.state != "complete":
             self._note_inputs(job)
             self._save()
+
+    def _refuse_others(self, about: dict[str, str], before: Manifest | None) -> None:
+        """Raise StoreError where what is here is of something else."""
+        if before is None:
+            return
+        there, here = dict(before.run), dict(about)
+        if not ("split" in there and "split" in here):  # it will be the one that is here, or is still to be made
+            there.pop("split", None)
+            here.pop("split", None)
+        if differs := differences(there, here):
+            raise StoreError(f"{self.folder}: holds terms of another extraction: {differs}; give another folder")
+
+    def _compare_versions(self, before: Manifest) -> None:
+        """Note libraries or threads that may change the last bit of what is still to be made."""
+        now, last = versions(), before.versions
+        changed = [
+            f"{name} {last[name]} before, {now[name]} now"
+            for name in ("torch", "threads")
+            if last.get(name, now[name]) != now[name]
+        ]
+        if changed and before.state != "complete":
+            self.note = f"{'; '.join(changed)}: what is made now may differ in the last bit from what it would have been"
 
     def _find_split(self, job: Job, method: str, report: Report | None) -> None:
         """The split that is here, or else a new one, which is then here too."""
@@ -179,8 +196,10 @@ class Store:
                 found = None
         if all(self.processes.gathered(found is not None)):
             assert found is not None
-            job.use(found, fresh=True)
+            job.use(found, fresh=not self.manifest.given)
             return
+        if self.manifest.given:
+            raise StoreError(f"{self.folder / SPLIT}: missing or damaged; the split was given at first: give it again")
         made = job.make_split(method, report, self.folder / CALIBRATION)
         if wanted and made.fingerprint != wanted:
             raise StoreError(
@@ -210,6 +229,8 @@ class Store:
         with Finishing() as stop:
             centre = self._centre(job)
             there = self._there(run, centre)
+            if job.look and sample is not None:  # shards that were made without a look at the cotangents are made again
+                there = {number: found for number, found in there.items() if found.smallest is not None}
             missing = [shard for shard in shards if shard.number not in there]
             done = [shard for shard in shards if shard.number in there]
             work = sorted([*self.processes.share(missing), *self.processes.share(done)], key=lambda shard: shard.number)
@@ -356,8 +377,9 @@ def _salvaged(folder: Path) -> Manifest | None:
     """What the shards say that the store is of."""
     for path in sorted(folder.glob("shard-*.safetensors")):
         with contextlib.suppress(StoreError, TypeError, ValueError, KeyError):
-            run = sealed.Sealed(path).kind("terms").about["run"]
-            return Manifest({str(name): str(value) for name, value in run.items()}, [], [], 0, state="extracting")
+            about = sealed.Sealed(path).kind("terms").about
+            run = {str(name): str(value) for name, value in about["run"].items()}
+            return Manifest(run, [], [], 0, state="extracting", given=about["smallest"] is not None)
     return None
 
 
@@ -370,106 +392,3 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "threads": str(torch.get_num_threads()),
     }
-
-
-def load_terms(folder: str | os.PathLike[str], *, verify: bool | Literal["use"] = "use") -> LinearTerms:
-    """Open a folder of terms that ``tp.extract(..., out=folder)`` wrote; coefficients are memory-mapped.
-
-    Opening reads the manifest, and looks whether each shard is there and as large as it must be. It takes milliseconds.
-
-    Args:
-        folder: the store.
-        verify: "use" compares every tensor with its checksum when it is first used; True all of them now; False none.
-
-    Raises:
-        StoreError: not a store, not complete, or damaged; names the file. With "use" damage within a shard is found, and
-            raised, when the shard is used.
-
-    >>> import tempfile, torch, tropica as tp
-    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     terms = tp.extract(model, torch.randn(100, 4), out=f"{folder}/terms")
-    ...     again = tp.load_terms(f"{folder}/terms")
-    ...     bool((again.labels == terms.labels).all())
-    True
-    """
-    if verify not in (True, False, "use"):
-        raise InputError(f"verify must be True, False or 'use', got {verify!r}")
-    path = Path(folder)
-    manifest = Manifest.read(path)
-    if manifest.state != "complete" or manifest.certificate is None:
-        raise StoreError(f"{path}: the extraction was not finished; run it again with the same folder to go on")
-    blocks = StoredBlocks(path, manifest, check=bool(verify))
-    for number in range(len(blocks)):
-        (blocks.verify if verify is True else blocks.present)(number)
-    centre = _centre_of(path, manifest)
-    if verify is True:
-        check_split(path, manifest)
-    shape = tuple(manifest.shape)
-    return LinearTerms(blocks, centre, shape, manifest.classes, manifest.run["method"], manifest.certificate, manifest.run)
-
-
-def check_split(folder: Path, manifest: Manifest) -> None:
-    """Raise StoreError where the file of the split is not the one that belongs here."""
-    try:
-        file = sealed.Sealed(folder / SPLIT)
-        file.check()
-        if file.seal != manifest.split:
-            raise StoreError(f"{file.path}: damaged, or of another store (its seal differs)")
-    except StoreError as error:
-        raise StoreError(f"{error}; {ANEW}") from error
-
-
-def _centre_of(folder: Path, manifest: Manifest) -> Tensor:
-    try:
-        file = sealed.Sealed(folder / CENTRE).kind("centre")
-        centre = file.tensor("centre")
-        if file.seal != manifest.centre or centre.shape != (math.prod(manifest.shape),) or centre.dtype != torch.float64:
-            raise StoreError(f"{file.path}: damaged, or of another store (its seal differs)")
-        return centre.clone()
-    except StoreError as error:
-        raise StoreError(f"{error}; {ANEW}") from error
-
-
-def verify_terms(folder: str | os.PathLike[str]) -> tuple[Manifest, list[str]]:
-    """Read all of a store and compare it with its checksums.
-
-    Returns:
-        Its manifest, and a line for each file that is missing, damaged or foreign. The same extraction makes them anew.
-
-    Raises:
-        StoreError: there is no store, or its manifest is damaged.
-    """
-    path = Path(folder)
-    manifest = Manifest.read(path)
-    faults: list[str] = []
-    if manifest.state != "complete":
-        first = 0
-        for number, points in enumerate(manifest.plan):
-            file = path / file_of(number)
-            with _noted(faults):
-                if file.exists():
-                    found = sealed.Sealed(file).kind("terms")
-                    found.check()
-                    if (found.about["run"], found.about["first"]) != (manifest.run, first):
-                        raise StoreError(f"{file}: of another store")
-            first += points
-        return manifest, faults
-    blocks = StoredBlocks(path, manifest)
-    for number in range(len(blocks)):
-        with _noted(faults):
-            blocks.present(number)
-            blocks.verify(number)
-    with _noted(faults):
-        _centre_of(path, manifest)
-    with _noted(faults):
-        check_split(path, manifest)
-    return manifest, faults
-
-
-@contextlib.contextmanager
-def _noted(faults: list[str]):
-    try:
-        yield
-    except (StoreError, KeyError) as error:
-        faults.append(str(error).removesuffix(f"; {ANEW}"))
