@@ -1,8 +1,8 @@
 """Two processes on two cores against one process, one thread each: extraction and evaluation, started by torchrun.
 
-Floor: twice the rate. Timed inside, from the call to its end, the split known; results are compared to the byte. Beside the time by
-the clock stands the processor time of the one process over that of the busier of the two, which does not depend on what else
-the machine does. Bar: 1.7 ×.
+Floor: twice the rate. Timed inside, from the call to its end, the split known; results are compared to the byte. Beside the
+time by the clock stands the processor time of the one process over that of the busier of the two, which does not depend on
+what else the machine does. Bar: 1.7 ×.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def evaluate(
         case = _stream(choice, training, points, method or Method.calibrated, dtype, device, settings)
     else:
         choice = ModelChoice(model, weights, arg or ()) if model else None
-        case = _stored(Path(terms), choice, points, train, settings)
+        case = _stored(Path(terms), choice, points, train, settings | {"device": device.torch})
     _check_labels(points, case.function.classes)
     label, winner = case.function.decide(case.points, progress=True)
     sure = None if case.exact else int(case.function.certain(case.points, progress=True).sum())

@@ -75,7 +75,7 @@ def check_terms(terms: LinearTerms, sample: Sample, smallest: float | None) -> C
     of the extraction: rounding in the backward passes is of that order. Where coefficients are kept in fewer digits, what that
     can do to a value is added, here and to the margin below which labels count as tied.
     """
-    x = sample.x.to(terms.working)
+    x = sample.x.to(device=terms.device, dtype=terms.working)
     chosen = terms if len(sample.index) == len(terms) else terms.select(sample.index)
     (block,) = chosen.blocks if len(chosen.blocks) == 1 else chosen.select(torch.arange(len(chosen))).blocks
     block = block.to(terms.working)
@@ -100,7 +100,8 @@ def check_terms(terms: LinearTerms, sample: Sample, smallest: float | None) -> C
         of_norm, of_bias = block.rounding[:, ::2].amax(), block.rounding[:, 1::2].amax()
         kept = float(of_norm * norm(x, dim=1).max().double() + of_bias)
     lost = labels != block.labels
-    tied = lost & (sample.margin <= 100 * unit * float((reach - centre * norm(x, dim=1).double()).max()) + 2 * kept)
+    spread = float((reach - centre * norm(x, dim=1).double()).max())
+    tied = lost & (sample.margin.to(x.device) <= 100 * unit * spread + 2 * kept)
     return Certificate(
         smallest_cotangent=smallest,
         largest_violation=float(worst),

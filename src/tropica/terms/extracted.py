@@ -19,6 +19,7 @@ from tropica.network import PiecewiseLinearNetwork
 from tropica.processes import Processes
 from tropica.progress import Report, reporter
 from tropica.split.convex import ConvexSplit
+from tropica.split.split import as_network
 from tropica.terms.blocks import rows_of
 from tropica.terms.combine import combined
 from tropica.terms.gather import NUMBERS, gathered
@@ -76,6 +77,7 @@ class ExtractedFunction:
         *,
         net: PiecewiseLinearNetwork | torch.nn.Module | None = None,
         data: Data | None = None,
+        device: torch.device | str | None = None,
         memory: int | None = None,
         distributed: bool = False,
     ) -> None:
@@ -87,6 +89,7 @@ class ExtractedFunction:
                 computed in: labels and winners are then those of the terms as computed. What rounding leaves open is
                 computed again from the network. (Without them answers are those of the terms as stored; ``certain`` says
                 which labels rounding cannot have changed.)
+            device: where to compute; by default where the terms lie (a store's on the processor).
             memory: bytes to work in; by default a quarter of what is free.
             distributed: share the work among the processes of torch.distributed, all of which make the same calls.
 
@@ -98,19 +101,22 @@ class ExtractedFunction:
         if (net is None) != (data is None):
             raise InputError("to compute terms again both the network and its data are needed: net=, data=")
         processes = Processes.join(distributed)
+        place = torch.empty(0, device=terms.device if device is None else device).device
         self._source = _Source(
-            blocks=partial(_kept, terms, processes),
+            blocks=partial(_kept, terms, place, processes),
             shape=terms.shape,
             classes=terms.classes,
             dtype=terms.working,
-            device=terms.device,
+            device=place,
             labels=lambda: terms.labels,
             kept=True,
             processes=processes,
             memory=memory,
         )
         self._lossy = terms.lossy
-        self._rescue = Rescue(terms, net, data, processes) if terms.lossy and net is not None and data is not None else None
+        self._rescue = None
+        if terms.lossy and net is not None and data is not None:
+            self._rescue = Rescue(terms, as_network(net, data).to(place), data, processes)
 
     @classmethod
     def streaming(
@@ -240,7 +246,9 @@ class ExtractedFunction:
         return results
 
 
-def _kept(terms: LinearTerms, processes: Processes, report: Report | None) -> Iterator[tuple[int, TermBlock]]:
+def _kept(
+    terms: LinearTerms, device: torch.device, processes: Processes, report: Report | None
+) -> Iterator[tuple[int, TermBlock]]:
     """This process's part of terms that are there: whole blocks of a store, or pieces of what lies in memory."""
     first = 0
     pieces: list[tuple[int, int, int, int]] = []
@@ -251,7 +259,7 @@ def _kept(terms: LinearTerms, processes: Processes, report: Report | None) -> It
     for number, start, count, index in processes.share(pieces):
         block = terms.blocks[number]
         part = block if count == len(block) else rows_of(block, start, count)
-        yield index, part if part.local.dtype == terms.working else part.to(terms.working)
+        yield index, part.to(terms.working, device)
 
 
 def _streamed(job: Job, labels: Tensor, report: Report | None) -> Iterator[tuple[int, TermBlock]]:

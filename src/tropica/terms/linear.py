@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -67,9 +67,13 @@ class TermBlock:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to(self, dtype: torch.dtype) -> TermBlock:
-        """The same terms with coefficients in a wider type."""
-        return replace(self, local=self.local.to(dtype), minus=self.minus.to(dtype))
+    def to(self, dtype: torch.dtype, device: torch.device | None = None) -> TermBlock:
+        """The same terms with coefficients in a wider type, and on another device where one is given; itself if all is so."""
+        if self.local.dtype == dtype and device in (None, self.local.device):
+            return self
+        names = [name for name in (*TENSORS, "rounding") if getattr(self, name) is not None]
+        moved = {name: getattr(self, name).to(device) if device else getattr(self, name) for name in names}
+        return TermBlock(**{**moved, "local": moved["local"].to(dtype), "minus": moved["minus"].to(dtype)})
 
 
 TENSORS = ("labels", "local", "local_bias", "minus", "minus_bias")

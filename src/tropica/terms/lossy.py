@@ -109,9 +109,7 @@ class Rescue:
         InputError: the terms are of another network or other data, or are not in a store.
     """
 
-    def __init__(
-        self, terms: LinearTerms, net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, processes: Processes
-    ) -> None:
+    def __init__(self, terms: LinearTerms, net: PiecewiseLinearNetwork, data: Data, processes: Processes) -> None:
         if not isinstance(terms.blocks, StoredBlocks):
             raise InputError("terms can be computed again only for a whole store, as tp.load_terms gives it")
         about = dict(terms.about)
