@@ -51,7 +51,7 @@ def work(task: str, count: int) -> int:
             tp.extract(model(), data, out=f"{folder}/terms", memory=ROOM, check="warn")
     else:
         f = tp.ExtractedFunction.streaming(model(), data, memory=ROOM)
-        f.predict(torch.stack([Made(2_000)[i] for i in range(1_000)]))
+        f.predict(torch.stack([data[i] for i in range(1_000)]))
     return peak_memory()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import os
 import sys
@@ -108,6 +110,12 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(mark in str(error).lower() for mark in MARKS)
 
 
+def give_back() -> None:
+    """Let the system have memory that is free but still this process's: glibc keeps what was freed in pieces."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class Fitting:
     """Does work on batches; one that does not fit the memory is halved and tried again, and so are those after it."""
 
@@ -136,6 +144,7 @@ class Fitting:
             self.most = (len(part) + 1) // 2
             warnings.warn(f"a batch of {len(part)} points does not fit the memory; going on with {self.most}", stacklevel=3)
             gc.collect()
+            give_back()
             if part.is_cuda:
                 torch.cuda.empty_cache()
             parts = [*part.split(self.most), *parts]

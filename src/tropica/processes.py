@@ -9,6 +9,7 @@ pickled objects.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -57,6 +58,7 @@ class Processes:
                 raise InputError("distributed=True needs torchrun, or torch.distributed.init_process_group() before")
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
             dist.init_process_group(backend, timeout=PATIENCE)
+            atexit.register(_leave)  # gloo's threads must end before the interpreter does, or it aborts
         return cls(dist.get_rank(), dist.get_world_size())
 
     @property
@@ -148,6 +150,11 @@ class Processes:
     def wait(self) -> None:
         """Go on when all have come so far."""
         self.gathered(None)
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 @contextmanager

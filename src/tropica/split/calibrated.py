@@ -97,7 +97,7 @@ def _tight(net: PiecewiseLinearNetwork, walk: Walk, memory: int, processes: Proc
     own = dict(zip(mine, walk.batches(mine), strict=True))
     tight = tight_weights(
         net,
-        [own.pop(i, walk.lengths[i]) for i in chosen],
+        (own.pop(i, walk.lengths[i]) for i in chosen),  # one by one, so that no list here keeps what is dropped there
         slack=SLACK,
         margin=MARGIN,
         memory=memory,

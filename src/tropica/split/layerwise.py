@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from tropica.memory import give_back
 from tropica.network import Kink, PiecewiseLinearNetwork
 from tropica.network.graph import INPUT
 from tropica.processes import ALONE, Processes
@@ -128,7 +129,10 @@ def tight_weights(
     points = points or sum(batch.points for batch in held)
     end, work = len(nodes), 0.0
     for number, stage in enumerate(plan):
+        before = len(held)
         held = list(spread(held, memory / stage.bytes / sum(batch.points for batch in held)))
+        if len(held) < before:
+            give_back()
         kink = nodes[stage.cut.at]
         assert isinstance(kink, Kink)
         needed = torch.zeros(kink.unit_shape, dtype=net.dtype, device=net.device)
@@ -149,6 +153,8 @@ def tight_weights(
         end = stage.cut.at + 1
         if progress:
             progress(number + 1, len(plan), "calibrating, kink by kink")
+    del held
+    give_back()
     return replace(found, passes=work)
 
 
