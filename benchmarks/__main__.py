@@ -5,20 +5,25 @@ from benchmarks import (
     depth,
     evaluation,
     extraction,
+    faults,
+    flat,
     planes,
+    processes,
     quality,
     regions,
     segments,
+    store,
     tropical,
     tropical_networks,
 )
 
-PARTS = (evaluation, extraction, regions, segments, planes, tropical, tropical_networks, calibration, quality, depth)
+QUICK = (evaluation, extraction, regions, segments, planes, tropical, tropical_networks, store)
+SLOW = (flat, processes, faults, calibration, quality, depth)
 
 
 def main() -> None:
     """Run them, the quick ones first."""
-    for part in PARTS:
+    for part in (*QUICK, *SLOW):
         part.main()
 
 

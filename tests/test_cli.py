@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 
 import tropica as tp
+from tropica.data import walk
 from tropica.models import build
 from tropica.terms import store
 
@@ -178,22 +179,22 @@ def test_terms_of_an_inner_layer(nets):
 
 
 def test_an_interrupted_extraction_goes_on(nets, monkeypatch):
-    monkeypatch.setattr(store, "SHARD_POINTS", 1)
-    monkeypatch.setattr(sys.modules["tropica.terms.extract"], "batch_size_for", lambda net, wanted: 16)
-    write, written = store.Store._write, []
+    monkeypatch.setattr(walk, "SHARD_POINTS", 1)
+    monkeypatch.setattr(sys.modules["tropica.terms.job"], "batch_size_for", lambda net, wanted, memory=None: 16)
+    write, written = store.write_shard, []
 
-    def interrupted(self, number, *args):
-        if number == 2:
+    def interrupted(folder, shard, *args):
+        if shard.number == 2:
             raise KeyboardInterrupt
-        written.append(number)
-        return write(self, number, *args)
+        written.append(shard.number)
+        return write(folder, shard, *args)
 
-    monkeypatch.setattr(store.Store, "_write", interrupted)
+    monkeypatch.setattr(store, "write_shard", interrupted)
     result = run("extract", "small.pt2", "--data", "few.npz", "-o", "half")
     assert result.exit_code == 130
     assert result.stderr == "stopped: 32 of 60 points are in half; the same command goes on from there\n"
     assert run("evaluate", "half", "--data", "few.npz").exit_code == 2
-    monkeypatch.setattr(store.Store, "_write", lambda self, number, *args: written.append(number) or write(self, number, *args))
+    monkeypatch.setattr(store, "write_shard", lambda at, shard, *args: written.append(shard.number) or write(at, shard, *args))
     done("extract", "small.pt2", "--data", "few.npz", "-o", "half")
     assert written == [0, 1, 2, 3]
     done("extract", "small.pt2", "--data", "few.npz", "-o", "whole")

@@ -15,6 +15,7 @@ from tropica.errors import (
     DataError,
     InputError,
     NonFiniteWeights,
+    ProcessError,
     StoreError,
     TraceError,
     TraceMismatch,
@@ -38,7 +39,7 @@ from tropica.regions import (
     load_regions,
 )
 from tropica.split import ConvexSplit, split
-from tropica.terms import AffineTerms, Certificate, ExtractedFunction, LinearTerms, extract, load_terms
+from tropica.terms import AffineTerms, Certificate, ExtractedFunction, LinearTerms, extract, load_terms, verify_terms
 from tropica.tropical import (
     MinPlusPolynomial,
     TropicalMap,
@@ -82,6 +83,7 @@ __all__ = [
     "NonFiniteWeights",
     "PiecewiseLinearNetwork",
     "Plane",
+    "ProcessError",
     "RegionComplex",
     "Segment",
     "SegmentRegions",
@@ -117,5 +119,6 @@ __all__ = [
     "to_tropical",
     "trace",
     "tropical",
+    "verify_terms",
     "zonotopes",
 ]

@@ -8,7 +8,11 @@ from functools import partial
 
 
 class TropicaError(Exception):
-    """The base of every error tropica raises on purpose: `except TropicaError` catches them all."""
+    """The base of every error tropica raises on purpose: `except TropicaError` catches them all.
+
+    `relayed`: it comes from another process of a distributed run, which has reported it itself."""
+
+    relayed = False
 
 
 class InputError(TropicaError, ValueError):
@@ -63,6 +67,10 @@ class CertificateError(TropicaError, ArithmeticError):
 
 class StoreError(TropicaError, OSError):
     """A store of terms is incomplete, damaged, or of another network."""
+
+
+class ProcessError(TropicaError, RuntimeError):
+    """Another process of a distributed run ended before its part of the work was done."""
 
 
 def _wrapped(name: str, text: str) -> str:

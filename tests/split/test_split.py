@@ -14,7 +14,7 @@ from ..extracted import network, points
 
 @pytest.mark.parametrize("name", ["mlp", "mnist_conv", "resnet", "densenet"])
 def test_default_batch_size(name: str) -> None:
-    """The largest power of two from 8 to 1024 whose values, twice, fit the budget."""
+    """The largest power of two up to 1024 whose values, twice, fit the memory."""
     net = network(name)
     numbers = 0
 
@@ -28,10 +28,10 @@ def test_default_batch_size(name: str) -> None:
         count(values[node.name])
     need = 2 * 8 * numbers
     assert default_batch_size(net) == 1024
-    assert default_batch_size(net, budget=64 * need) == 64
-    assert default_batch_size(net, budget=64 * need - 1) == 32
-    assert default_batch_size(net, budget=1) == 8
-    assert default_batch_size(net.to(torch.float32), budget=64 * need) == 128
+    assert default_batch_size(net, memory=64 * need) == 64
+    assert default_batch_size(net, memory=64 * need - 1) == 32
+    assert default_batch_size(net, memory=1) == 1
+    assert default_batch_size(net.to(torch.float32), memory=64 * need) == 128
 
 
 def test_a_network_is_taken_as_it_is() -> None:

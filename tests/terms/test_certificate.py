@@ -137,8 +137,8 @@ def test_sample_sees_its_own_points(monkeypatch: pytest.MonkeyPatch) -> None:
     for part in x.split(8):
         sample.see(start, part, part[:, 0].double())
         start += len(part)
-    assert torch.equal(torch.cat(sample.x)[:, 0].long(), sample.index)
-    assert torch.equal(torch.cat(sample.margin).long(), sample.index)
+    assert torch.equal(sample.x[:, 0].long(), sample.index)
+    assert torch.equal(sample.margin.long(), sample.index)
     assert len(sample.index.unique()) == 12
     assert torch.equal(sample.index, Sample.draw(50).index)
 

@@ -212,7 +212,7 @@ def test_inputs_of_one_number() -> None:
 
 
 def test_a_store_is_read_in_blocks(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tropica.terms.store.SHARD_POINTS", 8)
+    monkeypatch.setattr("tropica.data.walk.SHARD_POINTS", 8)
     net, x, split = network("mnist_conv"), points("mnist_conv"), split_of("mnist_conv", "calibrated")
     tp.extract(net, x, split, out=tmp_path / "terms", batch_size=4)
     loaded = tp.load_terms(tmp_path / "terms")

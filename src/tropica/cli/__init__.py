@@ -1,4 +1,4 @@
-"""The command line: ``tropica demo | trace | split | extract | evaluate | regions``."""
+"""The command line: ``tropica demo | trace | split | extract | evaluate | verify | regions``."""
 
 from tropica.cli.app import app, main
 

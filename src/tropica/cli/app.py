@@ -14,6 +14,7 @@ from tropica.cli.failures import Commands
 from tropica.cli.regions import regions
 from tropica.cli.split import split
 from tropica.cli.trace import trace
+from tropica.cli.verify import verify
 
 app = typer.Typer(
     cls=Commands,
@@ -56,6 +57,7 @@ app.command(epilog="Example: tropica trace mynets:small --weights small.safetens
 app.command(epilog="Example: tropica split model.pt2 --data images/ --method paper --json growth.json")(split)
 app.command(epilog="Example: tropica extract model.pt2 --data mnist.npz -o terms --dtype float64")(extract)
 app.command(epilog="Example: tropica evaluate terms --data mnist.npz --split test --model model.pt2 --csv labels.csv")(evaluate)
+app.command(epilog="Example: tropica verify terms")(verify)
 app.command(epilog="Example: tropica regions mynets:small --box -1 1 --inputs 2 --out regions")(regions)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -11,16 +12,33 @@ import typer
 from torch import Tensor
 
 from tropica.cli.models import ModelChoice
-from tropica.cli.options import MODEL_HELP, Args, Data, DataSplit, Dtype, Json, Limit, Method, Precision, Split, Weights
-from tropica.cli.output import checked, save_json, say_written, show_facts, show_table
-from tropica.data import LabelledData, as_batches, load_data
+from tropica.cli.options import (
+    MODEL_HELP,
+    Args,
+    Data,
+    DataSplit,
+    Device,
+    Dtype,
+    Json,
+    Limit,
+    Memory,
+    Method,
+    Precision,
+    Split,
+    Weights,
+    Where,
+)
+from tropica.cli.output import checked, prints, save_json, say_written, show_facts, show_table
+from tropica.data import FileData, LabelledData, as_batches, load_data
 from tropica.data.batches import Data as Points
 from tropica.errors import InputError
+from tropica.memory import in_bytes, peak_memory, size_text
 from tropica.network import PiecewiseLinearNetwork
+from tropica.processes import started_by_torchrun
 from tropica.split.split import default_batch_size
 from tropica.studies.files import write_csv
 from tropica.terms import ExtractedFunction, load_terms
-from tropica.terms.extract import Inner
+from tropica.terms.job import Inner
 
 Source = Annotated[
     str,
@@ -36,7 +54,7 @@ Train = Annotated[
     typer.Option(
         "--train",
         metavar="SPEC",
-        help="With --streaming: data to take terms of; else the train points of --data.",
+        help="With --streaming: data to take terms of; else the train points of --data. With --model: the data of the terms.",
         show_default=False,
     ),
 ]
@@ -69,29 +87,41 @@ def evaluate(
     train_limit: TrainLimit = None,
     method: StreamMethod = None,
     dtype: Precision = None,
+    memory: Memory = None,
+    device: Where = Device.cpu,
     json: Json = None,
     csv: Csv = None,
 ) -> None:
     """Evaluate the extracted function N^(X): how often do it, the network and the true labels agree?
 
     From a folder of terms, where --model adds the network to the comparison; or with --streaming from a model and its
-    training data, when the terms are too many to keep.
+    training data, when the terms are too many to keep. Where terms are stored in fewer digits than they were computed in,
+    --model and --train give the labels of the terms as computed. Several processes share the work:
+    torchrun --nproc-per-node=N -m tropica evaluate ...
     """
     checked(json, csv)
-    _check_options(
-        streaming, model, weights, arg, {"--train": train, "--train-limit": train_limit, "--method": method, "--dtype": dtype}
-    )
+    _check_options(streaming, model, weights, arg, {"--train-limit": train_limit, "--method": method, "--dtype": dtype})
+    if train is not None and not (streaming or model):
+        raise InputError("--train goes with --streaming, or with --model")
+    start = time.perf_counter()
+    settings = {"memory": None if memory is None else in_bytes(memory), "distributed": started_by_torchrun()}
     points = load_data(data, split=data_split.value, limit=limit)
     if streaming:
-        training = load_data(train or data, split="train", limit=train_limit)
-        case = _stream(ModelChoice(terms, weights, arg or ()), training, points, method or Method.calibrated, dtype)
+        training = load_data(train or data, split="train", limit=train_limit, lazy=True)
+        choice = ModelChoice(terms, weights, arg or ())
+        case = _stream(choice, training, points, method or Method.calibrated, dtype, device, settings)
     else:
-        case = _stored(Path(terms), ModelChoice(model, weights, arg or ()) if model else None, points)
+        choice = ModelChoice(model, weights, arg or ()) if model else None
+        case = _stored(Path(terms), choice, points, train, settings | {"device": device.torch})
     _check_labels(points, case.function.classes)
     label, winner = case.function.decide(case.points, progress=True)
+    sure = None if case.exact else int(case.function.certain(case.points, progress=True).sum())
+    if not prints():
+        return
     network = None if case.net is None else _network_labels(case.net, points)
     numbers = _agreement(network, label, points.labels)
-    numbers |= {"terms": case.terms, "deciding": len(winner.unique()), "same_network": case.same_network}
+    numbers |= {"terms": case.terms, "deciding": len(winner.unique()), "same_network": case.same_network, "certain": sure}
+    numbers |= {"seconds": time.perf_counter() - start, "peak_memory": peak_memory()}
     _show(numbers, points)
     if csv is not None:
         write_csv(csv, ("point", "label", "winner", "network", "true"), _rows(label, winner, network, points.labels))
@@ -108,6 +138,8 @@ class _Case:
     terms: int
     net: PiecewiseLinearNetwork | None = None
     same_network: bool | None = None
+    exact: bool = True
+    """Are labels those of the terms as they were computed? (Else those of the terms as stored.)"""
 
 
 def _check_options(
@@ -123,30 +155,44 @@ def _check_options(
         raise InputError("--weights and --arg go with --model")
 
 
-def _stream(choice: ModelChoice, training: LabelledData, points: LabelledData, method: Method, dtype: Dtype | None) -> _Case:
-    net = choice.network(training)
+def _stream(
+    choice: ModelChoice,
+    training: LabelledData | FileData,
+    points: LabelledData,
+    method: Method,
+    dtype: Dtype | None,
+    device: Device,
+    settings: dict[str, Any],
+) -> _Case:
+    net = choice.network(training).to(device.torch)
     _check_shape(net.input_shape, points)
     kind = dtype.torch if dtype else None
-    function = ExtractedFunction.streaming(net, training, method=method.value, dtype=kind, progress=True)
+    function = ExtractedFunction.streaming(net, training, method=method.value, dtype=kind, progress=True, **settings)
     return _Case(function, points, len(training), net, True)
 
 
-def _stored(folder: Path, choice: ModelChoice | None, points: LabelledData) -> _Case:
+def _stored(
+    folder: Path, choice: ModelChoice | None, points: LabelledData, train: str | None, settings: dict[str, Any]
+) -> _Case:
     if folder.is_file() or (not folder.exists() and (":" in str(folder) or folder.suffix)):
         raise InputError(f"{folder}: not a folder of terms; a model goes with --streaming, or after --model")
     terms = load_terms(folder)
-    function, at = ExtractedFunction(terms), terms.about.get("at")
     net = choice.network(points) if choice else None
+    function, exact = ExtractedFunction(terms, **settings), not terms.lossy
+    if train is not None and terms.lossy and net is not None:
+        training = load_data(train, split="train", limit=len(terms), lazy=True)
+        function, exact = ExtractedFunction(terms, net=net, data=training, **settings), True
+    at = terms.about.get("at")
     if at:
         if net is None:
             raise InputError(f"these terms are functions of the inner layer {at!r}: give the network as --model")
         head, tail = net.cut(at)
         _check_shape(net.input_shape, points)
         inner = Inner(head, points, default_batch_size(head))
-        return _Case(function, inner, len(terms), net, tail.fingerprint == terms.about.get("network"))
+        return _Case(function, inner, len(terms), net, tail.fingerprint == terms.about.get("network"), exact)
     _check_shape(terms.shape, points)
     same = None if net is None else net.fingerprint == terms.about.get("network")
-    return _Case(function, points, len(terms), net, same)
+    return _Case(function, points, len(terms), net, same, exact)
 
 
 def _check_shape(shape: tuple[int, ...], points: LabelledData) -> None:
@@ -195,6 +241,12 @@ def _show(numbers: dict[str, Any], points: LabelledData) -> None:
         "another network than the one the terms were extracted from": numbers["same_network"] is False,
     }
     facts = {"terms": f"{numbers['terms']:,}, of which {numbers['deciding']:,} decide a point"}
+    if numbers["certain"] is not None:
+        facts["rounding"] = (
+            f"the terms are stored in fewer digits than they were computed in; {numbers['certain']:,} of {numbers['points']:,} "
+            "labels cannot have changed by it (--model with --train computes the others again)"
+        )
+    facts |= {"seconds": f"{numbers['seconds']:.1f}", "peak memory": size_text(numbers["peak_memory"])}
     show_facts(facts | {"note": "; ".join(text for text, so in unknown.items() if so)} if any(unknown.values()) else facts)
 
 

@@ -11,14 +11,31 @@ import typer
 
 from tropica.cli.failures import stopping
 from tropica.cli.models import ModelChoice
-from tropica.cli.options import Args, Data, DataSplit, HowSplit, Json, Limit, Method, Model, Precision, Split, Weights
-from tropica.cli.output import checked, save_json, say_written, shape_text, show_facts
+from tropica.cli.options import (
+    Args,
+    Data,
+    DataSplit,
+    Device,
+    HowSplit,
+    Json,
+    Limit,
+    Memory,
+    Method,
+    Model,
+    Precision,
+    Split,
+    StoreDtype,
+    Weights,
+    Where,
+)
+from tropica.cli.output import checked, prints, save_json, say_written, shape_text, show_facts
 from tropica.data import load_data
-from tropica.errors import StoreError
+from tropica.memory import in_bytes, peak_memory, size_text
+from tropica.processes import started_by_torchrun
 from tropica.studies.files import writable_folder
 from tropica.terms import LinearTerms
 from tropica.terms import extract as extract_terms
-from tropica.terms.store import MANIFEST, read_manifest
+from tropica.terms.store import CALIBRATION, check_folder, done_points
 
 
 def extract(
@@ -42,22 +59,44 @@ def extract(
             "--at", metavar="NAME", help="Take the terms as functions of this inner layer's output.", show_default=False
         ),
     ] = None,
+    store_dtype: Annotated[
+        Optional[StoreDtype],  # noqa: UP045
+        typer.Option(
+            "--store-dtype", help="What to keep coefficients in; as they are computed by default.", show_default=False
+        ),
+    ] = None,
+    memory: Memory = None,
+    device: Where = Device.cpu,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Certify Theorem 3.3 on the data.")] = True,
     json: Json = None,
 ) -> None:
     """Extract the linear terms of every point into a folder; stopped, the same command goes on where it was.
 
-    A certificate that fails is an error (exit code 1): deep networks need --dtype float64.
+    A certificate that fails is an error (exit code 1): deep networks need --dtype float64. Several processes share the work:
+    torchrun --nproc-per-node=N -m tropica extract ...
     """
     checked(json)
-    _usable(out)
+    check_folder(writable_folder(out))
+    room = None if memory is None else in_bytes(memory)
     start = time.perf_counter()
-    points = load_data(data, split=data_split.value, limit=limit)
-    net = ModelChoice(model, weights, arg or ()).network(points)
+    points = load_data(data, split=data_split.value, limit=limit, lazy=True)
+    net = ModelChoice(model, weights, arg or ()).network(points).to(device.torch)
     with stopping(lambda: _left(out, len(points))):
         terms = extract_terms(
-            net, points, at=at, method=method.value, dtype=dtype.torch if dtype else None, out=out, check=check, progress=True
+            net,
+            points,
+            at=at,
+            method=method.value,
+            dtype=dtype.torch if dtype else None,
+            store_dtype=store_dtype.torch if store_dtype else None,
+            out=out,
+            check=check,
+            memory=room,
+            distributed=started_by_torchrun(),
+            progress=True,
         )
+    if not prints():
+        return
     seconds = time.perf_counter() - start
     counts = terms.labels.bincount(minlength=terms.classes).tolist()
     show_facts(
@@ -67,31 +106,23 @@ def extract(
             "split": terms.method,
             "certificate": str(terms.certificate).removeprefix("certificate ") if check else "not asked for (--no-check)",
             "seconds": f"{seconds:.1f}",
+            "peak memory": size_text(peak_memory()),
         }
     )
     say_written(out)
-    save_json(json, "extract", _numbers(terms, counts, check) | {"seconds": seconds, "folder": str(out)})
-
-
-def _usable(out: Path) -> None:
-    """Refuse a folder that cannot take the terms before the network is calibrated, not after."""
-    if out.exists() and out.is_dir() and not (out / MANIFEST).exists() and any(out.iterdir()):
-        others = sorted(p.name for p in out.iterdir() if not p.name.startswith(("shard-", "centre", ".")))
-        if others:
-            raise StoreError(f"{out}: not empty, and not a store of terms (it holds {others[0]}); give an empty folder")
-    if (out / MANIFEST).exists():
-        read_manifest(out)
-    writable_folder(out)
+    save_json(
+        json, "extract", _numbers(terms, counts, check) | {"seconds": seconds, "peak_memory": peak_memory(), "folder": str(out)}
+    )
 
 
 def _left(out: Path, points: int) -> str:
     """What an interrupted extraction leaves behind."""
-    done = 0
-    if (out / MANIFEST).exists():
-        done = sum(int(shard["points"]) for shard in read_manifest(out)["shards"])
-    if not done:
-        return "no terms were written yet"
-    return f"{done:,} of {points:,} points are in {out}; the same command goes on from there"
+    done = done_points(out)
+    if done:
+        return f"{done:,} of {points:,} points are in {out}; the same command goes on from there"
+    if (out / CALIBRATION).exists():
+        return f"the calibration's last pass is in {out}; the same command goes on from there"
+    return "no terms were written yet"
 
 
 def _dtype(terms: LinearTerms) -> str:

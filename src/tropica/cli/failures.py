@@ -3,7 +3,7 @@
     0    done
     1    the work was done and its outcome is bad (a certificate fails), or tropica itself is at fault
     2    the command, the model or the data will not do
-    130  stopped with Ctrl-C
+    130  stopped with Ctrl-C or SIGTERM; what was finished is kept
 
 With TROPICA_DEBUG=1 in the environment the exception itself is shown.
 """
@@ -11,7 +11,10 @@ With TROPICA_DEBUG=1 in the environment the exception itself is shown.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -19,7 +22,9 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from tropica.errors import CertificateError, TraceMismatch, TropicaError, UnsupportedOperation
+from tropica.errors import CertificateError, ProcessError, TraceMismatch, TropicaError, UnsupportedOperation
+from tropica.interrupt import terminated
+from tropica.processes import started_by_torchrun
 
 FAILED, UNUSABLE, STOPPED = 1, 2, 130
 SHORT = 160
@@ -53,22 +58,46 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        before, shown = _ended_like_ctrl_c(), warnings.showwarning
         try:
+            warnings.showwarning = _noted
             code = super().main(*args, standalone_mode=False, **extra)
         except Exception as error:
             if os.environ.get("TROPICA_DEBUG", "0") not in ("", "0"):
                 raise
             report(error)
+        finally:
+            warnings.showwarning = shown
+            if before is not None:
+                signal.signal(signal.SIGTERM, before)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
+
+
+def _noted(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+    """A warning in one line; where it comes from only for those of other libraries."""
+    own = f"{os.sep}tropica{os.sep}" in filename
+    typer.echo(f"note: {one_line(str(message))}{'' if own else f' ({filename}:{lineno})'}", err=True)
+
+
+def _ended_like_ctrl_c() -> Any:
+    """Let SIGTERM end the command as Ctrl-C does, where the program has no handler of its own; the handler before, or None."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        return None
+    return signal.signal(signal.SIGTERM, terminated)
 
 
 def report(error: Exception) -> NoReturn:
     """Print what went wrong on one line, and leave."""
     code, text = explained(error)
     word = "stopped" if code == STOPPED else "error"
-    typer.echo(f"{word}: {text}", err=True)
+    rank = os.environ.get("RANK", "0") if started_by_torchrun() else "0"
+    if not getattr(error, "relayed", False):  # the process that met it says it
+        typer.echo(f"{word}{f' (process {rank})' if rank != '0' else ''}: {text}", err=True)
+    sys.stderr.flush()
+    if started_by_torchrun():
+        os._exit(code)  # the others may be waiting for this process, and torch's clean-up for them
     sys.exit(code)
 
 
@@ -81,7 +110,7 @@ def explained(error: Exception) -> tuple[int, str]:
     if isinstance(error, Stopped):
         return STOPPED, one_line(str(error))
     if isinstance(error, TropicaError):
-        code = FAILED if isinstance(error, (CertificateError, TraceMismatch)) else UNUSABLE
+        code = FAILED if isinstance(error, (CertificateError, ProcessError, TraceMismatch)) else UNUSABLE
         return code, _operation(error) if isinstance(error, UnsupportedOperation) else _advised(str(error))
     # Of typer's own errors all can say what is wrong, and none has a public base class in every version.
     said = getattr(error, "format_message", None)

@@ -16,7 +16,7 @@ from torch import nn
 
 from tropica.cli.failures import one_line
 from tropica.cli.weights import load_weights
-from tropica.data import LabelledData
+from tropica.data import FileData, LabelledData, first_points
 from tropica.errors import DataError, InputError, TropicaError
 from tropica.models import build
 from tropica.network import PiecewiseLinearNetwork, load_network, trace
@@ -34,7 +34,7 @@ class ModelChoice:
     weights: Path | None = None
     args: Sequence[str] = ()
 
-    def network(self, data: LabelledData) -> PiecewiseLinearNetwork:
+    def network(self, data: LabelledData | FileData) -> PiecewiseLinearNetwork:
         """The traced network, which takes the data's points.
 
         Raises:
@@ -56,7 +56,7 @@ class ModelChoice:
             raise InputError(f"the model takes points of shape {net.input_shape}, {data.name} has points of {data.shape}")
         return net
 
-    def _load(self, model: nn.Module, data: LabelledData) -> None:
+    def _load(self, model: nn.Module, data: LabelledData | FileData) -> None:
         assert self.weights is not None
         refuse_pickle(str(self.weights))
         try:
@@ -66,7 +66,7 @@ class ModelChoice:
                 raise
             raise InputError(f"{error}; {self.spec} was built for points of shape {data.shape}, as in {data.name}") from None
 
-    def _module(self, data: LabelledData) -> nn.Module:
+    def _module(self, data: LabelledData | FileData) -> nn.Module:
         if self.spec.startswith(BUILT_IN):
             return self._built_in(data)
         module, _, name = self.spec.partition(":")
@@ -78,7 +78,7 @@ class ModelChoice:
             )
         return _made(_found(module, name), self.spec, parsed(self.args))
 
-    def _built_in(self, data: LabelledData) -> nn.Module:
+    def _built_in(self, data: LabelledData | FileData) -> nn.Module:
         """A network of `tropica.models`, for the data's points and classes."""
         if self.weights is None:
             raise InputError(f"{self.spec} is not trained: give its weights as --weights FILE.safetensors")
@@ -166,14 +166,14 @@ def _raised(error: BaseException) -> str:
     return f"{type(error).__name__}: {one_line(str(error))} ({at.filename}:{at.lineno})"
 
 
-def _example(model: nn.Module, data: LabelledData) -> torch.Tensor:
+def _example(model: nn.Module, data: LabelledData | FileData) -> torch.Tensor:
     """Two points of the data in the model's dtype, once the model has taken them.
 
     Raises:
         InputError: it does not; says what its first layer takes, if that can be seen.
     """
     weight = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
-    x = data.inputs[:2].to(weight.dtype)
+    x = first_points(data, 2, dtype=weight.dtype)
     try:
         with torch.no_grad():
             model(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -13,9 +14,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tropica.processes import started_by_torchrun
 from tropica.studies.files import writable_file, write_json
 
 PIPED_WIDTH = 120
+
+
+def prints() -> bool:
+    """Is this the process that prints and writes what the command found? (Of several, the first.)"""
+    return os.environ.get("RANK", "0") == "0" or not started_by_torchrun()
 
 
 def console() -> Console:

@@ -5,9 +5,23 @@ from __future__ import annotations
 import dataclasses
 
 from tropica.cli.models import ModelChoice
-from tropica.cli.options import Args, Data, DataSplit, HowSplit, Json, Limit, Method, Model, Precision, Split, Weights
+from tropica.cli.options import (
+    Args,
+    Data,
+    DataSplit,
+    HowSplit,
+    Json,
+    Limit,
+    Memory,
+    Method,
+    Model,
+    Precision,
+    Split,
+    Weights,
+)
 from tropica.cli.output import checked, save_json, show_facts, show_table
 from tropica.data import load_data
+from tropica.memory import in_bytes, peak_memory, size_text
 from tropica.split import ConvexSplit
 from tropica.split import split as make_split
 from tropica.studies.sizes import potential_sizes
@@ -22,6 +36,7 @@ def split(
     limit: Limit = None,
     method: HowSplit = Method.calibrated,
     dtype: Precision = None,
+    memory: Memory = None,
     json: Json = None,
 ) -> None:
     """Split a network into a difference of convex functions, and show where the split grows.
@@ -29,10 +44,11 @@ def split(
     N = F⁺ − F⁻ with F⁻ = c⁻ + Σ ⟨K, h⟩ over the kink outputs h. Large K cost digits: of F⁻ / |logit| = 1e7 float32 keeps none.
     """
     checked(json)
+    room = None if memory is None else in_bytes(memory)
     points = load_data(data, split=data_split.value, limit=limit)
     net = ModelChoice(model, weights, arg or ()).network(points)
     net = net.to(dtype.torch) if dtype else net
-    made = make_split(net, points, method=method.value, progress=True)
+    made = make_split(net, points, method=method.value, memory=room, progress=True)
     sizes = potential_sizes(made, points, progress=True)
     growth = [dataclasses.replace(row, largest=row.largest + 0.0) for row in made.growth()]  # + 0.0: no −0
     rows = [[r.kink, r.path, f"{r.units:,}", f"{r.largest:.3g}", f"{r.mean:.3g}", f"{r.share:.1%}"] for r in growth]
@@ -44,6 +60,7 @@ def split(
             "largest F⁻ / |logit|": f"{sizes.ratio:.3g}",
             "passes over the data": f"{made.passes:.1f}" if made.passes else "none: K comes from the weights alone",
             "smallest cotangent": _smallest(made),
+            "peak memory": size_text(peak_memory()),
         }
     )
     numbers = {

@@ -19,11 +19,12 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
+from tropica.data.files import FileData, Rows
 from tropica.data.labelled import LabelledData
 from tropica.data.validate import validate_dtype, validate_points
 from tropica.errors import InputError
 
-Data: TypeAlias = Union[Tensor, np.ndarray, LabelledData, "Dataset[Any]", "DataLoader[Any]", Iterable[Any]]
+Data: TypeAlias = Union[Tensor, np.ndarray, LabelledData, FileData, "Dataset[Any]", "DataLoader[Any]", Iterable[Any]]
 
 RANDOM_SAMPLERS = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 ACCEPTED = "a tensor or array (N, *shape), LabelledData, a Dataset, a DataLoader, or an iterable of batches"
@@ -36,6 +37,7 @@ def as_batches(
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
     shape: Sequence[int] | None = None,
+    only: Sequence[range] | None = None,
     where: str = "data",
 ) -> Iterator[Tensor]:
     """One pass over the points of `data`, in order, labels left out. Call it again for the next pass.
@@ -48,6 +50,8 @@ def as_batches(
         dtype: what the batches are cast to; None keeps their own floating-point dtype.
         device: where the batches are moved to; None leaves them where they are.
         shape: the shape one point must have; None takes that of the first.
+        only: the numbers of the batches to give, in rising order; None for all. What is left out is not loaded, but for an
+            iterable of batches, which must be walked.
         where: what `data` is, for messages.
 
     Returns:
@@ -61,8 +65,21 @@ def as_batches(
     [(2, 2), (2, 2), (1, 2)]
     """
     _require_positive(batch_size, "batch_size", where)
-    raw = _source(data, where).batches(batch_size)
-    return _checked(raw, dtype, device, None if shape is None else tuple(shape), where)
+    raw = _source(data, where).batches(batch_size, only)
+    return _checked(raw, dtype, device, None if shape is None else tuple(shape), where, whole=only is None)
+
+
+def batch_lengths(data: Data, batch_size: int, *, where: str = "data") -> list[int]:
+    """The number of points of each batch of a pass; an iterable of batches is walked once to count them.
+
+    Raises:
+        InputError: as `as_batches`; but the points are not checked.
+
+    >>> batch_lengths(torch.zeros(5, 2), 2)
+    [2, 2, 1]
+    """
+    _require_positive(batch_size, "batch_size", where)
+    return _source(data, where).lengths(batch_size)
 
 
 def count_points(data: Data, *, where: str = "data") -> int:
@@ -112,24 +129,25 @@ def _require_positive(number: int, name: str, where: str) -> None:
 
 
 def _checked(
-    raw: Iterator[Tensor],
+    raw: Iterator[tuple[int, Tensor]],
     dtype: torch.dtype | None,
     device: torch.device | str | None,
     shape: tuple[int, ...] | None,
     where: str,
+    whole: bool,
 ) -> Iterator[Tensor]:
-    """The batches, cast, moved and checked."""
+    """The batches, each with the number of its first point before it, cast, moved and checked."""
     count = 0
-    for batch in raw:
+    for first, batch in raw:
         shape = tuple(batch.shape[1:]) if shape is None else shape
         validate_dtype(batch, where)
         if batch.ndim and len(batch) == 0:
             continue
         points = batch.detach().to(device=device, dtype=dtype)
-        validate_points(points, shape, where, first=count)
+        validate_points(points, shape, where, first=first)
         count += len(points)
         yield points
-    if count == 0:
+    if whole and count == 0:
         raise InputError(f"{where}: at least one point is needed; found none")
 
 
@@ -143,6 +161,8 @@ def _source(data: Data, where: str) -> _Rows | _Items | _Stream:
         return _Rows(data.inputs, where)
     if type(data) is TensorDataset:  # its items are slices of one tensor: no need to take them one by one
         return _Rows(data.tensors[0], where)
+    if isinstance(data, FileData):
+        return _Rows(data.rows, where)
     if isinstance(data, (Tensor, np.ndarray)):
         return _Rows(data, where)
     if isinstance(data, DataLoader):
@@ -173,20 +193,30 @@ def _refuse_random_order(loader: DataLoader[Any], where: str) -> None:
             )
 
 
+def _evenly(total: int, size: int) -> list[int]:
+    """The lengths of batches of ``size`` points, the last of which may be smaller."""
+    return [min(size, total - start) for start in range(0, total, size)]
+
+
 @dataclass(frozen=True)
 class _Rows:
-    """A tensor or an array (a memory map is read batch by batch)."""
+    """A tensor or an array (a memory map is read batch by batch), or data in a file that is read slice by slice."""
 
-    rows: Tensor | np.ndarray
+    rows: Tensor | np.ndarray | Rows
     where: str
 
     def count(self) -> int:
         return len(self.rows)
 
-    def batches(self, size: int) -> Iterator[Tensor]:
-        if self.rows.ndim < 2:
+    def lengths(self, size: int) -> list[int]:
+        return _evenly(len(self.rows), size)
+
+    def batches(self, size: int, only: Sequence[range] | None) -> Iterator[tuple[int, Tensor]]:
+        if len(self.rows.shape) < 2:
             raise InputError(f"{self.where}: points must be (N, *shape); found shape {tuple(self.rows.shape)}")
-        return (_tensor(self.rows[start : start + size], self.where) for start in range(0, len(self.rows), size))
+        for number in _numbers(only, -(-len(self.rows) // size)):
+            start = number * size
+            yield start, _tensor(self.rows[start : start + size], self.where)
 
 
 @dataclass(frozen=True)
@@ -197,12 +227,15 @@ class _Items:
     where: str
 
     def count(self) -> int:
-        return len(self.dataset) if isinstance(self.dataset, Sized) else sum(1 for _ in self._items())
+        return len(self.dataset) if isinstance(self.dataset, Sized) else sum(1 for _ in self.dataset)
 
-    def batches(self, size: int) -> Iterator[Tensor]:
+    def lengths(self, size: int) -> list[int]:
+        return _evenly(self.count(), size)
+
+    def batches(self, size: int, only: Sequence[range] | None) -> Iterator[tuple[int, Tensor]]:
         batch: list[Tensor] = []
         shape = None
-        for index, item in enumerate(self._items()):
+        for index, item in self._items(None if only is None else [range(r.start * size, r.stop * size) for r in only]):
             point = _tensor(_without_labels(item), f"{self.where}: item {index}")
             shape = point.shape if shape is None else shape
             if point.shape != shape:
@@ -211,17 +244,17 @@ class _Items:
                     f"item {index} has {tuple(point.shape)}"
                 )
             batch.append(point)
-            if len(batch) == size:
-                yield torch.stack(batch)
+            if (index + 1) % size == 0:
+                yield index + 1 - len(batch), torch.stack(batch)
                 batch = []
         if batch:
-            yield torch.stack(batch)
+            yield index + 1 - len(batch), torch.stack(batch)  # the last item's number, as there is one
 
-    def _items(self) -> Iterator[Any]:
+    def _items(self, only: Sequence[range] | None) -> Iterator[tuple[int, Any]]:
         if isinstance(self.dataset, IterableDataset):
-            return iter(self.dataset)
+            return _of(enumerate(self.dataset), only)
         # Not iter(dataset), which would end only where an item raises IndexError.
-        return (self.dataset[index] for index in range(self.count()))
+        return ((index, self.dataset[index]) for index in _numbers(only, self.count()))
 
 
 @dataclass(frozen=True)
@@ -233,11 +266,69 @@ class _Stream:
 
     def count(self) -> int:
         known = _loader_count(self.stream)
-        return sum(len(batch) for batch in self.batches(1)) if known is None else known
+        return sum(self.lengths(1)) if known is None else known
 
-    def batches(self, size: int) -> Iterator[Tensor]:
+    def lengths(self, size: int) -> list[int]:
+        plan = _loader_plan(self.stream)
+        return [len(batch) for _, batch in self.batches(1, None)] if plan is None else [len(indices) for indices in plan]
+
+    def batches(self, size: int, only: Sequence[range] | None) -> Iterator[tuple[int, Tensor]]:
+        plan = None if only is None else _loader_plan(self.stream)
+        if plan is not None:
+            yield from self._loaded(plan, list(_numbers(only, len(plan))))
+            return
+        first = 0
+        wanted = None if only is None else set(_numbers(only, None))
         for index, batch in enumerate(self.stream):
-            yield _tensor(_without_labels(batch), f"{self.where}: batch {index}")
+            x = _tensor(_without_labels(batch), f"{self.where}: batch {index}")
+            if wanted is None or index in wanted:
+                yield first, x
+            first += len(x) if x.ndim else 0
+
+    def _loaded(self, plan: list[list[int]], numbers: list[int]) -> Iterator[tuple[int, Tensor]]:
+        """Some batches of a loader, the others not loaded."""
+        loader = self.stream
+        assert isinstance(loader, DataLoader)
+        firsts = np.cumsum([0, *map(len, plan)])
+        part = DataLoader(
+            loader.dataset,
+            batch_sampler=[plan[number] for number in numbers],
+            num_workers=loader.num_workers,
+            collate_fn=loader.collate_fn,
+            worker_init_fn=loader.worker_init_fn,
+            multiprocessing_context=loader.multiprocessing_context,
+        )
+        for number, batch in zip(numbers, part, strict=True):
+            yield int(firsts[number]), _tensor(_without_labels(batch), f"{self.where}: batch {number}")
+
+
+def _numbers(only: Sequence[range] | None, count: int | None) -> Iterable[int]:
+    """The numbers in some ranges, below ``count``."""
+    if only is None:
+        assert count is not None
+        return range(count)
+    return (number for part in only for number in part if count is None or number < count)
+
+
+def _of(items: Iterable[tuple[int, Any]], only: Sequence[range] | None) -> Iterator[tuple[int, Any]]:
+    """Of numbered items those in some ranges (in rising order); the walk ends with the last of them."""
+    if only is None:
+        yield from items
+        return
+    walk = iter(items)
+    for part in only:
+        for number, item in walk:
+            if number in part:
+                yield number, item
+            if number >= part.stop - 1:
+                break
+
+
+def _loader_plan(stream: Iterable[Any]) -> list[list[int]] | None:
+    """The indices that make each batch of a loader, without loading them; None where only a walk can tell."""
+    if not isinstance(stream, DataLoader) or stream.batch_sampler is None or isinstance(stream.dataset, IterableDataset):
+        return None
+    return [list(indices) for indices in stream.batch_sampler]
 
 
 def _loader_count(stream: Iterable[Any]) -> int | None:

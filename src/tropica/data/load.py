@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import Literal, overload
 
 from tropica.data.digits import load_digits
+from tropica.data.files import FileData, load_npy, open_npy
 from tropica.data.folder import load_folder
 from tropica.data.labelled import SPLITS, LabelledData, Split
 from tropica.data.mnist1d import load_mnist1d
 from tropica.data.npz import load_npz
 from tropica.data.openml import load_openml
-from tropica.data.parquet import load_parquet
+from tropica.data.parquet import load_parquet, open_parquet
 from tropica.data.paths import locate_shorthand
 from tropica.data.request import FileRequest
 from tropica.data.validate import validate_points
@@ -18,23 +20,36 @@ from tropica.errors import DataError
 
 EMBEDDED = {"digits": load_digits, "mnist1d": load_mnist1d}
 SHORTHANDS = {"mnist": "mnist.npz", "cifar10": "cifar10-{split}.parquet"}
-FILES = {".npz": load_npz, ".parquet": load_parquet}
+FILES = {".npz": load_npz, ".parquet": load_parquet, ".npy": load_npy}
+LAZY = {".npy": open_npy, ".parquet": open_parquet}
 OPENML = "openml:"
 
 
-def load_data(spec: str | os.PathLike[str], *, split: Split = "train", limit: int | None = None) -> LabelledData:
+@overload
+def load_data(
+    spec: str | os.PathLike[str], *, split: Split = "train", limit: int | None = None, lazy: Literal[False] = False
+) -> LabelledData: ...
+@overload
+def load_data(
+    spec: str | os.PathLike[str], *, split: Split = "train", limit: int | None = None, lazy: bool
+) -> LabelledData | FileData: ...
+def load_data(
+    spec: str | os.PathLike[str], *, split: Split = "train", limit: int | None = None, lazy: bool = False
+) -> LabelledData | FileData:
     """Points and labels by name, file or folder.
 
     Args:
-        spec: `digits` or `mnist1d` (embedded); a path `*.npz` or `*.parquet`, or an image folder with one subfolder a
-            class; `openml:NAME`; `mnist` or `cifar10`, short for `mnist.npz` and `cifar10-{split}.parquet` in the
+        spec: `digits` or `mnist1d` (embedded); a path `*.npz`, `*.npy` or `*.parquet`, or an image folder with one
+            subfolder a class; `openml:NAME`; `mnist` or `cifar10`, short for `mnist.npz` and `cifar10-{split}.parquet` in the
             folder that the environment variable TROPICA_DATA names. Relative paths are looked up in this folder
             second. `{split}` in a path stands for `train` or `test`.
         split: `train` or `test`. A file that holds one set only is a train set, unless its path has `{split}`.
         limit: at most so many points, the first ones; None for all.
+        lazy: leave the points of a `.npy` or `.parquet` file where they are, and read them batch by batch.
 
     Returns:
-        Inputs (N, *shape) float32, images (channels, height, width) in [0, 1]; labels (N,) int64 or None.
+        Inputs (N, *shape) float32, images (channels, height, width) in [0, 1]; labels (N,) int64 or None. With `lazy` and
+        such a file, `FileData`, which whatever takes data takes too; its points are checked as they are read.
 
     Raises:
         DataError: unknown specification, nothing there, not the promised layout, a missing package, no network.
@@ -48,9 +63,16 @@ def load_data(spec: str | os.PathLike[str], *, split: Split = "train", limit: in
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise DataError(f"the limit must be a whole number of points, 1 or more, or None; found {limit!r}")
     spec = os.fspath(spec)
+    if lazy and (opener := LAZY.get(_file_suffix(spec))):
+        return opener(_file_request(spec, split, limit))
     data = _load(spec, split, limit)
     validate_points(data.inputs, data.shape, where=f"data {spec!r}")
     return data
+
+
+def _file_suffix(spec: str) -> str:
+    """The ending of the file that a specification names; '' for what is no file."""
+    return "" if spec in EMBEDDED or spec.startswith(OPENML) else os.path.splitext(SHORTHANDS.get(spec, spec))[1].lower()
 
 
 def _load(spec: str, split: Split, limit: int | None) -> LabelledData:

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from tropica.data.arrays import as_labels
+from tropica.data.files import FileData, ParquetRows
 from tropica.data.images import stack_images
 from tropica.data.labelled import LabelledData
 from tropica.data.request import FileRequest
@@ -38,6 +39,24 @@ def load_parquet(request: FileRequest) -> LabelledData:
     except (arrow.ArrowException, OSError) as error:
         raise DataError(f"{request.path} cannot be read as parquet: {error}") from error
     return request.deliver(inputs, None if labels is None else labels[:count], classes)
+
+
+def open_parquet(request: FileRequest) -> FileData:
+    """As :func:`load_parquet`, but images are decoded as they are asked for, and one row group is held at a time."""
+    arrow = _pyarrow()
+    request.refuse_unknown_split("a single file")
+    try:
+        file = arrow.parquet.ParquetFile(request.path)
+        image_column, label_column = _columns(arrow, file.schema_arrow, request)
+        rows = file.metadata.num_rows
+        count = rows if request.limit is None else min(request.limit, rows)
+        if count == 0:
+            raise DataError(f"{request.name}: there are no points in the {request.split} split")
+        labels, classes = _labels(file, label_column, request)
+        points = ParquetRows(file, image_column, request.path, count)
+    except (arrow.ArrowException, OSError) as error:
+        raise DataError(f"{request.path} cannot be read as parquet: {error}") from error
+    return FileData(points, None if labels is None else labels[:count], request.name, classes, request.split)
 
 
 def _pyarrow() -> Any:

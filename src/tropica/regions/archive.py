@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ import safetensors.numpy
 import torch
 
 from tropica.errors import InputError, StoreError
+from tropica.files import replace_file
 from tropica.network import PiecewiseLinearNetwork
 from tropica.regions.domains import Box, Domain, Plane, Segment, Space
 from tropica.regions.parts import Stored
@@ -178,13 +178,7 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all: under another name first, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        replace_file(path, content)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

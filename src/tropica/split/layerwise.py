@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from tropica.memory import give_back
 from tropica.network import Kink, PiecewiseLinearNetwork
 from tropica.network.graph import INPUT
+from tropica.processes import ALONE, Processes
 from tropica.split.cotangents import need_gradients, shortfall, winner_seed
 
 Progress = Callable[[int, int, str], None]
@@ -87,55 +89,72 @@ class Tight:
     passes: float
 
 
+@dataclass
+class _Held:
+    """A batch, where it is this process's, with its cotangents of (N_i, F⁻) at the last cut (none before the first stage)."""
+
+    points: int
+    x: Tensor | None
+    cotangents: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+
 def tight_weights(
     net: PiecewiseLinearNetwork,
-    batches: Iterable[Tensor],
+    batches: Iterable[Tensor | int],
     *,
     slack: float = 0.0,
     margin: float = 0.0,
     memory: float = math.inf,
     points: int | None = None,
+    processes: Processes = ALONE,
     progress: Progress | None = None,
 ) -> Tight:
     """K of every kink: the smallest that the points need, plus a headroom of ``slack`` or ``margin`` of the kink's largest.
 
     Args:
         net: the network.
-        batches: the points, (B, *input) each; they and their cotangents at one cut are held in memory.
+        batches: the points, (B, *input) each; they and their cotangents at one cut are held in memory. In place of a batch
+            that another process has stands its number of points.
         slack: headroom of a kink that all points took part in, against the rounding of another batch order.
         margin: headroom of the others.
         memory: bytes; a stage that needs more for the points still there goes on with some of their batches only.
         points: how many points there are in all, where ``batches`` are not all of them.
+        processes: those that share the batches.
         progress: called with (done, total, message).
     """
     need_gradients()
     nodes, plan = net.graph.nodes, stages(net)
     found = Tight({}, {}, 0.0)
-    # Points and their cotangents of (N_i, F⁻) by value name, a dictionary that is empty before the first stage.
-    carried: list[tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]] = [(x, {}) for x in batches]
-    points = points or sum(len(x) for x, _ in carried)
+    held: list[_Held] = [_Held(x, None) if isinstance(x, int) else _Held(len(x), x) for x in batches]
+    points = points or sum(batch.points for batch in held)
     end, work = len(nodes), 0.0
     for number, stage in enumerate(plan):
-        carried = list(spread(carried, memory / stage.bytes / sum(len(x) for x, _ in carried)))
+        before = len(held)
+        held = list(spread(held, memory / stage.bytes / sum(batch.points for batch in held)))
+        if len(held) < before:
+            give_back()
         kink = nodes[stage.cut.at]
         assert isinstance(kink, Kink)
-        needed: Tensor | None = None
-        for i, (x, cotangents) in enumerate(carried):
-            carried[i] = (x, pulled := _pull_back(net, x, stage.cut, end, cotangents))
-            local, minus = (kink.per_point(g, len(x)) for g in pulled[kink.name])
-            short = shortfall(minus, local)
-            needed = short if needed is None else torch.maximum(needed, short)
-        assert needed is not None
-        share = sum(len(x) for x, _ in carried) / points
+        needed = torch.zeros(kink.unit_shape, dtype=net.dtype, device=net.device)
+        for batch in held:
+            if batch.x is not None:
+                batch.cotangents = _pull_back(net, batch.x, stage.cut, end, batch.cotangents)
+                local, minus = (kink.per_point(g, batch.points) for g in batch.cotangents[kink.name])
+                needed = torch.maximum(needed, shortfall(minus, local))
+        needed = processes.maximum(needed)
+        share = sum(batch.points for batch in held) / points
         k = needed + (slack if share == 1 else margin) * needed.max()
-        for x, cotangents in carried:
-            local, minus = cotangents[kink.name]
-            cotangents[kink.name] = (local, (kink.per_point(minus, len(x)) + k).reshape(minus.shape))
+        for batch in held:
+            if batch.x is not None:
+                local, minus = batch.cotangents[kink.name]
+                batch.cotangents[kink.name] = (local, (kink.per_point(minus, batch.points) + k).reshape(minus.shape))
         found.weights[kink.name], found.shares[kink.name] = k, share
         work += share * stage.passes
         end = stage.cut.at + 1
         if progress:
             progress(number + 1, len(plan), "calibrating, kink by kink")
+    del held
+    give_back()
     return replace(found, passes=work)
 
 

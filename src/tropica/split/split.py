@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from tropica.data.batches import Data, first_points
+from tropica.data.walk import Walk
 from tropica.errors import InputError
+from tropica.memory import budget
 from tropica.network import PiecewiseLinearNetwork, trace
-from tropica.progress import reporter
+from tropica.processes import Processes
+from tropica.progress import Report, reporter
 from tropica.split.calibrated import calibrated_split
 from tropica.split.convex import ConvexSplit
 from tropica.split.paper import paper_split
@@ -24,7 +29,9 @@ def split(
     method: str = "calibrated",
     dtype: torch.dtype | None = None,
     batch_size: int | None = None,
-    memory: int = 2**30,
+    memory: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    distributed: bool = False,
     progress: Any = False,
 ) -> ConvexSplit:
     """The convex split N_i = F⁺_i − F⁻ with F⁻ = c⁻ + Σ_v ⟨K_v, h_v⟩ over the kink outputs h_v.
@@ -36,12 +43,16 @@ def split(
             from the weights alone (Algorithm 3.1, Table 1), and grows with every layer.
         dtype: what to compute in; the network's by default. Deep networks need float64.
         batch_size: points at a time; by default as many as fit a few hundred MB.
-        memory: bytes for the calibration's first step (see :mod:`tropica.split.layerwise`).
+        memory: bytes to work in; by default a quarter of what is free, and of that at most 1 GiB for the calibration's first
+            step (see :mod:`tropica.split.layerwise`), as K depends on it.
+        checkpoint: a file to keep the calibration's state in after each pass; the same call then goes on behind the last one.
+        distributed: share the work among the processes of torch.distributed, all of which make the same call.
         progress: True for a bar, or a function (done, total, message).
 
     Raises:
         InputError: unknown method, data missing or unfit.
         CertificateError: K overflows, or is not settled.
+        StoreError: the checkpoint is of something else, or cannot be written.
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -57,8 +68,33 @@ def split(
         return paper_split(net)
     if data is None:
         raise InputError("the calibrated split needs data: tp.split(net, data); only method='paper' does without")
-    with reporter(progress) as report:
-        return calibrated_split(net, data, batch_size=batch_size_for(net, batch_size), memory=memory, progress=report)
+    processes = Processes.join(distributed)
+    size = processes.once(lambda: batch_size_for(net, batch_size, memory))
+    walk = Walk.over(data, size, dtype=net.dtype, device=net.device, shape=net.input_shape)
+    walk.remember = checkpoint is not None
+    path = None if checkpoint is None else Path(checkpoint)
+    with reporter(progress if processes.first else False) as report:
+        return calibrated(net, walk, memory=memory, processes=processes, checkpoint=path, progress=report)
+
+
+CALIBRATION = 2**30
+"""Bytes for the calibration's first step, unless the user says more."""
+
+
+def calibrated(
+    net: PiecewiseLinearNetwork,
+    walk: Walk,
+    *,
+    memory: int | None,
+    processes: Processes,
+    checkpoint: Path | None,
+    progress: Report | None,
+) -> ConvexSplit:
+    """The calibrated split in a budget of memory, which the first process decides."""
+    room = processes.once(
+        lambda: min(CALIBRATION, budget(None, net.device, together=True)) if memory is None else budget(memory)
+    )
+    return calibrated_split(net, walk, memory=room, processes=processes, checkpoint=checkpoint, progress=progress)
 
 
 def as_network(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data | None) -> PiecewiseLinearNetwork:
@@ -73,13 +109,18 @@ def as_network(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data | None)
     return trace(net, first_points(data, 2, dtype=weight.dtype, device=weight.device))
 
 
-def batch_size_for(net: PiecewiseLinearNetwork, wanted: int | None) -> int:
+def batch_size_for(net: PiecewiseLinearNetwork, wanted: int | None, memory: int | None = None) -> int:
     """The batch size that was asked for, if one was (data checks that it is a whole number, 1 or more)."""
-    return default_batch_size(net) if wanted is None else wanted
+    return default_batch_size(net, memory) if wanted is None else wanted
 
 
-def default_batch_size(net: PiecewiseLinearNetwork, budget: int = 2**28) -> int:
-    """A power of two between 8 and 1024: the largest whose activations and gradients fit ``budget`` bytes."""
+BATCH = 2**28
+"""Bytes of a batch's activations and gradients: more of them make nothing faster."""
+
+
+def default_batch_size(net: PiecewiseLinearNetwork, memory: int | None = None) -> int:
+    """A power of two up to 1024: the largest whose activations and gradients fit the memory (see ``budget``), and 256 MB."""
+    room = min(BATCH, budget(memory, net.device))
     numbers = 0
     x = torch.zeros(1, *net.input_shape, dtype=net.dtype, device=net.device)
     env = {"input": x}
@@ -88,6 +129,7 @@ def default_batch_size(net: PiecewiseLinearNetwork, budget: int = 2**28) -> int:
             env[node.name] = node.apply([env[i] for i in node.inputs], net.constants)
             numbers += env[node.name].numel()
     size = 1024
-    while size > 8 and 2 * size * numbers * net.dtype.itemsize > budget:
+    while size > 1 and 2 * size * numbers * net.dtype.itemsize > room:
         size //= 2
-    return size
+    # In less than 8 at a time a processor is slow; that much memory there is, unless the user says that there is not.
+    return max(size, 8) if memory is None else size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tropica.errors import InputError
+from tropica.files import replace_file
 
 
 def writable_folder(folder: str | os.PathLike[str]) -> Path:
@@ -51,22 +51,16 @@ def writable_file(file: str | os.PathLike[str]) -> Path:
 
 
 def write_file(path: Path, content: bytes | str) -> Path:
-    """Write a file under another name and rename it, so that a reader never meets half of it; its folder is made.
+    """Write a file whole or not at all (:func:`tropica.files.replace_file`); its folder is made.
 
     Raises:
         InputError: it cannot be written.
     """
-    raw = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(raw)
-        temporary.replace(path)
+        replace_file(path, content)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return path
 
 

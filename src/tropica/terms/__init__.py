@@ -4,6 +4,15 @@ from tropica.terms.certificate import Certificate
 from tropica.terms.extract import extract
 from tropica.terms.extracted import ExtractedFunction
 from tropica.terms.linear import AffineTerms, LinearTerms, TermBlock
-from tropica.terms.store import load_terms
+from tropica.terms.load import load_terms, verify_terms
 
-__all__ = ["AffineTerms", "Certificate", "ExtractedFunction", "LinearTerms", "TermBlock", "extract", "load_terms"]
+__all__ = [
+    "AffineTerms",
+    "Certificate",
+    "ExtractedFunction",
+    "LinearTerms",
+    "TermBlock",
+    "extract",
+    "load_terms",
+    "verify_terms",
+]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from tropica.processes import Processes
 from tropica.terms.certificate import Certificate
 from tropica.terms.linear import LinearTerms
 from tropica.terms.maxima import PAIRS, Functions, RunningMaxima
@@ -24,8 +25,8 @@ class Sample:
 
     index: Tensor
     total: int
-    x: list[Tensor] = field(default_factory=list)
-    margin: list[Tensor] = field(default_factory=list)
+    _x: Tensor | None = None
+    _margin: Tensor | None = None
 
     @classmethod
     def draw(cls, points: int, numbers: int = 1) -> Sample:
@@ -36,20 +37,48 @@ class Sample:
 
     def see(self, start: int, x: Tensor, margin: Tensor) -> None:
         """Consecutive points come by, the first of them with index ``start``; ``margin``: by how much N's label wins."""
-        mine = self.index[(self.index >= start) & (self.index < start + len(x))] - start
-        self.x.append(x[mine.to(x.device)].flatten(1))
-        self.margin.append(margin[mine.to(margin.device)].to(x.device))
+        if self._x is None or self._margin is None:
+            self._x = x.new_zeros(len(self.index), x[0].numel())
+            self._margin = torch.zeros(len(self.index), dtype=torch.float64, device=x.device)
+        low, high = torch.searchsorted(self.index, torch.tensor([start, start + len(x)])).tolist()
+        mine = self.index[low:high] - start
+        self._x[low:high] = x[mine.to(x.device)].flatten(1)
+        self._margin[low:high] = margin[mine.to(margin.device)].to(x.device)
+
+    def join(self, processes: Processes) -> None:
+        """Put together what several processes have seen, each its own points."""
+        if processes.size > 1:
+            shapes = [shape for shape in processes.gathered(None if self._x is None else self._x.shape[1]) if shape]
+            like = torch.zeros(len(self.index), shapes[0]) if self._x is None else self._x
+            dtypes = [name for name in processes.gathered(None if self._x is None else str(self._x.dtype)) if name]
+            kind = getattr(torch, dtypes[0].removeprefix("torch."))
+            margin = torch.zeros(len(self.index), dtype=torch.float64) if self._margin is None else self._margin
+            self._x, self._margin = processes.total(like.to(kind)), processes.total(margin)
+
+    @property
+    def x(self) -> Tensor:
+        """The points, (n, d)."""
+        assert self._x is not None
+        return self._x
+
+    @property
+    def margin(self) -> Tensor:
+        """By how much their labels win, (n,)."""
+        assert self._margin is not None
+        return self._margin
 
 
 def check_terms(terms: LinearTerms, sample: Sample, smallest: float | None) -> Certificate:
     """Evaluate the terms of the sample at its points, exactly, and compare every point's own with the largest.
 
     The tolerance is 100 units in the last place of the largest |a⁺_j(x_k)| and |a⁻_j(x_k)| bound ‖w‖‖x‖ + |b|, in the dtype
-    of the extraction: rounding in the backward passes is of that order.
+    of the extraction: rounding in the backward passes is of that order. Where coefficients are kept in fewer digits, what that
+    can do to a value is added, here and to the margin below which labels count as tied.
     """
-    x = torch.cat(sample.x)
+    x = sample.x.to(device=terms.device, dtype=terms.working)
     chosen = terms if len(sample.index) == len(terms) else terms.select(sample.index)
     (block,) = chosen.blocks if len(chosen.blocks) == 1 else chosen.select(torch.arange(len(chosen))).blocks
+    block = block.to(terms.working)
     worst = torch.zeros((), dtype=torch.float64, device=x.device)
     labels = block.labels
     for functions in (
@@ -60,24 +89,29 @@ def check_terms(terms: LinearTerms, sample: Sample, smallest: float | None) -> C
         best.update(functions)
         worst = torch.maximum(worst, (best.value[:, 0] - own_values(functions, x)).max())  # NaN stays NaN
         labels = block.labels[best.winner[:, 0]]
-    unit = torch.finfo(terms.dtype).eps
+    dtype = getattr(torch, terms.certificate.dtype)
+    unit = torch.finfo(dtype).eps
     norm = torch.linalg.vector_norm
     centre = float(norm(terms.centre))
     reach = (norm(block.local, dim=1).double() + norm(block.minus, dim=1).double() + centre) * norm(x, dim=1).double()
     scale = float((reach + block.minus_bias.abs() + block.local_bias.abs()).max())
-    margin = torch.cat(sample.margin)
+    kept = 0.0
+    if block.rounding is not None:
+        of_norm, of_bias = block.rounding[:, ::2].amax(), block.rounding[:, 1::2].amax()
+        kept = float(of_norm * norm(x, dim=1).max().double() + of_bias)
     lost = labels != block.labels
-    tied = lost & (margin <= 100 * unit * float((reach - centre * norm(x, dim=1).double()).max()))
+    spread = float((reach - centre * norm(x, dim=1).double()).max())
+    tied = lost & (sample.margin.to(x.device) <= 100 * unit * spread + 2 * kept)
     return Certificate(
         smallest_cotangent=smallest,
         largest_violation=float(worst),
-        tolerance=100 * unit * scale,
+        tolerance=100 * unit * scale + 2 * kept,
         labels_kept=1 - float(lost.double().mean()),
         labels_tied=int(tied.sum()),
         points=len(x),
         terms=len(block),
         complete=len(x) == sample.total,
-        dtype=str(terms.dtype).removeprefix("torch."),
+        dtype=terms.certificate.dtype,
     )
 
 

@@ -4,36 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from tropica.data import as_batches, count_points
 from tropica.data.batches import Data
+from tropica.data.walk import SHARD_POINTS
 from tropica.errors import InputError
+from tropica.memory import Fitting, budget
 from tropica.network import PiecewiseLinearNetwork
+from tropica.processes import Processes
 from tropica.progress import Report, reporter
 from tropica.split.convex import ConvexSplit
-from tropica.terms.extract import Job
-from tropica.terms.gather import gathered
-from tropica.terms.linear import LinearTerms, TermBlock
+from tropica.split.split import as_network
+from tropica.terms.blocks import rows_of
+from tropica.terms.combine import combined
+from tropica.terms.gather import NUMBERS, gathered
+from tropica.terms.job import Job
+from tropica.terms.linear import LazyBlocks, LinearTerms, TermBlock
+from tropica.terms.lossy import Candidates, Rescue, rounded
 from tropica.terms.maxima import Functions, RunningMaxima
+
+T = TypeVar("T")
 
 POINTS_AT_ONCE = 16384
 
 
 @dataclass(frozen=True)
 class _Source:
-    """Where terms come from: kept in memory or a store, or extracted anew on every walk."""
+    """Where terms come from: kept in memory or a store, or extracted anew on every walk.
 
-    blocks: Callable[[Report | None], Iterator[TermBlock]]
+    ``blocks`` gives this process's part of them, each block with the index of its first term.
+    """
+
+    blocks: Callable[[Report | None], Iterator[tuple[int, TermBlock]]]
     shape: tuple[int, ...]
     classes: int
     dtype: torch.dtype
     device: torch.device
     labels: Callable[[], Tensor]
     kept: bool
+    processes: Processes
+    memory: int | None
 
 
 class ExtractedFunction:
@@ -56,18 +71,52 @@ class ExtractedFunction:
     True
     """
 
-    def __init__(self, terms: LinearTerms) -> None:
+    def __init__(
+        self,
+        terms: LinearTerms,
+        *,
+        net: PiecewiseLinearNetwork | torch.nn.Module | None = None,
+        data: Data | None = None,
+        device: torch.device | str | None = None,
+        memory: int | None = None,
+        distributed: bool = False,
+    ) -> None:
+        """Take the terms that ``tp.extract`` or ``tp.load_terms`` gave.
+
+        Args:
+            terms: the terms.
+            net, data: the network and the points that they are of, where they are stored in fewer digits than they were
+                computed in: labels and winners are then those of the terms as computed. What rounding leaves open is
+                computed again from the network. (Without them answers are those of the terms as stored; ``certain`` says
+                which labels rounding cannot have changed.)
+            device: where to compute; by default where the terms lie (a store's on the processor).
+            memory: bytes to work in; by default a quarter of what is free.
+            distributed: share the work among the processes of torch.distributed, all of which make the same calls.
+
+        Raises:
+            InputError: no terms, or a network or data that they are not of.
+        """
         if not isinstance(terms, LinearTerms):
             raise InputError(f"ExtractedFunction takes the terms that tp.extract gives, got {type(terms).__name__}")
+        if (net is None) != (data is None):
+            raise InputError("to compute terms again both the network and its data are needed: net=, data=")
+        processes = Processes.join(distributed)
+        place = torch.empty(0, device=terms.device if device is None else device).device
         self._source = _Source(
-            blocks=lambda report: iter(terms.blocks),
+            blocks=partial(_kept, terms, place, processes),
             shape=terms.shape,
             classes=terms.classes,
-            dtype=terms.dtype,
-            device=terms.blocks[0].local.device,
+            dtype=terms.working,
+            device=place,
             labels=lambda: terms.labels,
             kept=True,
+            processes=processes,
+            memory=memory,
         )
+        self._lossy = terms.lossy
+        self._rescue = None
+        if terms.lossy and net is not None and data is not None:
+            self._rescue = Rescue(terms, as_network(net, data).to(place), data, processes)
 
     @classmethod
     def streaming(
@@ -79,31 +128,37 @@ class ExtractedFunction:
         method: str = "calibrated",
         dtype: torch.dtype | None = None,
         batch_size: int | None = None,
+        memory: int | None = None,
+        distributed: bool = False,
         progress: Any = False,
     ) -> ExtractedFunction:
         """The same function without keeping terms: each call extracts them batch by batch, uses them, and drops them.
 
-        Give all points to one call, as each call walks over the data. Arguments as in :func:`tropica.extract`.
+        Give all points to one call, as each call walks over the data. Arguments as in :func:`tropica.extract`; no folder is
+        needed for several processes.
         """
-        with reporter(progress) as report:
-            job = Job.prepare(net, data, split, method=method, dtype=dtype, batch_size=batch_size, report=report)
-        labels: list[Tensor] = []
-
-        def blocks(report: Report | None) -> Iterator[TermBlock]:
-            labels.clear()
-            done = 0
-            for x in job.batches():
-                _, block = job.one(x)
-                labels.append(block.labels)
-                yield block
-                done += len(block)
-                if report:
-                    report(done, job.points, "extracting and evaluating")
+        processes = Processes.join(distributed)
+        with reporter(progress if processes.first else False) as report:
+            job = Job.prepare(net, data, dtype=dtype, batch_size=batch_size, memory=memory, processes=processes)
+            if split is None:
+                job.make_split(method, report)
+            else:
+                job.use(split, fresh=False)
+        labels = torch.zeros(job.points, dtype=torch.int64)
 
         function = cls.__new__(cls)
         function._source = _Source(
-            blocks, job.net.input_shape, job.net.labels, job.net.dtype, job.net.device, lambda: torch.cat(labels), kept=False
+            blocks=partial(_streamed, job, labels),
+            shape=job.net.input_shape,
+            classes=job.net.labels,
+            dtype=job.net.dtype,
+            device=job.net.device,
+            labels=lambda: labels,
+            kept=False,
+            processes=processes,
+            memory=memory,
         )
+        function._lossy, function._rescue = False, None
         return function
 
     @property
@@ -118,44 +173,112 @@ class ExtractedFunction:
 
     def predict(self, x: Data, *, progress: Any = False) -> Tensor:
         """Labels (B,): that of the single largest a⁺_k(x), the lowest label at a tie."""
-        return self._labels_of(self.winner(x, progress=progress))
+        return self.decide(x, progress=progress)[0]
 
     def winner(self, x: Data, *, progress: Any = False) -> Tensor:
         """The index of the data point whose a⁺_k is largest at x: (B,) int64; at a tie, the first one of the lowest label."""
-        (plus,) = self._maxima(x, ("plus",), progress)
-        return plus.winner[:, 0].cpu()
+        return self.decide(x, progress=progress)[1]
 
     def decide(self, x: Data, *, progress: Any = False) -> tuple[Tensor, Tensor]:
         """Labels and winners (B,), (B,) in one walk over the terms."""
-        winner = self.winner(x, progress=progress)
-        return self._labels_of(winner), winner
+        if self._rescue is not None:
+            found = self._walked(x, self._possible, progress)
+            winner = torch.cat([self._rescue.winner(candidates) for candidates in found]).cpu()
+        else:
+            (plus,) = self._maxima(x, ("plus",), progress)
+            winner = plus.winner[:, 0].cpu()
+        return self._source.labels().cpu()[winner], winner
 
-    def _labels_of(self, winner: Tensor) -> Tensor:
-        return self._source.labels().cpu()[winner]
+    def certain(self, x: Data, *, progress: Any = False) -> Tensor:
+        """For each point, is its label that of the terms as they were computed, whatever rounding did in storing them?
+
+        Proven from the bounds that are stored with the terms: every term that can be the largest one has the same label.
+        True throughout where terms are stored as they were computed.
+        """
+        if not self._lossy:
+            return torch.ones(count_points(x, where="points"), dtype=torch.bool)
+        return torch.cat([candidates.one_label() for candidates in self._walked(x, self._possible, progress)]).cpu()
 
     def _maxima(self, x: Data, wanted: tuple[str, ...], progress: Any) -> list[RunningMaxima]:
         """Running maxima of a⁺ over all terms ("plus"), of a⁺ by label ("labels"), of a⁻ ("minus")."""
         source = self._source
         segments = {"plus": 1, "labels": source.classes, "minus": 1}
+
+        def work(part: Tensor, report: Report | None) -> list[RunningMaxima]:
+            state = [RunningMaxima(part, segments[name]) for name in wanted]
+            for first, block in source.blocks(report):
+                for name, maxima in zip(wanted, state, strict=True):
+                    maxima.update(_functions(block, name, first))
+            for maxima in state:
+                maxima.value, maxima.key = combined(maxima.value, maxima.key, source.processes)
+            return state
+
+        return [_joined(list(column)) for column in zip(*self._walked(x, work, progress), strict=True)]
+
+    def _possible(self, part: Tensor, report: Report | None) -> Candidates:
+        """The terms that rounding leaves possible as the largest a⁺ of each point."""
+        found = Candidates(part, self._source.processes)
+        for first, block in self._source.blocks(report):
+            found.update(rounded(block, first))
+        found.close()
+        return found
+
+    def _walked(self, x: Data, work: Callable[[Tensor, Report | None], T], progress: Any) -> list[T]:
+        """Work for the points (flat), as many at a time as the memory allows; each time a walk over the terms."""
+        source = self._source
+        total = count_points(x, where="points")
         # Kept terms are walked once for every so many points; extracted ones once in all.
-        size = POINTS_AT_ONCE if source.kept else count_points(x, where="points")
+        size = POINTS_AT_ONCE if source.kept else total
+        numbers = source.processes.once(lambda: budget(source.memory, source.device) // (4 * source.dtype.itemsize))
         parts = as_batches(x, size, dtype=source.dtype, device=source.device, shape=source.shape, where="points")
-        groups = gathered(parts, size) if source.kept else [list(parts)]
-        results: list[list[RunningMaxima]] = []
-        with reporter(progress) as report:
-            total = count_points(x, where="points")
+        groups = gathered(parts, size, min(NUMBERS, numbers)) if source.kept else [list(parts)]
+        # Each process must walk as often as the others: only one process alone may halve a group that does not fit.
+        fitting = Fitting() if source.kept and source.processes.size == 1 else None
+        results: list[T] = []
+        done = 0
+        with reporter(progress if source.processes.first else False) as report:
             for group in groups:
-                part = group[0] if len(group) == 1 else torch.cat(group)
-                state = [RunningMaxima(part.flatten(1), segments[name]) for name in wanted]
-                first = 0
-                for block in source.blocks(report):
-                    for name, maxima in zip(wanted, state, strict=True):
-                        maxima.update(_functions(block, name, first))
-                    first += len(block)
-                results.append(state)
+                part = (group[0] if len(group) == 1 else torch.cat(group)).flatten(1)
+                results += fitting(lambda rows: work(rows, report), part) if fitting else [work(part, report)]
+                done += len(part)
                 if report and source.kept:
-                    report(sum(len(r[0].x) for r in results), total, "evaluating")
-        return [_joined(list(column)) for column in zip(*results, strict=True)]
+                    report(done, total, "evaluating")
+        return results
+
+
+def _kept(
+    terms: LinearTerms, device: torch.device, processes: Processes, report: Report | None
+) -> Iterator[tuple[int, TermBlock]]:
+    """This process's part of terms that are there: whole blocks of a store, or pieces of what lies in memory."""
+    first = 0
+    pieces: list[tuple[int, int, int, int]] = []
+    for number, length in enumerate(terms.lengths):
+        step = length if processes.size == 1 or isinstance(terms.blocks, LazyBlocks) else SHARD_POINTS
+        pieces += [(number, start, min(step, length - start), first + start) for start in range(0, length, step)]
+        first += length
+    for number, start, count, index in processes.share(pieces):
+        block = terms.blocks[number]
+        part = block if count == len(block) else rows_of(block, start, count)
+        yield index, part.to(terms.working, device)
+
+
+def _streamed(job: Job, labels: Tensor, report: Report | None) -> Iterator[tuple[int, TermBlock]]:
+    """This process's part of the terms, extracted; ``labels`` then holds those of all."""
+    job.find_centre()
+    labels.zero_()
+    mine, done = job.processes.share(job.walk.shards), 0
+    total = sum(shard.points for shard in mine)
+    for shard, group in job.walk.groups(mine):
+        first = shard.first
+        for x in group:
+            _, block = job.one(x)
+            labels[first : first + len(x)] = block.labels.cpu()
+            yield first, block
+            first += len(x)
+            done += len(x)
+            if report:
+                report(done, total, "extracting and evaluating")
+    labels.copy_(job.processes.maximum(labels))
 
 
 def _functions(block: TermBlock, name: str, first: int) -> Functions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -58,9 +60,45 @@ class TermBlock:
     local_bias: Tensor
     minus: Tensor
     minus_bias: Tensor
+    rounding: Tensor | None = None
+    """Where coefficients are kept in fewer digits than they were computed in, for each term bounds on what that does to its
+    values, (D, 4) float64: |a⁺ as kept − a⁺|(x) ≤ r₀‖x‖ + r₁, and the same of a⁻ with r₂ and r₃."""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def to(self, dtype: torch.dtype, device: torch.device | None = None) -> TermBlock:
+        """The same terms with coefficients in a wider type, and on another device where one is given; itself if all is so."""
+        if self.local.dtype == dtype and device in (None, self.local.device):
+            return self
+        names = [name for name in (*TENSORS, "rounding") if getattr(self, name) is not None]
+        moved = {name: getattr(self, name).to(device) if device else getattr(self, name) for name in names}
+        return TermBlock(**{**moved, "local": moved["local"].to(dtype), "minus": moved["minus"].to(dtype)})
+
+
+TENSORS = ("labels", "local", "local_bias", "minus", "minus_bias")
+"""The tensors that every block has."""
+
+
+class LazyBlocks(Sequence[TermBlock]):
+    """Blocks that are somewhere else until they are asked for.
+
+    Attributes:
+        lengths: terms of each block.
+        dtype: what coefficients are kept in.
+        device: where blocks come to lie.
+    """
+
+    lengths: list[int]
+    dtype: torch.dtype
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @abstractmethod
+    def tensor(self, number: int, name: str) -> Tensor:
+        """One tensor of one block."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +150,27 @@ class LinearTerms:
     @property
     def dtype(self) -> torch.dtype:
         """The dtype that coefficients are stored in."""
-        return self.blocks[0].local.dtype
+        return self.blocks.dtype if isinstance(self.blocks, LazyBlocks) else self.blocks[0].local.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where coefficients lie."""
+        return self.blocks.device if isinstance(self.blocks, LazyBlocks) else self.blocks[0].local.device
+
+    @property
+    def working(self) -> torch.dtype:
+        """The dtype that they are used in: that of the extraction, which may be finer than the one they are stored in."""
+        return getattr(torch, self.about["dtype"]) if "dtype" in self.about else self.dtype
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        """Terms of each block."""
+        return self.blocks.lengths if isinstance(self.blocks, LazyBlocks) else [len(block) for block in self.blocks]
+
+    @property
+    def lossy(self) -> bool:
+        """Are coefficients kept in fewer digits than they were computed in?"""
+        return self.about.get("stored", self.about.get("dtype")) != self.about.get("dtype")
 
     def select(self, index: Tensor | Sequence[int]) -> LinearTerms:
         """The terms of some of the points, in the order of ``index`` (a share of the data, one class, ...).
@@ -130,29 +188,45 @@ class LinearTerms:
         whole = not chosen.is_floating_point() and not chosen.is_complex()
         if chosen.ndim != 1 or not len(chosen) or not whole or int(chosen.min()) < 0 or int(chosen.max()) >= len(self):
             raise InputError(f"an index must hold whole numbers in 0 … {len(self) - 1}, at least one")
-        block = TermBlock(**{name: self._picked(name, chosen.long()) for name in TermBlock.__dataclass_fields__})
+        names = (*TENSORS, "rounding") if self.lossy else TENSORS
+        block = TermBlock(**{name: self._picked(name, chosen.long()) for name in names})
         return LinearTerms([block], self.centre, self.shape, self.classes, self.method, self.certificate, self.about)
 
     def _picked(self, name: str, index: Tensor) -> Tensor:
         """Rows of one of the blocks' tensors, block by block: what is on disk is read only where it is wanted."""
-        like = getattr(self.blocks[0], name)
-        out = like.new_empty((len(index), *like.shape[1:]))
+        out: Tensor | None = None
         first = 0
-        for block in self.blocks:
-            (here,) = ((index >= first) & (index < first + len(block))).nonzero(as_tuple=True)
-            out[here] = getattr(block, name)[index[here] - first]
-            first += len(block)
+        for number, length in enumerate(self.lengths):
+            (here,) = ((index >= first) & (index < first + length)).nonzero(as_tuple=True)
+            if len(here):
+                rows = self._part(number, name)
+                out = rows.new_empty((len(index), *rows.shape[1:])) if out is None else out
+                out[here] = rows[index[here].to(rows.device) - first]
+            first += length
+        assert out is not None  # the index is not empty
         return out
 
     def __iter__(self) -> Iterator[TermBlock]:
         return iter(self.blocks)
 
     def __len__(self) -> int:
-        return sum(map(len, self.blocks))
+        return sum(self.lengths)
+
+    def _part(self, number: int, name: str) -> Tensor:
+        """A tensor of a block."""
+        if isinstance(self.blocks, LazyBlocks):
+            return self.blocks.tensor(number, name)
+        return getattr(self.blocks[number], name)
 
     def _joined(self, name: str) -> Tensor:
-        parts = [getattr(block, name) for block in self.blocks]
+        parts = [self._part(number, name) for number in range(len(self.lengths))]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def to_zarr(self, path: str | os.PathLike[str]) -> None:
+        """Write the terms as a Zarr group, for xarray and dask: see :func:`tropica.terms.export.to_zarr`."""
+        from tropica.terms.export import to_zarr
+
+        to_zarr(self, path)
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.shape))

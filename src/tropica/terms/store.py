@@ -1,267 +1,394 @@
-"""Terms on disk: safetensors shards, a JSON manifest with checksums, written as the extraction goes.
+"""Terms on disk, written as the extraction goes, by one process or by many (docs/store.md has the format).
 
     terms/
-      manifest.json          format, fingerprints of network and split, shape, shards with SHA-256, certificate
-      centre.safetensors     the vector that all ∇F⁻ are stored relative to
-      shard-00000.safetensors  labels, local, local_bias, minus, minus_bias, margin of consecutive points
+      manifest.json            what the terms are of, the plan of shards, checksums, certificate
+      split.safetensors        the convex split: K
+      centre.safetensors       the vector that all ∇F⁻ are kept relative to
+      shard-00000.safetensors  terms of consecutive points
+      lock, calibration.safetensors    while it is being made
 
-A shard is written under another name, flushed to disk, and renamed; the manifest likewise after each shard. So a folder is
-at any time a correct prefix of the whole, and the same call goes on behind it.
+Every file is written under another name, flushed, and renamed; every shard says itself what it is of. So a folder is at any
+time a correct part of the whole, and the same call makes what is missing or damaged: to the same bytes.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
+import contextlib
 import math
 import os
+import platform
 import re
-from functools import reduce
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from tropica.errors import InputError, StoreError
+from tropica import sealed
+from tropica.data.walk import Shard
+from tropica.errors import StoreError
+from tropica.files import TEMPORARY
+from tropica.interrupt import Finishing
+from tropica.processes import ALONE, Processes
 from tropica.progress import Report
-from tropica.terms.certificate import Certificate, smaller
-from tropica.terms.gather import gathered
-from tropica.terms.linear import LinearTerms, TermBlock
+from tropica.split.archive import load_split, save_split
+from tropica.split.convex import ConvexSplit
+from tropica.terms.certificate import smaller
+from tropica.terms.job import Job, check_method, differences
+from tropica.terms.linear import LinearTerms
+from tropica.terms.lock import Lock
+from tropica.terms.manifest import MANIFEST, Manifest
+from tropica.terms.shards import CENTRE, SPLIT, Finished, StoredBlocks, file_of, finished_shard, write_shard
 
 if TYPE_CHECKING:
     from tropica.terms.check import Sample
-    from tropica.terms.extract import Job
 
-FORMAT = 1
-SHARD_POINTS = 4096
-"""Points a shard; fewer where they are very large."""
-MANIFEST = "manifest.json"
-CENTRE = "centre.safetensors"
-LEFT_BEHIND = re.compile(r"\.(manifest\.json|centre\.safetensors|shard-\d+\.safetensors)\.\d+")
-"""What :func:`replace_file` leaves where the process is killed while it writes."""
+CALIBRATION = "calibration.safetensors"
+OURS = re.compile(r"manifest\.json|lock|(split|centre|calibration|shard-\d{5,})\.safetensors")
+"""The names of a store's files; a folder that holds others is not taken for one."""
 
 
 class Store:
-    """A folder of terms that is being written."""
+    """A folder of terms that is being written, by this run alone."""
 
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
-        self.folder = folder
-        self.manifest = manifest
+    def __init__(self, folder: str | os.PathLike[str], processes: Processes = ALONE) -> None:
+        self.folder = Path(folder)
+        self.processes = processes
+        self.manifest: Manifest | None = None
+        self.note: str | None = None
+        """What the user may want to know of how the folder was found."""
+        self._lock: Lock | None = None
+        self._made: list[Path] = []
 
-    @classmethod
-    def open(cls, folder: str | os.PathLike[str]) -> Store:
-        """A new folder, or one that holds terms; refused, before any work, where it holds something else.
+    # ── opening ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-        The folder is made by :meth:`match`, once it is known what goes in: what fails before leaves nothing behind.
+    def __enter__(self) -> Store:
+        """Lock the folder, and read what is there.
+
+        Raises StoreError, before any work, where it cannot be written to, holds something else, or is another run's.
         """
-        path = Path(folder)
-        there = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
-        if not there.is_dir():
-            raise StoreError(f"{path}: cannot be made ({there} is a file, not a folder)")
-        if not os.access(there, os.W_OK):
-            raise StoreError(f"{path}: cannot be written to")
-        if not path.exists():
-            return cls(path, {"format": FORMAT, "identity": {}, "shards": []})
-        for entry in path.iterdir():
-            if LEFT_BEHIND.fullmatch(entry.name):
-                entry.unlink()
-        if not (path / MANIFEST).exists():
-            others = [entry.name for entry in path.iterdir() if not entry.name.startswith(("shard-", "centre"))]
-            if others:
-                raise StoreError(f"{path}: not empty, and not a store of terms (it holds {others[0]}); give an empty folder")
-            return cls(path, {"format": FORMAT, "identity": {}, "shards": []})
-        return cls(path, read_manifest(path))
+        try:
+            self.processes.once(self._open)
+            if not self.processes.first and (self.folder / MANIFEST).exists():
+                with contextlib.suppress(StoreError):
+                    self.manifest = Manifest.read(self.folder)
+            if not self.processes.first and self.manifest is None:
+                self.manifest = _salvaged(self.folder)
+            self.processes.wait()  # nothing is written before all have read
+        except BaseException:
+            self._close()
+            raise
+        return self
 
-    def match(self, identity: dict[str, str]) -> None:
-        """Refuse a folder that holds the beginning of another extraction; else make it, where it is not there."""
-        known = self.manifest["identity"]
-        differs = [name for name, value in identity.items() if known.get(name) != value]
-        if known and differs:
-            names = f"{', '.join(differs)} differ{'s' if len(differs) == 1 else ''}"
-            raise StoreError(f"{self.folder}: holds terms of another extraction ({names}); give another folder")
-        self.manifest["identity"] = identity
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._close()
+
+    def _open(self) -> None:
+        check_folder(self.folder)
+        for place in (self.folder, *self.folder.parents):
+            if place.exists():
+                break
+            self._made.append(place)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.folder}: cannot be made ({error.strerror})") from error
+        lock = Lock(self.folder)
+        lock.__enter__()
+        self._lock = lock
+        if lock.stale:
+            self.note = f"a lock was left behind by {lock.stale}, which is gone"
+        for entry in self.folder.iterdir():
+            if (found := TEMPORARY.fullmatch(entry.name)) and OURS.fullmatch(found["name"]):
+                entry.unlink(missing_ok=True)
+        self.manifest = _opened(self.folder)
 
-    def collect(self, job: Job, sample: Sample | None, report: Report | None) -> list[TermBlock]:
-        """Extract what is missing, shard by shard, and return all shards, memory-mapped."""
-        job.centre = self._centre()
-        done = 0
-        number = 0
-        for group in gathered(job.batches(), SHARD_POINTS):
-            points = sum(map(len, group))
-            inputs = digest_of(group)
-            shard = self._finished(number, inputs)
-            if shard is None:
-                shard = self._write(number, job, group, inputs, sample is not None)
-            elif shard["smallest"] is not None:
-                job.smallest = smaller(shard["smallest"], math.inf if job.smallest is None else job.smallest)
-            if sample is not None:
-                with safetensors.safe_open(self.folder / shard["file"], "pt") as file:
-                    sample.see(done, torch.cat(group), file.get_tensor("margin"))
-            done += points
-            number += 1
-            if report:
-                report(done, job.points, "extracting")
-        if done != job.points:
-            raise InputError(f"the data has {job.points} points by its length, but a pass over it gave {done}")
-        del self.manifest["shards"][number:]
-        return [read_shard(self.folder, shard) for shard in self.manifest["shards"]]
+    def _close(self) -> None:
+        """Unlock; folders that were made and hold nothing go again."""
+        if self._lock is not None:
+            self._lock.__exit__()
+            self._lock = None
+        for place in self._made:
+            with contextlib.suppress(OSError):
+                place.rmdir()
+
+    @property
+    def batch_size(self) -> int | None:
+        """That of the run that began here; None where there was none."""
+        with contextlib.suppress(KeyError, ValueError):
+            return int(self.manifest.run["batch_size"]) if self.manifest else None
+        return None
+
+    # ── what goes in ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, job: Job, split: ConvexSplit | None, method: str, report: Report | None) -> None:
+        """Refuse a folder that holds the beginning of another extraction; give the job its split: the user's, else the one
+        that is here, else a new one.
+
+        Raises:
+            StoreError: what is here is of another network, of other data, …; says what differs.
+        """
+        check_method(method)
+        job.walk.remember = True
+        before = self.manifest
+        about = {**job.about, "method": split.method if split else method}
+        given = split is not None if before is None or "split" not in before.run else before.given
+        if split is not None:
+            job.use(split, fresh=not given)
+            about["split"] = job.split.fingerprint
+        self._refuse_others(about, before)
+        self.manifest = Manifest(
+            {**about, **({"split": before.run["split"]} if before and "split" in before.run else {})},
+            [shard.points for shard in job.walk.shards],
+            list(job.net.input_shape),
+            job.net.labels,
+            inputs=list(before.inputs) if before else [],
+            given=given,
+            versions=versions(),
+        )
+        if before is not None:
+            job.walk.expected |= {number: digest for number, digest in enumerate(before.inputs) if digest}
+            self._compare_versions(before)
+        if before is None or before.state == "calibrating":
+            self._save()
+        if split is None:
+            self._find_split(job, method, report)
+        else:
+            self.processes.once(lambda: None if self._has(job.split) else save_split(job.split, self.folder / SPLIT))
+        self.manifest.run = job.identity()
+        self.manifest.state = "extracting"
+        if before is None or before.state != "complete":
+            self._note_inputs(job)
+            self._save()
+
+    def _refuse_others(self, about: dict[str, str], before: Manifest | None) -> None:
+        """Raise StoreError where what is here is of something else."""
+        if before is None:
+            return
+        there, here = dict(before.run), dict(about)
+        if not ("split" in there and "split" in here):  # it will be the one that is here, or is still to be made
+            there.pop("split", None)
+            here.pop("split", None)
+        if differs := differences(there, here):
+            raise StoreError(f"{self.folder}: holds terms of another extraction: {differs}; give another folder")
+
+    def _compare_versions(self, before: Manifest) -> None:
+        """Note libraries or threads that may change the last bit of what is still to be made."""
+        now, last = versions(), before.versions
+        changed = [
+            f"{name} {last[name]} before, {now[name]} now"
+            for name in ("torch", "threads")
+            if last.get(name, now[name]) != now[name]
+        ]
+        if changed and before.state != "complete":
+            self.note = f"{'; '.join(changed)}: what is made now may differ in the last bit from what it would have been"
+
+    def _find_split(self, job: Job, method: str, report: Report | None) -> None:
+        """The split that is here, or else a new one, which is then here too."""
+        assert self.manifest is not None
+        wanted = self.manifest.run.get("split")
+        found: ConvexSplit | None = None
+        with contextlib.suppress(StoreError):
+            found = load_split(self.folder / SPLIT, job.net)
+            if found.method != method or (wanted and found.fingerprint != wanted):
+                found = None
+        if all(self.processes.gathered(found is not None)):
+            assert found is not None
+            job.use(found, fresh=not self.manifest.given)
+            return
+        if self.manifest.given:
+            raise StoreError(f"{self.folder / SPLIT}: missing or damaged; the split was given at first: give it again")
+        made = job.make_split(method, report, self.folder / CALIBRATION)
+        if wanted and made.fingerprint != wanted:
+            raise StoreError(
+                f"{self.folder / SPLIT}: damaged, and the split that was made again is another one; the finished terms are of "
+                "the one that is lost: give another folder"
+            )
+        self.processes.once(lambda: save_split(made, self.folder / SPLIT))
+
+    def _has(self, split: ConvexSplit) -> bool:
+        with contextlib.suppress(StoreError):
+            return load_split(self.folder / SPLIT, split.net).fingerprint == split.fingerprint
+        return False
+
+    # ── the terms ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def collect(self, job: Job, sample: Sample | None, report: Report | None) -> StoredBlocks:
+        """Extract what is missing, shard by shard, and return all shards, memory-mapped.
+
+        Ctrl-C and SIGTERM let the shard at hand be finished.
+
+        Raises:
+            StoreError: a file cannot be written, or the points are not those of the finished shards.
+        """
+        assert self.manifest is not None
+        shards, run = job.walk.shards, self.manifest.run
+        mine: dict[int, Finished] = {}
+        with Finishing() as stop:
+            centre = self._centre(job)
+            there = self._there(run, centre)
+            if job.look and sample is not None:  # shards that were made without a look at the cotangents are made again
+                there = {number: found for number, found in there.items() if found.smallest is not None}
+            missing = [shard for shard in shards if shard.number not in there]
+            done = [shard for shard in shards if shard.number in there]
+            work = sorted([*self.processes.share(missing), *self.processes.share(done)], key=lambda shard: shard.number)
+            job.walk.expected |= {number: found.inputs for number, found in there.items()}
+
+            def all_of_mine() -> dict[int, list[object]]:
+                points = 0
+                for shard, group in job.walk.groups(work):
+                    known = there.get(shard.number)
+                    if known is None:
+                        known, margin = self._extracted(job, shard, group, centre, sample is not None)
+                    else:
+                        margin = sealed.Sealed(self.folder / file_of(shard.number)).tensor("margin", check=False)
+                    mine[shard.number] = known
+                    if known.smallest is not None:
+                        job.smallest = smaller(known.smallest, math.inf if job.smallest is None else job.smallest)
+                    if sample is not None:
+                        sample.see(shard.first, torch.cat(group), margin)
+                    points += shard.points
+                    if report:
+                        report(points, sum(s.points for s in work), "extracting")
+                    stop.check()
+                return {number: found.plain() for number, found in mine.items()}
+
+            every = self.processes.together(all_of_mine)
+        finished = {int(number): Finished.of(plain) for part in every for number, plain in part.items()}
+        self.manifest.shards = [finished[shard.number].entry for shard in shards]
+        self.manifest.inputs = [finished[shard.number].inputs for shard in shards]
+        for found in finished.values():
+            if found.smallest is not None:
+                job.smallest = smaller(found.smallest, math.inf if job.smallest is None else job.smallest)
+        return StoredBlocks(self.folder, self.manifest, good=True)
 
     def finish(self, terms: LinearTerms) -> None:
         """Write what is known only at the end."""
-        self.manifest.update(
-            complete=True,
-            points=len(terms),
-            shape=list(terms.shape),
-            classes=terms.classes,
-            method=terms.method,
-            certificate=dataclasses.asdict(terms.certificate),
-        )
-        self._save()
+        assert self.manifest is not None
+        self.manifest.state = "complete"
+        self.manifest.certificate = terms.certificate
+        self.manifest.data = sealed.seal_of({"shards": self.manifest.inputs})
+        self.manifest.inputs = []
 
-    def _centre(self) -> Tensor | None:
-        """The centre that the finished shards are stored relative to; without it they must be made anew."""
-        if self.manifest["shards"] and digest(self.folder / CENTRE) == self.manifest.get("centre"):
-            return safetensors.torch.load_file(self.folder / CENTRE)["centre"]
-        self.manifest["shards"] = []
-        return None
+        def write() -> None:
+            assert self.manifest is not None
+            self.manifest.split = sealed.Sealed(self.folder / SPLIT).seal
+            self.manifest.centre = sealed.Sealed(self.folder / CENTRE).seal
+            self.manifest.write(self.folder)
+            (self.folder / CALIBRATION).unlink(missing_ok=True)
+            for entry in self.folder.iterdir():  # of a plan with more shards, should there have been one
+                if entry.name.startswith("shard-") and entry.name not in map(file_of, range(len(terms.lengths))):
+                    entry.unlink(missing_ok=True)
 
-    def _finished(self, number: int, inputs: str) -> dict[str, Any] | None:
-        """The manifest's entry of a shard that is there, whole and unchanged, and was made from these points."""
-        if number >= len(self.manifest["shards"]):
-            return None
-        shard = self.manifest["shards"][number]
-        same = shard["inputs"] == inputs and digest(self.folder / shard["file"]) == shard["sha256"]
-        return shard if same else None
+        self.processes.once(write)
 
-    def _write(self, number: int, job: Job, group: list[Tensor], inputs: str, check: bool) -> dict[str, Any]:
-        found = [job.one(x, check) for x in group]
-        if number == 0:
-            assert job.centre is not None
-            centre = safetensors.torch.save({"centre": job.centre.cpu().contiguous()})
-            replace_file(self.folder / CENTRE, centre)
-            self.manifest["centre"] = hashlib.sha256(centre).hexdigest()
-        names = TermBlock.__dataclass_fields__
-        tensors = {name: torch.cat([getattr(block, name) for _, block in found]).cpu().contiguous() for name in names}
-        tensors["margin"] = torch.cat([terms.margin for terms, _ in found]).cpu()
-        looked = [terms.smallest for terms, _ in found if terms.smallest is not None]
-        raw = safetensors.torch.save(tensors)
-        file = f"shard-{number:05d}.safetensors"
-        replace_file(self.folder / file, raw)
-        shard = {
-            "file": file,
-            "points": sum(map(len, group)),
-            "sha256": hashlib.sha256(raw).hexdigest(),
-            "inputs": inputs,
-            "smallest": reduce(smaller, looked) if looked else None,
-        }
-        self.manifest["shards"][number : number + 1] = [shard]
-        self.manifest.pop("complete", None)
-        self._save()
-        return shard
+    def _extracted(self, job: Job, shard: Shard, group: list[Tensor], centre: str, check: bool) -> tuple[Finished, Tensor]:
+        """Extract and write one shard."""
+        assert self.manifest is not None
+        before, job.smallest = job.smallest, None
+        block, margin = job.block(group, check)
+        smallest, job.smallest = job.smallest, before
+        inputs = job.walk.digests[shard.number]
+        made = write_shard(self.folder, shard, self.manifest.run, centre, inputs, block, margin, smallest)
+        return made, margin
+
+    def _centre(self, job: Job) -> str:
+        """The job's centre, the one that is here or a new one, which is then here too; its digest."""
+        assert self.manifest is not None
+        path, run = self.folder / CENTRE, self.manifest.run
+        found: Tensor | None = None
+        with contextlib.suppress(StoreError):
+            file = sealed.Sealed(path).kind("centre")
+            if file.about.get("run") == run:
+                found = file.tensor("centre").clone()
+        if all(self.processes.gathered(found is not None)):
+            assert found is not None
+            job.centre = found.to(job.net.device)
+        else:
+            centre = job.find_centre().cpu()
+            self.processes.once(lambda: sealed.write(path, {"kind": "centre", "run": run}, {"centre": centre}))
+        assert job.centre is not None
+        return sealed.digest_of(job.centre.cpu())
+
+    def _there(self, run: dict[str, str], centre: str) -> dict[int, Finished]:
+        """The shards that are there, whole, and of this run; the processes look at a part of them each."""
+        assert self.manifest is not None
+        first, plan = 0, []
+        for number, points in enumerate(self.manifest.plan):
+            plan.append(Shard(number, range(0), first, points))
+            first += points
+        looked = {shard.number: finished_shard(self.folder, shard, run, centre) for shard in self.processes.share(plan)}
+        own = {number: found.plain() for number, found in looked.items() if found is not None}
+        return {int(n): Finished.of(plain) for part in self.processes.gathered(own) for n, plain in part.items()}
+
+    def _note_inputs(self, job: Job) -> None:
+        """Keep what is known of the points before their terms are there."""
+        assert self.manifest is not None
+        known = job.walk.expected | job.walk.digests
+        if known:
+            self.manifest.inputs = [known.get(shard.number, "") for shard in job.walk.shards]
 
     def _save(self) -> None:
-        replace_file(self.folder / MANIFEST, json.dumps(self.manifest, indent=1, sort_keys=True).encode())
+        self.processes.once(lambda: self.manifest.write(self.folder) if self.manifest else None)
 
 
-def load_terms(folder: str | os.PathLike[str], *, verify: bool = True) -> LinearTerms:
-    """Open a folder of terms that ``tp.extract(..., out=folder)`` wrote; coefficients are memory-mapped.
+def done_points(folder: Path) -> int:
+    """How many points have their terms in a folder, by the sizes of its shards (nothing is compared)."""
+    done = 0
+    for path in folder.glob("shard-*.safetensors"):
+        with contextlib.suppress(StoreError, KeyError, TypeError, ValueError):
+            done += int(sealed.Sealed(path).about["points"])
+    return done
 
-    Args:
-        folder: the store.
-        verify: compare every shard with its checksum (this reads all of it once).
 
-    Raises:
-        StoreError: not a store, not complete, or damaged; names the shard.
+def check_folder(folder: Path) -> None:
+    """Refuse, before any work, a folder that cannot be written to, or that holds something else.
+
+    Raises StoreError.
     """
-    path = Path(folder)
-    manifest = read_manifest(path)
-    if not manifest.get("complete"):
-        raise StoreError(f"{path}: the extraction was not finished; run it again with the same folder to go on")
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise StoreError(f"{folder}: cannot be made ({there} is a file, not a folder)")
+    if not os.access(there, os.W_OK):
+        raise StoreError(f"{folder}: cannot be written to")
+    if folder.exists():
+        others = sorted(p.name for p in folder.iterdir() if not OURS.fullmatch(p.name) and not TEMPORARY.fullmatch(p.name))
+        if others and not (folder / MANIFEST).exists():
+            raise StoreError(f"{folder}: not empty, and not a store of terms (it holds {others[0]}); give an empty folder")
+
+
+def _opened(folder: Path) -> Manifest | None:
+    """The manifest of a folder, put together from its shards where it is missing or damaged; None for an empty folder.
+
+    Raises StoreError where the folder holds a store that no file tells about any more, or of another format.
+    """
     try:
-        if verify:
-            for name, wanted in [(s["file"], s["sha256"]) for s in manifest["shards"]] + [(CENTRE, manifest["centre"])]:
-                if digest(path / name) != wanted:
-                    raise StoreError(f"{path / name}: damaged (its checksum differs); run the extraction again to make it anew")
-        blocks = [read_shard(path, shard) for shard in manifest["shards"]]
-        with safetensors.safe_open(path / CENTRE, "pt") as file:
-            centre = file.get_tensor("centre")
-        certificate = Certificate(**manifest["certificate"])
-        shape, classes = tuple(int(n) for n in manifest["shape"]), int(manifest["classes"])
-        if sum(map(len, blocks)) != manifest["points"]:
-            raise StoreError(f"{path}: the shards hold {sum(map(len, blocks))} points, the manifest says {manifest['points']}")
-        return LinearTerms(blocks, centre, shape, classes, manifest["method"], certificate, manifest["identity"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StoreError(f"{path / MANIFEST}: damaged ({type(error).__name__}: {error})") from error
+        return Manifest.read(folder)
+    except StoreError as error:
+        found = _salvaged(folder)
+        if found is None and ((folder / MANIFEST).exists() or any(folder.glob("shard-*.safetensors"))):
+            raise StoreError(f"{error}, and no shard tells what it was of; give another folder, or empty this one") from error
+        return found
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a store, with its outline checked."""
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise StoreError(f"{folder}: not a store of terms (there is no {MANIFEST})") from None
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise StoreError(f"{path}: not a manifest of format {FORMAT}")
-    shards, identity = manifest.get("shards"), manifest.get("identity")
-    if (
-        not isinstance(shards, list)
-        or not isinstance(identity, dict)
-        or any(not isinstance(s, dict) or Path(str(s.get("file", "/"))).name != s.get("file") for s in shards)
-    ):
-        raise StoreError(f"{path}: damaged (its list of shards cannot be read)")
-    return manifest
+def _salvaged(folder: Path) -> Manifest | None:
+    """What the shards say that the store is of."""
+    for path in sorted(folder.glob("shard-*.safetensors")):
+        with contextlib.suppress(StoreError, TypeError, ValueError, KeyError):
+            about = sealed.Sealed(path).kind("terms").about
+            run = {str(name): str(value) for name, value in about["run"].items()}
+            return Manifest(run, [], [], 0, state="extracting", given=about["smallest"] is not None)
+    return None
 
 
-def read_shard(folder: Path, shard: dict[str, Any]) -> TermBlock:
-    """A shard's tensors, memory-mapped."""
-    path = folder / shard["file"]
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            block = TermBlock(**{name: file.get_tensor(name) for name in TermBlock.__dataclass_fields__})
-    except (OSError, safetensors.SafetensorError) as error:
-        raise StoreError(f"{path}: cannot be read ({error}); run the extraction again to make it anew") from error
-    if len(block) != shard["points"]:
-        raise StoreError(f"{path}: holds {len(block)} points, the manifest says {shard['points']}")
-    return block
-
-
-def digest_of(batches: list[Tensor]) -> str:
-    """SHA-256 of some points."""
-    found = hashlib.sha256()
-    for x in batches:
-        found.update(x.cpu().contiguous().numpy().data)
-    return found.hexdigest()
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, '' if it is not there."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: under another name first, flushed to disk, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StoreError(f"{path}: cannot be written ({error.strerror}); what was finished before is kept") from error
+def versions() -> dict[str, str]:
+    """What the terms are made with: they may differ in the last bit with another."""
+    return {
+        "tropica": version("tropica"),
+        "torch": torch.__version__,
+        "safetensors": version("safetensors"),
+        "python": platform.python_version(),
+        "threads": str(torch.get_num_threads()),
+    }

@@ -1,0 +1,58 @@
+"""A run that is to be killed, for test_faults.py: ``python -m tests.terms.victim TASK FOLDER``.
+
+It says "ready" when all is imported, so that what is killed is the work.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+import tropica as tp
+from tropica.data import walk
+from tropica.processes import Processes
+
+from .worker import network, points
+
+POINTS = 1200
+
+
+def settings() -> None:
+    """Many small shards, several passes of calibration (little memory for the first step), one thread."""
+    torch.set_num_threads(1)
+    walk.SHARD_POINTS = 16
+
+
+def extracted(folder: Path, distributed: bool = False, slow: float = 0.0) -> tp.LinearTerms:
+    """Calibrate and extract; a pause after each report stretches the work, so that all of it can be hit."""
+    return tp.extract(
+        network(),
+        points(POINTS),
+        out=folder,
+        batch_size=8,
+        memory=1_000_000,
+        distributed=distributed,
+        progress=lambda *_: time.sleep(slow) if slow else None,
+    )
+
+
+def main(task: str, folder: Path) -> None:
+    settings()
+    distributed = task.endswith("distributed")
+    if distributed:
+        Processes.join()
+    print("ready", flush=True)
+    if task.startswith("extract"):
+        extracted(folder, distributed, slow=0.005)
+    else:
+        f = tp.ExtractedFunction(tp.load_terms(folder), distributed=distributed)
+        for seed in range(20):
+            f.predict(points(400, seed))
+    print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,79 @@
+"""One process of a distributed run, for test_processes.py: ``python -m tests.terms.worker TASK FOLDER``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+import tropica as tp
+from tropica.data import walk
+from tropica.processes import Processes
+from tropica.split.calibrated import calibrated_split
+from tropica.split.split import as_network
+
+POINTS, FRESH = 200, 60
+
+
+def settings() -> None:
+    """As all processes of the tests have them: many small shards, one thread."""
+    torch.set_num_threads(1)
+    walk.SHARD_POINTS = 16
+
+
+def network() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 24), nn.ReLU(), nn.Linear(24, 5)
+    ).eval()
+
+
+def points(n: int = POINTS, seed: int = 0) -> Tensor:
+    return torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
+    """All that several processes can do together, as tensors."""
+    net, x, fresh = network(), points(), points(FRESH, 1)
+    shared = {"distributed": distributed, "batch_size": 8}
+    terms = tp.extract(net, x, out=folder / "terms", **shared)
+    coarse = tp.extract(net, x, out=folder / "coarse", store_dtype=torch.bfloat16, **shared)
+    inner = tp.extract(net, list(x.split(7)), out=folder / "inner", at="3", distributed=distributed)
+    few = calibrated_split(as_network(net, x), x, batch_size=4, memory=1, processes=Processes.join(distributed))
+    functions = {
+        "kept": tp.ExtractedFunction(tp.load_terms(folder / "terms"), distributed=distributed),
+        "coarse": tp.ExtractedFunction(coarse, distributed=distributed),
+        "rescued": tp.ExtractedFunction(coarse, net=net, data=x, distributed=distributed),
+        "streamed": tp.ExtractedFunction.streaming(net, x, **shared),
+    }
+    found = {"labels": terms.labels, "local": terms.local.weight, "inner": inner.minus.weight}
+    found |= {f"few {name}": k for name, k in few.weights.items()}
+    for name, f in functions.items():
+        found[f"{name} values"] = f(fresh)
+        found[f"{name} labels"], found[f"{name} winners"] = f.decide(fresh)
+        found[f"{name} certain"] = f.certain(fresh).long()
+    return found
+
+
+def refused(folder: Path) -> None:
+    """Both processes must come to an end, with the same error, when one finds that the folder will not do."""
+    try:
+        tp.extract(network(), points(seed=2), out=folder / "terms", distributed=True, batch_size=8)
+    except tp.StoreError as error:
+        (folder / f"refused {torch.distributed.get_rank()}").write_text(str(error))
+
+
+def main(task: str, folder: Path) -> None:
+    settings()
+    if task == "refused":
+        refused(folder)
+        return
+    found = work(folder, True)
+    safetensors.torch.save_file({k: v.contiguous() for k, v in found.items()}, folder / f"{torch.distributed.get_rank()}.found")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
