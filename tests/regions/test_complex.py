@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import tropica as tp
+from tropica.regions import state as states
 from tropica.regions.walk import Walk
 
 from ..oracles.clipping import area, relu_cells
@@ -315,6 +316,14 @@ def test_kinks(name: str) -> None:
 
 
 # ── how it is called ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_memory_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A complex that outgrows the memory is refused, with its size; nothing is killed."""
+    monkeypatch.setattr(states, "LARGE", 10_000)
+    monkeypatch.setattr(states, "free_memory", lambda: 200_000)
+    with pytest.raises(tp.InputError, match=r"has come to [\d,]+ vertices or edges; .* more than the 200 kB .* smaller Box"):
+        tp.linear_regions(traced(mlp(2, 64, 64, 1), 2), tp.Box(-1, 1, d=2))
 
 
 def test_refusals() -> None:

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from tropica.errors import InputError
+from tropica.memory import free_memory, size_text
+
 Words = np.ndarray
 """Keys: (..., 2) uint64, 128 bits added modulo 2^64 a half."""
+LARGE = 2**28
+"""Bytes from which on it is asked whether they fit the memory."""
 SMALLEST = 5e-324
 """Stands for values whose sign is known, but which float64 cannot hold."""
+
+
+def room(rows: int, better: int, shape: tuple[int, ...] = (), dtype: np.dtype | type = np.float64) -> np.ndarray:
+    """An array of so many rows, not yet written, or ``better`` so many, where memory allows it.
+
+    Raises:
+        InputError: not even the rows that are needed fit the memory that is free.
+    """
+    row = math.prod(shape) * np.dtype(dtype).itemsize
+    if max(rows, better) * row > LARGE:
+        free = free_memory()
+        if rows * row > free:
+            raise InputError(
+                f"the complex has come to {rows:,} vertices or edges; {size_text(row)} for each of them are more than the "
+                f"{size_text(free)} of memory that are free: look at a smaller Box or Plane, or at a Segment, or estimate "
+                "(tp.estimate_regions)"
+            )
+        better = min(better, free // row)
+    return np.empty((max(rows, better), *shape), dtype)
 
 
 class Full(Exception):
@@ -46,7 +71,7 @@ class Table:
         first, self.size = self.size, self.size + count
         for name, column in self._columns.items():
             if len(column) < self.size:
-                larger = np.empty((max(self.size, 2 * len(column), 64), *column.shape[1:]), column.dtype)
+                larger = room(max(self.size, 64), 2 * len(column), column.shape[1:], column.dtype)
                 larger[:first] = column[:first]
                 self._columns[name] = larger
         return slice(first, self.size)

@@ -18,7 +18,7 @@ from tropica.regions.functions import Bend, Folded, Options, Values, unused
 from tropica.regions.misses import misses
 from tropica.regions.noise import STEP, Rounding
 from tropica.regions.refine import Refinement
-from tropica.regions.state import SMALLEST, State
+from tropica.regions.state import SMALLEST, State, room
 
 DEEP = 64
 """Interpolations, one on the other, that a step is expected not to exceed; vertices beyond are checked one by one."""
@@ -180,7 +180,7 @@ class Walk:
             parts.append(z[:, rest])
         parts.append(z[:, mixed] if len(rest) else z)
         widths = [part.shape[1] for part in parts]
-        matrix = np.empty((max(3 * len(z), 1024), sum(widths)))  # room to grow: pages that are never written cost nothing
+        matrix = room(len(z), max(3 * len(z), 1024), (sum(widths),))  # pages that are never written cost nothing
         np.concatenate(parts, 1, out=matrix[: len(z)])
         width = z.shape[1]
         del z, functions, parts
