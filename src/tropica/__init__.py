@@ -6,7 +6,7 @@ from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from tropica import bounds as bounds
-from tropica.compare import Agreement, agreement, angles, count_regions, distances
+from tropica.compare import Agreement, agreement, angles, correlation, count_regions, distances, pattern_agreement
 from tropica.data import LabelledData, load_data
 from tropica.errors import (
     CertificateError,
@@ -83,6 +83,7 @@ __all__ = [
     "agreement",
     "angles",
     "bounds",
+    "correlation",
     "count_regions",
     "distances",
     "estimate_density",
@@ -94,6 +95,7 @@ __all__ = [
     "load_network",
     "load_regions",
     "load_terms",
+    "pattern_agreement",
     "split",
     "trace",
 ]
