@@ -10,8 +10,8 @@ from torch import Tensor
 from tropica.errors import InputError
 from tropica.terms.linear import AffineTerms
 
-BLOCK = 2**21
-"""Coefficients of each side that are held in float64 at once (16 MB)."""
+BLOCK = 2**19
+"""Coefficients of each side that are held in float64 at once (4 MB)."""
 
 
 def angles(a: AffineTerms, b: AffineTerms) -> Tensor:
