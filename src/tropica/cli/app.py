@@ -14,6 +14,7 @@ from tropica.cli.failures import Commands
 from tropica.cli.regions import regions
 from tropica.cli.split import split
 from tropica.cli.trace import trace
+from tropica.cli.train import train
 
 app = typer.Typer(
     cls=Commands,
@@ -57,6 +58,7 @@ app.command(epilog="Example: tropica split model.pt2 --data images/ --method pap
 app.command(epilog="Example: tropica extract model.pt2 --data mnist.npz -o terms --dtype float64")(extract)
 app.command(epilog="Example: tropica evaluate terms --data mnist.npz --split test --model model.pt2 --csv labels.csv")(evaluate)
 app.command(epilog="Example: tropica regions mynets:small --box -1 1 --inputs 2 --out regions")(regions)
+app.command(epilog="Example: tropica train conv-small --data digits --runs 2 --out networks")(train)
 
 
 def main() -> None:

@@ -16,9 +16,9 @@ from tropica.cli.output import checked, save_json, say_written, show_facts, show
 from tropica.data import LabelledData, as_batches, load_data
 from tropica.data.batches import Data as Points
 from tropica.errors import InputError
+from tropica.files import write_csv
 from tropica.network import PiecewiseLinearNetwork
 from tropica.split.split import default_batch_size
-from tropica.studies.files import write_csv
 from tropica.terms import ExtractedFunction, load_terms
 from tropica.terms.extract import Inner
 

@@ -15,7 +15,7 @@ from tropica.cli.options import Args, Data, DataSplit, HowSplit, Json, Limit, Me
 from tropica.cli.output import checked, save_json, say_written, shape_text, show_facts
 from tropica.data import load_data
 from tropica.errors import StoreError
-from tropica.studies.files import writable_folder
+from tropica.files import writable_folder
 from tropica.terms import LinearTerms
 from tropica.terms import extract as extract_terms
 from tropica.terms.store import MANIFEST, read_manifest

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tropica.studies.files import writable_file, write_json
+from tropica.files import writable_file, write_json
 
 PIPED_WIDTH = 120
 

@@ -1,4 +1,4 @@
-"""``tp.angles``, ``tp.distances``, ``tp.correlation``: how alike paired terms' coefficients are (the paper's Figures 2 and 5)."""
+"""``tp.angles``, ``tp.distances``, ``tp.correlation``: how alike the coefficients of paired terms are (Figures 2, 5)."""
 
 from __future__ import annotations
 
