@@ -2,5 +2,7 @@
 
 from tropica.studies.deciders import Deciders, deciders
 from tropica.studies.demo import DemoResult, DemoRow, run_demo
+from tropica.studies.registry import STUDIES
+from tropica.studies.runner import StudyResult, run_study
 
-__all__ = ["Deciders", "DemoResult", "DemoRow", "deciders", "run_demo"]
+__all__ = ["STUDIES", "Deciders", "DemoResult", "DemoRow", "StudyResult", "deciders", "run_demo", "run_study"]
