@@ -6,10 +6,24 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tropica.errors import InputError
-from tropica.studies import table2
+from tropica.studies import (
+    cross,
+    figure2,
+    figure3,
+    implications,
+    leaky,
+    neighbours,
+    patterns,
+    random,
+    regions,
+    share,
+    split,
+    table2,
+)
 from tropica.studies.study import Study
 
-STUDIES: Mapping[str, Study] = MappingProxyType({one.STUDY.name: one.STUDY for one in (table2,)})
+IN_ORDER = (table2, regions, figure2, figure3, patterns, neighbours, leaky, share, random, implications, cross, split)
+STUDIES: Mapping[str, Study] = MappingProxyType({one.STUDY.name: one.STUDY for one in IN_ORDER})
 """What ``tropica study`` takes, in the order of the paper."""
 
 
