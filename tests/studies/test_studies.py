@@ -212,7 +212,8 @@ def test_implications(study, cases):
     result, _ = study("implications")
     for (model, seed), case in cases.items():
         labels = dense(case, "calibrated")[2]
-        found = rows(result, model=model, seed=seed, split="calibrated", premise="network_right", conclusion="extracted_right")
+        those = {"model": model, "seed": seed, "split": "calibrated"}
+        found = rows(result, **those, premise="network_right", conclusion="extracted_right")
         both = int(((labels == case.truth) & (case.labels == case.truth)).sum())
         assert abs(found[0]["hold"] - both) <= 1
         forward = rows(

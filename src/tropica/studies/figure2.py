@@ -92,8 +92,10 @@ def figures(results: Results) -> Mapping[str, Figure]:
     for row, method in zip(panels, METHODS, strict=True):
         for ax, model in zip(row, models, strict=True):
             found = results.first(model)[method]
-            values = [torch.tensor([torch.nan if v is None else v for v in found[key]]) for key in ("angle", "distance")]
-            angle_distance(*values, torch.tensor(found["right"]), title=f"{model}, {method} split", ax=ax)
+            angle, distance = (
+                torch.tensor([torch.nan if v is None else v for v in found[key]]) for key in ("angle", "distance")
+            )
+            angle_distance(angle, distance, torch.tensor(found["right"]), title=f"{model}, {method} split", ax=ax)
     return {"figure2": figure}
 
 

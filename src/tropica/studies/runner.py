@@ -17,6 +17,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from tropica.progress import Report, reporter
 from tropica.studies.case import Case
 from tropica.studies.page import study_page
 from tropica.studies.registry import find_study
-from tropica.studies.study import METHODS, Measured, Results, Study
+from tropica.studies.study import METHODS, Measured, Results, Row, Study
 from tropica.training.runs import fingerprint, train_run
 from tropica.training.settings import TrainSettings, check_training_data, paper_settings
 
@@ -111,18 +112,27 @@ def run_study(
     settings = replace(settings or paper_settings(train), activation=study.activation)
     points = _checked(train, test, models, runs, terms)
     shared = writable_folder(networks) if networks is not None else folder / "networks"
-    about = _about(study, train, test, points, settings, dtype)
-    rows, extra, seconds = [], {}, 0.0
-    with reporter(progress) as report:
+    rows: list[Row] = []
+    extra: dict[tuple[str, int], dict[str, Any]] = {}
+    seconds = 0.0
+    with reporter(progress) as raw:
+        report = _by_run(raw) if progress is True and raw else raw
+        plan = _Plan(study, train, points, test, settings, dtype, folder, shared, report)
         for done, (model, number) in enumerate((model, seed + k) for model in models for k in range(runs)):
-            found = _one(study, model, number, train, points, test, settings, about, folder, shared, dtype, report)
+            found = plan.run(model, number)
             head = {"model": model, "family": family(model), "seed": number}
             rows += [head | row for row in found["rows"]]
             extra[model, number] = found["extra"]
             seconds += found["seconds"]
             if report:
                 report(done + 1, len(models) * runs, f"{study.name}: runs")
-    facts = {**about, "models": list(models), "seeds": list(range(seed, seed + runs)), "seconds": seconds}
+    facts = {
+        **plan.about,
+        "models": list(models),
+        "seeds": list(range(seed, seed + runs)),
+        "seconds": seconds,
+        "versions": _versions(),
+    }
     results = Results(rows, extra, facts)
     return StudyResult(study, results, _write(study, results, folder), time.perf_counter() - start)
 
@@ -148,29 +158,68 @@ def _checked(train: LabelledData, test: LabelledData, models: Sequence[str], run
     return replace(train, inputs=train.inputs[:terms], labels=train.labels[:terms])
 
 
-def _about(
-    study: Study,
-    train: LabelledData,
-    test: LabelledData,
-    points: LabelledData,
-    settings: TrainSettings,
-    dtype: torch.dtype,
-) -> dict[str, Any]:
-    """What a measured run depends on, beside its model and seed."""
-    return {
-        "study": study.name,
-        "data": train.name,
-        "training_points": len(train),
-        "terms": len(points),
-        "test_points": len(test),
-        "shape": list(train.shape),
-        "data_fingerprint": fingerprint(train)[:16],
-        "test_fingerprint": fingerprint(test)[:16],
-        "training": dict(vars(settings)),
-        "splits": list(METHODS),
-        "dtype": str(dtype).removeprefix("torch."),
-        "versions": _versions(),
-    }
+def _by_run(report: Report) -> Report:
+    """One bar a run, whatever is being done in it: what is said after the colon is left out."""
+    return lambda done, total, message: report(done, total, message.partition(":")[0])
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All that the runs of a study share."""
+
+    study: Study
+    train: LabelledData
+    points: LabelledData
+    test: LabelledData
+    settings: TrainSettings
+    dtype: torch.dtype
+    folder: Path
+    networks: Path
+    report: Report | None
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What a measured run depends on, beside its model and seed."""
+        return {
+            "study": self.study.name,
+            "data": self.train.name,
+            "training_points": len(self.train),
+            "terms": len(self.points),
+            "test_points": len(self.test),
+            "shape": list(self.train.shape),
+            "data_fingerprint": fingerprint(self.train)[:16],
+            "test_fingerprint": fingerprint(self.test)[:16],
+            "training": dict(vars(self.settings)),
+            "splits": list(METHODS),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "tropica": version("tropica"),
+        }
+
+    def run(self, model: str, seed: int) -> dict[str, Any]:
+        """One run, measured now or before."""
+        file = self.folder / "runs" / f"{model}-{seed}.json"
+        kept = _kept(file, self.about)
+        if kept is not None:
+            return kept
+        start, report = time.perf_counter(), self.report
+        kind = model if self.settings.activation == "relu" else f"{model}-{self.settings.activation}"
+        step = (lambda done, total, message: report(done, total, f"{model}, seed {seed}: training")) if report else None
+        place = self.networks / kind / f"seed-{seed}"
+        trained = train_run(model, self.train, place, self.settings, seed=seed, progress=step)
+        between = time.perf_counter()
+        found: Measured = self.study.measure(Case(trained, self.points, self.test, self.dtype, report))
+        numbers = {
+            "about": self.about,
+            "model": model,
+            "seed": seed,
+            "training_accuracy": trained.history[-1]["accuracy"],
+            "training_seconds": between - start,
+            "seconds": time.perf_counter() - between,
+            "rows": found.rows,
+            "extra": found.extra,
+        }
+        write_json(file, numbers)
+        return plain(numbers)
 
 
 def _versions() -> dict[str, str]:
@@ -178,47 +227,8 @@ def _versions() -> dict[str, str]:
     return {**packages, "python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
 
 
-def _one(
-    study: Study,
-    model: str,
-    seed: int,
-    train: LabelledData,
-    points: LabelledData,
-    test: LabelledData,
-    settings: TrainSettings,
-    about: Mapping[str, Any],
-    folder: Path,
-    networks: Path,
-    dtype: torch.dtype,
-    report: Report | None,
-) -> dict[str, Any]:
-    """One run, measured now or before."""
-    file = folder / "runs" / f"{model}-{seed}.json"
-    kept = _kept(file, about)
-    if kept is not None:
-        return kept
-    start = time.perf_counter()
-    kind = model if settings.activation == "relu" else f"{model}-{settings.activation}"
-    step = (lambda done, total, message: report(done, total, f"{kind}, seed {seed}: training")) if report else None
-    run = train_run(model, train, networks / kind / f"seed-{seed}", settings, seed=seed, progress=step)
-    trained = time.perf_counter()
-    found: Measured = study.measure(Case(run, points, test, dtype, report))
-    numbers = {
-        "about": dict(about),
-        "model": model,
-        "seed": seed,
-        "training_accuracy": run.history[-1]["accuracy"],
-        "training_seconds": trained - start,
-        "seconds": time.perf_counter() - trained,
-        "rows": found.rows,
-        "extra": found.extra,
-    }
-    write_json(file, numbers)
-    return plain(numbers)
-
-
 def _kept(file: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a run measured before, or None; versions may differ, and the report says those of now."""
+    """What a run measured before, or None."""
     if not file.exists():
         return None
     try:
@@ -226,7 +236,7 @@ def _kept(file: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:
         found = numbers["about"]
     except (ValueError, KeyError, OSError) as error:
         raise DataError(f"{file}: not what a study wrote; remove it to measure this run again") from error
-    differing = [key for key in about if key != "versions" and found.get(key) != about[key]]
+    differing = [key for key in about if found.get(key) != about[key]]
     if differing:
         said = "; ".join(f"{key} {found.get(key)} there and {about[key]} here" for key in differing)
         raise InputError(f"{file.parent} holds runs of something else: {said}; choose another --out, or remove the folder")

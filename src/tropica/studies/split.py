@@ -170,7 +170,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
     """Agreement and violating points over λ, a column a split."""
     figure = style.figure(height=4.6)
     panels = figure.subplots(2, len(METHODS), sharex=True, sharey="row", squeeze=False)
-    ticks = {i: f"{factor:g}" for i, factor in enumerate(FACTORS)}
+    ticks = {float(i): f"{factor:g}" for i, factor in enumerate(FACTORS)}
     quantities = {"agreement": "N vs N^(X)\n(% of test points)", "violating": "violating Theorem 3.3\n(% of training points)"}
     for column, method in zip(panels.T, METHODS, strict=True):
         for ax, (key, label) in zip(column, quantities.items(), strict=True):
