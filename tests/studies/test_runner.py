@@ -74,6 +74,13 @@ def test_seeds_count_on_and_differ(sets, tmp_path):
     assert one != other
 
 
+def test_the_page_says_the_command(sets, tmp_path):
+    result = go(sets, tmp_path, seed=7, runs=1, terms=40)
+    command = "tropica study table2 --data digits --runs 1 --seed 7 --model fcn-small --epochs 1 --batch-size 50 --lr 0.001"
+    command += " --optimiser adam --limit 150 --terms 40 --test-limit 60 --dtype float32"
+    assert command in result.files["report.html"].read_text(encoding="utf-8")
+
+
 def test_float64(sets, tmp_path):
     assert go(sets, tmp_path, dtype=torch.float64, runs=1).results.settings["dtype"] == "float64"
 

@@ -39,10 +39,27 @@ def _table(one: Table) -> str:
     return f"<h3>{escape(one.title)}</h3>" + table(one.headings, one.rows, numbers) + note
 
 
+def _command(study: Study, results: Results) -> str:
+    """The command that gives these numbers, with every option said."""
+    facts, training = results.settings, results.settings["training"]
+    options = {
+        "data": facts["data"],
+        "runs": len(facts["seeds"]),
+        "seed": facts["seeds"][0],
+        **{f"model {name}": "" for name in facts["models"]},
+        **{key.replace("_", "-"): training[key] for key in ("epochs", "batch_size", "lr", "optimiser")},
+        "limit": facts["training_points"],
+        "terms": facts["terms"],
+        "test-limit": facts["test_points"],
+        "dtype": facts["dtype"],
+    }
+    return f"tropica study {study.name} " + " ".join(f"--{name} {value}".rstrip() for name, value in options.items())
+
+
 def _settings(study: Study, results: Results) -> str:
     facts, training = results.settings, results.settings["training"]
     lines = {
-        "command": f"tropica study {study.name} --data {facts['data']} --runs {len(facts['seeds'])} …",
+        "command": _command(study, results),
         "data": f"{facts['data']}, points of {' × '.join(map(str, facts['shape']))}: {facts['training_points']:,} to train, "
         f"{facts['terms']:,} terms, {facts['test_points']:,} to test",
         "networks": f"{', '.join(facts['models'])}; seeds {', '.join(map(str, facts['seeds']))}",
