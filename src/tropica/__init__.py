@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from tropica import bounds as bounds
 from tropica import polyhedra as polyhedra
 from tropica import tropical as tropical
-from tropica.compare import Agreement, agreement, angles, count_regions, distances
+from tropica.compare import Agreement, agreement, angles, correlation, count_regions, distances, pattern_agreement
 from tropica.data import LabelledData, load_data
 from tropica.errors import (
     CertificateError,
@@ -102,6 +102,7 @@ __all__ = [
     "angles",
     "boundary_superset",
     "bounds",
+    "correlation",
     "count_regions",
     "distances",
     "estimate_density",
@@ -113,6 +114,7 @@ __all__ = [
     "load_network",
     "load_regions",
     "load_terms",
+    "pattern_agreement",
     "polyhedra",
     "split",
     "to_network",

@@ -1,4 +1,4 @@
-"""The networks of the TropEx paper by name, and the training of them.
+"""The networks of the TropEx paper by name, and (from :mod:`tropica.training`) the training of them.
 
 All are plain ReLU networks of `torch.nn` modules: he-uniform weights, biases everywhere and zero at first, logits as
 outputs (no softmax), and layers named by kind and number (`conv1`, `dense2`), as `at=` takes them.
@@ -8,30 +8,19 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
-from torch.optim import SGD, Adam, Optimizer
-from torch.optim.lr_scheduler import MultiStepLR
 
-from tropica.data.validate import validate_points
-from tropica.errors import InputError, NonFiniteWeights
-
-Progress: TypeAlias = Callable[[int, int, str], object]
+from tropica.errors import InputError
+from tropica.training.loop import train as train
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky": lambda: nn.LeakyReLU(0.3),  # the default of Keras
 }
-MOMENTUM, RATE_STEPS, RATE_FACTOR = (
-    0.9,
-    (0.5, 0.75),
-    0.1,
-)  # of SGD: the rate falls tenfold at these shares of the epochs
 
 
 def build(
@@ -58,23 +47,40 @@ def build(
     >>> build("fcn4", (1, 28, 28), seed=0)(torch.zeros(5, 1, 28, 28)).shape
     torch.Size([5, 10])
     """
+    model = _without_memory(name, tuple(input_shape), classes, activation).to_empty(device="cpu")
+    _initialise(model, None if seed is None else torch.Generator().manual_seed(seed))
+    return model.eval()
+
+
+def check_model(name: str, input_shape: Sequence[int], classes: int = 10) -> None:
+    """Raise the InputError that `build` would raise, at no cost."""
+    _without_memory(name, tuple(input_shape), classes, "relu")
+
+
+def family(name: str) -> str:
+    """What the paper calls a network of `MODELS`: "FCN" or "CNN".
+
+    >>> family("wide"), family("narrow")
+    ('FCN', 'CNN')
+    """
+    return "FCN" if name.startswith("fcn") or name == "wide" else "CNN"
+
+
+def _without_memory(name: str, shape: tuple[int, ...], classes: int, activation: str) -> nn.Sequential:
+    """The layers on the meta device: built so, and filled once, they spare torch's own initial weights."""
     if name not in _RECIPES:
         raise InputError(f"there is no model {name!r}; there are {', '.join(_RECIPES)}")
     if activation not in ACTIVATIONS:
         raise InputError(f"the activation must be one of {', '.join(ACTIVATIONS)}; found {activation!r}")
-    shape = tuple(input_shape)
     if not shape or not all(isinstance(size, int) and size > 0 for size in (*shape, classes)):
         raise InputError(f"input_shape and classes must be whole numbers, 1 or more; found {shape} and {classes!r}")
-    # Built without memory, and filled once: torch's own initial weights would cost as much again.
     with torch.device("meta"):
         layers = _Layers(torch.empty(2, *shape), activation)
         try:
             _RECIPES[name][1](layers, classes)
         except RuntimeError as error:
             raise InputError(f"an input of shape {shape} is too small for the model {name!r}: {error}") from error
-    model = layers.sequential().to_empty(device="cpu")
-    _initialise(model, None if seed is None else torch.Generator().manual_seed(seed))
-    return model.eval()
+    return layers.sequential()
 
 
 def _initialise(model: nn.Module, generator: torch.Generator | None) -> None:
@@ -271,112 +277,3 @@ _RECIPES: dict[str, tuple[str, _Recipe]] = {
 
 MODELS: Mapping[str, str] = MappingProxyType({name: about for name, (about, _) in _RECIPES.items()})
 """The names that `build` takes, each with one line about its layers (C: 3×3 convolution, MP: max-pool, D: dense)."""
-
-
-def train(
-    model: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    *,
-    epochs: int,
-    batch_size: int = 128,
-    lr: float = 1e-3,
-    optimiser: Literal["adam", "sgd"] = "adam",
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> list[dict[str, float]]:
-    """Train a classifier in place with the cross-entropy of its logits, and leave it in eval mode.
-
-    Args:
-        model: points (B, *shape) to logits (B, classes); its device and dtype are kept.
-        inputs: (N, *shape), floating point; batches are moved to the model's device.
-        labels: (N,) int64 in 0 … classes − 1.
-        epochs, batch_size: passes over the points, shuffled in each, and points a step.
-        lr: the learning rate; with `sgd` it falls tenfold after half and after three quarters of the epochs.
-        optimiser: `adam`, or `sgd` with momentum 0.9.
-        seed: of the shuffles and of dropout; the same seed, machine and number of threads give the same weights.
-        progress: called with (steps done, steps in all, message) after each step.
-
-    Returns:
-        One dict an epoch: `epoch` (from 1), mean `loss` and `accuracy` in [0, 1] over the epoch's steps.
-
-    Raises:
-        InputError: inputs, labels or settings that do not fit.
-        NonFiniteWeights: the loss is no longer finite.
-
-    >>> x = torch.tensor([[0.0], [1.0]]).repeat(50, 1)
-    >>> history = train(build("fcn-small", (1,), 2, seed=0), x, x[:, 0].long(), epochs=40, batch_size=20)
-    >>> history[-1]["accuracy"]
-    1.0
-    """
-    parameter = next(model.parameters())
-    _check_training(model.eval(), inputs, labels, epochs, batch_size, parameter)
-    steps, schedule = _optimiser(optimiser, model, lr, epochs)
-    batches = -(-len(inputs) // batch_size)
-    points = inputs.to(parameter.dtype)
-    history: list[dict[str, float]] = []
-
-    def report(step: int) -> None:
-        if progress is not None:
-            last = f", loss {history[-1]['loss']:.4f}, accuracy {history[-1]['accuracy']:.1%}" if history else ""
-            progress(len(history) * batches + step, epochs * batches, f"epoch {len(history) + 1}/{epochs}{last}")
-
-    # The global generator serves the shuffles and any dropout in the model, and is given back as it was.
-    with torch.random.fork_rng(devices=[parameter.device] if parameter.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        model.train()
-        try:
-            for epoch in range(1, epochs + 1):
-                loss, accuracy = _epoch(model, steps, points, labels, batch_size, report)
-                if not isfinite(loss):
-                    raise NonFiniteWeights(f"training diverged in epoch {epoch}: the loss is {loss}; lower lr={lr}")
-                history.append({"epoch": epoch, "loss": loss, "accuracy": accuracy})
-                schedule.step()
-        finally:
-            model.eval()
-    return history
-
-
-def _check_training(
-    model: nn.Module, inputs: Tensor, labels: Tensor, epochs: int, batch_size: int, parameter: nn.Parameter
-) -> None:
-    validate_points(inputs, inputs.shape[1:], "training inputs")
-    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != inputs.shape[:1]:
-        found = f"{tuple(labels.shape)} {labels.dtype}" if isinstance(labels, Tensor) else type(labels).__name__
-        raise InputError(f"training labels must be an int64 tensor ({len(inputs)},); found {found}")
-    if not all(isinstance(number, int) and number > 0 for number in (epochs, batch_size)):
-        raise InputError(f"epochs and batch_size must be whole numbers, 1 or more; found {epochs!r}, {batch_size!r}")
-    with torch.no_grad():
-        classes = model(inputs[:1].to(parameter)).shape[1]
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= classes:
-        raise InputError(f"the model has {classes} outputs, so labels lie in 0 … {classes - 1}; found {low} … {high}")
-
-
-def _optimiser(name: str, model: nn.Module, lr: float, epochs: int) -> tuple[Optimizer, MultiStepLR]:
-    if name == "adam":
-        adam = Adam(model.parameters(), lr=lr)
-        return adam, MultiStepLR(adam, [])
-    if name == "sgd":
-        sgd = SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
-        return sgd, MultiStepLR(sgd, [int(share * epochs) for share in RATE_STEPS], gamma=RATE_FACTOR)
-    raise InputError(f"the optimiser must be 'adam' or 'sgd'; found {name!r}")
-
-
-def _epoch(
-    model: nn.Module, steps: Optimizer, inputs: Tensor, labels: Tensor, batch_size: int, report: Callable[[int], None]
-) -> tuple[float, float]:
-    """One pass in random order: mean loss and accuracy, each batch as it was before its own step."""
-    device = next(model.parameters()).device
-    loss_sum, right = torch.zeros((), device=device), torch.zeros((), device=device)
-    for step, rows in enumerate(torch.randperm(len(inputs)).split(batch_size), start=1):
-        x, y = inputs[rows].to(device), labels[rows].to(device)
-        logits = model(x)
-        loss = cross_entropy(logits, y)
-        steps.zero_grad()
-        loss.backward()
-        steps.step()
-        loss_sum += loss.detach() * len(rows)
-        right += (logits.argmax(1) == y).sum()
-        report(step)
-    return float(loss_sum) / len(inputs), float(right) / len(inputs)

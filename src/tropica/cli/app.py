@@ -13,7 +13,9 @@ from tropica.cli.extract import extract
 from tropica.cli.failures import Commands
 from tropica.cli.regions import regions
 from tropica.cli.split import split
+from tropica.cli.study import study
 from tropica.cli.trace import trace
+from tropica.cli.train import train
 from tropica.cli.verify import verify
 
 app = typer.Typer(
@@ -59,6 +61,8 @@ app.command(epilog="Example: tropica extract model.pt2 --data mnist.npz -o terms
 app.command(epilog="Example: tropica evaluate terms --data mnist.npz --split test --model model.pt2 --csv labels.csv")(evaluate)
 app.command(epilog="Example: tropica verify terms")(verify)
 app.command(epilog="Example: tropica regions mynets:small --box -1 1 --inputs 2 --out regions")(regions)
+app.command(epilog="Example: tropica train conv-small --data digits --runs 2 --out networks")(train)
+app.command(epilog="Example: tropica study table2 --data digits --runs 3 --out results/table2")(study)
 
 
 def main() -> None:

@@ -32,11 +32,11 @@ from tropica.cli.output import checked, prints, save_json, say_written, show_fac
 from tropica.data import FileData, LabelledData, as_batches, load_data
 from tropica.data.batches import Data as Points
 from tropica.errors import InputError
+from tropica.files import write_csv
 from tropica.memory import in_bytes, peak_memory, size_text
 from tropica.network import PiecewiseLinearNetwork
 from tropica.processes import started_by_torchrun
 from tropica.split.split import default_batch_size
-from tropica.studies.files import write_csv
 from tropica.terms import ExtractedFunction, load_terms
 from tropica.terms.job import Inner
 

@@ -30,9 +30,9 @@ from tropica.cli.options import (
 )
 from tropica.cli.output import checked, prints, save_json, say_written, shape_text, show_facts
 from tropica.data import load_data
+from tropica.files import writable_folder
 from tropica.memory import in_bytes, peak_memory, size_text
 from tropica.processes import started_by_torchrun
-from tropica.studies.files import writable_folder
 from tropica.terms import LinearTerms
 from tropica.terms import extract as extract_terms
 from tropica.terms.store import CALIBRATION, check_folder, done_points

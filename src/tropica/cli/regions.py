@@ -15,9 +15,9 @@ from tropica.cli.options import DATA_HELP, Args, DataSplit, Model, Split, Weight
 from tropica.cli.output import checked, save_json, say_written, shape_text, show_facts
 from tropica.data import LabelledData, load_data
 from tropica.errors import InputError
+from tropica.files import writable_folder, write_file
 from tropica.network import PiecewiseLinearNetwork
 from tropica.regions import Box, Plane, RegionComplex, Space, linear_regions
-from tropica.studies.files import writable_folder, write_file
 
 Points = Annotated[
     Optional[str],  # noqa: UP045

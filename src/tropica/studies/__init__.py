@@ -3,5 +3,19 @@
 from tropica.studies.deciders import Deciders, deciders
 from tropica.studies.demo import DemoResult, DemoRow, run_demo
 from tropica.studies.depth_width import DepthResult, DepthRow, depth_against_width
+from tropica.studies.registry import STUDIES
+from tropica.studies.runner import StudyResult, run_study
 
-__all__ = ["Deciders", "DemoResult", "DemoRow", "DepthResult", "DepthRow", "deciders", "depth_against_width", "run_demo"]
+__all__ = [
+    "STUDIES",
+    "Deciders",
+    "DemoResult",
+    "DemoRow",
+    "DepthResult",
+    "DepthRow",
+    "StudyResult",
+    "deciders",
+    "depth_against_width",
+    "run_demo",
+    "run_study",
+]

@@ -20,6 +20,7 @@ import torch
 
 from tropica.compare import agreement
 from tropica.data import LabelledData, load_data
+from tropica.files import writable_folder, write_file, write_json
 from tropica.models import MODELS, build, train
 from tropica.network import PiecewiseLinearNetwork, trace
 from tropica.progress import Report, reporter
@@ -28,7 +29,6 @@ from tropica.studies.deciders import Deciders, deciders
 from tropica.studies.demo_figures import figures
 from tropica.studies.demo_report import report_page
 from tropica.studies.demo_rows import DemoRow, paper_table
-from tropica.studies.files import writable_folder, write_file, write_json
 from tropica.studies.sizes import potential_sizes
 from tropica.terms import ExtractedFunction, LinearTerms, extract
 

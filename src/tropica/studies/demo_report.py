@@ -47,8 +47,8 @@ def report_page(rows: Sequence[DemoRow], numbers: Mapping[str, Any], pictures: M
         "<h2>The paper's Table 2</h2>",
         _paper(rows),
         "<h2>What decides a test point</h2>",
-        _picture(pictures, "term-images.png", "Test digits, their own coefficients, and those that decide", TERMS),
-        _picture(pictures, "angle-distance.png", "Angle against distance, for FCN and CNN", ANGLES),
+        picture(pictures, "term-images.png", "Test digits, their own coefficients, and those that decide", TERMS),
+        picture(pictures, "angle-distance.png", "Angle against distance, for FCN and CNN", ANGLES),
         _medians(numbers["points"]),
         "<h2>Settings</h2>",
         _settings(numbers),
@@ -124,7 +124,8 @@ def _paper(rows: Sequence[DemoRow]) -> str:
     )
 
 
-def _picture(pictures: Mapping[str, bytes], name: str, alt: str, caption: str) -> str:
+def picture(pictures: Mapping[str, bytes], name: str, alt: str, caption: str) -> str:
+    """A picture of the page, inline, with its caption and its file's name."""
     data = base64.b64encode(pictures[name]).decode("ascii")
     return (
         f'<figure><img alt="{escape(alt)}" src="data:image/png;base64,{data}">'

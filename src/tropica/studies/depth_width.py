@@ -15,10 +15,10 @@ from torch import nn
 
 from tropica import bounds
 from tropica.errors import InputError
+from tropica.files import writable_folder, write_csv, write_file, write_json
 from tropica.network import trace
 from tropica.progress import reporter
 from tropica.regions import Space, linear_regions
-from tropica.studies.files import writable_folder, write_csv, write_file, write_json
 from tropica.tropical.modules import linear_layer
 
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 import tropica as tp
-from tropica.studies.files import writable_file, writable_folder, write_csv, write_file, write_json
+from tropica.files import writable_file, writable_folder, write_csv, write_file, write_json
 
 
 def test_json_has_no_numbers_that_json_lacks(tmp_path):

@@ -1,0 +1,111 @@
+"""``tropica study``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.text import Text
+
+from tropica.cli.failures import stopping
+from tropica.cli.options import Data, Precision
+from tropica.cli.output import console, show_table
+from tropica.cli.training import BatchSize, Epochs, How, Rate, Runs, Seed, TrainLimit, chosen_settings, exactly
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Of the study; any other word lists those there are.", show_default=False)
+]
+Out = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--out", "-o", metavar="DIR", help="Where numbers, figures and report go (results/NAME).", show_default=False),
+]
+Models = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="A network, as for tropica train; may be repeated. By default some that suit the data.",
+        show_default=False,
+    ),
+]
+Terms = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--terms", metavar="N", min=1, help="Terms of so many training points (all).", show_default=False),
+]
+TestLimit = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--test-limit", metavar="N", min=1, help="So many test points (all).", show_default=False),
+]
+Networks = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--networks",
+        metavar="DIR",
+        help="Where trained networks are kept, for studies to share, as tropica train writes them (OUT/networks).",
+        show_default=False,
+    ),
+]
+
+
+def study(
+    ctx: typer.Context,
+    name: Name,
+    data: Data,
+    runs: Runs = 5,
+    out: Out = None,
+    model: Models = None,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    lr: Rate = None,
+    optimiser: How = None,
+    limit: TrainLimit = None,
+    terms: Terms = None,
+    test_limit: TestLimit = None,
+    dtype: Precision = None,
+    networks: Networks = None,
+) -> None:
+    """Run one of the paper's experiments: networks are trained, measured with both splits, and reported.
+
+    Writes report.html, numbers.json, rows.csv and figures. What was interrupted goes on with the runs that are missing, and
+    more --runs add to those there are. Runs on one thread unless --threads says otherwise.
+    """
+    import torch
+
+    from tropica.studies.registry import find_study  # brings matplotlib
+    from tropica.studies.runner import run_study
+
+    chosen = find_study(name)
+    folder = out or Path("results") / name
+    torch.set_num_threads(ctx.obj or 1)
+    train = exactly(data, limit=limit)
+    test = exactly(data, split="test", limit=test_limit)
+    settings = chosen_settings(train, epochs, batch_size, lr, optimiser)
+
+    def left() -> str:
+        whole = len(list((folder / "runs").glob("*.json")))
+        return f"{whole} runs are whole in {folder}; the same command goes on with those that are missing"
+
+    with stopping(left):
+        done = run_study(
+            name,
+            train,
+            test,
+            folder,
+            models=model or (),
+            runs=runs,
+            seed=seed,
+            settings=settings,
+            terms=terms,
+            dtype=dtype.torch if dtype else torch.float32,
+            networks=networks,
+            progress=True,
+        )
+    for table in chosen.tables(done.results):
+        headings = [heading.replace("\n", " ") for heading in table.headings]
+        show_table(table.title, headings, table.rows, numbers=table.numbers)
+    screen = console()
+    for line in chosen.findings(done.results):
+        screen.print(Text(f"• {line}"))
+    screen.print(Text(f"done in {done.seconds:.0f} s; written to {folder}: {', '.join(sorted(done.files))}"), soft_wrap=True)

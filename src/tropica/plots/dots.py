@@ -1,0 +1,64 @@
+"""Means with their spread over runs, in groups: marks, not bars, so that the axis need not start at zero."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from tropica.errors import InputError
+from tropica.plots import style
+from tropica.plots.curves import COLOURS
+
+
+def dots(
+    groups: Sequence[str],
+    series: Mapping[str, tuple[Sequence[float], Sequence[float] | None]],
+    *,
+    ylabel: str,
+    title: str = "",
+    limits: tuple[float | None, float | None] = (None, None),
+    legend: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a group of marks for each of ``groups``, one a series; whiskers are one standard deviation.
+
+    Args:
+        groups: what is written below each group.
+        series: by name, means and standard deviations (None for no whiskers), one a group; NaN leaves a mark out.
+        ylabel: with units.
+        title: of the axes.
+        limits: of the y axis; matplotlib's own by default.
+        legend: draw one?
+        ax: where to draw; new axes by default.
+
+    Raises:
+        InputError: a series with more or fewer values than groups.
+
+    >>> ax = dots(["FCN", "CNN"], {"paper": ([97.7, 95.7], [0.2, 0.3]), "here": ([97.0, 96.0], None)}, ylabel="%")
+    >>> [text.get_text() for text in ax.get_xticklabels()], ax.get_legend_handles_labels()[1]
+    (['FCN', 'CNN'], ['paper', 'here'])
+    """
+    for name, (means, sds) in series.items():
+        if len(means) != len(groups) or (sds is not None and len(sds) != len(groups)):
+            raise InputError(f"the series {name!r} needs a value for each of {len(groups)} groups; found {len(means)}")
+    with style.applied():
+        ax = ax or style.shown_figure(3.4, 2.6).add_subplot()
+        for i, (name, (means, sds)) in enumerate(series.items()):
+            place = np.arange(len(groups)) + 0.5 * ((i + 0.5) / len(series) - 0.5)
+            look = {"color": COLOURS[i % len(COLOURS)], "fmt": style.MARKERS[i % len(style.MARKERS)], "markersize": 4}
+            whiskers = None if sds is None else np.nan_to_num(np.asarray(sds, float))
+            ax.errorbar(place, np.asarray(means, float), whiskers, label=name, capsize=2, elinewidth=0.8, **look)  # type: ignore[arg-type]
+        for border in range(1, len(groups)):
+            ax.axvline(border - 0.5, color="0.9", linewidth=0.6, zorder=0)
+        ax.set_xlim(-0.5, len(groups) - 0.5)
+        ax.set_xticks(range(len(groups)), labels=list(groups))
+        ax.set_ylabel(ylabel)
+        ax.set_ylim(*limits)
+        ax.set_title(title)
+        ax.grid(axis="y", color="0.9", linewidth=0.6)
+        ax.set_axisbelow(True)
+        if legend:
+            ax.legend(handletextpad=0.2)
+    return ax

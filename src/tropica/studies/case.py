@@ -1,0 +1,108 @@
+"""``Case``: one trained network of a study with its data, splits, terms and extracted functions, made when asked for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from tropica.data import LabelledData
+from tropica.models import family
+from tropica.network import PiecewiseLinearNetwork, trace
+from tropica.progress import Report
+from tropica.split import ConvexSplit, split
+from tropica.studies.deciders import Deciders, deciders
+from tropica.terms import ExtractedFunction, LinearTerms, extract
+from tropica.training.runs import TrainedRun
+
+
+@dataclass(eq=False)
+class Case:
+    """A trained network.
+
+    Attributes:
+        run: the training, with the weights of its epochs.
+        points: the training points that terms are extracted from, X of N^(X).
+        test: the test points, with labels.
+        dtype: what to compute in.
+        report: progress, or None.
+    """
+
+    run: TrainedRun
+    points: LabelledData
+    test: LabelledData
+    dtype: torch.dtype
+    report: Report | None = None
+    _splits: dict[str, ConvexSplit] = field(default_factory=dict)
+    _terms: dict[str, LinearTerms] = field(default_factory=dict)
+    _deciders: dict[str, Deciders] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """For progress bars and legends."""
+        return f"{self.run.model}, seed {self.run.seed}"
+
+    @property
+    def family(self) -> str:
+        """FCN or CNN."""
+        return family(self.run.model)
+
+    @property
+    def truth(self) -> Tensor:
+        """The test points' labels."""
+        assert self.test.labels is not None  # the study has checked it
+        return self.test.labels
+
+    @cached_property
+    def net(self) -> PiecewiseLinearNetwork:
+        """The network after its last epoch, in ``dtype``."""
+        return self.after()
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """The labels that the network gives the test points."""
+        return self.predict(self.net, self.test.inputs)
+
+    def after(self, epoch: int | None = None) -> PiecewiseLinearNetwork:
+        """The network after an epoch, in ``dtype``."""
+        return trace(self.run.load(epoch), self.points.inputs[:2]).to(self.dtype)
+
+    def predict(self, net: PiecewiseLinearNetwork, x: Tensor) -> Tensor:
+        """The network's labels, some points at a time."""
+        return torch.cat([net.predict(part.to(net.dtype)) for part in x.split(512)])
+
+    def step(self, what: str) -> Callable[[int, int, str], object] | bool:
+        """Progress of any inner work, under one name."""
+        report = self.report
+        return (lambda done, total, message: report(done, total, f"{self.title}: {what}")) if report else False
+
+    def split(self, method: str) -> ConvexSplit:
+        """The network's split."""
+        if method not in self._splits:
+            self._splits[method] = split(self.net, self.points, method=method, progress=self.step(f"{method} split"))
+        return self._splits[method]
+
+    def terms(self, method: str) -> LinearTerms:
+        """The training points' terms, with a certificate that the study reports, whether it holds or not."""
+        if method not in self._terms:
+            step = self.step(f"terms, {method} split")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a certificate that fails
+                self._terms[method] = extract(self.net, self.points, self.split(method), check="warn", progress=step)
+        return self._terms[method]
+
+    def function(self, method: str) -> ExtractedFunction:
+        """N^(X)."""
+        return ExtractedFunction(self.terms(method))
+
+    def deciders(self, method: str) -> Deciders:
+        """Which training point decides each test point."""
+        if method not in self._deciders:
+            made, terms = self.split(method), self.terms(method)
+            x = self.test.inputs.to(self.dtype)
+            self._deciders[method] = deciders(made, terms, x, progress=self.step(f"deciding terms, {method} split"))
+        return self._deciders[method]

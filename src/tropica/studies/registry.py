@@ -1,0 +1,41 @@
+"""The studies by name. A new study is one file with a ``STUDY``, and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tropica.errors import InputError
+from tropica.studies import (
+    cross,
+    figure2,
+    figure3,
+    implications,
+    leaky,
+    neighbours,
+    patterns,
+    random,
+    regions,
+    share,
+    split,
+    table2,
+)
+from tropica.studies.study import Study
+
+IN_ORDER = (table2, regions, figure2, figure3, patterns, neighbours, leaky, share, random, implications, cross, split)
+STUDIES: Mapping[str, Study] = MappingProxyType({one.STUDY.name: one.STUDY for one in IN_ORDER})
+"""What ``tropica study`` takes, in the order of the paper."""
+
+
+def find_study(name: str) -> Study:
+    """A study by its name.
+
+    Raises:
+        InputError: there is none; lists those there are.
+
+    >>> find_study("table2").title
+    'Table 2: network, extracted function and truth'
+    """
+    if name not in STUDIES:
+        raise InputError(f"there is no study {name!r}; there are {', '.join(STUDIES)}")
+    return STUDIES[name]

@@ -1,0 +1,263 @@
+"""``run_study``: train what is missing, measure what is missing, write numbers, figures and the report.
+
+OUT/report.html          the report, self-contained
+OUT/numbers.json         settings, versions, seeds, and all rows
+OUT/rows.csv             the rows
+OUT/NAME.png             figures
+OUT/runs/MODEL-SEED.json what one run measured; a study that was interrupted goes on with those that are missing
+NETWORKS/MODEL/seed-K/   the networks, OUT/networks by default; studies may share them
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tropica.data import LabelledData
+from tropica.errors import DataError, InputError
+from tropica.files import plain, writable_folder, write_csv, write_file, write_json
+from tropica.models import check_model, family
+from tropica.plots import style
+from tropica.progress import Report, reporter
+from tropica.studies.case import Case
+from tropica.studies.page import study_page
+from tropica.studies.registry import find_study
+from tropica.studies.study import METHODS, Measured, Results, Row, Study
+from tropica.training.runs import fingerprint, train_run
+from tropica.training.settings import TrainSettings, check_training_data, paper_settings
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A finished study: what it is, its numbers, its files by name, and how long this call took."""
+
+    study: Study
+    results: Results
+    files: dict[str, Path]
+    seconds: float
+
+
+def default_models(data: LabelledData) -> tuple[str, ...]:
+    """Fully connected and convolutional networks of the paper that suit the data's points.
+
+    >>> from tropica.data import load_data
+    >>> default_models(load_data("mnist1d"))
+    ('fcn-small', 'conv-small')
+    """
+    if len(data.shape) == 3 and data.shape[0] == 3:
+        return "fcn4", "narrow", "conv"
+    if len(data.shape) == 3 and min(data.shape[1:]) >= 28:
+        return "fcn4", "fcn6", "conv"
+    if len(data.shape) == 3 and min(data.shape[1:]) >= 4:
+        return "fcn4", "conv-small"
+    return ("fcn-small", "conv-small") if len(data.shape) == 2 and data.shape[1] >= 4 else ("fcn-small",)
+
+
+def run_study(
+    name: str,
+    train: LabelledData,
+    test: LabelledData,
+    out: str | os.PathLike[str],
+    *,
+    models: Sequence[str] = (),
+    runs: int = 5,
+    seed: int = 0,
+    settings: TrainSettings | None = None,
+    terms: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    networks: str | os.PathLike[str] | None = None,
+    progress: Any = False,
+) -> StudyResult:
+    """Run a study, or what is missing of it.
+
+    Args:
+        name: of the study (`tropica.studies.STUDIES`).
+        train, test: points with labels.
+        out: the folder of the study.
+        models: names of `tropica.models.MODELS`; by default those that suit the data.
+        runs, seed: networks of each model, with seeds ``seed`` … ``seed + runs − 1``.
+        settings: of the training; the paper's for this data by default.
+        terms: take terms of so many training points, the first ones; of all by default.
+        dtype: what splits and terms are computed in; deep networks need float64.
+        networks: where the trained networks are, for studies that share them.
+        progress: True for bars, or a function (done, total, message).
+
+    Raises:
+        InputError: an unknown study or model (lists what exists), data that does not fit, or a folder with other runs.
+
+    >>> import tempfile
+    >>> from tropica.data import load_data
+    >>> data, quick = load_data("digits", limit=200), TrainSettings(epochs=1, batch_size=50, lr=1e-3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     test = load_data("digits", split="test", limit=50)
+    ...     done = run_study("table2", data, test, folder, models=["fcn-small"], runs=1, settings=quick)
+    ...     sorted(done.files), [row["split"] for row in done.results.rows]
+    (['numbers.json', 'report.html', 'rows.csv', 'table2.png'], ['paper', 'calibrated'])
+    """
+    start = time.perf_counter()
+    study = find_study(name)
+    folder = writable_folder(out)
+    models = tuple(dict.fromkeys(models or default_models(train)))
+    settings = replace(settings or paper_settings(train), activation=study.activation)
+    points = _checked(train, test, models, runs, terms)
+    shared = writable_folder(networks) if networks is not None else folder / "networks"
+    rows: list[Row] = []
+    extra: dict[tuple[str, int], dict[str, Any]] = {}
+    seconds = 0.0
+    with reporter(progress) as raw:
+        report = _by_run(raw) if progress is True and raw else raw
+        plan = _Plan(study, train, points, test, settings, dtype, folder, shared, report)
+        for done, (model, number) in enumerate((model, seed + k) for model in models for k in range(runs)):
+            found = plan.run(model, number)
+            head = {"model": model, "family": family(model), "seed": number}
+            rows += [head | row for row in found["rows"]]
+            extra[model, number] = found["extra"]
+            seconds += found["seconds"]
+            if report:
+                report(done + 1, len(models) * runs, f"{study.name}: runs")
+    facts = {
+        **plan.about,
+        "models": list(models),
+        "seeds": list(range(seed, seed + runs)),
+        "seconds": seconds,
+        "versions": _versions(),
+    }
+    results = Results(rows, extra, facts)
+    return StudyResult(study, results, _write(study, results, folder), time.perf_counter() - start)
+
+
+def _checked(train: LabelledData, test: LabelledData, models: Sequence[str], runs: int, terms: int | None) -> LabelledData:
+    """The points that terms are taken of, once everything fits; nothing is written or trained before."""
+    classes = check_training_data(train)
+    if runs < 1:
+        raise InputError(f"runs must be 1 or more; found {runs}")
+    if test.labels is None:
+        raise DataError(f"{test.name}: the test points have no labels; studies need them")
+    if test.shape != train.shape:
+        raise DataError(f"test points of shape {test.shape} do not go with training points of shape {train.shape}")
+    if int(test.labels.max()) >= classes:
+        raise DataError(f"{test.name}: a test point has label {int(test.labels.max())}, the training points {classes} classes")
+    if terms is not None and not 1 <= terms <= len(train):
+        raise InputError(f"terms can be taken of 1 … {len(train):,} training points; {terms:,} were asked for")
+    for model in models:
+        check_model(model, train.shape, classes)
+    if terms is None:
+        return train
+    assert train.labels is not None
+    return replace(train, inputs=train.inputs[:terms], labels=train.labels[:terms])
+
+
+def _by_run(report: Report) -> Report:
+    """One bar a run, whatever is being done in it: what is said after the colon is left out."""
+    return lambda done, total, message: report(done, total, message.partition(":")[0])
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All that the runs of a study share."""
+
+    study: Study
+    train: LabelledData
+    points: LabelledData
+    test: LabelledData
+    settings: TrainSettings
+    dtype: torch.dtype
+    folder: Path
+    networks: Path
+    report: Report | None
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What a measured run depends on, beside its model and seed."""
+        return {
+            "study": self.study.name,
+            "data": self.train.name,
+            "training_points": len(self.train),
+            "terms": len(self.points),
+            "test_points": len(self.test),
+            "shape": list(self.train.shape),
+            "data_fingerprint": fingerprint(self.train)[:16],
+            "test_fingerprint": fingerprint(self.test)[:16],
+            "training": dict(vars(self.settings)),
+            "splits": list(METHODS),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "tropica": version("tropica"),
+        }
+
+    def run(self, model: str, seed: int) -> dict[str, Any]:
+        """One run, measured now or before."""
+        file = self.folder / "runs" / f"{model}-{seed}.json"
+        kept = _kept(file, self.about)
+        if kept is not None:
+            return kept
+        start, report = time.perf_counter(), self.report
+        kind = model if self.settings.activation == "relu" else f"{model}-{self.settings.activation}"
+        step = (lambda done, total, message: report(done, total, f"{model}, seed {seed}: training")) if report else None
+        place = self.networks / kind / f"seed-{seed}"
+        trained = train_run(model, self.train, place, self.settings, seed=seed, progress=step)
+        between = time.perf_counter()
+        found: Measured = self.study.measure(Case(trained, self.points, self.test, self.dtype, report))
+        numbers = {
+            "about": self.about,
+            "model": model,
+            "seed": seed,
+            "training_accuracy": trained.history[-1]["accuracy"],
+            "training_seconds": between - start,
+            "seconds": time.perf_counter() - between,
+            "rows": found.rows,
+            "extra": found.extra,
+        }
+        write_json(file, numbers)
+        return plain(numbers)
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: version(name) for name in ("tropica", "torch", "numpy", "matplotlib")}
+    return {**packages, "python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+
+
+def _kept(file: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a run measured before, or None."""
+    if not file.exists():
+        return None
+    try:
+        numbers = json.loads(file.read_text(encoding="utf-8"))
+        found = numbers["about"]
+    except (ValueError, KeyError, OSError) as error:
+        raise DataError(f"{file}: not what a study wrote; remove it to measure this run again") from error
+    differing = [key for key in about if found.get(key) != about[key]]
+    if differing:
+        said = "; ".join(f"{key} {found.get(key)} there and {about[key]} here" for key in differing)
+        raise InputError(f"{file.parent} holds runs of something else: {said}; choose another --out, or remove the folder")
+    return numbers
+
+
+def _write(study: Study, results: Results, folder: Path) -> dict[str, Path]:
+    """Numbers, figures and report."""
+    with style.applied():
+        pictures = {f"{name}.png": _png(figure) for name, figure in study.figures(results).items()}
+    columns = list(dict.fromkeys(key for row in results.rows for key in row))
+    table = [["" if row.get(key) is None else row[key] for key in columns] for row in results.rows]
+    files = {"rows.csv": write_csv(folder / "rows.csv", columns, table)}
+    numbers = {"settings": results.settings, "findings": study.findings(results), "rows": results.rows}
+    files["numbers.json"] = write_json(folder / "numbers.json", numbers)
+    files |= {name: write_file(folder / name, raw) for name, raw in pictures.items()}
+    files["report.html"] = write_file(folder / "report.html", study_page(study, results, pictures))
+    return files
+
+
+def _png(figure: Any) -> bytes:
+    raw = io.BytesIO()
+    figure.savefig(raw, format="png", dpi=150)
+    return raw.getvalue()

@@ -1,0 +1,54 @@
+"""Two small networks of each study's kind, trained once for all tests of studies."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tropica.data import load_data
+from tropica.studies.case import Case
+from tropica.studies.runner import run_study
+from tropica.training.runs import train_run
+from tropica.training.settings import TrainSettings
+
+QUICK = TrainSettings(epochs=3, batch_size=25, lr=2e-3)
+MODELS = ("fcn-small", "conv-small")
+
+
+@pytest.fixture(scope="session")
+def sets():
+    """Training and test points."""
+    return load_data("digits", limit=150), load_data("digits", split="test", limit=60)
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory):
+    """Where all studies keep their networks."""
+    return tmp_path_factory.mktemp("networks")
+
+
+@pytest.fixture(scope="session")
+def study(sets, networks, tmp_path_factory):
+    """A study by name, run once: its result and its folder."""
+    done = {}
+
+    def run(name):
+        if name not in done:
+            folder = tmp_path_factory.mktemp(name)
+            result = run_study(name, *sets, folder, models=MODELS, runs=2, settings=QUICK, networks=networks)
+            done[name] = (result, folder)
+        return done[name]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def cases(sets, networks):
+    """The networks as studies see them, in float64, by model and seed."""
+    train, test = sets
+
+    def case(model, seed):
+        run = train_run(model, train, networks / model / f"seed-{seed}", QUICK, seed=seed)
+        return Case(run, train, test, torch.float64)
+
+    return {(model, seed): case(model, seed) for model in MODELS for seed in (0, 1)}

@@ -1,0 +1,144 @@
+"""Studies as runs in a folder: interrupted ones go on, others are refused, and bad input is one clear error."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+import tropica as tp
+from tropica.data import LabelledData
+from tropica.studies import STUDIES, run_study
+from tropica.studies.registry import find_study
+from tropica.training.settings import TrainSettings
+
+ONE = TrainSettings(epochs=1, batch_size=50, lr=1e-3)
+
+
+def go(sets, folder, name="table2", **more):
+    given = {"models": ["fcn-small"], "runs": 2, "settings": ONE, **more}
+    return run_study(name, *sets, folder, **given)
+
+
+def stamps(folder):
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "runs").iterdir()}
+
+
+def test_an_interrupted_study_goes_on_with_the_missing_runs(sets, tmp_path):
+    whole = go(sets, tmp_path / "whole", runs=3)
+
+    def stop(done, total, message):
+        if message == "table2: runs" and done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        go(sets, tmp_path / "parts", runs=3, progress=stop)
+    before = stamps(tmp_path / "parts")
+    assert sorted(before) == ["fcn-small-0.json", "fcn-small-1.json"]
+    assert not (tmp_path / "parts" / "report.html").exists()
+    parts = go(sets, tmp_path / "parts", runs=3)
+    after = stamps(tmp_path / "parts")
+    assert {name: after[name] for name in before} == before
+    assert parts.results.rows == whole.results.rows
+
+
+def test_more_runs_and_models_add_to_those_there_are(sets, tmp_path):
+    go(sets, tmp_path, runs=1)
+    before = stamps(tmp_path)
+    result = go(sets, tmp_path, runs=2, models=["fcn-small", "conv-small", "fcn-small"])
+    assert stamps(tmp_path)["fcn-small-0.json"] == before["fcn-small-0.json"]
+    assert len(result.results.rows) == 8
+    assert result.results.settings["models"] == ["fcn-small", "conv-small"]
+
+
+def test_a_removed_run_is_measured_again(sets, tmp_path):
+    first = go(sets, tmp_path)
+    (tmp_path / "runs" / "fcn-small-1.json").unlink()
+    assert go(sets, tmp_path).results.rows == first.results.rows
+
+
+def test_fewer_terms(sets, tmp_path):
+    result = go(sets, tmp_path, terms=40, runs=1)
+    assert result.results.settings["terms"] == 40
+    assert {row["terms"] for row in result.results.rows} == {40}
+    saved = json.loads((tmp_path / "networks" / "fcn-small" / "seed-0" / "training.json").read_text())
+    assert saved["points"] == 150
+
+
+def test_seeds_count_on_and_differ(sets, tmp_path):
+    result = go(sets, tmp_path, seed=7, runs=2)
+    assert result.results.settings["seeds"] == [7, 8]
+    one, other = ([row["largest_k"] for row in result.results.where(seed=seed)] for seed in (7, 8))
+    assert one != other
+
+
+def test_the_page_says_the_command(sets, tmp_path):
+    result = go(sets, tmp_path, seed=7, runs=1, terms=40)
+    command = "tropica study table2 --data digits --runs 1 --seed 7 --model fcn-small --epochs 1 --batch-size 50 --lr 0.001"
+    command += " --optimiser adam --limit 150 --terms 40 --test-limit 60 --dtype float32"
+    assert command in result.files["report.html"].read_text(encoding="utf-8")
+
+
+def test_float64(sets, tmp_path):
+    assert go(sets, tmp_path, dtype=torch.float64, runs=1).results.settings["dtype"] == "float64"
+
+
+def test_runs_of_something_else_are_refused(sets, tmp_path):
+    go(sets, tmp_path, runs=1)
+    with pytest.raises(tp.InputError, match="holds runs of something else: terms 150 there and 30 here"):
+        go(sets, tmp_path, runs=1, terms=30)
+    with pytest.raises(tp.InputError, match="study table2 there and share here"):
+        go(sets, tmp_path, "share", runs=1)
+    with pytest.raises(tp.InputError, match=r"training .*'epochs': 1.* there"):
+        go(sets, tmp_path, runs=1, settings=dataclasses.replace(ONE, epochs=2))
+    (tmp_path / "runs" / "fcn-small-0.json").write_text("{")
+    with pytest.raises(tp.DataError, match="not what a study wrote"):
+        go(sets, tmp_path, runs=1)
+
+
+def test_unknown_names_list_what_exists(sets, tmp_path):
+    with pytest.raises(tp.InputError, match=f"there is no study 'table3'; there are {', '.join(STUDIES)}"):
+        go(sets, tmp_path / "x", "table3")
+    with pytest.raises(tp.InputError, match="there is no model 'resnet'; there are fcn2, fcn4"):
+        go(sets, tmp_path / "x", models=["fcn-small", "resnet"])
+    assert not (tmp_path / "x").exists(), "nothing is trained before everything is known to fit"
+    assert find_study("split").name == "split"
+
+
+def test_data_that_does_not_fit(sets, tmp_path):
+    train, test = sets
+    assert train.labels is not None
+    assert test.labels is not None
+    bare = LabelledData(test.inputs, None, "bare")
+    fours = LabelledData(train.inputs, torch.full((150,), 4), "fours", 10)
+    wide = LabelledData(torch.zeros(5, 1, 8, 9), torch.arange(5), "wide", 10)
+    two = LabelledData(train.inputs, train.labels % 2, "two", 2)
+    for pair, message in (
+        ((train, bare), "test points have no labels"),
+        ((LabelledData(train.inputs, None, "bare"), test), "have no labels"),
+        ((fours, test), "all 150 points are of class 4"),
+        ((train, wide), r"shape \(1, 8, 9\) do not go with training points of shape \(1, 8, 8\)"),
+        ((two, test), "test point has label 9, the training points 2 classes"),
+    ):
+        with pytest.raises(tp.DataError, match=message):
+            go(pair, tmp_path / "x")
+    with pytest.raises(tp.InputError, match="1 … 150 training points; 151 were asked for"):
+        go(sets, tmp_path / "x", terms=151)
+    with pytest.raises(tp.InputError, match="runs must be 1 or more"):
+        go(sets, tmp_path / "x", runs=0)
+    tiny = LabelledData(torch.rand(20, 1, 4, 4), torch.arange(20) % 2, "tiny", 2)
+    with pytest.raises(tp.InputError, match="too small for the model 'narrow'"):
+        go((tiny, tiny), tmp_path / "x", models=["fcn-small", "narrow"])
+    assert not (tmp_path / "x").exists()
+
+
+def test_two_classes_and_few_points(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(30, 5, generator=generator)
+    data = LabelledData(x, (x.sum(1) > 2.5).long(), "halves", 2)
+    for name in STUDIES:
+        result = run_study(name, data, data, tmp_path / name, runs=1, settings=ONE, networks=tmp_path / "networks")
+        assert result.results.settings["models"] == ["fcn-small"]
+        assert result.files["report.html"].exists()
