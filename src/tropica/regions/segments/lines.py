@@ -8,33 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Families:
-    """Runs of rows in which a row is the one before it but for a few units.
-
-    Attributes:
-        start: the first row of each family; ``size`` of the largest.
-        row, unit: where a row differs from the one before it, inside a family, in the order of the rows.
-    """
-
-    start: Tensor
-    size: int
-    row: Tensor
-    unit: Tensor
-
-    @staticmethod
-    def of(parent: Tensor, choice: Tensor) -> Families | None:
-        """Of rows that were one row before they were split, told apart by their choices; None where there are too many."""
-        first = torch.ones(len(parent), dtype=torch.bool)
-        first[1:] = parent[1:] != parent[:-1]
-        start = torch.nonzero(first).flatten()
-        if 4 * len(start) > 3 * len(parent):
-            return None
-        row, unit = torch.nonzero(choice[1:] != choice[:-1], as_tuple=True)
-        inside = ~first[row + 1]
-        size = int(torch.diff(start, append=torch.tensor([len(parent)])).max())
-        return Families(start, size, row[inside] + 1, unit[inside])
+from tropica.regions.segments.plan import UNIT
 
 
 @dataclass(frozen=True)
@@ -45,14 +19,12 @@ class Lines:
         slope, start: s and c, (intervals, units) each.
         errors: bounds on the errors of s and of c in any interval, (2, units).
         exact: where s = c = 0 without any error, (intervals, units), or None where that is not known; a unit that is dead.
-        families: rows that differ in a few units only, where that is known.
     """
 
     slope: Tensor
     start: Tensor
     errors: Tensor
     exact: Tensor | None = None
-    families: Families | None = None
 
     def rows(self, at: Tensor | slice) -> Lines:
         """Some of the intervals."""
@@ -65,6 +37,36 @@ class Lines:
     def sizes(self) -> Tensor:
         """The largest |s| and |c| of every unit, (2, units)."""
         return torch.stack([largest(self.slope), largest(self.start)])
+
+    @property
+    def lines(self) -> Lines:
+        """Itself."""
+        return self
+
+    @cached_property
+    def bound(self) -> Tensor:
+        """On the error of every unit at any place that is known without one, and of |s| times a root, (units,)."""
+        return self.errors.sum(0) + 4 * UNIT * self.sizes.sum(0)
+
+    def ends(self, t: Tensor) -> Tensor:
+        """The values at the ends t (intervals + 1,): (intervals + 1, units)."""
+        out = self.slope.new_empty(len(t), self.slope.shape[1])
+        torch.addcmul(self.start, self.slope, t[:-1, None], out=out[:-1])
+        torch.addcmul(self.start[-1], self.slope[-1], t[-1], out=out[-1])
+        return out
+
+    def starts(self, row: Tensor, unit: Tensor) -> Tensor:
+        """Some of the c."""
+        return self.start[row, unit]
+
+    def values(self, row: Tensor, t: Tensor) -> Tensor:
+        """z at places t (k,) of the intervals ``row`` (k,): (k, units)."""
+        return torch.addcmul(picked(self.start, row), picked(self.slope, row), t[:, None])
+
+    @property
+    def peak(self) -> Tensor:
+        """The largest |z| of every unit, or more, (units,)."""
+        return self.sizes.sum(0)
 
 
 def picked(x: Tensor, at: Tensor | slice) -> Tensor:
@@ -135,8 +137,8 @@ class Changes:
     def of(t: Tensor, choice: Tensor) -> Changes:
         """From all choices (intervals, units) on a grid."""
         row, unit = torch.nonzero(choice[1:] != choice[:-1], as_tuple=True)
-        small = choice.to(torch.int32)
-        return Changes(small[0].clone(), small[-1].clone(), t[1:-1][row], unit, small[row + 1, unit])
+        new = choice[row + 1, unit].to(torch.int32)
+        return Changes(choice[0].to(torch.int32), choice[-1].to(torch.int32), t[1:-1][row], unit, new)
 
     def at(self, t: Tensor) -> Tensor:
         """The choices (places, units) at increasing places, those at a change being the new ones."""

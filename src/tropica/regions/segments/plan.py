@@ -99,7 +99,7 @@ class AffineStep:
         out = self._run(turned, self._absolute)
         return out if self.rest is None else out - self.rest
 
-    @property
+    @cached_property
     def _absolute(self) -> dict[str, Tensor]:
         return {role: c.abs() if role == "weight" else c for role, c in self.silent.items()}
 

@@ -1,0 +1,239 @@
+"""Dense layers behind thresholds: rows that differ from their neighbours in one unit are followed, not computed anew.
+
+Where a unit of a threshold breaks, its slope changes by δ, and those of the dense layer behind it by δ·(its column of W). So of
+all the intervals into which an old one was cut only the first needs a product with W. And what a layer gives is continuous:
+with its slopes s_i on the intervals [t_i, t_{i+1}] known, the values at the ends follow from one of them,
+v_{i+1} = v_i + s_i (t_{i+1} − t_i). Every ``BLOCK``-th is computed in full, so that rounding adds up over so many steps only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from tropica.regions.segments.kinks import Threshold
+from tropica.regions.segments.lines import Lines, largest, picked
+from tropica.regions.segments.plan import UNIT, AffineStep, gamma
+
+BLOCK = 32
+"""Steps that are followed from a value that was computed in full."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What a dense layer gives: slopes s on each interval and values v at all ends.
+
+    Attributes:
+        slope: s, (intervals, units).
+        value: v, (intervals + 1, units); ``t`` the ends.
+        errors: bounds on the errors of s in any interval and of v at any end, (2, units).
+        exact: as of :class:`Lines`.
+    """
+
+    slope: Tensor
+    value: Tensor
+    t: Tensor
+    errors: Tensor
+    exact: Tensor | None
+
+    @cached_property
+    def sizes(self) -> Tensor:
+        """The largest |s| and |v| of every unit, (2, units)."""
+        return torch.stack([largest(self.slope), largest(self.value)])
+
+    @cached_property
+    def lines(self) -> Lines:
+        """As s t + c, c = v − s t."""
+        start = torch.addcmul(self.value[:-1], self.slope, self.t[:-1, None], value=-1)
+        errors = torch.stack([self.errors[0], self.errors.sum(0) + 4 * UNIT * self.sizes.sum(0)])
+        return Lines(self.slope, start, errors, self.exact)
+
+    @cached_property
+    def bound(self) -> Tensor:
+        """As of :class:`Lines`: from the next end there is at most the longest interval."""
+        return self.errors[1] + torch.diff(self.t).amax() * self.errors[0] + 4 * UNIT * self.sizes.sum(0)
+
+    @property
+    def peak(self) -> Tensor:
+        """The largest |z| of every unit, (units,)."""
+        return self.sizes[1]
+
+    def ends(self, t: Tensor) -> Tensor:
+        """The values at the ends t, which are its own: (intervals + 1, units)."""
+        assert len(t) == len(self.value)
+        return self.value
+
+    def starts(self, row: Tensor, unit: Tensor) -> Tensor:
+        """Some of the c."""
+        return self.value[row, unit] - self.slope[row, unit] * self.t[row]
+
+    def values(self, row: Tensor, t: Tensor) -> Tensor:
+        """z at places t (k,) of the intervals ``row`` (k,): (k, units)."""
+        return torch.addcmul(picked(self.value, row), picked(self.slope, row), (t - self.t[row])[:, None])
+
+
+@dataclass(frozen=True)
+class Thresholded:
+    """What a threshold gives on the intervals that it has cut, not written out.
+
+    Attributes:
+        form, z: the kink and its input on the old intervals.
+        parent: the old interval of each new one, (intervals,); ``t`` the new ends.
+        above: is the unit above its level? (intervals, units).
+    """
+
+    form: Threshold
+    z: Lines | Followed
+    parent: Tensor
+    t: Tensor
+    above: Tensor
+
+    @cached_property
+    def ever(self) -> Tensor:
+        """Units with a slope other than 0 on some interval, (units,)."""
+        form = self.form
+        return ((form.hi != 0) & self.above.any(0)) | ((form.lo != 0) & ~self.above.all(0))
+
+    @cached_property
+    def errors(self) -> Tensor:
+        """Bounds on the errors of s and of the values at left ends, (2, units); what is flat everywhere has none."""
+        return self._scaled(torch.stack([self.z.errors[0], self.z.bound]), torch.stack([self.z.sizes[0], self.z.peak]))
+
+    def _scaled(self, errors: Tensor, sizes: Tensor) -> Tensor:
+        form = self.form
+        scale = torch.maximum(form.hi.abs(), form.lo.abs())
+        plain = ((form.lo == 0) | ((form.lo.abs() == 1) & (form.offset == 0))) & (form.hi.abs() == 1)
+        return (errors * scale + torch.where(plain, 0.0, 2 * UNIT) * (sizes * scale + form.offset.abs())) * self.ever
+
+    @cached_property
+    def sizes(self) -> Tensor:
+        """Bounds on |s| and on the values, (2, units)."""
+        scale = torch.maximum(self.form.hi.abs(), self.form.lo.abs())
+        sizes = torch.stack([self.z.sizes[0], self.z.peak]) * scale * self.ever
+        sizes[1] += self.form.offset.abs()
+        return sizes
+
+    @property
+    def slope(self) -> Tensor:
+        """s, (intervals, units)."""
+        return self._sloped(picked(self.z.slope, self.parent), self.above, slice(None))
+
+    @cached_property
+    def exact(self) -> Tensor | None:
+        """As of :class:`Lines`."""
+        if bool(self.form.offset.any()):
+            return None
+        off = ~self.above & (self.form.lo == 0)
+        return off if self.z.exact is None else off | picked(self.z.exact, self.parent)
+
+    @cached_property
+    def lines(self) -> Lines:
+        """Written out."""
+        z = self.z.lines
+        start = self._sloped(picked(z.start, self.parent), self.above, slice(None))
+        if bool(self.form.offset.any()):
+            start = torch.where(self.above, start, start + self.form.offset)
+        return Lines(self.slope, start, self._scaled(z.errors, z.sizes), self.exact)
+
+    def _sloped(self, x: Tensor, above: Tensor, units: Tensor | slice) -> Tensor:
+        """x times the slopes of the pieces, in place; its columns are the given units."""
+        lo, hi = self.form.lo[units], self.form.hi[units]
+        if bool((lo == 0).all()) and bool((hi == 1).all()):
+            return x.mul_(above.double())
+        return x.mul_(torch.where(above, hi, lo))
+
+    @cached_property
+    def first(self) -> Tensor:
+        """The first of the new intervals of each old one."""
+        new = torch.ones(len(self.parent), dtype=torch.bool)
+        new[1:] = self.parent[1:] != self.parent[:-1]
+        return torch.nonzero(new).flatten()
+
+    def firsts(self, units: Tensor) -> Tensor:
+        """The slopes of some units on the first intervals: (len(first), len(units))."""
+        old = self.parent[self.first]
+        slope = self.z.slope if len(old) == len(self.z.slope) else picked(self.z.slope, old)
+        above = self.above if len(self.first) == len(self.above) else picked(self.above, self.first)
+        return self._sloped(slope.index_select(1, units), above.index_select(1, units), units)
+
+    @cached_property
+    def changes(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Where a slope is not that of the interval before, but on ``first`` ones: interval, unit, by how much."""
+        row, unit = torch.nonzero(self.above[1:] != self.above[:-1], as_tuple=True)
+        inside = self.parent[row + 1] == self.parent[row]
+        row, unit = row[inside] + 1, unit[inside]
+        step = (self.form.hi - self.form.lo)[unit] * self.z.slope[self.parent[row], unit]
+        return row, unit, torch.where(self.above[row, unit], step, -step)
+
+    def values(self, row: Tensor) -> Tensor:
+        """Its values at the left ends of some intervals, (k, units)."""
+        value, above = self.z.values(self.parent[row], self.t[row]), picked(self.above, row)
+        return torch.where(above, value * self.form.hi, value * self.form.lo + self.form.offset)
+
+
+def followed(step: AffineStep, x: Thresholded, exact: Tensor | None) -> Followed:
+    """x Wᵀ + b; ``exact`` tells where that is zero without any error."""
+    assert step.dense is not None
+    weight, _ = step.dense
+    count, width = len(x.parent), len(weight)
+    blocks = -(-count // BLOCK)
+    slope = torch.zeros(blocks * BLOCK, width, dtype=torch.float64)
+    # Units that are off along the whole stretch, often a third of them, take no part in the products.
+    on = torch.nonzero(x.ever).flatten()
+    slope.index_copy_(0, x.first, x.firsts(on) @ weight.index_select(1, on).T)
+    row, unit, change = x.changes
+    slope.index_add_(0, row, weight.index_select(1, unit).T * change[:, None])
+    keeps = torch.zeros(blocks * BLOCK, 1, dtype=torch.float64)
+    keeps[1:count, 0] = (x.parent[1:] == x.parent[:-1]).double()
+    inner, keeps = slope.view(blocks, BLOCK, width), keeps.view(blocks, BLOCK, 1)
+    for i in range(1, BLOCK):
+        torch.addcmul(inner[:, i], inner[:, i - 1], keeps[:, i], out=inner[:, i])
+    for i, going in enumerate(keeps.cumprod(1).sum(1).long().flatten().tolist()):
+        if going:
+            inner[i, :going] += inner[i - 1, -1]
+    value = _values(step, x, inner)
+    if exact is not None:
+        slope[:count].masked_fill_(exact, 0.0)
+        value[1:].masked_fill_(exact, 0.0)
+        value[:-1].masked_fill_(exact, 0.0)
+    found = Followed(slope[:count], value, x.t, torch.zeros(2, width), exact)
+    return replace(found, errors=_errors(step, x, found))
+
+
+def _values(step: AffineStep, x: Thresholded, slope: Tensor) -> Tensor:
+    """The values at all ends, of slopes (blocks, BLOCK, units)."""
+    assert step.dense is not None
+    weight, bias = step.dense
+    blocks, _, width = slope.shape
+    count = len(x.parent)
+    value = slope.new_empty(blocks * BLOCK + 1, width)
+    inner = value[:-1].view(blocks, BLOCK, width)
+    torch.matmul(x.values(torch.arange(0, count, BLOCK)), weight.T, out=inner[:, 0])
+    if bias is not None:
+        inner[:, 0] += bias
+    lengths = torch.zeros(blocks * BLOCK, 1, dtype=torch.float64)
+    lengths[:count, 0] = torch.diff(x.t)
+    lengths = lengths.view(blocks, BLOCK, 1)
+    for i in range(1, BLOCK):
+        torch.addcmul(inner[:, i - 1], slope[:, i - 1], lengths[:, i - 1], out=inner[:, i])
+    torch.addcmul(value[-2], slope[-1, -1], lengths[-1, -1], out=value[-1])
+    return value[: count + 1]
+
+
+def _errors(step: AffineStep, x: Thresholded, found: Followed) -> Tensor:
+    """Bounds on the errors of slopes and of values.
+
+    A slope is a sum of its terms and of the changes of its family, a unit changing once: at most 3 |W| σ in all. From a value
+    that was computed in full the next ones are at most so far away as ``BLOCK`` intervals are long.
+    """
+    moved = step.sizes([torch.cat([x.errors, x.sizes])])
+    longest = int(torch.diff(x.first, append=torch.tensor([len(x.parent)])).max())
+    rounding = gamma(step.terms + longest)
+    slope = moved[0] * (1 + 2 * rounding) + 6 * rounding * moved[2]
+    value = moved[1] * (1 + 2 * rounding) + 2 * rounding * moved[3] + 2 * UNIT * step.constant.abs()
+    apart = torch.diff(torch.cat([x.t[::BLOCK], x.t[-1:]])).amax()
+    value += apart * slope + 2 * gamma(BLOCK) * (found.sizes[1] + apart * found.sizes[0])
+    return torch.stack([slope, value])
