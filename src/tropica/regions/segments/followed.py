@@ -8,17 +8,17 @@ v_{i+1} = v_i + s_i (t_{i+1} − t_i). Every ``BLOCK``-th is computed in full, s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from tropica.regions.segments.kinks import Threshold
-from tropica.regions.segments.lines import Lines, largest, picked
+from tropica.regions.segments.lines import Lines, any_set, largest, picked, picked_units, where_set
 from tropica.regions.segments.plan import UNIT, AffineStep, gamma
 
-BLOCK = 32
+BLOCK = 64
 """Steps that are followed from a value that was computed in full."""
 
 
@@ -30,6 +30,7 @@ class Followed:
         slope: s, (intervals, units).
         value: v, (intervals + 1, units); ``t`` the ends.
         errors: bounds on the errors of s in any interval and of v at any end, (2, units).
+        sizes: the largest |s| and |v| of every unit, (2, units).
         exact: as of :class:`Lines`.
     """
 
@@ -37,12 +38,8 @@ class Followed:
     value: Tensor
     t: Tensor
     errors: Tensor
+    sizes: Tensor
     exact: Tensor | None
-
-    @cached_property
-    def sizes(self) -> Tensor:
-        """The largest |s| and |v| of every unit, (2, units)."""
-        return torch.stack([largest(self.slope), largest(self.value)])
 
     @cached_property
     def lines(self) -> Lines:
@@ -95,7 +92,7 @@ class Thresholded:
     def ever(self) -> Tensor:
         """Units with a slope other than 0 on some interval, (units,)."""
         form = self.form
-        return ((form.hi != 0) & self.above.any(0)) | ((form.lo != 0) & ~self.above.all(0))
+        return ((form.hi != 0) & any_set(self.above)) | ((form.lo != 0) & any_set(~self.above))
 
     @cached_property
     def errors(self) -> Tensor:
@@ -157,12 +154,12 @@ class Thresholded:
         old = self.parent[self.first]
         slope = self.z.slope if len(old) == len(self.z.slope) else picked(self.z.slope, old)
         above = self.above if len(self.first) == len(self.above) else picked(self.above, self.first)
-        return self._sloped(slope.index_select(1, units), above.index_select(1, units), units)
+        return self._sloped(picked_units(slope, units), picked_units(above, units), units)
 
     @cached_property
     def changes(self) -> tuple[Tensor, Tensor, Tensor]:
         """Where a slope is not that of the interval before, but on ``first`` ones: interval, unit, by how much."""
-        row, unit = torch.nonzero(self.above[1:] != self.above[:-1], as_tuple=True)
+        row, unit = where_set(self.above[1:] != self.above[:-1])
         inside = self.parent[row + 1] == self.parent[row]
         row, unit = row[inside] + 1, unit[inside]
         step = (self.form.hi - self.form.lo)[unit] * self.z.slope[self.parent[row], unit]
@@ -176,16 +173,14 @@ class Thresholded:
 
 def followed(step: AffineStep, x: Thresholded, exact: Tensor | None) -> Followed:
     """x Wᵀ + b; ``exact`` tells where that is zero without any error."""
-    assert step.dense is not None
-    weight, _ = step.dense
-    count, width = len(x.parent), len(weight)
+    count, width = len(x.parent), step.columns.shape[1]
     blocks = -(-count // BLOCK)
     slope = torch.zeros(blocks * BLOCK, width, dtype=torch.float64)
     # Units that are off along the whole stretch, often a third of them, take no part in the products.
     on = torch.nonzero(x.ever).flatten()
-    slope.index_copy_(0, x.first, x.firsts(on) @ weight.index_select(1, on).T)
+    slope.index_copy_(0, x.first, x.firsts(on) @ step.columns.index_select(0, on))
     row, unit, change = x.changes
-    slope.index_add_(0, row, weight.index_select(1, unit).T * change[:, None])
+    slope.index_add_(0, row, step.columns.index_select(0, unit).mul_(change[:, None]))
     keeps = torch.zeros(blocks * BLOCK, 1, dtype=torch.float64)
     keeps[1:count, 0] = (x.parent[1:] == x.parent[:-1]).double()
     inner, keeps = slope.view(blocks, BLOCK, width), keeps.view(blocks, BLOCK, 1)
@@ -199,21 +194,17 @@ def followed(step: AffineStep, x: Thresholded, exact: Tensor | None) -> Followed
         slope[:count].masked_fill_(exact, 0.0)
         value[1:].masked_fill_(exact, 0.0)
         value[:-1].masked_fill_(exact, 0.0)
-    found = Followed(slope[:count], value, x.t, torch.zeros(2, width), exact)
-    return replace(found, errors=_errors(step, x, found))
+    sizes = torch.stack([largest(slope[:count]), largest(value)])
+    return Followed(slope[:count], value, x.t, _errors(step, x, sizes), sizes, exact)
 
 
 def _values(step: AffineStep, x: Thresholded, slope: Tensor) -> Tensor:
     """The values at all ends, of slopes (blocks, BLOCK, units)."""
-    assert step.dense is not None
-    weight, bias = step.dense
     blocks, _, width = slope.shape
     count = len(x.parent)
     value = slope.new_empty(blocks * BLOCK + 1, width)
     inner = value[:-1].view(blocks, BLOCK, width)
-    torch.matmul(x.values(torch.arange(0, count, BLOCK)), weight.T, out=inner[:, 0])
-    if bias is not None:
-        inner[:, 0] += bias
+    inner[:, 0] = x.values(torch.arange(0, count, BLOCK)) @ step.columns + step.constant
     lengths = torch.zeros(blocks * BLOCK, 1, dtype=torch.float64)
     lengths[:count, 0] = torch.diff(x.t)
     lengths = lengths.view(blocks, BLOCK, 1)
@@ -223,7 +214,7 @@ def _values(step: AffineStep, x: Thresholded, slope: Tensor) -> Tensor:
     return value[: count + 1]
 
 
-def _errors(step: AffineStep, x: Thresholded, found: Followed) -> Tensor:
+def _errors(step: AffineStep, x: Thresholded, sizes: Tensor) -> Tensor:
     """Bounds on the errors of slopes and of values.
 
     A slope is a sum of its terms and of the changes of its family, a unit changing once: at most 3 |W| σ in all. From a value
@@ -235,5 +226,5 @@ def _errors(step: AffineStep, x: Thresholded, found: Followed) -> Tensor:
     slope = moved[0] * (1 + 2 * rounding) + 6 * rounding * moved[2]
     value = moved[1] * (1 + 2 * rounding) + 2 * rounding * moved[3] + 2 * UNIT * step.constant.abs()
     apart = torch.diff(torch.cat([x.t[::BLOCK], x.t[-1:]])).amax()
-    value += apart * slope + 2 * gamma(BLOCK) * (found.sizes[1] + apart * found.sizes[0])
+    value += apart * slope + 2 * gamma(BLOCK) * (sizes[1] + apart * sizes[0])
     return torch.stack([slope, value])

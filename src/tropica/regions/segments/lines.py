@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,6 +75,23 @@ def picked(x: Tensor, at: Tensor | slice) -> Tensor:
     return x[at] if isinstance(at, slice) else x.index_select(0, at)
 
 
+def picked_units(x: Tensor, at: Tensor) -> Tensor:
+    """Some columns; NumPy is twice as fast."""
+    return torch.from_numpy(np.take(x.numpy(), at.numpy(), axis=1))
+
+
+def where_set(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and columns of what is set in a matrix; NumPy is many times faster where that is little."""
+    flat = np.flatnonzero(mask.numpy())
+    row, column = np.divmod(flat, mask.shape[1])
+    return torch.from_numpy(row), torch.from_numpy(column)
+
+
+def any_set(mask: Tensor) -> Tensor:
+    """In which columns something is set; as bytes that is many times faster than ``any``."""
+    return mask.view(torch.uint8).amax(0).bool()
+
+
 def largest(x: Tensor) -> Tensor:
     """max |x| over the rows."""
     return torch.maximum(-x.amin(0), x.amax(0))
@@ -136,7 +154,7 @@ class Changes:
     @staticmethod
     def of(t: Tensor, choice: Tensor) -> Changes:
         """From all choices (intervals, units) on a grid."""
-        row, unit = torch.nonzero(choice[1:] != choice[:-1], as_tuple=True)
+        row, unit = where_set(choice[1:] != choice[:-1])
         new = choice[row + 1, unit].to(torch.int32)
         return Changes(choice[0].to(torch.int32), choice[-1].to(torch.int32), t[1:-1][row], unit, new)
 

@@ -114,13 +114,15 @@ class AffineStep:
         return not self.node.weighted and self.terms <= 1 and not bool(self.constant.any())
 
     @property
-    def dense(self) -> tuple[Tensor, Tensor | None] | None:
-        """Weight (outputs, inputs) and bias where the op is x Wᵀ + b on vectors, else None."""
-        weight, bias = self.constants.get("weight"), self.constants.get("bias")
-        plain = self.node.origin.op.split(".")[1:2] == ["linear"] and self.inputs[0].axis == 0 and weight is not None
-        if not plain or len(self.inputs) != 1 or len(self.inputs[0].shape) != 2 or self.inputs[0].shape[0] != 1:
-            return None
-        return cast("Tensor", weight), bias
+    def dense(self) -> bool:
+        """Is it x Wᵀ + b on vectors?"""
+        plain = self.node.origin.op.split(".")[1:2] == ["linear"] and "weight" in self.constants
+        return plain and len(self.inputs) == 1 and self.inputs[0].axis == 0 and self.inputs[0].shape[:-1] == (1,)
+
+    @cached_property
+    def columns(self) -> Tensor:
+        """Wᵀ, (inputs, outputs), of a dense layer: a unit's weights side by side."""
+        return self.constants["weight"].T.contiguous()
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tropica.regions.segments.followed import Followed
 from tropica.regions.segments.kinks import Threshold, Window
-from tropica.regions.segments.lines import Grid, Lines
+from tropica.regions.segments.lines import Grid, Lines, where_set
 from tropica.regions.segments.plan import UNIT
 
 
@@ -52,13 +52,13 @@ def threshold_roots(form: Threshold, grid: Grid, z: Lines | Followed) -> tuple[R
     limit = (float(bound.max()) + spread * float(steep.max()))[:, None]
     above, below = ends > limit, ends < -limit
     near = ~(above | below)
-    end, unit = torch.nonzero(near, as_tuple=True)
+    end, unit = where_set(near)
     begin = above[:-1]
     if len(end):
         value = ends[end, unit]
         near[end, unit] = value.abs() <= bound[unit] + spread[end] * steep[unit]
         above[end, unit], below[end, unit] = (value > 0) & ~near[end, unit], (value < 0) & ~near[end, unit]
-        row, unit = torch.nonzero(near[:-1] | near[1:], as_tuple=True)
+        row, unit = where_set(near[:-1] | near[1:])
         a, b = near[row, unit], near[row + 1, unit]
         zero_a, zero_b, dead = _known_zero(exact, row, unit, bound, ends)
         doubt[row[a & ~zero_a]] = True
@@ -68,7 +68,7 @@ def threshold_roots(form: Threshold, grid: Grid, z: Lines | Followed) -> tuple[R
         side = torch.where(a, torch.where(b, left + right, right), left)
         begin = begin.clone()
         begin[row, unit] = side >= 0 if form.above_at_tie else side > 0
-    row, unit = torch.nonzero((above[:-1] & below[1:]) | (below[:-1] & above[1:]), as_tuple=True)
+    row, unit = where_set((above[:-1] & below[1:]) | (below[:-1] & above[1:]))
     s, c = z.slope[row, unit], z.starts(row, unit) - level[unit]
     wide = bound[unit] / s.abs()
     place = torch.minimum(torch.maximum(-c / s, t[row]), t[row + 1])

@@ -220,7 +220,7 @@ def joined(parts: list[Walked]) -> Walked:
 def affine(step: AffineStep, inputs: list[Value]) -> Lines | Followed:
     """An affine op on slopes and on intercepts, with the bounds of both."""
     exact = _exact(step, inputs)
-    if isinstance(inputs[0], Thresholded) and step.dense is not None:
+    if isinstance(inputs[0], Thresholded) and step.dense:
         return followed(step, inputs[0], exact)
     lines = [x.lines for x in inputs]
     moved, size = step.sizes([torch.cat([x.errors, x.sizes]) for x in lines]).split(2)
