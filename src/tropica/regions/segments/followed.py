@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,10 @@ from tropica.regions.segments.plan import UNIT, AffineStep, gamma
 
 BLOCK = 64
 """Steps that are followed from a value that was computed in full."""
+ROWS = 512
+"""Rows of a product: the fewer, the more units are off in all of them."""
+NARROW = 64
+"""Columns of a product for which looking for such units does not pay."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,11 @@ class Thresholded:
     @cached_property
     def ever(self) -> Tensor:
         """Units with a slope other than 0 on some interval, (units,)."""
+        return self._ever(self.above)
+
+    def _ever(self, above: Tensor) -> Tensor:
         form = self.form
-        return ((form.hi != 0) & any_set(self.above)) | ((form.lo != 0) & any_set(~self.above))
+        return ((form.hi != 0) & any_set(above)) | ((form.lo != 0) & any_set(~above))
 
     @cached_property
     def errors(self) -> Tensor:
@@ -116,7 +124,7 @@ class Thresholded:
     @property
     def slope(self) -> Tensor:
         """s, (intervals, units)."""
-        return self._sloped(picked(self.z.slope, self.parent), self.above, slice(None))
+        return self._sloped(picked(self.z.slope, self.parent), self.above)
 
     @cached_property
     def exact(self) -> Tensor | None:
@@ -130,17 +138,17 @@ class Thresholded:
     def lines(self) -> Lines:
         """Written out."""
         z = self.z.lines
-        start = self._sloped(picked(z.start, self.parent), self.above, slice(None))
+        start = self._sloped(picked(z.start, self.parent), self.above)
         if bool(self.form.offset.any()):
             start = torch.where(self.above, start, start + self.form.offset)
         return Lines(self.slope, start, self._scaled(z.errors, z.sizes), self.exact)
 
-    def _sloped(self, x: Tensor, above: Tensor, units: Tensor | slice) -> Tensor:
-        """x times the slopes of the pieces, in place; its columns are the given units."""
-        lo, hi = self.form.lo[units], self.form.hi[units]
+    def _sloped(self, x: Tensor, above: Tensor) -> Tensor:
+        """x times the slopes of the pieces."""
+        lo, hi = self.form.lo, self.form.hi
         if bool((lo == 0).all()) and bool((hi == 1).all()):
-            return x.mul_(above.double())
-        return x.mul_(torch.where(above, hi, lo))
+            return torch.from_numpy(np.where(above.numpy(), x.numpy(), 0.0))
+        return x * torch.where(above, hi, lo)
 
     @cached_property
     def first(self) -> Tensor:
@@ -149,12 +157,11 @@ class Thresholded:
         new[1:] = self.parent[1:] != self.parent[:-1]
         return torch.nonzero(new).flatten()
 
-    def firsts(self, units: Tensor) -> Tensor:
-        """The slopes of some units on the first intervals: (len(first), len(units))."""
-        old = self.parent[self.first]
-        slope = self.z.slope if len(old) == len(self.z.slope) else picked(self.z.slope, old)
-        above = self.above if len(self.first) == len(self.above) else picked(self.above, self.first)
-        return self._sloped(picked_units(slope, units), picked_units(above, units), units)
+    def firsts(self, low: int, high: int) -> tuple[Tensor, Tensor]:
+        """The slopes on the first intervals low … high − 1, and which units have one other than 0 there."""
+        above = picked(self.above, self.first[low:high])
+        old = int(self.parent[0])  # every old interval has a first one
+        return self._sloped(self.z.slope[old + low : old + high], above), self._ever(above)
 
     @cached_property
     def changes(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -175,11 +182,14 @@ def followed(step: AffineStep, x: Thresholded, exact: Tensor | None) -> Followed
     """x Wᵀ + b; ``exact`` tells where that is zero without any error."""
     count, width = len(x.parent), step.columns.shape[1]
     blocks = -(-count // BLOCK)
-    slope = torch.zeros(blocks * BLOCK, width, dtype=torch.float64)
-    # Units that are off along the whole stretch, often a third of them, take no part in the products.
-    on = torch.nonzero(x.ever).flatten()
-    slope.index_copy_(0, x.first, x.firsts(on) @ step.columns.index_select(0, on))
+    slope = torch.empty(blocks * BLOCK, width, dtype=torch.float64)
+    for low in range(0, len(x.first), ROWS):
+        some = x.first[low : low + ROWS]
+        slope.index_copy_(0, some, _product(*x.firsts(low, low + len(some)), step.columns))
     row, unit, change = x.changes
+    others = torch.ones(len(slope), dtype=torch.bool)
+    others[x.first] = False
+    slope.index_fill_(0, torch.nonzero(others).flatten(), 0.0)
     slope.index_add_(0, row, step.columns.index_select(0, unit).mul_(change[:, None]))
     keeps = torch.zeros(blocks * BLOCK, 1, dtype=torch.float64)
     keeps[1:count, 0] = (x.parent[1:] == x.parent[:-1]).double()
@@ -196,6 +206,14 @@ def followed(step: AffineStep, x: Thresholded, exact: Tensor | None) -> Followed
         value[:-1].masked_fill_(exact, 0.0)
     sizes = torch.stack([largest(slope[:count]), largest(value)])
     return Followed(slope[:count], value, x.t, _errors(step, x, sizes), sizes, exact)
+
+
+def _product(rows: Tensor, ever: Tensor, columns: Tensor) -> Tensor:
+    """The product of rows that are zero where ``ever`` is not set, often in almost a half of their places."""
+    on = torch.nonzero(ever).flatten()
+    if 8 * len(on) > 7 * len(columns) or columns.shape[1] < NARROW:
+        return rows @ columns
+    return picked_units(rows, on) @ columns.index_select(0, on)
 
 
 def _values(step: AffineStep, x: Thresholded, slope: Tensor) -> Tensor:
