@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tropica.regions.segments.kinks import Threshold
-from tropica.regions.segments.lines import Lines, any_set, largest, picked, picked_units, where_set
+from tropica.regions.segments.lines import Grid, Lines, any_set, largest, picked, picked_units
 from tropica.regions.segments.plan import UNIT, AffineStep, gamma
 
 BLOCK = 64
@@ -36,7 +36,7 @@ class Followed:
         value: v, (intervals + 1, units); ``t`` the ends.
         errors: bounds on the errors of s in any interval and of v at any end, (2, units).
         sizes: the largest |s| and |v| of every unit, (2, units).
-        exact: as of :class:`Lines`.
+        slip: see :class:`Thresholded`; ``exact``: as of :class:`Lines`.
     """
 
     slope: Tensor
@@ -44,6 +44,7 @@ class Followed:
     t: Tensor
     errors: Tensor
     sizes: Tensor
+    slip: Tensor
     exact: Tensor | None
 
     @cached_property
@@ -85,6 +86,9 @@ class Thresholded:
         form, z: the kink and its input on the old intervals.
         parent: the old interval of each new one, (intervals,); ``t`` the new ends.
         above: is the unit above its level? (intervals, units).
+        where: where that is not as on the interval before: intervals and units, (changes,) each.
+        slip: a slope that jumps by δ at an end that is in truth ε away makes values behind it wrong by |δ| ε, where they are
+            followed over the end: a bound on the sum of these over all ends, (units,).
     """
 
     form: Threshold
@@ -92,6 +96,8 @@ class Thresholded:
     parent: Tensor
     t: Tensor
     above: Tensor
+    where: tuple[Tensor, Tensor]
+    slip: Tensor
 
     @cached_property
     def ever(self) -> Tensor:
@@ -166,9 +172,9 @@ class Thresholded:
     @cached_property
     def changes(self) -> tuple[Tensor, Tensor, Tensor]:
         """Where a slope is not that of the interval before, but on ``first`` ones: interval, unit, by how much."""
-        row, unit = where_set(self.above[1:] != self.above[:-1])
-        inside = self.parent[row + 1] == self.parent[row]
-        row, unit = row[inside] + 1, unit[inside]
+        row, unit = self.where
+        inside = self.parent[row] == self.parent[row - 1]
+        row, unit = row[inside], unit[inside]
         step = (self.form.hi - self.form.lo)[unit] * self.z.slope[self.parent[row], unit]
         return row, unit, torch.where(self.above[row, unit], step, -step)
 
@@ -205,7 +211,8 @@ def followed(step: AffineStep, x: Thresholded, exact: Tensor | None) -> Followed
         value[1:].masked_fill_(exact, 0.0)
         value[:-1].masked_fill_(exact, 0.0)
     sizes = torch.stack([largest(slope[:count]), largest(value)])
-    return Followed(slope[:count], value, x.t, _errors(step, x, sizes), sizes, exact)
+    errors, slip = _errors(step, x, sizes)
+    return Followed(slope[:count], value, x.t, errors, sizes, slip, exact)
 
 
 def _product(rows: Tensor, ever: Tensor, columns: Tensor) -> Tensor:
@@ -232,17 +239,28 @@ def _values(step: AffineStep, x: Thresholded, slope: Tensor) -> Tensor:
     return value[: count + 1]
 
 
-def _errors(step: AffineStep, x: Thresholded, sizes: Tensor) -> Tensor:
-    """Bounds on the errors of slopes and of values.
+def _errors(step: AffineStep, x: Thresholded, sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """Bounds on the errors of slopes and of values, and the slip.
 
     A slope is a sum of its terms and of the changes of its family, a unit changing once: at most 3 |W| σ in all. From a value
     that was computed in full the next ones are at most so far away as ``BLOCK`` intervals are long.
     """
-    moved = step.sizes([torch.cat([x.errors, x.sizes])])
+    moved = step.sizes([torch.cat([x.errors, x.sizes, x.slip[None]])])
     longest = int(torch.diff(x.first, append=torch.tensor([len(x.parent)])).max())
     rounding = gamma(step.terms + longest)
     slope = moved[0] * (1 + 2 * rounding) + 6 * rounding * moved[2]
     value = moved[1] * (1 + 2 * rounding) + 2 * rounding * moved[3] + 2 * UNIT * step.constant.abs()
     apart = torch.diff(torch.cat([x.t[::BLOCK], x.t[-1:]])).amax()
     value += apart * slope + 2 * gamma(BLOCK) * (sizes[1] + apart * sizes[0])
-    return torch.stack([slope, value])
+    return torch.stack([slope, value + moved[4]]), moved[4]
+
+
+def slip(form: Threshold, z: Lines | Followed, old: Grid, new: Grid, parent: Tensor, where: tuple[Tensor, Tensor]) -> Tensor:
+    """The slip of a threshold's output (units,): that of its input, and what its own changes at the new ends add."""
+    before = z.slip if isinstance(z, Followed) else (torch.diff(z.slope, dim=0).abs_() * old.spread[1:-1, None]).sum(0)
+    row, unit = where
+    steep = z.slope[parent[row], unit].abs()
+    # At an old end a unit changes that is too close to zero there for its sign to be known.
+    near = torch.where(parent[row] == parent[row - 1], 0.0, z.bound[unit] + 4 * new.spread[row] * z.sizes[0, unit])
+    own = torch.zeros_like(before).index_add_(0, unit, new.spread[row] * steep + near)
+    return before * torch.maximum(form.hi.abs(), form.lo.abs()) + own * (form.hi - form.lo).abs()

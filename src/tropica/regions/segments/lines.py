@@ -87,6 +87,12 @@ def where_set(mask: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(row), torch.from_numpy(column)
 
 
+def changed(choice: Tensor) -> tuple[Tensor, Tensor]:
+    """Where a choice (intervals, units) is not that of the interval before: intervals and units."""
+    row, unit = where_set(choice[1:] != choice[:-1])
+    return row + 1, unit
+
+
 def any_set(mask: Tensor) -> Tensor:
     """In which columns something is set; as bytes that is many times faster than ``any``."""
     return mask.view(torch.uint8).amax(0).bool()
@@ -153,11 +159,11 @@ class Changes:
     choice: Tensor
 
     @staticmethod
-    def of(t: Tensor, choice: Tensor) -> Changes:
-        """From all choices (intervals, units) on a grid."""
-        row, unit = where_set(choice[1:] != choice[:-1])
-        new = choice[row + 1, unit].to(torch.int32)
-        return Changes(choice[0].to(torch.int32), choice[-1].to(torch.int32), t[1:-1][row], unit, new)
+    def of(t: Tensor, choice: Tensor, where: tuple[Tensor, Tensor] | None = None) -> Changes:
+        """From all choices (intervals, units) on a grid; ``where`` one differs from that of the interval before, if known."""
+        row, unit = where if where is not None else changed(choice)
+        new = choice[row, unit].to(torch.int32)
+        return Changes(choice[0].to(torch.int32), choice[-1].to(torch.int32), t[row], unit, new)
 
     def at(self, t: Tensor) -> Tensor:
         """The choices (places, units) at increasing places, those at a change being the new ones."""

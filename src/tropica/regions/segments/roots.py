@@ -48,7 +48,8 @@ def threshold_roots(form: Threshold, grid: Grid, z: Lines | Followed) -> tuple[R
         bound = bound + 4 * UNIT * level.abs()
     doubt, unclear = torch.zeros(len(t), dtype=torch.bool), torch.zeros(len(t) - 1, dtype=torch.bool)
     # First one bound for all units of an end, then, for the few that fall below it, each unit's own.
-    steep = z.sizes[0] + z.errors[0]
+    # An end is in truth as far away as its spread; across it slopes differ by twice the steepest.
+    steep = 3 * (z.sizes[0] + z.errors[0])
     limit = (float(bound.max()) + spread * float(steep.max()))[:, None]
     above, below = ends > limit, ends < -limit
     near = ~(above | below)
@@ -65,7 +66,8 @@ def threshold_roots(form: Threshold, grid: Grid, z: Lines | Followed) -> tuple[R
         doubt[row[b & ~zero_b] + 1] = True
         unclear[row[a & b & ~dead]] = True
         left, right = ends[row, unit], ends[row + 1, unit]
-        side = torch.where(a, torch.where(b, left + right, right), left)
+        # An end's value is that of the interval behind it, which need not be exactly 0 where the one before it is.
+        side = torch.where(a, torch.where(b, left + right, right), left).masked_fill(dead, 0.0)
         begin = begin.clone()
         begin[row, unit] = side >= 0 if form.above_at_tie else side > 0
     row, unit = where_set((above[:-1] & below[1:]) | (below[:-1] & above[1:]))

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tropica.regions.segments.followed import Followed, Thresholded
+from tropica.regions.segments.followed import Followed, Thresholded, slip
 from tropica.regions.segments.kinks import KinkForm, Threshold, Window
-from tropica.regions.segments.lines import Changes, Grid, Lines, picked
+from tropica.regions.segments.lines import Changes, Grid, Lines, changed, picked
 from tropica.regions.segments.roots import Roots, threshold_roots, window_choice, window_roots
 
 
@@ -39,12 +39,16 @@ def kink(form: KinkForm, grid: Grid, z: Lines | Followed) -> Split:
     roots, begin = threshold_roots(form, grid, z)
     fine, parent, place = refined(grid, roots)
     above = _above(begin, roots, fine, parent, place)
+    where = changed(above)
+    slipped = slip(form, z, grid, fine, parent, where)
 
     def output(rows: slice) -> Thresholded:
         first, last, _ = rows.indices(len(parent))
-        return Thresholded(form, z, parent[rows], fine.t[first : last + 1], above[rows])
+        low, high = torch.searchsorted(where[0], torch.tensor([first + 1, last])).tolist()
+        here = where[0][low:high] - first, where[1][low:high]
+        return Thresholded(form, z, parent[rows], fine.t[first : last + 1], above[rows], here, slipped)
 
-    return Split(fine, parent, _no_ends(fine), (Changes.of(fine.t, above),), output)
+    return Split(fine, parent, _no_ends(fine), (Changes.of(fine.t, above, where),), output)
 
 
 def _above(begin: Tensor, roots: Roots, grid: Grid, parent: Tensor, place: Tensor) -> Tensor:

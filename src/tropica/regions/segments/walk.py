@@ -223,6 +223,8 @@ def affine(step: AffineStep, inputs: list[Value]) -> Lines | Followed:
     if isinstance(inputs[0], Thresholded) and step.dense:
         return followed(step, inputs[0], exact)
     lines = [x.lines for x in inputs]
+    if step.short and len(lines[0].slope) == 1:
+        return _sharp(step, lines[0], exact)
     moved, size = step.sizes([torch.cat([x.errors, x.sizes]) for x in lines]).split(2)
     rounding = gamma(step.terms)
     errors = moved * (1 + 2 * rounding) + 2 * rounding * size
@@ -230,6 +232,15 @@ def affine(step: AffineStep, inputs: list[Value]) -> Lines | Followed:
     if step.rest is not None:
         errors[0] += 2 * UNIT * step.rest.abs() * (size[0] > 0)
     return Lines(step.slopes([x.slope for x in lines]), step.intercepts([x.start for x in lines]), errors, exact)
+
+
+def _sharp(step: AffineStep, x: Lines, exact: Tensor | None) -> Lines:
+    """An affine op on a single interval, which all later bounds hang on."""
+    out, rounding = step.sharply(torch.cat([x.slope, x.start]))
+    errors = step.sizes([x.errors]) * (1 + 2 * gamma(step.terms)) + rounding
+    start = out[1:] + step.constant
+    errors[1] += UNIT * start[0].abs()
+    return Lines(out[:1], start, errors, exact)
 
 
 def _exact(step: AffineStep, inputs: list[Value]) -> Tensor | None:
