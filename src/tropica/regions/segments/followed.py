@@ -35,7 +35,7 @@ class Followed:
         slope: s, (intervals, units).
         value: v, (intervals + 1, units); ``t`` the ends.
         errors: bounds on the errors of s in any interval and of v at any end, (2, units).
-        sizes: the largest |s| and |v| of every unit, (2, units).
+        sizes: bounds on |s| and |v|, (2, units).
         slip: see :class:`Thresholded`; ``exact``: as of :class:`Lines`.
     """
 
@@ -61,7 +61,7 @@ class Followed:
 
     @property
     def peak(self) -> Tensor:
-        """The largest |z| of every unit, (units,)."""
+        """A bound on |z| anywhere, (units,)."""
         return self.sizes[1]
 
     def ends(self, t: Tensor) -> Tensor:
@@ -188,15 +188,21 @@ def followed(step: AffineStep, x: Thresholded, exact: Tensor | None) -> Followed
     """x Wᵀ + b; ``exact`` tells where that is zero without any error."""
     count, width = len(x.parent), step.columns.shape[1]
     blocks = -(-count // BLOCK)
-    slope = torch.empty(blocks * BLOCK, width, dtype=torch.float64)
+    slope = torch.from_numpy(np.empty((blocks * BLOCK, width)))
     for low in range(0, len(x.first), ROWS):
         some = x.first[low : low + ROWS]
         slope.index_copy_(0, some, _product(*x.firsts(low, low + len(some)), step.columns))
     row, unit, change = x.changes
-    others = torch.ones(len(slope), dtype=torch.bool)
-    others[x.first] = False
-    slope.index_fill_(0, torch.nonzero(others).flatten(), 0.0)
-    slope.index_add_(0, row, step.columns.index_select(0, unit).mul_(change[:, None]))
+    moved = step.columns.index_select(0, unit).mul_(change[:, None])
+    left = torch.ones(len(slope), dtype=torch.bool)
+    left[x.first] = False
+    if len(torch.unique_consecutive(row)) == len(row):
+        slope.index_copy_(0, row, moved)
+        left[row] = False
+        slope[left] = 0.0
+    else:  # units that change together
+        slope[left] = 0.0
+        slope.index_add_(0, row, moved)
     keeps = torch.zeros(blocks * BLOCK, 1, dtype=torch.float64)
     keeps[1:count, 0] = (x.parent[1:] == x.parent[:-1]).double()
     inner, keeps = slope.view(blocks, BLOCK, width), keeps.view(blocks, BLOCK, 1)
@@ -210,8 +216,11 @@ def followed(step: AffineStep, x: Thresholded, exact: Tensor | None) -> Followed
         slope[:count].masked_fill_(exact, 0.0)
         value[1:].masked_fill_(exact, 0.0)
         value[:-1].masked_fill_(exact, 0.0)
-    sizes = torch.stack([largest(slope[:count]), largest(value)])
-    errors, slip = _errors(step, x, sizes)
+    # From a value that was computed in full the next ones are at most so far away as BLOCK intervals are long.
+    apart = torch.diff(torch.cat([x.t[::BLOCK], x.t[-1:]])).amax()
+    steep = largest(slope[:count])
+    sizes = torch.stack([steep, largest(value[::BLOCK]) + apart * steep])
+    errors, slip = _errors(step, x, sizes, apart)
     return Followed(slope[:count], value, x.t, errors, sizes, slip, exact)
 
 
@@ -227,7 +236,7 @@ def _values(step: AffineStep, x: Thresholded, slope: Tensor) -> Tensor:
     """The values at all ends, of slopes (blocks, BLOCK, units)."""
     blocks, _, width = slope.shape
     count = len(x.parent)
-    value = slope.new_empty(blocks * BLOCK + 1, width)
+    value = torch.from_numpy(np.empty((blocks * BLOCK + 1, width)))
     inner = value[:-1].view(blocks, BLOCK, width)
     inner[:, 0] = x.values(torch.arange(0, count, BLOCK)) @ step.columns + step.constant
     lengths = torch.zeros(blocks * BLOCK, 1, dtype=torch.float64)
@@ -239,18 +248,17 @@ def _values(step: AffineStep, x: Thresholded, slope: Tensor) -> Tensor:
     return value[: count + 1]
 
 
-def _errors(step: AffineStep, x: Thresholded, sizes: Tensor) -> tuple[Tensor, Tensor]:
+def _errors(step: AffineStep, x: Thresholded, sizes: Tensor, apart: Tensor) -> tuple[Tensor, Tensor]:
     """Bounds on the errors of slopes and of values, and the slip.
 
-    A slope is a sum of its terms and of the changes of its family, a unit changing once: at most 3 |W| σ in all. From a value
-    that was computed in full the next ones are at most so far away as ``BLOCK`` intervals are long.
+    A slope is a sum of its terms and of the changes of its family, a unit changing once: at most 3 |W| σ in all. A value is one
+    that was computed in full, at most ``apart`` away, and slopes times lengths.
     """
     moved = step.sizes([torch.cat([x.errors, x.sizes, x.slip[None]])])
     longest = int(torch.diff(x.first, append=torch.tensor([len(x.parent)])).max())
     rounding = gamma(step.terms + longest)
     slope = moved[0] * (1 + 2 * rounding) + 6 * rounding * moved[2]
     value = moved[1] * (1 + 2 * rounding) + 2 * rounding * moved[3] + 2 * UNIT * step.constant.abs()
-    apart = torch.diff(torch.cat([x.t[::BLOCK], x.t[-1:]])).amax()
     value += apart * slope + 2 * gamma(BLOCK) * (sizes[1] + apart * sizes[0])
     return torch.stack([slope, value + moved[4]]), moved[4]
 

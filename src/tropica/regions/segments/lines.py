@@ -66,7 +66,7 @@ class Lines:
 
     @property
     def peak(self) -> Tensor:
-        """The largest |z| of every unit, or more, (units,)."""
+        """A bound on |z| anywhere, (units,)."""
         return self.sizes.sum(0)
 
 
