@@ -198,11 +198,11 @@ def _refined(t: list[Fraction], roots: set[Fraction]) -> tuple[list[Fraction], l
 
 def _cut(form: Threshold, z: Dyadic, ends: np.ndarray, t: list[Fraction]) -> tuple[list[Fraction], list[int], np.ndarray]:
     """New ends where z crosses its level 0, and whether it is above, by its signs at the ends."""
-    sign = (ends > 0).astype(np.int64) - (ends < 0).astype(np.int64)
+    sign = np.greater(ends, 0).astype(np.int64) - np.less(ends, 0).astype(np.int64)
     left, right = sign[:, :-1], sign[:, 1:]
     unit, row = np.nonzero(left * right < 0)
-    crossing = z.numbers[unit, row]
-    places = [Fraction(-int(c), int(s)) for s, c in zip(crossing[:, 0], crossing[:, 1], strict=True)]
+    slope, start = z.numbers[unit, row].T
+    places = [Fraction(-c, s) for s, c in zip(slope.tolist(), start.tolist(), strict=True)]
     new, parent = _refined(t, set(places))
     side = np.where(left == 0, right, left)[:, parent]
     for u, r, place in zip(unit.tolist(), row.tolist(), places, strict=True):
@@ -217,10 +217,11 @@ def _enveloped(form: Window, z: Dyadic, ends: np.ndarray, t: list[Fraction]) -> 
     """
     best = _largest(form, ends)
     both = best[:, :, :-1] & best[:, :, 1:]
-    unit, row = np.nonzero(~both.any(1))
+    unit, row = np.nonzero(~np.any(both, axis=1))
     new, parent = _refined(t, _envelopes(form, z, unit, row, t))
-    choice = both.argmax(1)[:, parent]
-    unit, column = np.nonzero(~both.any(1)[:, parent])
+    both = both[:, :, parent]
+    choice = both.argmax(1)
+    unit, column = np.nonzero(~np.any(both, axis=1))
     if len(unit):
         middle = [(p + q) / 2 for p, q in pairwise(new)]
         at = z.numbers[:, parent][form.positions.numpy()[unit], column[:, None]]  # a position of none is left out below

@@ -16,43 +16,65 @@ import torch
 from torch import Tensor
 
 from tropica.regions.segments.kinks import Threshold
-from tropica.regions.segments.lines import Grid, Lines, any_set, largest, picked, picked_units
+from tropica.regions.segments.lines import Grid, Lines, any_set, largest, picked, picked_units, where_set
 from tropica.regions.segments.plan import UNIT, AffineStep, gamma
 
 BLOCK = 64
 """Steps that are followed from a value that was computed in full."""
 ROWS = 512
-"""Rows of a product: the fewer, the more units are off in all of them."""
+"""Rows of a product, about: the fewer, the more units are off in all of them."""
 NARROW = 64
 """Columns of a product for which looking for such units does not pay."""
 
 
 @dataclass(frozen=True)
 class Followed:
-    """What a dense layer gives: slopes s on each interval and values v at all ends.
+    """What a dense layer gives, in blocks of ``BLOCK`` intervals: all slopes s, and the value at the beginning of each block.
+
+    Where a unit is so far from zero there that its slopes do not take it across, nothing else of it is looked at in the block.
 
     Attributes:
-        slope: s, (intervals, units).
-        value: v, (intervals + 1, units); ``t`` the ends.
-        errors: bounds on the errors of s in any interval and of v at any end, (2, units).
-        sizes: bounds on |s| and |v|, (2, units).
+        blocks: s, (blocks, BLOCK, units), the last block filled up with zeros.
+        anchor: the values at their beginnings, (blocks, units).
+        t: the ends of the intervals, (intervals + 1,).
+        steep: the largest |s| in each block, (blocks, units).
+        errors: bounds on the errors of s in any interval and of the value at any end, (2, units).
+        sizes: bounds on |s| and on the values, (2, units).
         slip: see :class:`Thresholded`; ``exact``: as of :class:`Lines`.
     """
 
-    slope: Tensor
-    value: Tensor
+    blocks: Tensor
+    anchor: Tensor
     t: Tensor
+    steep: Tensor
     errors: Tensor
     sizes: Tensor
     slip: Tensor
     exact: Tensor | None
 
+    @property
+    def slope(self) -> Tensor:
+        """s, (intervals, units)."""
+        return self.blocks.flatten(0, 1)[: len(self.t) - 1]
+
     @cached_property
     def lines(self) -> Lines:
         """As s t + c, c = v − s t."""
-        start = torch.addcmul(self.value[:-1], self.slope, self.t[:-1, None], value=-1)
+        value = torch.empty_like(self.blocks)
+        value[:, 0] = self.anchor
+        for i in range(1, BLOCK):
+            torch.addcmul(value[:, i - 1], self.blocks[:, i - 1], self.lengths[:, i - 1, None], out=value[:, i])
+        slope = self.slope
+        start = value.flatten(0, 1)[: len(slope)].addcmul_(slope, self.t[:-1, None], value=-1)
+        if self.exact is not None:
+            start.masked_fill_(self.exact, 0.0)
         errors = torch.stack([self.errors[0], self.errors.sum(0) + 4 * UNIT * self.sizes.sum(0)])
-        return Lines(self.slope, start, errors, self.exact)
+        return Lines(slope, start, errors, self.exact)
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """Of the intervals, (blocks, BLOCK)."""
+        return lengths(self.t)
 
     @cached_property
     def bound(self) -> Tensor:
@@ -64,18 +86,53 @@ class Followed:
         """A bound on |z| anywhere, (units,)."""
         return self.sizes[1]
 
-    def ends(self, t: Tensor) -> Tensor:
-        """The values at the ends t, which are its own: (intervals + 1, units)."""
-        assert len(t) == len(self.value)
-        return self.value
+    def signs(self, t: Tensor, limit: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Where z − level is above the limit of the end (ends,), and where below minus that: (ends, units) each."""
+        count, (blocks, _, units) = len(t), self.blocks.shape
+        limit = torch.cat([limit, limit[-1:].expand(blocks * BLOCK + 1 - count)])
+        largest_limit = torch.maximum(limit[:-1].view(blocks, BLOCK).amax(1), limit[BLOCK::BLOCK])
+        away = self.anchor - level
+        reach = self.steep * (1.001 * self.lengths.sum(1))[:, None]
+        block, unit = where_set(away.abs() <= reach + largest_limit[:, None])
+        above, below = (torch.empty(blocks * BLOCK + 1, units, dtype=torch.bool) for _ in range(2))
+        value = self._walked(block, unit) - level[unit, None]
+        row = block[:, None] * BLOCK + torch.arange(BLOCK)
+        for found, sign in ((above, 1), (below, -1)):
+            found[:-1].view(blocks, BLOCK, units)[:] = (sign * away > 0)[:, None]
+            found[-1] = found[-2]
+            found[row, unit[:, None]] = sign * value[:, :-1] > limit[row]
+            last = block == blocks - 1
+            found[-1, unit[last]] = sign * value[last, -1] > limit[-1]
+        return above[:count], below[:count]
+
+    def _walked(self, block: Tensor, unit: Tensor) -> Tensor:
+        """The values of some units at all ends of some blocks, (k, BLOCK + 1)."""
+        steps = self.blocks[block, :, unit] * self.lengths[block]
+        return torch.cat([self.anchor[block, unit, None], steps], 1).cumsum_(1)
+
+    def at(self, t: Tensor, end: Tensor, unit: Tensor) -> Tensor:
+        """z of some units at some of its ends."""
+        block = (end // BLOCK).clamp(max=len(self.anchor) - 1)
+        return self._walked(block, unit).gather(1, (end - block * BLOCK)[:, None]).squeeze(1)
 
     def starts(self, row: Tensor, unit: Tensor) -> Tensor:
         """Some of the c."""
-        return self.value[row, unit] - self.slope[row, unit] * self.t[row]
+        return self.at(self.t, row, unit) - self.slope[row, unit] * self.t[row]
 
     def values(self, row: Tensor, t: Tensor) -> Tensor:
         """z at places t (k,) of the intervals ``row`` (k,): (k, units)."""
-        return torch.addcmul(picked(self.value, row), picked(self.slope, row), (t - self.t[row])[:, None])
+        block, inside = row // BLOCK, row % BLOCK
+        spans = torch.where(torch.arange(BLOCK) < inside[:, None], self.lengths[block], 0.0)
+        spans[torch.arange(len(row)), inside] = t - self.t[row]
+        steps = [span @ self.blocks[b] for span, b in zip(spans, block.tolist(), strict=True)]
+        return self.anchor[block] + torch.stack(steps)
+
+
+def lengths(t: Tensor) -> Tensor:
+    """Of the intervals between ends, (blocks, BLOCK), filled up with zeros."""
+    found = torch.zeros(-(-(len(t) - 1) // BLOCK) * BLOCK, dtype=torch.float64)
+    found[: len(t) - 1] = torch.diff(t)
+    return found.view(-1, BLOCK)
 
 
 @dataclass(frozen=True)
@@ -189,9 +246,10 @@ def followed(step: AffineStep, x: Thresholded, exact: Tensor | None) -> Followed
     count, width = len(x.parent), step.columns.shape[1]
     blocks = -(-count // BLOCK)
     slope = torch.from_numpy(np.empty((blocks * BLOCK, width)))
-    for low in range(0, len(x.first), ROWS):
-        some = x.first[low : low + ROWS]
+    low = 0
+    for some in x.first.tensor_split(max(1, round(len(x.first) / ROWS))):
         slope.index_copy_(0, some, _product(*x.firsts(low, low + len(some)), step.columns))
+        low += len(some)
     row, unit, change = x.changes
     moved = step.columns.index_select(0, unit).mul_(change[:, None])
     left = torch.ones(len(slope), dtype=torch.bool)
@@ -211,17 +269,15 @@ def followed(step: AffineStep, x: Thresholded, exact: Tensor | None) -> Followed
     for i, going in enumerate(keeps.cumprod(1).sum(1).long().flatten().tolist()):
         if going:
             inner[i, :going] += inner[i - 1, -1]
-    value = _values(step, x, inner)
     if exact is not None:
         slope[:count].masked_fill_(exact, 0.0)
-        value[1:].masked_fill_(exact, 0.0)
-        value[:-1].masked_fill_(exact, 0.0)
+    anchor = x.values(torch.arange(0, count, BLOCK)) @ step.columns + step.constant
+    steep = torch.stack([largest(block) for block in inner])
     # From a value that was computed in full the next ones are at most so far away as BLOCK intervals are long.
-    apart = torch.diff(torch.cat([x.t[::BLOCK], x.t[-1:]])).amax()
-    steep = largest(slope[:count])
-    sizes = torch.stack([steep, largest(value[::BLOCK]) + apart * steep])
+    apart = lengths(x.t).sum(1).amax()
+    sizes = torch.stack([steep.amax(0), largest(anchor) + apart * steep.amax(0)])
     errors, slip = _errors(step, x, sizes, apart)
-    return Followed(slope[:count], value, x.t, errors, sizes, slip, exact)
+    return Followed(inner, anchor, x.t, steep, errors, sizes, slip, exact)
 
 
 def _product(rows: Tensor, ever: Tensor, columns: Tensor) -> Tensor:
@@ -232,33 +288,19 @@ def _product(rows: Tensor, ever: Tensor, columns: Tensor) -> Tensor:
     return picked_units(rows, on) @ columns.index_select(0, on)
 
 
-def _values(step: AffineStep, x: Thresholded, slope: Tensor) -> Tensor:
-    """The values at all ends, of slopes (blocks, BLOCK, units)."""
-    blocks, _, width = slope.shape
-    count = len(x.parent)
-    value = torch.from_numpy(np.empty((blocks * BLOCK + 1, width)))
-    inner = value[:-1].view(blocks, BLOCK, width)
-    inner[:, 0] = x.values(torch.arange(0, count, BLOCK)) @ step.columns + step.constant
-    lengths = torch.zeros(blocks * BLOCK, 1, dtype=torch.float64)
-    lengths[:count, 0] = torch.diff(x.t)
-    lengths = lengths.view(blocks, BLOCK, 1)
-    for i in range(1, BLOCK):
-        torch.addcmul(inner[:, i - 1], slope[:, i - 1], lengths[:, i - 1], out=inner[:, i])
-    torch.addcmul(value[-2], slope[-1, -1], lengths[-1, -1], out=value[-1])
-    return value[: count + 1]
-
-
 def _errors(step: AffineStep, x: Thresholded, sizes: Tensor, apart: Tensor) -> tuple[Tensor, Tensor]:
     """Bounds on the errors of slopes and of values, and the slip.
 
-    A slope is a sum of its terms and of the changes of its family, a unit changing once: at most 3 |W| σ in all. A value is one
-    that was computed in full, at most ``apart`` away, and slopes times lengths.
+    A slope is a product, and then the changes of its family are added up: each unit changes once, so that no sum on the way is
+    larger than 2 |W| σ. A value is one that was computed in full, at most ``apart`` away, and slopes times lengths.
     """
     moved = step.sizes([torch.cat([x.errors, x.sizes, x.slip[None]])])
     longest = int(torch.diff(x.first, append=torch.tensor([len(x.parent)])).max())
-    rounding = gamma(step.terms + longest)
-    slope = moved[0] * (1 + 2 * rounding) + 6 * rounding * moved[2]
-    value = moved[1] * (1 + 2 * rounding) + 2 * rounding * moved[3] + 2 * UNIT * step.constant.abs()
+    # The bounds are rounded themselves, which is small beside them.
+    terms = min(step.terms, int((x.ever | (x.form.offset != 0)).count_nonzero()))
+    rounding, slack = gamma(terms), 1 + 2 * gamma(step.terms)
+    slope = (moved[0] + (rounding + 3 * gamma(longest)) * moved[2]) * slack
+    value = (moved[1] + rounding * moved[3] + 2 * UNIT * (moved[3] + step.constant.abs())) * slack
     value += apart * slope + 2 * gamma(BLOCK) * (sizes[1] + apart * sizes[0])
     return torch.stack([slope, value + moved[4]]), moved[4]
 

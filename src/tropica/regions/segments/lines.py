@@ -49,12 +49,19 @@ class Lines:
         """On the error of every unit at any place that is known without one, and of |s| times a root, (units,)."""
         return self.errors.sum(0) + 4 * UNIT * self.sizes.sum(0)
 
-    def ends(self, t: Tensor) -> Tensor:
-        """The values at the ends t (intervals + 1,): (intervals + 1, units)."""
-        out = self.slope.new_empty(len(t), self.slope.shape[1])
-        torch.addcmul(self.start, self.slope, t[:-1, None], out=out[:-1])
-        torch.addcmul(self.start[-1], self.slope[-1], t[-1], out=out[-1])
-        return out
+    def signs(self, t: Tensor, limit: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Where z − level is above the limit of the end t (ends,), and where below minus that: (ends, units) each."""
+        values = self.slope.new_empty(len(t), self.slope.shape[1])
+        torch.addcmul(self.start, self.slope, t[:-1, None], out=values[:-1])
+        torch.addcmul(self.start[-1], self.slope[-1], t[-1], out=values[-1])
+        if bool(level.any()):
+            values -= level
+        return values > limit[:, None], values < -limit[:, None]
+
+    def at(self, t: Tensor, end: Tensor, unit: Tensor) -> Tensor:
+        """z of some units at some of the ends t, in the interval behind each."""
+        row = end.clamp(max=len(self.slope) - 1)
+        return self.start[row, unit] + self.slope[row, unit] * t[end]
 
     def starts(self, row: Tensor, unit: Tensor) -> Tensor:
         """Some of the c."""
@@ -100,8 +107,7 @@ def any_set(mask: Tensor) -> Tensor:
 
 def largest(x: Tensor) -> Tensor:
     """max |x| over the rows."""
-    parts = [torch.maximum(-part.amin(0), part.amax(0)) for part in x.split(64)]  # the second look finds it in the cache
-    return torch.stack(parts).amax(0)
+    return torch.maximum(-x.amin(0), x.amax(0))
 
 
 @dataclass(frozen=True)

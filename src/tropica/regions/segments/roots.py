@@ -41,31 +41,28 @@ class Roots:
 
 def threshold_roots(form: Threshold, grid: Grid, z: Lines | Followed) -> tuple[Roots, Tensor]:
     """Where z crosses its level; and whether it is above at the beginning of each interval, (intervals, units)."""
-    t, spread, exact, bound = grid.t, grid.spread, z.exact, z.bound
-    ends, level = z.ends(t), form.level
+    t, spread, exact, bound, level = grid.t, grid.spread, z.exact, z.bound, form.level
     if bool(level.any()):
-        ends, exact = ends - level, None
-        bound = bound + 4 * UNIT * level.abs()
+        exact, bound = None, bound + 4 * UNIT * level.abs()
     doubt, unclear = torch.zeros(len(t), dtype=torch.bool), torch.zeros(len(t) - 1, dtype=torch.bool)
     # First one bound for all units of an end, then, for the few that fall below it, each unit's own.
     # An end is in truth as far away as its spread; across it slopes differ by twice the steepest.
     steep = 3 * (z.sizes[0] + z.errors[0])
-    limit = (float(bound.max()) + spread * float(steep.max()))[:, None]
-    above, below = ends > limit, ends < -limit
+    above, below = z.signs(t, bound.max() + spread * steep.max(), level)
     near = ~(above | below)
     end, unit = where_set(near)
     begin = above[:-1]
     if len(end):
-        value = ends[end, unit]
+        value = z.at(t, end, unit) - level[unit]
         near[end, unit] = value.abs() <= bound[unit] + spread[end] * steep[unit]
         above[end, unit], below[end, unit] = (value > 0) & ~near[end, unit], (value < 0) & ~near[end, unit]
         row, unit = where_set(near[:-1] | near[1:])
         a, b = near[row, unit], near[row + 1, unit]
-        zero_a, zero_b, dead = _known_zero(exact, row, unit, bound, ends)
+        left, right = z.at(t, row, unit) - level[unit], z.at(t, row + 1, unit) - level[unit]
+        zero_a, zero_b, dead = _known_zero(exact, row, unit, bound[unit] == 0, left, right)
         doubt[row[a & ~zero_a]] = True
         doubt[row[b & ~zero_b] + 1] = True
         unclear[row[a & b & ~dead]] = True
-        left, right = ends[row, unit], ends[row + 1, unit]
         # An end's value is that of the interval behind it, which need not be exactly 0 where the one before it is.
         side = torch.where(a, torch.where(b, left + right, right), left).masked_fill(dead, 0.0)
         begin = begin.clone()
@@ -79,11 +76,10 @@ def threshold_roots(form: Threshold, grid: Grid, z: Lines | Followed) -> tuple[R
 
 
 def _known_zero(
-    exact: Tensor | None, row: Tensor, unit: Tensor, bound: Tensor, values: Tensor
+    exact: Tensor | None, row: Tensor, unit: Tensor, sharp: Tensor, left: Tensor, right: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Exactly zero at the left end, at the right end, and on all of the interval."""
-    sharp = bound[unit] == 0
-    ends = sharp & (values[row, unit] == 0), sharp & (values[row + 1, unit] == 0)
+    """Exactly zero at the left end, at the right end, and on all of the interval; ``sharp``: there are no errors."""
+    ends = sharp & (left == 0), sharp & (right == 0)
     sure = ends[0] & ends[1]
     if exact is None:
         return ends[0], ends[1], sure

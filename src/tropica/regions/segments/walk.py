@@ -227,7 +227,7 @@ def affine(step: AffineStep, inputs: list[Value]) -> Lines | Followed:
         return _sharp(step, lines[0], exact)
     moved, size = step.sizes([torch.cat([x.errors, x.sizes]) for x in lines]).split(2)
     rounding = gamma(step.terms)
-    errors = moved * (1 + 2 * rounding) + 2 * rounding * size
+    errors = (moved + rounding * size) * (1 + 2 * rounding)
     errors[1] += 2 * UNIT * step.constant.abs() * (size[1] > 0)
     if step.rest is not None:
         errors[0] += 2 * UNIT * step.rest.abs() * (size[0] > 0)
