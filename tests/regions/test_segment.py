@@ -220,6 +220,17 @@ def test_max_pool_with_equal_windows() -> None:
     assert not found.patterns[0, 0] & 0b11110000  # the first of the window, as in PyTorch
 
 
+def test_background_of_zeros() -> None:
+    """Where both images are 0 all values of a window are equal along the segment, without any error."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)]
+    net = tp.trace(nn.Sequential(*layers).eval(), torch.zeros(2, 1, 18, 18))
+    a, b = nn.functional.pad(torch.randn(2, 1, 6, 6), (6, 6, 6, 6))
+    found = between(net, a, b, work=0)  # decided in floating point alone
+    assert found.certified
+    check(found)
+
+
 def test_work_runs_out() -> None:
     """Without a budget doubtful places stay undecided, and the result says so."""
     row = [[0.1, 0.7]]

@@ -19,7 +19,7 @@ from tropica.regions.segments.kinks import Threshold
 from tropica.regions.segments.lines import Grid, Lines, any_set, largest, picked, picked_units, where_set
 from tropica.regions.segments.plan import UNIT, AffineStep, gamma
 
-BLOCK = 64
+BLOCK = 32
 """Steps that are followed from a value that was computed in full."""
 ROWS = 512
 """Rows of a product, about: the fewer, the more units are off in all of them."""

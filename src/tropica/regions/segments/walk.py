@@ -237,7 +237,9 @@ def affine(step: AffineStep, inputs: list[Value]) -> Lines | Followed:
 def _sharp(step: AffineStep, x: Lines, exact: Tensor | None) -> Lines:
     """An affine op on a single interval, which all later bounds hang on."""
     out, rounding = step.sharply(torch.cat([x.slope, x.start]))
-    errors = step.sizes([x.errors]) * (1 + 2 * gamma(step.terms)) + rounding
+    moved, size = step.sizes([torch.cat([x.errors, x.sizes])]).split(2)
+    # What reads zeros only is zero.
+    errors = moved * (1 + 2 * gamma(step.terms)) + rounding * (size > 0)
     start = out[1:] + step.constant
     errors[1] += UNIT * start[0].abs()
     return Lines(out[:1], start, errors, exact)
