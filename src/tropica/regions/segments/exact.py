@@ -76,23 +76,36 @@ class Dyadic:
         return np.array(flat, dtype=np.float64).reshape(self.numbers.shape)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Matrix:
-    """The entries of a matrix that are not zero, row by row: ``weight`` at (row, column), and where each row starts."""
+    """The entries of a matrix that are not zero, row by row: ``weight`` at (row, column).
+
+    ``last`` is the exponent, the last interval and its product of the call before, where the next call goes on.
+    """
 
     rows: int
     row: np.ndarray
     column: np.ndarray
     weight: Dyadic
+    last: tuple[int, np.ndarray, np.ndarray] | None = None
 
-    def times(self, x: np.ndarray, budget: Budget) -> np.ndarray:
-        """The product with integers (columns, intervals, 2), over ``weight.exponent`` more.
+    def times(self, x: Dyadic, budget: Budget) -> Dyadic:
+        """The product with numbers (columns, intervals, 2): of each interval what differs from the one before."""
+        steps = x.numbers.copy()
+        steps[:, 1:] -= x.numbers[:, :-1]
+        if self.last is not None and self.last[0] == x.exponent:
+            steps[:, 0] -= self.last[1]
+        else:
+            self.last = None
+        out = self._times(steps, budget)
+        if self.last is not None:
+            out[:, 0] += self.last[2]
+        out = np.add.accumulate(out, axis=1)
+        self.last = x.exponent, x.numbers[:, -1].copy(), out[:, -1].copy()
+        return Dyadic(out, self.weight.exponent + x.exponent)
 
-        Only the first interval is taken in full, and of the others what differs from the one before; zeros cost nothing.
-        """
-        steps = x.copy()
-        steps[:, 1:] -= x[:, :-1]
-        some = (steps != 0).any(2)
+    def _times(self, x: np.ndarray, budget: Budget) -> np.ndarray:
+        some = (x != 0).any(2)
         out = np.zeros((self.rows, *x.shape[1:]), dtype=object)
         for i in range(x.shape[1]):
             at = np.flatnonzero(some[self.column, i])
@@ -101,9 +114,9 @@ class Matrix:
                 if len(part):
                     row = self.row[part]
                     starts = np.flatnonzero(np.diff(row, prepend=-1))
-                    products = self.weight.numbers[part, None] * steps[self.column[part], i]
+                    products = self.weight.numbers[part, None] * x[self.column[part], i]
                     out[row[starts], i] += np.add.reduceat(products, starts, axis=0)
-        return np.add.accumulate(out, axis=1)
+        return out
 
 
 @dataclass(frozen=True)
@@ -116,7 +129,7 @@ class ExactStretch:
 
 
 class ExactWalk:
-    """Walks stretches of one segment; matrices are made once."""
+    """Walks stretches of one segment; matrices are made once, and each stretch begins with what the one before ended with."""
 
     def __init__(self, plan: Plan, a: Tensor, b: Tensor, budget: Budget) -> None:
         self.plan, self.budget = plan, budget
@@ -163,15 +176,12 @@ class ExactWalk:
         if name not in self._matrices:
             self._matrices[name] = matrices(step, self.budget)
         constant = Dyadic.of(step.constant.numpy())
-        parts = [Dyadic(m.times(x.numbers, self.budget), m.weight.exponent + x.exponent) for m, x in self._pairs(name, inputs)]
+        parts = [m.times(x, self.budget) for m, x in zip(self._matrices[name], inputs, strict=True)]
         exponent = max(constant.exponent, *(p.exponent for p in parts))
         total = sum(p.at(exponent) for p in parts)
         assert isinstance(total, np.ndarray)
         total[:, :, 1] += constant.at(exponent)[:, None]
         return Dyadic(total, exponent)
-
-    def _pairs(self, name: str, inputs: list[Dyadic]) -> list[tuple[Matrix, Dyadic]]:
-        return list(zip(self._matrices[name], inputs, strict=True))
 
     def _kink(
         self, form: Threshold | Window, t: list[Fraction], inputs: list[Dyadic]
