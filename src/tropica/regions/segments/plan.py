@@ -113,7 +113,7 @@ class AffineStep:
         return self.node.weighted and len(self.inputs) == 1 and self.rest is None
 
     def sharply(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """J x for a few rows, and a bound on its errors that is some units in the last place, not as many as there are terms.
+        """J x for a few rows, and bounds on its errors that are some units in the last place, not as many as there are terms.
 
         Weights and rows are split into whole multiples of powers of two, of so many bits that their products add up exactly,
         and small rests, whose products are rounded (Ozaki, Ogita, Oishi, Rump, Numerical Algorithms 59, 2012).

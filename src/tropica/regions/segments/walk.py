@@ -22,7 +22,7 @@ from torch import Tensor
 
 from tropica.regions.segments.followed import Followed, Thresholded, followed
 from tropica.regions.segments.kinks import Window
-from tropica.regions.segments.lines import Changes, Grid, Lines
+from tropica.regions.segments.lines import Changes, Grid, Lines, largest
 from tropica.regions.segments.plan import INPUT, UNIT, AffineStep, Plan, gamma
 from tropica.regions.segments.split import kink, rectified_window
 
@@ -51,19 +51,22 @@ class Walked:
     row: Tensor
 
 
-def walk(plan: Plan, a: Tensor, b: Tensor) -> Walked:
-    """Walk from a to b, both (units,) in float64."""
-    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+def walk(plan: Plan, a: Tensor, b: Tensor, low: float = 0.0, high: float = 1.0, sharp: bool = False) -> Walked:
+    """Walk from a to b, both (units,) in float64, or between two places on this way.
+
+    ``sharp`` is for short stretches: bounds that are orders of magnitude smaller, at several times the work.
+    """
+    ends = torch.tensor([low, high], dtype=torch.float64)
     slope = b - a
     errors = torch.stack([2 * UNIT * slope.abs(), torch.zeros_like(a)])
     with torch.no_grad():
-        walk = _Walk(plan)
+        walk = _Walk(plan, sharp)
         return walk.on(0, Grid.plain(ends, 0 * ends), [], {INPUT: Lines(slope[None], a[None], errors)})
 
 
 class _Walk:
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, sharp: bool) -> None:
+        self.plan, self.sharp = plan, sharp
         self.nodes = plan.net.graph.nodes
 
     def on(self, at: int, grid: Grid, aside: list[Grid], values: dict[str, Value]) -> Walked:
@@ -76,7 +79,7 @@ class _Walk:
             node, step = self.nodes[at], self.plan.steps[self.nodes[at].name]
             inputs = [values[name] for name in node.inputs]
             if isinstance(step, AffineStep):
-                values[node.name] = affine(step, inputs)
+                values[node.name] = affine(step, inputs, self.sharp)
                 if not step.copies:
                     grid = replace(grid, fresh=torch.zeros_like(grid.fresh))
                 self._bury(at, values)
@@ -217,14 +220,15 @@ def joined(parts: list[Walked]) -> Walked:
     return Walked(grid, changes, output, row)
 
 
-def affine(step: AffineStep, inputs: list[Value]) -> Lines | Followed:
+def affine(step: AffineStep, inputs: list[Value], sharp: bool = False) -> Lines | Followed:
     """An affine op on slopes and on intercepts, with the bounds of both."""
     exact = _exact(step, inputs)
+    # Sharp as well on a single interval, such as the first layer's: all later bounds hang on it.
+    if step.short and (sharp or (isinstance(inputs[0], Lines) and len(inputs[0].slope) == 1)):
+        return _sharp(step, inputs[0].lines, exact)
     if isinstance(inputs[0], Thresholded) and step.dense:
         return followed(step, inputs[0], exact)
     lines = [x.lines for x in inputs]
-    if step.short and len(lines[0].slope) == 1:
-        return _sharp(step, lines[0], exact)
     moved, size = step.sizes([torch.cat([x.errors, x.sizes]) for x in lines]).split(2)
     rounding = gamma(step.terms)
     errors = (moved + rounding * size) * (1 + 2 * rounding)
@@ -235,14 +239,16 @@ def affine(step: AffineStep, inputs: list[Value]) -> Lines | Followed:
 
 
 def _sharp(step: AffineStep, x: Lines, exact: Tensor | None) -> Lines:
-    """An affine op on a single interval, which all later bounds hang on."""
+    """An affine op on few intervals."""
     out, rounding = step.sharply(torch.cat([x.slope, x.start]))
+    slope, start = out.tensor_split(2)
+    start = start + step.constant
     moved, size = step.sizes([torch.cat([x.errors, x.sizes])]).split(2)
     # What reads zeros only is zero.
+    rounding = torch.stack([part.amax(0) for part in rounding.tensor_split(2)])
     errors = moved * (1 + 2 * gamma(step.terms)) + rounding * (size > 0)
-    start = out[1:] + step.constant
-    errors[1] += UNIT * start[0].abs()
-    return Lines(out[:1], start, errors, exact)
+    errors[1] += UNIT * largest(start)
+    return Lines(slope, start, errors, exact)
 
 
 def _exact(step: AffineStep, inputs: list[Value]) -> Tensor | None:
