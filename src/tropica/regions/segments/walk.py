@@ -2,13 +2,13 @@
 
 Behind every node of the graph each value is an affine function of t on each interval found so far: z(t) = s t + c, held as
 rows, one an interval. A kink splits the intervals where one of its units changes its affine piece, and hands on one row an
-interval. Rows do not see each other: however many intervals, they are worked on in chunks of ``CHUNK`` bytes, and the rounding
-of one has no part in another.
+interval. However many intervals, they are worked on in chunks of ``CHUNK`` bytes. Rows do not see each other, but for those of
+dense layers behind thresholds, which follow from each other (:mod:`~tropica.regions.segments.followed`).
 
 Along with its rows every value has bounds, one a unit, on the errors of s and of c: an affine op J with k products a unit makes
 of errors ε and sizes σ = |s| or |c| the error |J| ε + γ_k |J| σ (γ_k = k u / (1 − k u); Higham, Accuracy and Stability of
 Numerical Algorithms, 3.1). Where a sign, or the order of two breakpoints, is smaller than its bound, the walk goes on with what
-float64 says, and marks the place as doubtful; :mod:`tropica.regions.segments.exact` decides it.
+float64 says, and marks the place as doubtful; :mod:`tropica.regions.segments.resolve` decides it.
 """
 
 from __future__ import annotations
