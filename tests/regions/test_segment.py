@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 import tropica as tp
 from tropica.regions.domains import Segment
+from tropica.regions.segments import followed as segment_followed
 from tropica.regions.segments import walk as segment_walk
 from tropica.regions.segments.complex import SegmentRegions, segment_regions
+from tropica.regions.segments.plan import AffineStep, plan_of
 
 from ..oracles.segments import Interval, Layer, Leaky, Maxout, intervals
 from ..random_networks import Network, random_networks
@@ -118,6 +120,19 @@ def test_chunks_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     torch.testing.assert_close(parts.slopes, whole.slopes, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("name", ["mlp", "relu6", "one_logit", "mnist_conv"])
+def test_blocks_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = between(traced(name), *ends(name))
+    monkeypatch.setattr(segment_followed, "BLOCK", 2)
+    monkeypatch.setattr(segment_followed, "ROWS", 3)
+    monkeypatch.setattr(segment_followed, "NARROW", 1)
+    parts = between(traced(name), *ends(name))
+    assert len(whole.cells) > 4
+    torch.testing.assert_close(parts.t, whole.t, rtol=1e-13, atol=1e-15)
+    torch.testing.assert_close(parts.patterns, whole.patterns)
+    check(parts)
+
+
 @settings(max_examples=30, deadline=None)
 @given(random_networks(), st.integers(0, 1000))
 def test_random_networks(network: Network, seed: int) -> None:
@@ -144,6 +159,53 @@ def test_integer_weights(chain: tuple[list[Layer], int], data: st.DataObject) ->
     a = data.draw(point)
     b = data.draw(point.filter(lambda p: p != a))
     check_exact(layers, inputs, a, b)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.25, -1.0]))
+def test_float_weights(seed: int, slope: float) -> None:
+    """Dense layers that are followed over several blocks, against fractions; and their bounds against the real errors."""
+    generator = torch.Generator().manual_seed(seed)
+    layers: list[Layer] = []
+    for inputs, outputs in pairwise([2, 12, 12, 12, 2]):
+        weight = torch.randn(outputs, inputs, generator=generator, dtype=torch.float64) / inputs**0.5
+        bias = torch.randn(outputs, generator=generator, dtype=torch.float64) / 3
+        layers += [dense(weight.tolist(), bias.tolist()), Leaky(Fraction(slope))]
+    layers.pop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment_followed, "BLOCK", 4)
+        patch.setattr(segment_followed, "ROWS", 5)
+        found = between(as_network(layers, 2), torch.tensor([-4.0, -3.0]), torch.tensor([5.0, 2.0]))
+    expected = intervals(layers, [Fraction(-4), Fraction(-3)], [Fraction(5), Fraction(2)])
+    assert found.certified
+    torch.testing.assert_close(found.patterns, packed(layers, expected))
+    for start, e in zip(found.t.tolist(), expected, strict=False):
+        assert abs(start - e.start) <= 1e-13
+    lines = found._lines
+    for which, values, bound in zip((0, 1), (lines.slope, lines.start), lines.errors, strict=True):
+        assert float(bound.max()) <= 1e-10
+        for row, e in zip(values.tolist(), expected, strict=True):
+            for value, output, limit in zip(row, e.outputs, bound.tolist(), strict=True):
+                assert abs(Fraction(value) - output[which]) <= limit
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 60))
+def test_sharp_products(seed: int, inputs: int) -> None:
+    """A few units in the last place of the result, against fractions, also where large terms cancel."""
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(5, inputs, generator=generator, dtype=torch.float64).exp()
+    x = torch.randn(2, inputs, generator=generator, dtype=torch.float64)
+    plan = plan_of(as_network([dense(weight.tolist(), [0] * 5)], inputs))
+    (step,) = plan.steps.values()
+    assert isinstance(step, AffineStep)
+    assert step.short
+    found, bound = step.sharply(x)
+    for row in range(2):
+        for unit in range(5):
+            true = sum(Fraction(w) * Fraction(v) for w, v in zip(weight[unit].tolist(), x[row].tolist(), strict=True))
+            assert abs(Fraction(found[row, unit].item()) - true) <= Fraction(bound[row, unit].item())
+    assert float(bound.max()) <= 1e-14 * float((weight.abs() @ x.abs().T).max())
 
 
 def test_through_the_origin_without_biases() -> None:
@@ -218,6 +280,17 @@ def test_max_pool_with_equal_windows() -> None:
     found = between(net, a, b)
     assert len(found.cells) <= 2
     assert not found.patterns[0, 0] & 0b11110000  # the first of the window, as in PyTorch
+
+
+def test_background_of_zeros() -> None:
+    """Where both images are 0 all values of a window are equal along the segment, without any error."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)]
+    net = tp.trace(nn.Sequential(*layers).eval(), torch.zeros(2, 1, 18, 18))
+    a, b = nn.functional.pad(torch.randn(2, 1, 6, 6), (6, 6, 6, 6))
+    found = between(net, a, b, work=0)  # decided in floating point alone
+    assert found.certified
+    check(found)
 
 
 def test_work_runs_out() -> None:

@@ -212,7 +212,10 @@ def segment_regions(net: PiecewiseLinearNetwork, segment: Segment, *, work: floa
     that are zero all along, ties). Coinciding breakpoints are one breakpoint.
 
     Time: a kink of u units behind m intervals takes the work of the layers before it for 2 m points, and some passes over
-    m · u numbers. Memory: a few times m · u numbers at a time, but for wide layers in chunks of 8 MB, and the breakpoints.
+    m · u numbers; a dense layer behind a threshold only takes its work for one point of each interval before that threshold.
+    Memory: a few times m · u numbers at a time, but for wide layers in chunks of 8 MB, and the breakpoints. The network keeps
+    |W|, of dense layers Wᵀ, and of layers that were once computed with sharp bounds (the first, and all where there was a
+    doubt) W in two parts, all in float64.
 
     Args:
         net: the traced network.

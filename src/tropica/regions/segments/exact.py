@@ -7,7 +7,7 @@ An affine op is the matrix that it applies in float64 to unit vectors, and the v
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from tropica.network import Kink
 from tropica.regions.segments.kinks import Threshold, Window
+from tropica.regions.segments.lines import where_set
 from tropica.regions.segments.plan import INPUT, AffineStep, Plan
 
 BLOCK = 2**17
@@ -75,31 +76,47 @@ class Dyadic:
         return np.array(flat, dtype=np.float64).reshape(self.numbers.shape)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Matrix:
-    """The entries of a matrix that are not zero, row by row: ``weight`` at (row, column), and where each row starts."""
+    """The entries of a matrix that are not zero, row by row: ``weight`` at (row, column).
+
+    ``last`` is the exponent, the last interval and its product of the call before, where the next call goes on.
+    """
 
     rows: int
     row: np.ndarray
     column: np.ndarray
     weight: Dyadic
+    last: tuple[int, np.ndarray, np.ndarray] | None = None
 
-    def times(self, x: np.ndarray, budget: Budget) -> np.ndarray:
-        """The product with integers (columns, ...), over ``weight.exponent`` more."""
-        flat = x.reshape(len(x), -1)
-        budget.spend(len(self.row) * flat.shape[1])
-        out = np.zeros((self.rows, flat.shape[1]), dtype=object)
-        starts = np.flatnonzero(np.diff(self.row, prepend=-1))
-        size = max(1, BLOCK // flat.shape[1])
-        first = 0
-        while first < len(starts):
-            low = starts[first]
-            last = max(int(np.searchsorted(starts, low + size)), first + 1)
-            high = starts[last] if last < len(starts) else len(self.row)
-            products = self.weight.numbers[low:high, None] * flat[self.column[low:high]]
-            out[self.row[starts[first:last]]] = np.add.reduceat(products, starts[first:last] - low, axis=0)
-            first = last
-        return out.reshape(self.rows, *x.shape[1:])
+    def times(self, x: Dyadic, budget: Budget) -> Dyadic:
+        """The product with numbers (columns, intervals, 2): of each interval what differs from the one before."""
+        steps = x.numbers.copy()
+        steps[:, 1:] -= x.numbers[:, :-1]
+        if self.last is not None and self.last[0] == x.exponent:
+            steps[:, 0] -= self.last[1]
+        else:
+            self.last = None
+        out = self._times(steps, budget)
+        if self.last is not None:
+            out[:, 0] += self.last[2]
+        out = np.add.accumulate(out, axis=1)
+        self.last = x.exponent, x.numbers[:, -1].copy(), out[:, -1].copy()
+        return Dyadic(out, self.weight.exponent + x.exponent)
+
+    def _times(self, x: np.ndarray, budget: Budget) -> np.ndarray:
+        some = (x != 0).any(2)
+        out = np.zeros((self.rows, *x.shape[1:]), dtype=object)
+        for i in range(x.shape[1]):
+            at = np.flatnonzero(some[self.column, i])
+            budget.spend(2 * len(at))
+            for part in np.split(at, range(BLOCK, len(at), BLOCK)):
+                if len(part):
+                    row = self.row[part]
+                    starts = np.flatnonzero(np.diff(row, prepend=-1))
+                    products = self.weight.numbers[part, None] * x[self.column[part], i]
+                    out[row[starts], i] += np.add.reduceat(products, starts, axis=0)
+        return out
 
 
 @dataclass(frozen=True)
@@ -112,7 +129,7 @@ class ExactStretch:
 
 
 class ExactWalk:
-    """Walks stretches of one segment; matrices are made once."""
+    """Walks stretches of one segment; matrices are made once, and each stretch begins with what the one before ended with."""
 
     def __init__(self, plan: Plan, a: Tensor, b: Tensor, budget: Budget) -> None:
         self.plan, self.budget = plan, budget
@@ -159,41 +176,68 @@ class ExactWalk:
         if name not in self._matrices:
             self._matrices[name] = matrices(step, self.budget)
         constant = Dyadic.of(step.constant.numpy())
-        parts = [Dyadic(m.times(x.numbers, self.budget), m.weight.exponent + x.exponent) for m, x in self._pairs(name, inputs)]
+        parts = [m.times(x, self.budget) for m, x in zip(self._matrices[name], inputs, strict=True)]
         exponent = max(constant.exponent, *(p.exponent for p in parts))
         total = sum(p.at(exponent) for p in parts)
         assert isinstance(total, np.ndarray)
         total[:, :, 1] += constant.at(exponent)[:, None]
         return Dyadic(total, exponent)
 
-    def _pairs(self, name: str, inputs: list[Dyadic]) -> list[tuple[Matrix, Dyadic]]:
-        return list(zip(self._matrices[name], inputs, strict=True))
-
     def _kink(
         self, form: Threshold | Window, t: list[Fraction], inputs: list[Dyadic]
     ) -> tuple[list[Fraction], list[int], np.ndarray, Dyadic]:
         """New ends, the old interval of each new one, the choices (units, intervals), the output."""
         z = _side_by_side(inputs)
-        self.budget.spend(4 * z.numbers.size * (form.options if isinstance(form, Window) else 1))
+        self.budget.spend(2 * z.numbers.size)
         shifted = _above(form, z) if isinstance(form, Threshold) else z
-        ends = [(shifted.numbers[:, :, 0] * _tops(x) + shifted.numbers[:, :, 1] * _bottoms(x)) for x in (t[:-1], t[1:])]
+        # What a kink reads is continuous: one value at each end, of the interval behind it.
+        lines = np.concatenate([shifted.numbers, shifted.numbers[:, -1:]], 1)
+        ends = lines[:, :, 0] * _tops(t) + lines[:, :, 1] * _bottoms(t)
         if isinstance(form, Threshold):
-            unit, row = np.nonzero(((ends[0] < 0) & (ends[1] > 0)) | ((ends[0] > 0) & (ends[1] < 0)))
-            pairs = zip(shifted.numbers[unit, row, 0].tolist(), shifted.numbers[unit, row, 1].tolist(), strict=True)
-            roots = {Fraction(-c, s) for s, c in pairs}
+            new, parent, choice = _cut(form, shifted, ends, t)
         else:
-            roots = _envelopes(form, shifted, ends, t)
-        new = sorted({*t, *roots})
-        middle = [(p + q) / 2 for p, q in pairwise(new)]
-        parent = [bisect_right(t, m) - 1 for m in middle]
-        at = shifted.numbers[:, parent]
-        value = at[:, :, 0] * _tops(middle) + at[:, :, 1] * _bottoms(middle)
-        if isinstance(form, Threshold):
-            choice = (value >= 0 if form.above_at_tie else value > 0).astype(np.int64)
-        else:
-            _, best = _largest(form, value)
-            choice = best.argmax(1)
+            new, parent, choice = _enveloped(form, shifted, ends, t)
         return new, parent, choice, _chosen(form, Dyadic(z.numbers[:, parent], z.exponent), choice)
+
+
+def _refined(t: list[Fraction], roots: set[Fraction]) -> tuple[list[Fraction], list[int]]:
+    """The ends with new ones among them, and the old interval of each new one."""
+    new = sorted({*t, *roots})
+    return new, [bisect_right(t, low) - 1 for low in new[:-1]]
+
+
+def _cut(form: Threshold, z: Dyadic, ends: np.ndarray, t: list[Fraction]) -> tuple[list[Fraction], list[int], np.ndarray]:
+    """New ends where z crosses its level 0, and whether it is above, by its signs at the ends."""
+    sign = np.greater(ends, 0).astype(np.int64) - np.less(ends, 0).astype(np.int64)
+    left, right = sign[:, :-1], sign[:, 1:]
+    unit, row = np.nonzero(left * right < 0)
+    slope, start = z.numbers[unit, row].T
+    places = [Fraction(-c, s) for s, c in zip(slope.tolist(), start.tolist(), strict=True)]
+    new, parent = _refined(t, set(places))
+    side = np.where(left == 0, right, left)[:, parent]
+    for u, r, place in zip(unit.tolist(), row.tolist(), places, strict=True):
+        side[u, bisect_left(new, place) : bisect_right(parent, r)] = right[u, r]
+    return new, parent, (side >= 0 if form.above_at_tie else side > 0).astype(np.int64)
+
+
+def _enveloped(form: Window, z: Dyadic, ends: np.ndarray, t: list[Fraction]) -> tuple[list[Fraction], list[int], np.ndarray]:
+    """New ends where the upper envelopes of the windows change, and the first largest option between them.
+
+    An option that is largest at both ends of an interval is so on all of it, and then no other is anywhere inside.
+    """
+    best = _largest(form, ends)
+    both = best[:, :, :-1] & best[:, :, 1:]
+    unit, row = np.nonzero(~np.any(both, axis=1))
+    new, parent = _refined(t, _envelopes(form, z, unit, row, t))
+    both = both[:, :, parent]
+    choice = both.argmax(1)
+    unit, column = np.nonzero(~np.any(both, axis=1))
+    if len(unit):
+        middle = [(p + q) / 2 for p, q in pairwise(new)]
+        at = z.numbers[:, parent][form.positions.numpy()[unit], column[:, None]]  # a position of none is left out below
+        value = at[:, :, 0] * _tops(middle)[column, None] + at[:, :, 1] * _bottoms(middle)[column, None]
+        choice[unit, column] = _first_largest(value, form.positions.numpy()[unit] >= 0)
+    return new, parent, choice
 
 
 def matrices(step: AffineStep, budget: Budget) -> list[Matrix]:
@@ -209,11 +253,11 @@ def matrices(step: AffineStep, budget: Budget) -> list[Matrix]:
             rows = [torch.zeros(high - low, x.units, dtype=torch.float64) for x in step.inputs]
             rows[which][torch.arange(high - low), torch.arange(low, high)] = 1
             block = step.slopes(rows)
-            column, row = torch.nonzero(block, as_tuple=True)
+            column, row = where_set(block != 0)
             entries.append((row.numpy(), column.numpy() + low, block[column, row].numpy()))
         row, column, weight = (np.concatenate(x) for x in zip(*entries, strict=True))
         budget.spend(len(row))
-        order = np.lexsort((column, row))
+        order = np.argsort(row * layout.units + column)
         found.append(Matrix(step.output.units, row[order], column[order], Dyadic.of(weight[order])))
     return found
 
@@ -254,22 +298,26 @@ def _chosen(form: Threshold | Window, z: Dyadic, choice: np.ndarray) -> Dyadic:
     return Dyadic(numbers, exponent)
 
 
-def _largest(form: Window, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The options (units, options, intervals) of each window, and which are largest."""
+def _largest(form: Window, value: np.ndarray) -> np.ndarray:
+    """Which options of each window are largest: (units, options, places) for values (inputs, places)."""
     positions = form.positions.numpy()
     here = positions >= 0
     first = positions[np.arange(len(positions)), here.argmax(1)]
     options = value[np.where(here, positions, first[:, None])]
-    best = (options == options.max(1, keepdims=True)) & here[:, :, None]
-    return options, best.astype(bool)
+    return (options == options.max(1, keepdims=True)).astype(bool) & here[:, :, None]
 
 
-def _envelopes(form: Window, z: Dyadic, ends: list[np.ndarray], t: list[Fraction]) -> set[Fraction]:
-    """Where the upper envelopes of the windows change inside the intervals."""
-    _, left = _largest(form, ends[0])
-    _, right = _largest(form, ends[1])
+def _first_largest(value: np.ndarray, here: np.ndarray) -> np.ndarray:
+    """The first largest of each row (rows, options) among those that are ``here``."""
+    first = value[np.arange(len(value)), here.argmax(1)]
+    options = np.where(here, value, first[:, None])
+    return ((options == options.max(1, keepdims=True)).astype(bool) & here).argmax(1)
+
+
+def _envelopes(form: Window, z: Dyadic, units: np.ndarray, rows: np.ndarray, t: list[Fraction]) -> set[Fraction]:
+    """Where the upper envelopes of some windows change inside some intervals."""
     roots: set[Fraction] = set()
-    for unit, row in zip(*np.nonzero(~(left & right).any(1)), strict=True):
+    for unit, row in zip(units.tolist(), rows.tolist(), strict=True):
         options = [z.numbers[p, row] for p in form.positions[unit].tolist() if p >= 0]
         lines = sorted({(int(s), int(c)) for s, c in options})
         place, stop = t[row], t[row + 1]

@@ -5,36 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Families:
-    """Runs of rows in which a row is the one before it but for a few units.
-
-    Attributes:
-        start: the first row of each family; ``size`` of the largest.
-        row, unit: where a row differs from the one before it, inside a family, in the order of the rows.
-    """
-
-    start: Tensor
-    size: int
-    row: Tensor
-    unit: Tensor
-
-    @staticmethod
-    def of(parent: Tensor, choice: Tensor) -> Families | None:
-        """Of rows that were one row before they were split, told apart by their choices; None where there are too many."""
-        first = torch.ones(len(parent), dtype=torch.bool)
-        first[1:] = parent[1:] != parent[:-1]
-        start = torch.nonzero(first).flatten()
-        if 4 * len(start) > 3 * len(parent):
-            return None
-        row, unit = torch.nonzero(choice[1:] != choice[:-1], as_tuple=True)
-        inside = ~first[row + 1]
-        size = int(torch.diff(start, append=torch.tensor([len(parent)])).max())
-        return Families(start, size, row[inside] + 1, unit[inside])
+from tropica.regions.segments.plan import UNIT
 
 
 @dataclass(frozen=True)
@@ -45,14 +20,12 @@ class Lines:
         slope, start: s and c, (intervals, units) each.
         errors: bounds on the errors of s and of c in any interval, (2, units).
         exact: where s = c = 0 without any error, (intervals, units), or None where that is not known; a unit that is dead.
-        families: rows that differ in a few units only, where that is known.
     """
 
     slope: Tensor
     start: Tensor
     errors: Tensor
     exact: Tensor | None = None
-    families: Families | None = None
 
     def rows(self, at: Tensor | slice) -> Lines:
         """Some of the intervals."""
@@ -66,10 +39,70 @@ class Lines:
         """The largest |s| and |c| of every unit, (2, units)."""
         return torch.stack([largest(self.slope), largest(self.start)])
 
+    @property
+    def lines(self) -> Lines:
+        """Itself."""
+        return self
+
+    @cached_property
+    def bound(self) -> Tensor:
+        """On the error of every unit at any place that is known without one, and of |s| times a root, (units,)."""
+        return self.errors.sum(0) + 4 * UNIT * self.sizes.sum(0)
+
+    def signs(self, t: Tensor, limit: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Where z − level is above the limit of the end t (ends,), and where below minus that: (ends, units) each."""
+        values = self.slope.new_empty(len(t), self.slope.shape[1])
+        torch.addcmul(self.start, self.slope, t[:-1, None], out=values[:-1])
+        torch.addcmul(self.start[-1], self.slope[-1], t[-1], out=values[-1])
+        if bool(level.any()):
+            values -= level
+        return values > limit[:, None], values < -limit[:, None]
+
+    def at(self, t: Tensor, end: Tensor, unit: Tensor) -> Tensor:
+        """z of some units at some of the ends t, in the interval behind each."""
+        row = end.clamp(max=len(self.slope) - 1)
+        return self.start[row, unit] + self.slope[row, unit] * t[end]
+
+    def starts(self, row: Tensor, unit: Tensor) -> Tensor:
+        """Some of the c."""
+        return self.start[row, unit]
+
+    def values(self, row: Tensor, t: Tensor) -> Tensor:
+        """z at places t (k,) of the intervals ``row`` (k,): (k, units)."""
+        return torch.addcmul(picked(self.start, row), picked(self.slope, row), t[:, None])
+
+    @property
+    def peak(self) -> Tensor:
+        """A bound on |z| anywhere, (units,)."""
+        return self.sizes.sum(0)
+
 
 def picked(x: Tensor, at: Tensor | slice) -> Tensor:
     """Some rows; ``index_select`` is many times faster than indexing."""
     return x[at] if isinstance(at, slice) else x.index_select(0, at)
+
+
+def picked_units(x: Tensor, at: Tensor) -> Tensor:
+    """Some columns; NumPy is twice as fast."""
+    return torch.from_numpy(np.take(x.numpy(), at.numpy(), axis=1))
+
+
+def where_set(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and columns of what is set in a matrix; NumPy is many times faster where that is little."""
+    flat = np.flatnonzero(mask.numpy())
+    row, column = np.divmod(flat, mask.shape[1])
+    return torch.from_numpy(row), torch.from_numpy(column)
+
+
+def changed(choice: Tensor) -> tuple[Tensor, Tensor]:
+    """Where a choice (intervals, units) is not that of the interval before: intervals and units."""
+    row, unit = where_set(choice[1:] != choice[:-1])
+    return row + 1, unit
+
+
+def any_set(mask: Tensor) -> Tensor:
+    """In which columns something is set; as bytes that is many times faster than ``any``."""
+    return mask.view(torch.uint8).amax(0).bool()
 
 
 def largest(x: Tensor) -> Tensor:
@@ -132,11 +165,11 @@ class Changes:
     choice: Tensor
 
     @staticmethod
-    def of(t: Tensor, choice: Tensor) -> Changes:
-        """From all choices (intervals, units) on a grid."""
-        row, unit = torch.nonzero(choice[1:] != choice[:-1], as_tuple=True)
-        small = choice.to(torch.int32)
-        return Changes(small[0].clone(), small[-1].clone(), t[1:-1][row], unit, small[row + 1, unit])
+    def of(t: Tensor, choice: Tensor, where: tuple[Tensor, Tensor] | None = None) -> Changes:
+        """From all choices (intervals, units) on a grid; ``where`` one differs from that of the interval before, if known."""
+        row, unit = where if where is not None else changed(choice)
+        new = choice[row, unit].to(torch.int32)
+        return Changes(choice[0].to(torch.int32), choice[-1].to(torch.int32), t[row], unit, new)
 
     def at(self, t: Tensor) -> Tensor:
         """The choices (places, units) at increasing places, those at a change being the new ones."""

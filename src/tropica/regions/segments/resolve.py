@@ -1,8 +1,9 @@
 """The places that float64 left in doubt, decided without rounding, as far as the budget goes.
 
 A doubtful end is taken together with the nearest ends on both sides that are not in doubt. From the middle of the interval
-before them to the middle of the one behind, the segment is walked again in exact arithmetic, and what was found there takes
-the place of what float64 said. The choices at the two middles must be the same in both; else the whole segment is walked.
+before them to the middle of the one behind, the segment is walked again, first in float64 with sharp bounds, then, if there is
+still a doubt, in exact arithmetic, and what was found there takes the place of what was said before. The choices at the two
+middles must be the same in both; else the whole segment is walked.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 from tropica.regions.segments.exact import Budget, ExactStretch, ExactWalk, TooMuch
 from tropica.regions.segments.lines import Changes, Grid, Lines
 from tropica.regions.segments.plan import Plan
-from tropica.regions.segments.walk import Walked, cropped, joined
+from tropica.regions.segments.walk import Walked, cropped, joined, walk
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ def resolve(plan: Plan, a: Tensor, b: Tensor, walked: Walked, exact: ExactWalk) 
     parts: list[Walked] = []
     place, undecided = Fraction(0), 0
     for low, high, doubts in spans:
+        sharp = _sharpened(plan, a, b, walked, float(low), float(high))
+        if sharp is not None:
+            parts += [_cut(walked, place, low)] if low > place else []
+            parts.append(sharp)
+            place = high
+            continue
         try:
             stretch = exact.on(low, high)
             if not (_agree(walked, stretch, low, 0) and _agree(walked, stretch, high, -1)):
@@ -55,6 +62,19 @@ def resolve(plan: Plan, a: Tensor, b: Tensor, walked: Walked, exact: ExactWalk) 
     if place < 1:
         parts.append(_cut(walked, place, Fraction(1)))
     return Resolved(joined(parts), undecided)
+
+
+def _sharpened(plan: Plan, a: Tensor, b: Tensor, walked: Walked, low: float, high: float) -> Walked | None:
+    """A stretch with sharp bounds; None where there is still a doubt."""
+    found = walk(plan, a, b, low, high, sharp=True)
+    if bool(found.grid.doubt.any() or found.grid.unclear.any()):
+        return None
+    for name, c in walked.changes.items():
+        before, behind = c.at(torch.tensor([low, high], dtype=torch.float64))
+        part = found.changes[name]
+        if (low > 0 and not torch.equal(before, part.base)) or (high < 1 and not torch.equal(behind, part.last)):
+            return None
+    return found
 
 
 def _spans(grid: Grid) -> list[tuple[Fraction, Fraction, int]]:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tropica.regions.segments.followed import Followed
 from tropica.regions.segments.kinks import Threshold, Window
-from tropica.regions.segments.lines import Grid, Lines
+from tropica.regions.segments.lines import Grid, Lines, where_set
 from tropica.regions.segments.plan import UNIT
 
 
@@ -38,48 +39,48 @@ class Roots:
     unclear: Tensor
 
 
-def threshold_roots(form: Threshold, grid: Grid, z: Lines) -> Roots:
-    """Where z crosses its level."""
-    t, spread, slope, start, errors, sizes, exact = grid.t, grid.spread, z.slope, z.start, z.errors, z.sizes, z.exact
-    if bool(form.level.any()):
-        start, exact = start - form.level, None
-        errors = errors + UNIT * torch.stack([torch.zeros_like(form.level), form.level.abs()])
-        sizes = sizes + form.level.abs()
-    rows = len(slope)
-    doubt, unclear = torch.zeros(rows + 1, dtype=torch.bool), torch.zeros(rows, dtype=torch.bool)
-    left = torch.addcmul(start, slope, t[:-1, None])
-    right = torch.addcmul(start, slope, t[1:, None])
-    flips = (left > 0) != (right > 0)
+def threshold_roots(form: Threshold, grid: Grid, z: Lines | Followed) -> tuple[Roots, Tensor]:
+    """Where z crosses its level; and whether it is above at the beginning of each interval, (intervals, units)."""
+    t, spread, exact, bound, level = grid.t, grid.spread, z.exact, z.bound, form.level
+    if bool(level.any()):
+        exact, bound = None, bound + 4 * UNIT * level.abs()
+    doubt, unclear = torch.zeros(len(t), dtype=torch.bool), torch.zeros(len(t) - 1, dtype=torch.bool)
     # First one bound for all units of an end, then, for the few that fall below it, each unit's own.
-    bound = errors.sum(0) + 4 * UNIT * sizes.sum(0)
-    steep = sizes[0] + errors[0]
-    limit = float(bound.max()) + spread * float(steep.max())
-    low, high = left.abs() <= limit[:-1, None], right.abs() <= limit[1:, None]
-    row, unit = torch.nonzero(low | high, as_tuple=True)
-    if len(row):
-        own = bound[unit]
-        a = left[row, unit].abs() <= own + spread[row] * steep[unit]
-        b = right[row, unit].abs() <= own + spread[row + 1] * steep[unit]
-        flips[row, unit] &= ~(a | b)
-        zero_a, zero_b, dead = _known_zero(exact, row, unit, bound, left, right)
+    # An end is in truth as far away as its spread; across it slopes differ by twice the steepest.
+    steep = 3 * (z.sizes[0] + z.errors[0])
+    above, below = z.signs(t, bound.max() + spread * steep.max(), level)
+    near = ~(above | below)
+    end, unit = where_set(near)
+    begin = above[:-1]
+    if len(end):
+        value = z.at(t, end, unit) - level[unit]
+        near[end, unit] = value.abs() <= bound[unit] + spread[end] * steep[unit]
+        above[end, unit], below[end, unit] = (value > 0) & ~near[end, unit], (value < 0) & ~near[end, unit]
+        row, unit = where_set(near[:-1] | near[1:])
+        a, b = near[row, unit], near[row + 1, unit]
+        left, right = z.at(t, row, unit) - level[unit], z.at(t, row + 1, unit) - level[unit]
+        zero_a, zero_b, dead = _known_zero(exact, row, unit, bound[unit] == 0, left, right)
         doubt[row[a & ~zero_a]] = True
         doubt[row[b & ~zero_b] + 1] = True
         unclear[row[a & b & ~dead]] = True
-    row, unit = torch.nonzero(flips, as_tuple=True)
-    s, c = slope[row, unit], start[row, unit]
-    at = -c / s
+        # An end's value is that of the interval behind it, which need not be exactly 0 where the one before it is.
+        side = torch.where(a, torch.where(b, left + right, right), left).masked_fill(dead, 0.0)
+        begin = begin.clone()
+        begin[row, unit] = side >= 0 if form.above_at_tie else side > 0
+    row, unit = where_set((above[:-1] & below[1:]) | (below[:-1] & above[1:]))
+    s, c = z.slope[row, unit], z.starts(row, unit) - level[unit]
     wide = bound[unit] / s.abs()
-    low, high = t[row], t[row + 1]
+    place = torch.minimum(torch.maximum(-c / s, t[row]), t[row + 1])
     unsure = torch.zeros_like(row, dtype=torch.bool)
-    return Roots(row, torch.minimum(torch.maximum(at, low), high), wide, unsure, unit, unit, (s > 0).long(), doubt, unclear)
+    return Roots(row, place, wide, unsure, unit, unit, (s > 0).long(), doubt, unclear), begin
 
 
 def _known_zero(
-    exact: Tensor | None, row: Tensor, unit: Tensor, bound: Tensor, left: Tensor, right: Tensor
+    exact: Tensor | None, row: Tensor, unit: Tensor, sharp: Tensor, left: Tensor, right: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Exactly zero at the left end, at the right end, and on all of the interval."""
-    sure = (bound[unit] == 0) & (left[row, unit] == 0) & (right[row, unit] == 0)
-    ends = (bound[unit] == 0) & (left[row, unit] == 0), (bound[unit] == 0) & (right[row, unit] == 0)
+    """Exactly zero at the left end, at the right end, and on all of the interval; ``sharp``: there are no errors."""
+    ends = sharp & (left == 0), sharp & (right == 0)
+    sure = ends[0] & ends[1]
     if exact is None:
         return ends[0], ends[1], sure
     here = exact[row, unit]

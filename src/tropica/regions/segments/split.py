@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from tropica.regions.segments.followed import Followed, Thresholded, slip
 from tropica.regions.segments.kinks import KinkForm, Threshold, Window
-from tropica.regions.segments.lines import Changes, Families, Grid, Lines, picked
-from tropica.regions.segments.plan import UNIT
+from tropica.regions.segments.lines import Changes, Grid, Lines, changed, picked
 from tropica.regions.segments.roots import Roots, threshold_roots, window_choice, window_roots
 
 
@@ -29,37 +29,37 @@ class Split:
     parent: Tensor
     aside: Grid
     changes: tuple[Changes, ...]
-    output: Callable[[slice], Lines]
+    output: Callable[[slice], Lines | Thresholded]
 
 
-def kink(form: KinkForm, grid: Grid, z: Lines) -> Split:
+def kink(form: KinkForm, grid: Grid, z: Lines | Followed) -> Split:
     """Split at one kink."""
     if isinstance(form, Window):
-        return _window(form, grid, z)
-    roots = threshold_roots(form, grid, z)
-    grid, parent, _ = refined(grid, roots)
-    middle = grid.middle[:, None]
-    choice = torch.addcmul(picked(z.start, parent), picked(z.slope, parent), middle)
-    choice = choice >= form.level if form.above_at_tie else choice > form.level
-    scale = torch.maximum(form.hi.abs(), form.lo.abs())
-    plain = ((form.lo == 0) | (form.lo.abs() == 1)) & (form.hi.abs() == 1)
-    errors = z.errors * scale + torch.where(plain, 0.0, 2 * UNIT) * z.sizes * scale
-    if bool((form.lo == 0).all()):  # what is below everywhere has no error
-        errors = errors * choice.any(0)
-    offset, simple = bool(form.offset.any()), bool(((form.lo == 0) & (form.hi == 1)).all())
+        return _window(form, grid, z.lines)
+    roots, begin = threshold_roots(form, grid, z)
+    fine, parent, place = refined(grid, roots)
+    above = _above(begin, roots, fine, parent, place)
+    where = changed(above)
+    slipped = slip(form, z, grid, fine, parent, where)
 
-    def output(rows: slice) -> Lines:
-        at, above = parent[rows], choice[rows]
-        factor = above.double() if simple else torch.where(above, form.hi, form.lo)
-        slope, start = picked(z.slope, at).mul_(factor), picked(z.start, at).mul_(factor)
-        if offset:
-            return Lines(slope, torch.where(above, start, start + form.offset), errors)
-        exact = (~above) & (form.lo == 0)
-        exact = exact if z.exact is None else exact | picked(z.exact, at)
-        return Lines(slope, start, errors, exact, Families.of(at, above))
+    def output(rows: slice) -> Thresholded:
+        first, last, _ = rows.indices(len(parent))
+        low, high = torch.searchsorted(where[0], torch.tensor([first + 1, last])).tolist()
+        here = where[0][low:high] - first, where[1][low:high]
+        return Thresholded(form, z, parent[rows], fine.t[first : last + 1], above[rows], here, slipped)
 
-    none = grid.part(0, 0)
-    return Split(grid, parent, _no_ends(none), (Changes.of(grid.t, choice),), output)
+    return Split(fine, parent, _no_ends(fine), (Changes.of(fine.t, above, where),), output)
+
+
+def _above(begin: Tensor, roots: Roots, grid: Grid, parent: Tensor, place: Tensor) -> Tensor:
+    """On which side each unit is on each new interval: as the old one begins, but behind the unit's root."""
+    above = picked(begin, parent)
+    first = torch.searchsorted(grid.t, place)
+    count = (torch.searchsorted(parent, roots.row, right=True) - first).clamp(min=0)
+    root = torch.repeat_interleave(count)
+    row = first[root] + torch.arange(len(root)) - (count.cumsum(0) - count)[root]
+    above[row, roots.unit[root]] = roots.option[root] > 0
+    return above
 
 
 def _window(form: Window, grid: Grid, z: Lines) -> Split:
@@ -96,7 +96,7 @@ def rectified_window(relu: KinkForm, pool: object, grid: Grid, z: Lines) -> Spli
     )
     # 0 is the first option: where all are ≤ 0 the pooling sees zeros only, and takes its first.
     form = Window(torch.cat([torch.full((len(pool.positions), 1), units), pool.positions], 1), pool.options + 1)
-    small = threshold_roots(relu, grid, z)
+    small, begin = threshold_roots(relu, grid, z)
     small = replace(small, pair=small.pair * (units + 1) + units)
     large = window_roots(form, grid, wide)
     both = Roots(
@@ -111,7 +111,7 @@ def rectified_window(relu: KinkForm, pool: object, grid: Grid, z: Lines) -> Spli
         small.unclear | large.unclear,
     )
     fine, parent, place = refined(grid, both)
-    first = _flips(grid, z, small, place[: len(small.t)])
+    first = _flips(grid, begin, small, place[: len(small.t)])
     # Only ends at which some window changes cut the rows.
     kept = torch.isin(fine.t, torch.cat([grid.t, place[len(small.t) :]]))
     coarse = fine.among(kept)
@@ -136,13 +136,10 @@ def _no_ends(grid: Grid) -> Grid:
     return Grid(grid.t[:0], grid.spread[:0], grid.doubt[:0], grid.unclear[:0], grid.fresh[:0])
 
 
-def _flips(grid: Grid, z: Lines, roots: Roots, place: Tensor) -> Changes:
+def _flips(grid: Grid, begin: Tensor, roots: Roots, place: Tensor) -> Changes:
     """The changes of a relu on the intervals before they are split."""
-    rising = z.slope[roots.row, roots.pair // (z.slope.shape[1] + 1)] > 0
-    unit = roots.pair // (z.slope.shape[1] + 1)
-    begin = torch.addcmul(z.start, z.slope, grid.middle[:, None]) > 0
+    unit, rising = roots.unit, roots.option > 0
     end = begin.clone()
-    begin[roots.row, unit] = ~rising
     end[roots.row, unit] = rising
     row, other = torch.nonzero(begin[1:] != end[:-1], as_tuple=True)
     t = torch.cat([grid.t[1:-1][row], place])

@@ -2,13 +2,13 @@
 
 Behind every node of the graph each value is an affine function of t on each interval found so far: z(t) = s t + c, held as
 rows, one an interval. A kink splits the intervals where one of its units changes its affine piece, and hands on one row an
-interval. Rows do not see each other: however many intervals, they are worked on in chunks of ``CHUNK`` bytes, and the rounding
-of one has no part in another.
+interval. However many intervals, they are worked on in chunks of ``CHUNK`` bytes. Rows do not see each other, but for those of
+dense layers behind thresholds, which follow from each other (:mod:`~tropica.regions.segments.followed`).
 
 Along with its rows every value has bounds, one a unit, on the errors of s and of c: an affine op J with k products a unit makes
 of errors ε and sizes σ = |s| or |c| the error |J| ε + γ_k |J| σ (γ_k = k u / (1 − k u); Higham, Accuracy and Stability of
 Numerical Algorithms, 3.1). Where a sign, or the order of two breakpoints, is smaller than its bound, the walk goes on with what
-float64 says, and marks the place as doubtful; :mod:`tropica.regions.segments.exact` decides it.
+float64 says, and marks the place as doubtful; :mod:`tropica.regions.segments.resolve` decides it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from tropica.regions.segments.followed import Followed, Thresholded, followed
 from tropica.regions.segments.kinks import Window
-from tropica.regions.segments.lines import Changes, Families, Grid, Lines
+from tropica.regions.segments.lines import Changes, Grid, Lines, largest
 from tropica.regions.segments.plan import INPUT, UNIT, AffineStep, Plan, gamma
 from tropica.regions.segments.split import kink, rectified_window
 
@@ -29,8 +30,8 @@ CHUNK = 2**23
 """Bytes of the slopes of a kink's input or output (whichever is more) that are worked on at a time."""
 LEAST = 16
 """Intervals of a chunk, at least."""
-BLOCK = 32
-"""Rows whose changes are added up in one product."""
+Value = Lines | Followed | Thresholded
+"""A value along the segment, as it was found."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +51,25 @@ class Walked:
     row: Tensor
 
 
-def walk(plan: Plan, a: Tensor, b: Tensor) -> Walked:
-    """Walk from a to b, both (units,) in float64."""
-    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+def walk(plan: Plan, a: Tensor, b: Tensor, low: float = 0.0, high: float = 1.0, sharp: bool = False) -> Walked:
+    """Walk from a to b, both (units,) in float64, or between two places on this way.
+
+    ``sharp`` is for short stretches: bounds that are orders of magnitude smaller, at several times the work.
+    """
+    ends = torch.tensor([low, high], dtype=torch.float64)
     slope = b - a
     errors = torch.stack([2 * UNIT * slope.abs(), torch.zeros_like(a)])
     with torch.no_grad():
-        walk = _Walk(plan)
+        walk = _Walk(plan, sharp)
         return walk.on(0, Grid.plain(ends, 0 * ends), [], {INPUT: Lines(slope[None], a[None], errors)})
 
 
 class _Walk:
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, sharp: bool) -> None:
+        self.plan, self.sharp = plan, sharp
         self.nodes = plan.net.graph.nodes
 
-    def on(self, at: int, grid: Grid, aside: list[Grid], values: dict[str, Lines]) -> Walked:
+    def on(self, at: int, grid: Grid, aside: list[Grid], values: dict[str, Value]) -> Walked:
         """From node ``at`` to the output, with the values alive there.
 
         ``aside`` holds ends across which no value alive changes: they are kept out of the rows.
@@ -75,7 +79,7 @@ class _Walk:
             node, step = self.nodes[at], self.plan.steps[self.nodes[at].name]
             inputs = [values[name] for name in node.inputs]
             if isinstance(step, AffineStep):
-                values[node.name] = affine(step, inputs)
+                values[node.name] = affine(step, inputs, self.sharp)
                 if not step.copies:
                     grid = replace(grid, fresh=torch.zeros_like(grid.fresh))
                 self._bury(at, values)
@@ -86,18 +90,18 @@ class _Walk:
             if pool is None:
                 found = kink(step, grid, _side_by_side(inputs))
             else:
-                found = rectified_window(step, self.plan.steps[self.nodes[pool].name], grid, inputs[0])
+                found = rectified_window(step, self.plan.steps[self.nodes[pool].name], grid, inputs[0].lines)
             aside = [*aside, found.aside]
+            last_read = {*self.plan.dead[at], *(self.plan.dead[pool] if pool is not None else ())}
+            alive = {name: lines for name, lines in values.items() if name not in last_read}
             parts = self._chunks(at, len(found.grid.t) - 1)
             walked: list[Walked] = []
             for low, high in parts:
                 # A chunk sees one interval more on both sides, which tells what is 0 at its ends.
                 first, last = max(low - 1, 0), min(high + 1, len(found.grid.t) - 1)
                 rows = slice(first, last)
-                here = {name: lines.rows(found.parent[rows]) for name, lines in values.items()}
+                here: dict[str, Value] = {name: x.lines.rows(found.parent[rows]) for name, x in alive.items()}
                 here[names[-1]] = found.output(rows)
-                for i in range(at, at + 1 if pool is None else pool + 1):
-                    self._bury(i, here)
                 part = found.grid.part(first, last)
                 part, dropped, here = coarser(part, here, isinstance(step, Window) or pool is not None)
                 if len(parts) == 1:
@@ -112,9 +116,9 @@ class _Walk:
                 whole = joined(walked)
                 return replace(whole, changes={**changes, **whole.changes})
             at = at + 1 if pool is None else pool + 1
-        return finished(grid, aside, changes, values[self.plan.net.graph.output])
+        return finished(grid, aside, changes, values[self.plan.net.graph.output].lines)
 
-    def _bury(self, at: int, values: dict[str, Lines]) -> None:
+    def _bury(self, at: int, values: dict[str, Value]) -> None:
         for name in self.plan.dead[at]:
             values.pop(name, None)
 
@@ -131,13 +135,13 @@ def within(grid: Grid, low: Tensor, high: Tensor) -> Grid:
     return Grid(grid.t[kept], grid.spread[kept], grid.doubt[kept], grid.unclear[:0], grid.fresh[kept])
 
 
-def coarser(grid: Grid, values: dict[str, Lines], lossy: bool) -> tuple[Grid, Grid, dict[str, Lines]]:
+def coarser(grid: Grid, values: dict[str, Value], lossy: bool) -> tuple[Grid, Grid, dict[str, Value]]:
     """Without the ends across which nothing alive changes; and those ends."""
     kept = torch.ones(len(grid.t), dtype=torch.bool)
     if lossy and bool(grid.fresh[1:-1].any()):
         same = grid.fresh[1:-1].clone()
-        for lines in values.values():
-            for x in (lines.slope, lines.start):
+        for value in values.values():
+            for x in (value.lines.slope, value.lines.start):
                 same &= (x[1:] == x[:-1]).all(1)
         kept[1:-1] = ~same
     empty = Grid(grid.t[:0], grid.spread[:0], grid.doubt[:0], grid.unclear[:0], grid.fresh[:0])
@@ -145,7 +149,7 @@ def coarser(grid: Grid, values: dict[str, Lines], lossy: bool) -> tuple[Grid, Gr
         return grid, empty, values
     dropped = Grid(grid.t[~kept], grid.spread[~kept], grid.doubt[~kept], grid.unclear[:0], grid.fresh[~kept])
     first = torch.nonzero(kept[:-1]).flatten()
-    return grid.among(kept), dropped, {name: lines.rows(first) for name, lines in values.items()}
+    return grid.among(kept), dropped, {name: x.lines.rows(first) for name, x in values.items()}
 
 
 def finished(grid: Grid, aside: list[Grid], changes: dict[str, Changes], output: Lines) -> Walked:
@@ -216,67 +220,38 @@ def joined(parts: list[Walked]) -> Walked:
     return Walked(grid, changes, output, row)
 
 
-def affine(step: AffineStep, inputs: list[Lines]) -> Lines:
+def affine(step: AffineStep, inputs: list[Value], sharp: bool = False) -> Lines | Followed:
     """An affine op on slopes and on intercepts, with the bounds of both."""
-    errors, sizes = [x.errors for x in inputs], [x.sizes for x in inputs]
-    moved, size = step.sizes(errors), step.sizes(sizes)
-    families, dense = inputs[0].families, step.dense
-    follow = families if dense is not None else None
-    # Following a family adds up to its size of changes, each at most twice as large as the unit's largest line.
-    terms, times = (step.terms + follow.size, 3) if follow is not None else (step.terms, 1)
-    rounding = gamma(terms)
-    bias = step.constant.abs() * (size[1] > 0)
-    errors = moved * (1 + 2 * rounding) + 2 * times * rounding * size
-    errors[1] += 2 * UNIT * bias
+    exact = _exact(step, inputs)
+    # Sharp as well on a single interval, such as the first layer's: all later bounds hang on it.
+    if step.short and (sharp or (isinstance(inputs[0], Lines) and len(inputs[0].slope) == 1)):
+        return _sharp(step, inputs[0].lines, exact)
+    if isinstance(inputs[0], Thresholded) and step.dense:
+        return followed(step, inputs[0], exact)
+    lines = [x.lines for x in inputs]
+    moved, size = step.sizes([torch.cat([x.errors, x.sizes]) for x in lines]).split(2)
+    rounding = gamma(step.terms)
+    errors = (moved + rounding * size) * (1 + 2 * rounding)
+    errors[1] += 2 * UNIT * step.constant.abs() * (size[1] > 0)
     if step.rest is not None:
         errors[0] += 2 * UNIT * step.rest.abs() * (size[0] > 0)
-    if follow is not None and dense is not None:
-        slope, start = followed(dense, follow, inputs[0])
-    else:
-        slope, start = step.slopes([x.slope for x in inputs]), step.intercepts([x.start for x in inputs])
-    return Lines(slope, start, errors, _exact(step, inputs))
+    return Lines(step.slopes([x.slope for x in lines]), step.intercepts([x.start for x in lines]), errors, exact)
 
 
-def followed(dense: tuple[Tensor, Tensor | None], families: Families, x: Lines) -> tuple[Tensor, Tensor]:
-    """x Wᵀ + b where rows differ in few units: the first row of each family in full, the others by what changes.
-
-    The changes are added up in blocks of rows, by a product with a matrix of ones below its diagonal.
-    """
-    weight, bias = dense
-    columns = weight.T.contiguous()
-    count, row, unit = len(x.slope), families.row, families.unit
-    blocks = -(-count // BLOCK)
-    begins = torch.zeros(blocks * BLOCK, dtype=torch.bool)
-    begins[families.start] = True
-    number = begins.cumsum(0).view(blocks, BLOCK)
-    within = torch.tril(torch.ones(BLOCK, BLOCK, dtype=torch.bool)) & (number[:, :, None] == number[:, None, :])
-    within = within.double()
-    # How many of a block's first rows belong to the family of the row before it.
-    going = (number == torch.cat([number[:1, :1] - 1, number[:-1, -1:]])).sum(1).tolist()
-    single = len(row) < 2 or bool((row[1:] != row[:-1]).all())
-    # Units that are off along the whole stretch, often a third of them, take no part in the products.
-    on = torch.nonzero(x.sizes.sum(0)).flatten()
-    some = columns.index_select(0, on)
-    found: list[Tensor] = []
-    for lines, constant in ((x.slope, None), (x.start, bias)):
-        change = lines[row, unit] - lines[row - 1, unit]
-        total = torch.zeros(blocks * BLOCK, columns.shape[1], dtype=torch.float64)
-        moved = columns.index_select(0, unit).mul_(change[:, None])
-        if single:
-            total.index_copy_(0, row, moved)
-        else:
-            total.index_add_(0, row, moved)
-        first = lines.index_select(0, families.start).index_select(1, on) @ some
-        total.index_copy_(0, families.start, first if constant is None else first + constant)
-        total = torch.bmm(within, total.view(blocks, BLOCK, -1))
-        for i in range(1, blocks):
-            if going[i]:
-                total[i, : going[i]] += total[i - 1, -1]
-        found.append(total.view(blocks * BLOCK, -1)[:count])
-    return found[0], found[1]
+def _sharp(step: AffineStep, x: Lines, exact: Tensor | None) -> Lines:
+    """An affine op on few intervals."""
+    out, rounding = step.sharply(torch.cat([x.slope, x.start]))
+    slope, start = out.tensor_split(2)
+    start = start + step.constant
+    moved, size = step.sizes([torch.cat([x.errors, x.sizes])]).split(2)
+    # What reads zeros only is zero.
+    rounding = torch.stack([part.amax(0) for part in rounding.tensor_split(2)])
+    errors = moved * (1 + 2 * gamma(step.terms)) + rounding * (size > 0)
+    errors[1] += UNIT * largest(start)
+    return Lines(slope, start, errors, exact)
 
 
-def _exact(step: AffineStep, inputs: list[Lines]) -> Tensor | None:
+def _exact(step: AffineStep, inputs: list[Value]) -> Tensor | None:
     """Where all that an output reads is exactly zero and nothing is added."""
     quiet = step.constant == 0
     if not bool(quiet.any()) or any(x.exact is None or not bool(x.exact.any()) for x in inputs):
@@ -285,13 +260,14 @@ def _exact(step: AffineStep, inputs: list[Lines]) -> Tensor | None:
     return (alive == 0) & quiet
 
 
-def _side_by_side(inputs: list[Lines]) -> Lines:
+def _side_by_side(inputs: list[Value]) -> Lines | Followed:
     if len(inputs) == 1:
-        return inputs[0]
-    exact = [x.exact if x.exact is not None else torch.zeros_like(x.slope, dtype=torch.bool) for x in inputs]
+        return inputs[0] if isinstance(inputs[0], Followed) else inputs[0].lines
+    lines = [x.lines for x in inputs]
+    exact = [x.exact if x.exact is not None else torch.zeros_like(x.slope, dtype=torch.bool) for x in lines]
     return Lines(
-        torch.cat([x.slope for x in inputs], 1),
-        torch.cat([x.start for x in inputs], 1),
-        torch.cat([x.errors for x in inputs], 1),
+        torch.cat([x.slope for x in lines], 1),
+        torch.cat([x.start for x in lines], 1),
+        torch.cat([x.errors for x in lines], 1),
         torch.cat(exact, 1),
     )
