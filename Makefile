@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/.done
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test test-all lint bench clean
 
 help:
 	@echo "make demo       set up, then extract the terms of two small networks: table, figures, report (results/demo)"
 	@echo "make test       set up, then lint, type check and test"
+	@echo "make test-all   the same with the slow tests: 200 + 200 networks to polynomials and back in place of 60 + 60"
 	@echo "make bench      the benchmarks: ratios and their floors (TROPICA_DATA=folder for MNIST and CIFAR-10)"
 
 setup: $(DONE)
@@ -30,6 +31,9 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest
+
+test-all: lint
+	$(BIN)/python -m pytest -m "slow or not slow"
 
 bench: setup
 	$(BIN)/python -m benchmarks

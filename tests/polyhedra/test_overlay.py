@@ -110,6 +110,7 @@ def test_integers_beyond_floats_and_floats_together():
     huge = 2**60 + 1
     assert overlay_pairs(np.array([[0], [huge]]), [0, 0], [[0.0], [0.5]], [0.0, 0.0]).tolist() == [[0, 0], [1, 1]]
     assert overlay_cells(np.array([[0], [huge]]), [0, 0], [[0.0], [0.5]], [0.0, 1.0]) == 3
+    assert Polytope([[huge, 0.5]]).vertices.tolist() == [[huge, Fraction(1, 2)]]
 
 
 @pytest.mark.parametrize(

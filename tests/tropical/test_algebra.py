@@ -264,6 +264,18 @@ def test_repeated_exponents_and_tropical_zero() -> None:
     assert tp.TropicalPolynomial.from_arrays(torch.eye(2), torch.zeros(2)).exponents.dtype == np.int64
 
 
+def test_no_variables_and_neutral_elements() -> None:
+    """A polynomial in no variables is a number; −∞ is neutral for ⊕, of rational functions too, as ∞ is for min-plus."""
+    f = tp.TropicalPolynomial({(): 3}) + 4
+    assert (f([]), len(f.essential()), len(f.hypersurface().faces(0))) == (4.0, 1, 1)
+    x, y = (tp.TropicalPolynomial.variable(i, 2) for i in range(2))
+    assert x / y + -INF == x / y
+    p = tp.MinPlusPolynomial({(1, 0): 0})
+    assert p + INF == p
+    with pytest.raises(TypeError, match="unsupported operand"):
+        p + x  # type: ignore[operator]
+
+
 def test_numbers_of_any_size() -> None:
     f = tp.TropicalPolynomial({2**80: Fraction(1, 3**50), 1: 10**20, 0: 0})
     assert (f * f).exact([2]) == 2 * f.exact([2]) == 2 * (2**81 + Fraction(1, 3**50))
@@ -322,6 +334,10 @@ def test_matrices_of_fractions() -> None:
     assert matrices.permanent(a).value == Fraction(8, 15)
     assert matrices.matmul(a, a).tolist() == [[Fraction(2, 3), Fraction(5, 6)], [-INF, Fraction(2, 5)]]
     assert matrices.eigenvalue(a) == Fraction(1, 3)
+    cube = matrices.matmul(a, matrices.matmul(a, a))
+    assert matrices.power(a, 3).tolist() == cube.tolist() == [[Fraction(1), Fraction(7, 6)], [-INF, Fraction(3, 5)]]
+    assert all(isinstance(v, int | Fraction) for n in (0, 1, 5) for v in matrices.power(a, n).ravel() if v != -INF)
+    assert matrices.matmul([[2**60 + 1]], [[2]]).tolist() == [[2**60 + 3]]
 
 
 # ── bad input ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -345,6 +361,11 @@ F = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1})
         (lambda: tp.TropicalPolynomial.from_arrays([1, 2], [1, 2]), "2 dimensions"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1.0, math.inf]], [1]), "finite"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1]], [-INF]), "above −∞"),
+        (lambda: tp.TropicalPolynomial.from_arrays([[1]], 3), "coefficients must be an array of 1 dimension; found 3"),
+        (lambda: tp.TropicalPolynomial.variable(2, 2), "number 0 to 1 can be chosen; found 2"),
+        (lambda: tp.TropicalPolynomial.constant(3, -1), "number of variables"),
+        (lambda: tp.MinPlusPolynomial([1]), "found list"),  # type: ignore[arg-type]
+        (lambda: tp.MinPlusPolynomial({1: -INF}), "found inf"),
         (lambda: F + tp.TropicalPolynomial({0: 0}), "2 and in 1 variables"),
         (lambda: F * tp.TropicalPolynomial({0: 0}), "2 and in 1 variables"),
         (lambda: F / tp.TropicalPolynomial({0: 0}), "2 and in 1 variables"),

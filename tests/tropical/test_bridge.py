@@ -215,6 +215,11 @@ def test_number_of_regions_without_linear_programs() -> None:
         (lambda: simplify(3, [[0.0]]), "found a int"),
         (lambda: simplify(tp.TropicalPolynomial({0: 0}), [[0.0, 1.0]]), r"shape \(B, 1\)"),
         (lambda: simplify(tp.TropicalPolynomial({0: 0}), [[0.0]], tolerance=-1), "tolerance"),
+        (lambda: simplify(tp.TropicalPolynomial({0: 0}), [[0.0]], tolerance="a"), "tolerance"),  # type: ignore[arg-type]
+        (lambda: simplify(tp.TropicalPolynomial({0: 0}), [[0.0], [np.nan]]), "finite; found nan"),
+        (lambda: simplify(tp.TropicalPolynomial({0: 0}), "ab"), "must be numbers"),
+        (lambda: from_terms(3), "found a int"),  # type: ignore[arg-type]
+        (lambda: split_polynomials(3), "found a int"),  # type: ignore[arg-type]
         (lambda: drop_generators(mlp(2, 3, 3, 1), tp.Box(-1, 1, d=2), keep=1), "Linear, ReLU, Linear"),
         (lambda: drop_generators(mlp(2, 3, 1), tp.Box(-1, 1, d=3), keep=1), "dimension 3"),
         (lambda: drop_generators(mlp(2, 3, 1), tp.Box(-1, 1, d=2), keep=-1), "keep"),

@@ -39,7 +39,7 @@ def brute_force(model: nn.Sequential) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["integer", "float"])
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", [*range(60), *(pytest.param(s, marks=pytest.mark.slow) for s in range(60, 200))])
 def test_round_trip_and_counts(seed: int, whole: bool) -> None:
     sizes = SHAPES[seed % len(SHAPES)]
     model = mlp(*sizes, seed=seed, whole=whole)
@@ -126,6 +126,32 @@ def test_any_traced_network() -> None:
     multiplied = tp.to_tropical(net, method="algebra")
     assert [as_poly(r.f.to_dict()) for r in tropical] == [as_poly(r.f.to_dict()) for r in multiplied]
     assert [as_poly(r.g.to_dict()) for r in tropical] == [as_poly(r.g.to_dict()) for r in multiplied]
+
+
+class Convolutional(nn.Module):
+    """Convolution, ReLU, the maximum over all places, a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        random = np.random.default_rng(0)
+        self.filters, self.last = nn.Conv2d(1, 2, 2).double(), linear(random.integers(-2, 3, (2, 2)), [1, 0])
+        self.filters.weight = nn.Parameter(torch.tensor(random.integers(-2, 3, (2, 1, 2, 2)).astype(float)))
+        self.filters.bias = nn.Parameter(torch.tensor([1.0, -1.0], dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.relu(self.filters(x)).amax((2, 3)))
+
+
+@pytest.mark.parametrize("size", [(2, 2), (2, 3), (3, 3)], ids=str)
+def test_convolutional_networks(size: tuple[int, int]) -> None:
+    """In 4 dimensions from the cells, in 6 and 9 from random points and the proof: as multiplied out."""
+    model = Convolutional().eval()
+    x = torch.from_numpy(np.random.default_rng(1).integers(-20, 21, (200, 1, *size)) / 4)
+    net = tp.trace(model, x)
+    tropical, multiplied = tp.to_tropical(net), tp.to_tropical(net, method="algebra")
+    assert [as_poly(r.f.to_dict()) for r in tropical] == [as_poly(r.f.to_dict()) for r in multiplied]
+    assert [as_poly(r.g.to_dict()) for r in tropical] == [as_poly(r.g.to_dict()) for r in multiplied]
+    assert torch.equal(tropical(x.flatten(1)), model(x))
 
 
 def test_values_are_exact() -> None:
@@ -295,6 +321,13 @@ def test_size_guard_stops_early() -> None:
     with pytest.raises(TooManyMonomials, match="after kink 1 of 2 there are 37 cells") as caught:
         tp.to_tropical(graph(mlp(2, 8, 60, 1, seed=1), 2), limit=40)
     assert caught.value.reached == 37
+
+
+def test_a_proof_that_is_too_long_is_refused() -> None:
+    net = graph(mlp(6, 14, 1, seed=0), 6)
+    with pytest.raises(TooManyMonomials, match=r"in 6 variables the proof .* check=False") as caught:
+        tp.to_tropical(net)
+    assert caught.value.reached > 64
 
 
 def test_too_many_inputs() -> None:

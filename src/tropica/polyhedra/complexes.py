@@ -239,7 +239,7 @@ def hypersurface(points: Any, heights: Any) -> PolyhedralComplex:
     s = dual_subdivision(points, heights)
     c = s.hull.configuration
     d = c.coordinates.shape[1]
-    rays = np.array([normal for normal, _ in s.border], dtype=object).reshape(-1, d)
+    rays = np.array([normal for normal, _ in s.border], dtype=object).reshape(len(s.border), d)
     return PolyhedralComplex(s, s.hull.slopes, rays, kernel(c.spans, list(c.axes)))
 
 
@@ -257,7 +257,7 @@ def kernel(reduced: np.ndarray, axes: list[int]) -> np.ndarray:
         for i, a in enumerate(axes):
             vector[a] = -Fraction(int(reduced[i, free]), int(reduced[i, a]))
         out.append(primitive_rational(np.array(vector, dtype=object)))
-    return np.array(out, dtype=object).reshape(-1, d)
+    return np.array(out, dtype=object).reshape(len(out), d)
 
 
 @dataclass(frozen=True)

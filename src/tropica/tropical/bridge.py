@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tropica.errors import InputError
 from tropica.network import Affine, PiecewiseLinearNetwork
 from tropica.network.graph import INPUT, Graph, Node
 from tropica.regions import Box, linear_regions
 from tropica.tropical.affine import ExactNetwork
 from tropica.tropical.complete import complete
-from tropica.tropical.from_network import LIMIT, Collection, cell_points
+from tropica.tropical.from_network import LIMIT, Collection, starting_points
 from tropica.tropical.numbers import Table, together
 from tropica.tropical.pieces import Pieces
 from tropica.tropical.polynomial import TropicalPolynomial
@@ -58,7 +59,7 @@ def split_polynomials(split: ConvexSplit, *, limit: int = LIMIT) -> SplitPolynom
         limit: cells at which it is given up.
 
     Raises:
-        InputError: a network that is too large.
+        InputError: not a split, a network that is too large.
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)).double().eval()
@@ -67,9 +68,13 @@ def split_polynomials(split: ConvexSplit, *, limit: int = LIMIT) -> SplitPolynom
     >>> len(found.plus), found.excess < 1e-12
     (2, True)
     """
+    from tropica.split import ConvexSplit
+
+    if not isinstance(split, ConvexSplit):
+        raise InputError(f"a ConvexSplit is needed, as tp.split makes it; found a {type(split).__name__}")
     network = ExactNetwork(with_parts(split))
     found = Collection(network, differences)
-    centres = cell_points(network.net, limit)
+    centres = starting_points(network.net, limit)
     found.add(centres)
     complete(found, limit)
     *plus, minus = found.polynomials()
@@ -150,9 +155,17 @@ def membership(terms: AffineTerms, p: TropicalPolynomial, x: Tensor) -> Membersh
         terms: ``terms.minus``, or those of ``terms.plus`` with one label.
         p: F⁻, or F⁺ of that label.
         x: (D, *input), the points.
+
+    Raises:
+        InputError: other numbers of terms and points, or another number of variables.
     """
     from tropica.tropical.boundary import gap
 
+    if terms.weight.shape[0] != len(x) or terms.weight[0].numel() != p.variables:
+        raise InputError(
+            f"terms, polynomial and points must fit: found {len(terms.weight)} terms of {terms.weight[0].numel()} numbers, "
+            f"{p.variables} variables and {len(x)} points"
+        )
     rows = torch.cat([terms.weight.double(), terms.bias.double()[:, None]], 1).cpu().numpy()
     monomials = p.table.floats()
     scale = max(float(np.abs(monomials).max()), 1e-300)

@@ -18,6 +18,11 @@ import numpy as np
 from tropica.tropical.from_network import INSTEAD, Collection, TooManyMonomials
 from tropica.tropical.polynomial import TropicalPolynomial
 
+FLAT = 5
+"""Variables up to which hypersurfaces may be of any size."""
+PROVABLE = 64
+"""Monomials that they may have in more: their number of vertices can grow like the power ⌈d/2⌉ of that of the monomials."""
+
 Row = tuple[int, ...]
 
 
@@ -25,8 +30,13 @@ def complete(found: Collection, limit: int) -> None:
     """Look at all corners and directions, and add what is new, until nothing is.
 
     Raises:
-        TooManyMonomials: a polynomial has more than ``limit``.
+        TooManyMonomials: a polynomial has more than ``limit``, or more than 64 in more than 5 variables.
     """
+    d = found.network.inputs
+    if d > FLAT and limit > PROVABLE:
+        limit, instead = PROVABLE, f"in {d} variables the proof that none is missing is too long; check=False does without, or"
+    else:
+        instead = "raise limit=, or"
     seen: set[tuple[int, int]] = set()
     while True:
         points: dict[Row, None] = {}
@@ -38,7 +48,7 @@ def complete(found: Collection, limit: int) -> None:
             seen.add(state)
             if state[1] > limit:
                 raise TooManyMonomials(
-                    f"a polynomial has {state[1]:,} monomials, and the limit is {limit:,}; raise limit=, or {INSTEAD}", state[1]
+                    f"a polynomial has {state[1]:,} monomials, and the limit is {limit:,}; {instead} {INSTEAD}", state[1]
                 )
             corners, outwards = corners_and_directions(monomials.polynomial())
             points.update(dict.fromkeys(corners))

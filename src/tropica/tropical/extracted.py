@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from torch import Tensor
 
+from tropica.errors import InputError
+from tropica.terms import LinearTerms
 from tropica.tropical.numbers import Table, from_floats, together
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
-
-if TYPE_CHECKING:
-    from tropica.terms import LinearTerms
 
 
 def from_terms(terms: LinearTerms) -> TropicalMap:
@@ -23,6 +20,9 @@ def from_terms(terms: LinearTerms) -> TropicalMap:
     The vector that is common to all a⁻_k, and all a⁺_k, is left out: it cancels. ``labels`` of the map says which label each
     output is the score of; a label that no data point has would be −∞, and has none.
 
+    Raises:
+        InputError: not a LinearTerms.
+
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).double().eval()
     >>> x = torch.randn(50, 4, dtype=torch.float64)
@@ -30,6 +30,8 @@ def from_terms(terms: LinearTerms) -> TropicalMap:
     >>> bool((m.predict(x) == model(x).argmax(1)).all())
     True
     """
+    if not isinstance(terms, LinearTerms):
+        raise InputError(f"the terms of tp.extract are needed, a LinearTerms; found a {type(terms).__name__}")
     labels = terms.labels.cpu().numpy()
     minus = _rows([(block.minus, block.minus_bias) for block in terms])
     local = _rows([(block.local, block.local_bias) for block in terms])

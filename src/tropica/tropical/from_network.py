@@ -1,10 +1,11 @@
 """``tp.to_tropical``: a network as a tropical rational map, exactly.
 
 F and G are affine on every activation cell, so their essential monomials are what they are there: one exact forward pass of
-affine functions at a point of each cell gives all of them, and nothing has to be pruned. The cells come from the region engine,
-which proposes points; what F and G are at a point is computed in integers (:mod:`tropica.tropical.pieces`), so that every
-monomial is essential, whatever the engine did. That none is missing is checked where F and its monomials could differ: at the
-vertices and in the directions of the rays of the tropical hypersurface (:mod:`tropica.tropical.complete`).
+affine functions at a point of each cell gives all of them, and nothing has to be pruned. The points come from the region
+engine, or in more than 5 dimensions from a random generator; what F and G are at a point is computed in integers
+(:mod:`tropica.tropical.pieces`), so that every monomial is essential, wherever the points are. That none is missing is checked
+where F and its monomials could differ: at the vertices and in the directions of the rays of the tropical hypersurface
+(:mod:`tropica.tropical.complete`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ LIMIT = 100_000
 """Monomials, as cells or in a polynomial, up to which a network is turned into polynomials."""
 DIMENSIONS = 12
 """Inputs up to which all of their space is taken apart."""
+SAMPLES = 2000
+"""Points at which pieces are looked for in more."""
 INSTEAD = (
     "for such a network use tp.linear_regions on a Box, a Plane or a Segment, tp.extract for the pieces at data points, or "
     "tp.bounds for bounds on their number"
@@ -64,7 +67,8 @@ def to_tropical(
         method: "regions" reads the monomials off the network's activation cells; "algebra" multiplies polynomials out, op by
             op, and prunes after each (slower, and without the region engine: the one checks the other).
         limit: monomials (cells) at which it is given up.
-        check: prove that no monomial is missing.
+        check: prove that no monomial is missing. In more than 5 inputs the search starts from random points instead of from
+            the cells, and the proof is refused for more than 64 monomials.
 
     Returns:
         A :class:`TropicalMap`; ``tropical(x)`` is the network's output up to rounding, ``tropical.exact(x)`` without.
@@ -91,7 +95,7 @@ def to_tropical(
 
         return multiplied_out(network, limit)
     found = Collection(network)
-    found.add(cell_points(network.net, limit))
+    found.add(starting_points(network.net, limit) if check else cell_points(network.net, limit))
     if check:
         from tropica.tropical.complete import complete
 
@@ -113,6 +117,22 @@ def traced(net: PiecewiseLinearNetwork | nn.Module) -> PiecewiseLinearNetwork:
     if first is None:
         raise InputError(f"a traced network is needed, tp.trace(model, example); found a {type(net).__name__}")
     return trace(net, torch.zeros(2, first.in_features, dtype=first.weight.dtype, device=first.weight.device))
+
+
+def starting_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:
+    """Points (P, d) where the search for pieces begins, which the proof completes: one in each cell, or, in more than five
+    dimensions, random ones near and far from the origin.
+
+    Raises:
+        TooManyMonomials: as :func:`cell_points`.
+    """
+    from tropica.tropical.complete import FLAT
+
+    d = int(np.prod(net.input_shape))
+    if not FLAT < d <= DIMENSIONS:
+        return cell_points(net, limit)
+    random = np.random.default_rng(0)
+    return random.standard_normal((SAMPLES, d)) * 10.0 ** random.integers(-1, 3, (SAMPLES, 1))
 
 
 def cell_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:

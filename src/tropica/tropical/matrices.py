@@ -1,4 +1,7 @@
-"""Tropical matrices (max-plus): product, power, permanent, eigenvalue. Arrays of floats, ints or Fractions; −∞ is zero."""
+"""Tropical matrices (max-plus): product, power, permanent, eigenvalue. Arrays of floats, ints or Fractions; −∞ is zero.
+
+Floats and ints below 2^53 are float64, and so are results; arrays with Fractions or larger ints (dtype object) stay exact.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from tropica.errors import InputError
+from tropica.tropical.numbers import plain
 
 ZERO = -math.inf
 """The tropical zero."""
@@ -25,7 +29,9 @@ def matmul(a: Any, b: Any) -> np.ndarray:
     a, b = matrix(a, "A"), matrix(b, "B")
     if a.shape[1] != b.shape[0]:
         raise InputError(f"matrices of shapes {a.shape} and {b.shape} have no product; the inner sizes must be equal")
-    out = np.full((a.shape[0], b.shape[1]), ZERO, dtype=np.result_type(a, b))
+    if a.dtype != b.dtype:  # one of them is exact, and so is the product
+        a, b = _rational(a), _rational(b)
+    out = np.full((a.shape[0], b.shape[1]), ZERO, dtype=a.dtype)
     for k in range(a.shape[1]):  # memory: one matrix of the result's shape
         np.maximum(out, a[:, k, None] + b[None, k], out=out)
     return out
@@ -47,7 +53,10 @@ def power(a: Any, n: int) -> np.ndarray:
     a = square(a)
     if isinstance(n, bool) or not isinstance(n, int) or n < 0:
         raise InputError(f"a power of a matrix is a whole number, 0 or more; found {n!r}")
-    out = identity(len(a)).astype(a.dtype) if a.dtype == object else identity(len(a))
+    out = identity(len(a))
+    if a.dtype == object:  # 0 as an int: 0.0 would make floats of Fractions
+        out = out.astype(object)
+        np.fill_diagonal(out, 0)
     while n:
         out = matmul(out, a) if n & 1 else out
         n >>= 1
@@ -68,8 +77,10 @@ class Permanent:
 def permanent(a: Any) -> Permanent:
     """The tropical permanent, which is the determinant, too (there are no signs): an assignment problem.
 
-    Floats are compared as float64 has their sums; ints and Fractions exactly (ints to 2^53; Fractions by clearing
-    denominators).
+    Floats are compared as float64 has their sums; arrays of Fractions exactly, by clearing denominators.
+
+    Raises:
+        InputError: not a square matrix of numbers; Fractions or ints that are beyond 2^53 over their common denominator.
 
     >>> permanent([[1, 2], [3, 4]])
     Permanent(value=5.0, permutation=(1, 0), singular=True)
@@ -120,7 +131,7 @@ def _assignment(a: np.ndarray) -> tuple[float, tuple[int, ...]] | None:
 def eigenvalue(a: Any) -> Any:
     """The largest mean weight of a cycle (Karp); −∞ where there is no cycle.
 
-    For an irreducible matrix it is the only λ with A ⊙ v = λ ⊙ v for some finite v. Ints and Fractions give a Fraction.
+    For an irreducible matrix it is the only λ with A ⊙ v = λ ⊙ v for some finite v. An array of Fractions gives a Fraction.
 
     >>> eigenvalue([[0, 1], [2, -3]])
     1.5
@@ -150,6 +161,8 @@ def matrix(a: Any, name: str) -> np.ndarray:
     """
     try:
         array = np.asarray(a)
+        if array.dtype.kind in "iu" and array.size and max(-int(array.min()), int(array.max())) > 2**53:
+            array = array.astype(object)
         if array.dtype != object:
             array = array.astype(np.float64)
     except (TypeError, ValueError) as error:
@@ -161,6 +174,13 @@ def matrix(a: Any, name: str) -> np.ndarray:
     if bad is not None:
         raise InputError(f"{name} must hold numbers or −∞; found {bad!r}")
     return array
+
+
+def _rational(array: np.ndarray) -> np.ndarray:
+    """The same numbers as ints and Fractions."""
+    out = np.empty(array.shape, dtype=object)
+    out.ravel()[:] = [v if v == ZERO else plain(Fraction(v)) for v in array.ravel().tolist()]
+    return out
 
 
 def square(a: Any) -> np.ndarray:

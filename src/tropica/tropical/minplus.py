@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tropica.errors import InputError
 from tropica.tropical import notation
 from tropica.tropical.numbers import exact
 from tropica.tropical.polynomial import Number, TropicalPolynomial
@@ -25,6 +26,8 @@ class MinPlusPolynomial:
     """
 
     def __init__(self, terms: Mapping[Any, Any]) -> None:
+        if not isinstance(terms, Mapping):
+            raise InputError(f"a min-plus polynomial is made of {{exponents: coefficient}}; found {type(terms).__name__}")
         self.max_plus = TropicalPolynomial({key: _negated(value) for key, value in terms.items()})
 
     @classmethod
@@ -53,12 +56,14 @@ class MinPlusPolynomial:
         return -self.max_plus.exact([-exact(value, "a coordinate") for value in x])
 
     def __add__(self, other: MinPlusPolynomial | Number) -> MinPlusPolynomial:
-        return self.of(self.max_plus + _max_plus(other))
+        found = _max_plus(other)
+        return NotImplemented if found is None else self.of(self.max_plus + found)
 
     __radd__ = __add__
 
     def __mul__(self, other: MinPlusPolynomial | Number) -> MinPlusPolynomial:
-        return self.of(self.max_plus * _max_plus(other))
+        found = _max_plus(other)
+        return NotImplemented if found is None else self.of(self.max_plus * found)
 
     __rmul__ = __mul__
 
@@ -87,5 +92,8 @@ def _negated(value: Any) -> Any:
     return -value if isinstance(value, int | float | Fraction | np.number) else -exact(value, "a coefficient")
 
 
-def _max_plus(other: MinPlusPolynomial | Number) -> TropicalPolynomial | Number:
-    return other.max_plus if isinstance(other, MinPlusPolynomial) else -other
+def _max_plus(other: object) -> TropicalPolynomial | Number | None:
+    """What an operand is in max-plus; None for what is neither min-plus nor a number."""
+    if isinstance(other, MinPlusPolynomial):
+        return other.max_plus
+    return -other if isinstance(other, int | float | Fraction) else None

@@ -76,7 +76,9 @@ class TropicalPolynomial:
         >>> TropicalPolynomial.from_arrays([[1, 0], [0, 1]], [0.5, 0])
         1/2⊙x₁ ⊕ 0⊙x₂
         """
-        listed = coefficients.tolist() if isinstance(coefficients, np.ndarray | Tensor) else list(coefficients)
+        listed = coefficients.tolist() if isinstance(coefficients, np.ndarray | Tensor) else coefficients
+        if not isinstance(listed, Sequence) or isinstance(listed, str):
+            raise InputError(f"coefficients must be an array of 1 dimension; found {coefficients!r}")
         keep = [i for i, value in enumerate(listed) if not _is_zero(value)]
         given = exponents.detach().cpu().numpy() if isinstance(exponents, Tensor) else exponents
         powers = table(given, "exponents", 2)
@@ -100,8 +102,12 @@ class TropicalPolynomial:
 
     @classmethod
     def constant(cls, value: Any, variables: int) -> TropicalPolynomial:
-        """The polynomial that is one number everywhere."""
-        return cls({(0,) * variables: value})
+        """The polynomial that is one number everywhere.
+
+        Raises:
+            InputError: no number above −∞, or no number of variables.
+        """
+        return cls({(0,) * _counted(variables): value})
 
     @classmethod
     def variable(cls, i: int, variables: int) -> TropicalPolynomial:
@@ -111,6 +117,8 @@ class TropicalPolynomial:
         >>> x**2 + 3 * x * y + 1
         0⊙x₁² ⊕ 3⊙x₁x₂ ⊕ 1
         """
+        if isinstance(i, bool) or not isinstance(i, int | np.integer) or not 0 <= i < _counted(variables):
+            raise InputError(f"of {variables} variables, number 0 to {variables - 1} can be chosen; found {i!r}")
         return cls({tuple(int(j == i) for j in range(variables)): 0})
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -375,6 +383,13 @@ def _stored(numbers: Table) -> Table:
 
 def _exponents(key: Any) -> Sequence[Any]:
     return list(key) if isinstance(key, tuple | list | np.ndarray) else [key]
+
+
+def _counted(variables: Any) -> int:
+    """A number of variables."""
+    if isinstance(variables, bool) or not isinstance(variables, int | np.integer) or variables < 0:
+        raise InputError(f"the number of variables is a whole number, 0 or more; found {variables!r}")
+    return int(variables)
 
 
 def _is_zero(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
@@ -91,6 +92,8 @@ class TropicalRational:
         return None
 
     def __add__(self, other: TropicalRational | TropicalPolynomial | Number) -> TropicalRational:
+        if isinstance(other, float) and other == -math.inf:
+            return self  # −∞ is neutral
         found = self._other(other)
         if found is None:
             return NotImplemented

@@ -46,15 +46,20 @@ def simplify(function: Any, points: Any, *, tolerance: float = 0.0) -> Simplifie
         tolerance: 0 keeps the values at the points (in float64).
 
     Raises:
-        InputError: points of another size, a tolerance below 0.
+        InputError: points of another size or that are not finite, a tolerance below 0.
 
     >>> f = TropicalPolynomial({0: 0, 1: 0, 2: -1, 3: -3})
     >>> simplify(f, [[-1.0], [0.2], [5.0]]).function
     0 ⊕ 0⊙x₁ ⊕ -3⊙x₁³
     """
-    if not (tolerance >= 0 and np.isfinite(tolerance)):
+    if not isinstance(tolerance, int | float) or not 0 <= tolerance < np.inf:
         raise InputError(f"the tolerance is a number, 0 or more; found {tolerance!r}")
-    x = np.atleast_2d(np.asarray(points.detach().cpu() if isinstance(points, Tensor) else points, dtype=np.float64))
+    try:
+        x = np.atleast_2d(np.asarray(points.detach().cpu() if isinstance(points, Tensor) else points, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"points must be numbers; {error}") from None
+    if not np.isfinite(x).all():
+        raise InputError(f"points must be finite; found {x[~np.isfinite(x)][0]}")
     if isinstance(function, TropicalPolynomial):
         smaller: Any = _covering(function, x, tolerance)
         sizes = len(function), len(smaller)
@@ -149,6 +154,8 @@ def drop_generators(model: nn.Sequential, box: Box, *, keep: int) -> SmallerNetw
     True
     """
     w, b, a, c = _layers(model)
+    if not isinstance(box, Box):
+        raise InputError(f"a Box is needed, where the bound holds; found a {type(box).__name__}")
     if box.dimension != w.shape[1]:
         raise InputError(f"the box has dimension {box.dimension}, the network takes {w.shape[1]} numbers")
     if isinstance(keep, bool) or not isinstance(keep, int) or keep < 0:
