@@ -30,8 +30,10 @@ def exact_array(numbers: Any, name: str, dimension: int) -> np.ndarray:
     """
     try:
         array = np.asarray(numbers)
-        if array.dtype.kind == "f" and isinstance(numbers, list | tuple) and bool((np.abs(array) >= 2.0**53).any()):
-            array = np.array(numbers, dtype=object)  # an int among floats may have been rounded
+        if array.dtype.kind == "f" and isinstance(numbers, list | tuple):
+            size = np.abs(array)
+            if bool(np.isfinite(size).all()) and bool((size >= 2.0**53).any()):
+                array = np.array(numbers, dtype=object)  # an int among floats may have been rounded
     except ValueError:
         raise InputError(f"{name} must be an array with {dimension} axes; found rows of different lengths") from None
     if array.ndim == dimension - 1 == 1 and array.size == 0:
