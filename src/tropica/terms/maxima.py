@@ -20,6 +20,8 @@ GROUP = 128
 """Functions a group: the finest that maxima are kept for."""
 TERMS = 2048
 """Functions a matrix product."""
+NUMBERS = 2**25
+"""Numbers in the weights of a matrix product at most, one group aside (128 MB in float32)."""
 POINTS = 512
 """Points a matrix product."""
 PAIRS = 2**18
@@ -117,8 +119,8 @@ class RunningMaxima:
             self._settle(functions, waiting, floor)
 
     def _parts(self, order: Tensor, segment: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Groups for one matrix product each."""
-        count = max(1, TERMS // GROUP)
+        """Groups for one matrix product each: fewer where points are so large that their weights would not fit NUMBERS."""
+        count = max(1, min(TERMS // GROUP, NUMBERS // (GROUP * self.x.shape[1])))
         return list(zip(order.split(count), segment.split(count), strict=True))
 
     def _product(
