@@ -205,7 +205,7 @@ def _row(number: int, peers: dict[str, Any]) -> list[str]:
         f"{median(seconds['all']):.3f}{bar}",
         peak(number),
         f"{tp.bounds.serra2018((case.d, *case.widths)):.3g}",
-        *said.values(),
+        *(said[name] for name in peers),
     ]
 
 

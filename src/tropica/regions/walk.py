@@ -22,7 +22,7 @@ from tropica.regions.state import SMALLEST, State, room
 
 DEEP = 64
 """Interpolations, one on the other, that a step is expected not to exceed; vertices beyond are checked one by one."""
-COMMON = 0.9
+COMMON = 0.5
 """Share of the vertices that are treated alike; those farther off are compared with bounds of their own."""
 ROWS = 2**12
 """Vertices whose signs are looked at together."""
@@ -262,18 +262,15 @@ class Step:
         off = self.walk.state.vertices["off"]
         for low in range(0, len(z), ROWS):
             rows = slice(low, low + ROWS)
-            size = np.abs(z[rows])
-            near = size <= self.unsure
-            loose = np.flatnonzero(off[rows] > self.walk.usual)
-            if len(loose):
-                v, i = np.nonzero(size[loose] <= self._limit(off[rows][loose].max(), 0, slice(None)))
-                v = loose[v]
-                near[v, i] = size[v, i] <= self._limit(off[low + v], 0, i)
+            near = np.abs(z[rows]) <= self._limit(off[rows].max(), 0, slice(None))  # of all of them, the farthest off
             if zero is not None:
                 near &= ~zero[rows]
-            if near.any():
-                v, i = np.nonzero(near)
-                z[low + v, i] = self.decide(low + v, i, z[low + v, i])
+            v, i = np.nonzero(near)
+            v += low
+            own = np.abs(z[v, i]) <= self._limit(off[v], 0, i)
+            v, i = v[own], i[own]
+            if len(v):
+                z[v, i] = self.decide(v, i, z[v, i])
         return z >= 0
 
     def _limit(self, off: np.ndarray, depth: np.ndarray | int, which: np.ndarray | slice) -> np.ndarray:
