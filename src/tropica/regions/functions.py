@@ -93,15 +93,6 @@ class Folded:
         return found
 
     @cached_property
-    def tail(self) -> tuple[Node, ...]:
-        """The nodes after the last kink."""
-        if self.labels:
-            return ()
-        nodes = self.net.graph.nodes
-        last = max((i for i, node in enumerate(nodes) if isinstance(node, Kink)), default=-1)
-        return tuple(nodes[last + 1 :])
-
-    @cached_property
     def floored(self) -> frozenset[str]:
         """Values that are 0.0 only where they are zero: outputs of relus, and the largest of several of these."""
         found: set[str] = set()

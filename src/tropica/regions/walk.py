@@ -29,7 +29,7 @@ ROWS = 2**12
 STEPS = ("values", "positive", "depth", "steep")
 """Columns of the vertices that last for a step."""
 FEW = 4096
-"""A function that is 0.0 at so many vertices, or fewer, is looked at in exact arithmetic."""
+"""A function of one value throughout, which may be zero, is looked at in exact arithmetic at so many vertices or fewer."""
 
 
 class TooClose(Exception):
@@ -49,7 +49,6 @@ class Walk:
         usual: how far off most vertices are, at the most.
         depth: interpolations, one on the other, since the domain.
         slack: limits are so many times as large as first thought.
-        last: is it at its last bend?
     """
 
     folded: Folded
@@ -63,7 +62,6 @@ class Walk:
     usual: float = 0.0
     depth: int = 0
     slack: float = 1.0
-    last: bool = False
 
     @classmethod
     def through(
@@ -114,16 +112,14 @@ class Walk:
         """All bends; ``after`` as above."""
         with torch.no_grad():
             for number, bend in enumerate(self.folded.bends):
-                self.last = number + 1 == len(self.folded.bends)
                 self.values = unused(self.folded.run(bend.before, self.values, self.scale), set(bend.alive))
                 self.rounding.run(bend.before)
                 self.rounding.keep(set(bend.alive))
                 self._bend(number, bend)
                 if after is not None:
                     after(self, number)
-                if self.last:  # the rest bends nothing
-                    self.values = {}
-                    return
+                if number + 1 == len(self.folded.bends):
+                    break  # the rest bends nothing
                 inputs = [self.values[name] for name in bend.kink.inputs]
                 self.values[bend.kink.name] = self.folded.apply(bend.kink, inputs, self.scale)
                 self.values = unused(self.values, bend.lasting | {bend.kink.name})
@@ -133,7 +129,7 @@ class Walk:
     def _bend(self, number: int, bend: Bend) -> None:
         """Refine by the functions of one kink."""
         if bend.simple:
-            self._refine((number, 0), None, self.rounding.functions(bend.kink, None, 0), bend.kink.inputs[0], None)
+            self._refine((number, 0), bend.kink.inputs[0], self.rounding.functions(bend.kink, None, 0))
             return
         found = self.folded.functions(bend, self.values, self.scale)
         if isinstance(found, Options):
@@ -141,70 +137,75 @@ class Walk:
             for turn in range(1, found.m):
                 functions, zero = found.round(turn, self.values[bend.kink.inputs[0]])
                 zero = zero if bend.kink.inputs[0] in self.folded.floored else None
-                self._refine((number, turn), functions, self.rounding.functions(bend.kink, found, turn), None, zero)
+                self._refine((number, turn), functions, self.rounding.functions(bend.kink, found, turn), zero)
         else:
-            self._refine((number, 0), found, self.rounding.functions(bend.kink, None, 0), None, None)
+            self._refine((number, 0), found, self.rounding.functions(bend.kink, None, 0))
 
-    def _refine(
-        self, which: tuple[int, int], functions: Tensor | None, bounds: Tensor, same: str | None, zero: Tensor | None
-    ) -> None:
+    def _refine(self, which: tuple[int, int], functions: Tensor | str, bounds: Tensor, zero: Tensor | None = None) -> None:
         """Refine by the functions that change sign.
 
         Args:
             which: bend and turn.
-            functions: (V, n), and ``bounds`` (3, n) their noise.
-            same: the alive value that they are instead.
+            functions: (V, n), or the name of the alive value that they are; ``bounds`` (3, n): their noise.
             zero: (V, n) where they are known to be zero.
         """
-        if functions is None:
-            assert same is not None
-            functions = self.values[same].flatten(1)
-        z = functions.numpy()
-        low, high = z.min(0), z.max(0)
+        same = functions if isinstance(functions, str) else None
+        z = (self.values[functions].flatten(1) if isinstance(functions, str) else functions).numpy()
         size, error, slope = bounds.numpy()
-        np.minimum(size, np.maximum(-low, high) + error, out=size)
+        np.minimum(size, np.maximum(-z.min(0), z.max(0)) + error, out=size)
         error = error + DEEP * STEP * size
-        unsure = self.slack * (error + slope * self.usual)
-        nothing = (low == 0) & (high == 0) & (unsure > 0)
-        if nothing.any() and len(z) > FEW and (zero is None or not bool(zero[:, torch.from_numpy(nothing)].all())):
-            self.undecided += 1
-        mixed = np.flatnonzero((low <= unsure) & (high >= -unsure) & ((low < high) | (nothing & (len(z) <= FEW))))
+        mixed = self._mixed(z, error, slope, zero)
         if not len(mixed):
             return
-        if 4 * len(mixed) > z.shape[1]:  # cheaper than to pick columns; a function of one sign cuts nothing
-            mixed = np.arange(z.shape[1])
         names = [name for name in self.values if name != same]
         parts = [self.values[name].reshape(len(z), -1).numpy() for name in names]
-        rest = np.setdiff1d(np.arange(z.shape[1]), mixed)
+        width, rest = z.shape[1], np.setdiff1d(np.arange(z.shape[1]), mixed)
         if same is not None and len(rest):
             parts.append(z[:, rest])
         parts.append(z[:, mixed] if len(rest) else z)
         widths = [part.shape[1] for part in parts]
         matrix = room(len(z), max(3 * len(z), 1024), (sum(widths),))  # pages that are never written cost nothing
         np.concatenate(parts, 1, out=matrix[: len(z)])
-        width = z.shape[1]
         del z, functions, parts
         if same is not None:
             del self.values[same]
-        step = Step(self, which, mixed, size[mixed], error[mixed], slope[mixed], unsure[mixed])
+        step = Step(self, which, mixed, size[mixed], error[mixed], slope[mixed])
         step.run(matrix, None if zero is None else zero.numpy()[:, mixed])
         self.rounding.interpolated(step.depth)
         if same is not None:
             self.rounding.moved(same, mixed, step.moved)
-        if not step.keep:
-            self.state.vertices.drop(STEPS)
-            return
-        values = self.state.vertices["values"]
-        pieces = np.split(values, np.cumsum(widths)[:-1], axis=1)
-        for name, piece in zip(names, pieces, strict=False):
-            self.values[name] = torch.from_numpy(piece).reshape(-1, *self.folded.shapes[name])
-        if same is not None:
-            whole = pieces[-1]
-            if len(rest):
-                whole = np.empty((len(values), width))
-                whole[:, rest], whole[:, mixed] = pieces[-2], pieces[-1]
-            self.values[same] = torch.from_numpy(whole).reshape(-1, *self.folded.shapes[same])
+        if step.keep:
+            pieces = np.split(self.state.vertices["values"], np.cumsum(widths)[:-1], axis=1)
+            for name, piece in zip(names, pieces, strict=False):
+                self.values[name] = torch.from_numpy(piece).reshape(-1, *self.folded.shapes[name])
+            if same is not None:
+                whole = pieces[-1]
+                if len(rest):
+                    whole = np.empty((len(whole), width))
+                    whole[:, rest], whole[:, mixed] = pieces[-2], pieces[-1]
+                self.values[same] = torch.from_numpy(whole).reshape(-1, *self.folded.shapes[same])
         self.state.vertices.drop(STEPS)
+
+    def _mixed(self, z: np.ndarray, error: np.ndarray, slope: np.ndarray, zero: Tensor | None) -> np.ndarray:
+        """Which functions (V, n) may be positive at one vertex and negative at another, be it the one that is farthest off."""
+        low, high = z.min(0), z.max(0)
+        unsure = self.limit(error, slope, self.state.vertices["off"].max())
+        mixed = (low <= unsure) & (high >= -unsure) & ((low < high) | (unsure > 0))
+        same = mixed & (low == high)
+        if len(z) > FEW and same.any():  # too many vertices to look at them all
+            if zero is None or not bool(zero[:, torch.from_numpy(same)].all()):
+                self.undecided += 1
+        else:
+            same[:] = False
+        if 4 * (mixed & ~same).sum() > len(mixed):  # cheaper than to pick columns; a function of one sign cuts nothing
+            mixed[:] = True
+        return np.flatnonzero(mixed & ~same)
+
+    def limit(self, error: np.ndarray, slope: np.ndarray, off: np.ndarray | float) -> np.ndarray:
+        """|value| up to which the sign of a function with such an error and slope is not certain at a vertex so far off."""
+        with np.errstate(invalid="ignore"):
+            moved = np.where(slope > 0, slope * off, 0)  # not 0 · ∞
+        return self.slack * (error + moved)
 
 
 class Step:
@@ -215,24 +216,17 @@ class Step:
         which: bend and turn.
         units: (n,) the functions, by their units.
         size, error, slope: (n,) the noise of each: X, E and L.
-        unsure: (n,) |value| up to which a sign is not taken as it stands.
     """
 
     def __init__(
-        self,
-        walk: Walk,
-        which: tuple[int, int],
-        units: np.ndarray,
-        size: np.ndarray,
-        error: np.ndarray,
-        slope: np.ndarray,
-        unsure: np.ndarray,
+        self, walk: Walk, which: tuple[int, int], units: np.ndarray, size: np.ndarray, error: np.ndarray, slope: np.ndarray
     ) -> None:
         self.walk, self.units = walk, units
-        self.size, self.error, self.slope, self.unsure = size, error, slope, unsure
+        self.size, self.error, self.slope = size, error, slope
+        self.unsure = walk.limit(error, slope, walk.usual)
         self.constraints = walk.state.names.add(len(units))
         self.moved = np.zeros(len(units))
-        self.keep = not walk.last or which[1] > 0
+        self.keep = which[0] + 1 < len(walk.folded.bends) or which[1] > 0
         self.depth = 0
         self._known: dict[tuple[int, int], float] = {}
         for i, unit in enumerate(units.tolist()):
@@ -267,7 +261,8 @@ class Step:
                 near &= ~zero[rows]
             v, i = np.nonzero(near)
             v += low
-            own = np.abs(z[v, i]) <= self._limit(off[v], 0, i)
+            limit = self._limit(off[v], 0, i)
+            own = (np.abs(z[v, i]) <= limit) & (limit > 0)  # where no error is possible, 0.0 is zero
             v, i = v[own], i[own]
             if len(v):
                 z[v, i] = self.decide(v, i, z[v, i])
@@ -275,11 +270,8 @@ class Step:
 
     def _limit(self, off: np.ndarray, depth: np.ndarray | int, which: np.ndarray | slice) -> np.ndarray:
         """|value| up to which a function's sign is not certain at a vertex so far off, after so many interpolations."""
-        slope = self.slope[which]
-        with np.errstate(invalid="ignore"):
-            moved = np.where(slope > 0, slope * off, 0)  # not 0 · ∞
         deep = np.maximum(np.asarray(depth) - DEEP, 0) * STEP
-        return self.walk.slack * (self.error[which] + deep * self.size[which] + moved)
+        return self.walk.limit(self.error[which] + deep * self.size[which], self.slope[which], off)
 
     def _offs(self, first: int) -> np.ndarray:
         """How far off the new vertices are; where floating point cannot bound it, by their exact places."""
