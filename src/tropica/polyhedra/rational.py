@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tropica.dyadic import decode
 from tropica.errors import InputError
 
 WORD = 1 << 62
@@ -72,30 +73,14 @@ def integers(column: np.ndarray) -> tuple[np.ndarray, int]:
     (array([1, 6]), 2)
     """
     if column.dtype == np.float64:
-        return _binary(column)
+        top, places = decode(column)
+        return top, 1 << places
     if column.dtype != object:
         return compact(column.astype(object)), 1
     entries = column.tolist()
     bottom = math.lcm(*(e.denominator for e in entries)) if entries else 1
     top = [e.numerator * (bottom // e.denominator) for e in entries]
     return compact(as_objects(top)), bottom
-
-
-def _binary(column: np.ndarray) -> tuple[np.ndarray, int]:
-    """Floats over one power of two."""
-    mantissa, exponent = np.frexp(column)
-    whole = (mantissa * 2.0**53).astype(np.int64)
-    used = whole != 0
-    if not used.any():
-        return np.zeros(len(column), np.int64), 1
-    lowest = np.where(used, whole & -whole, 1)  # the power of two in each
-    whole //= lowest
-    _, places = np.frexp(lowest.astype(np.float64))
-    exponent = np.where(used, exponent.astype(np.int64) - 53 + places - 1, 0)
-    least = int(exponent[used].min())
-    base = min(least, 0)
-    top = whole.astype(object) << np.where(used, exponent - base, 0).astype(object)
-    return compact(top), 1 << -base
 
 
 def compact(numbers: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
+from tropica.dyadic import decode
 from tropica.network import Affine, Kink, Node
 from tropica.network.check import evaluate
 from tropica.network.graph import INPUT
@@ -44,10 +45,8 @@ class Rationals:
     @classmethod
     def floats(cls, numbers: np.ndarray) -> Rationals:
         """From float64, exactly: all over one power of two."""
-        mantissa, exponent = np.frexp(numbers.ravel())
-        whole = (mantissa * 2.0**53).astype(np.int64).astype(object)
-        shift = max(0, 53 - int(exponent[mantissa != 0].min(initial=53)))
-        return cls(whole << (np.maximum(exponent, 53 - shift) - 53 + shift).astype(object), 1 << shift)
+        top, places = decode(numbers.ravel())
+        return cls(top.astype(object), 1 << places)
 
     def lowest(self) -> Rationals:
         """In lowest terms."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from tropica.dyadic import decode
 from tropica.errors import InputError
 
 SMALL = 2**53
@@ -152,18 +153,8 @@ def from_floats(array: np.ndarray, what: str) -> Table:
     if not bool(np.isfinite(array).all()):
         bad = array[~np.isfinite(array)].flat[0]
         raise InputError(f"{what} must hold finite numbers; found {bad}")
-    mantissa, exponent = np.frexp(array)
-    whole = (mantissa * 2.0**53).astype(np.int64)
-    lowest = whole & -whole  # the last set bit: its place is what the denominator needs
-    places = np.where(whole != 0, 53 - exponent - np.frexp(lowest.astype(np.float64))[1] + 1, 0)
-    shift = max(0, int(places.max(initial=0)))
-    left = exponent - 53 + shift
-    if bool((left[whole != 0] <= 0).all()):
-        top = whole >> np.where(whole != 0, -left, 0).clip(0, 62)
-        return Table(compact(top), 1 << shift)
-    top = np.empty(array.size, dtype=object)
-    top[:] = [n << k if k >= 0 else n >> -k for n, k in zip(whole.ravel().tolist(), left.ravel().tolist(), strict=True)]
-    return Table(compact(top.reshape(array.shape)), 1 << shift)
+    top, places = decode(array)
+    return Table(top, 1 << places)
 
 
 def together(*tables: Table) -> tuple[list[np.ndarray], int]:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tropica.dyadic import decode
 from tropica.network import Kink
 from tropica.regions.segments.kinks import Threshold, Window
 from tropica.regions.segments.lines import where_set
@@ -52,18 +53,8 @@ class Dyadic:
     @staticmethod
     def of(values: np.ndarray) -> Dyadic:
         """Floating-point numbers, exactly."""
-        mantissa, power = np.frexp(np.asarray(values, dtype=np.float64))
-        whole = (mantissa * 2.0**53).astype(np.int64)
-        power = power.astype(np.int64) - 53
-        if not whole.any():
-            return Dyadic(np.zeros(whole.shape, dtype=object), 0)
-        # Trailing zeros go into the power, so that short numbers stay short.
-        low = np.where(whole == 0, 1, whole & -whole)
-        zeros = np.where(whole == 0, 0, np.log2(low.astype(np.float64)).astype(np.int64))
-        whole, power = whole >> zeros, power + zeros
-        least = min(0, int(power[whole != 0].min()))
-        shift = np.where(whole == 0, 0, power - least)
-        return Dyadic(whole.astype(object) << shift.astype(object), -least)
+        numbers, exponent = decode(values)
+        return Dyadic(numbers.astype(object), exponent)
 
     def at(self, exponent: int) -> np.ndarray:
         """The numbers over a larger power of two."""
