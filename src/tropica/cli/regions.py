@@ -129,8 +129,9 @@ def _numbers(net: PiecewiseLinearNetwork, cx: RegionComplex) -> dict[str, Any]:
         "cells": len(cx.cells),
         "regions": len(cx.regions),
         "maps": len(cx.maps),
-        "certified": cx.certified and boundary.undecided == 0,
+        "certified": cx.certified and boundary.undecided == 0 and cx.undecided_maps == 0,
         "undecided": cx.undecided + boundary.undecided,
+        "undecided_maps": cx.undecided_maps,
         "boundary": {"size": boundary.measure, "pieces": len(boundary)},
         "upper_bounds": bounds,
         "input_shape": list(net.input_shape),
@@ -152,13 +153,21 @@ def _show(numbers: dict[str, Any]) -> None:
         "activation cells": f"{numbers['cells']:,}",
         "linear regions": f"{numbers['regions']:,}",
         "affine maps": f"{numbers['maps']:,}",
-        "certified": "yes" if numbers["certified"] else f"no: {numbers['undecided']:,} signs were left to floating point",
+        "certified": "yes" if numbers["certified"] else _open(numbers),
         "decision boundary": f"{word} {size:.6g}, {pieces:,} pieces" if pieces else "none: one label throughout",
     }
     if bounds:
         smallest = min(bounds, key=lambda name: bounds[name])
         facts["upper bound"] = f"{bounds[smallest]:,} ({smallest}), of {len(bounds)}"
     show_facts(facts | {"seconds": f"{numbers['seconds']:.2f}"})
+
+
+def _open(numbers: dict[str, Any]) -> str:
+    """What was not proven."""
+    signs, maps = numbers["undecided"], numbers["undecided_maps"]
+    found = [f"{signs:,} signs"] if signs else []
+    found += [f"{maps:,} maps"] if maps else []
+    return f"no: {' and '.join(found)} were left to floating point"
 
 
 def _figure(cx: RegionComplex, points: LabelledData | None, corners: list[int]) -> bytes:
