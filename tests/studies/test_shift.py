@@ -67,7 +67,9 @@ def test_copies_are_those_that_are_made(cases, method):
     for case in cases.values():
         terms = case.terms(method)
         for copies in with_copies(terms, case.test.inputs, 2):
-            for found, values in zip((copies.maximum, copies.sum), explicit(terms, case.test.inputs, copies.radius), strict=True):
+            for found, values in zip(
+                (copies.maximum, copies.sum), explicit(terms, case.test.inputs, copies.radius), strict=True
+            ):
                 best = values.gather(1, found.unsqueeze(1)).squeeze(1)
                 torch.testing.assert_close(best, values.amax(1), rtol=1e-10, atol=1e-8)
                 clear = values.topk(2).values.diff().flatten().abs() > 1e-6

@@ -244,6 +244,11 @@ def findings(results: Results) -> list[str]:
             f"points of the cube met {spread(drawn, 'met').mean:,.0f} different cells. Estimated number of cells in the cube: "
             f"10^{guess:.0f}; smallest published upper bound here: 10^{upper:.0f}."
         )
+        if guess > upper:
+            lines.append(
+                f"{model}: the estimate is above what is proven, so the cells there are not those of independent hyperplanes, "
+                "which it assumes, and it is no more than an order of magnitude of the exponent."
+            )
         densities[model] = (guess, upper)
     ranked = sorted(densities, key=lambda name: densities[name][0])
     if len(ranked) > 1:

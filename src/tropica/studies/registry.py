@@ -54,5 +54,5 @@ def find_study(name: str) -> Study:
     'Table 2: network, extracted function and truth'
     """
     if name not in STUDIES:
-        raise InputError(f"there is no study {name!r}; there are {', '.join(STUDIES)}")
+        raise InputError(f"there is no study {name!r}; there are {', '.join(STUDIES)}, and all of them: all")
     return STUDIES[name]

@@ -195,27 +195,23 @@ def _cells(results: Results, pixels: Sequence[int], **wanted: object) -> list[st
 def findings(results: Results) -> list[str]:
     """What a shift by one pixel costs, and what the copies bring and cost."""
     lines = []
-    pixels = results.values("pixels")
+    pixels, radii = results.values("pixels"), results.values("radius")
     far = pixels[-1]
+    sizes = list(dict.fromkeys((1, max(radius for radius in radii if radius))))
 
-    def accuracy(p: int, **wanted: object) -> float:
-        return spread(results.where(pixels=p, **wanted), "accuracy", 100).mean
+    def accuracy(p: int, **wanted: object) -> str:
+        return f"{spread(results.where(pixels=p, **wanted), 'accuracy', 100).mean:.1f} %"
 
     for model in results.values("model"):
-        still, one, most = (accuracy(p, model=model, split="network") for p in (0, 1, far))
-        lines.append(f"{model}, N: {still:.1f} % right; shifted by 1 pixel {one:.1f} %, by {far} {most:.1f} %.")
-        for method in METHODS:
-            plain = {"model": model, "split": method, "radius": 0}
+        for method in ("network", *METHODS):
+            plain = {"model": model, "split": method, "radius": None if method == "network" else 0}
             still, one, most = (accuracy(p, **plain) for p in (0, 1, far))
-            line = (
-                f"{model}, N^(X), {method} split: {still:.1f} % right; shifted by 1 pixel {one:.1f} %, by {far} {most:.1f} %."
-            )
-            for rule in RULES:
-                copies = {"model": model, "split": method, "radius": 1, "rule": rule}
-                line += (
-                    f" With copies shifted by 1 pixel, {rule}: {accuracy(0, **copies):.1f} % and, "
-                    f"points shifted by 1 pixel, {accuracy(1, **copies):.1f} %."
-                )
+            who = "N" if method == "network" else f"N^(X), {method} split"
+            line = f"{model}, {who}: {still} right; points shifted by 1 pixel {one}, by {far} {most}."
+            for rule in RULES if method != "network" else ():
+                for size in sizes:
+                    copies = {**plain, "radius": size, "rule": rule}
+                    line += f" Copies of up to {size} px, {rule}: {accuracy(0, **copies)}; shifted {accuracy(1, **copies)}."
             lines.append(line)
     return lines
 
