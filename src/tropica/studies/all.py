@@ -133,7 +133,9 @@ class _State:
         """The files of a study that all networks went through."""
         if name not in self.failed:
             try:
-                self.done[name] = self.plans[name].finish(time.perf_counter())
+                found = self.plans[name].finish(time.perf_counter())
+                found.study.in_short(found.results)
+                self.done[name] = found
             except Exception as error:  # as above
                 self.failed[name] = f"tables and figures: {_line(error)}"
 
@@ -144,6 +146,7 @@ class _State:
             name: {
                 "seconds": result.results.settings["seconds"],
                 "training_seconds": result.results.settings["training_seconds"],
+                "summary": result.study.in_short(result.results),
                 "findings": result.study.findings(result.results),
             }
             for name, result in self.done.items()

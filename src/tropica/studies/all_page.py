@@ -11,11 +11,13 @@ from tropica.studies.page import bullets, command, study_body, whole_page
 from tropica.studies.registry import STUDIES
 from tropica.studies.runner import StudyResult
 
-SIDES = (
-    "<style>table.sides td { white-space: normal; width: 44%; } table.sides td:first-child { width: 12%; } "
-    "table.sides ul { margin: 0; padding-left: 1.1rem; } h2.study { border-top: 2px solid #444; padding-top: 1rem; "
-    "margin-top: 3.5rem; font-size: 1.35rem; } .failed { color: #8a1c00; font-weight: 600; }</style>"
-)
+LOOK = """
+table.sides td, table.contents td:nth-child(2) { white-space: normal; }
+table.sides td { width: 44%; } table.sides td:first-child { width: 12%; }
+table.sides ul { margin: 0; padding-left: 1.1rem; }
+h2.study { border-top: 2px solid #444; padding-top: 1rem; margin-top: 3.5rem; font-size: 1.35rem; }
+.failed { color: #8a1c00; font-weight: 600; }
+"""
 
 
 def all_page(done: Mapping[str, StudyResult], failed: Mapping[str, str], facts: Mapping[str, Any]) -> str:
@@ -28,18 +30,17 @@ def all_page(done: Mapping[str, StudyResult], failed: Mapping[str, str], facts: 
     """
     names = [name for name in STUDIES if name in done or name in failed]
     parts = [
-        SIDES,
         "<h1>The paper's study, whole</h1>",
         _introduction(done, failed, facts),
-        "<h2>Contents</h2>",
-        _contents(names, failed, facts),
-        "<h2>In short: what the paper found, and what this run found</h2>",
+        "<h2>Contents, and the findings in short</h2>",
+        _contents(names, done, facts),
+        "<h2>What the paper found, and what this run found</h2>",
         _sides(names, done, failed),
         "<h2>Settings of all studies</h2>",
         _settings(facts),
         *(_section(name, done, failed) for name in names),
     ]
-    return whole_page("all", "\n".join(parts))
+    return whole_page("all", "\n".join(parts), look=LOOK)
 
 
 def _introduction(done: Mapping[str, StudyResult], failed: Mapping[str, str], facts: Mapping[str, Any]) -> str:
@@ -62,19 +63,22 @@ def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.1f} minutes"
 
 
-def _contents(names: list[str], failed: Mapping[str, str], facts: Mapping[str, Any]) -> str:
-    """A line a study, with its link and its time."""
+def _contents(names: list[str], done: Mapping[str, StudyResult], facts: Mapping[str, Any]) -> str:
+    """A line a study: its link, what it found in short, and its time."""
     rows = []
     for name in names:
+        study = STUDIES[name]
         took = facts["studies"].get(name)
-        cells = ["failed", ""] if took is None else [f"{took['seconds']:.1f}", f"{took['training_seconds']:.1f}"]
-        rows.append([name, STUDIES[name].title, *cells])
-    page = table(["study", "", "seconds to measure", "seconds to train"], rows, [False, False, True, True])
-    for name in names:
-        page = page.replace(f"<tr><td>{name}</td>", f'<tr><td><a href="#{name}">{name}</a></td>')
-    return page + (
-        '<p class="small">Of all runs together. Studies share networks, splits and terms: whichever needs them first makes '
-        "them, and its time counts that.</p>"
+        times = ["", ""] if took is None else [f"{took['seconds']:.1f}", f"{took['training_seconds']:.1f}"]
+        short = escape(study.in_short(done[name].results)) if name in done else '<span class="failed">failed</span>'
+        cells = "".join(f'<td class="number">{time}</td>' for time in times)
+        link = f'<a href="#{name}">{escape(name)}</a>'
+        rows.append(f"<tr><td>{link}</td><td><b>{escape(study.title)}</b><br>{short}</td>{cells}</tr>\n")
+    head = '<th></th><th></th><th class="number">seconds to<br>measure</th><th class="number">to train</th>'
+    return f'<table class="contents"><thead><tr>{head}</tr></thead><tbody>\n{"".join(rows)}</tbody></table>' + (
+        '<p class="small">Means over runs; FCN: fully connected networks, CNN: convolutional ones. Seconds are of all runs '
+        "together. Studies share networks, splits and terms: whichever needs them first makes them, and its time counts "
+        "that.</p>"
     )
 
 

@@ -30,7 +30,7 @@ from tropica.regions.domains import Box, Segment
 from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, log_cells
 from tropica.regions.segments.complex import segment_regions
 from tropica.studies.case import Case
-from tropica.studies.study import Measured, Results, Row, Study, Table, spread
+from tropica.studies.study import Measured, Results, Row, Study, Table, by_family, spread
 
 PAIRS = 30
 """Segments of each kind, and random chords."""
@@ -38,6 +38,7 @@ SAMPLES = 2000
 """Random points of the cube."""
 PLACES = ("same class", "different classes")
 CUBE = "the cube"
+LAYERS = "layer by layer (Montúfar 2022)"
 UNBOUNDED = "no theorem"
 
 
@@ -121,7 +122,7 @@ def _crofton(density: Estimate, cube: Box) -> Row:
 def proven(case: Case) -> list[tuple[str, str, float | None]]:
     """Published bounds as (name, upper or lower, log10), with None where a theorem does not cover the network."""
     net = case.net
-    found = [("layer by layer (Montúfar 2022)", "upper", log10(math.prod(_layers(net))))]
+    found = [(LAYERS, "upper", log10(math.prod(_layers(net))))]
     if case.family == "FCN":
         dense: dict[str, tuple[str, Callable[[Any], float]]] = {
             "Serra 2018, Theorem 1": ("upper", serra2018_log10),
@@ -279,7 +280,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         "met by random points": {"quantity": "cells, Chao1", "place": CUBE},
         "estimate, Chao1": {"quantity": "cells, Chao1", "place": CUBE},
         "estimate, integral geometry": {"quantity": "cells, by integral geometry"},
-        "upper bound, layer by layer": {"quantity": "upper bound", "place": "layer by layer (Montúfar 2022)"},
+        "upper bound, layer by layer": {"quantity": "upper bound", "place": LAYERS},
     }
     series = {name: _series(results, models, "log10", **wanted) for name, wanted in numbers.items()}
     met = _series(results, models, "met", quantity="cells, Chao1", place=CUBE)[0]
@@ -299,6 +300,17 @@ def _series(results: Results, models: list[str], key: str, **wanted: str) -> tup
     return [one.mean for one in found], [one.sd for one in found]
 
 
+def summary(results: Results) -> str:
+    """Estimate and bound, as powers of ten."""
+    estimate = by_family(results, "log10", 1, quantity="cells, by integral geometry")
+    bound = by_family(results, "log10", 1, quantity="upper bound", place=LAYERS)
+    line = by_family(results, "value", 1, quantity="regions a segment", place=PLACES[1])
+    return (
+        f"Linear regions between two test points of different classes, estimated: {line}. Cells in the cube around the data, "
+        f"log10 of an estimate: {estimate}; of an upper bound: {bound}."
+    )
+
+
 STUDY = Study(
     name="estimate",
     title="Appendix E.8: an estimate of the number of regions in practice",
@@ -314,4 +326,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )

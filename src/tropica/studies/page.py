@@ -15,11 +15,11 @@ def study_page(study: Study, results: Results, pictures: Mapping[str, bytes]) ->
     return whole_page(study.name, f"<h1>{escape(study.title)}</h1>\n" + study_body(study, results, pictures))
 
 
-def whole_page(name: str, body: str) -> str:
-    """A page that needs nothing beside it."""
+def whole_page(name: str, body: str, *, look: str = "") -> str:
+    """A page that needs nothing beside it; ``look`` is CSS of its own."""
     head = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>tropica study {escape(name)}</title><style>{STYLE}</style></head>\n<body>\n"
+        f"<title>tropica study {escape(name)}</title><style>{STYLE}{look}</style></head>\n<body>\n"
     )
     return head + body + "\n</body></html>\n"
 

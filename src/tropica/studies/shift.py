@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tropica.plots import Curve, curves, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_family, by_split, spread
 from tropica.terms import LinearTerms
 from tropica.terms.maxima import Functions, RunningMaxima
 
@@ -200,19 +200,21 @@ def findings(results: Results) -> list[str]:
     sizes = list(dict.fromkeys((1, max(radius for radius in radii if radius))))
 
     def accuracy(p: int, **wanted: object) -> str:
-        return f"{spread(results.where(pixels=p, **wanted), 'accuracy', 100).mean:.1f} %"
+        return f"{spread(results.where(pixels=p, **wanted), 'accuracy', 100).mean:.1f}"
 
     for model in results.values("model"):
         for method in ("network", *METHODS):
             plain = {"model": model, "split": method, "radius": None if method == "network" else 0}
             still, one, most = (accuracy(p, **plain) for p in (0, 1, far))
             who = "N" if method == "network" else f"N^(X), {method} split"
-            line = f"{model}, {who}: {still} right; points shifted by 1 pixel {one}, by {far} {most}."
+            line = f"{model}, {who}: {still} % right; points shifted by 1 pixel {one} %, by {far} {most} %."
             for rule in RULES if method != "network" else ():
-                for size in sizes:
-                    copies = {**plain, "radius": size, "rule": rule}
-                    line += f" Copies of up to {size} px, {rule}: {accuracy(0, **copies)}; shifted {accuracy(1, **copies)}."
+                copies = [{**plain, "radius": size, "rule": rule} for size in sizes]
+                means = [", ".join(accuracy(p, **one) for one in copies) for p in (0, 1)]
+                line += f" Copies by {rule}: {means[0]} %; shifted {means[1]} %."
             lines.append(line)
+    reach = ", ".join(map(str, sizes))
+    lines.append(f"Copies are of all terms, shifted by up to {reach} pixels; for each there is a number above.")
     return lines
 
 
@@ -243,6 +245,17 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"shift": figure}
 
 
+def summary(results: Results) -> str:
+    """One pixel, without copies and with those of one pixel."""
+    network = by_family(results, "accuracy", split="network", pixels=1)
+    plain = by_split(results, "accuracy", pixels=1, radius=0)
+    rules = "; ".join(f"{rule}: {by_split(results, 'accuracy', pixels=1, radius=1, rule=rule)}" for rule in RULES)
+    return (
+        f"Right answers in % on points shifted by 1 pixel: N {network}; N^(X) {plain}; with copies of the terms shifted by 1 "
+        f"pixel, {rules}."
+    )
+
+
 STUDY = Study(
     name="shift",
     title="Shifted images, and shifted copies of the terms",
@@ -256,4 +269,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )
