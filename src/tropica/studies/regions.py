@@ -91,6 +91,11 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"regions": figure}
 
 
+def summary(results: Results) -> str:
+    """All networks."""
+    return " ".join(findings(results))
+
+
 STUDY = Study(
     name="regions",
     title="How many linear regions the data meets",
@@ -102,4 +107,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )
