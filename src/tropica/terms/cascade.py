@@ -1,0 +1,150 @@
+"""What a search keeps of the terms: their groups, and the short rows of each product of the cascade."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tropica.terms.blocks import rows_of
+from tropica.terms.clusters import alike
+from tropica.terms.features import EXTRA, Scaling, Stage, short_enough
+from tropica.terms.joined import Joined
+from tropica.terms.linear import TermBlock
+from tropica.terms.lossy import rounded
+from tropica.terms.maxima import Functions
+from tropica.terms.subspace import SAMPLE, Subspace, fit
+
+GROUP = 64
+"""Terms a group."""
+CLUSTERED = 48
+"""Coordinates that groups are made by."""
+ROWS = 2048
+"""Terms or points that are projected at once (their float64 copies: 50 MB at d = 3072)."""
+FAST = 1.5
+"""How much faster bfloat16 products must be to be used."""
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """Terms, ready to be searched.
+
+    Attributes:
+        functions: the terms as they lie.
+        order: places of the terms, group after group.
+        stages, rows: the products, and the terms' rows (D rounded up to groups, K) for each, in that order.
+        error: of_norm and of_bias of the last product, in the working dtype, in that order.
+    """
+
+    functions: Joined
+    subspace: Subspace
+    scaling: Scaling
+    offset: float
+    order: Tensor
+    stages: tuple[Stage, ...]
+    rows: tuple[Tensor, ...]
+    error: tuple[Tensor, Tensor]
+
+    @property
+    def groups(self) -> int:
+        """Number of groups."""
+        return -(-len(self.order) // GROUP)
+
+    def points(self, x: Tensor) -> tuple[Tensor, list[Tensor]] | None:
+        """shift(x) in float64, and the points' rows for each product; None where they leave the range of the rows."""
+        shifts, rows = [], [[] for _ in self.stages]
+        for part in x.split(ROWS):
+            exact = part.double()
+            at = self.subspace.points(exact)
+            shifts.append((exact - self.subspace.points_mean) @ self.subspace.terms_mean + self.offset)
+            for stage, out in zip(self.stages, rows, strict=True):
+                out.append(stage.points(at, self.scaling))
+        joined = [torch.cat(out) for out in rows]
+        return (torch.cat(shifts), joined) if all(map(short_enough, joined)) else None
+
+    @property
+    def scale(self) -> float:
+        """What scores are multiplied by in products of rows."""
+        return self.scaling.terms * self.scaling.points
+
+
+def build(
+    blocks: Sequence[tuple[int, TermBlock]], x: Tensor, working: torch.dtype, stages: tuple[Stage, ...] | None = None
+) -> Cascade | str:
+    """The cascade for terms, fitted to them and to points; or why there is none.
+
+    Work: terms × d × R multiply-adds in float64, R ≤ 192, and a few passes over the coordinates for the groups.
+    """
+    functions = Joined.of(blocks)
+    some = torch.linspace(0, len(functions) - 1, min(SAMPLE, len(functions))).long()
+    seen = torch.linspace(0, len(x) - 1, min(SAMPLE, len(x))).long()
+    sample, at = functions.rows(some, torch.float64), x[seen].double()
+    subspace = fit(sample, at)
+    if subspace is None:
+        return "terms or points span nothing that a subspace could hold"
+    stages = stages or default_stages(subspace.rank)
+    beta = functions.bias[some] + sample @ subspace.points_mean
+    offset = float(beta.mean())
+    scaling = Scaling.of(subspace.terms(sample), beta - offset, subspace.points(at))
+    if scaling is None:
+        return "terms or points leave the range of float32"
+    near, rows, errors = [], [[] for _ in stages], []
+    for first, block in blocks:
+        for start in range(0, len(block), ROWS):
+            part = rows_of(block, start, min(ROWS, len(block) - start)).to(working)
+            known = functions_of(part, first + start)
+            exact = part.local.double() + part.minus.double()
+            at_terms = subspace.terms(exact)
+            beta = known.bias + exact @ subspace.points_mean - offset
+            fine = known.rounding(torch.empty(0, exact.shape[1], dtype=torch.float64))
+            for stage, out in zip(stages, rows, strict=True):
+                out.append(stage.terms(at_terms, beta, fine, subspace.error, scaling))
+            errors.append(known.rounding(torch.empty(0, exact.shape[1], dtype=working)))
+            near.append(torch.cat([at_terms.inner[:, :CLUSTERED], (beta / scaling.bias).unsqueeze(1)], 1).float())
+    joined = [torch.cat(out) for out in rows]
+    if not all(map(short_enough, joined)):
+        return "terms leave the range of float32"
+    order = alike(torch.cat(near), GROUP)
+    full = torch.cat([order, order[-1:].expand(-len(order) % GROUP)])
+    error = [torch.cat(column)[order] for column in zip(*errors, strict=True)]
+    return Cascade(
+        functions, subspace, scaling, offset, order, stages, tuple(out[full] for out in joined), (error[0], error[1])
+    )
+
+
+def functions_of(block: TermBlock, first: int) -> Functions:
+    """The a⁺ of a block."""
+    if block.rounding is not None:
+        return rounded(block, first)
+    return Functions((block.local, block.minus), block.local_bias + block.minus_bias, first=first, prefer=block.labels)
+
+
+def default_stages(rank: int) -> tuple[Stage, ...]:
+    """One product in bfloat16 where that is fast; else a short and a longer one in float32."""
+    if fast_bfloat16():
+        return (Stage(min(rank, 128 - EXTRA), torch.bfloat16),)
+    ranks = sorted({min(rank, 64 - EXTRA), min(rank, 128 - EXTRA)})
+    return tuple(Stage(r, torch.float32) for r in ranks)
+
+
+@functools.cache
+def fast_bfloat16() -> bool:
+    """Does this processor multiply in bfloat16 faster than in float32, and sum in float32? (Measured once: 10 ms.)"""
+    a, b = torch.ones(1024, 128), torch.full((128, 512), 2.0**-9)
+    b[0] = 1.0  # sums of 1 and many small numbers stay 1 where they are rounded to bfloat16 on the way
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        left, right = a.to(dtype), b.to(dtype)
+        out = torch.mm(left, right)
+        seconds[dtype] = min(_timed(left, right) for _ in range(5))
+    return seconds[torch.bfloat16] * FAST < seconds[torch.float32] and bool((out.float() - 1 - 127 * 2.0**-9).abs().max() < 2.0**-7)
+
+
+def _timed(left: Tensor, right: Tensor) -> float:
+    start = time.perf_counter()
+    torch.mm(left, right)
+    return time.perf_counter() - start
