@@ -23,8 +23,8 @@ GROUP = 64
 """Terms a group."""
 CLUSTERED = 48
 """Coordinates that groups are made by."""
-ROWS = 2048
-"""Terms or points that are projected at once (their float64 copies: 50 MB at d = 3072)."""
+ROWS = 256
+"""Terms or points that are projected at once: their float64 copies stay near the processor."""
 FAST = 1.5
 """How much faster bfloat16 products must be to be used."""
 
@@ -35,24 +35,31 @@ class Cascade:
 
     Attributes:
         functions: the terms as they lie.
-        order: places of the terms, group after group.
-        stages, rows: the products, and the terms' rows (D rounded up to groups, K) for each, in that order.
-        error: of_norm and of_bias of the last product, in the working dtype, in that order.
+        members: the terms of each group, (groups, GROUP); where the last one is not full, its last term again.
+        stages, rows: the products, and the terms' rows (groups · GROUP, K) for each, group after group.
+        error: of_norm and of_bias of the terms in the last product, in the working dtype.
+        weights: coefficients for the last product (groups · GROUP, d), where there is room for them.
     """
 
     functions: Joined
     subspace: Subspace
     scaling: Scaling
     offset: float
-    order: Tensor
+    members: Tensor
     stages: tuple[Stage, ...]
     rows: tuple[Tensor, ...]
     error: tuple[Tensor, Tensor]
+    working: torch.dtype
+    weights: Tensor | None
 
     @property
     def groups(self) -> int:
         """Number of groups."""
-        return -(-len(self.order) // GROUP)
+        return len(self.members)
+
+    def gathered(self, index: Tensor) -> Tensor:
+        """Coefficients of some terms in the working dtype."""
+        return self.functions.rows(index, self.working)
 
     def points(self, x: Tensor) -> tuple[Tensor, list[Tensor]] | None:
         """shift(x) in float64, and the points' rows for each product; None where they leave the range of the rows."""
@@ -73,9 +80,10 @@ class Cascade:
 
 
 def build(
-    blocks: Sequence[tuple[int, TermBlock]], x: Tensor, working: torch.dtype, stages: tuple[Stage, ...] | None = None
+    blocks: Sequence[tuple[int, TermBlock]], x: Tensor, working: torch.dtype, room: int, stages: tuple[Stage, ...] | None = None
 ) -> Cascade | str:
-    """The cascade for terms, fitted to them and to points; or why there is none.
+    """The cascade for terms, fitted to them and to points, with coefficients where they take no more bytes than ``room``; or
+    why there is none.
 
     Work: terms × d × R multiply-adds in float64, R ≤ 192, and a few passes over the coordinates for the groups.
     """
@@ -109,11 +117,16 @@ def build(
     if not all(map(short_enough, joined)):
         return "terms leave the range of float32"
     order = alike(torch.cat(near), GROUP)
-    full = torch.cat([order, order[-1:].expand(-len(order) % GROUP)])
-    error = [torch.cat(column)[order] for column in zip(*errors, strict=True)]
-    return Cascade(
-        functions, subspace, scaling, offset, order, stages, tuple(out[full] for out in joined), (error[0], error[1])
-    )
+    order = torch.cat([order, order[-1:].expand(-len(order) % GROUP)])
+    of_norm, of_bias = (torch.cat(column) for column in zip(*errors, strict=True))
+    weights = None
+    if order.numel() * x.shape[1] * working.itemsize <= room:
+        weights = torch.empty(len(order), x.shape[1], dtype=working)
+        for low in range(0, len(order), ROWS):
+            weights[low : low + ROWS] = functions.rows(order[low : low + ROWS], working)
+    ordered = tuple(out[order] for out in joined)
+    members = order.view(-1, GROUP)
+    return Cascade(functions, subspace, scaling, offset, members, stages, ordered, (of_norm, of_bias), working, weights)
 
 
 def functions_of(block: TermBlock, first: int) -> Functions:
@@ -124,11 +137,10 @@ def functions_of(block: TermBlock, first: int) -> Functions:
 
 
 def default_stages(rank: int) -> tuple[Stage, ...]:
-    """One product in bfloat16 where that is fast; else a short and a longer one in float32."""
+    """A product of few coordinates for all pairs, and one of all coordinates for what it leaves; the first in bfloat16 where that is fast."""
     if fast_bfloat16():
-        return (Stage(min(rank, 128 - EXTRA), torch.bfloat16),)
-    ranks = sorted({min(rank, 64 - EXTRA), min(rank, 128 - EXTRA)})
-    return tuple(Stage(r, torch.float32) for r in ranks)
+        return Stage(min(rank, 128 - EXTRA), torch.bfloat16), Stage(rank, torch.float32)
+    return tuple(Stage(r, torch.float32) for r in sorted({min(rank, 64 - EXTRA), rank}))
 
 
 @functools.cache

@@ -28,8 +28,8 @@ from tropica.terms.maxima import PAIRS, PENDING, RunningMaxima
 
 TERMS, POINTS = 1024, 512
 """Terms and points of a product of short rows: its result stays in the processor's cache."""
-TOGETHER = 2048
-"""Terms whose coefficients are gathered at once for the last products."""
+NUMBERS = 2**22
+"""Numbers in the points' rows that are gathered at once (16 MB in float32)."""
 TABLE = 2**24
 """Bounds of groups at points that are held at once (64 MB)."""
 LEAST_TERMS, LEAST_POINTS, LEAST_WORK = 2048, 256, 2**33
@@ -109,9 +109,10 @@ class Search:
             terms = sum(len(block) for _, block in blocks)
             if terms < LEAST_TERMS:
                 return f"only {terms:,} terms"
-            if PER_TERM * terms > budget(self.memory) // 2:
+            allowed = budget(self.memory) // 2
+            if PER_TERM * terms > allowed:
                 return "the index would not fit the memory"
-            return build(blocks, x, self.working) if terms * x.numel() >= LEAST_WORK else None
+            return build(blocks, x, self.working, allowed) if terms * x.numel() >= LEAST_WORK else None
 
     def _run(self, cascade: Cascade, state: RunningMaxima) -> str:
         """All points, as many at a time as TABLE allows; or why not."""
@@ -166,7 +167,7 @@ class _Part:
             self._first_scores()
         with self.report.timed("selection"):
             group, point = (self.table < self._scaled(self.floor)).logical_not_().nonzero(as_tuple=True)
-        self.counts, self.point = torch.bincount(group, minlength=self.cascade.groups), point
+        self.group, self.point = group, point
         self.left.append(len(point) / self.table.numel())
         return self.start > 0 or self.left[0] <= MOST_LEFT
 
@@ -184,7 +185,7 @@ class _Part:
                     pairs += self._settled(found)
                     found = []
         pairs += self._settled(found)
-        self.left.append(pairs / (self.points * len(self.cascade.order)))
+        self.left.append(pairs / (self.points * len(self.cascade.functions)))
 
     def _table(self) -> Tensor:
         """(groups, points): the largest bound of each group, as computed."""
@@ -216,19 +217,19 @@ class _Part:
         at = best.argsort()
         counts = torch.bincount(best, minlength=self.cascade.groups).tolist()
         places = torch.empty(self.points, dtype=torch.int64)
-        last = len(self.cascade.order) - 1
         for group, points in enumerate(at.split(counts)):
             if len(points):
                 members = rows[group * GROUP : (group + 1) * GROUP]
                 places[points] = group * GROUP + torch.mm(members, plain[points].mT).float().argmax(0)
-        places.clamp_(max=last)
-        index = self.cascade.order[places]
+        index = self.cascade.members.flatten()[places]
         by_index = index.argsort()
-        of_norm, of_bias = (bound[places] for bound in self.cascade.error)
+        of_norm, of_bias = (bound[index] for bound in self.cascade.error)
         reached = torch.empty_like(self.floor)
+        kept = self.cascade.weights
         functions, step = self.cascade.functions, max(1, PAIRS // self.x.shape[1])
         for some in by_index.split(step):
-            score = functions.rows(index[some], self.x.dtype).mul_(self.x[some]).sum(1).double() + functions.bias[index[some]]
+            weights = self.cascade.gathered(index[some]) if kept is None else kept[places[some]]
+            score = (weights * self.x[some]).sum(1).double() + functions.bias[index[some]]
             score -= of_norm[some] * self.norm[some] + of_bias[some]
             reached[some] = score
         if bool((self.table.amax(0) < self._scaled(reached)).any()):
@@ -237,48 +238,48 @@ class _Part:
 
     def _narrow(self, number: int) -> None:
         """Of the groups that are left, those that the next product leaves."""
-        stage, rows, points = self.cascade.stages[number], self.cascade.rows[number], self.rows[number]
-        lowest = self._scaled(self.floor)
-        kept, counts = [], []
-        for group, here in enumerate(self.point.split(self.counts.tolist())):
-            if len(here):
-                products = torch.mm(rows[group * GROUP : (group + 1) * GROUP], points[here].mT).amax(0)
-                here = here[(stage.raised(products) < lowest[here]).logical_not_()]
-                kept.append(here)
-            counts.append(len(here))
-        self.point, self.counts = torch.cat(kept), torch.tensor(counts)
+        stage, rows = self.cascade.stages[number], self.cascade.rows[number]
+        lowest, kept = self._scaled(self.floor), []
+        for run, groups, counts in self._runs(stage.width):
+            point = self.point[run]
+            scores = torch.empty(len(point), GROUP, dtype=stage.dtype)
+            _by_group(scores, self.rows[number][point], rows.unflatten(0, (-1, GROUP)), groups, counts)
+            kept.append((stage.raised(scores.amax(1)) < lowest[point]).logical_not_())
+        left = torch.cat(kept) if kept else torch.zeros(0, dtype=torch.bool)
+        self.group, self.point = self.group[left], self.point[left]
         self.left.append(len(self.point) / self.table.numel())
 
     def _last_products(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Scores of the groups that are left, in the working dtype; yields pairs within their rounding of the largest one."""
-        cascade = self.cascade
-        per = TOGETHER // GROUP
-        parts = self.point.split(self.counts.tolist())
-        for low in range(0, cascade.groups, per):
-            groups = [group for group in range(low, min(low + per, cascade.groups)) if len(parts[group])]
-            if not groups:
-                continue
-            members = [cascade.order[group * GROUP : (group + 1) * GROUP] for group in groups]
-            weights = cascade.functions.rows(torch.cat(members), self.x.dtype).split(list(map(len, members)))
-            for group, index, weight in zip(groups, members, weights, strict=True):
-                bounds = [bound[group * GROUP : (group + 1) * GROUP].amax() for bound in cascade.error]
-                yield from self._scores(parts[group], index, weight, bounds)
+        cascade, dtype = self.cascade, self.x.dtype
+        members = cascade.members
+        of_norm, of_bias = (bound[members].amax(1) for bound in cascade.error)
+        for run, groups, counts in self._runs(self.x.shape[1]):
+            group, point = self.group[run], self.point[run]
+            if cascade.weights is None:
+                weights = dict(zip(groups, cascade.gathered(members[groups].flatten()).unflatten(0, (-1, GROUP)), strict=True))
+            else:
+                weights = cascade.weights.unflatten(0, (-1, GROUP))
+            scores = torch.empty(len(point), GROUP, dtype=dtype)
+            _by_group(scores, self.x[point], weights, groups, counts)
+            scores += cascade.functions.bias[members].to(dtype)[group]
+            slack = of_norm[group] * self.norm[point] + of_bias[group]
+            peak = scores.amax(1).double()
+            self.floor.scatter_reduce_(0, point, peak - slack, "amax")
+            (able,) = (peak + slack < self.floor[point]).logical_not_().nonzero(as_tuple=True)
+            point, group = point[able], group[able]
+            upper = scores[able].double() + slack[able].unsqueeze(1)
+            row, column = (upper < self.floor[point].unsqueeze(1)).logical_not_().nonzero(as_tuple=True)
+            at = point[row] + self.start
+            yield at, members[group[row], column], torch.zeros_like(at), upper[row, column]
 
-    def _scores(
-        self, points: Tensor, index: Tensor, weight: Tensor, bounds: Sequence[Tensor]
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """One group at the points that it is left for."""
-        bias = self.cascade.functions.bias[index].to(weight.dtype)
-        scores = torch.addmm(bias.unsqueeze(1), weight, self.x[points].mT)
-        slack = bounds[0] * self.norm[points] + bounds[1]
-        peak = scores.amax(0).double()
-        low = torch.maximum(self.floor[points], peak - slack)
-        self.floor[points] = low
-        (able,) = (peak + slack < low).logical_not_().nonzero(as_tuple=True)
-        upper = scores[:, able].double() + slack[able]
-        row, column = (upper < low[able]).logical_not_().nonzero(as_tuple=True)
-        at = points[able[column]] + self.start
-        yield at, index[row], torch.zeros_like(at), upper[row, column]
+    def _runs(self, d: int) -> Iterator[tuple[slice, list[int], list[int]]]:
+        """What is left, so many entries at a time that rows of d numbers are NUMBERS: where, and the groups with their counts."""
+        step = max(GROUP, NUMBERS // d)
+        for low in range(0, len(self.point), step):
+            run = slice(low, min(low + step, len(self.point)))
+            groups, counts = self.group[run].unique_consecutive(return_counts=True)
+            yield run, groups.tolist(), counts.tolist()
 
     def _settled(self, found: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> int:
         """Hand what is still possible on to float64, in the order of the terms; how many pairs that were."""
@@ -292,3 +293,12 @@ class _Part:
                 self.cascade.functions, [(at[able], index[able], which[able], upper[able])], self.all_floors
             )
         return len(able)
+
+
+def _by_group(scores: Tensor, points: Tensor, weights: Tensor | dict[int, Tensor], groups: list[int], counts: list[int]) -> None:
+    """Products of consecutive points with the GROUP rows of their group each: (n, d) by (GROUP, d) into (n, GROUP)."""
+    first = 0
+    for group, count in zip(groups, counts, strict=True):
+        run = slice(first, first + count)
+        torch.mm(points[run], weights[group].mT, out=scores[run])
+        first += count

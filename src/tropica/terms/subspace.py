@@ -29,7 +29,7 @@ from torch import Tensor
 
 SAMPLE = 2048
 """Terms and points that a subspace is fitted to."""
-WIDTH = 96
+WIDTH = 94
 """Directions taken of the sampled scores, from either side: the subspace has up to twice as many dimensions."""
 
 
