@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from tropica.terms.joined import Joined
 from tropica.terms.linear import TermBlock
 from tropica.terms.lossy import rounded
 from tropica.terms.maxima import Functions
-from tropica.terms.subspace import SAMPLE, Subspace, fit
+from tropica.terms.subspace import SAMPLE, Subspace, fit, narrowed
 
 GROUP = 64
 """Terms a group."""
@@ -25,6 +26,14 @@ CLUSTERED = 48
 """Coordinates that groups are made by."""
 ROWS = 256
 """Terms or points that are projected at once: their float64 copies stay near the processor."""
+TRIAL = 256
+"""Points that ranks are tried on."""
+SECOND = 192
+"""Columns of the second product at least."""
+PROJECTION = 0.3
+"""What a coordinate costs on the way to the first product, in columns of that."""
+CLUMPED = 15
+"""Times as many groups are left as pairs, roughly."""
 FAST = 1.5
 """How much faster bfloat16 products must be to be used."""
 
@@ -92,11 +101,16 @@ def build(
     seen = torch.linspace(0, len(x) - 1, min(SAMPLE, len(x))).long()
     sample, at = functions.rows(some, torch.float64), x[seen].double()
     subspace = fit(sample, at)
-    if subspace is None:
-        return "terms or points span nothing that a subspace could hold"
-    stages = stages or default_stages(subspace.rank)
-    beta = functions.bias[some] + sample @ subspace.points_mean
+    beta = functions.bias[some] + sample @ at.mean(0)
     offset = float(beta.mean())
+    if subspace is not None and stages is None:
+        wide = Scaling.of(subspace.terms(sample), beta - offset, subspace.points(at))
+        first = _rank(subspace, 1.0 if wide is None else wide.weight, sample, at[:: -(-len(at) // TRIAL)], beta - offset)
+        rank = min(subspace.rank, max(3 * (first + EXTRA) // 2 if first > 256 else first, SECOND - EXTRA))
+        subspace = narrowed(subspace, sample, at, rank) if rank < subspace.rank else subspace
+        stages = _stages(min(first, rank), rank)
+    if subspace is None or stages is None:
+        return "terms or points span nothing that a subspace could hold"
     scaling = Scaling.of(subspace.terms(sample), beta - offset, subspace.points(at))
     if scaling is None:
         return "terms or points leave the range of float32"
@@ -136,11 +150,27 @@ def functions_of(block: TermBlock, first: int) -> Functions:
     return Functions((block.local, block.minus), block.local_bias + block.minus_bias, first=first, prefer=block.labels)
 
 
-def default_stages(rank: int) -> tuple[Stage, ...]:
-    """A product of few coordinates for all pairs, and one of all coordinates for what it leaves; the first in bfloat16 where that is fast."""
-    if fast_bfloat16():
-        return Stage(min(rank, 128 - EXTRA), torch.bfloat16), Stage(rank, torch.float32)
-    return tuple(Stage(r, torch.float32) for r in sorted({min(rank, 64 - EXTRA), rank}))
+def _stages(first: int, rank: int) -> tuple[Stage, ...]:
+    """A product of few coordinates for all pairs, in bfloat16 where that is fast, and one of all of them for what it leaves."""
+    short = Stage(first, torch.bfloat16 if fast_bfloat16() else torch.float32)
+    last = Stage(rank, torch.float32)
+    return (short,) if short == last else (short, last)
+
+
+def _rank(subspace: Subspace, weight: float, terms: Tensor, points: Tensor, beta: Tensor) -> int:
+    """The rank of the first product for which a sample promises the least work, in columns of float32 a pair."""
+    of_terms, of_points = subspace.terms(terms), subspace.points(points)
+    reached = ((points - subspace.points_mean) @ (terms - subspace.terms_mean).mT + beta).amax(1)
+    best, chosen = math.inf, 0
+    for columns in (64, 128, 192, 256, 384, 512):
+        rank = min(columns - EXTRA, subspace.rank)
+        rest = torch.outer(of_points.rest(rank, 1 / weight), of_terms.rest(rank, weight))
+        bounds = of_points.inner[:, :rank] @ of_terms.inner[:, :rank].mT + beta + rest
+        left = min(1.0, CLUMPED * float((bounds >= reached.unsqueeze(1)).double().mean()))
+        work = columns * (PROJECTION + (1 / 4 if fast_bfloat16() else 1)) + 2 * left * terms.shape[1]
+        if work < best:
+            best, chosen = work, rank
+    return chosen
 
 
 @functools.cache

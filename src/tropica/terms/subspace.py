@@ -29,8 +29,10 @@ from torch import Tensor
 
 SAMPLE = 2048
 """Terms and points that a subspace is fitted to."""
-WIDTH = 94
-"""Directions taken of the sampled scores, from either side: the subspace has up to twice as many dimensions."""
+WIDTH = 256
+"""Directions taken of the sampled scores, from either side, where there are not many: the subspace has up to twice as many dimensions."""
+STEPS = 3
+"""Subspace iterations."""
 
 
 @dataclass(frozen=True)
@@ -93,17 +95,29 @@ class Subspace:
 def fit(terms: Tensor, points: Tensor) -> Subspace | None:
     """A subspace for terms and points alike to these (n, d), (m, d) in float64; None where there is none to be found.
 
-    U spans the leading left and right directions of the sampled scores A Xᵀ, as both sides' samples map them back to inputs.
+    U spans WIDTH (in more than 1024 dimensions 2·WIDTH) leading left and right directions of the sampled scores A Xᵀ, as both samples map them back to inputs.
     """
+    a, x = terms - terms.mean(0), points - points.mean(0)
+    width = WIDTH if a.shape[1] <= 1024 else 2 * WIDTH
+    return spanned(terms, points, _directions(a.float(), x.float(), width).double())
+
+
+def narrowed(subspace: Subspace, terms: Tensor, points: Tensor, rank: int) -> Subspace | None:
+    """A smaller one, of the leading directions of either side."""
+    half = rank // 2
+    sides = subspace.of_terms[:, :half], subspace.of_points[:, :half]
+    return spanned(terms, points, subspace.basis @ torch.cat([side / side.norm() for side in sides], 1))
+
+
+def spanned(terms: Tensor, points: Tensor, directions: Tensor) -> Subspace | None:
+    """The subspace of some directions (d, R), balanced for these terms and points."""
     terms_mean, points_mean = terms.mean(0), points.mean(0)
-    a, x = terms - terms_mean, points - points_mean
-    scale_a, scale_x = float(a.square().sum(1).mean().sqrt()), float(x.square().sum(1).mean().sqrt())
-    if not (0 < scale_a < math.inf and 0 < scale_x < math.inf):
-        return None
-    directions = _directions(a / scale_a, x / scale_x)
     basis, _ = torch.linalg.qr(directions)
-    covariances = [(rows @ basis).mT @ (rows @ basis) / len(rows) for rows in (a / scale_a, x / scale_x)]
-    change = _balanced(*covariances)
+    a, x = (terms - terms_mean) @ basis, (points - points_mean) @ basis
+    scale_a, scale_x = float(a.square().sum(1).mean().sqrt()), float(x.square().sum(1).mean().sqrt())
+    if not (2.0**-400 < scale_a < 2.0**400 and 2.0**-400 < scale_x < 2.0**400):
+        return None
+    change = _balanced(*((rows / scale).mT @ (rows / scale) / len(rows) for rows, scale in ((a, scale_a), (x, scale_x))))
     if change is None:
         return None
     # Terms have the units of a, points those of x: the scales divide in T and multiply in its inverse.
@@ -122,18 +136,16 @@ def fit(terms: Tensor, points: Tensor) -> Subspace | None:
     return Subspace(terms_mean, points_mean, basis, to_terms, to_points.mT.contiguous(), defect, error)
 
 
-def _directions(a: Tensor, x: Tensor) -> Tensor:
-    """(d, ≤ 2·WIDTH): leading singular directions of A Xᵀ, found by subspace iteration, mapped back by Aᵀ and by Xᵀ."""
-    a32, x32 = a.float(), x.float()
-    width = min(WIDTH, a.shape[1], len(a), len(x))
-    generator = torch.Generator().manual_seed(0)
-    right = torch.randn(len(x), width, generator=generator)
+def _directions(a: Tensor, x: Tensor, width: int) -> Tensor:
+    """(d, ≤ 2·width): leading singular directions of A Xᵀ, found by subspace iteration, mapped back by Aᵀ and by Xᵀ."""
+    a, x = (rows / torch.linalg.vector_norm(rows, dim=1).mean().clamp_min(1e-30) for rows in (a, x))
+    width = min(width, a.shape[1] // 2, len(a), len(x))
+    right = torch.randn(len(x), width, generator=torch.Generator().manual_seed(0))
     left = right
-    for _ in range(4):
-        left, _ = torch.linalg.qr(a32 @ (x32.mT @ right))
-        right, _ = torch.linalg.qr(x32 @ (a32.mT @ left))
-    both = torch.cat([a.mT @ left.double(), x.mT @ right.double()], 1)
-    return both[:, : a.shape[1]]
+    for _ in range(STEPS):
+        left, _ = torch.linalg.qr(a @ (x.mT @ right))
+        right, _ = torch.linalg.qr(x @ (a.mT @ left))
+    return torch.cat([a.mT @ left, x.mT @ right], 1)
 
 
 def _balanced(terms: Tensor, points: Tensor) -> Tensor | None:
