@@ -230,14 +230,14 @@ def test_many_ties_take_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """All functions equal: every pair must be evaluated, but few wait at a time."""
     monkeypatch.setattr(maxima, "PENDING", 1000)
     most = 0
-    original = RunningMaxima._settle
+    original = RunningMaxima.settle
 
     def counted(self: RunningMaxima, functions: Functions, waiting: list, floor: Tensor) -> None:
         nonlocal most
         most = max(most, sum(len(pair[0]) for pair in waiting))
         original(self, functions, waiting, floor)
 
-    monkeypatch.setattr(RunningMaxima, "_settle", counted)
+    monkeypatch.setattr(RunningMaxima, "settle", counted)
     monkeypatch.setattr(maxima, "TERMS", 128)
     monkeypatch.setattr(maxima, "POINTS", 16)
     check(Functions((torch.ones(3000, 4),), torch.ones(3000).double()), torch.ones(50, 4))

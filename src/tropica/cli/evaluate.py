@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -40,6 +41,13 @@ from tropica.split.split import default_batch_size
 from tropica.terms import ExtractedFunction, load_terms
 from tropica.terms.job import Inner
 
+class Kind(StrEnum):
+    """How labels are found."""
+
+    exact = "exact"
+    full = "full"
+
+
 Source = Annotated[
     str,
     typer.Argument(metavar="TERMS", help="A folder of terms; with --streaming a model, as for extract.", show_default=False),
@@ -66,6 +74,10 @@ StreamMethod = Annotated[
     Optional[Method],  # noqa: UP045
     typer.Option("--method", help="With --streaming: the split (calibrated by default).", show_default=False),
 ]
+SearchKind = Annotated[
+    Kind,
+    typer.Option("--search", help="exact: rule most terms out by bounds where that pays; full: evaluate all. Same answers."),
+]
 Csv = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(
@@ -89,6 +101,7 @@ def evaluate(
     dtype: Precision = None,
     memory: Memory = None,
     device: Where = Device.cpu,
+    search: SearchKind = Kind.exact,
     json: Json = None,
     csv: Csv = None,
 ) -> None:
@@ -112,7 +125,7 @@ def evaluate(
         case = _stream(choice, training, points, method or Method.calibrated, dtype, device, settings)
     else:
         choice = ModelChoice(model, weights, arg or ()) if model else None
-        case = _stored(Path(terms), choice, points, train, settings | {"device": device.torch})
+        case = _stored(Path(terms), choice, points, train, settings | {"device": device.torch, "search": search.value})
     _check_labels(points, case.function.classes)
     label, winner = case.function.decide(case.points, progress=True)
     sure = None if case.exact else int(case.function.certain(case.points, progress=True).sum())
@@ -121,6 +134,8 @@ def evaluate(
     network = None if case.net is None else _network_labels(case.net, points)
     numbers = _agreement(network, label, points.labels)
     numbers |= {"terms": case.terms, "deciding": len(winner.unique()), "same_network": case.same_network, "certain": sure}
+    searched = case.function.searched
+    numbers |= {"search": searched.used, "search_why": searched.why, "search_left": searched.left}
     numbers |= {"seconds": time.perf_counter() - start, "peak_memory": peak_memory()}
     _show(numbers, points)
     if csv is not None:
@@ -246,6 +261,11 @@ def _show(numbers: dict[str, Any], points: LabelledData) -> None:
             f"the terms are stored in fewer digits than they were computed in; {numbers['certain']:,} of {numbers['points']:,} "
             "labels cannot have changed by it (--model with --train computes the others again)"
         )
+    if numbers["search"] == "exact":
+        left = ", then ".join(f"{share:.2%}" for share in numbers["search_left"][:-1])
+        facts["search"] = f"exact; the first bounds left {left} of the groups of terms"
+    else:
+        facts["search"] = f"full product ({numbers['search_why']})"
     facts |= {"seconds": f"{numbers['seconds']:.1f}", "peak memory": size_text(numbers["peak_memory"])}
     show_facts(facts | {"note": "; ".join(text for text, so in unknown.items() if so)} if any(unknown.values()) else facts)
 

@@ -27,6 +27,7 @@ from tropica.terms.job import Job
 from tropica.terms.linear import LazyBlocks, LinearTerms, TermBlock
 from tropica.terms.lossy import Candidates, Rescue, rounded
 from tropica.terms.maxima import Functions, RunningMaxima
+from tropica.terms.search import SEARCHES, Search, SearchReport
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ class _Source:
     kept: bool
     processes: Processes
     memory: int | None
+    search: Search | None = None
 
 
 class ExtractedFunction:
@@ -80,6 +82,7 @@ class ExtractedFunction:
         device: torch.device | str | None = None,
         memory: int | None = None,
         distributed: bool = False,
+        search: str = "exact",
     ) -> None:
         """Take the terms that ``tp.extract`` or ``tp.load_terms`` gave.
 
@@ -92,14 +95,18 @@ class ExtractedFunction:
             device: where to compute; by default where the terms lie (a store's on the processor).
             memory: bytes to work in; by default a quarter of what is free.
             distributed: share the work among the processes of torch.distributed, all of which make the same calls.
+            search: how labels and winners are found: "exact" rules most terms out by bounds where that pays (``searched``
+                says whether it did), "full" evaluates every term at every point. Answers are the same, ties included.
 
         Raises:
-            InputError: no terms, or a network or data that they are not of.
+            InputError: no terms, a network or data that they are not of, or another kind of search.
         """
         if not isinstance(terms, LinearTerms):
             raise InputError(f"ExtractedFunction takes the terms that tp.extract gives, got {type(terms).__name__}")
         if (net is None) != (data is None):
             raise InputError("to compute terms again both the network and its data are needed: net=, data=")
+        if search not in SEARCHES:
+            raise InputError(f"search must be one of {', '.join(map(repr, SEARCHES))}; got {search!r}")
         processes = Processes.join(distributed)
         place = torch.empty(0, device=terms.device if device is None else device).device
         self._source = _Source(
@@ -112,6 +119,7 @@ class ExtractedFunction:
             kept=True,
             processes=processes,
             memory=memory,
+            search=Search(partial(_pieces, terms, processes), terms.working, memory) if search == "exact" else None,
         )
         self._lossy = terms.lossy
         self._rescue = None
@@ -166,6 +174,12 @@ class ExtractedFunction:
         """Number of labels."""
         return self._source.classes
 
+    @property
+    def searched(self) -> SearchReport:
+        """How labels and winners were found in the calls so far: ``used`` is "exact" or "full" (``why`` says why it was)."""
+        search = self._source.search
+        return SearchReport(why="terms are not kept" if not self._source.kept else "as asked") if search is None else search.report
+
     def __call__(self, x: Data, *, progress: Any = False) -> Tensor:
         """N^(X)(x): (B, s) in float64, −∞ for labels without a term."""
         plus, minus = self._maxima(x, ("labels", "minus"), progress)
@@ -206,9 +220,10 @@ class ExtractedFunction:
 
         def work(part: Tensor, report: Report | None) -> list[RunningMaxima]:
             state = [RunningMaxima(part, segments[name]) for name in wanted]
-            for first, block in source.blocks(report):
-                for name, maxima in zip(wanted, state, strict=True):
-                    maxima.update(_functions(block, name, first))
+            if not (wanted == ("plus",) and source.search is not None and source.search.update(state[0])):
+                for first, block in source.blocks(report):
+                    for name, maxima in zip(wanted, state, strict=True):
+                        maxima.update(_functions(block, name, first))
             for maxima in state:
                 maxima.value, maxima.key = combined(maxima.value, maxima.key, source.processes)
             return state
@@ -218,8 +233,9 @@ class ExtractedFunction:
     def _possible(self, part: Tensor, report: Report | None) -> Candidates:
         """The terms that rounding leaves possible as the largest a⁺ of each point."""
         found = Candidates(part, self._source.processes)
-        for first, block in self._source.blocks(report):
-            found.update(rounded(block, first))
+        if self._source.search is None or not self._source.search.update(found):
+            for first, block in self._source.blocks(report):
+                found.update(rounded(block, first))
         found.close()
         return found
 
@@ -249,7 +265,13 @@ class ExtractedFunction:
 def _kept(
     terms: LinearTerms, device: torch.device, processes: Processes, report: Report | None
 ) -> Iterator[tuple[int, TermBlock]]:
-    """This process's part of terms that are there: whole blocks of a store, or pieces of what lies in memory."""
+    """This process's part of terms that are there, ready to be used."""
+    for index, part in _pieces(terms, processes):
+        yield index, part.to(terms.working, device)
+
+
+def _pieces(terms: LinearTerms, processes: Processes) -> Iterator[tuple[int, TermBlock]]:
+    """This process's part as it lies: whole blocks of a store, or pieces of what lies in memory."""
     first = 0
     pieces: list[tuple[int, int, int, int]] = []
     for number, length in enumerate(terms.lengths):
@@ -258,8 +280,7 @@ def _kept(
         first += length
     for number, start, count, index in processes.share(pieces):
         block = terms.blocks[number]
-        part = block if count == len(block) else rows_of(block, start, count)
-        yield index, part.to(terms.working, device)
+        yield index, block if count == len(block) else rows_of(block, start, count)
 
 
 def _streamed(job: Job, labels: Tensor, report: Report | None) -> Iterator[tuple[int, TermBlock]]:

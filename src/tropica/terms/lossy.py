@@ -66,13 +66,13 @@ class Candidates(RunningMaxima):
         self.index, self.label = self.point, self.point
         self._most = torch.zeros(0, dtype=torch.float64, device=x.device)
 
-    def _settle(self, functions: Functions, waiting: list[tuple[Tensor, Tensor, Tensor, Tensor]], floor: Tensor) -> None:
+    def settle(self, functions: Functions, waiting: list[tuple[Tensor, Tensor, Tensor, Tensor]], floor: Tensor) -> None:
         """Keep what is possible, in place of evaluating it."""
         self.value = torch.maximum(self.value, floor)
         point, index, _, most = (torch.cat(column) for column in zip(*waiting, strict=True))
         assert functions.prefer is not None
         self.point = torch.cat([self.point, point])
-        self.index = torch.cat([self.index, index + functions.first])
+        self.index = torch.cat([self.index, functions.numbers(index)])
         self.label = torch.cat([self.label, functions.prefer[index]])
         self._most = torch.cat([self._most, most])
         if len(self.point) > MANY:

@@ -54,6 +54,10 @@ class Functions:
             total = total + part[index].to(dtype)
         return total
 
+    def numbers(self, index: Tensor) -> Tensor:
+        """The indices among all of some functions here."""
+        return index + self.first
+
     def padded(self, order: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Weights and biases by a table of indices; where it says −1 stands a function that is −∞."""
         index = order.flatten()
@@ -113,10 +117,10 @@ class RunningMaxima:
             for found in self._product(functions, *part, error, floor):
                 waiting.append(found)
                 if sum(len(pair[0]) for pair in waiting) > PENDING:
-                    self._settle(functions, waiting, floor)
+                    self.settle(functions, waiting, floor)
                     waiting = []
         if waiting:
-            self._settle(functions, waiting, floor)
+            self.settle(functions, waiting, floor)
 
     def _parts(self, order: Tensor, segment: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Groups for one matrix product each: fewer where points are so large that their weights would not fit NUMBERS."""
@@ -155,7 +159,7 @@ class RunningMaxima:
             row, column = possible.nonzero(as_tuple=True)
             yield at[row] + start, order[group[row], column], segment[group[row]], upper[row, column]
 
-    def _settle(self, functions: Functions, waiting: list[_Found], floor: Tensor) -> None:
+    def settle(self, functions: Functions, waiting: list[_Found], floor: Tensor) -> None:
         """Evaluate functions at points in float64, pair by pair, and take them into account."""
         point, index, which, upper = (torch.cat(column) for column in zip(*waiting, strict=True))
         able = (upper < floor[point, which]).logical_not_()
@@ -173,7 +177,7 @@ class RunningMaxima:
                 "set torch.set_float32_matmul_precision('highest')"
             )
         # The larger value wins, among equal values the lower key.
-        key = index + functions.first
+        key = functions.numbers(index)
         if functions.prefer is not None:
             key += functions.prefer[index] << INDEX_BITS
         flat = point * self.value.shape[1] + which
