@@ -8,55 +8,50 @@ import torch
 from tropica.network import Kink
 from tropica.network.kinds import Floor, Maximum
 from tropica.network.pattern import pack_patterns
-from tropica.regions.cells import Incidence
 from tropica.regions.exact import TooLarge
-from tropica.regions.functions import BATCH
+from tropica.regions.functions import BATCH, Folded
 from tropica.regions.noise import E, Rounding
 from tropica.regions.refine import Signs
-from tropica.regions.walk import Walk
+from tropica.regions.solid import Solid
 
 
-def patterns_at(walk: Walk, t: np.ndarray) -> np.ndarray:
+def patterns_at(folded: Folded, t: np.ndarray) -> np.ndarray:
     """Patterns (C, bytes) at points (C, d)."""
-    found = [walk.folded.net.activation_pattern(x).numpy() for _, x in walk.folded.batches(t)]
+    found = [folded.net.activation_pattern(x).numpy() for _, x in folded.batches(t)]
     return np.concatenate(found) if found else np.zeros((0, 0), np.uint8)
 
 
-def checked_patterns(walk: Walk, every: Incidence, cells: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, int]:
+def checked_patterns(solid: Solid) -> tuple[np.ndarray, int]:
     """Patterns of cells, in the middle of each.
 
-    A cell's key is a hash of the signs of the functions that the walk has cut by, which are the pattern where each kink has two
+    A cell's key is a hash of the signs of the functions that have cut, which are the pattern where each kink has two
     choices. Where floating point finds other ones (the cell is too thin for it), or a choice between values that may be equal
     (as they are on all of some cells), exact arithmetic gives the pattern.
-
-    Args:
-        every, cells: the cells with their vertices, and the numbers of those wanted (C,).
-        centres: (C, d) their middles.
 
     Returns:
         Patterns (C, bytes), and how many were left to floating point.
     """
-    found = patterns_at(walk, centres)
-    doubtful = _doubtful(walk, centres)
-    if all(kink.kind.elementwise for kink in walk.folded.net.kinks):
-        doubtful |= ~_matches(walk, found, every.keys[cells])
+    folded, cells = solid.folded, solid.cells
+    found = patterns_at(folded, solid.centres)
+    doubtful = _doubtful(folded, solid.centres)
+    if all(kink.kind.elementwise for kink in folded.net.kinks):
+        doubtful |= ~_matches(solid, found)
     wrong = np.flatnonzero(doubtful)
     lost = 0
     for c in wrong.tolist():
-        members = every.members[every.starts[cells[c]] : every.starts[cells[c] + 1]]
+        members = cells.members[cells.starts[c] : cells.starts[c + 1]]
         try:
-            found[c] = _exact(walk, members.tolist())
+            found[c] = _exact(solid, members.tolist())
         except TooLarge:
             lost += 1
     return found, lost
 
 
-def _doubtful(walk: Walk, t: np.ndarray) -> np.ndarray:
+def _doubtful(folded: Folded, t: np.ndarray) -> np.ndarray:
     """At which points (C, d) rounding does not let floating point tell the sign of every function."""
-    folded = walk.folded
     rounding = Rounding(folded, torch.from_numpy(np.append(np.abs(t).max(0, initial=0), 1.0)[None]), False)
     limits: dict[str, torch.Tensor] = {}
-    bends = {bend.kink.name: (bend, walk.exact.options(number)) for number, bend in enumerate(folded.bends)}
+    bends = {bend.kink.name: (bend, options) for bend, options in zip(folded.bends, folded.options, strict=True)}
     for node in folded.net.graph.nodes:
         if isinstance(node, Kink):
             options = bends[node.name][1]
@@ -70,7 +65,6 @@ def _doubtful(walk: Walk, t: np.ndarray) -> np.ndarray:
         bend, options = bends[kink.name]
         if options is None:
             z = folded.functions(bend, dict(zip(kink.inputs, inputs, strict=True)), None)
-            assert isinstance(z, torch.Tensor)
             near = z.abs() <= limits[kink.name]
         else:
             near = options.gap(inputs[0]) <= limits[kink.name]
@@ -85,11 +79,12 @@ def _doubtful(walk: Walk, t: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _exact(walk: Walk, vertices: list[int]) -> np.ndarray:
+def _exact(solid: Solid, vertices: list[int]) -> np.ndarray:
     """The pattern in the middle of some vertices, in exact arithmetic."""
     chosen: list[tuple[Kink, torch.Tensor, int]] = []
-    for number, (bend, found) in enumerate(zip(walk.folded.bends, walk.exact.choices(vertices), strict=True)):
-        kind, options = bend.kink.kind, walk.exact.options(number)
+    folded = solid.folded
+    for bend, options, found in zip(folded.bends, folded.options, solid.exact.choices(vertices), strict=True):
+        kind = bend.kink.kind
         if options is not None:
             choice, count = options.choices(found), kind.options(torch.Size((1, *options.shape)))
         else:
@@ -101,17 +96,18 @@ def _exact(walk: Walk, vertices: list[int]) -> np.ndarray:
     return pack_patterns(chosen, 1).numpy()[0]
 
 
-def _matches(walk: Walk, patterns: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Do patterns (C, bytes) hash to these keys (C, 2)?"""
-    names, planes = walk.state.names, walk.state.planes
-    first = min(walk.exact.functions, default=len(names.positive))  # constraints before it are the domain's
-    bends = [bend.kink for bend in walk.folded.bends]
+def _matches(solid: Solid, patterns: np.ndarray) -> np.ndarray:
+    """Do patterns (C, bytes) hash to the keys of the cells?"""
+    names, planes, functions = solid.state.names, solid.state.planes, solid.exact.functions
+    keys = solid.cells.keys
+    bends = [bend.kink for bend in solid.folded.bends]
     starts = np.append(0, np.cumsum([kink.units for kink in bends])).astype(int)
-    cuts = [walk.exact.functions[c] for c in range(first, len(names.positive))]
+    constraints = np.flatnonzero(functions.named)
+    cuts = [functions[c] for c in constraints.tolist()]
     column = np.array([starts[bend] + unit for bend, _, unit in cuts], dtype=int)
     second = np.array([isinstance(bends[bend].kind, Maximum) for bend, _, _ in cuts], dtype=bool)  # a − b < 0 is choice 1
-    signs = Signs(names.positive[first:])
-    domain = names.positive[planes:first].sum(0, dtype=np.uint64)
+    signs = Signs(names.positive[constraints])
+    domain = names.positive[planes : functions.first].sum(0, dtype=np.uint64)
     same = np.zeros(len(patterns), bool)
     for low in range(0, len(patterns), BATCH):
         bits = np.unpackbits(patterns[low : low + BATCH], axis=1)

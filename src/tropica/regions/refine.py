@@ -71,14 +71,16 @@ class Refinement:
         state: the complex, which is changed.
         values: (V or more, c + n): what is carried along (interpolated at new vertices), and then the n functions; rows beyond
             V are room to grow.
-        constraints: the functions' numbers among the constraints.
+        constraints: (n,) the functions' numbers among the constraints.
         positive: (V, n) which functions are positive at the vertices that are there.
         unsure: (n,) |value| up to which a sign at a new vertex is not certain.
         blur: how far two ends of an edge may be from where their values stand.
         decide: settles values that are not certain.
         keep: are values wanted when the step is over? If not, those of functions whose turn is past are let go.
+        most: vertices that the step is not to exceed, once it has cut.
 
     Attributes:
+        done: functions that it has cut by: fewer than n where there would have been too many vertices.
         open: signs at new vertices that were read off a value there, as (vertices, functions, values), a part a cut.
     """
 
@@ -86,16 +88,17 @@ class Refinement:
         self,
         state: State,
         values: np.ndarray,
-        constraints: slice,
+        constraints: np.ndarray,
         positive: np.ndarray,
         unsure: np.ndarray,
         blur: float,
         decide: Decide,
         keep: bool,
+        most: int | None = None,
     ) -> None:
         self.state, self.constraints, self.unsure, self.blur, self.decide = state, constraints, unsure, blur, decide
-        self.keep = keep
-        self.n = n = constraints.stop - constraints.start
+        self.keep, self.most = keep, most
+        self.n = self.done = n = len(constraints)
         self.open: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._zero = values.shape[1] - n  # the column of function 0
         self._memory = values.reshape(-1)
@@ -110,9 +113,13 @@ class Refinement:
         edges["next"] = self._next(edges["ends"], 0)
 
     def run(self) -> None:
-        """Cut by every function in turn; then bring the keys up to date."""
+        """Cut by every function in turn, as long as there is room; then bring the keys up to date."""
+        vertices = self.state.vertices
         for i in range(self.n):
             cut = np.flatnonzero(self.state.edges["next"] == i)
+            if self.most is not None and self.first < vertices.size > self.most - len(cut):
+                self.done = i
+                break
             if not self.keep and i + self._zero >= BLOCK:
                 self._forget(i + self._zero)
             if len(cut):
@@ -150,7 +157,7 @@ class Refinement:
     def _cut(self, i: int, cut: np.ndarray) -> None:
         """Split the edges ``cut`` by function i."""
         state, names = self.state, self.state.names
-        edges, constraint = state.edges, self.constraints.start + i
+        edges, constraint = state.edges, self.constraints[i]
         ends, on = edges["ends"][cut], edges["on"][cut]
         swap = (state.vertices["positive"][ends[:, 0], i // 8] >> (7 - i % 8)) & 1 == 0
         ends[swap] = ends[swap][:, ::-1]  # from the positive to the negative end
@@ -164,6 +171,9 @@ class Refinement:
         edges["on"][rows] = on
         edges["steep"][rows] = edges["steep"][cut]
         edges["key"][rows] = edges["key"][cut]
+        if "inside" in edges:
+            edges["inside"][rows] = edges["inside"][cut]
+            state.vertices["inside"][new] = np.tile(edges["inside"][cut], 2)  # either side of the new constraint, the last
         both = np.concatenate([cut, np.arange(rows.start, rows.stop)])
         edges["next"][both] = self._next(table[both], i + 1)
         if state.d > 1:
@@ -192,7 +202,7 @@ class Refinement:
         depth[rows] = np.maximum(depth[ends[:, 0]], depth[ends[:, 1]]) + 1
         vertices["place"][rows] = self._places(ends, above == 0)
         vertices["on"][rows, :-1] = on
-        vertices["on"][rows, -1] = self.constraints.start + i
+        vertices["on"][rows, -1] = self.constraints[i]
         vertices["parents"][rows] = ends
         side = vertices["side"]
         side[rows] = np.where(side[ends[:, 0]] != 0, side[ends[:, 0]], side[ends[:, 1]])
@@ -228,26 +238,31 @@ class Refinement:
         place = state.vertices["place"][ends]
         number = np.arange(len(ends))
         if state.shared:  # edges between the same two places meet the function in one point
-            number = np.unique(place[:, 0] * state.places + place[:, 1], return_inverse=True)[1].ravel()
-        found = np.where(there, place[:, 0], state.places + number)
-        state.places += len(ends)
+            number = np.unique(place[:, 0] * state.places.count + place[:, 1], return_inverse=True)[1].ravel()
+        found = np.where(there, place[:, 0], state.places.take(len(ends)) + number)
         state.shared |= bool(there.any())
         return found
 
     def _join(self, i: int, new: np.ndarray, cut: np.ndarray, on: np.ndarray, keys: np.ndarray) -> None:
         """Join the new vertices that lie on one 2-face."""
         state, names = self.state, self.state.names
-        constraint = self.constraints.start + i
+        constraint = self.constraints[i]
         slots = on.shape[1]
-        faces, owner, released = [], [], []
+        inside = state.edges["inside"][cut] if "inside" in state.edges else None
+        faces, owner, released, around = [], [], [], []
         for slot in range(slots):
             c = on[:, slot]
             without = keys - names.zero[c]
-            faces.append(without + names.positive[c])
-            sided = np.flatnonzero(names.sided[c])
-            faces.append(without[sided])
-            owner += [np.arange(len(new)), sided]
-            released += [np.full(len(new), slot), np.full(len(sided), slot)]
+            for side, face in enumerate((without + names.positive[c], without)):
+                there = names.sided[c] if side else np.ones(len(c), bool)
+                if inside is not None:
+                    halves = inside.reshape(len(c), -1, 2, 1 << slot)[:, :, side].reshape(len(c), -1)
+                    there = there & halves.any(1)  # a face of no cell that is here is left alone
+                    around.append(halves[there])
+                own = np.flatnonzero(there)
+                faces.append(face[own])
+                owner.append(own)
+                released.append(np.full(len(own), slot))
         face, own, slot = np.concatenate(faces), np.concatenate(owner), np.concatenate(released)
         order = np.argsort(face[:, 0])
         face, own, slot = face[order], own[order], slot[order]
@@ -264,13 +279,15 @@ class Refinement:
         edges["steep"][rows, -1] = state.vertices["steep"][ends].max(1)
         edges["key"][rows] = face[first] + names.zero[constraint] - self._sum(ends, i + 1)
         edges["next"][rows] = self._next(ends, i + 1)
+        if inside is not None:
+            edges["inside"][rows] = np.tile(np.concatenate(around)[order[first]], 2)
 
     def _finish(self) -> None:
         vertices, edges = self.state.vertices, self.state.edges
         for low in range(0, edges.size, CHUNK):
-            edges["key"][low : low + CHUNK] += self._sum(edges["ends"][low : low + CHUNK], self.n)
+            edges["key"][low : low + CHUNK] += self._sum(edges["ends"][low : low + CHUNK], self.done)
         for low in range(0, vertices.size, CHUNK):
-            vertices["key"][low : low + CHUNK] += self.signs.names(vertices["positive"][low : low + CHUNK], self.n)
+            vertices["key"][low : low + CHUNK] += self.signs.names(vertices["positive"][low : low + CHUNK], self.done)
         edges.drop(["next"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -76,6 +77,22 @@ class Table:
                 self._columns[name] = larger
         return slice(first, self.size)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._columns
+
+    def rows(self, numbers: np.ndarray) -> Table:
+        """Some rows, copied."""
+        return Table(**{name: column[numbers] for name, column in self._columns.items()})
+
+    def shrink(self) -> None:
+        """Give back the room to grow."""
+        self._columns = {name: column[: self.size].copy() for name, column in self._columns.items()}
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.size = 0
+        self.shrink()
+
     def drop(self, names: Sequence[str]) -> None:
         """Forget some columns."""
         for name in names:
@@ -105,8 +122,21 @@ class Names:
         return slice(first, first + count)
 
 
+class Places:
+    """Numbers for places, each given out once, to whichever part of a complex asks."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def take(self, count: int) -> int:
+        """So many numbers: the first of them."""
+        first, self.count = self.count, self.count + count
+        return first
+
+
 class State:
-    """A simple polyhedral complex of dimension d: every vertex lies on d constraints, every edge on d − 1.
+    """A simple polyhedral complex of dimension d, or some of its cells with all their faces: every vertex lies on d
+    constraints, every edge on d − 1, both sorted.
 
     Attributes:
         d: its dimension.
@@ -116,8 +146,10 @@ class State:
             ``at`` may be from the vertex itself.
         edges: ``ends`` (E, 2); ``on`` (E, d − 1); ``key`` (E, 2); ``steep`` (E, d − 1): for each of its constraints a lower
             bound on the length of the gradient, in every cell at the edge.
+            Where the state has but some of the cells, both have ``inside`` (V, 2^d), (E, 2^(d − 1)): which of the cells around
+            a face it has. Bit k of a column's number is 0 for the positive side of the face's k-th constraint.
         names: of the constraints.
-        places: more than the largest number of a place; ``shared``: has any place more than one vertex?
+        places: gives out numbers; ``shared``: has any place more than one vertex?
         planes: how many constraints, the first ones, are coordinate planes that are not the network's: cells on their two sides
             are one. ``side`` says on which side of them a vertex is.
     """
@@ -126,10 +158,11 @@ class State:
         self, d: int, names: Names, at: np.ndarray, on: np.ndarray, ends: np.ndarray, edge_on: np.ndarray, planes: int = 0
     ) -> None:
         self.d = d
-        self.names = names
+        self.names, self.places = names, Places()
+        self.places.take(len(at))
         self.vertices = Table(
             at=at,
-            on=on.astype(np.int32),
+            on=on.astype(np.int32, copy=False),
             key=np.zeros((len(at), 2), np.uint64),
             place=np.arange(len(at), dtype=np.int64),
             parents=np.full((len(at), 2), -1, np.int64),
@@ -143,5 +176,24 @@ class State:
             key=np.zeros((len(ends), 2), np.uint64),
             steep=np.ones((len(ends), d - 1)),  # of the domain's facets, whose equations hold exactly
         )
-        self.places = len(at)
         self.shared = False
+
+    @classmethod
+    def of_vertices(cls, other: State, at: np.ndarray, on: np.ndarray) -> State:
+        """No more than vertices, of the same names and places as another one's."""
+        none = np.zeros((0, 2), np.int64), np.zeros((0, other.d - 1), np.int64)
+        found = cls(other.d, other.names, at, on, *none)
+        found.places, found.planes = other.places, other.planes
+        found.vertices.drop(["key", "side", "off"])
+        return found
+
+    def some(self, vertices: np.ndarray, inside: np.ndarray, edges: np.ndarray, edge_inside: np.ndarray) -> State:
+        """Some of its cells: the numbers of their vertices, sorted, and of their edges, and which cells around them it is."""
+        part = copy.copy(self)
+        part.vertices = self.vertices.rows(vertices)
+        part.vertices["parents"][:] = -1
+        part.vertices["inside"] = inside
+        part.edges = self.edges.rows(edges)
+        part.edges["ends"][:] = np.searchsorted(vertices, part.edges["ends"])
+        part.edges["inside"] = edge_inside
+        return part

@@ -8,7 +8,7 @@ from itertools import combinations, permutations
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from tropica.regions.cells import Incidence
+from tropica.regions.cells import Incidence, blocks
 from tropica.regions.state import State
 
 
@@ -18,17 +18,19 @@ def ordered(cell: np.ndarray, at: np.ndarray, centres: np.ndarray) -> np.ndarray
     return np.lexsort((np.arctan2(around[:, 1], around[:, 0]), cell))
 
 
-def areas(state: State, cells: Incidence, chosen: np.ndarray) -> np.ndarray:
+def areas(state: State, cells: Incidence) -> np.ndarray:
     """The volumes (C,) of cells, cut into simplices (the barycentric subdivision).
 
     A simplex for each flag vertex ⊂ edge ⊂ ... ⊂ cell: its corners are the middles of these faces, and its volume is |det|/d!.
     A face of a cell is the set of its vertices that lie on some constraints; d! flags meet at each vertex of a simple polytope.
     """
+    return np.concatenate([_areas(state, block) for _, block in blocks(cells)])
+
+
+def _areas(state: State, cells: Incidence) -> np.ndarray:
+    """Of cells that are looked at together."""
     d = state.d
-    number = np.full(len(cells), -1)
-    number[chosen] = np.arange(len(chosen))
-    cell = number[cells.faces]
-    vertex, cell = cells.members[cell >= 0], cell[cell >= 0]
+    cell, vertex = cells.faces, cells.members
     at = state.vertices["at"][vertex][:, :d]
     on = np.sort(state.vertices["on"][vertex], axis=1)
     middles: dict[tuple[int, ...], np.ndarray] = {(): _middles([cell[:, None]], at)[0]}
@@ -36,11 +38,11 @@ def areas(state: State, cells: Incidence, chosen: np.ndarray) -> np.ndarray:
         several = list(combinations(range(d), size))
         found = _middles([np.concatenate([cell[:, None], on[:, slots]], 1) for slots in several], at)
         middles.update(zip(several, found, strict=True))
-    total = np.zeros(len(chosen))
+    total = np.zeros(len(cells))
     for flag in permutations(range(d)):
         chain = [at] + [middles[tuple(sorted(flag[k:]))] for k in range(1, d + 1)]
         sides = np.stack([chain[k + 1] - chain[k] for k in range(d)], 1)
-        total += np.bincount(cell, np.abs(np.linalg.det(sides)), minlength=len(chosen))
+        total += np.bincount(cell, np.abs(np.linalg.det(sides)), minlength=len(cells))
     return total / math.factorial(d)
 
 
