@@ -220,10 +220,7 @@ class Options:
 class Numbering:
     """The numbers of a network's functions among the constraints: by bend, turn (1 … m − 1 of a tournament, else 0) and unit.
 
-    They do not depend on how a complex is come by, and grow in the order in which functions cut.
-
-    Attributes:
-        named: (constraints,) those whose signs are in the keys: all but functions that have one sign on all of the domain.
+    They do not depend on how a complex is come by, and grow in the order in which functions cut. From ``first`` to ``stop`` − 1.
     """
 
     def __init__(self, folded: Folded, first: int) -> None:
@@ -235,7 +232,6 @@ class Numbering:
                 self._starts.append(self._starts[-1] + bend.kink.units)
         self._place = dict(zip(self._turns, self._starts, strict=False))
         self.first, self.stop = first, self._starts[-1]
-        self.named = np.zeros(self.stop, bool)
 
     def start(self, bend: int, turn: int) -> int:
         """The number of the first unit's function."""

@@ -102,11 +102,10 @@ def _matches(solid: Solid, patterns: np.ndarray) -> np.ndarray:
     keys = solid.cells.keys
     bends = [bend.kink for bend in solid.folded.bends]
     starts = np.append(0, np.cumsum([kink.units for kink in bends])).astype(int)
-    constraints = np.flatnonzero(functions.named)
-    cuts = [functions[c] for c in constraints.tolist()]
+    cuts = [functions[c] for c in range(functions.first, functions.stop)]
     column = np.array([starts[bend] + unit for bend, _, unit in cuts], dtype=int)
     second = np.array([isinstance(bends[bend].kind, Maximum) for bend, _, _ in cuts], dtype=bool)  # a − b < 0 is choice 1
-    signs = Signs(names.positive[constraints])
+    signs = Signs(names.positive[functions.first :])
     domain = names.positive[planes : functions.first].sum(0, dtype=np.uint64)
     same = np.zeros(len(patterns), bool)
     for low in range(0, len(patterns), BATCH):

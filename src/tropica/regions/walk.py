@@ -56,7 +56,6 @@ class Walk:
         memory: bytes that values may take before the complex is to be parted; None: it stays whole.
         bend, turn, unit: which function is next; ``entered``: are the values in front of that bend known?
         single: may it not be parted here, as it has one cell?
-        parted: is this some of the cells of a complex? Then functions that do not change sign here may do so elsewhere.
     """
 
     folded: Folded
@@ -76,7 +75,6 @@ class Walk:
     unit: int = 0
     entered: bool = False
     single: bool = False
-    parted: bool = False
 
     @classmethod
     def through(
@@ -133,7 +131,6 @@ class Walk:
             noise=self.noise.copy(),
             undecided=0,
             single=False,
-            parted=True,
         )
 
     @property
@@ -268,17 +265,12 @@ class Walk:
             self.values[same] = torch.from_numpy(whole).reshape(-1, *shapes[same])
 
     def _name(self, first: int, last: int, mixed: np.ndarray, constant: np.ndarray) -> None:
-        """Functions ``first`` … ``last`` − 1 have cut. In a part, those of one sign, too, must be in the keys: elsewhere they may
-        have both."""
-        functions = self.exact.functions
-        start = functions.start(self.bend, self.turn)
-        functions.named[start + mixed[(mixed >= first) & (mixed < last)]] = True
-        if not self.parted:
-            return
-        functions.named[start + first : start + last] = True
-        one = np.ones(len(constant), bool)
-        one[mixed] = one[:first] = one[last:] = False
-        total = self.state.names.positive[start + np.flatnonzero(one & (constant >= 0))].sum(0, dtype=np.uint64)
+        """Put the signs of functions ``first`` … ``last`` − 1 that have but one into the keys: in another part of the complex they
+        may have both."""
+        positive = constant >= 0
+        positive[mixed] = positive[:first] = positive[last:] = False
+        start = self.exact.functions.start(self.bend, self.turn)
+        total = self.state.names.positive[start + np.flatnonzero(positive)].sum(0, dtype=np.uint64)
         self.state.vertices["key"][:] += total
         self.state.edges["key"][:] += total
 
