@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tropica.regions.state import State, Table
+from tropica.regions.state import State, Table, together
 
 
 @dataclass(frozen=True)
@@ -85,29 +85,35 @@ def around(
     Coordinate planes that are not the network's are left out of the keys; a cell on both sides of one counts once.
     """
     names, planes = state.names, state.planes
+    there = whole(state, on) if inside is None else inside & whole(state, on)
     if planes:
         keys = keys - ((side > 0)[:, :, None] * names.positive[:planes]).sum(1, dtype=np.uint64)
     keys = keys[:, None, :]
-    there = np.ones((len(on), 1), bool)
     for slot in range(on.shape[1]):
         c = on[:, slot]
         without = keys - names.zero[c][:, None]
-        artificial = c < planes
-        plus = without + np.where(artificial[:, None], np.uint64(0), names.positive[c])[:, None]
-        other = there & (names.sided[c] & ~artificial)[:, None]
-        keys, there = np.concatenate([plus, without], 1), np.concatenate([there, other], 1)
-    return keys, there if inside is None else there & inside
+        positive = names.positive[c]
+        if planes:
+            positive[c < planes] = 0
+        keys = np.concatenate([without + positive[:, None], without], 1)
+    return keys, there
+
+
+def whole(state: State, on: np.ndarray) -> np.ndarray:
+    """Which cells there are around n faces on k constraints, in all of the complex (n, 2^k), each once."""
+    there = np.ones((len(on), 1), bool)
+    for slot in range(on.shape[1]):
+        c = on[:, slot]
+        other = there & (state.names.sided[c] & (c >= state.planes))[:, None]
+        there = np.concatenate([there, other], 1)
+    return there
 
 
 def grouped(keys: np.ndarray, owner: np.ndarray) -> Incidence:
     """Pairs by equal key, in the order of keys."""
-    order = np.argsort(keys[:, 0])
-    sorted_keys = keys[order]
-    if ((sorted_keys[1:, 0] == sorted_keys[:-1, 0]) & (sorted_keys[1:, 1] != sorted_keys[:-1, 1])).any():
-        order = np.lexsort((keys[:, 1], keys[:, 0]))  # two faces agree in 64 of the 128 bits
-        sorted_keys = keys[order]
-    keys, owner = sorted_keys, owner[order]
-    starts = np.append(np.flatnonzero(changes(keys)), len(keys))
+    order = together(keys)
+    keys, owner = keys[order], owner[order]
+    starts = np.append(np.flatnonzero(changes(keys[:, 0], keys[:, 1])), len(keys))
     return Incidence(starts, owner, keys[starts[:-1]])
 
 

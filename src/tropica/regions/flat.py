@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tropica.regions.cells import Incidence, around, cells_of_edges, grouped, inside_of
+from tropica.regions.cells import Incidence, around, cells_of_edges, grouped, inside_of, whole
 from tropica.regions.exact import Exact, Rationals, TooLarge
 from tropica.regions.state import State
 from tropica.regions.walk import Walk
@@ -48,8 +48,7 @@ def solid_part(walk: Walk) -> Part:
     middle = np.add.reduceat(vertices["at"][cells.members], cells.starts[:-1], axis=0)
     where = np.zeros(0, np.int64)
     if "inside" in vertices:
-        whole = around(state, vertices["key"], vertices["on"], vertices["side"], None)[1]
-        where = np.flatnonzero((whole & ~there).any(1))
+        where = np.flatnonzero((whole(state, vertices["on"]) & ~there).any(1))
     shared = vertices["key"][where]
     old = 0 if walk.exact.base is None else len(walk.exact.base[1])
     vertices.drop(["values", "key", "side", "off", "inside"])

@@ -75,9 +75,8 @@ def _edges_of(state: State, first: int) -> tuple[np.ndarray, np.ndarray]:
             _longest(other, v - first, slot, w, vertices["at"], first)
         else:
             other[v - first, slot] = w
-        for k in range(state.d - 1):
-            slot = (on[v] == line[:, k, None]).argmax(1)
-            np.maximum.at(steep.reshape(-1), (v - first) * state.d + slot, edges["steep"][e, k])
+        for k in range(state.d - 1):  # both are sorted
+            np.maximum.at(steep.reshape(-1), (v - first) * state.d + k + (k >= slot), edges["steep"][e, k])
     if state.d == 1:
         steep[:, 0] = vertices["steep"][first:]
     return other, steep

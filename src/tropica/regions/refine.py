@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tropica.regions.state import SMALLEST, State
+from tropica.regions.state import SMALLEST, State, together
 
 Decide = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Called with vertices, and functions' numbers, whose value is too close to zero to tell, and the values: the settled ones."""
@@ -69,10 +69,11 @@ class Refinement:
 
     Args:
         state: the complex, which is changed.
-        values: (V or more, c + n): what is carried along (interpolated at new vertices), and then the n functions; rows beyond
+        values: (V or more, c): what is carried along (interpolated at new vertices), the n functions among it; rows beyond
             V are room to grow.
+        columns: (n,) those of the functions, in order.
         constraints: (n,) the functions' numbers among the constraints.
-        positive: (V, n) which functions are positive at the vertices that are there.
+        positive: which functions are positive at the vertices that are there, as packed bits.
         unsure: (n,) |value| up to which a sign at a new vertex is not certain.
         blur: how far two ends of an edge may be from where their values stand.
         decide: settles values that are not certain.
@@ -88,6 +89,7 @@ class Refinement:
         self,
         state: State,
         values: np.ndarray,
+        columns: np.ndarray,
         constraints: np.ndarray,
         positive: np.ndarray,
         unsure: np.ndarray,
@@ -100,7 +102,8 @@ class Refinement:
         self.keep, self.most = keep, most
         self.n = self.done = n = len(constraints)
         self.open: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self._zero = values.shape[1] - n  # the column of function 0
+        self._columns = columns
+        self._oldest = constraints[0]
         self._memory = values.reshape(-1)
         vertices, edges = state.vertices, state.edges
         self.first = vertices.size
@@ -109,7 +112,7 @@ class Refinement:
         vertices["steep"] = np.zeros(len(values))
         self.signs = Signs(state.names.positive[constraints])
         vertices["positive"] = np.zeros((len(values), self.signs.width), np.uint8)
-        vertices["positive"][:] = np.packbits(positive, axis=1)
+        vertices["positive"][:] = positive
         edges["next"] = self._next(edges["ends"], 0)
 
     def run(self) -> None:
@@ -120,8 +123,8 @@ class Refinement:
             if self.most is not None and self.first < vertices.size > self.most - len(cut):
                 self.done = i
                 break
-            if not self.keep and i + self._zero >= BLOCK:
-                self._forget(i + self._zero)
+            if not self.keep and self._columns[i] >= BLOCK:
+                self._forget(int(self._columns[i]))
             if len(cut):
                 self._cut(i, cut)
         self._finish()
@@ -138,7 +141,7 @@ class Refinement:
         else:  # it has grown
             self._memory = np.ascontiguousarray(values[:, columns:]).reshape(-1)
         vertices["values"] = self._memory[: len(self._memory) // width * width].reshape(-1, width)
-        self._zero -= columns
+        self._columns = self._columns - columns
 
     # ── signs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -162,7 +165,7 @@ class Refinement:
         swap = (state.vertices["positive"][ends[:, 0], i // 8] >> (7 - i % 8)) & 1 == 0
         ends[swap] = ends[swap][:, ::-1]  # from the positive to the negative end
         keys = edges["key"][cut] + self._sum(ends, i)
-        new = self._vertices(i, ends, on, keys + names.zero[constraint])
+        new = self._vertices(i, ends, on, edges["key"][cut])
 
         rows = edges.grow(len(cut))  # the edge keeps its positive part; its negative part is a new edge
         table = edges["ends"]
@@ -183,7 +186,7 @@ class Refinement:
         """The points where function i vanishes on edges; their numbers."""
         vertices = self.state.vertices
         rows = vertices.grow(len(ends))
-        column = self._zero + i
+        column = self._columns[i]
         values = vertices["values"][:, 0 if self.keep else column :]
         a, b = values[ends[:, 0]], values[ends[:, 1]]
         above, below = vertices["values"][ends, column].T
@@ -215,7 +218,8 @@ class Refinement:
         if i + 1 < self.n:
             self._later(i + 1, rows.start, split, merged)
         positive[rows] = merged
-        vertices["key"][rows] = keys - self.signs.names(merged, i + 1)
+        names, constraint = self.state.names, self.constraints[i]
+        vertices["key"][rows] = keys + (names.zero[constraint] - names.positive[constraint])
         return np.arange(rows.start, rows.stop)
 
     def _later(self, first: int, start: int, split: np.ndarray, merged: np.ndarray) -> None:
@@ -223,11 +227,11 @@ class Refinement:
         ends of the edge differ (``split``, as bits); write them into ``merged``."""
         v, i = np.nonzero(self.signs.unpack(split, first))
         i += first
-        values = self.state.vertices["values"][start + v, self._zero + i]
+        values = self.state.vertices["values"][start + v, self._columns[i]]
         near = np.abs(values) <= self.unsure[i]
         if near.any():
             values[near] = self.decide(start + v[near], i[near], values[near])
-            self.state.vertices["values"][start + v[near], self._zero + i[near]] = values[near]
+            self.state.vertices["values"][start + v[near], self._columns[i[near]]] = values[near]
         self.open.append((start + v[~near], i[~near], values[~near]))
         v, i = v[values >= 0], i[values >= 0]
         np.bitwise_or.at(merged, (v, i // 8), (0x80 >> i % 8).astype(np.uint8))
@@ -244,40 +248,47 @@ class Refinement:
         return found
 
     def _join(self, i: int, new: np.ndarray, cut: np.ndarray, on: np.ndarray, keys: np.ndarray) -> None:
-        """Join the new vertices that lie on one 2-face."""
-        state, names = self.state, self.state.names
-        constraint = self.constraints[i]
-        slots = on.shape[1]
-        inside = state.edges["inside"][cut] if "inside" in state.edges else None
-        faces, owner, released, around = [], [], [], []
+        """Join the new vertices that lie on one 2-face.
+
+        Edges keep keys without this step's functions, which are added in the end for those that are positive at both ends. At the
+        new edge these are the functions that are so at the edge that was cut, and i; but not the one that is released, where the
+        new edge is on its negative side.
+        """
+        state, names, edges = self.state, self.state.names, self.state.edges
+        constraint, slots = self.constraints[i], on.shape[1]
+        inside = edges["inside"][cut] if "inside" in edges else None
+        faces, owner, around = [], [], []
         for slot in range(slots):
             c = on[:, slot]
             without = keys - names.zero[c]
             for side, face in enumerate((without + names.positive[c], without)):
-                there = names.sided[c] if side else np.ones(len(c), bool)
+                there = names.sided[c] if side else None
                 if inside is not None:
                     halves = inside.reshape(len(c), -1, 2, 1 << slot)[:, :, side].reshape(len(c), -1)
-                    there = there & halves.any(1)  # a face of no cell that is here is left alone
+                    there = halves.any(1)  # a face of no cell that is here is left alone
                     around.append(halves[there])
-                own = np.flatnonzero(there)
-                faces.append(face[own])
-                owner.append(own)
-                released.append(np.full(len(own), slot))
-        face, own, slot = np.concatenate(faces), np.concatenate(owner), np.concatenate(released)
-        order = np.argsort(face[:, 0])
-        face, own, slot = face[order], own[order], slot[order]
-        first = np.flatnonzero((face[1:] == face[:-1]).all(1))
-        edges = state.edges
+                own = np.arange(len(c)) if there is None else np.flatnonzero(there)
+                faces.append(face if there is None else face[own])
+                owner.append(own + (2 * slot + side) * len(c))
+        face, own = np.concatenate(faces), np.concatenate(owner)
+        order = together(face)
+        face, own = face[order], own[order]
+        first = np.flatnonzero((face[1:, 0] == face[:-1, 0]) & (face[1:, 1] == face[:-1, 1]))
         rows = edges.grow(len(first))
-        ends = np.stack([new[own[first]], new[own[first + 1]]], 1)
+        released, one = np.divmod(own[first], len(new))
+        slot, side = np.divmod(released, 2)
+        ends = np.stack([new[one], new[own[first + 1] % len(new)]], 1)
         edges["ends"][rows] = ends
+        c = on[one, slot]
         if slots > 1:
-            others = np.array([[k for k in range(slots) if k != s] for s in range(slots)])
-            edges["on"][rows, :-1] = np.take_along_axis(on[own[first]], others[slot[first]], 1)
-            edges["steep"][rows, :-1] = np.take_along_axis(edges["steep"][cut[own[first]]], others[slot[first]], 1)
+            others = np.arange(slots - 1) + (np.arange(slots - 1) >= slot[:, None])
+            edges["on"][rows, :-1] = on[one[:, None], others]
+            edges["steep"][rows, :-1] = edges["steep"][cut[one][:, None], others]
         edges["on"][rows, -1] = constraint
         edges["steep"][rows, -1] = state.vertices["steep"][ends].max(1)
-        edges["key"][rows] = face[first] + names.zero[constraint] - self._sum(ends, i + 1)
+        plus = names.positive[c]
+        plus[(side == 1) & (c < self._oldest)] = 0
+        edges["key"][rows] = edges["key"][cut[one]] + plus + (names.zero[constraint] - names.positive[constraint]) - names.zero[c]
         edges["next"][rows] = self._next(ends, i + 1)
         if inside is not None:
             edges["inside"][rows] = np.tile(np.concatenate(around)[order[first]], 2)

@@ -15,6 +15,8 @@ Words = np.ndarray
 """Keys: (..., 2) uint64, 128 bits added modulo 2^64 a half."""
 LARGE = 2**28
 """Bytes from which on it is asked whether they fit the memory."""
+SORTED = 2**10
+"""Keys from which on they are ordered by way of sorting."""
 SMALLEST = 5e-324
 """Stands for values whose sign is known, but which float64 cannot hold."""
 
@@ -36,6 +38,26 @@ def room(rows: int, better: int, shape: tuple[int, ...] = (), dtype: np.dtype | 
             )
         better = min(better, free // row)
     return np.empty((max(rows, better), *shape), dtype)
+
+
+def together(keys: Words) -> np.ndarray:
+    """An order (n,) of keys (n, 2) by their first half, in which equal ones stand together."""
+    bits = np.uint64(max(len(keys) - 1, 1).bit_length())
+    if len(keys) < SORTED:
+        order = np.argsort(keys[:, 0])
+    else:  # numbers sort faster than they are ordered: the upper bits of the key with the number of the row below
+        packed = np.sort(keys[:, 0] >> bits << bits | np.arange(len(keys), dtype=np.uint64))
+        order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+        packed >>= bits
+        alike = np.flatnonzero(packed[1:] == packed[:-1])
+        if not (keys[order[alike]] == keys[order[alike + 1]]).all():  # two keys agree in the upper bits
+            return np.lexsort((keys[:, 1], keys[:, 0]))
+        return order
+    half = keys[order, 0]
+    alike = np.flatnonzero(half[1:] == half[:-1])
+    if not (keys[order[alike], 1] == keys[order[alike + 1], 1]).all():
+        return np.lexsort((keys[:, 1], keys[:, 0]))
+    return order
 
 
 class Full(Exception):

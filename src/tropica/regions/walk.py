@@ -214,55 +214,42 @@ class Walk:
         if len(mixed):
             step = Step(self, mixed, size[mixed], error[mixed], slope[mixed])
             names = [name for name in self.values if name != same]
-            matrix, widths, rest = self._matrix(z, same, names, mixed)
+            matrix, widths = self._matrix(z, same, names)
+            columns = matrix.shape[1] - len(low) + mixed
             del z, functions
-            step.run(matrix, None if zero is None else zero.numpy()[:, mixed])
+            step.run(matrix, columns, None if zero is None else zero.numpy()[:, mixed])
             self.rounding.interpolated(step.depth)
             if same is not None:
                 self.rounding.moved(same, mixed, step.moved)
             if step.done < len(mixed):
                 last = int(mixed[step.done])
             if step.keep:
-                self._take(same, names, widths, mixed, rest)
+                self._take(same, names, widths)
             elif same is not None and last < len(low):  # it has let values go: only those of the functions to come are right
-                whole = np.broadcast_to(constant, (self.state.vertices.size, len(low))).copy()
-                left = mixed[step.done :]
-                whole[:, left] = self.state.vertices["values"][:, -len(left) :]
+                whole = np.zeros((self.state.vertices.size, len(low)))
+                whole[:, last:] = self.state.vertices["values"][:, last - len(low) :]
                 self.values = {same: torch.from_numpy(whole).reshape(-1, *self.folded.shapes[same])}
             self.state.vertices.drop(STEPS)
         self._name(first, last, mixed, constant)
         self.unit = last
         return last == len(low)
 
-    def _matrix(
-        self, z: np.ndarray, same: str | None, names: list[str], mixed: np.ndarray
-    ) -> tuple[np.ndarray, list[int], np.ndarray]:
-        """All values at the vertices, the functions that change sign last, with room to grow; the widths of its parts; and the
-        units of the functions that do not."""
-        parts = [self.values[name].reshape(len(z), -1).numpy() for name in names]
-        rest = np.setdiff1d(np.arange(z.shape[1]), mixed)
-        if same is not None and len(rest):
-            parts.append(z[:, rest])
-        parts.append(z[:, mixed] if len(rest) else z)
+    def _matrix(self, z: np.ndarray, same: str | None, names: list[str]) -> tuple[np.ndarray, list[int]]:
+        """All values at the vertices, the functions last, with room to grow; and the widths of its parts."""
+        parts = [*(self.values[name].reshape(len(z), -1).numpy() for name in names), z]
         widths = [part.shape[1] for part in parts]
         matrix = room(len(z), max(3 * len(z), 1024), (sum(widths),))  # pages that are never written cost nothing
         np.concatenate(parts, 1, out=matrix[: len(z)])
         if same is not None:
             del self.values[same]
-        return matrix, widths, rest
+        return matrix, widths
 
-    def _take(self, same: str | None, names: list[str], widths: list[int], mixed: np.ndarray, rest: np.ndarray) -> None:
+    def _take(self, same: str | None, names: list[str], widths: list[int]) -> None:
         """The values at all vertices, after a step."""
-        shapes = self.folded.shapes
         pieces = np.split(self.state.vertices["values"], np.cumsum(widths)[:-1], axis=1)
-        for name, piece in zip(names, pieces, strict=False):
-            self.values[name] = torch.from_numpy(piece).reshape(-1, *shapes[name])
-        if same is not None:
-            whole = pieces[-1]
-            if len(rest):
-                whole = np.empty((len(whole), len(rest) + len(mixed)))
-                whole[:, rest], whole[:, mixed] = pieces[-2], pieces[-1]
-            self.values[same] = torch.from_numpy(whole).reshape(-1, *shapes[same])
+        for name, piece in zip([*names, same], pieces, strict=True):
+            if name is not None:
+                self.values[name] = torch.from_numpy(piece).reshape(-1, *self.folded.shapes[name])
 
     def _name(self, first: int, last: int, mixed: np.ndarray, constant: np.ndarray) -> None:
         """Put the signs of functions ``first`` … ``last`` − 1 that have but one into the keys: in another part of the complex they
@@ -322,15 +309,15 @@ class Step:
         self.depth, self.done = 0, len(units)
         self._known: dict[tuple[int, int], float] = {}
 
-    def run(self, values: np.ndarray, zero: np.ndarray | None) -> None:
-        """Cut; ``values`` with the functions last, ``zero`` where these are known to vanish."""
+    def run(self, values: np.ndarray, columns: np.ndarray, zero: np.ndarray | None) -> None:
+        """Cut; ``values`` with the functions in some ``columns``, ``zero`` (V, n) where these are known to vanish."""
         walk, state = self.walk, self.walk.state
         reach = float(np.abs(state.vertices["at"]).max())
         blur = (walk.depth + DEEP) * STEP * reach
         first = state.vertices.size
-        positive = self._positive(values[:first, -len(self.units) :], zero)
+        positive = self._positive(values[:first], columns, zero)
         most = walk.rows(values.shape[1])
-        found = Refinement(state, values, self.constraints, positive, self.unsure, blur, self.decide, self.keep, most)
+        found = Refinement(state, values, columns, self.constraints, positive, self.unsure, blur, self.decide, self.keep, most)
         found.run()
         self.done = found.done
         self.depth = int(state.vertices["depth"][first:].max(initial=0))
@@ -343,22 +330,26 @@ class Step:
         finite = off[np.isfinite(off)][:: max(1, len(off) // FEW)]
         walk.usual = float(np.quantile(finite, COMMON, method="higher"))
 
-    def _positive(self, z: np.ndarray, zero: np.ndarray | None) -> np.ndarray:
-        """Which functions are positive at the vertices before the step (V, n)."""
+    def _positive(self, values: np.ndarray, columns: np.ndarray, zero: np.ndarray | None) -> np.ndarray:
+        """Which functions are positive at the vertices before the step: as packed bits, a row for each vertex."""
         off = self.walk.state.vertices["off"]
-        for low in range(0, len(z), ROWS):
+        found = np.empty((len(values), -(-len(columns) // 8)), np.uint8)
+        which = slice(int(columns[0]), int(columns[-1]) + 1) if np.ptp(columns) + 1 == len(columns) else columns
+        for low in range(0, len(values), ROWS):
             rows = slice(low, low + ROWS)
-            near = np.abs(z[rows]) <= self._limit(off[rows].max(), 0, slice(None))  # of all of them, the farthest off
+            z = values[rows, which]
+            near = np.abs(z) <= self._limit(off[rows].max(), 0, slice(None))  # of all of them, the farthest off
             if zero is not None:
                 near &= ~zero[rows]
-            v, i = np.nonzero(near)
-            v += low
-            limit = self._limit(off[v], 0, i)
-            own = (np.abs(z[v, i]) <= limit) & (limit > 0)  # where no error is possible, 0.0 is zero
-            v, i = v[own], i[own]
-            if len(v):
-                z[v, i] = self.decide(v, i, z[v, i])
-        return z >= 0
+            if near.any():
+                v, i = np.nonzero(near)
+                limit = self._limit(off[low + v], 0, i)
+                own = (np.abs(z[v, i]) <= limit) & (limit > 0)  # where no error is possible, 0.0 is zero
+                v, i = v[own], i[own]
+                if len(v):
+                    z[v, i] = values[low + v, columns[i]] = self.decide(low + v, i, z[v, i])
+            found[rows] = np.packbits(z >= 0, axis=1)
+        return found
 
     def _limit(self, off: np.ndarray, depth: np.ndarray | int, which: np.ndarray | slice) -> np.ndarray:
         """|value| up to which a function's sign is not certain at a vertex so far off, after so many interpolations."""
