@@ -116,7 +116,13 @@ def test_planes_of_pooled_networks(seed: int, memory: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = nn.Sequential(
-            nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 4, 2), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)
+            nn.Conv2d(1, 3, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(3, 4, 2),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(16, 3),
         ).double()
         a, b, c = torch.randn(3, 1, 6, 6, dtype=torch.float64)
     same(traced(model.eval(), 1, 6, 6), tp.Plane.through(a, b, c), memory)

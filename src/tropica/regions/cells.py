@@ -111,8 +111,8 @@ def whole(state: State, on: np.ndarray) -> np.ndarray:
 
 def grouped(keys: np.ndarray, owner: np.ndarray) -> Incidence:
     """Pairs by equal key, in the order of keys."""
-    order = together(keys)
-    keys, owner = keys[order], owner[order]
+    order, keys = together(keys)
+    owner = owner[order]
     starts = np.append(np.flatnonzero(changes(keys[:, 0], keys[:, 1])), len(keys))
     return Incidence(starts, owner, keys[starts[:-1]])
 
@@ -186,4 +186,3 @@ def blocks(cells: Incidence) -> Iterator[tuple[int, Incidence]]:
         first, last = cells.starts[low], cells.starts[high]
         yield low, Incidence(cells.starts[low : high + 1] - first, cells.members[first:last], cells.keys[low:high])
         low = high
-

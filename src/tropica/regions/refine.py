@@ -271,8 +271,8 @@ class Refinement:
                 faces.append(face if there is None else face[own])
                 owner.append(own + (2 * slot + side) * len(c))
         face, own = np.concatenate(faces), np.concatenate(owner)
-        order = together(face)
-        face, own = face[order], own[order]
+        order, face = together(face)
+        own = own[order]
         first = np.flatnonzero((face[1:, 0] == face[:-1, 0]) & (face[1:, 1] == face[:-1, 1]))
         rows = edges.grow(len(first))
         released, one = np.divmod(own[first], len(new))
@@ -288,7 +288,9 @@ class Refinement:
         edges["steep"][rows, -1] = state.vertices["steep"][ends].max(1)
         plus = names.positive[c]
         plus[(side == 1) & (c < self._oldest)] = 0
-        edges["key"][rows] = edges["key"][cut[one]] + plus + (names.zero[constraint] - names.positive[constraint]) - names.zero[c]
+        edges["key"][rows] = (
+            edges["key"][cut[one]] + plus + (names.zero[constraint] - names.positive[constraint]) - names.zero[c]
+        )
         edges["next"][rows] = self._next(ends, i + 1)
         if inside is not None:
             edges["inside"][rows] = np.tile(np.concatenate(around)[order[first]], 2)

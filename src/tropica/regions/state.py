@@ -40,24 +40,28 @@ def room(rows: int, better: int, shape: tuple[int, ...] = (), dtype: np.dtype | 
     return np.empty((max(rows, better), *shape), dtype)
 
 
-def together(keys: Words) -> np.ndarray:
-    """An order (n,) of keys (n, 2) by their first half, in which equal ones stand together."""
-    bits = np.uint64(max(len(keys) - 1, 1).bit_length())
+def together(keys: Words) -> tuple[np.ndarray, Words]:
+    """An order (n,) of keys (n, 2) by their first half, in which equal ones stand together; and the keys in this order."""
     if len(keys) < SORTED:
         order = np.argsort(keys[:, 0])
-    else:  # numbers sort faster than they are ordered: the upper bits of the key with the number of the row below
-        packed = np.sort(keys[:, 0] >> bits << bits | np.arange(len(keys), dtype=np.uint64))
+        found = keys[order]
+        alike = found[1:, 0] == found[:-1, 0]
+    else:  # numbers are sorted faster than they are ordered: the upper bits of the key, with the number of the row below
+        bits = np.uint64(len(keys).bit_length())
+        packed = keys[:, 0] >> bits
+        packed <<= bits
+        packed |= np.arange(len(keys), dtype=np.uint64)
+        packed.sort()
         order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+        found = keys[order]
         packed >>= bits
-        alike = np.flatnonzero(packed[1:] == packed[:-1])
-        if not (keys[order[alike]] == keys[order[alike + 1]]).all():  # two keys agree in the upper bits
-            return np.lexsort((keys[:, 1], keys[:, 0]))
-        return order
-    half = keys[order, 0]
-    alike = np.flatnonzero(half[1:] == half[:-1])
-    if not (keys[order[alike], 1] == keys[order[alike + 1], 1]).all():
-        return np.lexsort((keys[:, 1], keys[:, 0]))
-    return order
+        alike = packed[1:] == packed[:-1]
+    if (
+        alike & ((found[1:, 0] != found[:-1, 0]) | (found[1:, 1] != found[:-1, 1]))
+    ).any():  # two keys agree in what was looked at
+        order = np.lexsort((keys[:, 1], keys[:, 0]))
+        found = keys[order]
+    return order, found
 
 
 class Full(Exception):
