@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tropica.regions.state import State, Table, together
+from tropica.regions.state import State, together
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def changes(*columns: np.ndarray) -> np.ndarray:
 def cells_of_vertices(state: State) -> Incidence:
     """The d-dimensional cells and their vertices."""
     vertices = state.vertices
-    keys, there = around(state, vertices["key"], vertices["on"], vertices["side"], inside_of(vertices))
+    keys, there = around(state, vertices["key"], vertices["on"], vertices["side"], vertices.get("inside"))
     return grouped(keys[there], np.nonzero(there)[0])
 
 
@@ -63,17 +63,12 @@ def cells_of_edges(state: State, edges: np.ndarray, cells: Incidence) -> tuple[n
         first,
         state.vertices["side"][table["ends"][edges, 1]],
     )
-    inside = inside_of(table)
+    inside = table.get("inside")
     inside = None if inside is None else inside[edges]
     keys, there = around(state, table["key"][edges], table["on"][edges], side, inside)
     order = np.argsort(cells.keys[:, 0])
     found = order[np.searchsorted(cells.keys[order, 0], keys[there][:, 0])]
     return found, edges[np.nonzero(there)[0]]
-
-
-def inside_of(table: Table) -> np.ndarray | None:
-    """Which of the cells around each face are there, where these are not all."""
-    return table["inside"] if "inside" in table else None
 
 
 def around(

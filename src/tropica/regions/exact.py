@@ -191,7 +191,7 @@ class Exact:
         rows = self._table(bend).tolist()
         return np.array([max((i for i in row if i >= 0), key=lambda i: z.top[i]) for row in rows])
 
-    def _table(self, bend: int) -> Tensor:
+    def _table(self, bend: int) -> torch.Tensor:
         """The windows of a tournament."""
         options = self.folded.options[bend]
         assert options is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tropica.regions.cells import Incidence, around, cells_of_edges, grouped, inside_of, whole
+from tropica.regions.cells import Incidence, around, cells_of_edges, grouped, whole
 from tropica.regions.exact import Exact, Rationals, TooLarge
 from tropica.regions.state import State
 from tropica.regions.walk import Walk
@@ -40,7 +40,7 @@ def solid_part(walk: Walk) -> Part:
     state = walk.state
     undecided = walk.undecided + unite_places(state, walk.exact)
     vertices = state.vertices
-    keys, there = around(state, vertices["key"], vertices["on"], vertices["side"], inside_of(vertices))
+    keys, there = around(state, vertices["key"], vertices["on"], vertices["side"], vertices.get("inside"))
     every = grouped(keys[there], np.nonzero(there)[0])
     flat, unsure = flat_cells(state, every, walk.exact)
     cells = every.some(~flat) if flat.any() else every

@@ -220,7 +220,7 @@ class Options:
 class Numbering:
     """The numbers of a network's functions among the constraints: by bend, turn (1 … m − 1 of a tournament, else 0) and unit.
 
-    They do not depend on how a complex is come by, and grow in the order in which functions cut. From ``first`` to ``stop`` − 1.
+    They do not depend on how a complex is come by, and grow in the order in which functions cut: ``first`` … ``stop`` − 1.
     """
 
     def __init__(self, folded: Folded, first: int) -> None:

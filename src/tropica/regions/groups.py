@@ -1,18 +1,19 @@
 """Parting a complex into groups of cells, each of which can be refined by itself.
 
-A group has its cells with all their faces; which of the cells around a vertex or an edge it has is kept as bits, which faces that
-are made later inherit. So faces between groups are in each of them, and are refined there in the same way: numbers and names
-of functions are the same everywhere, and signs are proven.
+A group has its cells with all their faces; which of the cells around a vertex or an edge it has is kept as bits, which faces
+that are made later inherit. So faces between groups are in each of them, and are refined there in the same way: numbers and
+names of functions are the same everywhere, and signs are proven.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from tropica.regions.cells import around, changes, grouped, inside_of
+from tropica.regions.cells import around, changes, grouped
 from tropica.regions.state import State
 
 
@@ -46,7 +47,7 @@ def part(state: State, size: int) -> list[Group]:
 
 
 def near(centres: np.ndarray, count: int) -> np.ndarray:
-    """Part points (C, n) into so many sets of nearly equal size (count ≤ C), by planes across the longer sides: set numbers (C,)."""
+    """Part points (C, n) into so many sets of nearly equal size (count ≤ C), by planes across the longer sides: their numbers."""
     number = np.zeros(len(centres), np.int32)
     todo = [(np.arange(len(centres)), 0, count)]
     while todo:
@@ -66,7 +67,7 @@ def near(centres: np.ndarray, count: int) -> np.ndarray:
 def _cells(state: State) -> tuple[np.ndarray, np.ndarray]:
     """The cells around each vertex (V, 2^d), −1 where there is none, and a point (C, d + 1) for each cell."""
     vertices, planes = state.vertices, state.planes
-    keys, valid = around(state, vertices["key"], vertices["on"], vertices["side"], inside_of(vertices))
+    keys, valid = around(state, vertices["key"], vertices["on"], vertices["side"], vertices.get("inside"))
     pair = np.flatnonzero(valid)
     cells = grouped(keys.reshape(-1, 2)[pair], pair)
     cell_of = np.full(valid.size, -1, np.int32)
@@ -83,7 +84,7 @@ def _cells(state: State) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _columns(state: State) -> np.ndarray:
-    """For each edge and each cell around it, the number of this cell among those around the edge's first end: (E, 2^(d − 1))."""
+    """For each edge and each cell around it, the number of that cell among those around the edge's first end: (E, 2^(d−1))."""
     vertices, edges, names = state.vertices, state.edges, state.names
     first = edges["ends"][:, 0]
     on = vertices["on"][first]
@@ -101,7 +102,7 @@ def _by_group(of: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     flat = of.ravel()
     order = np.argsort(flat.astype(np.int16) if flat.max() < 2**15 else flat, kind="stable")
     starts = np.searchsorted(flat[order], np.arange(flat.max() + 2))
-    for low, high in zip(starts[:-1], starts[1:], strict=True):
+    for low, high in pairwise(starts.tolist()):
         face, column = np.divmod(order[low:high], of.shape[1])
         new = changes(face)
         inside = np.zeros((int(new.sum()), of.shape[1]), bool)

@@ -100,7 +100,7 @@ class Refinement:
     ) -> None:
         self.state, self.constraints, self.unsure, self.blur, self.decide = state, constraints, unsure, blur, decide
         self.keep, self.most = keep, most
-        self.n = self.done = n = len(constraints)
+        self.n = self.done = len(constraints)
         self.open: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._columns = columns
         self._oldest = constraints[0]
@@ -159,8 +159,7 @@ class Refinement:
 
     def _cut(self, i: int, cut: np.ndarray) -> None:
         """Split the edges ``cut`` by function i."""
-        state, names = self.state, self.state.names
-        edges, constraint = state.edges, self.constraints[i]
+        state, edges = self.state, self.state.edges
         ends, on = edges["ends"][cut], edges["on"][cut]
         swap = (state.vertices["positive"][ends[:, 0], i // 8] >> (7 - i % 8)) & 1 == 0
         ends[swap] = ends[swap][:, ::-1]  # from the positive to the negative end
@@ -250,9 +249,9 @@ class Refinement:
     def _join(self, i: int, new: np.ndarray, cut: np.ndarray, on: np.ndarray, keys: np.ndarray) -> None:
         """Join the new vertices that lie on one 2-face.
 
-        Edges keep keys without this step's functions, which are added in the end for those that are positive at both ends. At the
-        new edge these are the functions that are so at the edge that was cut, and i; but not the one that is released, where the
-        new edge is on its negative side.
+        Edges keep keys without this step's functions; in the end those are added that are positive at both ends. At the new
+        edge these are the ones that are so at the edge that was cut, and i; but not the one that is released, where the new
+        edge is on its negative side.
         """
         state, names, edges = self.state, self.state.names, self.state.edges
         constraint, slots = self.constraints[i], on.shape[1]

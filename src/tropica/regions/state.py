@@ -106,6 +106,10 @@ class Table:
     def __contains__(self, name: str) -> bool:
         return name in self._columns
 
+    def get(self, name: str) -> np.ndarray | None:
+        """A column, or None."""
+        return self[name] if name in self else None
+
     def rows(self, numbers: np.ndarray) -> Table:
         """Some rows, copied."""
         return Table(**{name: column[numbers] for name, column in self._columns.items()})

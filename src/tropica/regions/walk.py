@@ -187,7 +187,8 @@ class Walk:
         if options is None:
             bounds = self.rounding.functions(kink, None, 0)
             return self._refine(kink.inputs[0] if bend.simple else self.folded.functions(bend, self.values, self.scale), bounds)
-        for self.turn in range(max(self.turn, 1), options.m):
+        for turn in range(max(self.turn, 1), options.m):
+            self.turn = turn
             functions, zero = options.round(self.turn, self.values[kink.inputs[0]])
             zero = zero if kink.inputs[0] in self.folded.floored else None
             if not self._refine(functions, self.rounding.functions(kink, options, self.turn), zero):
@@ -252,8 +253,8 @@ class Walk:
                 self.values[name] = torch.from_numpy(piece).reshape(-1, *self.folded.shapes[name])
 
     def _name(self, first: int, last: int, mixed: np.ndarray, constant: np.ndarray) -> None:
-        """Put the signs of functions ``first`` … ``last`` − 1 that have but one into the keys: in another part of the complex they
-        may have both."""
+        """Put the signs of functions ``first`` … ``last`` − 1 that have but one into the keys: in another part of the complex
+        they may have both."""
         positive = constant >= 0
         positive[mixed] = positive[:first] = positive[last:] = False
         start = self.exact.functions.start(self.bend, self.turn)
@@ -264,8 +265,8 @@ class Walk:
     def _mixed(
         self, count: int, low: np.ndarray, high: np.ndarray, error: np.ndarray, slope: np.ndarray, zero: Tensor | None
     ) -> np.ndarray:
-        """Which functions, from the next unit's on, may be positive at one of so many vertices and negative at another, be it the
-        one that is farthest off; ``low`` and ``high``: the least and the largest value of each."""
+        """Which functions, from the next unit's on, may be positive at one of so many vertices and negative at another, be it
+        the one that is farthest off; ``low`` and ``high``: the least and the largest value of each."""
         unsure = self.limit(error, slope, self.state.vertices["off"].max())
         mixed = (low <= unsure) & (high >= -unsure) & ((low < high) | (unsure > 0))
         mixed[: self.unit] = False
