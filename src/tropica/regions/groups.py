@@ -47,7 +47,7 @@ def part(state: State, size: int) -> list[Group]:
 
 
 def near(centres: np.ndarray, count: int) -> np.ndarray:
-    """Part points (C, n) into so many sets of nearly equal size (count ≤ C), by planes across the longer sides: their numbers."""
+    """Part points (C, n) into so many sets of nearly equal size (count ≤ C), by planes across the longer sides: numbers."""
     number = np.zeros(len(centres), np.int32)
     todo = [(np.arange(len(centres)), 0, count)]
     while todo:

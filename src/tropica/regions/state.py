@@ -108,7 +108,8 @@ class Table:
 
     def get(self, name: str) -> np.ndarray | None:
         """A column, or None."""
-        return self[name] if name in self else None
+        column = self._columns.get(name)
+        return None if column is None else column[: self.size]
 
     def rows(self, numbers: np.ndarray) -> Table:
         """Some rows, copied."""
