@@ -115,7 +115,7 @@ def _rows_of_inverse(ways: np.ndarray) -> np.ndarray:
 
 def _inherited(state: State, first: int, off: np.ndarray, rounding: float) -> np.ndarray:
     """A vertex that was found at the very place of an older one is as far off as that one."""
-    place, parents, known = state.vertices["place"], state.vertices["parents"][first:, 0], state.vertices["off"]
+    place, parents, known = state.vertices["place"], state.vertices["end"][first:], state.vertices["off"]
     root = np.arange(first, first + len(off))
     there = place[parents] == place[first:]
     root[there] = parents[there]

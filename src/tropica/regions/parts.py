@@ -13,7 +13,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from tropica.regions.cells import changes, neighbours
 from tropica.regions.maps import affine_maps, number_maps
-from tropica.regions.patterns import checked_patterns
+from tropica.regions.patterns import checked_patterns, equal_patterns
 from tropica.regions.solid import Solid
 from tropica.regions.volume import areas, hull_volume, ordered
 
@@ -48,10 +48,10 @@ class Walked:
         """The cell of each part; a tournament (a pool's) cuts cells into parts."""
         self._joined = any(not kink.kind.elementwise for kink in solid.folded.net.kinks)
         if self._joined:
-            found, lost = checked_patterns(solid)
-            found, first, numbers = np.unique(found, axis=0, return_index=True, return_inverse=True)
-            self._joint = found, lost
-            self.numbers, self.centres = numbers.ravel(), self.centres[first]
+            parts, self._lost = equal_patterns(solid)
+            self.numbers[parts.members] = parts.faces
+            self._first = np.minimum.reduceat(parts.members, parts.starts[:-1])
+            self.centres = self.centres[self._first]
 
     def __len__(self) -> int:
         return len(self.centres)
@@ -59,7 +59,7 @@ class Walked:
     @property
     def undecided(self) -> int:
         """How many signs, and patterns of cells, were left to floating point."""
-        return self._solid.undecided + self._checked[1]
+        return self._solid.undecided + (self._lost if self._joined else self._checked[1])
 
     @property
     def patterns(self) -> np.ndarray:
@@ -68,9 +68,8 @@ class Walked:
 
     @cached_property
     def _checked(self) -> tuple[np.ndarray, int]:
-        if self._joined:
-            return self._joint
-        return checked_patterns(self._solid)
+        found, lost = zip(*checked_patterns(self._solid, self._first if self._joined else None), strict=True)
+        return np.concatenate(found), sum(lost)
 
     @cached_property
     def logits(self) -> tuple[np.ndarray, np.ndarray]:

@@ -2,49 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
 from tropica.network import Kink
 from tropica.network.kinds import Floor, Maximum
 from tropica.network.pattern import pack_patterns
+from tropica.regions.cells import Incidence, grouped
 from tropica.regions.exact import TooLarge
-from tropica.regions.functions import BATCH, Folded
+from tropica.regions.functions import Folded
 from tropica.regions.noise import E, Rounding
 from tropica.regions.refine import Signs
 from tropica.regions.solid import Solid
 
-
-def patterns_at(folded: Folded, t: np.ndarray) -> np.ndarray:
-    """Patterns (C, bytes) at points (C, d)."""
-    found = [folded.net.activation_pattern(x).numpy() for _, x in folded.batches(t)]
-    return np.concatenate(found) if found else np.zeros((0, 0), np.uint8)
+BLOCK = 2**14
+"""Cells whose patterns are looked at together."""
 
 
-def checked_patterns(solid: Solid) -> tuple[np.ndarray, int]:
-    """Patterns of cells, in the middle of each.
+def checked_patterns(solid: Solid, which: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, int]]:
+    """Patterns of cells, in the middle of each, some at a time.
 
     A cell's key is a hash of the signs of the functions that have cut, which are the pattern where each kink has two
     choices. Where floating point finds other ones (the cell is too thin for it), or a choice between values that may be equal
     (as they are on all of some cells), exact arithmetic gives the pattern.
 
-    Returns:
-        Patterns (C, bytes), and how many were left to floating point.
+    Args:
+        which: the numbers of the cells; all of them by default.
+
+    Yields:
+        Patterns (some, bytes), and how many were left to floating point.
     """
     folded, cells = solid.folded, solid.cells
-    found = patterns_at(folded, solid.centres)
-    doubtful = _doubtful(folded, solid.centres)
-    if all(kink.kind.elementwise for kink in folded.net.kinks):
-        doubtful |= ~_matches(solid, found)
-    wrong = np.flatnonzero(doubtful)
-    lost = 0
-    for c in wrong.tolist():
-        members = cells.members[cells.starts[c] : cells.starts[c + 1]]
-        try:
-            found[c] = _exact(solid, members.tolist())
-        except TooLarge:
-            lost += 1
-    return found, lost
+    which = np.arange(len(cells)) if which is None else which
+    matches = _Matches(solid) if all(kink.kind.elementwise for kink in folded.net.kinks) else None
+    for low in range(0, len(which), BLOCK):
+        block = which[low : low + BLOCK]
+        centres = solid.centres[block]
+        found = np.concatenate([folded.net.activation_pattern(x).numpy() for _, x in folded.batches(centres)])
+        doubtful = _doubtful(folded, centres)
+        if matches is not None:
+            doubtful |= ~matches(found, cells.keys[block])
+        lost = 0
+        for i in np.flatnonzero(doubtful).tolist():
+            c = block[i]
+            try:
+                found[i] = _exact(solid, cells.members[cells.starts[c] : cells.starts[c + 1]].tolist())
+            except TooLarge:
+                lost += 1
+        yield found, lost
+
+
+def equal_patterns(solid: Solid) -> tuple[Incidence, int]:
+    """Cells of one pattern each, with the numbers of the parts that a tournament has cut it into; and how many patterns were
+    left to floating point. Patterns are compared by hashes of 128 bits."""
+    names = None
+    keys, lost = [np.zeros((0, 2), np.uint64)], 0
+    for found, some in checked_patterns(solid):
+        if names is None:
+            names = Signs(np.random.default_rng(2).integers(0, 2**64, (8 * found.shape[1], 2), dtype=np.uint64))
+        keys.append(names.names(found, names.n))
+        lost += some
+    whole = np.concatenate(keys)
+    return grouped(whole, np.arange(len(whole))), lost
 
 
 def _doubtful(folded: Folded, t: np.ndarray) -> np.ndarray:
@@ -96,20 +117,23 @@ def _exact(solid: Solid, vertices: list[int]) -> np.ndarray:
     return pack_patterns(chosen, 1).numpy()[0]
 
 
-def _matches(solid: Solid, patterns: np.ndarray) -> np.ndarray:
-    """Do patterns (C, bytes) hash to the keys of the cells?"""
-    names, planes, functions = solid.state.names, solid.state.planes, solid.exact.functions
-    keys = solid.cells.keys
-    bends = [bend.kink for bend in solid.folded.bends]
-    starts = np.append(0, np.cumsum([kink.units for kink in bends])).astype(int)
-    cuts = [functions[c] for c in range(functions.first, functions.stop)]
-    column = np.array([starts[bend] + unit for bend, _, unit in cuts], dtype=int)
-    second = np.array([isinstance(bends[bend].kind, Maximum) for bend, _, _ in cuts], dtype=bool)  # a − b < 0 is choice 1
-    signs = Signs(names.positive[functions.first :])
-    domain = names.positive[planes : functions.first].sum(0, dtype=np.uint64)
-    same = np.zeros(len(patterns), bool)
-    for low in range(0, len(patterns), BATCH):
-        bits = np.unpackbits(patterns[low : low + BATCH], axis=1)
-        total = signs.names(np.packbits(bits[:, column] ^ second, axis=1), signs.n) + domain
-        same[low : low + BATCH] = (total == keys[low : low + BATCH]).all(1)
-    return same
+class _Matches:
+    """Do patterns hash to the keys of cells?"""
+
+    def __init__(self, solid: Solid) -> None:
+        names, planes, functions = solid.state.names, solid.state.planes, solid.exact.functions
+        bends = [bend.kink for bend in solid.folded.bends]
+        starts = np.append(0, np.cumsum([kink.units for kink in bends])).astype(int)
+        cuts = [functions[c] for c in range(functions.first, functions.stop)]
+        self._column = np.array([starts[bend] + unit for bend, _, unit in cuts], dtype=int)
+        self._second = np.array(
+            [isinstance(bends[bend].kind, Maximum) for bend, _, _ in cuts], dtype=bool
+        )  # a − b < 0 is choice 1
+        self._signs = Signs(names.positive[functions.first :])
+        self._domain = names.positive[planes : functions.first].sum(0, dtype=np.uint64)
+
+    def __call__(self, patterns: np.ndarray, keys: np.ndarray) -> np.ndarray:
+        """Patterns (C, bytes), keys (C, 2): (C,)."""
+        bits = np.unpackbits(patterns, axis=1)
+        total = self._signs.names(np.packbits(bits[:, self._column] ^ self._second, axis=1), self._signs.n)
+        return (total + self._domain == keys).all(1)

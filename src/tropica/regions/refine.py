@@ -113,7 +113,9 @@ class Refinement:
         self.signs = Signs(state.names.positive[constraints])
         vertices["positive"] = np.zeros((len(values), self.signs.width), np.uint8)
         vertices["positive"][:] = positive
+        vertices["end"] = np.full(len(values), -1)
         edges["next"] = self._next(edges["ends"], 0)
+        edges["line"] = edges["ends"].copy()
 
     def run(self) -> None:
         """Cut by every function in turn, as long as there is room; then bring the keys up to date."""
@@ -164,13 +166,15 @@ class Refinement:
         swap = (state.vertices["positive"][ends[:, 0], i // 8] >> (7 - i % 8)) & 1 == 0
         ends[swap] = ends[swap][:, ::-1]  # from the positive to the negative end
         keys = edges["key"][cut] + self._sum(ends, i)
-        new = self._vertices(i, ends, on, edges["key"][cut])
+        line = edges["line"][cut]
+        new = self._vertices(i, ends, line, on, edges["key"][cut])
 
         rows = edges.grow(len(cut))  # the edge keeps its positive part; its negative part is a new edge
         table = edges["ends"]
         table[cut, 0], table[cut, 1] = ends[:, 0], new
         table[rows, 0], table[rows, 1] = new, ends[:, 1]
         edges["on"][rows] = on
+        edges["line"][rows] = line
         edges["steep"][rows] = edges["steep"][cut]
         edges["key"][rows] = edges["key"][cut]
         if "inside" in edges:
@@ -181,8 +185,12 @@ class Refinement:
         if state.d > 1:
             self._join(i, new, cut, on, keys)
 
-    def _vertices(self, i: int, ends: np.ndarray, on: np.ndarray, keys: np.ndarray) -> np.ndarray:
-        """The points where function i vanishes on edges; their numbers."""
+    def _vertices(self, i: int, ends: np.ndarray, line: np.ndarray, on: np.ndarray, keys: np.ndarray) -> np.ndarray:
+        """The points where function i vanishes on edges; their numbers.
+
+        All functions of a step are affine along the whole of the edge that this one was, when the step began or when it was
+        made: the ends of that, ``line``, are the new vertices' parents, so that few others lie between them and the old ones.
+        """
         vertices = self.state.vertices
         rows = vertices.grow(len(ends))
         column = self._columns[i]
@@ -205,7 +213,8 @@ class Refinement:
         vertices["place"][rows] = self._places(ends, above == 0)
         vertices["on"][rows, :-1] = on
         vertices["on"][rows, -1] = self.constraints[i]
-        vertices["parents"][rows] = ends
+        vertices["parents"][rows] = line
+        vertices["end"][rows] = ends[:, 0]
         side = vertices["side"]
         side[rows] = np.where(side[ends[:, 0]] != 0, side[ends[:, 0]], side[ends[:, 1]])
         positive = vertices["positive"]
@@ -277,7 +286,7 @@ class Refinement:
         released, one = np.divmod(own[first], len(new))
         slot, side = np.divmod(released, 2)
         ends = np.stack([new[one], new[own[first + 1] % len(new)]], 1)
-        edges["ends"][rows] = ends
+        edges["ends"][rows] = edges["line"][rows] = ends
         c = on[one, slot]
         if slots > 1:
             others = np.arange(slots - 1) + (np.arange(slots - 1) >= slot[:, None])
@@ -300,7 +309,7 @@ class Refinement:
             edges["key"][low : low + CHUNK] += self._sum(edges["ends"][low : low + CHUNK], self.done)
         for low in range(0, vertices.size, CHUNK):
             vertices["key"][low : low + CHUNK] += self.signs.names(vertices["positive"][low : low + CHUNK], self.done)
-        edges.drop(["next"])
+        edges.drop(["next", "line"])
 
 
 CHUNK = 2**16

@@ -173,8 +173,8 @@ class State:
         d: its dimension.
         vertices: ``at`` (V, d + 1) homogeneous coordinates; ``on`` (V, d) constraints; ``key`` (V, 2); ``place`` (V,): vertices
             at one place have one number (in degenerate complexes edges of length zero are ordinary edges); ``parents`` (V, 2),
-            the ends of the edge that it was made on, −1 for those of the domain; ``side`` (V, planes); ``off`` (V,): how far
-            ``at`` may be from the vertex itself.
+            two vertices on a line with it, on which its last constraint is affine, −1 for those of the domain; ``side``
+            (V, planes); ``off`` (V,): how far ``at`` may be from the vertex itself.
         edges: ``ends`` (E, 2); ``on`` (E, d − 1); ``key`` (E, 2); ``steep`` (E, d − 1): for each of its constraints a lower
             bound on the length of the gradient, in every cell at the edge.
             Where the state has but some of the cells, both have ``inside`` (V, 2^d), (E, 2^(d − 1)): which of the cells around

@@ -30,7 +30,7 @@ ROWS = 2**12
 """Vertices whose signs are looked at together."""
 STATE = 512
 """Bytes that a vertex and its edges take, beside values, about."""
-STEPS = ("values", "positive", "depth", "steep")
+STEPS = ("values", "positive", "depth", "steep", "end")
 """Columns of the vertices that last for a step."""
 FEW = 4096
 """A function of one value throughout, which may be zero, is looked at in exact arithmetic at so many vertices or fewer."""
