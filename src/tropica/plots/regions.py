@@ -297,5 +297,7 @@ def _dress(ax: Axes, cx: RegionComplex, title: str) -> None:
     name = "x" if isinstance(cx.domain, Box) else "t"
     ax.set_xlabel(f"{name}₁")
     ax.set_ylabel(f"{name}₂", rotation=0, labelpad=8)
-    counts = {"cell": len(cx), "region": len(cx.regions), "map": len(cx.maps)}
-    ax.set_title(title or ", ".join(f"{n:,} {word}{'s' * (n != 1)}" for word, n in counts.items()))
+    if not title:
+        counts = {"cell": len(cx), "region": len(cx.regions), "map": len(cx.maps)}
+        title = ", ".join(f"{n:,} {word}{'s' * (n != 1)}" for word, n in counts.items())
+    ax.set_title(title)

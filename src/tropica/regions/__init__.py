@@ -14,7 +14,7 @@ from tropica.regions.domains import Box, Domain, Plane, Segment, Space
 from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, estimate_regions
 from tropica.regions.parts import Walked
 from tropica.regions.segments import SegmentRegions, segment_regions
-from tropica.regions.walk import Walk
+from tropica.regions.solid import solid_cells
 
 __all__ = [
     "Box",
@@ -67,5 +67,5 @@ def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> R
         raise InputError(f"linear_regions needs a traced network, tp.trace(model, example); got {type(net).__name__}")
     if isinstance(domain, Segment):
         return segment_regions(net, domain)
-    walk = Walk.through(net, domain)
-    return RegionComplex(Walked(walk), domain, walk.folded.net)
+    solid = solid_cells(net, domain)
+    return RegionComplex(Walked(solid), domain, solid.folded.net)

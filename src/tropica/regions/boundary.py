@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tropica.regions.cells import Incidence, changes, facets
-from tropica.regions.flat import solid_cells
+from tropica.regions.solid import solid_cells
 from tropica.regions.state import State
 from tropica.regions.volume import hull_volume
-from tropica.regions.walk import Walk
 
 if TYPE_CHECKING:
     from tropica.regions.complex import RegionComplex
@@ -55,10 +54,9 @@ class Boundary:
 
 def find_boundary(cx: RegionComplex) -> Boundary:
     """Refine the domain once more, by the labels too, and keep the facets between parts of different label."""
-    walk = Walk.through(cx.net, cx.domain, labels=True)
-    parts = solid_cells(walk)
+    parts = solid_cells(cx.net, cx.domain, labels=True)
     label = cx.net.predict(cx.embed(parts.centres)).numpy()
-    found = facets(walk.state, parts.every, parts.kept)
+    found = facets(parts.state, parts.cells)
     pairs = found.pairs()
     sides = label[found.cell[pairs]]
     pairs, sides = pairs[sides[:, 0] != sides[:, 1]], np.sort(sides[sides[:, 0] != sides[:, 1]], axis=1)
@@ -66,8 +64,8 @@ def find_boundary(cx: RegionComplex) -> Boundary:
         return Boundary(sides.reshape(0, 2), np.zeros(0, np.int64), [], np.zeros(0), parts.undecided)
     cell = cx.locate(parts.centres[found.cell[pairs[:, 0]]])
     group, number = np.unique(np.concatenate([cell[:, None], sides], 1), axis=0, return_inverse=True)
-    basis = walk.folded.basis.numpy()
-    pieces, sizes = _pieces(walk.state, found.incidence, pairs[:, 0], number.ravel(), len(group), basis)
+    basis = parts.folded.basis.numpy()
+    pieces, sizes = _pieces(parts.state, found.incidence, pairs[:, 0], number.ravel(), len(group), basis)
     return Boundary(group[:, 1:], group[:, 0], pieces, sizes, parts.undecided)
 
 

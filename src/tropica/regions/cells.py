@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from tropica.regions.state import State
+from tropica.regions.state import State, together
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,12 @@ class Incidence:
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    def some(self, chosen: np.ndarray) -> Incidence:
+        """Some of the faces: a bit for each."""
+        counts = self.counts
+        starts = np.append(0, np.cumsum(counts[chosen]))
+        return Incidence(starts, self.members[np.repeat(chosen, counts)], self.keys[chosen])
 
     @property
     def counts(self) -> np.ndarray:
@@ -43,56 +50,65 @@ def changes(*columns: np.ndarray) -> np.ndarray:
 
 def cells_of_vertices(state: State) -> Incidence:
     """The d-dimensional cells and their vertices."""
-    keys, owner = _around(state, state.vertices["key"], state.vertices["on"], state.vertices["side"])
-    return _grouped(keys, owner)
+    vertices = state.vertices
+    keys, there = around(state, vertices["key"], vertices["on"], vertices["side"], vertices.get("inside"))
+    return grouped(keys[there], np.nonzero(there)[0])
 
 
 def cells_of_edges(state: State, edges: np.ndarray, cells: Incidence) -> tuple[np.ndarray, np.ndarray]:
     """Pairs (cell, edge) for some edges."""
+    table = state.edges
     side = np.where(
-        (first := state.vertices["side"][state.edges["ends"][edges, 0]]) != 0,
+        (first := state.vertices["side"][table["ends"][edges, 0]]) != 0,
         first,
-        state.vertices["side"][state.edges["ends"][edges, 1]],
+        state.vertices["side"][table["ends"][edges, 1]],
     )
-    keys, owner = _around(state, state.edges["key"][edges], state.edges["on"][edges], side)
+    inside = table.get("inside")
+    inside = None if inside is None else inside[edges]
+    keys, there = around(state, table["key"][edges], table["on"][edges], side, inside)
     order = np.argsort(cells.keys[:, 0])
-    found = order[np.searchsorted(cells.keys[order, 0], keys[:, 0])]
-    return found, edges[owner]
+    found = order[np.searchsorted(cells.keys[order, 0], keys[there][:, 0])]
+    return found, edges[np.nonzero(there)[0]]
 
 
-def _around(state: State, keys: np.ndarray, on: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The keys of all cells around some faces: each constraint released to either side; and the face that each is of.
+def around(
+    state: State, keys: np.ndarray, on: np.ndarray, side: np.ndarray, inside: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The keys (n, 2^k, 2) of all cells around n faces on k constraints: each constraint released to either side; bit j of a
+    column's number is 0 for the positive side of the j-th. And which of them there are (n, 2^k), those ``inside``.
 
-    Coordinate planes that are not the network's are left out of the keys.
+    Coordinate planes that are not the network's are left out of the keys; a cell on both sides of one counts once.
     """
     names, planes = state.names, state.planes
+    there = whole(state, on) if inside is None else inside & whole(state, on)
     if planes:
         keys = keys - ((side > 0)[:, :, None] * names.positive[:planes]).sum(1, dtype=np.uint64)
     keys = keys[:, None, :]
-    valid = np.ones((len(on), 1), bool)
     for slot in range(on.shape[1]):
         c = on[:, slot]
         without = keys - names.zero[c][:, None]
-        artificial = c < planes
-        plus = without + np.where(artificial[:, None], np.uint64(0), names.positive[c])[:, None]
-        other = valid & (names.sided[c] & ~artificial)[:, None]
-        if not other.any():
-            keys = plus
-            continue
-        keys, valid = np.concatenate([plus, without], 1), np.concatenate([valid, other], 1)
-    owner = np.broadcast_to(np.arange(len(on))[:, None], valid.shape)
-    return keys[valid], owner[valid]
+        positive = names.positive[c]
+        if planes:
+            positive[c < planes] = 0
+        keys = np.concatenate([without + positive[:, None], without], 1)
+    return keys, there
 
 
-def _grouped(keys: np.ndarray, owner: np.ndarray) -> Incidence:
-    """Pairs by equal key."""
-    order = np.argsort(keys[:, 0])
-    sorted_keys = keys[order]
-    if ((sorted_keys[1:, 0] == sorted_keys[:-1, 0]) & (sorted_keys[1:, 1] != sorted_keys[:-1, 1])).any():
-        order = np.lexsort((keys[:, 1], keys[:, 0]))  # two faces agree in 64 of the 128 bits
-        sorted_keys = keys[order]
-    keys, owner = sorted_keys, owner[order]
-    starts = np.append(np.flatnonzero(changes(keys)), len(keys))
+def whole(state: State, on: np.ndarray) -> np.ndarray:
+    """Which cells there are around n faces on k constraints, in all of the complex (n, 2^k), each once."""
+    there = np.ones((len(on), 1), bool)
+    for slot in range(on.shape[1]):
+        c = on[:, slot]
+        other = there & (state.names.sided[c] & (c >= state.planes))[:, None]
+        there = np.concatenate([there, other], 1)
+    return there
+
+
+def grouped(keys: np.ndarray, owner: np.ndarray) -> Incidence:
+    """Pairs by equal key, in the order of keys."""
+    order, keys = together(keys)
+    owner = owner[order]
+    starts = np.append(np.flatnonzero(changes(keys[:, 0], keys[:, 1])), len(keys))
     return Incidence(starts, owner, keys[starts[:-1]])
 
 
@@ -111,16 +127,12 @@ class Facets:
         return np.stack([order[equal], order[equal + 1]], 1)
 
 
-def facets(state: State, cells: Incidence, chosen: np.ndarray) -> Facets:
-    """The facets of some cells. Their keys are hashes of the places of their vertices, so that a facet has one key from both
-    sides, also where cells without interior lie between the two."""
+def facets(state: State, cells: Incidence, names: np.ndarray | None = None) -> Facets:
+    """The facets of cells. Their keys are hashes of the places of their vertices, so that a facet has one key from both
+    sides, also where cells without interior lie between the two; ``names`` (places, 2): random numbers for the places."""
     d, place = state.d, state.vertices["place"]
-    number = np.full(len(cells), -1)
-    number[chosen] = np.arange(len(chosen))
-    cell, vertex = number[cells.faces], cells.members
-    keep = cell >= 0
-    cell, vertex = np.repeat(cell[keep], d), np.repeat(vertex[keep], d)
-    constraint = state.vertices["on"][cells.members[keep]].ravel().astype(np.int64)
+    cell, vertex = np.repeat(cells.faces, d), np.repeat(cells.members, d)
+    constraint = state.vertices["on"][cells.members].ravel().astype(np.int64)
     true = constraint >= state.planes
     cell, vertex, constraint = cell[true], vertex[true], constraint[true]
     order = np.lexsort((place[vertex], constraint, cell))
@@ -133,6 +145,39 @@ def facets(state: State, cells: Incidence, chosen: np.ndarray) -> Facets:
     cell_of = cell[starts[:-1][large]]
     vertex = vertex[inside]
     starts = np.append(0, np.cumsum(np.diff(starts)[large]))
-    names = np.random.default_rng(1).integers(0, 2**64, (state.places, 2), dtype=np.uint64)
+    names = _names(state) if names is None else names
     keys = np.add.reduceat(names[place[vertex]], starts[:-1], axis=0) if len(cell_of) else np.zeros((0, 2), np.uint64)
     return Facets(Incidence(starts, vertex, keys), cell_of)
+
+
+def neighbours(state: State, cells: Incidence) -> np.ndarray:
+    """Pairs (P, 2) of cells that have a facet in common."""
+    names = _names(state)
+    keys, cell = [np.zeros((0, 2), np.uint64)], [np.zeros(0, np.int64)]
+    for first, block in blocks(cells):
+        found = facets(state, block, names)
+        keys.append(found.incidence.keys)
+        cell.append(found.cell + first)
+    none = np.zeros(0, np.int64)
+    whole = Facets(Incidence(none, none, np.concatenate(keys)), np.concatenate(cell))
+    return whole.cell[whole.pairs()]
+
+
+def _names(state: State) -> np.ndarray:
+    """Random numbers for places."""
+    return np.random.default_rng(1).integers(0, 2**64, (state.places.count, 2), dtype=np.uint64)
+
+
+BLOCK = 2**20
+"""Pairs (cell, vertex) that are looked at together."""
+
+
+def blocks(cells: Incidence) -> Iterator[tuple[int, Incidence]]:
+    """Cells some at a time: the number of the first, and they."""
+    low = 0
+    while low < len(cells):
+        high = max(low + 1, int(np.searchsorted(cells.starts, cells.starts[low] + BLOCK)) - 1)
+        high = min(high, len(cells))
+        first, last = cells.starts[low], cells.starts[high]
+        yield low, Incidence(cells.starts[low : high + 1] - first, cells.members[first:last], cells.keys[low:high])
+        low = high

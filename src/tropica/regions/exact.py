@@ -21,7 +21,7 @@ from tropica.network import Affine, Kink, Node
 from tropica.network.check import evaluate
 from tropica.network.graph import INPUT
 from tropica.network.kinds import Abs, Floor, LeakyRelu, Maximum, PRelu, Relu
-from tropica.regions.functions import Folded, Options
+from tropica.regions.functions import Folded, Numbering
 from tropica.regions.state import State
 
 LARGEST = 2_000_000
@@ -67,15 +67,17 @@ class Exact:
     Args:
         folded: the network.
         state: the complex, with the ``parents`` of each vertex.
-        functions: by constraint, (bend, round, unit): which function it is the zero set of.
+        functions: by constraint, (bend, turn, unit): which function it is the zero set of.
+        base: where the complex is some cells of another one, that one, and the numbers there of the first vertices here.
     """
 
-    def __init__(self, folded: Folded, state: State, functions: dict[int, tuple[int, int, int]]) -> None:
-        self.folded, self.state, self.functions = folded, state, functions
+    def __init__(
+        self, folded: Folded, state: State, functions: Numbering, base: tuple[Exact, np.ndarray] | None = None
+    ) -> None:
+        self.folded, self.state, self.functions, self.base = folded, state, functions, base
         self._matrices: dict[str, tuple[list[Sparse], int, Rationals]] = {}
         self._points: dict[int, Rationals] = {}
         self._values: dict[int, list[dict[str, Rationals]]] = {}
-        self._options: dict[int, Options] = {}
 
     def value(self, vertex: int, function: tuple[int, int, int]) -> Fraction:
         """The value of a function at a vertex."""
@@ -88,7 +90,7 @@ class Exact:
         kink = self.folded.bends[bend].kink
         inputs = [stages[bend][name] for name in kink.inputs]
         if turn:
-            table = self._options[bend].table
+            table = self._table(bend)
             places = [int(i) for i in table[unit] if i >= 0]
             return max(inputs[0][i] for i in places[:turn]) - inputs[0][places[turn]]
         return self._functions(kink, inputs, point[self.state.d])[unit]
@@ -117,7 +119,7 @@ class Exact:
         for bend in self.folded.bends:
             self._advance(middle, stages)
             inputs, scale = [stages[-1][name] for name in bend.kink.inputs], middle[self.state.d]
-            if len(stages) - 1 in self._options:
+            if self.folded.options[len(stages) - 1] is not None:
                 found.append(self._choice(bend.kink, len(stages) - 1, inputs, scale))
             else:
                 found.append(np.sign(self._functions(bend.kink, inputs, scale).top.astype(object)).astype(np.int8))
@@ -135,7 +137,10 @@ class Exact:
                 continue
             a, b = (int(p) for p in vertices["parents"][v])
             if a < 0:
-                self._points[place] = Rationals.floats(vertices["at"][v])
+                known = self.base is not None and v < len(self.base[1])
+                self._points[place] = (
+                    self.base[0].point(int(self.base[1][v])) if self.base and known else Rationals.floats(vertices["at"][v])
+                )
                 continue
             missing = [p for p in (a, b) if int(vertices["place"][p]) not in self._points]
             if missing:
@@ -182,8 +187,14 @@ class Exact:
         z = inputs[0]
         if isinstance(kink.kind, (Relu, Abs, LeakyRelu, PRelu, Floor, Maximum)):
             return self._functions(kink, inputs, scale).top > 0
-        rows = self._options[bend].table.tolist()
+        rows = self._table(bend).tolist()
         return np.array([max((i for i in row if i >= 0), key=lambda i: z.top[i]) for row in rows])
+
+    def _table(self, bend: int) -> torch.Tensor:
+        """The windows of a tournament."""
+        options = self.folded.options[bend]
+        assert options is not None
+        return options.table
 
     def _piece(self, kink: Kink, choice: np.ndarray, inputs: list[Rationals], scale: Fraction) -> Rationals:
         """The pieces that the units take."""
@@ -235,14 +246,6 @@ class Exact:
         bottom = math.lcm(*(column.bottom for column in columns))
         whole = Rationals(np.concatenate([column.over(bottom) for column in columns]), bottom).lowest()
         return (*whole.top.tolist(), whole.bottom)
-
-    def learn(self, bend: int, options: Options) -> None:
-        """The windows of a pool, known once the walk has come to it."""
-        self._options[bend] = options
-
-    def options(self, bend: int) -> Options | None:
-        """The windows of a bend that is a pool."""
-        return self._options.get(bend)
 
     def _slopes(self, kink: Kink, size: int) -> Rationals:
         if isinstance(kink.kind, LeakyRelu):

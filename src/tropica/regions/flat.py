@@ -7,38 +7,54 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tropica.regions.cells import Incidence, cells_of_edges, cells_of_vertices
+from tropica.regions.cells import Incidence, around, cells_of_edges, grouped, whole
 from tropica.regions.exact import Exact, Rationals, TooLarge
 from tropica.regions.state import State
 from tropica.regions.walk import Walk
 
 
 @dataclass(frozen=True)
-class Solid:
-    """The cells that a walk has found and that have an interior.
+class Part:
+    """What a walk has come to: its cells with an interior, and its vertices.
 
     Attributes:
-        every: all cells with their vertices, and ``kept`` the numbers of those with an interior.
-        centres: (K, d) the middle of the vertices of each kept cell, a point inside.
+        state: vertices alone, without the columns that cells do not need.
+        old: how many of them the walk has begun with, if it was on some cells of another complex.
+        shared: (n, 2) the keys of those that other parts have, too, and ``where`` (n,) their numbers.
+        cells: with their vertices.
+        centres: (C, d) the middle of the vertices of each, a point inside.
         undecided: signs, places and ranks that were left to floating point.
     """
 
-    every: Incidence
-    kept: np.ndarray
+    state: State
+    old: int
+    shared: np.ndarray
+    where: np.ndarray
+    cells: Incidence
     centres: np.ndarray
     undecided: int
 
 
-def solid_cells(walk: Walk) -> Solid:
-    """Find the cells of a complex, and leave out those without interior."""
+def solid_part(walk: Walk) -> Part:
+    """Find the cells of a complex, and leave out those without interior; the complex is used up."""
     state = walk.state
     undecided = walk.undecided + unite_places(state, walk.exact)
-    every = cells_of_vertices(state)
+    vertices = state.vertices
+    keys, there = around(state, vertices["key"], vertices["on"], vertices["side"], vertices.get("inside"))
+    every = grouped(keys[there], np.nonzero(there)[0])
     flat, unsure = flat_cells(state, every, walk.exact)
-    kept = np.flatnonzero(~flat)
+    cells = every.some(~flat) if flat.any() else every
     # The sum of homogeneous coordinates is the middle but for a factor, which goes with the last of them.
-    middle = np.add.reduceat(state.vertices["at"][every.members], every.starts[:-1], axis=0)[kept]
-    return Solid(every, kept, middle[:, :-1] / middle[:, -1:], undecided + unsure)
+    middle = np.add.reduceat(vertices["at"][cells.members], cells.starts[:-1], axis=0)
+    where = np.zeros(0, np.int64)
+    if "inside" in vertices:
+        where = np.flatnonzero((whole(state, vertices["on"]) & ~there).any(1))
+    shared = vertices["key"][where]
+    old = 0 if walk.exact.base is None else len(walk.exact.base[1])
+    vertices.drop(["values", "key", "side", "off", "inside"])
+    vertices.shrink()
+    state.edges.clear()
+    return Part(state, old, shared, where, cells, middle[:, :-1] / middle[:, -1:], undecided + unsure)
 
 
 def unite_places(state: State, exact: Exact) -> int:

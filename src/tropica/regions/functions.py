@@ -8,6 +8,7 @@ also cuts where two options are equal that are both beaten later; such cells hav
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,6 +94,16 @@ class Folded:
         return found
 
     @cached_property
+    def options(self) -> list[Options | None]:
+        """The windows of each bend that is a tournament."""
+        two = (*PLAIN, Maximum)
+        shapes = (self.shapes[bend.kink.inputs[0]] for bend in self.bends)
+        return [
+            None if isinstance(bend.kink.kind, two) else Options(bend.kink, torch.zeros(1, *shape, dtype=torch.float64))
+            for bend, shape in zip(self.bends, shapes, strict=True)
+        ]
+
+    @cached_property
     def floored(self) -> frozenset[str]:
         """Values that are 0.0 only where they are zero: outputs of relus, and the largest of several of these."""
         found: set[str] = set()
@@ -140,8 +151,8 @@ class Folded:
         out = node.apply(inputs, constants)
         return out + (_like(scale, out) - 1) * offset
 
-    def functions(self, bend: Bend, values: Values, scale: Tensor | None) -> Tensor | Options:
-        """The functions of a bend at the points: one matrix (V, n), or a tournament."""
+    def functions(self, bend: Bend, values: Values, scale: Tensor | None) -> Tensor:
+        """The functions (V, n) at the points of a bend that is no tournament."""
         kink = bend.kink
         inputs = [values[name] for name in kink.inputs]
         points = len(inputs[0])
@@ -151,9 +162,8 @@ class Folded:
             return out.reshape(points, -1)
         if isinstance(kink.kind, PLAIN):
             return inputs[0].reshape(points, -1)
-        if isinstance(kink.kind, Maximum):
-            return (inputs[0] - inputs[1]).reshape(points, -1)
-        return Options(kink, inputs[0])
+        assert isinstance(kink.kind, Maximum)
+        return (inputs[0] - inputs[1]).reshape(points, -1)
 
 
 class Options:
@@ -205,6 +215,31 @@ class Options:
         largest, last = options.amax(2), flat[:, self.table[:, k].clamp(min=0)]
         none = self.table[:, k] < 0
         return torch.where(none, torch.ones_like(last), largest - last), (largest == 0) & (last == 0) & ~none
+
+
+class Numbering:
+    """The numbers of a network's functions among the constraints: by bend, turn (1 … m − 1 of a tournament, else 0) and unit.
+
+    They do not depend on how a complex is come by, and grow in the order in which functions cut: ``first`` … ``stop`` − 1.
+    """
+
+    def __init__(self, folded: Folded, first: int) -> None:
+        self._turns: list[tuple[int, int]] = []
+        self._starts = [first]
+        for number, (bend, options) in enumerate(zip(folded.bends, folded.options, strict=True)):
+            for turn in range(1) if options is None else range(1, options.m):
+                self._turns.append((number, turn))
+                self._starts.append(self._starts[-1] + bend.kink.units)
+        self._place = dict(zip(self._turns, self._starts, strict=False))
+        self.first, self.stop = first, self._starts[-1]
+
+    def start(self, bend: int, turn: int) -> int:
+        """The number of the first unit's function."""
+        return self._place[bend, turn]
+
+    def __getitem__(self, constraint: int) -> tuple[int, int, int]:
+        k = bisect_right(self._starts, constraint) - 1
+        return (*self._turns[k], constraint - self._starts[k])
 
 
 LARGEST = 2**28

@@ -75,9 +75,8 @@ def _edges_of(state: State, first: int) -> tuple[np.ndarray, np.ndarray]:
             _longest(other, v - first, slot, w, vertices["at"], first)
         else:
             other[v - first, slot] = w
-        for k in range(state.d - 1):
-            slot = (on[v] == line[:, k, None]).argmax(1)
-            np.maximum.at(steep.reshape(-1), (v - first) * state.d + slot, edges["steep"][e, k])
+        for k in range(state.d - 1):  # both are sorted
+            np.maximum.at(steep.reshape(-1), (v - first) * state.d + k + (k >= slot), edges["steep"][e, k])
     if state.d == 1:
         steep[:, 0] = vertices["steep"][first:]
     return other, steep
@@ -116,7 +115,7 @@ def _rows_of_inverse(ways: np.ndarray) -> np.ndarray:
 
 def _inherited(state: State, first: int, off: np.ndarray, rounding: float) -> np.ndarray:
     """A vertex that was found at the very place of an older one is as far off as that one."""
-    place, parents, known = state.vertices["place"], state.vertices["parents"][first:, 0], state.vertices["off"]
+    place, parents, known = state.vertices["place"], state.vertices["end"][first:], state.vertices["off"]
     root = np.arange(first, first + len(off))
     there = place[parents] == place[first:]
     root[there] = parents[there]

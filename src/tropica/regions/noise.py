@@ -15,6 +15,7 @@ point p where the interpolation stands. What p misses the vertex by is the matte
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import numpy as np
@@ -53,6 +54,12 @@ class Rounding:
         x = corners.abs().amax(0) @ rows.abs()
         slope = (rows if scaled else folded.basis).norm(dim=0) * (1 + 8 * UNIT * len(rows))
         self.alive: Noise = {INPUT: torch.stack([x, (len(rows) + 4) * UNIT * x, slope]).reshape(3, *folded.net.input_shape)}
+
+    def copy(self) -> Rounding:
+        """The same, to go on from here by itself."""
+        found = copy.copy(self)
+        found.alive = {name: noise.clone() for name, noise in self.alive.items()}
+        return found
 
     def run(self, nodes: tuple[Node, ...]) -> int:
         """Through affine nodes; the terms of their longest sums, added up."""

@@ -11,12 +11,11 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.spatial import ConvexHull, QhullError
 
-from tropica.regions.cells import changes, facets
-from tropica.regions.flat import solid_cells
+from tropica.regions.cells import changes, neighbours
 from tropica.regions.maps import affine_maps, number_maps
-from tropica.regions.patterns import checked_patterns
+from tropica.regions.patterns import checked_patterns, equal_patterns
+from tropica.regions.solid import Solid
 from tropica.regions.volume import areas, hull_volume, ordered
-from tropica.regions.walk import Walk
 
 THIN = 1e-9
 """A cone of directions is taken to hold a line where no plane meets its rays at more than such an angle."""
@@ -41,20 +40,18 @@ class Stored:
 
 
 class Walked:
-    """The same arrays, from a walk that has been through its network."""
+    """The same arrays, from the cells of a complex."""
 
-    def __init__(self, walk: Walk) -> None:
-        self._walk = walk
-        solid = solid_cells(walk)
-        self._undecided, self._every, self._kept, self.centres = solid.undecided, solid.every, solid.kept, solid.centres
-        self.numbers = np.arange(len(self._kept))
+    def __init__(self, solid: Solid) -> None:
+        self._solid, self.centres = solid, solid.centres
+        self.numbers = np.arange(len(solid.cells))
         """The cell of each part; a tournament (a pool's) cuts cells into parts."""
-        self._joined = any(not kink.kind.elementwise for kink in walk.folded.net.kinks)
+        self._joined = any(not kink.kind.elementwise for kink in solid.folded.net.kinks)
         if self._joined:
-            found, lost = checked_patterns(walk, self._every, self._kept, self.centres)
-            found, first, numbers = np.unique(found, axis=0, return_index=True, return_inverse=True)
-            self._joint = found, lost
-            self.numbers, self.centres = numbers.ravel(), self.centres[first]
+            parts, self._lost = equal_patterns(solid)
+            self.numbers[parts.members] = parts.faces
+            self._first = np.minimum.reduceat(parts.members, parts.starts[:-1])
+            self.centres = self.centres[self._first]
 
     def __len__(self) -> int:
         return len(self.centres)
@@ -62,7 +59,7 @@ class Walked:
     @property
     def undecided(self) -> int:
         """How many signs, and patterns of cells, were left to floating point."""
-        return self._undecided + self._checked[1]
+        return self._solid.undecided + (self._lost if self._joined else self._checked[1])
 
     @property
     def patterns(self) -> np.ndarray:
@@ -71,18 +68,17 @@ class Walked:
 
     @cached_property
     def _checked(self) -> tuple[np.ndarray, int]:
-        if self._joined:
-            return self._joint
-        return checked_patterns(self._walk, self._every, self._kept, self.centres)
+        found, lost = zip(*checked_patterns(self._solid, self._first if self._joined else None), strict=True)
+        return np.concatenate(found), sum(lost)
 
     @cached_property
     def logits(self) -> tuple[np.ndarray, np.ndarray]:
         """The affine maps of all cells."""
-        return affine_maps(self._walk.folded, self.centres)
+        return affine_maps(self._solid.folded, self.centres)
 
     @cached_property
     def _maps(self) -> tuple[np.ndarray, int]:
-        return number_maps(self._walk.folded, self._walk.exact, self.logits, self.centres)
+        return number_maps(self._solid.folded, self._solid.exact, self.logits, self.centres)
 
     @property
     def map_of(self) -> np.ndarray:
@@ -97,12 +93,11 @@ class Walked:
     @cached_property
     def corners(self) -> tuple[np.ndarray, np.ndarray]:
         """The corners, sorted by cell, each place of a cell once, coordinate planes left out."""
-        state, every = self._walk.state, self._every
-        part = np.full(len(every), -1)
-        part[self._kept] = self.numbers
-        cell, vertex = part[every.faces], every.members
-        keep = (cell >= 0) & (state.vertices["on"][vertex] >= state.planes).all(1)
-        cell, vertex = cell[keep], vertex[keep]
+        state, cells = self._solid.state, self._solid.cells
+        cell, vertex = self.numbers[cells.faces], cells.members
+        if state.planes:
+            keep = (state.vertices["on"][vertex] >= state.planes).all(1)
+            cell, vertex = cell[keep], vertex[keep]
         place = state.vertices["place"][vertex]
         order = np.lexsort((place, cell))
         cell, vertex, place = cell[order], vertex[order], place[order]
@@ -122,18 +117,17 @@ class Walked:
     @cached_property
     def volumes(self) -> np.ndarray:
         """Length, area, volume of each cell."""
-        if self._walk.unbounded:
+        if self._solid.unbounded:
             starts, at = self.corners
             cells = (at[low:high] for low, high in pairwise(starts.tolist()))
             return np.array([_volume(corners) for corners in cells])
-        sizes = areas(self._walk.state, self._every, self._kept)
+        sizes = areas(self._solid.state, self._solid.cells)
         return np.bincount(self.numbers, sizes, minlength=len(self.centres))
 
     @cached_property
     def adjacency(self) -> np.ndarray:
         """Pairs of neighbours."""
-        found = facets(self._walk.state, self._every, self._kept)
-        pairs = np.sort(self.numbers[found.cell[found.pairs()]], axis=1)
+        pairs = np.sort(self.numbers[neighbours(self._solid.state, self._solid.cells)], axis=1)
         pairs = pairs[pairs[:, 0] != pairs[:, 1]]
         return np.unique(pairs, axis=0).reshape(-1, 2)
 

@@ -2,61 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
 from tropica.network import Kink
 from tropica.network.kinds import Floor, Maximum
 from tropica.network.pattern import pack_patterns
-from tropica.regions.cells import Incidence
+from tropica.regions.cells import Incidence, grouped
 from tropica.regions.exact import TooLarge
-from tropica.regions.functions import BATCH
+from tropica.regions.functions import Folded
 from tropica.regions.noise import E, Rounding
 from tropica.regions.refine import Signs
-from tropica.regions.walk import Walk
+from tropica.regions.solid import Solid
+
+BLOCK = 2**14
+"""Cells whose patterns are looked at together."""
 
 
-def patterns_at(walk: Walk, t: np.ndarray) -> np.ndarray:
-    """Patterns (C, bytes) at points (C, d)."""
-    found = [walk.folded.net.activation_pattern(x).numpy() for _, x in walk.folded.batches(t)]
-    return np.concatenate(found) if found else np.zeros((0, 0), np.uint8)
+def checked_patterns(solid: Solid, which: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, int]]:
+    """Patterns of cells, in the middle of each, some at a time.
 
-
-def checked_patterns(walk: Walk, every: Incidence, cells: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, int]:
-    """Patterns of cells, in the middle of each.
-
-    A cell's key is a hash of the signs of the functions that the walk has cut by, which are the pattern where each kink has two
+    A cell's key is a hash of the signs of the functions that have cut, which are the pattern where each kink has two
     choices. Where floating point finds other ones (the cell is too thin for it), or a choice between values that may be equal
     (as they are on all of some cells), exact arithmetic gives the pattern.
 
     Args:
-        every, cells: the cells with their vertices, and the numbers of those wanted (C,).
-        centres: (C, d) their middles.
+        which: the numbers of the cells; all of them by default.
 
-    Returns:
-        Patterns (C, bytes), and how many were left to floating point.
+    Yields:
+        Patterns (some, bytes), and how many were left to floating point.
     """
-    found = patterns_at(walk, centres)
-    doubtful = _doubtful(walk, centres)
-    if all(kink.kind.elementwise for kink in walk.folded.net.kinks):
-        doubtful |= ~_matches(walk, found, every.keys[cells])
-    wrong = np.flatnonzero(doubtful)
-    lost = 0
-    for c in wrong.tolist():
-        members = every.members[every.starts[cells[c]] : every.starts[cells[c] + 1]]
-        try:
-            found[c] = _exact(walk, members.tolist())
-        except TooLarge:
-            lost += 1
-    return found, lost
+    folded, cells = solid.folded, solid.cells
+    which = np.arange(len(cells)) if which is None else which
+    matches = _Matches(solid) if all(kink.kind.elementwise for kink in folded.net.kinks) else None
+    for low in range(0, len(which), BLOCK):
+        block = which[low : low + BLOCK]
+        centres = solid.centres[block]
+        found = np.concatenate([folded.net.activation_pattern(x).numpy() for _, x in folded.batches(centres)])
+        doubtful = _doubtful(folded, centres)
+        if matches is not None:
+            doubtful |= ~matches(found, cells.keys[block])
+        lost = 0
+        for i in np.flatnonzero(doubtful).tolist():
+            c = block[i]
+            try:
+                found[i] = _exact(solid, cells.members[cells.starts[c] : cells.starts[c + 1]].tolist())
+            except TooLarge:
+                lost += 1
+        yield found, lost
 
 
-def _doubtful(walk: Walk, t: np.ndarray) -> np.ndarray:
+def equal_patterns(solid: Solid) -> tuple[Incidence, int]:
+    """Cells of one pattern each, with the numbers of the parts that a tournament has cut it into; and how many patterns were
+    left to floating point. Patterns are compared by hashes of 128 bits."""
+    names = None
+    keys, lost = [np.zeros((0, 2), np.uint64)], 0
+    for found, some in checked_patterns(solid):
+        if names is None:
+            names = Signs(np.random.default_rng(2).integers(0, 2**64, (8 * found.shape[1], 2), dtype=np.uint64))
+        keys.append(names.names(found, names.n))
+        lost += some
+    whole = np.concatenate(keys)
+    return grouped(whole, np.arange(len(whole))), lost
+
+
+def _doubtful(folded: Folded, t: np.ndarray) -> np.ndarray:
     """At which points (C, d) rounding does not let floating point tell the sign of every function."""
-    folded = walk.folded
     rounding = Rounding(folded, torch.from_numpy(np.append(np.abs(t).max(0, initial=0), 1.0)[None]), False)
     limits: dict[str, torch.Tensor] = {}
-    bends = {bend.kink.name: (bend, walk.exact.options(number)) for number, bend in enumerate(folded.bends)}
+    bends = {bend.kink.name: (bend, options) for bend, options in zip(folded.bends, folded.options, strict=True)}
     for node in folded.net.graph.nodes:
         if isinstance(node, Kink):
             options = bends[node.name][1]
@@ -70,7 +86,6 @@ def _doubtful(walk: Walk, t: np.ndarray) -> np.ndarray:
         bend, options = bends[kink.name]
         if options is None:
             z = folded.functions(bend, dict(zip(kink.inputs, inputs, strict=True)), None)
-            assert isinstance(z, torch.Tensor)
             near = z.abs() <= limits[kink.name]
         else:
             near = options.gap(inputs[0]) <= limits[kink.name]
@@ -85,11 +100,12 @@ def _doubtful(walk: Walk, t: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _exact(walk: Walk, vertices: list[int]) -> np.ndarray:
+def _exact(solid: Solid, vertices: list[int]) -> np.ndarray:
     """The pattern in the middle of some vertices, in exact arithmetic."""
     chosen: list[tuple[Kink, torch.Tensor, int]] = []
-    for number, (bend, found) in enumerate(zip(walk.folded.bends, walk.exact.choices(vertices), strict=True)):
-        kind, options = bend.kink.kind, walk.exact.options(number)
+    folded = solid.folded
+    for bend, options, found in zip(folded.bends, folded.options, solid.exact.choices(vertices), strict=True):
+        kind = bend.kink.kind
         if options is not None:
             choice, count = options.choices(found), kind.options(torch.Size((1, *options.shape)))
         else:
@@ -101,20 +117,23 @@ def _exact(walk: Walk, vertices: list[int]) -> np.ndarray:
     return pack_patterns(chosen, 1).numpy()[0]
 
 
-def _matches(walk: Walk, patterns: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Do patterns (C, bytes) hash to these keys (C, 2)?"""
-    names, planes = walk.state.names, walk.state.planes
-    first = min(walk.exact.functions, default=len(names.positive))  # constraints before it are the domain's
-    bends = [bend.kink for bend in walk.folded.bends]
-    starts = np.append(0, np.cumsum([kink.units for kink in bends])).astype(int)
-    cuts = [walk.exact.functions[c] for c in range(first, len(names.positive))]
-    column = np.array([starts[bend] + unit for bend, _, unit in cuts], dtype=int)
-    second = np.array([isinstance(bends[bend].kind, Maximum) for bend, _, _ in cuts], dtype=bool)  # a − b < 0 is choice 1
-    signs = Signs(names.positive[first:])
-    domain = names.positive[planes:first].sum(0, dtype=np.uint64)
-    same = np.zeros(len(patterns), bool)
-    for low in range(0, len(patterns), BATCH):
-        bits = np.unpackbits(patterns[low : low + BATCH], axis=1)
-        total = signs.names(np.packbits(bits[:, column] ^ second, axis=1), signs.n) + domain
-        same[low : low + BATCH] = (total == keys[low : low + BATCH]).all(1)
-    return same
+class _Matches:
+    """Do patterns hash to the keys of cells?"""
+
+    def __init__(self, solid: Solid) -> None:
+        names, planes, functions = solid.state.names, solid.state.planes, solid.exact.functions
+        bends = [bend.kink for bend in solid.folded.bends]
+        starts = np.append(0, np.cumsum([kink.units for kink in bends])).astype(int)
+        cuts = [functions[c] for c in range(functions.first, functions.stop)]
+        self._column = np.array([starts[bend] + unit for bend, _, unit in cuts], dtype=int)
+        self._second = np.array(
+            [isinstance(bends[bend].kind, Maximum) for bend, _, _ in cuts], dtype=bool
+        )  # a − b < 0 is choice 1
+        self._signs = Signs(names.positive[functions.first :])
+        self._domain = names.positive[planes : functions.first].sum(0, dtype=np.uint64)
+
+    def __call__(self, patterns: np.ndarray, keys: np.ndarray) -> np.ndarray:
+        """Patterns (C, bytes), keys (C, 2): (C,)."""
+        bits = np.unpackbits(patterns, axis=1)
+        total = self._signs.names(np.packbits(bits[:, self._column] ^ self._second, axis=1), self._signs.n)
+        return (total + self._domain == keys).all(1)

@@ -7,7 +7,7 @@ import numpy as np
 from tropica.network import PiecewiseLinearNetwork
 from tropica.regions.cells import cells_of_vertices
 from tropica.regions.domains import Domain
-from tropica.regions.flat import solid_cells
+from tropica.regions.solid import whole
 from tropica.regions.state import Full
 from tropica.regions.walk import Walk
 
@@ -42,7 +42,7 @@ def points_of_cells(net: PiecewiseLinearNetwork, domain: Domain, limit: int) -> 
         walk = Walk.through(net, domain, limit=VERTICES * limit + 1000, after=count)
     except Full:
         raise TooManyCells(cells, done, cells <= limit) from None
-    centres = solid_cells(walk).centres
+    centres = whole(walk).centres
     if len(centres) > limit:
         raise TooManyCells(len(centres), kinks, False)
     return centres

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tropica.regions.state import SMALLEST, State
+from tropica.regions.state import SMALLEST, State, together
 
 Decide = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Called with vertices, and functions' numbers, whose value is too close to zero to tell, and the values: the settled ones."""
@@ -69,16 +69,19 @@ class Refinement:
 
     Args:
         state: the complex, which is changed.
-        values: (V or more, c + n): what is carried along (interpolated at new vertices), and then the n functions; rows beyond
+        values: (V or more, c): what is carried along (interpolated at new vertices), the n functions among it; rows beyond
             V are room to grow.
-        constraints: the functions' numbers among the constraints.
-        positive: (V, n) which functions are positive at the vertices that are there.
+        columns: (n,) those of the functions, in order.
+        constraints: (n,) the functions' numbers among the constraints.
+        positive: which functions are positive at the vertices that are there, as packed bits.
         unsure: (n,) |value| up to which a sign at a new vertex is not certain.
         blur: how far two ends of an edge may be from where their values stand.
         decide: settles values that are not certain.
         keep: are values wanted when the step is over? If not, those of functions whose turn is past are let go.
+        most: vertices that the step is not to exceed, once it has cut.
 
     Attributes:
+        done: functions that it has cut by: fewer than n where there would have been too many vertices.
         open: signs at new vertices that were read off a value there, as (vertices, functions, values), a part a cut.
     """
 
@@ -86,18 +89,21 @@ class Refinement:
         self,
         state: State,
         values: np.ndarray,
-        constraints: slice,
+        columns: np.ndarray,
+        constraints: np.ndarray,
         positive: np.ndarray,
         unsure: np.ndarray,
         blur: float,
         decide: Decide,
         keep: bool,
+        most: int | None = None,
     ) -> None:
         self.state, self.constraints, self.unsure, self.blur, self.decide = state, constraints, unsure, blur, decide
-        self.keep = keep
-        self.n = n = constraints.stop - constraints.start
+        self.keep, self.most = keep, most
+        self.n = self.done = len(constraints)
         self.open: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self._zero = values.shape[1] - n  # the column of function 0
+        self._columns = columns
+        self._oldest = constraints[0]
         self._memory = values.reshape(-1)
         vertices, edges = state.vertices, state.edges
         self.first = vertices.size
@@ -106,15 +112,21 @@ class Refinement:
         vertices["steep"] = np.zeros(len(values))
         self.signs = Signs(state.names.positive[constraints])
         vertices["positive"] = np.zeros((len(values), self.signs.width), np.uint8)
-        vertices["positive"][:] = np.packbits(positive, axis=1)
+        vertices["positive"][:] = positive
+        vertices["end"] = np.full(len(values), -1)
         edges["next"] = self._next(edges["ends"], 0)
+        edges["line"] = edges["ends"].copy()
 
     def run(self) -> None:
-        """Cut by every function in turn; then bring the keys up to date."""
+        """Cut by every function in turn, as long as there is room; then bring the keys up to date."""
+        vertices = self.state.vertices
         for i in range(self.n):
             cut = np.flatnonzero(self.state.edges["next"] == i)
-            if not self.keep and i + self._zero >= BLOCK:
-                self._forget(i + self._zero)
+            if self.most is not None and self.first < vertices.size > self.most - len(cut):
+                self.done = i
+                break
+            if not self.keep and self._columns[i] >= BLOCK:
+                self._forget(int(self._columns[i]))
             if len(cut):
                 self._cut(i, cut)
         self._finish()
@@ -131,7 +143,7 @@ class Refinement:
         else:  # it has grown
             self._memory = np.ascontiguousarray(values[:, columns:]).reshape(-1)
         vertices["values"] = self._memory[: len(self._memory) // width * width].reshape(-1, width)
-        self._zero -= columns
+        self._columns = self._columns - columns
 
     # ── signs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -149,31 +161,39 @@ class Refinement:
 
     def _cut(self, i: int, cut: np.ndarray) -> None:
         """Split the edges ``cut`` by function i."""
-        state, names = self.state, self.state.names
-        edges, constraint = state.edges, self.constraints.start + i
+        state, edges = self.state, self.state.edges
         ends, on = edges["ends"][cut], edges["on"][cut]
         swap = (state.vertices["positive"][ends[:, 0], i // 8] >> (7 - i % 8)) & 1 == 0
         ends[swap] = ends[swap][:, ::-1]  # from the positive to the negative end
         keys = edges["key"][cut] + self._sum(ends, i)
-        new = self._vertices(i, ends, on, keys + names.zero[constraint])
+        line = edges["line"][cut]
+        new = self._vertices(i, ends, line, on, edges["key"][cut])
 
         rows = edges.grow(len(cut))  # the edge keeps its positive part; its negative part is a new edge
         table = edges["ends"]
         table[cut, 0], table[cut, 1] = ends[:, 0], new
         table[rows, 0], table[rows, 1] = new, ends[:, 1]
         edges["on"][rows] = on
+        edges["line"][rows] = line
         edges["steep"][rows] = edges["steep"][cut]
         edges["key"][rows] = edges["key"][cut]
+        if "inside" in edges:
+            edges["inside"][rows] = edges["inside"][cut]
+            state.vertices["inside"][new] = np.tile(edges["inside"][cut], 2)  # either side of the new constraint, the last
         both = np.concatenate([cut, np.arange(rows.start, rows.stop)])
         edges["next"][both] = self._next(table[both], i + 1)
         if state.d > 1:
             self._join(i, new, cut, on, keys)
 
-    def _vertices(self, i: int, ends: np.ndarray, on: np.ndarray, keys: np.ndarray) -> np.ndarray:
-        """The points where function i vanishes on edges; their numbers."""
+    def _vertices(self, i: int, ends: np.ndarray, line: np.ndarray, on: np.ndarray, keys: np.ndarray) -> np.ndarray:
+        """The points where function i vanishes on edges; their numbers.
+
+        All functions of a step are affine along the whole of the edge that this one was, when the step began or when it was
+        made: the ends of that, ``line``, are the new vertices' parents, so that few others lie between them and the old ones.
+        """
         vertices = self.state.vertices
         rows = vertices.grow(len(ends))
-        column = self._zero + i
+        column = self._columns[i]
         values = vertices["values"][:, 0 if self.keep else column :]
         a, b = values[ends[:, 0]], values[ends[:, 1]]
         above, below = vertices["values"][ends, column].T
@@ -192,8 +212,9 @@ class Refinement:
         depth[rows] = np.maximum(depth[ends[:, 0]], depth[ends[:, 1]]) + 1
         vertices["place"][rows] = self._places(ends, above == 0)
         vertices["on"][rows, :-1] = on
-        vertices["on"][rows, -1] = self.constraints.start + i
-        vertices["parents"][rows] = ends
+        vertices["on"][rows, -1] = self.constraints[i]
+        vertices["parents"][rows] = line
+        vertices["end"][rows] = ends[:, 0]
         side = vertices["side"]
         side[rows] = np.where(side[ends[:, 0]] != 0, side[ends[:, 0]], side[ends[:, 1]])
         positive = vertices["positive"]
@@ -205,7 +226,8 @@ class Refinement:
         if i + 1 < self.n:
             self._later(i + 1, rows.start, split, merged)
         positive[rows] = merged
-        vertices["key"][rows] = keys - self.signs.names(merged, i + 1)
+        names, constraint = self.state.names, self.constraints[i]
+        vertices["key"][rows] = keys + (names.zero[constraint] - names.positive[constraint])
         return np.arange(rows.start, rows.stop)
 
     def _later(self, first: int, start: int, split: np.ndarray, merged: np.ndarray) -> None:
@@ -213,11 +235,11 @@ class Refinement:
         ends of the edge differ (``split``, as bits); write them into ``merged``."""
         v, i = np.nonzero(self.signs.unpack(split, first))
         i += first
-        values = self.state.vertices["values"][start + v, self._zero + i]
+        values = self.state.vertices["values"][start + v, self._columns[i]]
         near = np.abs(values) <= self.unsure[i]
         if near.any():
             values[near] = self.decide(start + v[near], i[near], values[near])
-            self.state.vertices["values"][start + v[near], self._zero + i[near]] = values[near]
+            self.state.vertices["values"][start + v[near], self._columns[i[near]]] = values[near]
         self.open.append((start + v[~near], i[~near], values[~near]))
         v, i = v[values >= 0], i[values >= 0]
         np.bitwise_or.at(merged, (v, i // 8), (0x80 >> i % 8).astype(np.uint8))
@@ -228,50 +250,66 @@ class Refinement:
         place = state.vertices["place"][ends]
         number = np.arange(len(ends))
         if state.shared:  # edges between the same two places meet the function in one point
-            number = np.unique(place[:, 0] * state.places + place[:, 1], return_inverse=True)[1].ravel()
-        found = np.where(there, place[:, 0], state.places + number)
-        state.places += len(ends)
+            number = np.unique(place[:, 0] * state.places.count + place[:, 1], return_inverse=True)[1].ravel()
+        found = np.where(there, place[:, 0], state.places.take(len(ends)) + number)
         state.shared |= bool(there.any())
         return found
 
     def _join(self, i: int, new: np.ndarray, cut: np.ndarray, on: np.ndarray, keys: np.ndarray) -> None:
-        """Join the new vertices that lie on one 2-face."""
-        state, names = self.state, self.state.names
-        constraint = self.constraints.start + i
-        slots = on.shape[1]
-        faces, owner, released = [], [], []
+        """Join the new vertices that lie on one 2-face.
+
+        Edges keep keys without this step's functions; in the end those are added that are positive at both ends. At the new
+        edge these are the ones that are so at the edge that was cut, and i; but not the one that is released, where the new
+        edge is on its negative side.
+        """
+        state, names, edges = self.state, self.state.names, self.state.edges
+        constraint, slots = self.constraints[i], on.shape[1]
+        inside = edges["inside"][cut] if "inside" in edges else None
+        faces, owner, around = [], [], []
         for slot in range(slots):
             c = on[:, slot]
             without = keys - names.zero[c]
-            faces.append(without + names.positive[c])
-            sided = np.flatnonzero(names.sided[c])
-            faces.append(without[sided])
-            owner += [np.arange(len(new)), sided]
-            released += [np.full(len(new), slot), np.full(len(sided), slot)]
-        face, own, slot = np.concatenate(faces), np.concatenate(owner), np.concatenate(released)
-        order = np.argsort(face[:, 0])
-        face, own, slot = face[order], own[order], slot[order]
-        first = np.flatnonzero((face[1:] == face[:-1]).all(1))
-        edges = state.edges
+            for side, face in enumerate((without + names.positive[c], without)):
+                there = names.sided[c] if side else None
+                if inside is not None:
+                    halves = inside.reshape(len(c), -1, 2, 1 << slot)[:, :, side].reshape(len(c), -1)
+                    there = halves.any(1)  # a face of no cell that is here is left alone
+                    around.append(halves[there])
+                own = np.arange(len(c)) if there is None else np.flatnonzero(there)
+                faces.append(face if there is None else face[own])
+                owner.append(own + (2 * slot + side) * len(c))
+        face, own = np.concatenate(faces), np.concatenate(owner)
+        order, face = together(face)
+        own = own[order]
+        first = np.flatnonzero((face[1:, 0] == face[:-1, 0]) & (face[1:, 1] == face[:-1, 1]))
         rows = edges.grow(len(first))
-        ends = np.stack([new[own[first]], new[own[first + 1]]], 1)
-        edges["ends"][rows] = ends
+        released, one = np.divmod(own[first], len(new))
+        slot, side = np.divmod(released, 2)
+        ends = np.stack([new[one], new[own[first + 1] % len(new)]], 1)
+        edges["ends"][rows] = edges["line"][rows] = ends
+        c = on[one, slot]
         if slots > 1:
-            others = np.array([[k for k in range(slots) if k != s] for s in range(slots)])
-            edges["on"][rows, :-1] = np.take_along_axis(on[own[first]], others[slot[first]], 1)
-            edges["steep"][rows, :-1] = np.take_along_axis(edges["steep"][cut[own[first]]], others[slot[first]], 1)
+            others = np.arange(slots - 1) + (np.arange(slots - 1) >= slot[:, None])
+            edges["on"][rows, :-1] = on[one[:, None], others]
+            edges["steep"][rows, :-1] = edges["steep"][cut[one][:, None], others]
         edges["on"][rows, -1] = constraint
         edges["steep"][rows, -1] = state.vertices["steep"][ends].max(1)
-        edges["key"][rows] = face[first] + names.zero[constraint] - self._sum(ends, i + 1)
+        plus = names.positive[c]
+        plus[(side == 1) & (c < self._oldest)] = 0
+        edges["key"][rows] = (
+            edges["key"][cut[one]] + plus + (names.zero[constraint] - names.positive[constraint]) - names.zero[c]
+        )
         edges["next"][rows] = self._next(ends, i + 1)
+        if inside is not None:
+            edges["inside"][rows] = np.tile(np.concatenate(around)[order[first]], 2)
 
     def _finish(self) -> None:
         vertices, edges = self.state.vertices, self.state.edges
         for low in range(0, edges.size, CHUNK):
-            edges["key"][low : low + CHUNK] += self._sum(edges["ends"][low : low + CHUNK], self.n)
+            edges["key"][low : low + CHUNK] += self._sum(edges["ends"][low : low + CHUNK], self.done)
         for low in range(0, vertices.size, CHUNK):
-            vertices["key"][low : low + CHUNK] += self.signs.names(vertices["positive"][low : low + CHUNK], self.n)
-        edges.drop(["next"])
+            vertices["key"][low : low + CHUNK] += self.signs.names(vertices["positive"][low : low + CHUNK], self.done)
+        edges.drop(["next", "line"])
 
 
 CHUNK = 2**16

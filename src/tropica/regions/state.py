@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -14,6 +15,8 @@ Words = np.ndarray
 """Keys: (..., 2) uint64, 128 bits added modulo 2^64 a half."""
 LARGE = 2**28
 """Bytes from which on it is asked whether they fit the memory."""
+SORTED = 2**10
+"""Keys from which on they are ordered by way of sorting."""
 SMALLEST = 5e-324
 """Stands for values whose sign is known, but which float64 cannot hold."""
 
@@ -35,6 +38,30 @@ def room(rows: int, better: int, shape: tuple[int, ...] = (), dtype: np.dtype | 
             )
         better = min(better, free // row)
     return np.empty((max(rows, better), *shape), dtype)
+
+
+def together(keys: Words) -> tuple[np.ndarray, Words]:
+    """An order (n,) of keys (n, 2) by their first half, in which equal ones stand together; and the keys in this order."""
+    if len(keys) < SORTED:
+        order = np.argsort(keys[:, 0])
+        found = keys[order]
+        alike = found[1:, 0] == found[:-1, 0]
+    else:  # numbers are sorted faster than they are ordered: the upper bits of the key, with the number of the row below
+        bits = np.uint64(len(keys).bit_length())
+        packed = keys[:, 0] >> bits
+        packed <<= bits
+        packed |= np.arange(len(keys), dtype=np.uint64)
+        packed.sort()
+        order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+        found = keys[order]
+        packed >>= bits
+        alike = packed[1:] == packed[:-1]
+    if (
+        alike & ((found[1:, 0] != found[:-1, 0]) | (found[1:, 1] != found[:-1, 1]))
+    ).any():  # two keys agree in what was looked at
+        order = np.lexsort((keys[:, 1], keys[:, 0]))
+        found = keys[order]
+    return order, found
 
 
 class Full(Exception):
@@ -76,6 +103,27 @@ class Table:
                 self._columns[name] = larger
         return slice(first, self.size)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._columns
+
+    def get(self, name: str) -> np.ndarray | None:
+        """A column, or None."""
+        column = self._columns.get(name)
+        return None if column is None else column[: self.size]
+
+    def rows(self, numbers: np.ndarray) -> Table:
+        """Some rows, copied."""
+        return Table(**{name: column[numbers] for name, column in self._columns.items()})
+
+    def shrink(self) -> None:
+        """Give back the room to grow."""
+        self._columns = {name: column[: self.size].copy() for name, column in self._columns.items()}
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.size = 0
+        self.shrink()
+
     def drop(self, names: Sequence[str]) -> None:
         """Forget some columns."""
         for name in names:
@@ -105,19 +153,34 @@ class Names:
         return slice(first, first + count)
 
 
+class Places:
+    """Numbers for places, each given out once, to whichever part of a complex asks."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def take(self, count: int) -> int:
+        """So many numbers: the first of them."""
+        first, self.count = self.count, self.count + count
+        return first
+
+
 class State:
-    """A simple polyhedral complex of dimension d: every vertex lies on d constraints, every edge on d − 1.
+    """A simple polyhedral complex of dimension d, or some of its cells with all their faces: every vertex lies on d
+    constraints, every edge on d − 1, both sorted.
 
     Attributes:
         d: its dimension.
         vertices: ``at`` (V, d + 1) homogeneous coordinates; ``on`` (V, d) constraints; ``key`` (V, 2); ``place`` (V,): vertices
             at one place have one number (in degenerate complexes edges of length zero are ordinary edges); ``parents`` (V, 2),
-            the ends of the edge that it was made on, −1 for those of the domain; ``side`` (V, planes); ``off`` (V,): how far
-            ``at`` may be from the vertex itself.
+            two vertices on a line with it, on which its last constraint is affine, −1 for those of the domain; ``side``
+            (V, planes); ``off`` (V,): how far ``at`` may be from the vertex itself.
         edges: ``ends`` (E, 2); ``on`` (E, d − 1); ``key`` (E, 2); ``steep`` (E, d − 1): for each of its constraints a lower
             bound on the length of the gradient, in every cell at the edge.
+            Where the state has but some of the cells, both have ``inside`` (V, 2^d), (E, 2^(d − 1)): which of the cells around
+            a face it has. Bit k of a column's number is 0 for the positive side of the face's k-th constraint.
         names: of the constraints.
-        places: more than the largest number of a place; ``shared``: has any place more than one vertex?
+        places: gives out numbers; ``shared``: has any place more than one vertex?
         planes: how many constraints, the first ones, are coordinate planes that are not the network's: cells on their two sides
             are one. ``side`` says on which side of them a vertex is.
     """
@@ -126,10 +189,11 @@ class State:
         self, d: int, names: Names, at: np.ndarray, on: np.ndarray, ends: np.ndarray, edge_on: np.ndarray, planes: int = 0
     ) -> None:
         self.d = d
-        self.names = names
+        self.names, self.places = names, Places()
+        self.places.take(len(at))
         self.vertices = Table(
             at=at,
-            on=on.astype(np.int32),
+            on=on.astype(np.int32, copy=False),
             key=np.zeros((len(at), 2), np.uint64),
             place=np.arange(len(at), dtype=np.int64),
             parents=np.full((len(at), 2), -1, np.int64),
@@ -143,5 +207,24 @@ class State:
             key=np.zeros((len(ends), 2), np.uint64),
             steep=np.ones((len(ends), d - 1)),  # of the domain's facets, whose equations hold exactly
         )
-        self.places = len(at)
         self.shared = False
+
+    @classmethod
+    def of_vertices(cls, other: State, at: np.ndarray, on: np.ndarray) -> State:
+        """No more than vertices, of the same names and places as another one's."""
+        none = np.zeros((0, 2), np.int64), np.zeros((0, other.d - 1), np.int64)
+        found = cls(other.d, other.names, at, on, *none)
+        found.places, found.planes = other.places, other.planes
+        found.vertices.drop(["key", "side", "off"])
+        return found
+
+    def some(self, vertices: np.ndarray, inside: np.ndarray, edges: np.ndarray, edge_inside: np.ndarray) -> State:
+        """Some of its cells: the numbers of their vertices, sorted, and of their edges, and which cells around them it is."""
+        part = copy.copy(self)
+        part.vertices = self.vertices.rows(vertices)
+        part.vertices["parents"][:] = -1
+        part.vertices["inside"] = inside
+        part.edges = self.edges.rows(edges)
+        part.edges["ends"][:] = np.searchsorted(vertices, part.edges["ends"])
+        part.edges["inside"] = edge_inside
+        return part

@@ -8,7 +8,7 @@ from itertools import combinations, permutations
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from tropica.regions.cells import Incidence
+from tropica.regions.cells import Incidence, blocks
 from tropica.regions.state import State
 
 
@@ -18,35 +18,58 @@ def ordered(cell: np.ndarray, at: np.ndarray, centres: np.ndarray) -> np.ndarray
     return np.lexsort((np.arctan2(around[:, 1], around[:, 0]), cell))
 
 
-def areas(state: State, cells: Incidence, chosen: np.ndarray) -> np.ndarray:
+def areas(state: State, cells: Incidence) -> np.ndarray:
     """The volumes (C,) of cells, cut into simplices (the barycentric subdivision).
 
     A simplex for each flag vertex ⊂ edge ⊂ ... ⊂ cell: its corners are the middles of these faces, and its volume is |det|/d!.
     A face of a cell is the set of its vertices that lie on some constraints; d! flags meet at each vertex of a simple polytope.
     """
+    return np.concatenate([_areas(state, block) for _, block in blocks(cells)])
+
+
+def _areas(state: State, cells: Incidence) -> np.ndarray:
+    """Of cells that are looked at together."""
     d = state.d
-    number = np.full(len(cells), -1)
-    number[chosen] = np.arange(len(chosen))
-    cell = number[cells.faces]
-    vertex, cell = cells.members[cell >= 0], cell[cell >= 0]
+    cell, vertex = cells.faces, cells.members
     at = state.vertices["at"][vertex][:, :d]
-    on = np.sort(state.vertices["on"][vertex], axis=1)
+    on = np.sort(state.vertices["on"][vertex], axis=1).astype(np.int64)
     middles: dict[tuple[int, ...], np.ndarray] = {(): _middles([cell[:, None]], at)[0]}
     for size in range(1, d):
         several = list(combinations(range(d), size))
         found = _middles([np.concatenate([cell[:, None], on[:, slots]], 1) for slots in several], at)
         middles.update(zip(several, found, strict=True))
-    total = np.zeros(len(chosen))
+    total = np.zeros(len(cells))
     for flag in permutations(range(d)):
         chain = [at] + [middles[tuple(sorted(flag[k:]))] for k in range(1, d + 1)]
-        sides = np.stack([chain[k + 1] - chain[k] for k in range(d)], 1)
-        total += np.bincount(cell, np.abs(np.linalg.det(sides)), minlength=len(chosen))
+        sides = [chain[k + 1] - chain[k] for k in range(d)]
+        total += np.bincount(cell, np.abs(_determinants(sides)), minlength=len(cells))
     return total / math.factorial(d)
+
+
+def _determinants(sides: list[np.ndarray]) -> np.ndarray:
+    """Of matrices with these rows (m, d), d of them."""
+    if len(sides) > 3:
+        return np.linalg.det(np.stack(sides, 1))
+    columns = [side.T for side in sides]
+    if len(sides) == 1:
+        return columns[0][0]
+    if len(sides) == 2:
+        (a, b), (c, e) = columns
+        return a * e - b * c
+    (a, b, c), (p, q, r), (x, y, z) = columns
+    return a * (q * z - r * y) - b * (p * z - r * x) + c * (p * y - q * x)
 
 
 def _middles(faces: list[np.ndarray], at: np.ndarray) -> list[np.ndarray]:
     """The middle of the face that each vertex lies on, for several choices of faces; equal rows are one face."""
-    _, number = np.unique(np.concatenate(faces), axis=0, return_inverse=True)
+    rows = np.concatenate(faces)
+    code = rows[:, 0]
+    for column in rows.T[1:]:  # one number for each row
+        base = int(column.max(initial=0)) + 1
+        if int(code.max(initial=0)) > 2**62 // base:
+            code = np.unique(code, return_inverse=True)[1].ravel()
+        code = code * base + column
+    _, number = np.unique(code, return_inverse=True)
     number = number.ravel()
     count = np.bincount(number)
     every = np.tile(at, (len(faces), 1))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from tropica.network.graph import INPUT
 from tropica.regions import start
 from tropica.regions.domains import Domain
 from tropica.regions.exact import Exact, TooLarge
-from tropica.regions.functions import Bend, Folded, Options, Values, unused
+from tropica.regions.functions import Bend, Folded, Numbering, Values, unused
+from tropica.regions.groups import Group
 from tropica.regions.misses import misses
 from tropica.regions.noise import STEP, Rounding
 from tropica.regions.refine import Refinement
@@ -26,7 +28,9 @@ COMMON = 0.5
 """Share of the vertices that are treated alike; those farther off are compared with bounds of their own."""
 ROWS = 2**12
 """Vertices whose signs are looked at together."""
-STEPS = ("values", "positive", "depth", "steep")
+STATE = 512
+"""Bytes that a vertex and its edges take, beside values, about."""
+STEPS = ("values", "positive", "depth", "steep", "end")
 """Columns of the vertices that last for a step."""
 FEW = 4096
 """A function of one value throughout, which may be zero, is looked at in exact arithmetic at so many vertices or fewer."""
@@ -44,11 +48,14 @@ class Walk:
         state: the complex.
         values: what is alive at its vertices.
         rounding: how far these may be off.
-        undecided: signs that were taken from floating point though it could not tell (networks too large for exact arithmetic).
         noise: by constraint, how far from zero its function may be at its vertices.
+        undecided: signs that were taken from floating point though it could not tell (networks too large for exact arithmetic).
         usual: how far off most vertices are, at the most.
         depth: interpolations, one on the other, since the domain.
         slack: limits are so many times as large as first thought.
+        memory: bytes that values may take before the complex is to be parted; None: it stays whole.
+        bend, turn, unit: which function is next; ``entered``: are the values in front of that bend known?
+        single: may it not be parted here, as it has one cell?
     """
 
     folded: Folded
@@ -62,6 +69,12 @@ class Walk:
     usual: float = 0.0
     depth: int = 0
     slack: float = 1.0
+    memory: int | None = None
+    bend: int = 0
+    turn: int = 0
+    unit: int = 0
+    entered: bool = False
+    single: bool = False
 
     @classmethod
     def through(
@@ -100,105 +113,171 @@ class Walk:
         state = start.space(domain.dimension) if limits is None else start.box(*limits)
         corners = torch.from_numpy(state.vertices["at"])
         rounding = Rounding(folded, corners, limits is None)
-        noise = np.zeros(len(state.names.zero))
-        return cls(folded, state, {INPUT: folded.inputs(corners)}, Exact(folded, state, {}), limits is None, rounding, noise)
+        numbers = Numbering(folded, len(state.names.zero))
+        state.names.add(numbers.stop - numbers.first)
+        exact = Exact(folded, state, numbers)
+        return cls(folded, state, {INPUT: folded.inputs(corners)}, exact, limits is None, rounding, np.zeros(numbers.stop))
+
+    def part(self, group: Group) -> Walk:
+        """The same walk on some of the cells."""
+        state = self.state.some(group.vertices, group.inside, group.edges, group.edge_inside)
+        rows = torch.from_numpy(group.vertices)
+        return replace(
+            self,
+            state=state,
+            values={name: value[rows] for name, value in self.values.items()},
+            exact=Exact(self.folded, state, self.exact.functions, (self.exact, group.vertices)),
+            rounding=self.rounding.copy(),
+            noise=self.noise.copy(),
+            undecided=0,
+            single=False,
+        )
 
     @property
     def scale(self) -> Tensor | None:
         """s at the vertices, where it is not 1."""
         return torch.from_numpy(self.state.vertices["at"][:, -1].copy()) if self.unbounded else None
 
-    def run(self, after: Callable[[Walk, int], None] | None = None) -> None:
-        """All bends; ``after`` as above."""
+    def run(self, after: Callable[[Walk, int], None] | None = None) -> bool:
+        """All bends that are left; ``after`` as above. False if the complex is to be parted on the way."""
+        bends = self.folded.bends
         with torch.no_grad():
-            for number, bend in enumerate(self.folded.bends):
-                self.values = unused(self.folded.run(bend.before, self.values, self.scale), set(bend.alive))
-                self.rounding.run(bend.before)
-                self.rounding.keep(set(bend.alive))
-                self._bend(number, bend)
+            while self.bend < len(bends):
+                bend = bends[self.bend]
+                if not self.entered:
+                    if self._large(bend):
+                        return False
+                    self.values = unused(self.folded.run(bend.before, self.values, self.scale), set(bend.alive))
+                    self.rounding.run(bend.before)
+                    self.rounding.keep(set(bend.alive))
+                    self.entered = True
+                if not self._bend(bend):
+                    return False
                 if after is not None:
-                    after(self, number)
-                if number + 1 == len(self.folded.bends):
-                    break  # the rest bends nothing
-                inputs = [self.values[name] for name in bend.kink.inputs]
-                self.values[bend.kink.name] = self.folded.apply(bend.kink, inputs, self.scale)
-                self.values = unused(self.values, bend.lasting | {bend.kink.name})
-                self.rounding.bend(bend.kink)
-                self.rounding.keep(bend.lasting | {bend.kink.name})
+                    after(self, self.bend)
+                self._leave(bend)
+        return True
 
-    def _bend(self, number: int, bend: Bend) -> None:
-        """Refine by the functions of one kink."""
-        if bend.simple:
-            self._refine((number, 0), bend.kink.inputs[0], self.rounding.functions(bend.kink, None, 0))
-            return
-        found = self.folded.functions(bend, self.values, self.scale)
-        if isinstance(found, Options):
-            self.exact.learn(number, found)
-            for turn in range(1, found.m):
-                functions, zero = found.round(turn, self.values[bend.kink.inputs[0]])
-                zero = zero if bend.kink.inputs[0] in self.folded.floored else None
-                self._refine((number, turn), functions, self.rounding.functions(bend.kink, found, turn), zero)
-        else:
-            self._refine((number, 0), found, self.rounding.functions(bend.kink, None, 0))
+    def rows(self, width: int) -> int | None:
+        """Vertices with so many values each that the memory holds."""
+        return None if self.memory is None else max(self.memory // (8 * width + STATE), 1)
 
-    def _refine(self, which: tuple[int, int], functions: Tensor | str, bounds: Tensor, zero: Tensor | None = None) -> None:
-        """Refine by the functions that change sign.
+    def width(self, bend: Bend) -> int:
+        """Numbers that a vertex has in front of a bend."""
+        return sum(math.prod(self.folded.shapes[name]) for name in bend.alive)
+
+    def _large(self, bend: Bend) -> bool:
+        """Is the complex to be parted before it comes to a bend?"""
+        rows = self.rows(self.width(bend))
+        return rows is not None and not self.single and 2 * self.state.vertices.size > rows
+
+    def _leave(self, bend: Bend) -> None:
+        """From in front of a kink to behind it."""
+        if self.bend + 1 < len(self.folded.bends):  # the rest bends nothing
+            inputs = [self.values[name] for name in bend.kink.inputs]
+            self.values[bend.kink.name] = self.folded.apply(bend.kink, inputs, self.scale)
+            self.values = unused(self.values, bend.lasting | {bend.kink.name})
+            self.rounding.bend(bend.kink)
+            self.rounding.keep(bend.lasting | {bend.kink.name})
+        self.bend, self.turn, self.unit, self.entered, self.single = self.bend + 1, 0, 0, False, False
+
+    def _bend(self, bend: Bend) -> bool:
+        """Refine by the functions of one kink that are left; False if it was broken off."""
+        kink, options = bend.kink, self.folded.options[self.bend]
+        if options is None:
+            bounds = self.rounding.functions(kink, None, 0)
+            return self._refine(kink.inputs[0] if bend.simple else self.folded.functions(bend, self.values, self.scale), bounds)
+        for turn in range(max(self.turn, 1), options.m):
+            self.turn = turn
+            functions, zero = options.round(self.turn, self.values[kink.inputs[0]])
+            zero = zero if kink.inputs[0] in self.folded.floored else None
+            if not self._refine(functions, self.rounding.functions(kink, options, self.turn), zero):
+                return False
+            self.unit = 0
+        return True
+
+    def _refine(self, functions: Tensor | str, bounds: Tensor, zero: Tensor | None = None) -> bool:
+        """Refine by the functions that change sign; False if it was broken off.
 
         Args:
-            which: bend and turn.
             functions: (V, n), or the name of the alive value that they are; ``bounds`` (3, n): their noise.
             zero: (V, n) where they are known to be zero.
         """
         same = functions if isinstance(functions, str) else None
         z = (self.values[functions].flatten(1) if isinstance(functions, str) else functions).numpy()
         size, error, slope = bounds.numpy()
-        np.minimum(size, np.maximum(-z.min(0), z.max(0)) + error, out=size)
+        low, high = z.min(0), z.max(0)
+        np.minimum(size, np.maximum(-low, high) + error, out=size)
         error = error + DEEP * STEP * size
-        mixed = self._mixed(z, error, slope, zero)
-        if not len(mixed):
-            return
-        names = [name for name in self.values if name != same]
-        parts = [self.values[name].reshape(len(z), -1).numpy() for name in names]
-        width, rest = z.shape[1], np.setdiff1d(np.arange(z.shape[1]), mixed)
-        if same is not None and len(rest):
-            parts.append(z[:, rest])
-        parts.append(z[:, mixed] if len(rest) else z)
+        mixed = self._mixed(len(z), low, high, error, slope, zero)
+        constant = np.where(low >= 0, low, high)  # of the sign that they have, those that have but one
+        first, last = self.unit, len(low)
+        if len(mixed):
+            step = Step(self, mixed, size[mixed], error[mixed], slope[mixed])
+            names = [name for name in self.values if name != same]
+            matrix, widths = self._matrix(z, same, names)
+            columns = matrix.shape[1] - len(low) + mixed
+            del z, functions
+            step.run(matrix, columns, None if zero is None else zero.numpy()[:, mixed])
+            self.rounding.interpolated(step.depth)
+            if same is not None:
+                self.rounding.moved(same, mixed, step.moved)
+            if step.done < len(mixed):
+                last = int(mixed[step.done])
+            if step.keep:
+                self._take(same, names, widths)
+            elif same is not None and last < len(low):  # it has let values go: only those of the functions to come are right
+                whole = np.zeros((self.state.vertices.size, len(low)))
+                whole[:, last:] = self.state.vertices["values"][:, last - len(low) :]
+                self.values = {same: torch.from_numpy(whole).reshape(-1, *self.folded.shapes[same])}
+            self.state.vertices.drop(STEPS)
+        self._name(first, last, mixed, constant)
+        self.unit = last
+        return last == len(low)
+
+    def _matrix(self, z: np.ndarray, same: str | None, names: list[str]) -> tuple[np.ndarray, list[int]]:
+        """All values at the vertices, the functions last, with room to grow; and the widths of its parts."""
+        parts = [*(self.values[name].reshape(len(z), -1).numpy() for name in names), z]
         widths = [part.shape[1] for part in parts]
         matrix = room(len(z), max(3 * len(z), 1024), (sum(widths),))  # pages that are never written cost nothing
         np.concatenate(parts, 1, out=matrix[: len(z)])
-        del z, functions, parts
         if same is not None:
             del self.values[same]
-        step = Step(self, which, mixed, size[mixed], error[mixed], slope[mixed])
-        step.run(matrix, None if zero is None else zero.numpy()[:, mixed])
-        self.rounding.interpolated(step.depth)
-        if same is not None:
-            self.rounding.moved(same, mixed, step.moved)
-        if step.keep:
-            pieces = np.split(self.state.vertices["values"], np.cumsum(widths)[:-1], axis=1)
-            for name, piece in zip(names, pieces, strict=False):
-                self.values[name] = torch.from_numpy(piece).reshape(-1, *self.folded.shapes[name])
-            if same is not None:
-                whole = pieces[-1]
-                if len(rest):
-                    whole = np.empty((len(whole), width))
-                    whole[:, rest], whole[:, mixed] = pieces[-2], pieces[-1]
-                self.values[same] = torch.from_numpy(whole).reshape(-1, *self.folded.shapes[same])
-        self.state.vertices.drop(STEPS)
+        return matrix, widths
 
-    def _mixed(self, z: np.ndarray, error: np.ndarray, slope: np.ndarray, zero: Tensor | None) -> np.ndarray:
-        """Which functions (V, n) may be positive at one vertex and negative at another, be it the one that is farthest off."""
-        low, high = z.min(0), z.max(0)
+    def _take(self, same: str | None, names: list[str], widths: list[int]) -> None:
+        """The values at all vertices, after a step."""
+        pieces = np.split(self.state.vertices["values"], np.cumsum(widths)[:-1], axis=1)
+        for name, piece in zip([*names, same], pieces, strict=True):
+            if name is not None:
+                self.values[name] = torch.from_numpy(piece).reshape(-1, *self.folded.shapes[name])
+
+    def _name(self, first: int, last: int, mixed: np.ndarray, constant: np.ndarray) -> None:
+        """Put the signs of functions ``first`` … ``last`` − 1 that have but one into the keys: in another part of the complex
+        they may have both."""
+        positive = constant >= 0
+        positive[mixed] = positive[:first] = positive[last:] = False
+        start = self.exact.functions.start(self.bend, self.turn)
+        total = self.state.names.positive[start + np.flatnonzero(positive)].sum(0, dtype=np.uint64)
+        self.state.vertices["key"][:] += total
+        self.state.edges["key"][:] += total
+
+    def _mixed(
+        self, count: int, low: np.ndarray, high: np.ndarray, error: np.ndarray, slope: np.ndarray, zero: Tensor | None
+    ) -> np.ndarray:
+        """Which functions, from the next unit's on, may be positive at one of so many vertices and negative at another, be it
+        the one that is farthest off; ``low`` and ``high``: the least and the largest value of each."""
         unsure = self.limit(error, slope, self.state.vertices["off"].max())
         mixed = (low <= unsure) & (high >= -unsure) & ((low < high) | (unsure > 0))
+        mixed[: self.unit] = False
         same = mixed & (low == high)
-        if len(z) > FEW and same.any():  # too many vertices to look at them all
+        if count > FEW and same.any():  # too many vertices to look at them all
             if zero is None or not bool(zero[:, torch.from_numpy(same)].all()):
                 self.undecided += 1
         else:
             same[:] = False
         if 4 * (mixed & ~same).sum() > len(mixed):  # cheaper than to pick columns; a function of one sign cuts nothing
-            mixed[:] = True
+            mixed[self.unit :] = True
         return np.flatnonzero(mixed & ~same)
 
     def limit(self, error: np.ndarray, slope: np.ndarray, off: np.ndarray | float) -> np.ndarray:
@@ -213,60 +292,65 @@ class Step:
 
     Args:
         walk: that it is a step of.
-        which: bend and turn.
         units: (n,) the functions, by their units.
         size, error, slope: (n,) the noise of each: X, E and L.
+
+    Attributes:
+        done: functions that it has cut by, in the end.
     """
 
-    def __init__(
-        self, walk: Walk, which: tuple[int, int], units: np.ndarray, size: np.ndarray, error: np.ndarray, slope: np.ndarray
-    ) -> None:
+    def __init__(self, walk: Walk, units: np.ndarray, size: np.ndarray, error: np.ndarray, slope: np.ndarray) -> None:
         self.walk, self.units = walk, units
         self.size, self.error, self.slope = size, error, slope
         self.unsure = walk.limit(error, slope, walk.usual)
-        self.constraints = walk.state.names.add(len(units))
+        self.constraints = walk.exact.functions.start(walk.bend, walk.turn) + units
         self.moved = np.zeros(len(units))
-        self.keep = which[0] + 1 < len(walk.folded.bends) or which[1] > 0
-        self.depth = 0
+        bends = walk.folded.bends
+        self.keep = walk.bend + 1 < len(bends) or not bends[walk.bend].simple
+        self.depth, self.done = 0, len(units)
         self._known: dict[tuple[int, int], float] = {}
-        for i, unit in enumerate(units.tolist()):
-            walk.exact.functions[self.constraints.start + i] = (*which, unit)
 
-    def run(self, values: np.ndarray, zero: np.ndarray | None) -> None:
-        """Cut; ``values`` with the functions last, ``zero`` where these are known to vanish."""
+    def run(self, values: np.ndarray, columns: np.ndarray, zero: np.ndarray | None) -> None:
+        """Cut; ``values`` with the functions in some ``columns``, ``zero`` (V, n) where these are known to vanish."""
         walk, state = self.walk, self.walk.state
         reach = float(np.abs(state.vertices["at"]).max())
         blur = (walk.depth + DEEP) * STEP * reach
         first = state.vertices.size
-        positive = self._positive(values[:first, -len(self.units) :], zero)
-        found = Refinement(state, values, self.constraints, positive, self.unsure, blur, self.decide, self.keep)
+        positive = self._positive(values[:first], columns, zero)
+        most = walk.rows(values.shape[1])
+        found = Refinement(state, values, columns, self.constraints, positive, self.unsure, blur, self.decide, self.keep, most)
         found.run()
+        self.done = found.done
         self.depth = int(state.vertices["depth"][first:].max(initial=0))
         walk.depth += self.depth
         noise = self.error + max(self.depth - DEEP, 0) * STEP * self.size + self.moved
-        walk.noise = np.concatenate([walk.noise, noise])
+        walk.noise[self.constraints] = noise
         state.vertices["off"][first:] = self._offs(first)
         self._check(found)
         off = state.vertices["off"]
         finite = off[np.isfinite(off)][:: max(1, len(off) // FEW)]
         walk.usual = float(np.quantile(finite, COMMON, method="higher"))
 
-    def _positive(self, z: np.ndarray, zero: np.ndarray | None) -> np.ndarray:
-        """Which functions are positive at the vertices before the step (V, n)."""
+    def _positive(self, values: np.ndarray, columns: np.ndarray, zero: np.ndarray | None) -> np.ndarray:
+        """Which functions are positive at the vertices before the step: as packed bits, a row for each vertex."""
         off = self.walk.state.vertices["off"]
-        for low in range(0, len(z), ROWS):
+        found = np.empty((len(values), -(-len(columns) // 8)), np.uint8)
+        which = slice(int(columns[0]), int(columns[-1]) + 1) if np.ptp(columns) + 1 == len(columns) else columns
+        for low in range(0, len(values), ROWS):
             rows = slice(low, low + ROWS)
-            near = np.abs(z[rows]) <= self._limit(off[rows].max(), 0, slice(None))  # of all of them, the farthest off
+            z = values[rows, which]
+            near = np.abs(z) <= self._limit(off[rows].max(), 0, slice(None))  # of all of them, the farthest off
             if zero is not None:
                 near &= ~zero[rows]
-            v, i = np.nonzero(near)
-            v += low
-            limit = self._limit(off[v], 0, i)
-            own = (np.abs(z[v, i]) <= limit) & (limit > 0)  # where no error is possible, 0.0 is zero
-            v, i = v[own], i[own]
-            if len(v):
-                z[v, i] = self.decide(v, i, z[v, i])
-        return z >= 0
+            if near.any():
+                v, i = np.nonzero(near)
+                limit = self._limit(off[low + v], 0, i)
+                own = (np.abs(z[v, i]) <= limit) & (limit > 0)  # where no error is possible, 0.0 is zero
+                v, i = v[own], i[own]
+                if len(v):
+                    z[v, i] = values[low + v, columns[i]] = self.decide(low + v, i, z[v, i])
+            found[rows] = np.packbits(z >= 0, axis=1)
+        return found
 
     def _limit(self, off: np.ndarray, depth: np.ndarray | int, which: np.ndarray | slice) -> np.ndarray:
         """|value| up to which a function's sign is not certain at a vertex so far off, after so many interpolations."""
@@ -315,7 +399,7 @@ class Step:
     def _exact(self, vertex: int, i: int, value: float) -> float:
         """The sign of a function at a vertex."""
         try:
-            exact = self.walk.exact.value(vertex, self.walk.exact.functions[self.constraints.start + i])
+            exact = self.walk.exact.value(vertex, self.walk.exact.functions[int(self.constraints[i])])
         except TooLarge:
             self.walk.undecided += 1
             return float(np.sign(value))
