@@ -36,6 +36,7 @@ class PairwiseCheck:
         violation: the largest of max_j a_j(x_k) − a_k(x_k) over both a⁺ and a⁻, in float64 on the terms as they were computed.
         tolerance: what rounding in the dtype can make of that.
         labels_lost: points whose label the extracted function does not give, and N can tell from the one it gives.
+        labels_tied: points whose label it does not give, but N itself cannot tell the two apart in the dtype.
         margin: m, for which K = (λ + mλ₀)·(calibrated K), λ the smallest factors and λ₀ the smallest common one: each a⁺_k(x_k)
             exceeds a⁺_j(x_k) by m/(1 + m) of what a⁻_k(x_k) exceeds a⁻_j(x_k) by, or more (of mλ₀ times that of the calibrated
             split, for factors of their own).
@@ -46,6 +47,7 @@ class PairwiseCheck:
     violation: float
     tolerance: float
     labels_lost: int
+    labels_tied: int
     margin: float
     dtype: str
 
@@ -53,6 +55,12 @@ class PairwiseCheck:
     def holds(self) -> bool:
         """Is every own term the largest one at its point, and every label kept, up to the stated rounding?"""
         return self.violation <= self.tolerance and not self.labels_lost
+
+    def __str__(self) -> str:
+        return (
+            f"Theorem 3.3 {'holds' if self.holds else 'FAILS'} between all {self.points:,} × {self.points:,} pairs of points; "
+            f"largest violation {self.violation:.2g} (tolerance {self.tolerance:.2g}), margin {self.margin:g}, {self.dtype}"
+        )
 
 
 @dataclass(frozen=True, eq=False)

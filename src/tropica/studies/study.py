@@ -82,6 +82,7 @@ class Study:
         tables, findings: of all runs: what this run found, as tables and in sentences.
         figures: of all runs, by name (the files' names without .png), drawn with :mod:`tropica.plots`.
         activation: of the networks.
+        splits: those it measures.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Study:
     findings: Callable[[Results], list[str]]
     figures: Callable[[Results], Mapping[str, Figure]]
     activation: Literal["relu", "leaky"] = "relu"
+    splits: Sequence[str] = METHODS
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The minimal split: K = λ·(calibrated K) with the smallest λ at which Theorem 3.3 still holds between all pairs of data points.
+"""The minimal split: K = λ·(calibrated K), λ the smallest at which Theorem 3.3 still holds between all pairs of data points.
 
 F⁻ is linear in K, so λK has the terms λa⁻_k and a_k + λa⁻_k: nothing is extracted anew for another λ. Theorem 3.3 between
 points j and k reads, at x_k,
@@ -9,15 +9,17 @@ The calibrated split is certified, which makes all D_jk ≥ 0. So what holds for
 
     λ* = max over the pairs with P_jk < 0 of −P_jk / D_jk  ≤ 1.
 
-No bisection is needed. For any λ below λ* the term that exceeds a point's own by most gives a pair, and that pair's ratio is a
-larger λ, still ≤ λ*: Newton's method on the convex piecewise-linear function max_jk (−P_jk − λD_jk), which ends at its zero after
-finitely many steps. Steps on a few points are cheap, and what they give is a lower bound for more points; then one pass over all
-pairs, a part of the terms after the other, raises λ where it must (the parts before stay right, as λ only grows).
+No bisection is needed. For any λ below λ* the term that exceeds a point's own by most gives a pair, and that pair's ratio is
+a larger λ, still ≤ λ*: Newton's method on the convex piecewise-linear function max_jk (−P_jk − λD_jk), which ends at its zero
+after finitely many steps. Steps on a few points are cheap, and what they give is a lower bound for more points; then one pass
+over all pairs, a part of the terms after the other, raises λ where it must (the parts before stay right, as λ only grows).
+What exceeds an own value by no more than rounding may (``pairs``) is no violation, unless it has another label.
 
-The split returned has K = (1 + m)λ*·(calibrated K), is extracted anew, and checked on all pairs, both sides, in a pass of its own.
+The split returned has K = (1 + m)λ*·(calibrated K), is extracted anew, and checked on all pairs, on both sides, in a pass of
+its own: what it promises stands on that pass, not on the argument above.
 
-Cost, with N points of d numbers: two extractions (four where terms do not fit the memory) and 3N²d multiplications and additions,
-beside the calibrated split. Memory: the points, and ``memory`` bytes.
+Cost, with N points of d numbers: two extractions (four or more where terms do not fit the memory) and 3N²d multiplications
+and additions, beside the calibrated split. Memory: the points, and ``memory`` bytes.
 """
 
 from __future__ import annotations
@@ -82,8 +84,8 @@ def minimal_split(
     room = processes.once(lambda: budget(memory, split.net.device))
     search = Search(split, x, walk.batch_size, processes, room, progress)
     smallest = search.smallest()
-    factors = {name: smallest for name, k in split.weights.items() if bool(k.any())}
-    common = {name: (1 + margin) * smallest for name in factors}
+    factors = dict.fromkeys([name for name, k in split.weights.items() if bool(k.any())], smallest)
+    common = dict.fromkeys(factors, (1 + margin) * smallest)
     line = f"minimal: λ* = {smallest:.6g} of the calibrated K, the smallest for all pairs of {len(x)} points"
     search.forget()
     made, found = checked(split, common, margin, search)
@@ -109,9 +111,7 @@ def check_options(per: str, margin: float) -> None:
         raise InputError(f"margin must be a number, 0 or more (0.01: K is 1 % larger than it must be); got {margin!r}")
 
 
-def checked(
-    split: ConvexSplit, factors: dict[str, float], margin: float, search: Search
-) -> tuple[ConvexSplit, PairwiseCheck]:
+def checked(split: ConvexSplit, factors: dict[str, float], margin: float, search: Search) -> tuple[ConvexSplit, PairwiseCheck]:
     """The split with these factors, whose terms are extracted and compared between all pairs.
 
     Raises CertificateError where the check fails.
@@ -229,8 +229,8 @@ class Search:
         if bool((~curable & (found.excess > allowed)).any()):
             worst = float(found.excess[~curable].max())
             raise CertificateError(
-                f"a term exceeds a point's own term at the point by {worst:.3g}, and more of K would not change it: rounding in "
-                f"{str(self.x.dtype).removeprefix('torch.')} is too coarse for this network{_advice(self.split)}"
+                f"a term exceeds a point's own term at the point by {worst:.3g}, and more of K would not change it: "
+                f"rounding in {str(self.x.dtype).removeprefix('torch.')} is too coarse for this network{_advice(self.split)}"
             )
         return float(ratio[curable].max()) if bool(curable.any()) else factor
 
@@ -242,7 +242,7 @@ class Search:
 
     def check(self, margin: float) -> PairwiseCheck:
         """What all pairs are like."""
-        shards, lost = self.job.walk.shards, torch.zeros(len(self.x), dtype=torch.bool, device=self.x.device)
+        shards, lost, changed = self.job.walk.shards, 0, 0
         worst = torch.zeros((), dtype=torch.float64, device=self.x.device)
         tolerance = 0.0
         for side in SIDES:
@@ -251,9 +251,9 @@ class Search:
             worst = torch.maximum(worst, excess.max())  # NaN stays NaN
             tolerance = max(tolerance, float(allowed.max()))
             if side == "plus":
-                lost = self._lost(excess, other)
+                lost, changed = int(self._lost(excess, other).sum()), int(self._changed(excess, other).sum())
         dtype = str(self.x.dtype).removeprefix("torch.")
-        return PairwiseCheck(len(self.x), float(worst), tolerance, int(lost.sum()), margin, dtype)
+        return PairwiseCheck(len(self.x), float(worst), tolerance, lost, changed - lost, margin, dtype)
 
     def _violations(self, side: Side, factor: float, shards: Sequence[Shard]) -> Violations:
         excess, other = self._excesses(side, factor, shards)
@@ -270,7 +270,11 @@ class Search:
     def _lost(self, excess: Tensor, other: Tensor) -> Tensor:
         """Whose label is another one by the largest a⁺, and not for a tie of N's own."""
         tied = self.own.margin <= self.own.tolerance("plus", self.x.dtype, 0.0)
-        return (excess > 0) & (self.own.labels[other.clamp(min=0)] != self.own.labels) & ~tied
+        return self._changed(excess, other) & ~tied
+
+    def _changed(self, excess: Tensor, other: Tensor) -> Tensor:
+        """Whose label is another one by the largest a⁺."""
+        return (excess > 0) & (self.own.labels[other.clamp(min=0)] != self.own.labels)
 
     # ── the terms ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

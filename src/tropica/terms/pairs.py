@@ -34,9 +34,7 @@ def functions_of(block: TermBlock, side: Side, factor: float = 1.0, first: int =
     return Functions((block.local, minus), block.local_bias + bias, first=first)
 
 
-def excesses(
-    x: Tensor, own: Tensor, functions: Iterable[Functions], processes: Processes = ALONE
-) -> tuple[Tensor, Tensor]:
+def excesses(x: Tensor, own: Tensor, functions: Iterable[Functions], processes: Processes = ALONE) -> tuple[Tensor, Tensor]:
     """By how much the largest of the functions exceeds each point's own at the point, 0 where none does, and which it is.
 
     Args:
@@ -81,7 +79,8 @@ class OwnTerms:
         """For so many points, none of them seen."""
         numbers = torch.zeros(8, points, dtype=torch.float64, device=device)
         labels = torch.zeros(points, dtype=torch.int64, device=device)
-        return cls(labels, *numbers[:4], numbers[4:6].T, numbers[6:].T)
+        local, minus, margin, reach = numbers[:4]
+        return cls(labels, local, minus, margin, reach, numbers[4:6].T, numbers[6:].T)
 
     def see(self, first: int, x: Tensor, block: TermBlock, margin: Tensor, centre: Tensor) -> None:
         """Consecutive points (n, d) with their terms, the first of them with index ``first``."""
@@ -103,7 +102,7 @@ class OwnTerms:
         return factor * self.minus + (self.local if side == "plus" else 0)
 
     def tolerance(self, side: Side, dtype: torch.dtype, factor: float = 1.0) -> Tensor:
-        """What rounding in the dtype can make of a value at each point: 100 units in the last place of the largest |a_j(x_k)|."""
+        """What rounding in the dtype can make of a value at each point: 100 units in the last place of the largest of all."""
         size = factor * self.minus_size + (self.local_size if side == "plus" else 0)
         norm, bias = size.amax(0)
         return UNITS * torch.finfo(dtype).eps * (norm * self.reach + bias)
