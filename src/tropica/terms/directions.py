@@ -9,8 +9,8 @@ F⁻ is smallest on the data, Σ_v λ_v·sd(F⁻_v): a linear program with one v
 cutting planes: the program with the rows found so far, then the pairs that its solution violates as further rows, first on a
 few points, at last on all. HiGHS solves the programs; whether a pair is violated is decided as in ``minimal``, in float64.
 
-The split returned has the factors λ_v + mλ*. As each D_jk = Σ_v D^v_jk ≥ 0, its pairs hold with mλ*D_jk to spare where those
-of λ do; that they hold is checked on all pairs.
+That is so where no pair is violated by λ_v + ελ*, ε = 1e-6 (programs are solved to 1e-7). The split returned has the factors
+λ_v + mλ*. As D_jk = Σ_v D^v_jk ≥ 0, its pairs have (m − ε)λ*D_jk to spare; that they hold is checked on all pairs.
 
 Cost: beside that of ``minimal``, an extraction and 4N²d multiplications and additions for each program on all points.
 """
@@ -30,6 +30,8 @@ from tropica.terms.minimal import Search, Violations, checked
 
 ROUNDS = 60
 """Programs at most."""
+NEAR = 1e-6
+"""ε: what programs are solved to, with some room."""
 MOST = 256
 """Rows a program and side at most: the pairs that are violated most."""
 
@@ -54,7 +56,7 @@ def smallest_by_kink(
             if not found.success or made == ROUNDS:
                 return None
             made += 1
-            factors = dict(zip(names, map(float, found.x + margin * base), strict=True))
+            factors = dict(zip(names, map(float, found.x + NEAR * base), strict=True))
             trial = search.like(split.scaled(factors), index)
             violated = trial.violations()
             violated = [some for some in violated if len(some.point)]
@@ -65,6 +67,7 @@ def smallest_by_kink(
                 rows, least = np.vstack([rows, more]), np.concatenate([least, of])
     share = float(cost @ found.x / (cost @ base))
     line = f"minimal by kink: {made} programs, {len(rows)} pairs; Σ λ_v sd(F⁻_v) is {share:.1%} of that with one λ for all"
+    factors = dict(zip(names, map(float, found.x + max(margin, NEAR) * base), strict=True))
     return *checked(split, factors, margin, search), line
 
 

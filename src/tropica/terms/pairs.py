@@ -63,7 +63,8 @@ class OwnTerms:
         local, minus: a_k(x_k) and a⁻_k(x_k), the latter without the centre, which is common to all terms; in float64.
         margin: by how much each point's label wins.
         reach: ‖x_k‖.
-        local_size, minus_size: for each term a bound (‖w‖, |b|) on |a_k(x)| ≤ ‖w‖‖x‖ + |b|, (N, 2); a⁻ with its centre.
+        local_size, minus_size: for each term (‖w‖, |b| + ‖w‖‖x_k‖), of which |a_k(x)| ≤ ‖w‖‖x‖ + |b| and the rounding of b are
+            made, (N, 2); a⁻ with its centre.
     """
 
     labels: Tensor
@@ -88,9 +89,9 @@ class OwnTerms:
         self.labels[rows], self.margin[rows], self.reach[rows] = block.labels, margin, norms_of(x)
         self.local[rows] = own_values(Functions((block.local,), block.local_bias), x)
         self.minus[rows] = own_values(Functions((block.minus,), block.minus_bias), x)
-        self.local_size[rows] = torch.stack([norms_of(block.local), block.local_bias.abs()], 1)
-        common = torch.linalg.vector_norm(centre)
-        self.minus_size[rows] = torch.stack([norms_of(block.minus) + common, block.minus_bias.abs()], 1)
+        local, minus = norms_of(block.local), norms_of(block.minus) + torch.linalg.vector_norm(centre)
+        self.local_size[rows] = torch.stack([local, block.local_bias.abs() + local * self.reach[rows]], 1)
+        self.minus_size[rows] = torch.stack([minus, block.minus_bias.abs() + minus * self.reach[rows]], 1)
 
     def join(self, processes: Processes) -> None:
         """Put together what several processes have seen, each its own points."""
