@@ -66,10 +66,11 @@ def measure(case: Case) -> Measured:
     """A row a split and factor, and one for the minimal split, whose factor is that of the calibrated K."""
     rows: list[Row] = []
     for method in METHODS:
+        potential = _potential(case, method)
         for factor in FACTORS:
             step = case.step(f"{method} split × {factor:g}")
             rows.append({"split": method, "factor": factor, **_quality(case, scaled(case.terms(method), factor), step)})
-            rows[-1]["largest_potential"] = factor * _potential(case, method)
+            rows[-1]["largest_potential"] = factor * potential
     found = max(case.split(MINIMAL).factors.values(), default=0.0)
     quality = _quality(case, case.terms(MINIMAL), case.step("minimal split"))
     rows.append({"split": MINIMAL, "factor": found, **quality, "largest_potential": _potential(case, MINIMAL)})
