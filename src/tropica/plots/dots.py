@@ -55,7 +55,8 @@ def dots(
         ax.set_xlim(-0.5, len(groups) - 0.5)
         ax.set_xticks(range(len(groups)), labels=list(groups))
         ax.set_ylabel(ylabel)
-        ax.set_ylim(*limits)
+        if limits != (None, None):  # set_ylim ends autoscaling, for axes that share this y axis as well
+            ax.set_ylim(*limits)
         ax.set_title(title)
         ax.grid(axis="y", color="0.9", linewidth=0.6)
         ax.set_axisbelow(True)

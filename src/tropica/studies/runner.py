@@ -33,7 +33,7 @@ from tropica.progress import Report, reporter
 from tropica.studies.case import Case
 from tropica.studies.page import study_page
 from tropica.studies.registry import find_study
-from tropica.studies.study import METHODS, Measured, Results, Row, Study
+from tropica.studies.study import Measured, Results, Row, Study
 from tropica.training.runs import fingerprint, train_run
 from tropica.training.settings import TrainSettings, check_training_data, paper_settings
 
@@ -202,7 +202,7 @@ class Plan:
             "data_fingerprint": fingerprint(self.train)[:16],
             "test_fingerprint": fingerprint(self.test)[:16],
             "training": dict(vars(self.settings)),
-            "splits": list(METHODS),
+            "splits": list(self.study.splits),
             "dtype": str(self.dtype).removeprefix("torch."),
             "tropica": version("tropica"),
         }

@@ -83,6 +83,7 @@ class Study:
         figures: of all runs, by name (the files' names without .png), drawn with :mod:`tropica.plots`.
         activation: of the networks.
         summary: of all runs, in a sentence or two for the report of all studies; the first finding where there is none.
+        splits: those it measures.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Study:
     figures: Callable[[Results], Mapping[str, Figure]]
     activation: Literal["relu", "leaky"] = "relu"
     summary: Callable[[Results], str] | None = None
+    splits: Sequence[str] = METHODS
 
     def in_short(self, results: Results) -> str:
         """The summary."""

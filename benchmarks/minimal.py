@@ -1,0 +1,73 @@
+"""What the minimal split does for N^(X): agreement on test points, λ and processor time beside the other splits'.
+
+python -m benchmarks.minimal                                      the networks of benchmarks.quality
+python -m benchmarks.minimal DATA TERMS MODEL WEIGHTS [WEIGHTS …] trained networks of ``tropica train`` (TERMS 0: all)
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import safetensors.torch
+from rich.table import Table
+
+import tropica as tp
+from benchmarks.networks import Trained, trained
+from tropica.data import load_data
+from tropica.models import build
+
+SPLITS = (
+    ("paper", {"method": "paper"}),
+    ("calibrated", {"method": "calibrated"}),
+    ("minimal", {"method": "minimal"}),
+    ("minimal, a λ a kink", {"method": "minimal", "per": "kink"}),
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the table."""
+    from benchmarks.report import show
+
+    table = Table(title="N^(X) on the test points by split")
+    headings = ("network", "split", "terms", "N vs N^(X)", "N^(X) vs true", "N vs true", "λ", "certificate", "CPU s", "extract")
+    for heading in headings:
+        table.add_column(heading)
+    for job in _given(arguments) if arguments else [trained("fcn4", 4), trained("conv", 2)]:
+        for name, options in SPLITS:
+            start = time.process_time()
+            split = tp.split(job.model, job.train, progress=True, **options)
+            made = time.process_time()
+            terms = tp.extract(split.net, job.train, split, check="warn", progress=True)
+            end = time.process_time()
+            found = tp.agreement(split.net, tp.ExtractedFunction(terms), job.test, progress=True)
+            table.add_row(
+                job.title,
+                name,
+                f"{len(terms):,}",
+                f"{found.network_extracted:.2%}",
+                f"{found.extracted_true:.2%}",
+                f"{found.network_true:.2%}",
+                " ".join(dict.fromkeys(f"{factor:.3g}" for factor in split.factors.values())),
+                "holds" if terms.certificate.holds else "fails",
+                f"{made - start:.1f}",
+                f"{end - made:.1f}",
+            )
+    show(table, "minimal")
+
+
+def _given(arguments: list[str]) -> list[Trained]:
+    """The trained networks that the command line names."""
+    data, terms, name, *files = arguments
+    points, test = load_data(data, limit=int(terms) or None), load_data(data, split="test")
+    jobs = []
+    for file in files:
+        model = build(name, points.shape, 10)
+        model.load_state_dict(safetensors.torch.load_file(file))
+        jobs.append(Trained(f"{name} {Path(file).parent.name}", model.eval().requires_grad_(False), points, test))
+    return jobs
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
