@@ -66,11 +66,7 @@ def curves(
                 ax.fill_between(x, mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0)
         if ticks is not None:
             ax.set_xticks(list(ticks), labels=list(ticks.values()))
-        ax.set_xlabel(xlabel)
-        ax.set_ylabel(ylabel)
-        ax.set_title(title)
-        ax.grid(axis="y", color="0.9", linewidth=0.6)
-        ax.set_axisbelow(True)
+        style.finish(ax, xlabel=xlabel, ylabel=ylabel, title=title)
         if legend:
             ax.legend(handlelength=2.6)
     return ax

@@ -131,6 +131,15 @@ def spread(rows: Iterable[Row], key: str, scale: float = 1.0) -> Spread:
     return Spread.of(None if row[key] is None else scale * row[key] for row in rows)
 
 
+def bands(found: Sequence[Spread]) -> tuple[list[float], list[float]]:
+    """Means and deviations apart, as :class:`tropica.plots.Curve` and :func:`tropica.plots.dots` take them.
+
+    >>> bands([Spread.of([1.0, 3.0]), Spread.of([2.0, 2.0])])
+    ([2.0, 2.0], [1.4142135623730951, 0.0])
+    """
+    return [one.mean for one in found], [one.sd for one in found]
+
+
 def families(results: Results) -> list[str]:
     """The families there are, FCN first."""
     return sorted(results.values("family"), reverse=True)
