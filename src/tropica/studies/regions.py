@@ -32,12 +32,11 @@ def measure(case: Case) -> Measured:
     points["both"] = torch.cat(list(points.values()))
     rows: list[Row] = []
     for epoch in chosen_epochs(case.run.epochs):
-        net = case.after(epoch)
+        at = case.at(epoch)
         row: Row = {"epoch": epoch, **{f"{name}_points": len(x) for name, x in points.items()}}
         for name, x in points.items():
             for way in WAYS:
-                step = case.step(f"epoch {epoch}, regions by {way}")
-                row[f"{name}_{way}s"] = count_regions(net, x, by=way, progress=step)
+                row[f"{name}_{way}s"] = count_regions(at.net, x, by=way, progress=at.step(f"regions by {way}"))
         rows.append(row)
     return Measured(rows)
 

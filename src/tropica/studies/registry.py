@@ -8,8 +8,11 @@ from types import MappingProxyType
 from tropica.errors import InputError
 from tropica.studies import (
     cross,
+    figure1,
     figure2,
     figure3,
+    figure4,
+    figure5,
     implications,
     leaky,
     neighbours,
@@ -22,7 +25,10 @@ from tropica.studies import (
 )
 from tropica.studies.study import Study
 
-IN_ORDER = (table2, regions, figure2, figure3, patterns, neighbours, leaky, share, random, implications, cross, split)
+IN_ORDER = (
+    *(table2, regions, figure1, figure2, figure3, figure4, figure5, patterns, neighbours, leaky),
+    *(share, random, implications, cross, split),
+)
 STUDIES: Mapping[str, Study] = MappingProxyType({one.STUDY.name: one.STUDY for one in IN_ORDER})
 """What ``tropica study`` takes, in the order of the paper."""
 

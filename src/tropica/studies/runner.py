@@ -5,17 +5,17 @@ OUT/numbers.json         settings, versions, seeds, and all rows
 OUT/rows.csv             the rows
 OUT/NAME.png             figures
 OUT/runs/MODEL-SEED.json what one run measured; a study that was interrupted goes on with those that are missing
+OUT/runs/MODEL-SEED/     parts of a run that is not whole yet, such as its epochs
 NETWORKS/MODEL/seed-K/   the networks, OUT/networks by default; studies may share them
 """
 
 from __future__ import annotations
 
 import io
-import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -31,10 +31,11 @@ from tropica.models import check_model, family
 from tropica.plots import style
 from tropica.progress import Report, reporter
 from tropica.studies.case import Case
+from tropica.studies.kept import Parts, kept
 from tropica.studies.page import study_page
 from tropica.studies.registry import find_study
-from tropica.studies.study import METHODS, Measured, Results, Row, Study
-from tropica.training.runs import fingerprint, train_run
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, View
+from tropica.training.runs import TrainedRun, fingerprint, train_run
 from tropica.training.settings import TrainSettings, check_training_data, paper_settings
 
 
@@ -108,16 +109,18 @@ def run_study(
     start = time.perf_counter()
     study = find_study(name)
     folder = writable_folder(out)
-    models = tuple(dict.fromkeys(models or default_models(train)))
     settings = replace(settings or paper_settings(train), activation=study.activation)
-    points = _checked(train, test, models, runs, terms)
+    classes = _check_sets(train, test)
+    view = study.view(train, test)
+    models = tuple(dict.fromkeys(models or default_models(view.train)))
+    points = _checked(view.train, classes, models, runs, terms)
     shared = writable_folder(networks) if networks is not None else folder / "networks"
     rows: list[Row] = []
     extra: dict[tuple[str, int], dict[str, Any]] = {}
     seconds = 0.0
     with reporter(progress) as raw:
         report = _by_run(raw) if progress is True and raw else raw
-        plan = _Plan(study, train, points, test, settings, dtype, folder, shared, report)
+        plan = _Plan(study, view, points, settings, dtype, folder, shared, report)
         for done, (model, number) in enumerate((model, seed + k) for model in models for k in range(runs)):
             found = plan.run(model, number)
             head = {"model": model, "family": family(model), "seed": number}
@@ -137,17 +140,22 @@ def run_study(
     return StudyResult(study, results, _write(study, results, folder), time.perf_counter() - start)
 
 
-def _checked(train: LabelledData, test: LabelledData, models: Sequence[str], runs: int, terms: int | None) -> LabelledData:
-    """The points that terms are taken of, once everything fits; nothing is written or trained before."""
+def _check_sets(train: LabelledData, test: LabelledData) -> int:
+    """The number of classes, of training and test points that go together."""
     classes = check_training_data(train)
-    if runs < 1:
-        raise InputError(f"runs must be 1 or more; found {runs}")
     if test.labels is None:
         raise DataError(f"{test.name}: the test points have no labels; studies need them")
     if test.shape != train.shape:
         raise DataError(f"test points of shape {test.shape} do not go with training points of shape {train.shape}")
     if int(test.labels.max()) >= classes:
         raise DataError(f"{test.name}: a test point has label {int(test.labels.max())}, the training points {classes} classes")
+    return classes
+
+
+def _checked(train: LabelledData, classes: int, models: Sequence[str], runs: int, terms: int | None) -> LabelledData:
+    """The points that terms are taken of, once everything fits; nothing is written or trained before."""
+    if runs < 1:
+        raise InputError(f"runs must be 1 or more; found {runs}")
     if terms is not None and not 1 <= terms <= len(train):
         raise InputError(f"terms can be taken of 1 … {len(train):,} training points; {terms:,} were asked for")
     for model in models:
@@ -168,9 +176,8 @@ class _Plan:
     """All that the runs of a study share."""
 
     study: Study
-    train: LabelledData
+    view: View
     points: LabelledData
-    test: LabelledData
     settings: TrainSettings
     dtype: torch.dtype
     folder: Path
@@ -180,15 +187,17 @@ class _Plan:
     @cached_property
     def about(self) -> dict[str, Any]:
         """What a measured run depends on, beside its model and seed."""
+        train, test = self.view.train, self.view.test
         return {
             "study": self.study.name,
-            "data": self.train.name,
-            "training_points": len(self.train),
+            "data": train.name,
+            **({"view": self.view.note} if self.view.note else {}),
+            "training_points": len(train),
             "terms": len(self.points),
-            "test_points": len(self.test),
-            "shape": list(self.train.shape),
-            "data_fingerprint": fingerprint(self.train)[:16],
-            "test_fingerprint": fingerprint(self.test)[:16],
+            "test_points": len(test),
+            "shape": list(train.shape),
+            "data_fingerprint": fingerprint(train)[:16],
+            "test_fingerprint": fingerprint(test)[:16],
             "training": dict(vars(self.settings)),
             "splits": list(METHODS),
             "dtype": str(self.dtype).removeprefix("torch."),
@@ -198,16 +207,15 @@ class _Plan:
     def run(self, model: str, seed: int) -> dict[str, Any]:
         """One run, measured now or before."""
         file = self.folder / "runs" / f"{model}-{seed}.json"
-        kept = _kept(file, self.about)
-        if kept is not None:
-            return kept
-        start, report = time.perf_counter(), self.report
-        kind = model if self.settings.activation == "relu" else f"{model}-{self.settings.activation}"
-        step = (lambda done, total, message: report(done, total, f"{model}, seed {seed}: training")) if report else None
-        place = self.networks / kind / f"seed-{seed}"
-        trained = train_run(model, self.train, place, self.settings, seed=seed, progress=step)
+        before = kept(file, self.about)
+        if before is not None:
+            return before
+        start = time.perf_counter()
+        trained, *others = (self._trained(model, seed + k) for k in range(self.study.networks))
         between = time.perf_counter()
-        found: Measured = self.study.measure(Case(trained, self.points, self.test, self.dtype, report))
+        parts = Parts(file.with_suffix(""), self.about)
+        case = Case(trained, self.points, self.view.test, self.dtype, self.report, others=tuple(others), parts=parts)
+        found: Measured = self.study.measure(case)
         numbers = {
             "about": self.about,
             "model": model,
@@ -219,28 +227,21 @@ class _Plan:
             "extra": found.extra,
         }
         write_json(file, numbers)
+        parts.clear()
         return plain(numbers)
+
+    def _trained(self, model: str, seed: int) -> TrainedRun:
+        """A network, trained now or before."""
+        report = self.report
+        step = (lambda done, total, message: report(done, total, f"{model}, seed {seed}: training")) if report else None
+        variant = (self.settings.activation if self.settings.activation != "relu" else "", self.view.kind)
+        place = self.networks / "-".join(filter(None, (model, *variant))) / f"seed-{seed}"
+        return train_run(model, self.view.train, place, self.settings, seed=seed, progress=step)
 
 
 def _versions() -> dict[str, str]:
     packages = {name: version(name) for name in ("tropica", "torch", "numpy", "matplotlib")}
     return {**packages, "python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
-
-
-def _kept(file: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a run measured before, or None."""
-    if not file.exists():
-        return None
-    try:
-        numbers = json.loads(file.read_text(encoding="utf-8"))
-        found = numbers["about"]
-    except (ValueError, KeyError, OSError) as error:
-        raise DataError(f"{file}: not what a study wrote; remove it to measure this run again") from error
-    differing = [key for key in about if found.get(key) != about[key]]
-    if differing:
-        said = "; ".join(f"{key} {found.get(key)} there and {about[key]} here" for key in differing)
-        raise InputError(f"{file.parent} holds runs of something else: {said}; choose another --out, or remove the folder")
-    return numbers
 
 
 def _write(study: Study, results: Results, folder: Path) -> dict[str, Path]:

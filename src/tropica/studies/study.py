@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from matplotlib.figure import Figure
 
+from tropica.data import LabelledData
+
 if TYPE_CHECKING:
     from tropica.studies.case import Case
 
@@ -70,6 +72,22 @@ class Table:
 
 
 @dataclass(frozen=True)
+class View:
+    """The points that a study's networks are given.
+
+    Attributes:
+        train, test: the points.
+        kind: what folders of networks trained on them have after the model's name; nothing where they are the data's own.
+        note: what was done to the data, in words for the report.
+    """
+
+    train: LabelledData
+    test: LabelledData
+    kind: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Study:
     """A study, one file each.
 
@@ -82,6 +100,8 @@ class Study:
         tables, findings: of all runs: what this run found, as tables and in sentences.
         figures: of all runs, by name (the files' names without .png), drawn with :mod:`tropica.plots`.
         activation: of the networks.
+        networks: how many separately trained ones a run takes: its own seed's and those of the next seeds (``Case.others``).
+        view: training and test points, as the networks are given them; as they are by default.
     """
 
     name: str
@@ -93,6 +113,8 @@ class Study:
     findings: Callable[[Results], list[str]]
     figures: Callable[[Results], Mapping[str, Figure]]
     activation: Literal["relu", "leaky"] = "relu"
+    networks: int = 1
+    view: Callable[[LabelledData, LabelledData], View] = View
 
 
 @dataclass(frozen=True)
