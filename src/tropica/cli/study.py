@@ -84,8 +84,9 @@ def study(
     settings = chosen_settings(train, epochs, batch_size, lr, optimiser)
 
     def left() -> str:
-        whole = len(list((folder / "runs").glob("*.json")))
-        return f"{whole} runs are whole in {folder}; the same command goes on with those that are missing"
+        whole, parts = (len(list((folder / "runs").glob(pattern))) for pattern in ("*.json", "*/*.json"))
+        begun = f", and {parts} epochs of another," if parts else ""
+        return f"{whole} runs{begun} are whole in {folder}; the same command goes on with what is missing"
 
     with stopping(left):
         done = run_study(

@@ -8,11 +8,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from tropica.plots import Curve, curves, style
-from tropica.plots.curves import COLOURS
 from tropica.studies import table2
 from tropica.studies.case import Case
 from tropica.studies.epochs import spaced_epochs
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, families, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Spread, Study, Table, bands, families, spread
 
 MOST = 12
 """About so many epochs are looked at: each costs two splits and their terms."""
@@ -57,18 +56,17 @@ def findings(results: Results) -> list[str]:
             early, late = (_at(results, AGREEMENT, model=model, split=method, epoch=epoch) for epoch in (first, last))
             lowest = min(epochs[1:] or epochs, key=lambda e: _at(results, AGREEMENT, model=model, split=method, epoch=e))
             least = _at(results, AGREEMENT, model=model, split=method, epoch=lowest)
+            network, extracted = (_at(results, key, model=model, split=method, epoch=last) for key in (NETWORK, ACCURACY))
             lines.append(
-                f"{model}, {method} split: agreement with N is {early:.1f} % after epoch {first} and {late:.1f} % after epoch "
-                f"{last}, at least {least:.1f} % (epoch {lowest}); at the end extraction costs "
-                f"{_cost(results, model=model, split=method, epoch=last):.1f} points of accuracy."
+                f"{model}, {method} split: N^(X) agrees with N on {early:.1f} % of the test points after epoch {first} and on "
+                f"{late:.1f} % after epoch {last}, least after epoch {lowest} ({least:.1f} %); accuracy at the end is "
+                f"{network:.1f} % for N and {extracted:.1f} % for N^(X) ({extracted - network:+.1f} points)."
             )
     if len(families(results)) == 2:
         last = results.rows[-1]["epoch"]
         for method in METHODS:
-            fcn, cnn = (_cost(results, family=name, split=method, epoch=last) for name in families(results))
-            lines.append(
-                f"Accuracy that extraction costs after epoch {last}, {method} split: FCN {fcn:.1f}, CNN {cnn:.1f} points."
-            )
+            fcn, cnn = (_gain(results, family=name, split=method, epoch=last).text() for name in families(results))
+            lines.append(f"Accuracy of N^(X) less that of N after epoch {last}, {method} split: FCN {fcn}, CNN {cnn} points.")
     return lines
 
 
@@ -76,39 +74,39 @@ def _at(results: Results, key: str, **where: Any) -> float:
     return spread(results.where(**where), key, 100).mean
 
 
-def _cost(results: Results, **where: Any) -> float:
-    """Accuracy of N less that of N^(X), in points."""
-    return _at(results, NETWORK, **where) - _at(results, ACCURACY, **where)
+def _gain(results: Results, **where: Any) -> Spread:
+    """Accuracy of N^(X) less that of N, in points."""
+    return Spread.of(100 * (row[ACCURACY] - row[NETWORK]) for row in results.where(**where))
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """Agreement above, accuracy below, a column a split, a curve a network; thin: the accuracy of N."""
-    figure = style.figure(height=4.6)
-    panels = figure.subplots(2, len(METHODS), sharex=True, sharey="row", squeeze=False)
-    models = results.values("model")
+    """A column a split, a curve a network: agreement, accuracy, and what extraction does to accuracy."""
+    figure = style.figure(height=6.2)
+    panels = figure.subplots(3, len(METHODS), sharex=True, sharey="row", squeeze=False)
+    labels = (
+        "N vs N^(X)\n(% of test points)",
+        "N^(X) vs true\n(% of test points)",
+        "accuracy of N^(X)\nless that of N (points)",
+    )
     for column, method in zip(panels.T, METHODS, strict=True):
         left = column[0] is panels[0][0]
-        for ax, (key, label) in zip(column, ((AGREEMENT, "N vs N^(X)"), (ACCURACY, "N^(X) vs true")), strict=True):
+        for ax, label, key in zip(column, labels, (AGREEMENT, ACCURACY, None), strict=True):
             lines = {}
-            for model in models:
+            for model in results.values("model"):
                 epochs = results.values("epoch", model=model)
-                found = [spread(results.where(model=model, split=method, epoch=epoch), key, 100) for epoch in epochs]
+                at = [{"model": model, "split": method, "epoch": epoch} for epoch in epochs]
+                found = [spread(results.where(**one), key, 100) if key else _gain(results, **one) for one in at]
                 lines[model] = Curve(epochs, *bands(found))
             curves(
                 lines,
                 xlabel="epoch" if ax is column[-1] else "",
-                ylabel=f"{label}\n(% of test points)" if left else "",
+                ylabel=label if left else "",
                 title=f"{method} split" if ax is column[0] else "",
                 legend=left and ax is column[0],
                 ax=ax,
             )
-        for i, model in enumerate(models):
-            epochs = results.values("epoch", model=model)
-            network = [_at(results, NETWORK, model=model, split=method, epoch=epoch) for epoch in epochs]
-            name = "N vs true" if i == 0 else "_"
-            column[1].plot(epochs, network, color=COLOURS[i % len(COLOURS)], linewidth=0.7, linestyle=(0, (1, 1)), label=name)
-    handle, name = panels[1][0].get_legend_handles_labels()
-    panels[1][0].legend(handle[-1:], ["thin: N vs true"] if name else [], handlelength=2.6)
+        column[0].set_ylim(top=101)
+        column[-1].axhline(0, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
     return {"figure4": figure}
 
 

@@ -150,6 +150,9 @@ def figures(results: Results) -> Mapping[str, Figure]:
         angle, distance = (torch.tensor([torch.nan if v is None else v for v in found[key]]) for key in ("angle", "distance"))
         names = ("same label", "different labels")
         angle_distance(angle, distance, torch.tensor(found["same"]), title=model, names=names, ax=ax)
+    for ax in last.axes:  # to be compared
+        ax.set_xlim(0, max(other.get_xlim()[1] for other in last.axes))
+        ax.set_ylim(0, max(other.get_ylim()[1] for other in last.axes))
     return {"figure5": figure, "retraining": last}
 
 
