@@ -36,11 +36,6 @@ class Envelope:
     sides: Sequence[np.ndarray]
     neighbours: Sequence[np.ndarray]
 
-    @cached_property
-    def boxes(self) -> np.ndarray:
-        """(W, 2, 2) the least and the largest coordinates of each polygon."""
-        return np.array([(p.min(0), p.max(0)) for p in self.polygons])
-
     def borders(self) -> tuple[np.ndarray, np.ndarray]:
         """Edges between two polygons: their ends (E, 2, 2), and the two functions (E, 2), the lower number first."""
         ends, pairs = [], []
@@ -62,7 +57,7 @@ class Envelope:
         found: list[float] = []
         for i, (corners, top) in enumerate(zip(polygons, self._largest(polygons), strict=True)):
             one = bool((top == top[0]).all())  # the largest at all corners is so in between
-            parts = [(int(self.winners[top[0]]), float(area(corners)))] if one else self._parts(corners)
+            parts = [(int(self.winners[top[0]]), float(area(corners)))] if one else self._parts(corners, top)
             number += [i] * len(parts)
             winner += [k for k, _ in parts]
             found += [size for _, size in parts]
@@ -76,16 +71,26 @@ class Envelope:
         top = [(corners[i : i + step] @ weight + bias).argmax(1) for i in range(0, len(corners), step)]
         return np.split(np.concatenate(top), np.cumsum([len(p) for p in polygons])[:-1])
 
-    def _parts(self, corners: np.ndarray) -> list[tuple[int, float]]:
-        low, high = corners.min(0), corners.max(0)
-        near = ((self.boxes[:, 0] <= high) & (self.boxes[:, 1] >= low)).all(1)
-        parts = []
-        for place in np.flatnonzero(near).tolist():
-            k = int(self.winners[place])
-            part, _ = clip(corners, _lead(self.weight, self.bias, k, self.neighbours[place], corners))
-            if len(part):
-                parts.append((k, float(area(part))))
+    def _parts(self, corners: np.ndarray, top: np.ndarray) -> list[tuple[int, float]]:
+        """The parts of a polygon, from those at its corners on from neighbour to neighbour: they hang together."""
+        places = np.unique(top).tolist()
+        seen, parts = set(places), []
+        while places:
+            place = places.pop()
+            k, others = int(self.winners[place]), self.neighbours[place]
+            part, edges = clip(corners, _lead(self.weight, self.bias, k, others, corners))
+            if not len(part):
+                continue
+            parts.append((k, float(area(part))))
+            beyond = {self._place[j] for j in others[np.unique(edges[edges >= 0])].tolist() if j in self._place} - seen
+            seen |= beyond
+            places += sorted(beyond)
         return parts
+
+    @cached_property
+    def _place(self) -> dict[int, int]:
+        """Where a function is among the winners."""
+        return {k: i for i, k in enumerate(self.winners.tolist())}
 
 
 def upper_envelope(weight: np.ndarray, bias: np.ndarray, window: np.ndarray) -> Envelope:

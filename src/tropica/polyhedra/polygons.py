@@ -22,19 +22,22 @@ def clip(corners: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarra
     ([[0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0]], [-1, -1, -1, 0])
     """
     edges = np.full(len(corners), -1)
-    if (values < 0).all(0).any():
+    below = values < 0
+    if below.all(0).any():
         return corners[:0], edges[:0]
-    rows = np.concatenate([corners, values], 1)
-    for column in range(2, rows.shape[1]):
-        value = rows[:, column]
-        if not (value < 0).any():
+    cuts = np.flatnonzero(below.any(0))
+    rows = np.concatenate([corners, values[:, cuts]], 1)
+    for column, function in enumerate(cuts.tolist(), start=2):
+        out = rows[:, column] < 0
+        if not out.any():  # any more, after the cuts before
             continue
-        following, next_value = np.roll(rows, -1, 0), np.roll(value, -1)
-        crosses = (value < 0) != (next_value < 0)
+        following = np.concatenate([rows[1:], rows[:1]])
+        value, next_value, next_out = rows[:, column], following[:, column], np.append(out[1:], out[:1])
+        crosses = out != next_out
         share = np.where(crosses, value / np.where(crosses, value - next_value, 1), 0)
         between = rows + share[:, None] * (following - rows)
-        keep = np.stack([value >= 0, crosses], 1).ravel()
-        leaves = np.where(next_value < 0, column - 2, edges)  # from where the border leaves, it goes along the line
+        keep = np.stack([~out, crosses], 1).ravel()
+        leaves = np.where(next_out, function, edges)  # from where the border leaves, it goes along the line
         rows = np.stack([rows, between], 1).reshape(-1, rows.shape[1])[keep]
         edges = np.stack([edges, leaves], 1).ravel()[keep]
         if len(rows) < 3:
