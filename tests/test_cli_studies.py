@@ -100,7 +100,8 @@ def test_study_refuses_with_a_line():
     )
     assert "have no labels" in refused("study", "table2", "--data", "bare.npz")
     assert "of class 4" in refused("study", "table2", "--data", "fours.npz")
-    assert "takes (channels, height, width)" in refused("study", "figure1", "--data", "digits", "--model", "conv")
+    flat = refused("study", "figure1", "--data", "digits", "--model", "conv")
+    assert "figure1 shows networks points of shape (2,); conv: this model takes (channels, height, width)" in flat
     assert "too small" in refused("study", "table2", "--data", "tiny.npz", "--model", "conv")
     Path("file").write_text("")
     assert "a folder is needed" in refused("study", "table2", "--data", "digits", "--out", "file")

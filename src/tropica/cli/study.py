@@ -85,7 +85,7 @@ def study(
 
     def left() -> str:
         whole, parts = (len(list((folder / "runs").glob(pattern))) for pattern in ("*.json", "*/*.json"))
-        begun = f", and {parts} epochs of another," if parts else ""
+        begun = f" and {parts} epochs of the next" if parts else ""
         return f"{whole} runs{begun} are whole in {folder}; the same command goes on with what is missing"
 
     with stopping(left):

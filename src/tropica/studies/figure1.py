@@ -135,7 +135,8 @@ def tables(results: Results) -> list[Table]:
     before, after = [], []
     for model in results.values("model"):
         runs = results.where(model=model, split=METHODS[0])
-        counts = [spread(runs, key).text(0) for key in ("cells", "regions", "maps", "cells_with_points", "points")]
+        counts = [spread(runs, key).text(0) for key in ("cells", "regions", "maps", "cells_with_points")]
+        counts.append(f"{runs[0]['points']:,}")
         shares = [spread(runs, key, 100).text() for key in ("area_with_points", "test_in_these", "network_accuracy")]
         before.append([model, *counts, *shares])
         for method in METHODS:
@@ -169,12 +170,12 @@ def findings(results: Results) -> list[str]:
     lines = []
     for model in results.values("model"):
         runs = results.where(model=model, split=METHODS[0])
-        cells, held, points = (spread(runs, key).text(0) for key in ("cells", "cells_with_points", "points"))
+        cells, held = (spread(runs, key).text(0) for key in ("cells", "cells_with_points"))
         alone = spread(runs, "area_with_points", 100).text()
         inside = spread(runs, "test_in_these", 100).text()
         lines.append(
-            f"{model}: {held} of {cells} cells in the window hold training points ({alone} % of its area), {points} points in "
-            f"all; {inside} % of the test points lie in these cells."
+            f"{model}: {held} of {cells} cells in the window hold training points ({alone} % of its area), "
+            f"{runs[0]['points']:,} points in all; {inside} % of the test points lie in these cells."
         )
         for method in METHODS:
             found = results.where(model=model, split=method)

@@ -27,7 +27,7 @@ import torch
 from tropica.data import LabelledData
 from tropica.errors import DataError, InputError
 from tropica.files import plain, writable_folder, write_csv, write_file, write_json
-from tropica.models import check_model, family
+from tropica.models import MODELS, check_model, family
 from tropica.plots import style
 from tropica.progress import Report, reporter
 from tropica.studies.case import Case
@@ -113,7 +113,7 @@ def run_study(
     classes = _check_sets(train, test)
     view = study.view(train, test)
     models = tuple(dict.fromkeys(models or default_models(view.train)))
-    points = _checked(view.train, classes, models, runs, terms)
+    points = _checked(study, view, classes, models, runs, terms)
     shared = writable_folder(networks) if networks is not None else folder / "networks"
     rows: list[Row] = []
     extra: dict[tuple[str, int], dict[str, Any]] = {}
@@ -152,14 +152,20 @@ def _check_sets(train: LabelledData, test: LabelledData) -> int:
     return classes
 
 
-def _checked(train: LabelledData, classes: int, models: Sequence[str], runs: int, terms: int | None) -> LabelledData:
+def _checked(study: Study, view: View, classes: int, models: Sequence[str], runs: int, terms: int | None) -> LabelledData:
     """The points that terms are taken of, once everything fits; nothing is written or trained before."""
+    train = view.train
     if runs < 1:
         raise InputError(f"runs must be 1 or more; found {runs}")
     if terms is not None and not 1 <= terms <= len(train):
         raise InputError(f"terms can be taken of 1 … {len(train):,} training points; {terms:,} were asked for")
     for model in models:
-        check_model(model, train.shape, classes)
+        try:
+            check_model(model, train.shape, classes)
+        except InputError as error:
+            if not view.kind or model not in MODELS:
+                raise
+            raise InputError(f"{study.name} shows networks points of shape {train.shape}; {model}: {error}") from error
     if terms is None:
         return train
     assert train.labels is not None
