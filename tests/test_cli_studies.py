@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from tropica.data import load_data
 from tropica.models import build
+from tropica.studies import STUDIES
 
 from .cli_case import done, enter, refused, run, save_npz
 
@@ -119,3 +121,57 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch):
     result = run("train", "fcn-small", "--data", "digits", *QUICK)
     assert result.exit_code == 130
     assert "0 of 5 runs are whole in networks/fcn-small" in result.stderr
+
+
+def few(monkeypatch, **changed):
+    """A registry of two quick studies."""
+    studies = {name: dataclasses.replace(STUDIES[name], **changed.get(name, {})) for name in ("table2", "cross")}
+    for place in ("registry", "all", "all_page"):
+        monkeypatch.setattr(f"tropica.studies.{place}.STUDIES", studies)
+
+
+def test_all_studies(monkeypatch):
+    few(monkeypatch)
+    result = done("study", "all", "--data", "digits", *QUICK, "--runs", 1, "--test-limit", 40, "--model", "fcn-small")
+    assert "table2: Table 2" in result.stdout
+    assert "written to results/all: numbers.json, report.html, and a folder a study" in result.stdout
+    saved = json.loads(Path("results/all/numbers.json").read_text())
+    assert list(saved["studies"]) == ["table2", "cross"]
+    assert Path("results/all/networks/fcn-small/seed-0").is_dir()
+    page = Path("results/all/report.html").read_text(encoding="utf-8")
+    command = "tropica study all --data digits --runs 1 --seed 0 --model fcn-small --epochs 1 --batch-size 50"
+    assert command in page
+    alone = done("study", "cross", "--data", "digits", *QUICK, "--runs", 1, "--test-limit", 40, "--model", "fcn-small",
+                 "--out", "results/all/cross", "--networks", "results/all/networks")  # fmt: skip
+    assert "straight" in alone.stdout
+
+
+def test_all_studies_with_one_that_fails(monkeypatch):
+    def broken(case):
+        raise RuntimeError("no luck\ntoday")
+
+    few(monkeypatch, table2={"measure": broken})
+    result = run("study", "all", "--data", "digits", *QUICK, "--runs", 1, "--model", "fcn-small")
+    assert result.exit_code == 1
+    assert "error: the study table2 failed: fcn-small, seed 0: RuntimeError: no luck today" in result.stderr
+    assert "cross: Straight and cross terms" in result.stdout
+    assert "The study <a" in Path("results/all/report.html").read_text(encoding="utf-8")
+
+
+def test_all_studies_refuse_with_a_line(monkeypatch):
+    files()
+    assert "and all of them: all" in refused("study", "al", "--data", "digits")
+    assert "there is no model 'x'" in refused("study", "all", "--data", "digits", "--model", "x")
+    assert "digits has 355 test points; 400 were asked for" in refused("study", "all", "--data", "digits", "--test-limit", 400)
+    assert "have no labels" in refused("study", "all", "--data", "bare.npz")
+    assert "of class 4" in refused("study", "all", "--data", "fours.npz")
+    assert "too small" in refused("study", "all", "--data", "tiny.npz", "--model", "conv")
+    assert not Path("results").exists()
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tropica.training.runs.train", interrupted)
+    result = run("study", "all", "--data", "digits", *QUICK)
+    assert result.exit_code == 130
+    assert result.stderr.startswith("stopped: 0 runs are whole in results/all; the same command goes on")

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 import tropica as tp
 from tropica.regions.domains import Box, Segment
-from tropica.regions.estimates import Estimate, _cells, _chord, estimate_density, estimate_patterns, estimate_regions
+from tropica.regions.estimates import (
+    Estimate,
+    _cells,
+    _chord,
+    estimate_density,
+    estimate_patterns,
+    estimate_regions,
+    log_cells,
+)
 from tropica.regions.segments.complex import segment_regions
 
 from ..case_modules import build
@@ -139,6 +147,10 @@ def test_formula() -> None:
     assert value == pytest.approx(1 + 2 * 6 + math.pi * 11 + 4 / 3 * math.pi * 6)
     assert slope == pytest.approx((_cells(2.0 + 1e-6, sides)[0] - _cells(2.0 - 1e-6, sides)[0]) / 2e-6)
     assert _cells(1e3, np.full(784, 10.0))[0] == math.inf
+    # The last of the summands, the volume times κ_784 (λ/2)^784, outweighs all others at such a density.
+    last = 392 * math.log(math.pi) - math.lgamma(393) + 784 * math.log(1e9 / 2 * 10)
+    assert log_cells(1e9, np.full(784, 10.0))[0] == pytest.approx(last, rel=1e-5)
+    assert log_cells(0.0, sides) == pytest.approx((0.0, math.log(6)))
 
 
 @pytest.mark.parametrize("widths", [(2, 30, 1), (2, 16, 16, 1)])

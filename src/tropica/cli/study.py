@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from rich.text import Text
 
-from tropica.cli.failures import stopping
+from tropica.cli.failures import FAILED, stopping
 from tropica.cli.options import Data, Precision
 from tropica.cli.output import console, show_table
 from tropica.cli.training import BatchSize, Epochs, How, Rate, Runs, Seed, TrainLimit, chosen_settings, exactly
+from tropica.data import LabelledData
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="Of the study; any other word lists those there are.", show_default=False)
+    str,
+    typer.Argument(metavar="NAME", help="Of the study, or all; any other word lists those there are.", show_default=False),
 ]
 Out = Annotated[
     Optional[Path],  # noqa: UP045
@@ -69,40 +71,44 @@ def study(
     """Run one of the paper's experiments: networks are trained, measured with both splits, and reported.
 
     Writes report.html, numbers.json, rows.csv and figures. What was interrupted goes on with the runs that are missing, and
-    more --runs add to those there are. Runs on one thread unless --threads says otherwise.
+    more --runs add to those there are. Runs on one thread unless --threads says otherwise. NAME may be all: every study, each
+    in a folder, and one report.html of them all; a study that fails is named there, and the exit code is 1.
     """
     import torch
 
+    from tropica.studies.all import ALL
     from tropica.studies.registry import find_study  # brings matplotlib
     from tropica.studies.runner import run_study
 
-    chosen = find_study(name)
+    chosen = None if name == ALL else find_study(name)
     folder = out or Path("results") / name
     torch.set_num_threads(ctx.obj or 1)
     train = exactly(data, limit=limit)
     test = exactly(data, split="test", limit=test_limit)
     settings = chosen_settings(train, epochs, batch_size, lr, optimiser)
 
+    shared: dict[str, Any] = {
+        "models": model or (),
+        "runs": runs,
+        "seed": seed,
+        "settings": settings,
+        "terms": terms,
+        "dtype": dtype.torch if dtype else torch.float32,
+        "networks": networks,
+        "progress": True,
+    }
+
     def left() -> str:
-        whole, parts = (len(list((folder / "runs").glob(pattern))) for pattern in ("*.json", "*/*.json"))
+        runs_of = "runs/" if chosen else "*/runs/"
+        whole, parts = (len(list(folder.glob(runs_of + pattern))) for pattern in ("*.json", "*/*.json"))
         begun = f" and {parts} epochs of the next" if parts else ""
         return f"{whole} runs{begun} are whole in {folder}; the same command goes on with what is missing"
 
     with stopping(left):
-        done = run_study(
-            name,
-            train,
-            test,
-            folder,
-            models=model or (),
-            runs=runs,
-            seed=seed,
-            settings=settings,
-            terms=terms,
-            dtype=dtype.torch if dtype else torch.float32,
-            networks=networks,
-            progress=True,
-        )
+        if chosen is None:
+            _whole(train, test, folder, shared)
+            return
+        done = run_study(name, train, test, folder, **shared)
     for table in chosen.tables(done.results):
         headings = [heading.replace("\n", " ") for heading in table.headings]
         show_table(table.title, headings, table.rows, numbers=table.numbers)
@@ -110,3 +116,21 @@ def study(
     for line in chosen.findings(done.results):
         screen.print(Text(f"• {line}"))
     screen.print(Text(f"done in {done.seconds:.0f} s; written to {folder}: {', '.join(sorted(done.files))}"), soft_wrap=True)
+
+
+def _whole(train: LabelledData, test: LabelledData, folder: Path, shared: dict[str, Any]) -> None:
+    """All studies: what each found, and which failed."""
+    from tropica.studies.all import run_all
+
+    done = run_all(train, test, folder, **shared)
+    screen = console()
+    for name, one in done.done.items():
+        screen.print(Text(f"{name}: {one.study.title}"))
+        for line in one.study.findings(one.results):
+            screen.print(Text(f"• {line}"))
+    files = ", ".join(sorted(done.files))
+    screen.print(Text(f"done in {done.seconds:.0f} s; written to {folder}: {files}, and a folder a study"), soft_wrap=True)
+    for name, why in done.failed.items():
+        typer.echo(f"error: the study {name} failed: {why}", err=True)
+    if done.failed:
+        raise typer.Exit(FAILED)

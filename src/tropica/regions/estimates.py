@@ -164,20 +164,37 @@ def estimate_regions(net: PiecewiseLinearNetwork, box: Box, *, segments: int = 1
 
 
 def _cells(density: float, sides: np.ndarray) -> tuple[float, float]:
-    """Σ κ_j (λ/2)^j e_j(sides), and its derivative with respect to λ."""
+    """Σ κ_j (λ/2)^j V_j, and its derivative with respect to λ."""
     if density == 0:
         return 1.0, float(sides.sum())
+    with np.errstate(over="ignore"):
+        value, slope = np.exp(log_cells(density, sides))
+    return float(value), float(slope)
+
+
+def log_cells(density: float, sides: np.ndarray) -> tuple[float, float]:
+    """Natural logarithms of the estimate of :func:`estimate_regions`, Σ κ_j (λ/2)^j V_j, and of its derivative in λ.
+
+    For networks whose estimate is more than float64 holds.
+
+    Args:
+        density: λ, 0 or more.
+        sides: of the box, (d,).
+
+    >>> np.exp(log_cells(0.5, np.array([4.0]))).round(9).tolist()  # 1 + 0.5·4 cells, 4 more for each unit of λ
+    [3.0, 4.0]
+    """
+    if density == 0:
+        return 0.0, math.log(sides.sum())
     # log of e_j((λ/2)·sides), one side after the other; sums of positive numbers lose nothing.
     logs = np.full(len(sides) + 1, -np.inf)
     logs[0] = 0.0
     for log_side in np.log(sides * density / 2):
         logs[1:] = np.logaddexp(logs[1:], logs[:-1] + log_side)
     orders = np.arange(len(logs))
-    balls = np.array([j / 2 * math.log(math.pi) - math.lgamma(j / 2 + 1) for j in orders.tolist()])
-    with np.errstate(over="ignore"):
-        value = np.exp(np.logaddexp.reduce(logs + balls))
-        slope = np.exp(np.logaddexp.reduce((logs + balls + np.log(np.maximum(orders, 1)))[1:]) - math.log(density))
-    return float(value), float(slope)
+    logs += [j / 2 * math.log(math.pi) - math.lgamma(j / 2 + 1) for j in orders.tolist()]
+    slope = np.logaddexp.reduce((logs + np.log(np.maximum(orders, 1)))[1:]) - math.log(density)
+    return float(np.logaddexp.reduce(logs)), float(slope)
 
 
 def _densities(net: PiecewiseLinearNetwork, where: Data | Box, segments: int, seed: int) -> np.ndarray:

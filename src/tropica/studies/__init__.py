@@ -1,5 +1,6 @@
 """The papers' experiments, one file each, and the demo."""
 
+from tropica.studies.all import AllResult, run_all
 from tropica.studies.deciders import Deciders, deciders
 from tropica.studies.demo import DemoResult, DemoRow, run_demo
 from tropica.studies.depth_width import DepthResult, DepthRow, depth_against_width
@@ -8,6 +9,7 @@ from tropica.studies.runner import StudyResult, run_study
 
 __all__ = [
     "STUDIES",
+    "AllResult",
     "Deciders",
     "DemoResult",
     "DemoRow",
@@ -16,6 +18,7 @@ __all__ = [
     "StudyResult",
     "deciders",
     "depth_against_width",
+    "run_all",
     "run_demo",
     "run_study",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -56,6 +57,13 @@ class Case:
     def of(self, run: TrainedRun) -> Case:
         """Another training on the same points, at the same epoch."""
         return replace(self, run=run)
+
+    def shared(self, *, report: Report | None, others: tuple[TrainedRun, ...], parts: Parts) -> Case:
+        """The same network for another study, with what was made of it and what will be: network, splits, terms."""
+        assert self.net  # made here, so that it is made once
+        twin = copy(self)
+        twin.report, twin.others, twin.parts = report, others, parts
+        return twin
 
     def part(self, name: str, measure: Callable[[], Any]) -> Any:
         """A part of what is measured, kept on disk until the run is whole: an interrupted run goes on after it."""

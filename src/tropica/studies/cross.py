@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tropica.plots import dots, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, families, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_split, families, spread
 from tropica.terms import LinearTerms
 from tropica.terms.maxima import Functions, RunningMaxima
 
@@ -97,6 +97,11 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"cross": figure}
 
 
+def summary(results: Results) -> str:
+    """How often straight."""
+    return f"Winning a⁺ and a⁻ are of one training point for so many % of the test points: {by_split(results, 'straight')}."
+
+
 STUDY = Study(
     name="cross",
     title="Straight and cross terms",
@@ -108,4 +113,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )

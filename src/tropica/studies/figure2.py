@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tropica.plots import angle_distance, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, families, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_split, families, spread
 
 SHOWN = 5000
 """Test points that the figure shows at most."""
@@ -99,6 +99,12 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"figure2": figure}
 
 
+def summary(results: Results) -> str:
+    """Angles."""
+    right, wrong = (by_split(results, f"angle_{answer}_50", 1) for answer in ANSWERS)
+    return f"Median angle in degrees where N^(X) is right: {right}; where it is wrong: {wrong}."
+
+
 STUDY = Study(
     name="figure2",
     title="Figure 2: how alike a test point's term and the deciding training term are",
@@ -112,4 +118,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )

@@ -12,7 +12,7 @@ from tropica.network import PiecewiseLinearNetwork
 from tropica.plots import Curve, curves, style
 from tropica.split import split
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_family, by_split, spread
 from tropica.terms import ExtractedFunction
 from tropica.terms.job import Inner
 
@@ -128,6 +128,16 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"figure3": figure}
 
 
+def summary(results: Results) -> str:
+    """What is left at the end."""
+    last = [max(results.values("merged", model=row["model"])) == row["merged"] for row in results.rows]
+    whole = Results([row for row, one in zip(results.rows, last, strict=True) if one], {}, results.settings)
+    return (
+        f"Accuracy in % before any layer is merged: {by_family(results, 'accuracy', merged=0)}; with all merged: "
+        f"{by_split(whole, 'accuracy')}."
+    )
+
+
 STUDY = Study(
     name="figure3",
     title="Figure 3: from the network to its extracted function, layer by layer",
@@ -140,4 +150,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )

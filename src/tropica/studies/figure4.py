@@ -11,7 +11,7 @@ from tropica.plots import Curve, curves, style
 from tropica.studies import table2
 from tropica.studies.case import Case
 from tropica.studies.epochs import spaced_epochs
-from tropica.studies.study import METHODS, Measured, Results, Row, Spread, Study, Table, bands, families, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Spread, Study, Table, bands, by_split, families, spread
 
 MOST = 12
 """About so many epochs are looked at: each costs two splits and their terms."""
@@ -110,6 +110,16 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"figure4": figure}
 
 
+def summary(results: Results) -> str:
+    """Agreement after the first epoch and after the last."""
+    epochs = results.values("epoch")
+    first, last = next((epoch for epoch in epochs if epoch > 0), epochs[-1]), epochs[-1]
+    early, late = (by_split(results, AGREEMENT, epoch=epoch) for epoch in (first, last))
+    return (
+        f"N^(X) agrees with N on so many per cent of the test points: {early} after epoch {first}; {late} after epoch {last}."
+    )
+
+
 STUDY = Study(
     name="figure4",
     title="Figure 4: extraction during training",
@@ -123,4 +133,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )

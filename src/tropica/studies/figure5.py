@@ -163,6 +163,17 @@ def _mark_falls(ax: Axes, lines: Mapping[str, Curve], falls: list[int]) -> None:
         ax.plot(*zip(*at, strict=True), "o", color=style.BLACK, markersize=5, zorder=4, label="learning rate falls")
 
 
+def summary(results: Results) -> str:
+    """Correlation and angle at the end."""
+    last = results.rows[-1]["epoch"]
+    found = [
+        f"{name} {spread(at, 'correlation').mean:.2f} (median angle {spread(at, 'angle_50').mean:.0f}°)"
+        for name in families(results)
+        for at in [results.where(family=name, epoch=last)]
+    ]
+    return f"Correlation of the coefficients of two separately trained networks after epoch {last}: {', '.join(found)}."
+
+
 STUDY = Study(
     name="figure5",
     title="Figure 5: coefficients of two separately trained networks",
@@ -177,5 +188,6 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
     networks=2,
 )

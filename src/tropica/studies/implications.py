@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tropica.plots import dots, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, families, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_split, families, spread
 
 STATEMENTS = {
     "network_right": "N is right",
@@ -106,6 +106,12 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"implications": figure}
 
 
+def summary(results: Results) -> str:
+    """Right follows from right."""
+    share = by_split(results, "share", premise="network_right", conclusion="extracted_right")
+    return f"Where N is right, so is N^(X) on so many % of the test points: {share}."
+
+
 STUDY = Study(
     name="implications",
     title="Implications between network, extracted function and truth",
@@ -116,4 +122,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )

@@ -11,7 +11,7 @@ from torch import Tensor
 from tropica.plots import coefficient_statistics, style, term_images
 from tropica.studies.case import Case
 from tropica.studies.deciders import Deciders
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, families, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_split, families, spread
 from tropica.terms import AffineTerms
 
 EXAMPLES = 3
@@ -169,6 +169,11 @@ def _terms(weight: list[list[float]], shape: tuple[int, ...]) -> AffineTerms:
     return AffineTerms(torch.tensor(weight), torch.zeros(len(weight), dtype=torch.float64), shape)
 
 
+def summary(results: Results) -> str:
+    """Is it the nearest?"""
+    return f"The nearest training point decides so many % of the test points: {by_split(results, 'nearest')}."
+
+
 STUDY = Study(
     name="neighbours",
     title="Appendices E.2 and E.7: what decides, and what coefficients look like",
@@ -181,4 +186,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )

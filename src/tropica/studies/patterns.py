@@ -11,7 +11,7 @@ from torch import Tensor
 from tropica.compare import pattern_agreement
 from tropica.plots import Curve, curves, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, families, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_family, families, spread
 
 PAIRS = (*METHODS, "random")
 """Whom a test point is paired with: the training point that decides it, by split, or some training point."""
@@ -116,6 +116,12 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"patterns": figure}
 
 
+def summary(results: Results) -> str:
+    """The deciding training points beside random ones, on average over layers."""
+    means = "; ".join(f"{by_family(results, 'agreement', pairing=pairing)} ({pairing})" for pairing in PAIRS)
+    return f"Units of a layer with equal activation in %, by the split that decides, and for random pairs: {means}."
+
+
 STUDY = Study(
     name="patterns",
     title="Appendix E.5: activation patterns of test points and of the training points that decide them",
@@ -128,4 +134,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )

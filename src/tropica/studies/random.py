@@ -12,7 +12,7 @@ from torch import Tensor
 from tropica.plots import dots, style
 from tropica.split import split
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_split, spread
 from tropica.terms import ExtractedFunction, extract
 
 SOURCES = {
@@ -115,6 +115,12 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"random": figure}
 
 
+def summary(results: Results) -> str:
+    """Each source."""
+    found = "; ".join(f"{source}: {by_split(results, 'agreement', source=source)}" for source in SOURCES)
+    return f"Agreement in % on test points with terms of the {found}."
+
+
 STUDY = Study(
     name="random",
     title="Random inputs in place of the data",
@@ -125,4 +131,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )

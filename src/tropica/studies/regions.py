@@ -90,6 +90,11 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"regions": figure}
 
 
+def summary(results: Results) -> str:
+    """All networks."""
+    return " ".join(findings(results))
+
+
 STUDY = Study(
     name="regions",
     title="How many linear regions the data meets",
@@ -101,4 +106,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )

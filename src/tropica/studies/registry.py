@@ -8,6 +8,7 @@ from types import MappingProxyType
 from tropica.errors import InputError
 from tropica.studies import (
     cross,
+    estimate,
     figure1,
     figure2,
     figure3,
@@ -20,6 +21,7 @@ from tropica.studies import (
     random,
     regions,
     share,
+    shift,
     split,
     table2,
 )
@@ -27,7 +29,7 @@ from tropica.studies.study import Study
 
 IN_ORDER = (
     *(table2, regions, figure1, figure2, figure3, figure4, figure5, patterns, neighbours, leaky),
-    *(share, random, implications, cross, split),
+    *(share, shift, random, implications, cross, estimate, split),
 )
 STUDIES: Mapping[str, Study] = MappingProxyType({one.STUDY.name: one.STUDY for one in IN_ORDER})
 """What ``tropica study`` takes, in the order of the paper."""
@@ -43,5 +45,5 @@ def find_study(name: str) -> Study:
     'Table 2: network, extracted function and truth'
     """
     if name not in STUDIES:
-        raise InputError(f"there is no study {name!r}; there are {', '.join(STUDIES)}")
+        raise InputError(f"there is no study {name!r}; there are {', '.join(STUDIES)}, and all of them: all")
     return STUDIES[name]

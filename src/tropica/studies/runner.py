@@ -107,37 +107,14 @@ def run_study(
     (['numbers.json', 'report.html', 'rows.csv', 'table2.png'], ['paper', 'calibrated'])
     """
     start = time.perf_counter()
-    study = find_study(name)
-    folder = writable_folder(out)
-    settings = replace(settings or paper_settings(train), activation=study.activation)
-    classes = _check_sets(train, test)
-    view = study.view(train, test)
-    models = tuple(dict.fromkeys(models or default_models(view.train)))
-    points = _checked(study, view, classes, models, runs, terms)
-    shared = writable_folder(networks) if networks is not None else folder / "networks"
-    rows: list[Row] = []
-    extra: dict[tuple[str, int], dict[str, Any]] = {}
-    seconds = 0.0
     with reporter(progress) as raw:
         report = _by_run(raw) if progress is True and raw else raw
-        plan = _Plan(study, view, points, settings, dtype, folder, shared, report)
-        for done, (model, number) in enumerate((model, seed + k) for model in models for k in range(runs)):
-            found = plan.run(model, number)
-            head = {"model": model, "family": family(model), "seed": number}
-            rows += [head | row for row in found["rows"]]
-            extra[model, number] = found["extra"]
-            seconds += found["seconds"]
+        plan = Plan.of(name, train, test, out, models, runs, seed, settings, terms, dtype, networks, report)
+        for done, (model, number) in enumerate(plan.runs):
+            plan.run(model, number)
             if report:
-                report(done + 1, len(models) * runs, f"{study.name}: runs")
-    facts = {
-        **plan.about,
-        "models": list(models),
-        "seeds": list(range(seed, seed + runs)),
-        "seconds": seconds,
-        "versions": _versions(),
-    }
-    results = Results(rows, extra, facts)
-    return StudyResult(study, results, _write(study, results, folder), time.perf_counter() - start)
+                report(done + 1, len(plan.runs), f"{name}: runs")
+    return plan.finish(start)
 
 
 def _check_sets(train: LabelledData, test: LabelledData) -> int:
@@ -178,17 +155,52 @@ def _by_run(report: Report) -> Report:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """All that the runs of a study share."""
+class Plan:
+    """A study's runs: what they share, and where they are kept."""
 
     study: Study
     view: View
     points: LabelledData
+    models: tuple[str, ...]
+    seeds: range
     settings: TrainSettings
     dtype: torch.dtype
     folder: Path
     networks: Path
     report: Report | None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        train: LabelledData,
+        test: LabelledData,
+        out: str | os.PathLike[str],
+        models: Sequence[str] = (),
+        runs: int = 5,
+        seed: int = 0,
+        settings: TrainSettings | None = None,
+        terms: int | None = None,
+        dtype: torch.dtype = torch.float32,
+        networks: str | os.PathLike[str] | None = None,
+        report: Report | None = None,
+    ) -> Plan:
+        """Check everything, and write and train nothing; arguments and errors as of :func:`run_study`."""
+        study = find_study(name)
+        folder = writable_folder(out)
+        settings = replace(settings or paper_settings(train), activation=study.activation)
+        classes = _check_sets(train, test)
+        view = study.view(train, test)
+        models = tuple(dict.fromkeys(models or default_models(view.train)))
+        points = _checked(study, view, classes, models, runs, terms)
+        shared = writable_folder(networks) if networks is not None else folder / "networks"
+        seeds = range(seed, seed + runs)
+        return cls(study, view, points, models, seeds, settings, dtype, folder, shared, report)
+
+    @property
+    def runs(self) -> list[tuple[str, int]]:
+        """Models and seeds."""
+        return [(model, seed) for model in self.models for seed in self.seeds]
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -210,17 +222,33 @@ class _Plan:
             "tropica": version("tropica"),
         }
 
-    def run(self, model: str, seed: int) -> dict[str, Any]:
-        """One run, measured now or before."""
-        file = self.folder / "runs" / f"{model}-{seed}.json"
-        before = kept(file, self.about)
+    def kept(self, model: str, seed: int) -> dict[str, Any] | None:
+        """What a run measured before, or None.
+
+        Raises:
+            DataError: something else is there.
+            InputError: a run with other data or settings is there; the message says what differs.
+        """
+        return kept(self._file(model, seed), self.about)
+
+    def run(self, model: str, seed: int, cases: dict[str, Case] | None = None) -> dict[str, Any]:
+        """One run, measured now or before.
+
+        Args:
+            model, seed: which network.
+            cases: of this model and seed, by kind: studies that get the same ones share splits and terms.
+        """
+        before = self.kept(model, seed)
         if before is not None:
             return before
         start = time.perf_counter()
         trained, *others = (self._trained(model, seed + k) for k in range(self.study.networks))
         between = time.perf_counter()
+        file = self._file(model, seed)
         parts = Parts(file.with_suffix(""), self.about)
-        case = Case(trained, self.points, self.view.test, self.dtype, self.report, others=tuple(others), parts=parts)
+        cases = {} if cases is None else cases
+        base = cases.setdefault(self._kind(model), Case(trained, self.points, self.view.test, self.dtype))
+        case = base.shared(report=self.report, others=tuple(others), parts=parts)
         found: Measured = self.study.measure(case)
         numbers = {
             "about": self.about,
@@ -240,9 +268,31 @@ class _Plan:
         """A network, trained now or before."""
         report = self.report
         step = (lambda done, total, message: report(done, total, f"{model}, seed {seed}: training")) if report else None
-        variant = (self.settings.activation if self.settings.activation != "relu" else "", self.view.kind)
-        place = self.networks / "-".join(filter(None, (model, *variant))) / f"seed-{seed}"
+        place = self.networks / self._kind(model) / f"seed-{seed}"
         return train_run(model, self.view.train, place, self.settings, seed=seed, progress=step)
+
+    def _kind(self, model: str) -> str:
+        """What the folder of such networks is called."""
+        activation = self.settings.activation
+        return "-".join(filter(None, (model, "" if activation == "relu" else activation, self.view.kind)))
+
+    def finish(self, start: float) -> StudyResult:
+        """Numbers, figures and report of all runs; ``start`` is when the call began (``time.perf_counter``)."""
+        rows: list[Row] = []
+        extra: dict[tuple[str, int], dict[str, Any]] = {}
+        seconds = {"seconds": 0.0, "training_seconds": 0.0}
+        for model, seed in self.runs:
+            found = self.run(model, seed)
+            head = {"model": model, "family": family(model), "seed": seed}
+            rows += [head | row for row in found["rows"]]
+            extra[model, seed] = found["extra"]
+            seconds = {key: seconds[key] + found[key] for key in seconds}
+        about = {"models": list(self.models), "seeds": list(self.seeds), **seconds, "versions": _versions()}
+        results = Results(rows, extra, {**self.about, **about})
+        return StudyResult(self.study, results, _write(self.study, results, self.folder), time.perf_counter() - start)
+
+    def _file(self, model: str, seed: int) -> Path:
+        return self.folder / "runs" / f"{model}-{seed}.json"
 
 
 def _versions() -> dict[str, str]:

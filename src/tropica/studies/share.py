@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tropica.plots import Curve, curves, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_split, spread
 from tropica.terms import ExtractedFunction
 
 SHARES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -88,6 +88,12 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"share": figure}
 
 
+def summary(results: Results) -> str:
+    """Few terms beside all."""
+    few, whole = (by_split(results, "agreement", share=share) for share in (10, 100))
+    return f"Agreement in % with a tenth of the terms: {few}; with all: {whole}."
+
+
 STUDY = Study(
     name="share",
     title="N^(X) from a share of the terms",
@@ -99,4 +105,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )

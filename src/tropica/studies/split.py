@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tropica.plots import Curve, curves, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_split, spread
 from tropica.terms import ExtractedFunction, LinearTerms, TermBlock
 from tropica.terms.maxima import Functions, RunningMaxima
 
@@ -188,6 +188,22 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"split": figure}
 
 
+def summary(results: Results) -> str:
+    """K itself beside the smallest factor without violation, and no F⁻."""
+    whole, none = (by_split(results, "agreement", factor=factor) for factor in (1.0, 0.0))
+    least = [
+        f"{model} {spread(results.where(model=model, split=method, factor=factor), 'agreement', 100).mean:.1f} "
+        f"({method} split, λ = {factor:g})"
+        for model in results.values("model")
+        for method in METHODS
+        if (factor := smallest(results, model, method)) is not None
+    ]
+    return (
+        f"Agreement in % with K itself: {whole}; with the smallest λ of the grid without violation: "
+        f"{', '.join(least) or 'there is none'}; without F⁻: {none}."
+    )
+
+
 STUDY = Study(
     name="split",
     title="How the split decides what N^(X) knows",
@@ -201,4 +217,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )

@@ -102,6 +102,7 @@ class Study:
         activation: of the networks.
         networks: how many separately trained ones a run takes: its own seed's and those of the next seeds (``Case.others``).
         view: training and test points, as the networks are given them; as they are by default.
+        summary: of all runs, in a sentence or two for the report of all studies; the first finding where there is none.
     """
 
     name: str
@@ -115,6 +116,11 @@ class Study:
     activation: Literal["relu", "leaky"] = "relu"
     networks: int = 1
     view: Callable[[LabelledData, LabelledData], View] = View
+    summary: Callable[[Results], str] | None = None
+
+    def in_short(self, results: Results) -> str:
+        """The summary."""
+        return self.summary(results) if self.summary else self.findings(results)[0]
 
 
 @dataclass(frozen=True)
@@ -165,3 +171,19 @@ def bands(found: Sequence[Spread]) -> tuple[list[float], list[float]]:
 def families(results: Results) -> list[str]:
     """The families there are, FCN first."""
     return sorted(results.values("family"), reverse=True)
+
+
+def by_family(results: Results, key: str, scale: float = 100.0, **wanted: Any) -> str:
+    """Means of a column over runs and networks, a family beside the other; without rows of a family none of it.
+
+    >>> rows = [{"family": "CNN", "share": 0.9}, {"family": "FCN", "share": 0.955}, {"family": "FCN", "share": 0.965}]
+    >>> by_family(Results(rows, {}, {}), "share")
+    'FCN 96.0, CNN 90.0'
+    """
+    found = {name: spread(results.where(family=name, **wanted), key, scale) for name in families(results)}
+    return ", ".join(f"{name} {one.mean:.1f}" for name, one in found.items() if one.number)
+
+
+def by_split(results: Results, key: str, scale: float = 100.0, **wanted: Any) -> str:
+    """:func:`by_family` for each split."""
+    return "; ".join(f"{by_family(results, key, scale, split=method, **wanted)} ({method} split)" for method in METHODS)

@@ -10,7 +10,7 @@ from tropica.compare import agreement
 from tropica.plots import dots, style
 from tropica.studies.case import Case
 from tropica.studies.demo_rows import PAPER
-from tropica.studies.study import METHODS, Measured, Results, Study, Table, bands, families, spread
+from tropica.studies.study import METHODS, Measured, Results, Study, Table, bands, by_split, families, spread
 
 SHARES = {"network_extracted": "N vs N^(X)", "network_true": "N vs true", "extracted_true": "N^(X) vs true"}
 
@@ -100,6 +100,11 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"table2": figure}
 
 
+def summary(results: Results) -> str:
+    """Agreement."""
+    return f"N^(X) agrees with N on so many % of the test points: {by_split(results, 'network_extracted')}."
+
+
 STUDY = Study(
     name="table2",
     title="Table 2: network, extracted function and truth",
@@ -112,4 +117,5 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    summary=summary,
 )

@@ -1,0 +1,104 @@
+"""The study of regions in practice: what it draws, counts and bounds, beside slow versions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import tropica as tp
+from tropica.bounds import NotCovered, log10, serra2018
+from tropica.studies import estimate
+from tropica.studies.estimate import PAIRS, PLACES, pairs, proven, xiong_first
+
+
+def chosen(case, place):
+    """The pairs that the study drew: of one class first, then of two, from one generator."""
+    generator = torch.Generator().manual_seed(case.run.seed)
+    for one in PLACES:
+        found = pairs(case.truth, case.test.inputs, one == PLACES[0], generator)
+        if one == place:
+            return found
+    raise AssertionError(place)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_pairs_are_of_their_kind(cases, place):
+    case = cases["fcn-small", 0]
+    found = chosen(case, place)
+    assert len(found) == PAIRS
+    assert len(set(found)) > PAIRS / 2
+    for i, j in found:
+        assert (case.truth[i] == case.truth[j]) == (place == "same class")
+        assert not torch.equal(case.test.inputs[i], case.test.inputs[j])
+
+
+def test_points_that_are_alike_make_no_segments():
+    x = torch.ones(4, 3)
+    assert pairs(torch.tensor([0, 0, 1, 1]), x, True, torch.Generator()) == []
+    x[3] = 0
+    assert set(pairs(torch.tensor([0, 0, 1, 1]), x, True, torch.Generator())) == {(2, 3), (3, 2)}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_segments_are_counted(study, cases, place):
+    """The study's means are those of patterns met on a fine grid: never fewer, and hardly more."""
+    result, _ = study("estimate")
+    for (model, seed), case in cases.items():
+        if seed:
+            continue
+        counts = []
+        for i, j in chosen(case, place):
+            t = torch.linspace(0, 1, 4001, dtype=torch.float64).reshape(-1, 1, 1, 1)
+            a, b = case.test.inputs[i].double(), case.test.inputs[j].double()
+            patterns = case.net.activation_pattern((1 - t) * a + t * b)
+            counts.append(1 + int((patterns[1:] != patterns[:-1]).any(1).sum()))
+        (row,) = result.results.where(model=model, seed=seed, quantity="cells a segment", place=place)
+        mean = sum(counts) / PAIRS
+        assert mean <= row["value"] <= 1.05 * mean + 1
+        sd = math.sqrt(sum((count - mean) ** 2 for count in counts) / (PAIRS - 1))
+        assert row["standard_error"] == pytest.approx(sd / math.sqrt(PAIRS), rel=0.25)
+        (regions,) = result.results.where(model=model, seed=seed, quantity="regions a segment", place=place)
+        assert 1 < regions["value"] <= row["value"]
+
+
+def test_numbers_in_the_cube(study, cases):
+    result, _ = study("estimate")
+    for (model, seed), case in cases.items():
+        cube = tp.regions.Box(0, 1, d=64)
+        wanted = tp.estimate_regions(case.net, cube, segments=PAIRS, seed=seed)
+        (row,) = result.results.where(model=model, seed=seed, quantity="cells, by integral geometry")
+        assert row["log10"] == pytest.approx(math.log10(wanted.value), rel=1e-6)
+        assert row["log10_error"] == pytest.approx(wanted.standard_error / wanted.value / math.log(10), rel=1e-6)
+        (met,) = result.results.where(model=model, seed=seed, quantity="cells, Chao1", place="training points")
+        assert met["met"] == len(case.net.activation_pattern(case.points.inputs.double()).unique(dim=0))
+        assert met["value"] >= met["met"]
+
+
+def test_bounds(cases):
+    found = {(name, kind): value for name, kind, value in proven(cases["fcn-small", 0])}
+    assert found["Serra 2018, Theorem 1", "upper"] == pytest.approx(log10(serra2018((64, 64, 32))))
+    assert found["layer by layer (Montúfar 2022)", "upper"] == pytest.approx(96 * math.log10(2))
+    assert found["Montúfar 2014", "lower"] is None, "it needs 64 units a layer"
+    found = {name: value for name, _, value in proven(cases["conv-small", 0])}
+    sums = [sum(math.comb(units, j) * (rank - 1) ** j for j in range(min(64, units) + 1))
+            for units, rank in ((512, 2), (128, 4), (256, 2), (64, 4), (32, 2))]  # fmt: skip
+    assert found["layer by layer (Montúfar 2022)"] == pytest.approx(math.log10(math.prod(sums)))
+    assert found["first layer of Xiong 2020"] is None, "its windows overlap along two axes"
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_bounds_of_a_network_are_not_below_its_regions(padding):
+    """A convolution with zeros around its input, and a pool, on signals of three values: every cell of the whole space."""
+    torch.manual_seed(padding)
+    layers = (nn.Conv1d(1, 2, 2, padding=padding), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(2 * (1 + padding), 2))
+    model = nn.Sequential(*layers).eval()
+    net = tp.trace(model, torch.zeros(2, 1, 3)).to(torch.float64)
+    cells = len(tp.linear_regions(net, tp.regions.Box(-20, 20, d=3)).cells)
+    xiong = 10 ** xiong_first(model, net)
+    assert 10 < cells <= xiong + 1e-6
+    assert cells <= math.prod(estimate._layers(net))
+    with pytest.raises(NotCovered):
+        xiong_first(nn.Sequential(nn.Linear(3, 2)), net)
