@@ -112,6 +112,33 @@ def test_split_shows_its_growth(nets, method):
     assert f"{kink['largest']:.3g}" in result.stdout
 
 
+@pytest.mark.parametrize("per", ["network", "kink"])
+def test_the_minimal_split(nets, per):
+    """λ and the pairwise certificate are shown and written; terms of it are extracted and verified."""
+    options = ("--data", "few.npz", "--method", "minimal")
+    result = done("split", *small(nets), *options, "--per", per, "--dtype", "float64", "--json", "s.json")
+    saved = json.loads(Path("s.json").read_text())
+    made = tp.split(model(Path()), tp.load_data("few.npz"), method="minimal", per=per, dtype=torch.float64)
+    assert saved["factors"] == pytest.approx(dict(made.factors))
+    assert saved["pairs"]["holds"] is True
+    assert "between all 60 × 60 pairs" in result.stdout
+    assert "smallest cotangent" not in result.stdout
+    result = done("extract", *small(nets), *options, "-o", "terms")
+    assert "of pairs of data points only" in result.stdout
+    result = done("verify", "terms", "--json", "v.json")
+    assert "of pairs of data points only" in result.stdout
+    saved = json.loads(Path("v.json").read_text())
+    assert (saved["certificate"]["pairwise"], saved["certificate"]["holds"], saved["run"]["method"]) == (True, True, "minimal")
+    result = done("evaluate", "terms", "--data", "few.npz", "--split", "train", "--model", *small(nets), "--json", "e.json")
+    assert json.loads(Path("e.json").read_text())["network_extracted"] == 1
+
+
+def test_options_of_the_minimal_split(nets):
+    result = run("split", *small(nets), "--data", "few.npz", "--per", "kink")
+    assert result.exit_code == 2
+    assert "options of the minimal split; the calibrated split has none" in result.stderr
+
+
 # ── extract and evaluate ────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -261,8 +261,8 @@ def test_by_hand() -> None:
 
 def test_refusals() -> None:
     net, x = network("mlp"), points("mlp")
-    with pytest.raises(tp.InputError, match="unknown split 'minimal'; there are calibrated, paper"):
-        tp.split(net, x, method="minimal")
+    with pytest.raises(tp.InputError, match="unknown split 'smallest'; there are calibrated, minimal, paper"):
+        tp.split(net, x, method="smallest")
     with pytest.raises(tp.InputError, match="needs data"):
         tp.split(net)
     with pytest.raises(tp.InputError, match="none is given"):

@@ -222,7 +222,7 @@ def test_refusals() -> None:
     with pytest.raises(tp.InputError, match="made for another network"):
         tp.extract(net, x, split_of("mlp_deep", "paper"))
     with pytest.raises(tp.InputError, match="unknown split"):
-        tp.extract(net, x, method="minimal")
+        tp.extract(net, x, method="smallest")
     with pytest.raises(tp.InputError, match="shape"):
         tp.extract(net, torch.zeros(3, 7))
     with pytest.raises(tp.InputError, match="float16"):

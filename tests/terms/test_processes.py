@@ -71,7 +71,7 @@ def test_as_one_process(tmp_path: Path, size: int, alone: tuple[Path, dict[str, 
     """Shards, manifests and splits to the byte; labels, winners, values to the bit, in every process."""
     folder, expected = alone
     finished(launch(size, "work", str(tmp_path)))
-    for name in ("terms", "coarse", "inner"):
+    for name in ("terms", "coarse", "inner", "least"):
         assert content(tmp_path / name) == content(folder / name)
     assert len(list((tmp_path / "terms").glob("shard-*"))) == 13
     for rank in range(size):

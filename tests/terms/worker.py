@@ -43,6 +43,8 @@ def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
     coarse = tp.extract(net, x, out=folder / "coarse", store_dtype=torch.bfloat16, **shared)
     inner = tp.extract(net, list(x.split(7)), out=folder / "inner", at="3", distributed=distributed)
     few = calibrated_split(as_network(net, x), x, batch_size=4, memory=1, processes=Processes.join(distributed))
+    least = tp.extract(net, x, out=folder / "least", method="minimal", **shared)
+    factors = tp.split(net, x, method="minimal", per="kink", batch_size=8, memory=1, distributed=distributed)
     functions = {
         "kept": tp.ExtractedFunction(tp.load_terms(folder / "terms"), distributed=distributed),
         "coarse": tp.ExtractedFunction(coarse, distributed=distributed),
@@ -51,6 +53,8 @@ def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
     }
     found = {"labels": terms.labels, "local": terms.local.weight, "inner": inner.minus.weight}
     found |= {f"few {name}": k for name, k in few.weights.items()}
+    found |= {f"by kink {name}": k for name, k in factors.weights.items()}
+    assert least.certificate.complete
     for name, f in functions.items():
         found[f"{name} values"] = f(fresh)
         found[f"{name} labels"], found[f"{name} winners"] = f.decide(fresh)

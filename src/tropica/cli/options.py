@@ -30,6 +30,7 @@ class Method(StrEnum):
     """How the convex split is chosen."""
 
     calibrated = "calibrated"
+    minimal = "minimal"
     paper = "paper"
 
 
@@ -98,7 +99,8 @@ HowSplit = Annotated[
     Method,
     typer.Option(
         "--method",
-        help="calibrated: from the data's own cotangents; paper: from the weights alone (Algorithm 3.1 of TropEx).",
+        help="calibrated: from the data's own cotangents; minimal: that, scaled down as far as Theorem 3.3 holds between all "
+        "pairs of points; paper: from the weights alone (Algorithm 3.1 of TropEx).",
     ),
 ]
 Precision = Annotated[

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from enum import StrEnum
+from typing import Annotated, Optional
+
+import typer
 
 from tropica.cli.models import ModelChoice
 from tropica.cli.options import (
@@ -27,6 +31,13 @@ from tropica.split import split as make_split
 from tropica.studies.sizes import potential_sizes
 
 
+class Per(StrEnum):
+    """What has a factor of its own in the minimal split."""
+
+    network = "network"
+    kink = "kink"
+
+
 def split(
     model: Model,
     data: Data,
@@ -36,6 +47,10 @@ def split(
     limit: Limit = None,
     method: HowSplit = Method.calibrated,
     dtype: Precision = None,
+    per: Annotated[
+        Optional[Per],  # noqa: UP045
+        typer.Option("--per", help="With --method minimal: one factor for all kinks, or one for each.", show_default=False),
+    ] = None,
     memory: Memory = None,
     json: Json = None,
 ) -> None:
@@ -48,7 +63,7 @@ def split(
     points = load_data(data, split=data_split.value, limit=limit)
     net = ModelChoice(model, weights, arg or ()).network(points)
     net = net.to(dtype.torch) if dtype else net
-    made = make_split(net, points, method=method.value, memory=room, progress=True)
+    made = make_split(net, points, method=method.value, memory=room, per=(per or Per.network).value, progress=True)
     sizes = potential_sizes(made, points, progress=True)
     growth = [dataclasses.replace(row, largest=row.largest + 0.0) for row in made.growth()]  # + 0.0: no −0
     rows = [[r.kink, r.path, f"{r.units:,}", f"{r.largest:.3g}", f"{r.mean:.3g}", f"{r.share:.1%}"] for r in growth]
@@ -59,7 +74,7 @@ def split(
             "F⁻ on the data": f"{sizes.smallest:.3g} … {sizes.largest:.3g}",
             "largest F⁻ / |logit|": f"{sizes.ratio:.3g}",
             "passes over the data": f"{made.passes:.1f}" if made.passes else "none: K comes from the weights alone",
-            "smallest cotangent": _smallest(made),
+            **_checked(made),
             "peak memory": size_text(peak_memory()),
         }
     )
@@ -71,6 +86,8 @@ def split(
         "potential": dataclasses.asdict(sizes),
         "passes": made.passes,
         "smallest_cotangent": made.smallest,
+        "factors": dict(made.factors),
+        "pairs": None if made.pairs is None else {**dataclasses.asdict(made.pairs), "holds": made.pairs.holds},
         "history": list(made.history),
         "network": made.net.fingerprint,
         "fingerprint": made.fingerprint,
@@ -78,7 +95,12 @@ def split(
     save_json(json, "split", numbers)
 
 
-def _smallest(made: ConvexSplit) -> str:
+def _checked(made: ConvexSplit) -> dict[str, str]:
+    """What certifies Theorem 3.3 on the data."""
+    if made.pairs is not None:
+        factors = sorted(set(made.factors.values())) or [0.0]
+        size = f"{factors[0]:.4g}" if len(factors) == 1 else f"{factors[0]:.4g} … {factors[-1]:.4g}"
+        return {"K / calibrated K": size, "certificate": str(made.pairs)}
     if made.smallest is None:
-        return "not looked at: the paper's split is nonnegative by construction"
-    return f"{made.smallest:.2g} of the largest at its kink (≥ 0 certifies Theorem 3.3)"
+        return {"smallest cotangent": "not looked at: the paper's split is nonnegative by construction"}
+    return {"smallest cotangent": f"{made.smallest:.2g} of the largest at its kink (≥ 0 certifies Theorem 3.3)"}

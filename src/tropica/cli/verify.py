@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -28,10 +29,16 @@ def verify(
         "terms": f"{sum(manifest.plan):,} of {shape_text(manifest.shape)}, stored in {manifest.run['stored']}",
         "state": manifest.state if manifest.state == "complete" else f"not finished ({manifest.state})",
         "shards": f"{len(shards) or len(list(terms.glob('shard-*.safetensors')))} of {len(manifest.plan)}",
+        "split": manifest.run["method"],
+        "certificate": str(manifest.certificate).removeprefix("certificate ") if manifest.certificate else "not yet",
         "faults": str(len(faults)) if faults else "none",
     }
     show_facts(facts | {"": "\n".join(faults)} if faults else facts)
-    save_json(json, "verify", {"state": manifest.state, "shards": len(manifest.plan), "faults": faults, "run": manifest.run})
+    certificate = None
+    if manifest.certificate is not None:
+        certificate = {**dataclasses.asdict(manifest.certificate), "holds": manifest.certificate.holds}
+    numbers = {"state": manifest.state, "shards": len(manifest.plan), "faults": faults, "run": manifest.run}
+    save_json(json, "verify", numbers | {"certificate": certificate})
     if faults:
         typer.echo(f"error: {terms}: {len(faults)} of its files must be made anew; run its extraction again", err=True)
         raise typer.Exit(FAILED)

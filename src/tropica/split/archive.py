@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from tropica import sealed
 from tropica.errors import StoreError
 from tropica.network import PiecewiseLinearNetwork
-from tropica.split.convex import ConvexSplit
+from tropica.split.convex import ConvexSplit, PairwiseCheck
 
 KIND = "convex split"
 INPUT = "input"
@@ -33,6 +34,8 @@ def save_split(split: ConvexSplit, path: str | os.PathLike[str]) -> str:
         "passes": split.passes,
         "smallest": split.smallest,
         "history": list(split.history),
+        "factors": dict(split.factors),
+        "pairs": None if split.pairs is None else asdict(split.pairs),
     }
     tensors = {f"k.{name}": k.double() for name, k in split.weights.items()}
     if split.input_weight is not None:
@@ -80,8 +83,10 @@ def load_split(path: str | os.PathLike[str], net: PiecewiseLinearNetwork) -> Con
             float(about["passes"]),
             None if about["smallest"] is None else float(about["smallest"]),
             [str(line) for line in about["history"]],
+            {str(name): float(factor) for name, factor in about.get("factors", {}).items()},
+            PairwiseCheck(**about["pairs"]) if about.get("pairs") else None,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{path}: damaged ({type(error).__name__}: {error})") from error
     if split.fingerprint != about.get("fingerprint"):
         raise StoreError(f"{path}: damaged (its fingerprint differs)")

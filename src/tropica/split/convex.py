@@ -27,6 +27,42 @@ class GrowthRow:
     share: float
 
 
+@dataclass(frozen=True)
+class PairwiseCheck:
+    """What the minimal split was checked for: Theorem 3.3 between all pairs of the points that it was made on.
+
+    Attributes:
+        points: points × points is the number of pairs.
+        violation: the largest of max_j a_j(x_k) − a_k(x_k) over both a⁺ and a⁻, in float64 on the terms as they were computed.
+        tolerance: what rounding in the dtype can make of that.
+        labels_lost: points whose label the extracted function does not give, and N can tell from the one it gives.
+        labels_tied: points whose label it does not give, but N itself cannot tell the two apart in the dtype.
+        margin: m, for which K = (λ + mλ₀)·(calibrated K), λ the smallest factors and λ₀ the smallest common one: each a⁺_k(x_k)
+            exceeds a⁺_j(x_k) by m/(1 + m) of what a⁻_k(x_k) exceeds a⁻_j(x_k) by, or more (of mλ₀ times that of the calibrated
+            split, for factors of their own).
+        dtype: the dtype of the terms.
+    """
+
+    points: int
+    violation: float
+    tolerance: float
+    labels_lost: int
+    labels_tied: int
+    margin: float
+    dtype: str
+
+    @property
+    def holds(self) -> bool:
+        """Is every own term the largest one at its point, and every label kept, up to the stated rounding?"""
+        return self.violation <= self.tolerance and not self.labels_lost
+
+    def __str__(self) -> str:
+        return (
+            f"Theorem 3.3 {'holds' if self.holds else 'FAILS'} between all {self.points:,} × {self.points:,} pairs of points; "
+            f"largest violation {self.violation:.2g} (tolerance {self.tolerance:.2g}), margin {self.margin:g}, {self.dtype}"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class ConvexSplit:
     """The tensors K_v ≥ 0 that make F⁻ and all F⁺_i = N_i + F⁻ convex (design: TropEx is autograd on an augmented scalar).
@@ -35,13 +71,15 @@ class ConvexSplit:
 
     Attributes:
         net: the network that was split.
-        method: "calibrated" or "paper".
+        method: "calibrated", "minimal" or "paper".
         weights: K by kink name, shaped like one point's units, in float64; kinks without an entry have K = 0.
         input_weight: K of the network's input (the paper's split only), which makes all coefficients nonnegative (Lemma 3.2).
         constant: c⁻ (line 2 of Algorithm 3.1).
         passes: passes over the data that finding K took, the check included (0 for the paper's split).
         smallest: the smallest cotangent that the check saw, relative to the largest one at the same kink; None if unchecked.
         history: a line for each step of the calibration.
+        factors: the minimal split only: K by kink name in units of the calibrated K.
+        pairs: the minimal split only: its certificate, which is that of all pairs of data points (cotangents may be negative).
     """
 
     net: PiecewiseLinearNetwork
@@ -52,6 +90,21 @@ class ConvexSplit:
     passes: float = 0.0
     smallest: float | None = None
     history: Sequence[str] = field(default=(), repr=False)
+    factors: Mapping[str, float] = field(default_factory=dict)
+    pairs: PairwiseCheck | None = None
+
+    def scaled(self, factors: Mapping[str, float]) -> ConvexSplit:
+        """The split whose K is λ_v K_v, by kink name (1 for kinks that are not named), without a certificate.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+        >>> s = tp.split(model, torch.randn(100, 4))
+        >>> (kink,) = s.weights
+        >>> bool((s.scaled({kink: 0.5}).weights[kink] == s.weights[kink] / 2).all())
+        True
+        """
+        weights = {name: k * factors.get(name, 1.0) for name, k in self.weights.items()}
+        return replace(self, weights=weights, smallest=None, pairs=None)
 
     def weight(self, kink: Kink) -> Tensor | None:
         """K of a kink in the network's dtype and on its device, or None where K = 0.

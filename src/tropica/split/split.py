@@ -19,7 +19,7 @@ from tropica.split.calibrated import calibrated_split
 from tropica.split.convex import ConvexSplit
 from tropica.split.paper import paper_split
 
-METHODS = ("calibrated", "paper")
+METHODS = ("calibrated", "minimal", "paper")
 
 
 def split(
@@ -32,26 +32,32 @@ def split(
     memory: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     distributed: bool = False,
+    per: str = "network",
+    margin: float | None = None,
     progress: Any = False,
 ) -> ConvexSplit:
     """The convex split N_i = F⁺_i − F⁻ with F⁻ = c⁻ + Σ_v ⟨K_v, h_v⟩ over the kink outputs h_v.
 
     Args:
         net: a traced network, or a module in eval mode (traced on the data's first points).
-        data: the points (tensor, array, Dataset or DataLoader of (N, *input)); needed by "calibrated".
-        method: "calibrated" takes K from the data's own cotangents and certifies Theorem 3.3 on the data; "paper" takes it
-            from the weights alone (Algorithm 3.1, Table 1), and grows with every layer.
+        data: the points (tensor, array, Dataset or DataLoader of (N, *input)); needed by all but "paper".
+        method: "calibrated" takes K from the data's own cotangents and certifies Theorem 3.3 on the data; "minimal" scales that
+            K down to the smallest λK with which Theorem 3.3 still holds between all pairs of data points, which are held in
+            memory and compared (:mod:`tropica.terms.minimal`); "paper" takes K from the weights alone (Algorithm 3.1,
+            Table 1), and it grows with every layer.
         dtype: what to compute in; the network's by default. Deep networks need float64.
         batch_size: points at a time; by default as many as fit a few hundred MB.
         memory: bytes to work in; by default a quarter of what is free, and of that at most 1 GiB for the calibration's first
             step (see :mod:`tropica.split.layerwise`), as K depends on it.
         checkpoint: a file to keep the calibration's state in after each pass; the same call then goes on behind the last one.
         distributed: share the work among the processes of torch.distributed, all of which make the same call.
+        per: the minimal split's λ: one for the "network", or one for each "kink", which leaves less of F⁻ and takes longer.
+        margin: how much larger than the smallest the minimal split's λ is, as a share; by default 0.01.
         progress: True for a bar, or a function (done, total, message).
 
     Raises:
-        InputError: unknown method, data missing or unfit.
-        CertificateError: K overflows, or is not settled.
+        InputError: unknown method, data missing or unfit, options of another method.
+        CertificateError: K overflows, or is not settled; rounding hides which terms are the larger ones.
         StoreError: the checkpoint is of something else, or cannot be written.
 
     >>> import torch, tropica as tp
@@ -62,19 +68,50 @@ def split(
     """
     if method not in METHODS:
         raise InputError(f"unknown split {method!r}; there are {', '.join(METHODS)}")
+    options = minimal_options(method, per, margin)
     net = as_network(net, data)
     net = net if dtype is None else net.to(dtype)
     if method == "paper":
         return paper_split(net)
     if data is None:
-        raise InputError("the calibrated split needs data: tp.split(net, data); only method='paper' does without")
+        raise InputError(f"the {method} split needs data: tp.split(net, data); only method='paper' does without")
     processes = Processes.join(distributed)
     size = processes.once(lambda: batch_size_for(net, batch_size, memory))
     walk = Walk.over(data, size, dtype=net.dtype, device=net.device, shape=net.input_shape)
     walk.remember = checkpoint is not None
     path = None if checkpoint is None else Path(checkpoint)
     with reporter(progress if processes.first else False) as report:
-        return calibrated(net, walk, memory=memory, processes=processes, checkpoint=path, progress=report)
+        make = minimal if method == "minimal" else calibrated
+        return make(net, walk, memory=memory, processes=processes, checkpoint=path, progress=report, **options)
+
+
+def minimal_options(method: str, per: str, margin: float | None) -> dict[str, Any]:
+    """Those of the minimal split, checked before any work. Raises InputError where another method gets them."""
+    from tropica.terms.minimal import MARGIN, check_options  # terms stand on splits, and this one split on terms
+
+    if method == "minimal":
+        check_options(per, MARGIN if margin is None else margin)
+        return {"per": per, "margin": MARGIN if margin is None else float(margin)}
+    if per != "network" or margin is not None:
+        raise InputError(f"per and margin are options of the minimal split; the {method} split has none")
+    return {}
+
+
+def minimal(
+    net: PiecewiseLinearNetwork,
+    walk: Walk,
+    *,
+    memory: int | None,
+    processes: Processes,
+    checkpoint: Path | None,
+    progress: Report | None,
+    **options: Any,
+) -> ConvexSplit:
+    """The minimal split: the calibrated one, scaled down."""
+    from tropica.terms.minimal import minimal_split
+
+    made = calibrated(net, walk, memory=memory, processes=processes, checkpoint=checkpoint, progress=progress)
+    return minimal_split(made, walk, memory=memory, processes=processes, progress=progress, **options)
 
 
 CALIBRATION = 2**30

@@ -19,6 +19,7 @@ from tropica.studies.plane import in_the_plane
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_split, spread
 from tropica.terms import LinearTerms
 
+SPLITS = (*METHODS, "minimal")
 MARGIN = 0.05
 """Of the window on each side of the points."""
 SHOWN = 150
@@ -64,7 +65,7 @@ def measure(case: Case) -> Measured:
         "labels": case.points.labels[:SHOWN].tolist() if case.points.labels is not None else [],
         "network": _picture(parts, part_labels, cx.boundary().pieces),
     }
-    for method in METHODS:
+    for method in SPLITS:
         terms = case.terms(method)
         plus, minus = envelopes(terms, cells, window)
         labels = given[cells.first]
@@ -134,12 +135,12 @@ def tables(results: Results) -> list[Table]:
     """The network's regions, and beside them what N^(X) makes of the window."""
     before, after = [], []
     for model in results.values("model"):
-        runs = results.where(model=model, split=METHODS[0])
+        runs = results.where(model=model, split=SPLITS[0])
         counts = [spread(runs, key).text(0) for key in ("cells", "regions", "maps", "cells_with_points")]
         counts.append(f"{runs[0]['points']:,}")
         shares = [spread(runs, key, 100).text() for key in ("area_with_points", "test_in_these", "network_accuracy")]
         before.append([model, *counts, *shares])
-        for method in METHODS:
+        for method in SPLITS:
             found = results.where(model=model, split=method)
             numbers = [spread(found, key).text(0) for key in ("terms", "winning_plus", "winning_minus")]
             keys = ("area_agreement", "straight_area", "agreement", "accuracy")
@@ -169,7 +170,7 @@ def findings(results: Results) -> list[str]:
     """How many regions hold points, and how much of the window keeps its label."""
     lines = []
     for model in results.values("model"):
-        runs = results.where(model=model, split=METHODS[0])
+        runs = results.where(model=model, split=SPLITS[0])
         cells, held = (spread(runs, key).text(0) for key in ("cells", "cells_with_points"))
         alone = spread(runs, "area_with_points", 100).text()
         inside = spread(runs, "test_in_these", 100).text()
@@ -177,7 +178,7 @@ def findings(results: Results) -> list[str]:
             f"{model}: {held} of {cells} cells in the window hold training points ({alone} % of its area), "
             f"{runs[0]['points']:,} points in all; {inside} % of the test points lie in these cells."
         )
-        for method in METHODS:
+        for method in SPLITS:
             found = results.where(model=model, split=method)
             terms, plus = (spread(found, key).text(0) for key in ("terms", "winning_plus"))
             lines.append(
@@ -203,7 +204,7 @@ def _figure(extra: Mapping[str, Any], rows: list[Row]) -> Figure:
     wide, tall = window[1] - window[0]
     by_split = {row["split"]: row for row in reversed(rows)}  # of the first run
     titles = {"network": f"N: {rows[0]['cells']:,} cells"}
-    titles |= {m: f"N^(X), {m} split:\n{by_split[m]['winning_plus']:,} terms" for m in METHODS}
+    titles |= {m: f"N^(X), {m} split:\n{by_split[m]['winning_plus']:,} terms" for m in SPLITS}
     columns = 3 if len(titles) == 3 else 2
     lines = -(-len(titles) // columns)
     across = style.PAPER_WIDTH / columns - 0.3
@@ -227,7 +228,7 @@ def _figure(extra: Mapping[str, Any], rows: list[Row]) -> Figure:
 
 def summary(results: Results) -> str:
     """Regions that hold points, and the area that keeps its label."""
-    cells, held = (spread(results.where(split=METHODS[0]), key).text(0) for key in ("cells", "cells_with_points"))
+    cells, held = (spread(results.where(split=SPLITS[0]), key).text(0) for key in ("cells", "cells_with_points"))
     area = by_split(results, "area_agreement")
     return f"With two inputs, {held} of {cells} cells hold training points; N^(X) gives N's label on {area} % of the area."
 
@@ -249,6 +250,7 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    splits=SPLITS,
     summary=summary,
     view=in_the_plane,
 )

@@ -11,7 +11,7 @@ from tropica.plots import Curve, curves, style
 from tropica.studies import table2
 from tropica.studies.case import Case
 from tropica.studies.epochs import spaced_epochs
-from tropica.studies.study import METHODS, Measured, Results, Row, Spread, Study, Table, bands, by_split, families, spread
+from tropica.studies.study import Measured, Results, Row, Spread, Study, Table, bands, by_split, families, spread
 
 MOST = 12
 """About so many epochs are looked at: each costs two splits and their terms."""
@@ -32,14 +32,14 @@ def measure(case: Case) -> Measured:
 
 def tables(results: Results) -> list[Table]:
     """A table a network, a row an epoch."""
-    headings = ["epoch", "N vs true", *(f"{key}, {m}" for m in METHODS for key in ("N vs N^(X)", "N^(X) vs true"))]
+    headings = ["epoch", "N vs true", *(f"{key}, {m}" for m in table2.SPLITS for key in ("N vs N^(X)", "N^(X) vs true"))]
     found = []
     for model in results.values("model"):
         rows = []
         for epoch in results.values("epoch", model=model):
-            at = {method: results.where(model=model, epoch=epoch, split=method) for method in METHODS}
-            cells = [spread(at[method], key, 100).text() for method in METHODS for key in (AGREEMENT, ACCURACY)]
-            rows.append([str(epoch), spread(at[METHODS[0]], NETWORK, 100).text(), *cells])
+            at = {method: results.where(model=model, epoch=epoch, split=method) for method in table2.SPLITS}
+            cells = [spread(at[method], key, 100).text() for method in table2.SPLITS for key in (AGREEMENT, ACCURACY)]
+            rows.append([str(epoch), spread(at[table2.SPLITS[0]], NETWORK, 100).text(), *cells])
         note = "Epoch 0 is the untrained network." if results.values("epoch", model=model)[0] == 0 else ""
         title = f"{model}: in % of the test points, mean ± sd over runs"
         found.append(Table(title, headings, rows, len(headings), note))
@@ -52,7 +52,7 @@ def findings(results: Results) -> list[str]:
     for model in results.values("model"):
         epochs = results.values("epoch", model=model)
         first, last = next((epoch for epoch in epochs if epoch > 0), epochs[-1]), epochs[-1]
-        for method in METHODS:
+        for method in table2.SPLITS:
             early, late = (_at(results, AGREEMENT, model=model, split=method, epoch=epoch) for epoch in (first, last))
             lowest = min(epochs[1:] or epochs, key=lambda e: _at(results, AGREEMENT, model=model, split=method, epoch=e))
             least = _at(results, AGREEMENT, model=model, split=method, epoch=lowest)
@@ -64,7 +64,7 @@ def findings(results: Results) -> list[str]:
             )
     if len(families(results)) == 2:
         last = results.rows[-1]["epoch"]
-        for method in METHODS:
+        for method in table2.SPLITS:
             fcn, cnn = (_gain(results, family=name, split=method, epoch=last).text() for name in families(results))
             lines.append(f"Accuracy of N^(X) less that of N after epoch {last}, {method} split: FCN {fcn}, CNN {cnn} points.")
     return lines
@@ -82,13 +82,13 @@ def _gain(results: Results, **where: Any) -> Spread:
 def figures(results: Results) -> Mapping[str, Figure]:
     """A column a split, a curve a network: agreement, accuracy, and what extraction does to accuracy."""
     figure = style.figure(height=6.2)
-    panels = figure.subplots(3, len(METHODS), sharex=True, sharey="row", squeeze=False)
+    panels = figure.subplots(3, len(table2.SPLITS), sharex=True, sharey="row", squeeze=False)
     labels = (
         "N vs N^(X)\n(% of test points)",
         "N^(X) vs true\n(% of test points)",
         "accuracy of N^(X)\nless that of N (points)",
     )
-    for column, method in zip(panels.T, METHODS, strict=True):
+    for column, method in zip(panels.T, table2.SPLITS, strict=True):
         left = column[0] is panels[0][0]
         for ax, label, key in zip(column, labels, (AGREEMENT, ACCURACY, None), strict=True):
             lines = {}
@@ -133,5 +133,6 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
+    splits=table2.SPLITS,
     summary=summary,
 )

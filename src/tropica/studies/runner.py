@@ -34,7 +34,7 @@ from tropica.studies.case import Case
 from tropica.studies.kept import Parts, kept
 from tropica.studies.page import study_page
 from tropica.studies.registry import find_study
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, View
+from tropica.studies.study import Measured, Results, Row, Study, View
 from tropica.training.runs import TrainedRun, fingerprint, train_run
 from tropica.training.settings import TrainSettings, check_training_data, paper_settings
 
@@ -217,7 +217,7 @@ class Plan:
             "data_fingerprint": fingerprint(train)[:16],
             "test_fingerprint": fingerprint(test)[:16],
             "training": dict(vars(self.settings)),
-            "splits": list(METHODS),
+            "splits": list(self.study.splits),
             "dtype": str(self.dtype).removeprefix("torch."),
             "tropica": version("tropica"),
         }

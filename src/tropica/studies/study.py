@@ -100,6 +100,7 @@ class Study:
         tables, findings: of all runs: what this run found, as tables and in sentences.
         figures: of all runs, by name (the files' names without .png), drawn with :mod:`tropica.plots`.
         activation: of the networks.
+        splits: those it measures.
         networks: how many separately trained ones a run takes: its own seed's and those of the next seeds (``Case.others``).
         view: training and test points, as the networks are given them; as they are by default.
         summary: of all runs, in a sentence or two for the report of all studies; the first finding where there is none.
@@ -114,6 +115,7 @@ class Study:
     findings: Callable[[Results], list[str]]
     figures: Callable[[Results], Mapping[str, Figure]]
     activation: Literal["relu", "leaky"] = "relu"
+    splits: Sequence[str] = METHODS
     networks: int = 1
     view: Callable[[LabelledData, LabelledData], View] = View
     summary: Callable[[Results], str] | None = None

@@ -22,6 +22,8 @@ class Certificate:
         points, terms: points × terms is the number of pairs that were checked.
         complete: were these all pairs?
         dtype: the dtype of the extraction.
+        pairwise: is it one of a minimal split? Its cotangents may be negative, so that a_k(x) ≤ F(x) need not hold for all x;
+            what is certified is Theorem 3.3 between the pairs of data points that were checked.
     """
 
     smallest_cotangent: float | None
@@ -33,6 +35,7 @@ class Certificate:
     terms: int
     complete: bool
     dtype: str
+    pairwise: bool = False
 
     COTANGENT_ROUNDING: ClassVar = {"float32": 1e-5, "float64": 1e-12}
 
@@ -65,8 +68,9 @@ class Certificate:
             return "certificate not checked"
         state = "holds" if self.holds else "FAILS: " + "; ".join(self.failures())
         smallest = "not looked at" if self.smallest_cotangent is None else f"{self.smallest_cotangent:.2g}"
+        proof = "of pairs of data points only" if self.pairwise else f"smallest cotangent {smallest}"
         return (
-            f"certificate {state}; smallest cotangent {smallest}, largest violation {self.largest_violation:.2g} "
+            f"certificate {state}; {proof}, largest violation {self.largest_violation:.2g} "
             f"(tolerance {self.tolerance:.2g}), labels kept {self.labels_kept:.4%}; {pairs}, {self.dtype}"
         )
 

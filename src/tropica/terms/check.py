@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from tropica.processes import Processes
+from tropica.split.convex import PairwiseCheck
 from tropica.terms.certificate import Certificate
 from tropica.terms.linear import LinearTerms
 from tropica.terms.maxima import PAIRS, Functions, RunningMaxima
@@ -68,12 +69,18 @@ class Sample:
         return self._margin
 
 
-def check_terms(terms: LinearTerms, sample: Sample, smallest: float | None) -> Certificate:
+def check_terms(terms: LinearTerms, sample: Sample, smallest: float | None, pairs: PairwiseCheck | None = None) -> Certificate:
     """Evaluate the terms of the sample at its points, exactly, and compare every point's own with the largest.
 
     The tolerance is 100 units in the last place of the largest |a⁺_j(x_k)| and |a⁻_j(x_k)| bound ‖w‖‖x‖ + |b|, in the dtype
     of the extraction: rounding in the backward passes is of that order. Where coefficients are kept in fewer digits, what that
     can do to a value is added, here and to the margin below which labels count as tied.
+
+    Args:
+        terms: the terms.
+        sample: the points that take part.
+        smallest: the smallest cotangent, where they were looked at.
+        pairs: what is known of all pairs of these very points from making their minimal split.
     """
     x = sample.x.to(device=terms.device, dtype=terms.working)
     chosen = terms if len(sample.index) == len(terms) else terms.select(sample.index)
@@ -102,7 +109,7 @@ def check_terms(terms: LinearTerms, sample: Sample, smallest: float | None) -> C
     lost = labels != block.labels
     spread = float((reach - centre * norm(x, dim=1).double()).max())
     tied = lost & (sample.margin.to(x.device) <= 100 * unit * spread + 2 * kept)
-    return Certificate(
+    found = Certificate(
         smallest_cotangent=smallest,
         largest_violation=float(worst),
         tolerance=100 * unit * scale + 2 * kept,
@@ -112,6 +119,20 @@ def check_terms(terms: LinearTerms, sample: Sample, smallest: float | None) -> C
         terms=len(block),
         complete=len(x) == sample.total,
         dtype=terms.certificate.dtype,
+        pairwise=terms.method == "minimal",
+    )
+    if pairs is None or found.complete:
+        return found
+    lost = max(int(lost.sum()), pairs.labels_lost + pairs.labels_tied)
+    return replace(
+        found,
+        largest_violation=float(torch.maximum(worst, worst.new_tensor(pairs.violation))),
+        tolerance=max(found.tolerance, pairs.tolerance),
+        labels_kept=1 - lost / pairs.points,
+        labels_tied=max(found.labels_tied, pairs.labels_tied),
+        points=pairs.points,
+        terms=pairs.points,
+        complete=True,
     )
 
 

@@ -114,7 +114,7 @@ def _certified(job: Job, terms: LinearTerms, sample: Sample | None, check: Check
     if sample is None:
         return replace(terms, certificate=replace(terms.certificate, smallest_cotangent=job.smallest))
     sample.join(job.processes)
-    said = job.processes.once(lambda: asdict(check_terms(terms, sample, job.smallest)))
+    said = job.processes.once(lambda: asdict(check_terms(terms, sample, job.smallest, job.pairs)))
     certificate = Certificate(**said)
     judge(certificate, check)
     return replace(terms, certificate=certificate)

@@ -20,9 +20,9 @@ from tropica.network import PiecewiseLinearNetwork
 from tropica.processes import ALONE, Processes
 from tropica.progress import Report
 from tropica.sealed import seal_of
-from tropica.split.convex import ConvexSplit
+from tropica.split.convex import ConvexSplit, PairwiseCheck
 from tropica.split.paper import paper_split
-from tropica.split.split import METHODS, as_network, batch_size_for, calibrated
+from tropica.split.split import METHODS, as_network, batch_size_for, calibrated, minimal
 from tropica.terms.backward import BatchTerms, batch_terms
 from tropica.terms.blocks import DTYPES, centre_of, empty_block, rows_of, write_block
 from tropica.terms.certificate import Certificate, smaller
@@ -41,7 +41,9 @@ class Job:
         about: what the terms are of, in fingerprints; a store must agree on it to be continued.
         processes: those that share the work.
         memory: bytes to work in, None for a share of what is free.
-        look: look at the cotangents on the way? (Not where the split was calibrated on this very data.)
+        look: look at the cotangents on the way? (Not where the split was calibrated on this very data, and not for a minimal
+            split, whose cotangents may be negative.)
+        pairs: what is known of all pairs of these very points.
         smallest: the smallest one.
         centre: the vector that all ∇F⁻ are kept relative to, (d,) float64: any common vector will do, as it moves no label.
             This one is known after the first batch, and the same on every walk.
@@ -56,6 +58,7 @@ class Job:
     memory: int | None = None
     look: bool = False
     smallest: float | None = None
+    pairs: PairwiseCheck | None = None
     centre: Tensor | None = None
     _split: ConvexSplit | None = None
     _fitting: Fitting = field(default_factory=Fitting)
@@ -121,8 +124,9 @@ class Job:
                 + (" (for at= it must be made for the part behind that tensor: net.cut(at)[1])" if self.at else "")
             )
         self._split = split.to(self.net.dtype).to(str(self.net.device))
-        self.look = not fresh or split.smallest is None
+        self.look = split.pairs is None and (not fresh or split.smallest is None)
         self.smallest = split.smallest if fresh else None
+        self.pairs = split.pairs if fresh else None
 
     def make_split(self, method: str, report: Report | None, checkpoint: Path | None = None) -> ConvexSplit:
         """Make a split for these points, and use it."""
@@ -130,7 +134,8 @@ class Job:
         if method == "paper":
             made = paper_split(self.net)
         else:
-            made = calibrated(
+            make = minimal if method == "minimal" else calibrated
+            made = make(
                 self.net, self.walk, memory=self.memory, processes=self.processes, checkpoint=checkpoint, progress=report
             )
         self.use(made, fresh=True)
