@@ -32,7 +32,7 @@ def in_the_plane(train: LabelledData, test: LabelledData) -> View:
     >>> from tropica.data import load_data
     >>> view = in_the_plane(load_data("digits"), load_data("digits", split="test"))
     >>> view.train.shape, view.note
-    ((2,), 'the first two principal components of the training points, 29 % of their variance')
+    ((2,), 'the first two principal components of the training points, 28 % of their variance')
     """
     size = train.inputs[0].numel()
     if train.shape == (2,):
