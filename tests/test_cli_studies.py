@@ -80,7 +80,7 @@ def test_study():
     networks = ("--networks", "nets", "--model", "fcn-small", "--model", "conv-small")
     result = done("study", "table2", "--data", "digits", *QUICK, "--runs", 2, "--test-limit", 40, *networks, "--terms", 50)
     saved = json.loads(Path("results/table2/numbers.json").read_text())
-    assert len(saved["rows"]) == 8
+    assert len(saved["rows"]) == 2 * 2 * 3, "models, runs, splits"
     assert (saved["settings"]["terms"], saved["settings"]["test_points"]) == (50, 40)
     assert "The paper's Table 2" in result.stdout
     assert "• FCN: N^(X) agrees with N on" in result.stdout
@@ -102,6 +102,8 @@ def test_study_refuses_with_a_line():
     )
     assert "have no labels" in refused("study", "table2", "--data", "bare.npz")
     assert "of class 4" in refused("study", "table2", "--data", "fours.npz")
+    flat = refused("study", "figure1", "--data", "digits", "--model", "conv")
+    assert "figure1 shows networks points of shape (2,); conv: this model takes (channels, height, width)" in flat
     assert "too small" in refused("study", "table2", "--data", "tiny.npz", "--model", "conv")
     Path("file").write_text("")
     assert "a folder is needed" in refused("study", "table2", "--data", "digits", "--out", "file")

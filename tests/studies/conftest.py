@@ -27,6 +27,11 @@ def networks(tmp_path_factory):
     return tmp_path_factory.mktemp("networks")
 
 
+def models_of(name):
+    """The networks that a study can take."""
+    return ("fcn-small",) if name == "figure1" else MODELS
+
+
 @pytest.fixture(scope="session")
 def study(sets, networks, tmp_path_factory):
     """A study by name, run once: its result and its folder."""
@@ -35,7 +40,7 @@ def study(sets, networks, tmp_path_factory):
     def run(name):
         if name not in done:
             folder = tmp_path_factory.mktemp(name)
-            result = run_study(name, *sets, folder, models=MODELS, runs=2, settings=QUICK, networks=networks)
+            result = run_study(name, *sets, folder, models=models_of(name), runs=2, settings=QUICK, networks=networks)
             done[name] = (result, folder)
         return done[name]
 

@@ -91,7 +91,7 @@ def test_values_of_several_blocks(cases):
 def test_the_study(study):
     result, _ = study("shift")
     whole, _ = study("table2")
-    for row in whole.results.rows:
+    for row in (row for row in whole.results.rows if row["split"] in METHODS):
         those = {"model": row["model"], "seed": row["seed"], "pixels": 0}
         (network,) = result.results.where(**those, split="network")
         assert network["accuracy"] == row["network_true"]

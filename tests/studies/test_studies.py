@@ -19,6 +19,8 @@ from tropica.studies.random import drawn
 from tropica.studies.study import METHODS
 from tropica.training.settings import TrainSettings
 
+from .conftest import models_of
+
 MODELS = ("fcn-small", "conv-small")
 
 
@@ -47,7 +49,7 @@ def test_files_of_every_study(study, name):
     with open(folder / "rows.csv", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert len(table) == len(saved["rows"])
-    assert {(row["model"], row["seed"]) for row in table} == {(model, str(seed)) for model in MODELS for seed in (0, 1)}
+    assert {(row["model"], row["seed"]) for row in table} == {(m, str(seed)) for m in models_of(name) for seed in (0, 1)}
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == sum(file.endswith(".png") for file in result.files) >= 1
     assert "What the paper found" in page
@@ -87,7 +89,7 @@ def test_regions(study, cases, sets):
         assert [row["epoch"] for row in found] == [0, 1, 3]
         x = torch.cat([data.inputs for data in sets])
         for row in found:
-            net = case.after(row["epoch"])
+            net = case.at(row["epoch"]).net
             patterns = {bytes(p.tolist()) for p in net.activation_pattern(x.double())}
             assert row["both_patterns"] == len(patterns) <= 210
             assert row["both_terms"] <= row["both_patterns"] + 9  # but for cells with several labels

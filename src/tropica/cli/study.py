@@ -99,8 +99,10 @@ def study(
     }
 
     def left() -> str:
-        whole = len(list(folder.glob("runs/*.json" if chosen else "*/runs/*.json")))
-        return f"{whole} runs are whole in {folder}; the same command goes on with those that are missing"
+        runs_of = "runs/" if chosen else "*/runs/"
+        whole, parts = (len(list(folder.glob(runs_of + pattern))) for pattern in ("*.json", "*/*.json"))
+        begun = f" and {parts} epochs of the next" if parts else ""
+        return f"{whole} runs{begun} are whole in {folder}; the same command goes on with what is missing"
 
     with stopping(left):
         if chosen is None:

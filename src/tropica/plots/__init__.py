@@ -7,6 +7,7 @@ from tropica.plots.curves import Curve, curves
 from tropica.plots.dots import dots
 from tropica.plots.dual_subdivision import dual_subdivision
 from tropica.plots.hypersurface import curve_and_dual, hypersurface
+from tropica.plots.plane import label_map
 from tropica.plots.regions import regions
 from tropica.plots.term_images import term_images
 from tropica.plots.zonotope import zonotope
@@ -21,6 +22,7 @@ __all__ = [
     "dots",
     "dual_subdivision",
     "hypersurface",
+    "label_map",
     "regions",
     "term_images",
     "zonotope",

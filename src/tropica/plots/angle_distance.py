@@ -17,7 +17,15 @@ FEW = 1000
 Numbers = Tensor | Sequence[float] | Sequence[bool]
 
 
-def angle_distance(angles: Numbers, distances: Numbers, right: Numbers, *, title: str = "", ax: Axes | None = None) -> Axes:
+def angle_distance(
+    angles: Numbers,
+    distances: Numbers,
+    right: Numbers,
+    *,
+    title: str = "",
+    names: tuple[str, str] = ("right", "wrong"),
+    ax: Axes | None = None,
+) -> Axes:
     """Scatter the angle between linear coefficients against their distance, right and wrong answers apart.
 
     Args:
@@ -25,6 +33,7 @@ def angle_distance(angles: Numbers, distances: Numbers, right: Numbers, *, title
         distances: (N,) of :func:`tropica.distances`, on the same pairs.
         right: (N,) truth values: did the extracted function give the true label?
         title: of the axes, such as the network's name.
+        names: what the legend calls points of which ``right`` is true, and the others.
         ax: where to draw; new axes by default.
 
     Returns:
@@ -48,9 +57,9 @@ def angle_distance(angles: Numbers, distances: Numbers, right: Numbers, *, title
         fine = min(1.0, (FEW / max(1, len(angle))) ** 0.5)
         look = {"rasterized": fine < 0.5}
         _scatter(
-            ax, "right", angle, distance, drawn & answer, marker="o", s=11 * fine, c=style.RIGHT, alpha=0.45 * fine, **look
+            ax, names[0], angle, distance, drawn & answer, marker="o", s=11 * fine, c=style.RIGHT, alpha=0.45 * fine, **look
         )
-        _scatter(ax, "wrong", angle, distance, drawn & ~answer, marker="x", s=26 * fine, c=style.WRONG, alpha=fine, **look)
+        _scatter(ax, names[1], angle, distance, drawn & ~answer, marker="x", s=26 * fine, c=style.WRONG, alpha=fine, **look)
         _dress(ax, title, float(angle[drawn].max()) if bool(drawn.any()) else 0.0)
         missing = int((~drawn).sum())
         legend = ax.legend(title=f"{missing} not drawn (no direction)" if missing else None, handletextpad=0.2)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from tropica.errors import InputError
 from tropica.plots import style
@@ -40,7 +41,7 @@ def curves(
         lines: by name, as the legend has it; a curve breaks where its value is NaN.
         xlabel, ylabel: with units.
         title: of the axes.
-        ticks: places on the x axis and what to write there; matplotlib's own by default.
+        ticks: places on the x axis and what to write there; by default matplotlib's own, whole numbers where all places are.
         legend: draw one?
         ax: where to draw; new axes by default.
 
@@ -66,11 +67,9 @@ def curves(
                 ax.fill_between(x, mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0)
         if ticks is not None:
             ax.set_xticks(list(ticks), labels=list(ticks.values()))
-        ax.set_xlabel(xlabel)
-        ax.set_ylabel(ylabel)
-        ax.set_title(title)
-        ax.grid(axis="y", color="0.9", linewidth=0.6)
-        ax.set_axisbelow(True)
+        elif all(float(x).is_integer() for line in lines.values() for x in line.x):
+            ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+        style.finish(ax, xlabel=xlabel, ylabel=ylabel, title=title)
         if legend:
             ax.legend(handlelength=2.6)
     return ax

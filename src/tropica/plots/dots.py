@@ -54,12 +54,9 @@ def dots(
             ax.axvline(border - 0.5, color="0.9", linewidth=0.6, zorder=0)
         ax.set_xlim(-0.5, len(groups) - 0.5)
         ax.set_xticks(range(len(groups)), labels=list(groups))
-        ax.set_ylabel(ylabel)
         if limits != (None, None):  # set_ylim ends autoscaling, for axes that share this y axis as well
             ax.set_ylim(*limits)
-        ax.set_title(title)
-        ax.grid(axis="y", color="0.9", linewidth=0.6)
-        ax.set_axisbelow(True)
+        style.finish(ax, ylabel=ylabel, title=title)
         if legend:
             ax.legend(handletextpad=0.2)
     return ax

@@ -9,18 +9,14 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.patheffects import Normal, Stroke
 from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.plots import style
+from tropica.plots.plane import draw_boundary, fill, fill_labels, padded, scatter_points
+from tropica.polyhedra.polygons import clip
 from tropica.regions import Box, Plane, RegionComplex
 
-FEW = 2500
-"""Up to so many polygons have edges of their own."""
 SHADES = "cividis"
 """Its lightness grows all along, also for colour-blind readers."""
 FAINT = 0.65
@@ -81,12 +77,9 @@ def regions(
         ax = ax or _axes(cx, legend)
         handles = _by_label(ax, cx) if by == "label" else _by_number(ax, cx, by)
         if boundary and len(found := cx.boundary()):
-            casing = [Stroke(linewidth=2.2, foreground="white"), Normal()]
-            lines = LineCollection(found.pieces, colors=style.BLACK, linewidths=1.1, path_effects=casing, zorder=3)
-            lines.set_capstyle("round")
-            ax.add_collection(lines, autolim=False)
-            handles.append(Line2D([], [], color=style.BLACK, linewidth=1.1, label="decision boundary"))
-        outside = _scatter(ax, cx, points, names, handles)
+            handles.append(draw_boundary(ax, found.pieces))
+        outside, drawn = scatter_points(ax, points, names, cx.domain.limits())
+        handles += drawn
         _dress(ax, cx, title)
         if legend:
             note = f"{outside} outside" if outside else None
@@ -111,48 +104,13 @@ def _by_number(ax: Axes, cx: RegionComplex, by: str) -> list[Artist]:
     if by != "pattern":
         for i, members in enumerate(cx.regions if by == "region" else cx.maps):
             number[members] = i
-    _fill(ax, _padded(*cx.corners), shades(cx.adjacency, number))
+    fill(ax, padded(*cx.corners), shades(cx.adjacency, number))
     return []
 
 
 def _by_label(ax: Axes, cx: RegionComplex) -> list[Artist]:
-    """The parts of cells that have one label each, and their names: a patch in the legend, and written on the largest part."""
-    polygons, label = label_parts(cx)
-    starts = np.append(0, np.cumsum([len(p) for p in polygons]))
-    corners = _padded(starts, np.concatenate(polygons))
-    colours = np.array([style.label_colour(k, faint=True) for k in range(label.max() + 1)])
-    _fill(ax, corners, colours[label])
-    size = _areas(corners)
-    handles: list[Artist] = []
-    for k in np.unique(label).tolist():
-        largest = corners[np.where(label == k, size, -1).argmax()]
-        if size[label == k].sum() > size.sum() / 1000:
-            halo = [Stroke(linewidth=1.8, foreground="white"), Normal()]
-            x, y = largest.mean(0)
-            ax.text(
-                x, y, str(k), ha="center", va="center", fontsize=8, fontweight="bold", path_effects=halo, zorder=5, clip_on=True
-            )
-        handles.append(Patch(facecolor=tuple(colours[k]), edgecolor="0.3", linewidth=0.4, label=f"predicted {k}"))
-    return handles
-
-
-def _fill(ax: Axes, corners: np.ndarray, colours: np.ndarray) -> None:
-    few = len(corners) <= FEW
-    look = {"edgecolors": "0.25", "linewidths": 0.25} if few else {"edgecolors": "face", "linewidths": 0.15}
-    cells = PolyCollection(corners, facecolors=colours, zorder=1, rasterized=not few, **look)  # type: ignore[arg-type]
-    ax.add_collection(cells, autolim=False)
-
-
-def _padded(starts: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Polygons (P, V, 2) of the most corners that there are, the last corner of others repeated: one array is drawn quickly."""
-    counts = np.diff(starts)
-    column = np.minimum(np.arange(counts.max()), counts[:, None] - 1)
-    return at[starts[:-1, None] + column, :2]
-
-
-def _areas(corners: np.ndarray) -> np.ndarray:
-    x, y = corners[..., 0], corners[..., 1]
-    return np.abs((x * np.roll(y, -1, 1) - y * np.roll(x, -1, 1)).sum(1)) / 2
+    """The parts of cells that have one label each, and their names."""
+    return fill_labels(ax, *label_parts(cx))
 
 
 def shades(adjacency: np.ndarray, number: np.ndarray) -> np.ndarray:
@@ -214,30 +172,11 @@ def label_parts(cx: RegionComplex) -> tuple[list[np.ndarray], np.ndarray]:
     parts: list[tuple[np.ndarray, int]] = []
     for c in mixed.tolist():
         corners, values = polygons[c], scores[starts[c] : starts[c + 1]]
-        parts += [(part, k) for k in range(bias.shape[1]) if len(part := _won(corners, values, k)) > 2]
+        for k in range(bias.shape[1]):
+            part, _ = clip(corners, values[:, [k]] - np.delete(values, k, 1))
+            parts += [(part, k)] if len(part) else []
     kept = [polygons[c] for c in np.flatnonzero(whole)]
     return kept + [part for part, _ in parts], np.append(label[whole], [k for _, k in parts]).astype(np.int64)
-
-
-def _won(corners: np.ndarray, scores: np.ndarray, label: int) -> np.ndarray:
-    """The part of a polygon in which a label has the largest of affine scores (V, s), given at the corners."""
-    lead = scores[:, [label]] - np.delete(scores, label, 1)
-    if (lead < 0).all(0).any():
-        return corners[:0]
-    rows = np.concatenate([corners, lead], 1)
-    for column in range(2, rows.shape[1]):
-        value = rows[:, column]
-        following, next_value = np.roll(rows, -1, 0), np.roll(value, -1)
-        if not (value < 0).any():
-            continue
-        crosses = (value < 0) != (next_value < 0)
-        share = np.where(crosses, value / np.where(crosses, value - next_value, 1), 0)
-        between = rows + share[:, None] * (following - rows)
-        keep = np.stack([value >= 0, crosses], 1).ravel()
-        rows = np.stack([rows, between], 1).reshape(-1, rows.shape[1])[keep]
-        if len(rows) < 3:
-            return corners[:0]
-    return rows[:, :2]
 
 
 # ── points ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -268,25 +207,6 @@ def _array(numbers: Numbers, name: str) -> np.ndarray:
     if found.dtype.kind not in "iufb":
         raise InputError(f"{name} must be an array of numbers; found {found.dtype}")
     return found
-
-
-def _scatter(ax: Axes, cx: RegionComplex, points: np.ndarray, names: np.ndarray | None, handles: list[Artist]) -> int:
-    """Draw the points inside, a marker a label, and add them to the legend; how many are outside."""
-    low, high = cx.domain.limits() or (-np.inf, np.inf)
-    inside = np.asarray(((points >= low) & (points <= high)).all(1))
-    size = 26 * min(1.0, (200 / max(1, len(points))) ** 0.5)
-    look = {"s": max(size, 6.0), "edgecolors": style.BLACK, "linewidths": 0.6, "zorder": 4}
-    kinds: list[tuple[np.ndarray, object, str, str]] = []
-    if names is None:
-        kinds.append((inside, style.BLACK, "o", ""))
-    for k in [] if names is None else np.unique(names).tolist():
-        marker = style.MARKERS[k % len(style.MARKERS)]
-        kinds.append((inside & (names == k), style.label_colour(k), marker, f"label {k}"))
-    for which, colour, marker, name in kinds:
-        if which.any():
-            text = f"{name} ({int(which.sum()):,})" if name else ""
-            handles.append(ax.scatter(*points[which].T, color=colour, marker=marker, label=text, **look))  # type: ignore[arg-type]
-    return int((~inside).sum())
 
 
 def _dress(ax: Axes, cx: RegionComplex, title: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -78,6 +79,15 @@ def applied() -> Iterator[None]:
     """
     with mpl.rc_context(RC):  # type: ignore[arg-type]
         yield
+
+
+def finish(ax: Axes, *, ylabel: str, title: str, xlabel: str = "") -> None:
+    """What axes of values have in common: what is on them, and a faint grid behind the values."""
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.set_title(title)
+    ax.grid(axis="y", color="0.9", linewidth=0.6)
+    ax.set_axisbelow(True)
 
 
 def figure(width: float = PAPER_WIDTH, height: float = 3.0) -> Figure:

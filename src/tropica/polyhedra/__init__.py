@@ -9,6 +9,7 @@ from tropica.polyhedra.complexes import (
     hypersurface,
     mixed_cells,
 )
+from tropica.polyhedra.envelope import Envelope, upper_envelope
 from tropica.polyhedra.hoffman import HoffmanConstant, hoffman_constant, region_system
 from tropica.polyhedra.hull import UpperHull, essential, upper_hull
 from tropica.polyhedra.overlay import overlay_cells, overlay_pairs
@@ -16,6 +17,7 @@ from tropica.polyhedra.polytope import Polytope, hull_of_union, minkowski_sum
 from tropica.polyhedra.zonotope import Zonotope
 
 __all__ = [
+    "Envelope",
     "Face",
     "HoffmanConstant",
     "MixedCell",
@@ -34,5 +36,6 @@ __all__ = [
     "overlay_cells",
     "overlay_pairs",
     "region_system",
+    "upper_envelope",
     "upper_hull",
 ]

@@ -23,6 +23,7 @@ from tropica.studies.all_page import all_page
 from tropica.studies.case import Case
 from tropica.studies.registry import STUDIES
 from tropica.studies.runner import Plan, StudyResult
+from tropica.studies.study import View
 
 ALL = "all"
 """What ``tropica study`` takes for all of them."""
@@ -84,12 +85,21 @@ def run_all(
     shared = folder / "networks" if networks is None else networks
     with reporter(progress) as report:
         plans = {
-            name: Plan.of(name, train, test, folder / name, runs=runs, networks=shared, report=_named(name, report), **settings)
+            name: Plan.of(
+                name,
+                train,
+                test,
+                folder / name,
+                runs=runs,
+                networks=shared,
+                report=_named(name, report),
+                **_own(name, settings),
+            )
             for name in STUDIES
         }
-        all_runs = next(iter(plans.values())).runs
+        all_runs = list(dict.fromkeys(run for plan in plans.values() for run in plan.runs))
         for plan in plans.values():
-            for run in all_runs:
+            for run in plan.runs:
                 plan.kept(*run)  # refuses what is of something else
         state = _State(plans)
         for number, (model, seed) in enumerate(all_runs):
@@ -104,6 +114,11 @@ def run_all(
         "numbers.json": write_json(folder / "numbers.json", facts),
     }
     return AllResult(state.done, state.failed, files, time.perf_counter() - start)
+
+
+def _own(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings for one study: those that show the data in another way choose networks that suit it."""
+    return settings if STUDIES[name].view is View else {**settings, "models": ()}
 
 
 def _named(name: str, report: Report | None) -> Report | None:
@@ -123,7 +138,7 @@ class _State:
         """One network in all studies that have not failed."""
         cases: dict[str, Case] = {}
         for name, plan in self.plans.items():
-            if name not in self.failed:
+            if name not in self.failed and (model, seed) in plan.runs:
                 try:
                     plan.run(model, seed, cases)
                 except Exception as error:  # whatever it is, the other studies go on, and the report names it

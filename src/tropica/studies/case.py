@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +18,7 @@ from tropica.network import PiecewiseLinearNetwork, trace
 from tropica.progress import Report
 from tropica.split import ConvexSplit, split
 from tropica.studies.deciders import Deciders, deciders
+from tropica.studies.kept import Parts
 from tropica.terms import ExtractedFunction, LinearTerms, extract
 from tropica.training.runs import TrainedRun
 
@@ -30,6 +33,9 @@ class Case:
         test: the test points, with labels.
         dtype: what to compute in.
         report: progress, or None.
+        epoch: the weights are those after this epoch, the last by default.
+        others: the same model trained with the next seeds, for studies that compare networks.
+        parts: where what is measured is kept part by part, see :meth:`part`.
     """
 
     run: TrainedRun
@@ -37,9 +43,31 @@ class Case:
     test: LabelledData
     dtype: torch.dtype
     report: Report | None = None
-    _splits: dict[str, ConvexSplit] = field(default_factory=dict)
-    _terms: dict[str, LinearTerms] = field(default_factory=dict)
-    _deciders: dict[str, Deciders] = field(default_factory=dict)
+    epoch: int | None = None
+    others: tuple[TrainedRun, ...] = ()
+    parts: Parts = field(default_factory=Parts)
+    _splits: dict[str, ConvexSplit] = field(default_factory=dict, init=False)
+    _terms: dict[str, LinearTerms] = field(default_factory=dict, init=False)
+    _deciders: dict[str, Deciders] = field(default_factory=dict, init=False)
+
+    def at(self, epoch: int) -> Case:
+        """The same training after an epoch, with nothing made yet: what is made there goes with it."""
+        return replace(self, epoch=epoch)
+
+    def of(self, run: TrainedRun) -> Case:
+        """Another training on the same points, at the same epoch."""
+        return replace(self, run=run)
+
+    def shared(self, *, report: Report | None, others: tuple[TrainedRun, ...], parts: Parts) -> Case:
+        """The same network for another study, with what was made of it and what will be: network, splits, terms."""
+        assert self.net  # made here, so that it is made once
+        twin = copy(self)
+        twin.report, twin.others, twin.parts = report, others, parts
+        return twin
+
+    def part(self, name: str, measure: Callable[[], Any]) -> Any:
+        """A part of what is measured, kept on disk until the run is whole: an interrupted run goes on after it."""
+        return self.parts.of(name, measure)
 
     @property
     def title(self) -> str:
@@ -59,17 +87,13 @@ class Case:
 
     @cached_property
     def net(self) -> PiecewiseLinearNetwork:
-        """The network after its last epoch, in ``dtype``."""
-        return self.after()
+        """The network, in ``dtype``."""
+        return trace(self.run.load(self.epoch), self.points.inputs[:2]).to(self.dtype)
 
     @cached_property
     def labels(self) -> Tensor:
         """The labels that the network gives the test points."""
         return self.predict(self.net, self.test.inputs)
-
-    def after(self, epoch: int | None = None) -> PiecewiseLinearNetwork:
-        """The network after an epoch, in ``dtype``."""
-        return trace(self.run.load(epoch), self.points.inputs[:2]).to(self.dtype)
 
     def predict(self, net: PiecewiseLinearNetwork, x: Tensor) -> Tensor:
         """The network's labels, some points at a time."""
@@ -78,7 +102,8 @@ class Case:
     def step(self, what: str) -> Callable[[int, int, str], object] | bool:
         """Progress of any inner work, under one name."""
         report = self.report
-        return (lambda done, total, message: report(done, total, f"{self.title}: {what}")) if report else False
+        when = "" if self.epoch is None else f"epoch {self.epoch}, "
+        return (lambda done, total, message: report(done, total, f"{self.title}: {when}{what}")) if report else False
 
     def split(self, method: str) -> ConvexSplit:
         """The network's split."""

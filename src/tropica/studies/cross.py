@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tropica.plots import dots, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_split, families, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_split, families, spread
 from tropica.terms import LinearTerms
 from tropica.terms.maxima import Functions, RunningMaxima
 
@@ -91,7 +91,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         series = {}
         for model in results.values("model"):
             found = [spread(results.where(model=model, split=method), key, 100) for key in KEYS[:3]]
-            series[model] = ([one.mean for one in found], [one.sd for one in found])
+            series[model] = bands(found)
         first = ax is panels[0]
         dots(names, series, ylabel="% of test points" if first else "", title=f"{method} split", legend=first, ax=ax)
     return {"cross": figure}

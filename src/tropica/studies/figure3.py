@@ -12,7 +12,7 @@ from tropica.network import PiecewiseLinearNetwork
 from tropica.plots import Curve, curves, style
 from tropica.split import split
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_family, by_split, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_family, by_split, spread
 from tropica.terms import ExtractedFunction
 from tropica.terms.job import Inner
 
@@ -120,7 +120,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         for method in METHODS:
             for key in ("agreement", "accuracy"):
                 found = [spread(results.where(model=model, split=method, merged=m), key, 100) for m in steps]
-                lines[f"{key}, {method} split"] = Curve(steps, [one.mean for one in found], [one.sd for one in found])
+                lines[f"{key}, {method} split"] = Curve(steps, *bands(found))
         ticks = {m: results.where(model=model, merged=m)[0]["letter"] or "–" for m in steps}
         first = ax is panels[0]
         ylabel = "% of test points" if first else ""

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tropica.plots import dots, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_split, families, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_split, families, spread
 
 STATEMENTS = {
     "network_right": "N is right",
@@ -95,7 +95,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
     for name in families(results):
         for method in METHODS:
             found = [spread(results.where(family=name, split=method, premise=p, conclusion=c), "share", 100) for p, c in PAIRS]
-            series[f"{name}, {method} split"] = ([one.mean for one in found], [one.sd for one in found])
+            series[f"{name}, {method} split"] = bands(found)
     names = [f"{STATEMENTS[p]}\n⇒ {STATEMENTS[c]}" for p, c in PAIRS]
     dots(names, series, ylabel="holds for so many\n% of the cases", ax=ax)
     ax.tick_params(axis="x", rotation=40)

@@ -78,6 +78,7 @@ def _settings(study: Study, results: Results) -> str:
         "command": command(study.name, facts),
         "data": f"{facts['data']}, points of {' × '.join(map(str, facts['shape']))}: {facts['training_points']:,} to train, "
         f"{facts['terms']:,} terms, {facts['test_points']:,} to test",
+        **({"seen as": facts["view"]} if "view" in facts else {}),
         "networks": f"{', '.join(facts['models'])}; seeds {', '.join(map(str, facts['seeds']))}",
         "training": ", ".join(f"{key} {value}" for key, value in training.items()),
         "computed in": facts["dtype"],

@@ -11,7 +11,7 @@ from torch import Tensor
 from tropica.compare import pattern_agreement
 from tropica.plots import Curve, curves, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_family, families, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_family, families, spread
 
 PAIRS = (*METHODS, "random")
 """Whom a test point is paired with: the training point that decides it, by split, or some training point."""
@@ -106,7 +106,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         for pairing in PAIRS:
             found = [spread(results.where(model=model, pairing=pairing, depth=d), "agreement", 100) for d in depths]
             name = "random training point" if pairing == "random" else f"deciding, {pairing} split"
-            lines[name] = Curve(depths, [one.mean for one in found], [one.sd for one in found])
+            lines[name] = Curve(depths, *bands(found))
         ticks = {d: results.where(model=model, depth=d)[0]["kink"] for d in depths}
         first = ax is panels[0]
         ylabel = "units with equal activation (%)" if first else ""

@@ -12,7 +12,7 @@ from torch import Tensor
 from tropica.plots import dots, style
 from tropica.split import split
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_split, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_split, spread
 from tropica.terms import ExtractedFunction, extract
 
 SOURCES = {
@@ -107,7 +107,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         series = {}
         for model in models:
             found = [spread(results.where(model=model, source=s, split=method), "agreement", 100) for s in SOURCES]
-            series[model] = ([one.mean for one in found], [one.sd for one in found])
+            series[model] = bands(found)
         first = ax is panels[0]
         label = "N vs N^(X) (% of test points)" if first else ""
         dots(list(SOURCES), series, ylabel=label, title=f"{method} split", limits=(0, 102), legend=first, ax=ax)

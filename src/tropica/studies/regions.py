@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tropica.compare import count_regions
 from tropica.plots import Curve, curves, style
 from tropica.studies.case import Case
-from tropica.studies.study import Measured, Results, Row, Study, Table, spread
+from tropica.studies.study import Measured, Results, Row, Study, Table, bands, spread
 
 EPOCHS = (0, 1, 3, 5, 10, 15, 20, 30, 40, 50)
 """The epochs that the paper names, and the untrained network."""
@@ -32,12 +32,11 @@ def measure(case: Case) -> Measured:
     points["both"] = torch.cat(list(points.values()))
     rows: list[Row] = []
     for epoch in chosen_epochs(case.run.epochs):
-        net = case.after(epoch)
+        at = case.at(epoch)
         row: Row = {"epoch": epoch, **{f"{name}_points": len(x) for name, x in points.items()}}
         for name, x in points.items():
             for way in WAYS:
-                step = case.step(f"epoch {epoch}, regions by {way}")
-                row[f"{name}_{way}s"] = count_regions(net, x, by=way, progress=step)
+                row[f"{name}_{way}s"] = count_regions(at.net, x, by=way, progress=at.step(f"regions by {way}"))
         rows.append(row)
     return Measured(rows)
 
@@ -84,7 +83,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
                 spread(results.where(model=model, epoch=epoch), f"both_{way}s", 100 / results.rows[0]["both_points"])
                 for epoch in epochs
             ]
-            lines[model] = Curve(epochs, [one.mean for one in found], [one.sd for one in found])
+            lines[model] = Curve(epochs, *bands(found))
         label = "different regions\n(% of training and test points)" if ax is panels[0] else ""
         curves(lines, xlabel="epoch", ylabel=label, title=f"by {way}", legend=ax is panels[0], ax=ax)
     panels[0].set_ylim(top=100.8)

@@ -9,8 +9,11 @@ from tropica.errors import InputError
 from tropica.studies import (
     cross,
     estimate,
+    figure1,
     figure2,
     figure3,
+    figure4,
+    figure5,
     implications,
     leaky,
     neighbours,
@@ -25,20 +28,8 @@ from tropica.studies import (
 from tropica.studies.study import Study
 
 IN_ORDER = (
-    table2,
-    regions,
-    figure2,
-    figure3,
-    patterns,
-    neighbours,
-    leaky,
-    share,
-    shift,
-    random,
-    implications,
-    cross,
-    estimate,
-    split,
+    *(table2, regions, figure1, figure2, figure3, figure4, figure5, patterns, neighbours, leaky),
+    *(share, shift, random, implications, cross, estimate, split),
 )
 STUDIES: Mapping[str, Study] = MappingProxyType({one.STUDY.name: one.STUDY for one in IN_ORDER})
 """What ``tropica study`` takes, in the order of the paper."""

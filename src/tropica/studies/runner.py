@@ -5,17 +5,17 @@ OUT/numbers.json         settings, versions, seeds, and all rows
 OUT/rows.csv             the rows
 OUT/NAME.png             figures
 OUT/runs/MODEL-SEED.json what one run measured; a study that was interrupted goes on with those that are missing
+OUT/runs/MODEL-SEED/     parts of a run that is not whole yet, such as its epochs
 NETWORKS/MODEL/seed-K/   the networks, OUT/networks by default; studies may share them
 """
 
 from __future__ import annotations
 
 import io
-import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -27,14 +27,15 @@ import torch
 from tropica.data import LabelledData
 from tropica.errors import DataError, InputError
 from tropica.files import plain, writable_folder, write_csv, write_file, write_json
-from tropica.models import check_model, family
+from tropica.models import MODELS, check_model, family
 from tropica.plots import style
 from tropica.progress import Report, reporter
 from tropica.studies.case import Case
+from tropica.studies.kept import Parts, kept
 from tropica.studies.page import study_page
 from tropica.studies.registry import find_study
-from tropica.studies.study import Measured, Results, Row, Study
-from tropica.training.runs import fingerprint, train_run
+from tropica.studies.study import Measured, Results, Row, Study, View
+from tropica.training.runs import TrainedRun, fingerprint, train_run
 from tropica.training.settings import TrainSettings, check_training_data, paper_settings
 
 
@@ -116,21 +117,32 @@ def run_study(
     return plan.finish(start)
 
 
-def _checked(train: LabelledData, test: LabelledData, models: Sequence[str], runs: int, terms: int | None) -> LabelledData:
-    """The points that terms are taken of, once everything fits; nothing is written or trained before."""
+def _check_sets(train: LabelledData, test: LabelledData) -> int:
+    """The number of classes, of training and test points that go together."""
     classes = check_training_data(train)
-    if runs < 1:
-        raise InputError(f"runs must be 1 or more; found {runs}")
     if test.labels is None:
         raise DataError(f"{test.name}: the test points have no labels; studies need them")
     if test.shape != train.shape:
         raise DataError(f"test points of shape {test.shape} do not go with training points of shape {train.shape}")
     if int(test.labels.max()) >= classes:
         raise DataError(f"{test.name}: a test point has label {int(test.labels.max())}, the training points {classes} classes")
+    return classes
+
+
+def _checked(study: Study, view: View, classes: int, models: Sequence[str], runs: int, terms: int | None) -> LabelledData:
+    """The points that terms are taken of, once everything fits; nothing is written or trained before."""
+    train = view.train
+    if runs < 1:
+        raise InputError(f"runs must be 1 or more; found {runs}")
     if terms is not None and not 1 <= terms <= len(train):
         raise InputError(f"terms can be taken of 1 … {len(train):,} training points; {terms:,} were asked for")
     for model in models:
-        check_model(model, train.shape, classes)
+        try:
+            check_model(model, train.shape, classes)
+        except InputError as error:
+            if not view.kind or model not in MODELS:
+                raise
+            raise InputError(f"{study.name} shows networks points of shape {train.shape}; {model}: {error}") from error
     if terms is None:
         return train
     assert train.labels is not None
@@ -147,9 +159,8 @@ class Plan:
     """A study's runs: what they share, and where they are kept."""
 
     study: Study
-    train: LabelledData
+    view: View
     points: LabelledData
-    test: LabelledData
     models: tuple[str, ...]
     seeds: range
     settings: TrainSettings
@@ -177,12 +188,14 @@ class Plan:
         """Check everything, and write and train nothing; arguments and errors as of :func:`run_study`."""
         study = find_study(name)
         folder = writable_folder(out)
-        models = tuple(dict.fromkeys(models or default_models(train)))
         settings = replace(settings or paper_settings(train), activation=study.activation)
-        points = _checked(train, test, models, runs, terms)
+        classes = _check_sets(train, test)
+        view = study.view(train, test)
+        models = tuple(dict.fromkeys(models or default_models(view.train)))
+        points = _checked(study, view, classes, models, runs, terms)
         shared = writable_folder(networks) if networks is not None else folder / "networks"
         seeds = range(seed, seed + runs)
-        return cls(study, train, points, test, models, seeds, settings, dtype, folder, shared, report)
+        return cls(study, view, points, models, seeds, settings, dtype, folder, shared, report)
 
     @property
     def runs(self) -> list[tuple[str, int]]:
@@ -192,15 +205,17 @@ class Plan:
     @cached_property
     def about(self) -> dict[str, Any]:
         """What a measured run depends on, beside its model and seed."""
+        train, test = self.view.train, self.view.test
         return {
             "study": self.study.name,
-            "data": self.train.name,
-            "training_points": len(self.train),
+            "data": train.name,
+            **({"view": self.view.note} if self.view.note else {}),
+            "training_points": len(train),
             "terms": len(self.points),
-            "test_points": len(self.test),
-            "shape": list(self.train.shape),
-            "data_fingerprint": fingerprint(self.train)[:16],
-            "test_fingerprint": fingerprint(self.test)[:16],
+            "test_points": len(test),
+            "shape": list(train.shape),
+            "data_fingerprint": fingerprint(train)[:16],
+            "test_fingerprint": fingerprint(test)[:16],
             "training": dict(vars(self.settings)),
             "splits": list(self.study.splits),
             "dtype": str(self.dtype).removeprefix("torch."),
@@ -214,27 +229,26 @@ class Plan:
             DataError: something else is there.
             InputError: a run with other data or settings is there; the message says what differs.
         """
-        return _kept(self._file(model, seed), self.about)
+        return kept(self._file(model, seed), self.about)
 
     def run(self, model: str, seed: int, cases: dict[str, Case] | None = None) -> dict[str, Any]:
         """One run, measured now or before.
 
         Args:
             model, seed: which network.
-            cases: of this model and seed, by activation: studies that get the same ones share splits and terms.
+            cases: of this model and seed, by kind: studies that get the same ones share splits and terms.
         """
-        kept = self.kept(model, seed)
-        if kept is not None:
-            return kept
-        start, report = time.perf_counter(), self.report
-        activation = self.settings.activation
-        kind = model if activation == "relu" else f"{model}-{activation}"
-        step = (lambda done, total, message: report(done, total, f"{model}, seed {seed}: training")) if report else None
-        place = self.networks / kind / f"seed-{seed}"
-        trained = train_run(model, self.train, place, self.settings, seed=seed, progress=step)
+        before = self.kept(model, seed)
+        if before is not None:
+            return before
+        start = time.perf_counter()
+        trained, *others = (self._trained(model, seed + k) for k in range(self.study.networks))
         between = time.perf_counter()
+        file = self._file(model, seed)
+        parts = Parts(file.with_suffix(""), self.about)
         cases = {} if cases is None else cases
-        case = cases.setdefault(activation, Case(trained, self.points, self.test, self.dtype, report))
+        base = cases.setdefault(self._kind(model), Case(trained, self.points, self.view.test, self.dtype))
+        case = base.shared(report=self.report, others=tuple(others), parts=parts)
         found: Measured = self.study.measure(case)
         numbers = {
             "about": self.about,
@@ -246,8 +260,21 @@ class Plan:
             "rows": found.rows,
             "extra": found.extra,
         }
-        write_json(self._file(model, seed), numbers)
+        write_json(file, numbers)
+        parts.clear()
         return plain(numbers)
+
+    def _trained(self, model: str, seed: int) -> TrainedRun:
+        """A network, trained now or before."""
+        report = self.report
+        step = (lambda done, total, message: report(done, total, f"{model}, seed {seed}: training")) if report else None
+        place = self.networks / self._kind(model) / f"seed-{seed}"
+        return train_run(model, self.view.train, place, self.settings, seed=seed, progress=step)
+
+    def _kind(self, model: str) -> str:
+        """What the folder of such networks is called."""
+        activation = self.settings.activation
+        return "-".join(filter(None, (model, "" if activation == "relu" else activation, self.view.kind)))
 
     def finish(self, start: float) -> StudyResult:
         """Numbers, figures and report of all runs; ``start`` is when the call began (``time.perf_counter``)."""
@@ -271,22 +298,6 @@ class Plan:
 def _versions() -> dict[str, str]:
     packages = {name: version(name) for name in ("tropica", "torch", "numpy", "matplotlib")}
     return {**packages, "python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
-
-
-def _kept(file: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a run measured before, or None."""
-    if not file.exists():
-        return None
-    try:
-        numbers = json.loads(file.read_text(encoding="utf-8"))
-        found = numbers["about"]
-    except (ValueError, KeyError, OSError) as error:
-        raise DataError(f"{file}: not what a study wrote; remove it to measure this run again") from error
-    differing = [key for key in about if found.get(key) != about[key]]
-    if differing:
-        said = "; ".join(f"{key} {found.get(key)} there and {about[key]} here" for key in differing)
-        raise InputError(f"{file.parent} holds runs of something else: {said}; choose another --out, or remove the folder")
-    return numbers
 
 
 def _write(study: Study, results: Results, folder: Path) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tropica.plots import Curve, curves, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_split, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_split, spread
 from tropica.terms import ExtractedFunction
 
 SHARES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -81,7 +81,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         lines = {}
         for model in results.values("model"):
             found = [spread(results.where(model=model, split=method, share=share), "agreement", 100) for share in SHARES]
-            lines[model] = Curve(SHARES, [one.mean for one in found], [one.sd for one in found])
+            lines[model] = Curve(SHARES, *bands(found))
         first = ax is panels[0]
         label = "N vs N^(X) (% of test points)" if first else ""
         curves(lines, xlabel="share of the training points (%)", ylabel=label, title=f"{method} split", legend=first, ax=ax)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tropica.plots import Curve, curves, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_split, spread
+from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_split, spread
 from tropica.terms import ExtractedFunction, LinearTerms, TermBlock
 from tropica.terms.pairs import SIDES, OwnTerms, excesses, functions_of
 
@@ -177,7 +177,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
             lines = {}
             for model in results.values("model"):
                 found = [spread(results.where(model=model, split=method, factor=f), key, 100) for f in FACTORS]
-                lines[model] = Curve(list(ticks), [one.mean for one in found], [one.sd for one in found])
+                lines[model] = Curve(list(ticks), *bands(found))
             title = f"{method} split" if ax is column[0] else ""
             ylabel = label if column[0] is panels[0][0] else ""
             xlabel = "λ, the factor of K" if ax is column[-1] else ""
@@ -215,6 +215,6 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
-    summary=summary,
     splits=(*METHODS, MINIMAL),
+    summary=summary,
 )

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from matplotlib.figure import Figure
 
+from tropica.data import LabelledData
+
 if TYPE_CHECKING:
     from tropica.studies.case import Case
 
@@ -70,6 +72,22 @@ class Table:
 
 
 @dataclass(frozen=True)
+class View:
+    """The points that a study's networks are given.
+
+    Attributes:
+        train, test: the points.
+        kind: what folders of networks trained on them have after the model's name; nothing where they are the data's own.
+        note: what was done to the data, in words for the report.
+    """
+
+    train: LabelledData
+    test: LabelledData
+    kind: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Study:
     """A study, one file each.
 
@@ -82,8 +100,10 @@ class Study:
         tables, findings: of all runs: what this run found, as tables and in sentences.
         figures: of all runs, by name (the files' names without .png), drawn with :mod:`tropica.plots`.
         activation: of the networks.
-        summary: of all runs, in a sentence or two for the report of all studies; the first finding where there is none.
         splits: those it measures.
+        networks: how many separately trained ones a run takes: its own seed's and those of the next seeds (``Case.others``).
+        view: training and test points, as the networks are given them; as they are by default.
+        summary: of all runs, in a sentence or two for the report of all studies; the first finding where there is none.
     """
 
     name: str
@@ -95,8 +115,10 @@ class Study:
     findings: Callable[[Results], list[str]]
     figures: Callable[[Results], Mapping[str, Figure]]
     activation: Literal["relu", "leaky"] = "relu"
-    summary: Callable[[Results], str] | None = None
     splits: Sequence[str] = METHODS
+    networks: int = 1
+    view: Callable[[LabelledData, LabelledData], View] = View
+    summary: Callable[[Results], str] | None = None
 
     def in_short(self, results: Results) -> str:
         """The summary."""
@@ -137,6 +159,15 @@ class Spread:
 def spread(rows: Iterable[Row], key: str, scale: float = 1.0) -> Spread:
     """Mean and deviation of a column, times ``scale`` (100 makes shares per cent)."""
     return Spread.of(None if row[key] is None else scale * row[key] for row in rows)
+
+
+def bands(found: Sequence[Spread]) -> tuple[list[float], list[float]]:
+    """Means and deviations apart, as :class:`tropica.plots.Curve` and :func:`tropica.plots.dots` take them.
+
+    >>> bands([Spread.of([1.0, 3.0]), Spread.of([2.0, 2.0])])
+    ([2.0, 2.0], [1.4142135623730951, 0.0])
+    """
+    return [one.mean for one in found], [one.sd for one in found]
 
 
 def families(results: Results) -> list[str]:

@@ -10,7 +10,7 @@ from tropica.compare import agreement
 from tropica.plots import dots, style
 from tropica.studies.case import Case
 from tropica.studies.demo_rows import PAPER
-from tropica.studies.study import METHODS, Measured, Results, Study, Table, by_split, families, spread
+from tropica.studies.study import METHODS, Measured, Results, Study, Table, bands, by_split, families, spread
 
 SPLITS = (*METHODS, "minimal")
 SHARES = {"network_extracted": "N vs N^(X)", "network_true": "N vs true", "extracted_true": "N^(X) vs true"}
@@ -95,7 +95,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         for method in SPLITS if key != "network_true" else SPLITS[:1]:
             found = [spread(results.where(model=model, split=method), key, 100) for model in models]
             name = f"{method} split" if key != "network_true" else "network"
-            series[name] = ([one.mean for one in found], [one.sd for one in found])
+            series[name] = bands(found)
         first = ax is panels[0]
         dots(models, series, ylabel="equal labels (% of test points)" if first else "", title=title, legend=first, ax=ax)
     return {"table2": figure}
@@ -118,6 +118,6 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
-    summary=summary,
     splits=SPLITS,
+    summary=summary,
 )

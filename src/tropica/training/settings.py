@@ -9,6 +9,7 @@ from typing import Literal
 from tropica.data import LabelledData
 from tropica.errors import DataError, InputError
 from tropica.models import ACTIVATIONS
+from tropica.training.loop import rate_at
 
 SMALL = 10_000
 """Fewer training points than this are trained in smaller batches."""
@@ -49,6 +50,16 @@ class TrainSettings:
     def kept(self, epoch: int) -> bool:
         """Are the weights after this epoch kept?"""
         return epoch % self.every == 0 or epoch == self.epochs
+
+    @property
+    def falls(self) -> list[int]:
+        """The epochs after which the learning rate falls.
+
+        >>> TrainSettings(epochs=50, batch_size=128, lr=0.01, optimiser="sgd").falls
+        [25, 37]
+        """
+        rates = [rate_at(epoch, self.epochs, self.lr, self.optimiser) for epoch in range(1, self.epochs + 1)]
+        return [epoch for epoch in range(1, self.epochs) if rates[epoch] < rates[epoch - 1]]
 
 
 def paper_settings(data: LabelledData) -> TrainSettings:
