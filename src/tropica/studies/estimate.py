@@ -257,8 +257,8 @@ def findings(results: Results) -> list[str]:
         )
         if guess > upper:
             lines.append(
-                f"{model}: the estimate is above what is proven, so the cells there are not those of independent hyperplanes, "
-                "which it assumes, and it is no more than an order of magnitude of the exponent."
+                f"{model}: the estimate is above what is proven. It assumes that breakpoints are those of independent "
+                "hyperplanes; here they are not."
             )
         densities[model] = (guess, upper)
     ranked = sorted(densities, key=lambda name: densities[name][0])
