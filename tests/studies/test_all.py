@@ -199,6 +199,21 @@ def test_a_study_that_fails_is_named_and_the_others_are_whole(small, whole, tmp_
     assert json.loads((folder / "numbers.json").read_text())["failed"] == result.failed
 
 
+def test_a_study_that_the_models_do_not_suit_is_named(small, whole, tmp_path, monkeypatch):
+    only(monkeypatch)
+    of = Plan.of
+
+    def picky(name, *args, **more):
+        if name == "cross":
+            raise tp.InputError("cross takes no convolutions")
+        return of(name, *args, **more)
+
+    monkeypatch.setattr(Plan, "of", picky)
+    result = go(small, copied(whole, tmp_path, ("table2", "implications", "share")))
+    assert result.failed == {"cross": "cross takes no convolutions"}
+    assert list(result.done) == ["table2", "implications", "share"]
+
+
 def test_what_will_not_do_is_refused_before_anything_is_written(small, whole, tmp_path):
     train, test = small
     with pytest.raises(tp.DataError, match="have no labels"):

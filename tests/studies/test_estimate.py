@@ -10,15 +10,16 @@ from torch import nn
 
 import tropica as tp
 from tropica.bounds import NotCovered, log10, serra2018
+from tropica.models import build
 from tropica.studies import estimate
-from tropica.studies.estimate import PAIRS, PLACES, pairs, proven, xiong_first
+from tropica.studies.estimate import FEWEST, PAIRS, PLACES, pairs, proven, segments_of, xiong_first
 
 
 def chosen(case, place):
     """The pairs that the study drew: of one class first, then of two, from one generator."""
     generator = torch.Generator().manual_seed(case.run.seed)
     for one in PLACES:
-        found = pairs(case.truth, case.test.inputs, one == PLACES[0], generator)
+        found = pairs(case.truth, case.test.inputs, one == PLACES[0], PAIRS, generator)
         if one == place:
             return found
     raise AssertionError(place)
@@ -37,9 +38,15 @@ def test_pairs_are_of_their_kind(cases, place):
 
 def test_points_that_are_alike_make_no_segments():
     x = torch.ones(4, 3)
-    assert pairs(torch.tensor([0, 0, 1, 1]), x, True, torch.Generator()) == []
+    assert pairs(torch.tensor([0, 0, 1, 1]), x, True, 7, torch.Generator()) == []
     x[3] = 0
-    assert set(pairs(torch.tensor([0, 0, 1, 1]), x, True, torch.Generator())) == {(2, 3), (3, 2)}
+    assert set(pairs(torch.tensor([0, 0, 1, 1]), x, True, 7, torch.Generator())) == {(2, 3), (3, 2)}
+
+
+def test_large_networks_have_fewer_segments():
+    one, other = (build(name, (1, 28, 28), seed=0) for name in ("fcn-small", "conv"))
+    numbers = [segments_of(tp.trace(model, torch.zeros(2, 1, 28, 28))) for model in (one, other)]
+    assert numbers == [PAIRS, FEWEST]
 
 
 @pytest.mark.parametrize("place", PLACES)

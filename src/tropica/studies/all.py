@@ -59,7 +59,8 @@ def run_all(
     """Run all studies, or what is missing of them, and write one report.
 
     Network after network goes through all studies, which share its training, splits and terms; so no more than one network's
-    terms are in memory. A study that fails does not stop the others: the report names it, with the runs that were whole.
+    terms are in memory. A study that fails, or that these data or models do not suit, does not stop the others: the report
+    names it, and the runs that were whole are kept.
 
     Args:
         train, test: points with labels.
@@ -84,24 +85,21 @@ def run_all(
     folder = writable_folder(out)
     shared = folder / "networks" if networks is None else networks
     with reporter(progress) as report:
-        plans = {
-            name: Plan.of(
-                name,
-                train,
-                test,
-                folder / name,
-                runs=runs,
-                networks=shared,
-                report=_named(name, report),
-                **_own(name, settings),
-            )
-            for name in STUDIES
-        }
-        all_runs = list(dict.fromkeys(run for plan in plans.values() for run in plan.runs))
+        plans: dict[str, Plan] = {}
+        unfit: dict[str, TropicaError] = {}
+        for name in STUDIES:
+            given = {"runs": runs, "networks": shared, "report": _named(name, report), **_own(name, settings)}
+            try:
+                plans[name] = Plan.of(name, train, test, folder / name, **given)
+            except TropicaError as error:
+                unfit[name] = error
+        if not any(STUDIES[name].view is View for name in plans):  # the others choose their own networks
+            raise next(iter(unfit.values()))
         for plan in plans.values():
             for run in plan.runs:
                 plan.kept(*run)  # refuses what is of something else
-        state = _State(plans)
+        state = _State(plans, failed={name: _line(error) for name, error in unfit.items()})
+        all_runs = list(dict.fromkeys(run for plan in plans.values() for run in plan.runs))
         for number, (model, seed) in enumerate(all_runs):
             state.measure(model, seed)
             if report:

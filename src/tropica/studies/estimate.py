@@ -33,7 +33,11 @@ from tropica.studies.case import Case
 from tropica.studies.study import Measured, Results, Row, Study, Table, by_family, spread
 
 PAIRS = 30
-"""Segments of each kind, and random chords."""
+"""Segments of each kind, and random chords, of small networks."""
+FEWEST = 4
+"""And of large ones."""
+UNITS = 60_000
+"""Units times segments of a kind, between these limits: a large convolutional network takes half a minute a segment."""
 SAMPLES = 2000
 """Random points of the cube."""
 PLACES = ("same class", "different classes")
@@ -42,19 +46,24 @@ LAYERS = "layer by layer (Montúfar 2022)"
 UNBOUNDED = "no theorem"
 
 
-def pairs(labels: Tensor, x: Tensor, same: bool, generator: torch.Generator) -> list[tuple[int, int]]:
-    """Pairs of different points, of one class or of two: PAIRS of them, drawn with replacement; none where there are none.
+def segments_of(net: PiecewiseLinearNetwork) -> int:
+    """How many segments of a kind."""
+    return max(FEWEST, min(PAIRS, UNITS // sum(kink.units for kink in net.kinks)))
 
-    >>> pairs(torch.tensor([0, 1]), torch.eye(2), True, torch.Generator())
+
+def pairs(labels: Tensor, x: Tensor, same: bool, number: int, generator: torch.Generator) -> list[tuple[int, int]]:
+    """Pairs of different points, of one class or of two, drawn with replacement; none where there are none.
+
+    >>> pairs(torch.tensor([0, 1]), torch.eye(2), True, 5, torch.Generator())
     []
     """
     found: list[tuple[int, int]] = []
-    for i in torch.randperm(len(labels), generator=generator).repeat(PAIRS).tolist():
+    for i in torch.randperm(len(labels), generator=generator).repeat(number).tolist():
         fits = ((labels == labels[i]) == same) & (x != x[i]).flatten(1).any(1)
         others = fits.nonzero().flatten()
         if len(others):
             found.append((i, int(others[torch.randint(len(others), (1,), generator=generator)])))
-        if len(found) == PAIRS:
+        if len(found) == number:
             break
     return found
 
@@ -64,12 +73,13 @@ def measure(case: Case) -> Measured:
     rows: list[Row] = []
     generator = torch.Generator().manual_seed(case.run.seed)
     step = case.step("segments")
+    number = segments_of(case.net)
     for place in PLACES:
-        chosen = pairs(case.truth, case.test.inputs, place == PLACES[0], generator)
+        chosen = pairs(case.truth, case.test.inputs, place == PLACES[0], number, generator)
         rows += _segments(case.net, case.test.inputs, chosen, place, step)
     values = case.points.inputs
     cube = Box(float(values.min()), float(values.max()), d=values[0].numel())
-    density = estimate_density(case.net, cube, segments=PAIRS, seed=case.run.seed)
+    density = estimate_density(case.net, cube, segments=number, seed=case.run.seed)
     rows.append(_row("breakpoints per unit length", CUBE, density))
     rows.append(_crofton(density, cube))
     drawn = estimate_patterns(case.net, cube, samples=SAMPLES, seed=case.run.seed)
@@ -195,8 +205,8 @@ def tables(results: Results) -> list[Table]:
     note = (
         "Estimates: mean over segments ± standard error over segments (averaged over runs). Cells differ in their activation "
         "pattern; linear regions are adjacent cells with one affine function joined. The cube: chords through random points in "
-        f"random directions, from the smallest to the largest value of the data in each of its dimensions. Up to {PAIRS} "
-        "segments of each kind a run."
+        "random directions, from the smallest to the largest value of the data in each of its dimensions. Large networks "
+        f"have fewer segments a run, {FEWEST} of each kind at least."
     )
     more = (
         "Mean ± sd over runs; standard errors are of the sampling in one run, averaged over runs, and say nothing of a "
@@ -247,8 +257,8 @@ def findings(results: Results) -> list[str]:
         )
         if guess > upper:
             lines.append(
-                f"{model}: the estimate is above what is proven, so the cells there are not those of independent hyperplanes, "
-                "which it assumes, and it is no more than an order of magnitude of the exponent."
+                f"{model}: the estimate is above what is proven. It assumes that breakpoints are those of independent "
+                "hyperplanes; here they are not."
             )
         densities[model] = (guess, upper)
     ranked = sorted(densities, key=lambda name: densities[name][0])

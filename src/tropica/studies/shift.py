@@ -198,6 +198,7 @@ def findings(results: Results) -> list[str]:
     pixels, radii = results.values("pixels"), results.values("radius")
     far = pixels[-1]
     sizes = list(dict.fromkeys((1, max(radius for radius in radii if radius))))
+    reach = ", ".join(map(str, sizes))
 
     def accuracy(p: int, **wanted: object) -> str:
         return f"{spread(results.where(pixels=p, **wanted), 'accuracy', 100).mean:.1f}"
@@ -211,10 +212,8 @@ def findings(results: Results) -> list[str]:
             for rule in RULES if method != "network" else ():
                 copies = [{**plain, "radius": size, "rule": rule} for size in sizes]
                 means = [", ".join(accuracy(p, **one) for one in copies) for p in (0, 1)]
-                line += f" Copies by {rule}: {means[0]} %; shifted {means[1]} %."
+                line += f" Copies of up to {reach} px by {rule}: {means[0]} %; points shifted by 1 pixel: {means[1]} %."
             lines.append(line)
-    reach = ", ".join(map(str, sizes))
-    lines.append(f"Copies are of all terms, shifted by up to {reach} pixels; for each there is a number above.")
     return lines
 
 
