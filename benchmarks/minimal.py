@@ -19,10 +19,10 @@ from tropica.data import load_data
 from tropica.models import build
 
 SPLITS = (
-    ("paper", {"method": "paper"}),
-    ("calibrated", {"method": "calibrated"}),
-    ("minimal", {"method": "minimal"}),
-    ("minimal, a λ a kink", {"method": "minimal", "per": "kink"}),
+    ("paper", "paper", "network"),
+    ("calibrated", "calibrated", "network"),
+    ("minimal", "minimal", "network"),
+    ("minimal, a λ a kink", "minimal", "kink"),
 )
 
 
@@ -35,9 +35,9 @@ def main(arguments: list[str] | None = None) -> None:
     for heading in headings:
         table.add_column(heading)
     for job in _given(arguments) if arguments else [trained("fcn4", 4), trained("conv", 2)]:
-        for name, options in SPLITS:
+        for name, method, per in SPLITS:
             start = time.process_time()
-            split = tp.split(job.model, job.train, progress=True, **options)
+            split = tp.split(job.model, job.train, method=method, per=per, progress=True)
             made = time.process_time()
             terms = tp.extract(split.net, job.train, split, check="warn", progress=True)
             end = time.process_time()

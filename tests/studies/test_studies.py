@@ -279,6 +279,13 @@ def test_the_split_study(study):
                 (other,) = rows(whole, model=model, seed=seed, split=method)
                 assert row["agreement"] == pytest.approx(other["network_extracted"], abs=1e-12)
                 assert (row["violating"], row["labels_kept"]) == (0.0, 1.0)
+            (row,) = rows(result, model=model, seed=seed, split="minimal")
+            (other,) = rows(whole, model=model, seed=seed, split="minimal")
+            assert row["agreement"] == pytest.approx(other["network_extracted"], abs=1e-12)
+            assert (row["violating"], row["labels_kept"], other["certificate_holds"]) == (0.0, 1.0, True)
+            # A little less of K violates: every factor of the table that is below λ* does.
+            for less in rows(result, model=model, seed=seed, split="calibrated"):
+                assert (less["violating"] > 0) == (less["factor"] < row["factor"] / 1.01)
     assert all(row["violating"] > 0.5 for row in rows(result, factor=0.0))
     factor = split_study.smallest(result.results, "fcn-small", "paper")
     assert factor is not None
