@@ -8,7 +8,7 @@ DONE := $(VENV)/.done
 
 help:
 	@echo "make demo       set up, then extract the terms of two small networks: table, figures, report (results/demo)"
-	@echo "make test       set up, then lint, type check and test"
+	@echo "make test       set up, then lint, type check and test, on all cores"
 	@echo "make test-all   the same with the slow tests: 200 + 200 networks to polynomials and back in place of 60 + 60"
 	@echo "make bench      the benchmarks: ratios and their floors (TROPICA_DATA=folder for MNIST and CIFAR-10)"
 
@@ -30,10 +30,10 @@ lint: setup
 	$(BIN)/pyright
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: lint
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow"
 
 bench: setup
 	$(BIN)/python -m benchmarks
