@@ -11,6 +11,7 @@ from benchmarks import (
     processes,
     quality,
     regions,
+    search,
     segments,
     store,
     tropical,
@@ -18,7 +19,7 @@ from benchmarks import (
 )
 
 QUICK = (evaluation, extraction, regions, segments, planes, tropical, tropical_networks, store)
-SLOW = (flat, processes, faults, calibration, quality, depth)
+SLOW = (flat, processes, faults, calibration, quality, depth, search)
 
 
 def main() -> None:

@@ -147,12 +147,18 @@ def test_degenerate(always, kind: torch.dtype) -> None:
     zero = torch.zeros_like(block.local)
     made = {
         "equal": TermBlock(
-            block.labels, block.local[:1].expand(50, -1), zero[:, 0].double(), block.minus[:1].expand(50, -1), zero[:, 0].double()
+            block.labels,
+            block.local[:1].expand(50, -1),
+            zero[:, 0].double(),
+            block.minus[:1].expand(50, -1),
+            zero[:, 0].double(),
         ),
         "zero": TermBlock(block.labels, zero, block.local_bias, zero, block.minus_bias),
         "nothing": TermBlock(block.labels, zero, zero[:, 0].double(), zero, zero[:, 0].double()),
         "one direction": TermBlock(block.labels, zero + torch.eye(50, 20)[:, :1], block.local_bias, zero, block.minus_bias),
-        "twice": TermBlock(*(torch.cat([t, t]) for t in (block.labels, block.local, block.local_bias, block.minus, block.minus_bias))),
+        "twice": TermBlock(
+            *(torch.cat([t, t]) for t in (block.labels, block.local, block.local_bias, block.minus, block.minus_bias))
+        ),
     }
     for part in made.values():
         these = tp.LinearTerms([part], terms.centre, terms.shape, 5, "made up", UNCHECKED)
@@ -214,7 +220,12 @@ def test_stores(always, tmp_path: Path, stored: torch.dtype) -> None:
 
 @fixtures
 @given(
-    st.integers(2, 60), st.integers(2, 60), st.integers(2, 20), st.sampled_from(KINDS), st.integers(0, 10**6), st.integers(-9, 9)
+    st.integers(2, 60),
+    st.integers(2, 60),
+    st.integers(2, 20),
+    st.sampled_from(KINDS),
+    st.integers(0, 10**6),
+    st.integers(-9, 9),
 )
 def test_bounds_hold(count: int, number: int, d: int, kind: torch.dtype, seed: int, power: int) -> None:
     """Every product of rows is above its score, at every rank; the subspace was fitted to other points."""

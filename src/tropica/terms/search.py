@@ -2,18 +2,19 @@
 
 Terms lie in groups of neighbours. A product of short rows (:mod:`tropica.terms.features`) bounds every score from above; its
 maximum over each group is compared with a score that is known to be reached. The groups that are left go through the next
-product of the cascade, with more coordinates, if there is one. What is left then is evaluated as :class:`RunningMaxima` does it: a
-matrix product in the working dtype with its rounding bound, then float64 for whatever lies within that bound of the largest. A
-term that is ruled out is below a score that is reached, as no bound is below the score that it bounds; so winners and labels are
-those of the full product, ties included.
+product of the cascade, with more coordinates, if there is one. What is left then is evaluated as :class:`RunningMaxima` does
+it: a matrix product in the working dtype with its rounding bound, then float64 for whatever lies within that bound of the
+largest. A term that is ruled out is below a score that is reached, as no bound is below the score that it bounds; so winners
+and labels are those of the full product, ties included.
 
-Memory: K numbers a term for each product (K = 128 in bfloat16: 256 bytes a term), groups × points bounds (TABLE), a few blocks.
+Memory: K numbers a term for each product (of 128 to 1024 columns), groups × points bounds (TABLE), a few blocks; the terms'
+coefficients once more, in the order of the groups, where half of ``memory`` has room for them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -34,8 +35,8 @@ TABLE = 2**24
 """Bounds of groups at points that are held at once (64 MB)."""
 LEAST_TERMS, LEAST_POINTS, LEAST_WORK = 2048, 256, 2**33
 """With fewer terms or points a search does not pay, nor an index with fewer multiply-adds in the full product."""
-PER_TERM = 1024
-"""Bytes a term that an index takes at most while it is made, in about; half of it or less afterwards."""
+PER_TERM = 8192
+"""Bytes a term that an index takes at most, coefficients aside: 512 columns in bfloat16, 1024 in float32, copied once."""
 MOST_LEFT = 0.35
 """Where more than this share of groups × points is left after the first product, the full product takes over."""
 SEARCHES = ("exact", "full")
@@ -204,10 +205,8 @@ class _Part:
                 points = self.rows[0][start : start + POINTS]
                 out = scores.flatten()[: len(terms) * len(points)].view(len(terms), len(points))
                 torch.mm(terms, points.mT, out=out)
-                torch.amax(
-                    out.view(whole).unflatten(0, (-1, GROUP)), 1, out=table.view(whole)[groups, start : start + POINTS]
-                )
-        return stage.raised(table).clamp_min_(0)
+                torch.amax(out.view(whole).unflatten(0, (-1, GROUP)), 1, out=table.view(whole)[groups, start : start + POINTS])
+        return stage.raised(table)
 
     def _scaled(self, reached: Tensor) -> Tensor:
         """Scores that are reached at the points as what bounds are compared with, rounded down to float32."""
@@ -296,13 +295,13 @@ class _Part:
             at, index, which, upper = (torch.cat(column) for column in zip(*found, strict=True))
             (able,) = (upper < self.all_floors[at, 0]).logical_not_().nonzero(as_tuple=True)
             able = able[index[able].argsort()]
-            self.state.settle(
-                self.cascade.functions, [(at[able], index[able], which[able], upper[able])], self.all_floors
-            )
+            self.state.settle(self.cascade.functions, [(at[able], index[able], which[able], upper[able])], self.all_floors)
         return len(able)
 
 
-def _by_group(scores: Tensor, points: Tensor, weights: Tensor | dict[int, Tensor], groups: list[int], counts: list[int]) -> None:
+def _by_group(
+    scores: Tensor, points: Tensor, weights: Tensor | dict[int, Tensor], groups: list[int], counts: list[int]
+) -> None:
     """Products of consecutive points with the GROUP rows of their group each: (n, d) by (GROUP, d) into (n, GROUP)."""
     first = 0
     for group, count in zip(groups, counts, strict=True):
