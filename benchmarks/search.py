@@ -1,7 +1,8 @@
 """Labels by exact search against torch.matmul of the full product, in turns, in processor seconds of one thread.
 
-Floor of the search: terms × points × K multiply-adds of its first product (K = 64 … 512 columns, in bfloat16 where the processor
-is fast at it) and one pass over its results; the full product takes terms × points × d. Bars: 3 × on MNIST FCN4, 5 × on Conv.
+Floor of the search: terms × points × K multiply-adds of its first product (K = 64 … 512 columns, in bfloat16 where the
+processor is fast at it) and one pass over its results; the full product takes terms × points × d. Bars: 3 × on MNIST FCN4,
+5 × on Conv.
 """
 
 from __future__ import annotations
@@ -35,15 +36,13 @@ def cases() -> list[tuple[str, LinearTerms, Tensor]]:
         title = name if data is None else f"{data}-{name}"
         if title in given:
             test = tp.load_data(data or "mnist", split="test")
-            found.append(
-                (f"{title} ({Path(given[title]).name})", tp.load_terms(given[title], verify=False), test.inputs.flatten(1))
-            )
+            found.append((f"{title} ({Path(given[title]).name})", tp.load_terms(given[title], verify=False), test.inputs))
             continue
         try:
             case = trained(name, epochs, data)
         except tp.DataError:
             continue
-        found.append((case.title, tp.extract(case.model, case.train.inputs, check=False), case.test.inputs.flatten(1)))
+        found.append((case.title, tp.extract(case.model, case.train.inputs, check=False), case.test.inputs))
     terms, x = synthetic(20_000, 10_000, 784)
     return [*found, ("random, nothing to find", terms, x)]
 
@@ -79,11 +78,12 @@ def main() -> None:
         f.predict(x)
         report, index = f.searched, f.searched.seconds.get("index", 0.0)
         report.seconds.clear()
-        turns = [(seconds(lambda: products(weight, x)), seconds(lambda: f.predict(x))) for _ in range(ROUNDS)]  # noqa: B023
+        flat = x.flatten(1)
+        turns = [(seconds(lambda: products(weight, flat)), seconds(lambda: f.predict(x))) for _ in range(ROUNDS)]  # noqa: B023
         total = sum(report.seconds.values()) or 1.0
         table.add_row(
             title,
-            f"{len(terms):,} × {len(x):,} × {x.shape[1]}",
+            f"{len(terms):,} × {len(x):,} × {weight.shape[1]}",
             f"{median(full for full, _ in turns):.2f}",
             report.used,
             f"{median(mine for _, mine in turns):.2f}",

@@ -280,7 +280,7 @@ class _Part:
             yield at, members[group[row], column], torch.zeros_like(at), upper[row, column]
 
     def _runs(self, d: int) -> Iterator[tuple[slice, list[int], list[int]]]:
-        """What is left, so many entries at a time that rows of d numbers are NUMBERS: where, and the groups with their counts."""
+        """What is left, as many entries at a time as NUMBERS allows for rows of d: where; the groups and their counts."""
         step = max(GROUP, NUMBERS // d)
         for low in range(0, len(self.point), step):
             run = slice(low, min(low + step, len(self.point)))
