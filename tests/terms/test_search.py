@@ -292,7 +292,7 @@ def test_falls_back_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     small.predict(x)
     assert "memory" in small.searched.why
     noise = made_up(torch.Generator().manual_seed(1), [2000], 1200, 5, torch.float32)
-    why = same(noise, grid(torch.Generator().manual_seed(2), 300, 1200).float(), "full").searched.why
+    why = same(noise, grid(torch.Generator().manual_seed(2), 1500, 1200).float(), "full").searched.why
     assert "left after the first product" in why
 
 
