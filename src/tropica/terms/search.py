@@ -33,11 +33,11 @@ NUMBERS = 2**22
 """Numbers in the points' rows that are gathered at once (16 MB in float32)."""
 TABLE = 2**24
 """Bounds of groups at points that are held at once (64 MB)."""
-LEAST_TERMS, LEAST_POINTS, LEAST_WORK = 2048, 256, 2**33
+LEAST_TERMS, LEAST_POINTS, LEAST_WORK = 2048, 256, 2**38
 """With fewer terms or points a search does not pay, nor an index with fewer multiply-adds in the full product."""
 PER_TERM = 8192
 """Bytes a term that an index takes at most, coefficients aside: 512 columns in bfloat16, 1024 in float32, copied once."""
-MOST_LEFT = 0.35
+MOST_LEFT = 0.15
 """Where more than this share of groups × points is left after the first product, the full product takes over."""
 SEARCHES = ("exact", "full")
 """What ``search=`` may be."""
