@@ -12,6 +12,7 @@ from benchmarks import (
     processes,
     quality,
     regions,
+    search,
     segments,
     store,
     tropical,
@@ -19,7 +20,7 @@ from benchmarks import (
 )
 
 QUICK = (evaluation, extraction, regions, segments, planes, tropical, tropical_networks, store)
-SLOW = (flat, processes, faults, calibration, quality, minimal, depth)
+SLOW = (flat, processes, faults, calibration, quality, minimal, depth, search)
 
 
 def main() -> None:

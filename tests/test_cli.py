@@ -172,6 +172,16 @@ def test_extract_then_evaluate(nets):
     assert [int(row["network"]) for row in rows] == model(Path()).predict(test.inputs).tolist()
 
 
+def test_evaluate_says_how_labels_were_found(nets):
+    done("extract", "small.pt2", "--data", "few.npz", "-o", "searched")
+    for kind, why in (("exact", "only"), ("full", "as asked")):
+        result = done("evaluate", "searched", "--data", "few.npz", "--search", kind, "--json", f"{kind}.json")
+        assert "full product" in result.stdout
+        numbers = json.loads(Path(f"{kind}.json").read_text())
+        assert numbers["search"] == "full"
+        assert why in numbers["search_why"]
+
+
 def test_evaluate_without_a_model_reports_what_is_known(nets):
     done("extract", "small.pt2", "--data", "few.npz", "-o", "alone", "--no-check")
     result = done("evaluate", "alone", "--data", "few.npz", "--json", "e.json", "--csv", "e.csv", "--limit", "5")

@@ -70,6 +70,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Ten
 def test_as_one_process(tmp_path: Path, size: int, alone: tuple[Path, dict[str, Tensor]]) -> None:
     """Shards, manifests and splits to the byte; labels, winners, values to the bit, in every process."""
     folder, expected = alone
+    for name in ("labels", "winners"):
+        assert torch.equal(expected[f"searched {name}"], expected[f"kept {name}"])
+        assert torch.equal(expected[f"searched and rescued {name}"], expected[f"rescued {name}"])
     finished(launch(size, "work", str(tmp_path)))
     for name in ("terms", "coarse", "inner", "least"):
         assert content(tmp_path / name) == content(folder / name)

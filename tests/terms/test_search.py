@@ -36,7 +36,7 @@ fixtures = settings(
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """However few the terms, and however little is ruled out."""
-    for name, value in {"LEAST_TERMS": 1, "LEAST_POINTS": 1, "LEAST_WORK": 1, "MOST_LEFT": 1.0}.items():
+    for name, value in {"LEAST_TERMS": 1, "LEAST_POINTS": 1, "LEAST_WORK": 1, "ENOUGH": 1, "MOST_LEFT": 1.0}.items():
         monkeypatch.setattr(search, name, value)
     return monkeypatch
 
@@ -147,12 +147,18 @@ def test_degenerate(always, kind: torch.dtype) -> None:
     zero = torch.zeros_like(block.local)
     made = {
         "equal": TermBlock(
-            block.labels, block.local[:1].expand(50, -1), zero[:, 0].double(), block.minus[:1].expand(50, -1), zero[:, 0].double()
+            block.labels,
+            block.local[:1].expand(50, -1),
+            zero[:, 0].double(),
+            block.minus[:1].expand(50, -1),
+            zero[:, 0].double(),
         ),
         "zero": TermBlock(block.labels, zero, block.local_bias, zero, block.minus_bias),
         "nothing": TermBlock(block.labels, zero, zero[:, 0].double(), zero, zero[:, 0].double()),
         "one direction": TermBlock(block.labels, zero + torch.eye(50, 20)[:, :1], block.local_bias, zero, block.minus_bias),
-        "twice": TermBlock(*(torch.cat([t, t]) for t in (block.labels, block.local, block.local_bias, block.minus, block.minus_bias))),
+        "twice": TermBlock(
+            *(torch.cat([t, t]) for t in (block.labels, block.local, block.local_bias, block.minus, block.minus_bias))
+        ),
     }
     for part in made.values():
         these = tp.LinearTerms([part], terms.centre, terms.shape, 5, "made up", UNCHECKED)
@@ -214,7 +220,12 @@ def test_stores(always, tmp_path: Path, stored: torch.dtype) -> None:
 
 @fixtures
 @given(
-    st.integers(2, 60), st.integers(2, 60), st.integers(2, 20), st.sampled_from(KINDS), st.integers(0, 10**6), st.integers(-9, 9)
+    st.integers(2, 60),
+    st.integers(2, 60),
+    st.integers(2, 20),
+    st.sampled_from(KINDS),
+    st.integers(0, 10**6),
+    st.integers(-9, 9),
 )
 def test_bounds_hold(count: int, number: int, d: int, kind: torch.dtype, seed: int, power: int) -> None:
     """Every product of rows is above its score, at every rank; the subspace was fitted to other points."""
@@ -276,12 +287,26 @@ def test_falls_back_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "LEAST_TERMS", 1)
     assert "make up for an index" in same(terms, x, "full").searched.why
     monkeypatch.setattr(search, "LEAST_WORK", 1)
+    assert "make up for an index" in same(terms, x, "full").searched.why
+    monkeypatch.setattr(search, "ENOUGH", 1)
     assert "10 points" in same(terms, x[:10], "full").searched.why
-    assert "memory" in (found := tp.ExtractedFunction(terms, memory=1000)).searched.why or found.predict(x) is not None
-    assert "memory" in found.searched.why
-    noise = made_up(torch.Generator().manual_seed(1), [2000], 200, 5, torch.float32)
-    why = same(noise, grid(torch.Generator().manual_seed(2), 300, 200).float(), "full").searched.why
+    small = tp.ExtractedFunction(terms, memory=1000)
+    small.predict(x)
+    assert "memory" in small.searched.why
+    noise = made_up(torch.Generator().manual_seed(1), [2000], 1200, 5, torch.float32)
+    why = same(noise, grid(torch.Generator().manual_seed(2), 1500, 1200).float(), "full").searched.why
     assert "left after the first product" in why
+
+
+def test_the_index_is_made_once_enough_points_have_come(always: pytest.MonkeyPatch) -> None:
+    terms, x = low_rank(400, 60, 6, 5)
+    always.setattr(search, "ENOUGH", 2 * len(x))
+    f = tp.ExtractedFunction(terms)
+    used = []
+    for _ in range(3):
+        f.predict(x)
+        used.append(f.searched.used)
+    assert used == ["full", "exact", "exact"]
 
 
 def test_values_and_streaming_need_no_search() -> None:

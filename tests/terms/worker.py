@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import safetensors.torch
@@ -14,6 +16,7 @@ from tropica.data import walk
 from tropica.processes import Processes
 from tropica.split.calibrated import calibrated_split
 from tropica.split.split import as_network
+from tropica.terms import search
 
 POINTS, FRESH = 200, 60
 
@@ -33,6 +36,18 @@ def network() -> nn.Module:
 
 def points(n: int = POINTS, seed: int = 0) -> Tensor:
     return torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+@contextlib.contextmanager
+def searching() -> Iterator[None]:
+    """The exact search, however small the task."""
+    wanted = {"LEAST_TERMS": 1, "LEAST_POINTS": 1, "LEAST_WORK": 1, "ENOUGH": 1, "MOST_LEFT": 1.0}
+    before = {name: getattr(search, name) for name in wanted}
+    vars(search).update(wanted)
+    try:
+        yield
+    finally:
+        vars(search).update(before)
 
 
 def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
@@ -59,6 +74,12 @@ def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
         found[f"{name} values"] = f(fresh)
         found[f"{name} labels"], found[f"{name} winners"] = f.decide(fresh)
         found[f"{name} certain"] = f.certain(fresh).long()
+    with searching():
+        for name, more in {"searched": {}, "searched and rescued": {"net": net, "data": x}}.items():
+            stored = tp.load_terms(folder / ("coarse" if more else "terms"))
+            f = tp.ExtractedFunction(stored, distributed=distributed, **more)
+            found[f"{name} labels"], found[f"{name} winners"] = f.decide(fresh)
+            assert f.searched.used == "exact", f.searched.why
     return found
 
 

@@ -41,6 +41,7 @@ from tropica.split.split import default_batch_size
 from tropica.terms import ExtractedFunction, load_terms
 from tropica.terms.job import Inner
 
+
 class Kind(StrEnum):
     """How labels are found."""
 

@@ -30,9 +30,9 @@ TRIAL = 256
 """Points that ranks are tried on."""
 SECOND = 192
 """Columns of the second product at least."""
-PROJECTION = 0.3
+PROJECTION = 0.15
 """What a coordinate costs on the way to the first product, in columns of that."""
-CLUMPED = 15
+CLUMPED = 20
 """Times as many groups are left as pairs, roughly."""
 FAST = 1.5
 """How much faster bfloat16 products must be to be used."""
@@ -106,7 +106,8 @@ def build(
     if subspace is not None and stages is None:
         wide = Scaling.of(subspace.terms(sample), beta - offset, subspace.points(at))
         first = _rank(subspace, 1.0 if wide is None else wide.weight, sample, at[:: -(-len(at) // TRIAL)], beta - offset)
-        rank = min(subspace.rank, max(3 * (first + EXTRA) // 2 if first > 256 else first, SECOND - EXTRA))
+        more = 4 if first > 256 else 3
+        rank = min(subspace.rank, max(more * (first + EXTRA) // 2, SECOND) - EXTRA)
         subspace = narrowed(subspace, sample, at, rank) if rank < subspace.rank else subspace
         stages = _stages(min(first, rank), rank)
     if subspace is None or stages is None:
@@ -183,7 +184,9 @@ def fast_bfloat16() -> bool:
         left, right = a.to(dtype), b.to(dtype)
         out = torch.mm(left, right)
         seconds[dtype] = min(_timed(left, right) for _ in range(5))
-    return seconds[torch.bfloat16] * FAST < seconds[torch.float32] and bool((out.float() - 1 - 127 * 2.0**-9).abs().max() < 2.0**-7)
+    return seconds[torch.bfloat16] * FAST < seconds[torch.float32] and bool(
+        (out.float() - 1 - 127 * 2.0**-9).abs().max() < 2.0**-7
+    )
 
 
 def _timed(left: Tensor, right: Tensor) -> float:

@@ -178,7 +178,9 @@ class ExtractedFunction:
     def searched(self) -> SearchReport:
         """How labels and winners were found in the calls so far: ``used`` is "exact" or "full" (``why`` says why it was)."""
         search = self._source.search
-        return SearchReport(why="terms are not kept" if not self._source.kept else "as asked") if search is None else search.report
+        return (
+            SearchReport(why="terms are not kept" if not self._source.kept else "as asked") if search is None else search.report
+        )
 
     def __call__(self, x: Data, *, progress: Any = False) -> Tensor:
         """N^(X)(x): (B, s) in float64, −∞ for labels without a term."""

@@ -2,26 +2,25 @@
 
 A term's row and a point's row have K = r + 5 columns each,
 
-    f_k = (α_1 … α_r, hi, lo, rest_k, e_k),    y_x = (ξ_1 … ξ_r, s, s, rest_x, z_x),
+    f_k = (α_1 … α_r, hi, lo, rest_k, e_k, 0),    y_x = (ξ_1 … ξ_r, s, s, rest_x, z_x, 0),
 
-where α, ξ and the two rests are those of :mod:`tropica.terms.subspace`, (hi + lo)·s is β up to rounding, and e_k z_x is at least
-the sum of all errors. Then
+where α, ξ and the two rests are those of :mod:`tropica.terms.subspace`, (hi + lo)·s is β up to rounding, and e_k z_x is at
+least the sum of all errors. Then
 
-    ⟨a_k, x⟩ + b_k  ≤  shift(x) + (the computed ⟨f_k, y_x⟩, raised as :func:`raised` does) / scale.
+    ⟨a_k, x⟩ + b_k  ≤  shift(x) + (the computed ⟨f_k, y_x⟩, raised as :meth:`Stage.raised` does) / scale.
 
-Proof. Let f, y be the first r + 2 columns before rounding to the dtype and f̂, ŷ after; δ = f − f̂ and ε = y − ŷ. Then
-⟨f, y⟩ = ⟨f̂, ŷ⟩ + ⟨δ, y⟩ + ⟨f̂, ε⟩, so rounding the rows takes at most ‖δ‖‖y‖ + ‖f̂‖‖ε‖, where ‖δ‖ is computed and ‖ε‖ ≤ u‖y‖ (u the
-dtype's unit; s is a power of 2). Products are summed in float32 in any order: at most γ Σ|f̂_i ŷ_i| ≤ γ‖f̂‖‖ŷ‖ for these columns,
-γ = (K + 8) 2⁻²³, and the last two columns, all ≥ 0, are raised by more than γ of themselves. The subspace's own error is
-η·size_k·size_x. Last, the score that decides is a float64 sum, or a term is known only up to a bound: of_norm_k ‖x‖ + of_bias_k
-(:meth:`Functions.rounding`), with ‖x‖ ≤ size_x. So the errors are at most
+Proof. Let f, y be the first r + 2 columns before rounding to the dtype and f̂, ŷ after; δ = f − f̂ and ε = y − ŷ. Then ⟨f,
+y⟩ = ⟨f̂, ŷ⟩ + ⟨δ, y⟩ + ⟨f̂, ε⟩, so rounding the rows takes at most ‖δ‖‖y‖ + ‖f̂‖‖ε‖, where ‖δ‖ is computed and ‖ε‖ ≤ u‖y‖
+(u is the dtype's unit; s is a power of 2). Products are summed in float32 in any order: at most γ Σ|f̂_i ŷ_i| ≤ γ‖f̂‖‖ŷ‖
+for these columns, γ = (K + 8) 2⁻²³, and the last columns, all ≥ 0, are raised by more than γ of themselves. The subspace's
+own error is η·size_k·size_x. Last, the score that decides is a float64 sum, or a term is known only up to a bound:
+of_norm_k ‖x‖ + of_bias_k (:meth:`Functions.rounding`), with ‖x‖ ≤ size_x. So the errors are at most
 
-    A_k ny_x + B_k size_x + C_k,    A = ‖δ‖ + (u + 2γ)(‖f‖ + ‖δ‖),  B = η size_k + of_norm_k,  C = of_bias_k + 2⁻⁴⁰(…)|b| parts,
+    A ny + B size_x + C,    A = ‖δ‖ + (u + 2γ)(‖f‖ + ‖δ‖),    B = η size_k + of_norm_k,    C = of_bias_k + 2⁻⁴⁴ |β|,
 
-(ny = ‖y‖), which e_k z_x exceeds with e = A + B t + C t' and z = max(ny, size_x / t, 1 / t') for any t, t' > 0. Underflow: rows are scaled
-by powers of 2 to lengths near 1, no entry exceeds 2²⁰, and e_k z_x ≥ 2⁻⁸⁰,
-while each product and each entry loses at most 2⁻¹²⁶.
-"""
+(ny = ‖y‖), which e_k z_x exceeds with e = A + B t + C t' and z = max(ny, size_x / t, 1 / t') for any t, t' > 0. Underflow:
+rows are scaled by powers of 2 to lengths near 1, no entry exceeds 2²⁰, and e_k z_x ≥ 2⁻⁸⁰, while each product and each
+entry loses at most 2⁻¹²⁶."""
 
 from __future__ import annotations
 
@@ -128,9 +127,9 @@ class Stage:
         return (column * (1 + 4 * self.unit + 2 * self.gamma)).to(self.dtype)
 
     def raised(self, products: Tensor) -> Tensor:
-        """Computed products as float32, not below the exact ones: a result in bfloat16 was rounded to 8 bits."""
-        products = products.float()
-        return products if self.dtype == torch.float32 else products.add(products.abs(), alpha=2 * self.unit).add_(2.0**-120)
+        """Computed products as float32, not below the exact ones: 0 at least, and what was rounded to 8 bits is raised."""
+        products = products.float().clamp_min_(0)
+        return products if self.dtype == torch.float32 else products.mul_(1 + 4 * self.unit)
 
 
 def short_enough(rows: Tensor) -> bool:

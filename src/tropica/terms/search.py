@@ -2,18 +2,19 @@
 
 Terms lie in groups of neighbours. A product of short rows (:mod:`tropica.terms.features`) bounds every score from above; its
 maximum over each group is compared with a score that is known to be reached. The groups that are left go through the next
-product of the cascade, with more coordinates, if there is one. What is left then is evaluated as :class:`RunningMaxima` does it: a
-matrix product in the working dtype with its rounding bound, then float64 for whatever lies within that bound of the largest. A
-term that is ruled out is below a score that is reached, as no bound is below the score that it bounds; so winners and labels are
-those of the full product, ties included.
+product of the cascade, with more coordinates, if there is one. What is left then is evaluated as :class:`RunningMaxima` does
+it: a matrix product in the working dtype with its rounding bound, then float64 for whatever lies within that bound of the
+largest. A term that is ruled out is below a score that is reached, as no bound is below the score that it bounds; so winners
+and labels are those of the full product, ties included.
 
-Memory: K numbers a term for each product (K = 128 in bfloat16: 256 bytes a term), groups × points bounds (TABLE), a few blocks.
+Memory: K numbers a term for each product (of 128 to 1024 columns), groups × points bounds (TABLE), a few blocks; the terms'
+coefficients once more, in the order of the groups, where half of ``memory`` has room for them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -32,11 +33,13 @@ NUMBERS = 2**22
 """Numbers in the points' rows that are gathered at once (16 MB in float32)."""
 TABLE = 2**24
 """Bounds of groups at points that are held at once (64 MB)."""
-LEAST_TERMS, LEAST_POINTS, LEAST_WORK = 2048, 256, 2**33
-"""With fewer terms or points a search does not pay, nor an index with fewer multiply-adds in the full product."""
-PER_TERM = 1024
-"""Bytes a term that an index takes at most while it is made, in about; half of it or less afterwards."""
-MOST_LEFT = 0.35
+LEAST_TERMS, LEAST_POINTS, LEAST_WORK = 2048, 256, 2**38
+"""With fewer terms, or points at a time, a search does not pay, nor an index with fewer multiply-adds in the full product."""
+ENOUGH = 2**13
+"""The index is made once so many points have been asked for: it costs what the full product does for 5,000 to 8,500 points."""
+PER_TERM = 8192
+"""Bytes a term that an index takes at most, coefficients aside: 512 columns in bfloat16, 1024 in float32, copied once."""
+MOST_LEFT = 0.15
 """Where more than this share of groups × points is left after the first product, the full product takes over."""
 SEARCHES = ("exact", "full")
 """What ``search=`` may be."""
@@ -83,15 +86,17 @@ class Search:
         self.memory = memory
         self.report = SearchReport()
         self._cascade: Cascade | str | None = None
-        self._seen, self._left = 0, []
+        self._asked = 0
+        self._left: list[tuple[int, list[float]]] = []
 
     def update(self, state: RunningMaxima) -> bool:
         """Take all blocks into account; False, and nothing done, where the full product is the better way (`report.why`)."""
+        self._asked += len(state.x)
         why = self._refusal(state.x)
         if not why and self._cascade is None:
             self._cascade = self._built(state.x)
         if not why:
-            made = "too few products to make up for an index" if self._cascade is None else self._cascade
+            made = "too few points so far to make up for an index" if self._cascade is None else self._cascade
             why = made if isinstance(made, str) else self._run(made, state)
         self.report.used, self.report.why = ("full", why) if why else ("exact", "")
         return not why
@@ -103,7 +108,7 @@ class Search:
         return f"only {len(x):,} points at a time" if len(x) < LEAST_POINTS else ""
 
     def _built(self, x: Tensor) -> Cascade | str | None:
-        """The index; why there can be none; or None, where it is not worth it for these points."""
+        """The index; why there can be none; or None, where it is not worth it for the points so far."""
         with self.report.timed("index"):
             blocks = list(self.blocks())
             terms = sum(len(block) for _, block in blocks)
@@ -112,7 +117,8 @@ class Search:
             allowed = budget(self.memory) // 2
             if PER_TERM * terms > allowed:
                 return "the index would not fit the memory"
-            return build(blocks, x, self.working, allowed) if terms * x.numel() >= LEAST_WORK else None
+            worth = self._asked >= ENOUGH and terms * self._asked * x.shape[1] >= LEAST_WORK
+            return build(blocks, x, self.working, allowed) if worth else None
 
     def _run(self, cascade: Cascade, state: RunningMaxima) -> str:
         """All points, as many at a time as TABLE allows; or why not."""
@@ -204,10 +210,8 @@ class _Part:
                 points = self.rows[0][start : start + POINTS]
                 out = scores.flatten()[: len(terms) * len(points)].view(len(terms), len(points))
                 torch.mm(terms, points.mT, out=out)
-                torch.amax(
-                    out.view(whole).unflatten(0, (-1, GROUP)), 1, out=table.view(whole)[groups, start : start + POINTS]
-                )
-        return stage.raised(table).clamp_min_(0)
+                torch.amax(out.view(whole).unflatten(0, (-1, GROUP)), 1, out=table.view(whole)[groups, start : start + POINTS])
+        return stage.raised(table)
 
     def _scaled(self, reached: Tensor) -> Tensor:
         """Scores that are reached at the points as what bounds are compared with, rounded down to float32."""
@@ -281,7 +285,7 @@ class _Part:
             yield at, members[group[row], column], torch.zeros_like(at), upper[row, column]
 
     def _runs(self, d: int) -> Iterator[tuple[slice, list[int], list[int]]]:
-        """What is left, so many entries at a time that rows of d numbers are NUMBERS: where, and the groups with their counts."""
+        """What is left, as many entries at a time as NUMBERS allows for rows of d: where; the groups and their counts."""
         step = max(GROUP, NUMBERS // d)
         for low in range(0, len(self.point), step):
             run = slice(low, min(low + step, len(self.point)))
@@ -296,13 +300,13 @@ class _Part:
             at, index, which, upper = (torch.cat(column) for column in zip(*found, strict=True))
             (able,) = (upper < self.all_floors[at, 0]).logical_not_().nonzero(as_tuple=True)
             able = able[index[able].argsort()]
-            self.state.settle(
-                self.cascade.functions, [(at[able], index[able], which[able], upper[able])], self.all_floors
-            )
+            self.state.settle(self.cascade.functions, [(at[able], index[able], which[able], upper[able])], self.all_floors)
         return len(able)
 
 
-def _by_group(scores: Tensor, points: Tensor, weights: Tensor | dict[int, Tensor], groups: list[int], counts: list[int]) -> None:
+def _by_group(
+    scores: Tensor, points: Tensor, weights: Tensor | dict[int, Tensor], groups: list[int], counts: list[int]
+) -> None:
     """Products of consecutive points with the GROUP rows of their group each: (n, d) by (GROUP, d) into (n, GROUP)."""
     first = 0
     for group, count in zip(groups, counts, strict=True):

@@ -4,7 +4,7 @@ With a mean term ā and a mean point μ, c = a − ā and z = x − μ,
 
     ⟨a, x⟩ + b = ⟨c, z⟩ + β + shift(x),    β = b + ⟨a, μ⟩ − b̄,    shift(x) = ⟨ā, z⟩ + b̄,
 
-where shift(x) is common to all terms. U has orthonormal columns that span where terms and points mostly lie; T is invertible:
+where shift(x) is common to all terms. U has orthonormal columns that span where terms and points mostly lie, T is invertible:
 
     ⟨c, z⟩ = ⟨α, ξ⟩ + ⟨c⊥, z⊥⟩,    α = T⁻ᵀUᵀc,  ξ = TUᵀz,  c⊥ = c − UUᵀc,  z⊥ = z − UUᵀz,
 
@@ -12,9 +12,9 @@ so by Cauchy and Schwarz, for any rank r and any t > 0,
 
     ⟨c, z⟩ ≤ Σ_{i≤r} α_i ξ_i + ‖(α_{i>r}, t c⊥)‖ · ‖(ξ_{i>r}, z⊥/t)‖.
 
-This holds for every U, T and t; which are chosen decides how tight it is. T balances: on a sample both α and ξ have the covariance
-diag(σ₁ ≥ σ₂ ≥ …) (as in balanced truncation of linear systems), so what is left of both is small together. On MNIST 32
-coordinates of this kind do more than 128 principal ones of the terms.
+This holds for every U, T and t; which are chosen decides how tight it is. T balances: on a sample both α and ξ have the
+covariance diag(σ₁ ≥ σ₂ ≥ …) (as in balanced truncation of linear systems), so what is left of both is small together. On
+MNIST 32 coordinates of this kind do more than 128 principal ones of the terms.
 
 :mod:`tropica.terms.features` makes one inner product of the right side, rounding errors and all.
 """
@@ -30,7 +30,8 @@ from torch import Tensor
 SAMPLE = 2048
 """Terms and points that a subspace is fitted to."""
 WIDTH = 256
-"""Directions taken of the sampled scores, from either side, where there are not many: the subspace has up to twice as many dimensions."""
+"""Directions taken of the sampled scores, from either side, where there are not many: the subspace has up to twice as many
+dimensions."""
 STEPS = 3
 """Subspace iterations."""
 
@@ -54,11 +55,11 @@ class Coordinates:
 class Subspace:
     """U, T and the means. ``error`` η: ⟨c, z⟩ is within η·size_k·size_x of the identity above with numbers as computed.
 
-    Proof of η. Let e = ‖UᵀU − I‖, γ = (d + R + 16) 2⁻⁵² (more than twice what a float64 product of that depth errs by, relative
-    to the products' absolute values). ⟨c, UUᵀz⟩ = ⟨UᵀC, (T⁻¹T)Uᵀz⟩ up to ‖T⁻¹T − I‖ (1 + e); each of α and ξ is computed by two
-    products, with errors at most γ √R ‖T⁻¹‖_F (1 + e) size and γ √R ‖T‖_F (1 + e) size, and ‖α‖ ≤ ‖T⁻¹‖ (1 + e) size, ‖ξ‖ alike:
-    together at most 4 γ √R ‖T‖_F ‖T⁻¹‖_F size². UUᵀ differs from the exact projection onto its range by at most e. Centring
-    errs by 2⁻⁵³ of each size, β and shift by γ of sizes and of |b|.
+    Proof of η. Let e = ‖UᵀU − I‖, γ = (d + R + 16) 2⁻⁵² (more than twice what a float64 product of that depth errs by,
+    relative to the products' absolute values). ⟨c, UUᵀz⟩ = ⟨UᵀC, (T⁻¹T)Uᵀz⟩ up to ‖T⁻¹T − I‖ (1 + e); each of α and ξ is
+    computed by two products, with errors at most γ √R ‖T⁻¹‖_F (1 + e) size and γ √R ‖T‖_F (1 + e) size, and ‖α‖ ≤ ‖T⁻¹‖ (1 +
+    e) size, ‖ξ‖ alike: together at most 4 γ √R ‖T‖_F ‖T⁻¹‖_F size². UUᵀ differs from the exact projection onto its range by
+    at most e. Centring errs by 2⁻⁵³ of each size, β and shift by γ of sizes and of |b|.
     """
 
     terms_mean: Tensor
@@ -95,7 +96,8 @@ class Subspace:
 def fit(terms: Tensor, points: Tensor) -> Subspace | None:
     """A subspace for terms and points alike to these (n, d), (m, d) in float64; None where there is none to be found.
 
-    U spans WIDTH (in more than 1024 dimensions 2·WIDTH) leading left and right directions of the sampled scores A Xᵀ, as both samples map them back to inputs.
+    U spans WIDTH (in more than 1024 dimensions 2·WIDTH) leading left and right directions of the sampled scores A Xᵀ, as
+    both samples map them back to inputs.
     """
     a, x = terms - terms.mean(0), points - points.mean(0)
     width = WIDTH if a.shape[1] <= 1024 else 2 * WIDTH
