@@ -7,6 +7,7 @@ from benchmarks import (
     extraction,
     faults,
     flat,
+    large,
     planes,
     processes,
     quality,
@@ -18,7 +19,7 @@ from benchmarks import (
 )
 
 QUICK = (evaluation, extraction, regions, segments, planes, tropical, tropical_networks, store)
-SLOW = (flat, processes, faults, calibration, quality, depth)
+SLOW = (large, flat, processes, faults, calibration, quality, depth)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import tropica as tp
+from tropica.regions import solid as solids
 from tropica.regions.boundary import find_boundary
 from tropica.regions.domains import Domain
 from tropica.regions.parts import Walked
@@ -162,3 +163,11 @@ def test_units_that_do_not_change_on_a_plane() -> None:
     found = net(cx.embed(cx.centres)).numpy()
     np.testing.assert_allclose(np.einsum("csd,cd->cs", weight, cx.centres) + bias, found, atol=1e-12)
     assert (cx.patterns == net.activation_pattern(cx.embed(cx.centres)).numpy()).all()
+
+
+def test_a_result_that_does_not_fit_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solids, "LARGE", 10_000)
+    monkeypatch.setattr(solids, "free_memory", lambda: 100_000)
+    net = traced(mlp(2, 32, 32, 1), 2)
+    with pytest.raises(tp.InputError, match=r"has come to [\d,]+ cells; .* takes \d+ kB, more than the 100 kB .* smaller Box"):
+        solid_cells(net, tp.Box(-1, 1, d=2), memory=2**18)
