@@ -7,6 +7,7 @@ from benchmarks import (
     extraction,
     faults,
     flat,
+    large,
     minimal,
     planes,
     processes,
@@ -20,7 +21,7 @@ from benchmarks import (
 )
 
 QUICK = (evaluation, extraction, regions, segments, planes, tropical, tropical_networks, store)
-SLOW = (flat, processes, faults, calibration, quality, minimal, depth, search)
+SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, search)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import tropica as tp
+from tropica.regions import solid as solids
 from tropica.regions.boundary import find_boundary
 from tropica.regions.domains import Domain
 from tropica.regions.parts import Walked
@@ -140,3 +141,33 @@ def test_boundaries(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (whole.labels == parts.labels).all()
     assert (whole.cells == parts.cells).all()
     np.testing.assert_allclose(whole.sizes, parts.sizes, rtol=1e-9)
+
+
+def test_units_that_do_not_change_on_a_plane() -> None:
+    """Images that differ in one corner: elsewhere all is constant, ties of equal background in pools among it. These are
+    decided once, not at each vertex, and the first of equal options is taken, as the network does."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = nn.Sequential(
+            nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 3)
+        ).double()
+        images = torch.full((3, 1, 6, 6), 0.3, dtype=torch.float64)
+        images[:, :, :2, :2] = torch.randn(3, 1, 2, 2, dtype=torch.float64)
+    net = traced(model.eval(), 1, 6, 6)
+    plane = tp.Plane.through(*images)
+    assert same(net, plane, 2**15) > 4
+    solid = solid_cells(net, plane)
+    assert solid.exact.functions.constants
+    cx = tp.RegionComplex(Walked(solid), plane, solid.folded.net)
+    weight, bias = cx.logits
+    found = net(cx.embed(cx.centres)).numpy()
+    np.testing.assert_allclose(np.einsum("csd,cd->cs", weight, cx.centres) + bias, found, atol=1e-12)
+    assert (cx.patterns == net.activation_pattern(cx.embed(cx.centres)).numpy()).all()
+
+
+def test_a_result_that_does_not_fit_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solids, "LARGE", 10_000)
+    monkeypatch.setattr(solids, "free_memory", lambda: 100_000)
+    net = traced(mlp(2, 32, 32, 1), 2)
+    with pytest.raises(tp.InputError, match=r"has come to [\d,]+ cells; .* takes \d+ kB, more than the 100 kB .* smaller Box"):
+        solid_cells(net, tp.Box(-1, 1, d=2), memory=2**18)

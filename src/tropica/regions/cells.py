@@ -28,6 +28,11 @@ class Incidence:
         return Incidence(starts, self.members[np.repeat(chosen, counts)], self.keys[chosen])
 
     @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        return self.starts.nbytes + self.members.nbytes + self.keys.nbytes
+
+    @property
     def counts(self) -> np.ndarray:
         """How many members each face has."""
         return np.diff(self.starts)

@@ -34,6 +34,11 @@ class Part:
     centres: np.ndarray
     undecided: int
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        return self.state.vertices.nbytes + self.cells.nbytes + self.centres.nbytes + self.shared.nbytes
+
 
 def solid_part(walk: Walk) -> Part:
     """Find the cells of a complex, and leave out those without interior; the complex is used up."""

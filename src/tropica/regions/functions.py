@@ -221,6 +221,9 @@ class Numbering:
     """The numbers of a network's functions among the constraints: by bend, turn (1 … m − 1 of a tournament, else 0) and unit.
 
     They do not depend on how a complex is come by, and grow in the order in which functions cut: ``first`` … ``stop`` − 1.
+
+    Attributes:
+        constants: the signs of functions that are constant on all of the domain, as far as they have been decided.
     """
 
     def __init__(self, folded: Folded, first: int) -> None:
@@ -232,6 +235,7 @@ class Numbering:
                 self._starts.append(self._starts[-1] + bend.kink.units)
         self._place = dict(zip(self._turns, self._starts, strict=False))
         self.first, self.stop = first, self._starts[-1]
+        self.constants: dict[int, int] = {}
 
     def start(self, bend: int, turn: int) -> int:
         """The number of the first unit's function."""

@@ -129,6 +129,8 @@ class Rounding:
         table = dict(self.folded.net.constants)
         zeros = [torch.zeros(1, *self.folded.shapes[name], dtype=torch.float64) for name in node.inputs]
         offset = node.apply(zeros, table)[0].abs()
+        if "bias" in node.constants:  # so that slopes that are not zero do not drown in it
+            table[node.constants["bias"]] = torch.zeros_like(table[node.constants["bias"]])
         terms = sum(z.numel() for z in zeros)
         if node.weighted:
             name = node.constants["weight"]

@@ -13,7 +13,7 @@ from tropica.network.pattern import pack_patterns
 from tropica.regions.cells import Incidence, grouped
 from tropica.regions.exact import TooLarge
 from tropica.regions.functions import Folded
-from tropica.regions.noise import E, Rounding
+from tropica.regions.noise import E, L, Rounding
 from tropica.regions.refine import Signs
 from tropica.regions.solid import Solid
 
@@ -37,18 +37,25 @@ def checked_patterns(solid: Solid, which: np.ndarray | None = None) -> Iterator[
     folded, cells = solid.folded, solid.cells
     which = np.arange(len(cells)) if which is None else which
     matches = _Matches(solid) if all(kink.kind.elementwise for kink in folded.net.kinks) else None
+    limits = _limits(folded, solid.centres)
+    constant, always = _constant(folded, limits), None
     for low in range(0, len(which), BLOCK):
         block = which[low : low + BLOCK]
         centres = solid.centres[block]
         found = np.concatenate([folded.net.activation_pattern(x).numpy() for _, x in folded.batches(centres)])
-        doubtful = _doubtful(folded, centres)
+        doubtful = _doubtful(folded, centres, limits)
+        if constant.any():  # what constants choose is decided once
+            try:
+                always = _exact(solid, _corners(cells, 0)) if always is None else always
+                found = (found & ~constant) | (always & constant)
+            except TooLarge:
+                doubtful |= True
         if matches is not None:
             doubtful |= ~matches(found, cells.keys[block])
         lost = 0
         for i in np.flatnonzero(doubtful).tolist():
-            c = block[i]
             try:
-                found[i] = _exact(solid, cells.members[cells.starts[c] : cells.starts[c + 1]].tolist())
+                found[i] = _exact(solid, _corners(cells, block[i]))
             except TooLarge:
                 lost += 1
         yield found, lost
@@ -68,36 +75,58 @@ def equal_patterns(solid: Solid) -> tuple[Incidence, int]:
     return grouped(whole, np.arange(len(whole))), lost
 
 
-def _doubtful(folded: Folded, t: np.ndarray) -> np.ndarray:
-    """At which points (C, d) rounding does not let floating point tell the sign of every function."""
+def _limits(folded: Folded, t: np.ndarray) -> dict[str, torch.Tensor]:
+    """For each kink how far its functions may be off at points (C, d), and the lengths of their gradients: (2, n), E and L."""
     rounding = Rounding(folded, torch.from_numpy(np.append(np.abs(t).max(0, initial=0), 1.0)[None]), False)
     limits: dict[str, torch.Tensor] = {}
-    bends = {bend.kink.name: (bend, options) for bend, options in zip(folded.bends, folded.options, strict=True)}
+    options = {bend.kink.name: options for bend, options in zip(folded.bends, folded.options, strict=True)}
     for node in folded.net.graph.nodes:
         if isinstance(node, Kink):
-            options = bends[node.name][1]
-            limits[node.name] = rounding.functions(node, options, 0 if options is None else options.m - 1)[E]
+            some = options[node.name]
+            limits[node.name] = rounding.functions(node, some, 0 if some is None else some.m - 1)[[E, L]]
             rounding.bend(node)
         else:
             rounding.run((node,))
+    return limits
+
+
+def _constant(folded: Folded, limits: dict[str, torch.Tensor]) -> np.ndarray:
+    """Which bits of a pattern are of units whose functions are constants, as packed bits."""
+    chosen: list[tuple[Kink, torch.Tensor, int]] = []
+    for bend, options in zip(folded.bends, folded.options, strict=True):
+        count = 2 if options is None else bend.kink.kind.options(torch.Size((1, *options.shape)))
+        every = (1 << max(1, (count - 1).bit_length())) - 1  # all digits of the unit
+        chosen.append((bend.kink, torch.where(limits[bend.kink.name][1] == 0, every, 0).unsqueeze(0), count))
+    return pack_patterns(chosen, 1).numpy()[0]
+
+
+def _doubtful(folded: Folded, t: np.ndarray, limits: dict[str, torch.Tensor]) -> np.ndarray:
+    """At which points (C, d) rounding does not let floating point tell the sign of every function that is not a constant."""
+    bends = {bend.kink.name: (bend, options) for bend, options in zip(folded.bends, folded.options, strict=True)}
     found = [np.zeros(0, bool)]
 
     def visit(kink: Kink, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
         bend, options = bends[kink.name]
+        error, slope = limits[kink.name]
         if options is None:
             z = folded.functions(bend, dict(zip(kink.inputs, inputs, strict=True)), None)
-            near = z.abs() <= limits[kink.name]
+            near = z.abs() <= error
         else:
-            near = options.gap(inputs[0]) <= limits[kink.name]
+            near = options.gap(inputs[0]) <= error
             if kink.inputs[0] in folded.floored:  # nothing but zeros: the first wins, also in floating point
                 near &= out.reshape(near.shape) != 0
-        found[-1] |= near.any(1).numpy()
+        found[-1] |= (near & (slope > 0)).any(1).numpy()
 
     with torch.no_grad():
         for _, x in folded.batches(t):
             found.append(np.zeros(len(x), bool))
             folded.net.run(x, visit)
     return np.concatenate(found)
+
+
+def _corners(cells: Incidence, cell: int) -> list[int]:
+    """The vertices of a cell."""
+    return cells.members[cells.starts[cell] : cells.starts[cell + 1]].tolist()
 
 
 def _exact(solid: Solid, vertices: list[int]) -> np.ndarray:

@@ -8,6 +8,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from tropica.errors import InputError
+from tropica.memory import free_memory, size_text
 from tropica.network import PiecewiseLinearNetwork
 from tropica.regions.cells import Incidence, grouped
 from tropica.regions.domains import Domain
@@ -15,7 +17,7 @@ from tropica.regions.exact import Exact
 from tropica.regions.flat import Part, solid_part
 from tropica.regions.functions import Folded
 from tropica.regions.groups import Group, part
-from tropica.regions.state import State
+from tropica.regions.state import INSTEAD, LARGE, State
 from tropica.regions.walk import TooClose, Walk
 
 MEMORY = 2**27
@@ -109,7 +111,18 @@ def _explore(walk: Walk, origin: np.ndarray, parts: list[Part]) -> Tree:
         branches = [_branch(walk, group, parts) for group in groups]
         return Tree(len(origin), origin, walk.state.vertices["parents"].copy(), walk.undecided, -1, branches)
     parts.append(found := solid_part(walk))
+    _fits(parts)
     return Tree(len(origin), origin, found.state.vertices["parents"], found.undecided, len(parts) - 1, [])
+
+
+def _fits(parts: list[Part]) -> None:
+    """Raise InputError unless there is as much memory left as the parts take, which putting them together needs."""
+    size = sum(found.nbytes for found in parts)
+    if size > LARGE and size > (free := free_memory()):
+        raise InputError(
+            f"the complex has come to {sum(len(found.cells) for found in parts):,} cells; to put them together takes "
+            f"{size_text(size)}, more than the {size_text(free)} of memory that are free: {INSTEAD}"
+        )
 
 
 def _branch(walk: Walk, group: Group, parts: list[Part]) -> Tree:

@@ -15,6 +15,8 @@ Words = np.ndarray
 """Keys: (..., 2) uint64, 128 bits added modulo 2^64 a half."""
 LARGE = 2**28
 """Bytes from which on it is asked whether they fit the memory."""
+INSTEAD = "look at a smaller Box or Plane, or at a Segment, or estimate (tp.estimate_regions)"
+"""What to do where memory does not suffice."""
 SORTED = 2**10
 """Keys from which on they are ordered by way of sorting."""
 SMALLEST = 5e-324
@@ -33,8 +35,7 @@ def room(rows: int, better: int, shape: tuple[int, ...] = (), dtype: np.dtype | 
         if rows * row > free:
             raise InputError(
                 f"the complex has come to {rows:,} vertices or edges; {size_text(row)} for each of them are more than the "
-                f"{size_text(free)} of memory that are free: look at a smaller Box or Plane, or at a Segment, or estimate "
-                "(tp.estimate_regions)"
+                f"{size_text(free)} of memory that are free: {INSTEAD}"
             )
         better = min(better, free // row)
     return np.empty((max(rows, better), *shape), dtype)
@@ -114,6 +115,11 @@ class Table:
     def rows(self, numbers: np.ndarray) -> Table:
         """Some rows, copied."""
         return Table(**{name: column[numbers] for name, column in self._columns.items()})
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all columns."""
+        return sum(column.nbytes for column in self._columns.values())
 
     def shrink(self) -> None:
         """Give back the room to grow."""

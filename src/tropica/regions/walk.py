@@ -209,7 +209,9 @@ class Walk:
         low, high = z.min(0), z.max(0)
         np.minimum(size, np.maximum(-low, high) + error, out=size)
         error = error + DEEP * STEP * size
+        settled = self._settle(low, high, error, slope)
         mixed = self._mixed(len(z), low, high, error, slope, zero)
+        mixed = mixed[~settled[mixed]]
         constant = np.where(low >= 0, low, high)  # of the sign that they have, those that have but one
         first, last = self.unit, len(low)
         if len(mixed):
@@ -261,6 +263,25 @@ class Walk:
         total = self.state.names.positive[start + np.flatnonzero(positive)].sum(0, dtype=np.uint64)
         self.state.vertices["key"][:] += total
         self.state.edges["key"][:] += total
+
+    def _settle(self, low: np.ndarray, high: np.ndarray, error: np.ndarray, slope: np.ndarray) -> np.ndarray:
+        """Functions without any slope are constants: exact arithmetic decides those that are close to zero, each once for all
+        of the complex, and their least and largest value are made to say so. Which they are (n,)."""
+        functions = self.exact.functions
+        start = functions.start(self.bend, self.turn)
+        close = (slope == 0) & (error > 0) & (np.minimum(np.abs(low), np.abs(high)) <= self.limit(error, slope, 0.0))
+        close[: self.unit] = False
+        settled = np.zeros(len(low), bool)
+        for unit in np.flatnonzero(close).tolist():
+            if (sign := functions.constants.get(start + unit)) is None:
+                try:
+                    value = self.exact.value(0, functions[start + unit])
+                except TooLarge:
+                    continue
+                sign = functions.constants[start + unit] = (value > 0) - (value < 0)
+            low[unit] = high[unit] = sign * SMALLEST
+            settled[unit] = True
+        return settled
 
     def _mixed(
         self, count: int, low: np.ndarray, high: np.ndarray, error: np.ndarray, slope: np.ndarray, zero: Tensor | None
