@@ -1,6 +1,7 @@
-"""A three-dimensional network of ten million cells: seconds and memory, on one core, in a process of its own.
+"""A three-dimensional network of more than ten million cells: seconds and memory, on one core, in a process of its own.
 
-3-232×3 (three hidden layers of 232 units), float64, ``torch.manual_seed(0)``, PyTorch's own initial weights, on [−1, 1]³.
+3-232×3 (three hidden layers of 232 units), float64, ``torch.manual_seed(0)``, PyTorch's own initial weights, on [−1, 1]³:
+15,150,862 cells.
 ``TROPICA_LARGE`` says otherwise: width and depth, as in ``TROPICA_LARGE=128x3``.
 """
 
@@ -64,7 +65,7 @@ def main() -> None:
     """Print the numbers."""
     code = "import json; from benchmarks.large import measure; print(json.dumps(measure()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    table = Table(title="Ten million cells in three dimensions: one core, float64")
+    table = Table(title="Millions of cells in three dimensions: one core, float64")
     table.add_column("what")
     table.add_column("found")
     for what, found in json.loads(done.stdout.splitlines()[-1]).items():

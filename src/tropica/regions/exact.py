@@ -137,10 +137,10 @@ class Exact:
                 continue
             a, b = (int(p) for p in vertices["parents"][v])
             if a < 0:
-                known = self.base is not None and v < len(self.base[1])
-                self._points[place] = (
-                    self.base[0].point(int(self.base[1][v])) if self.base and known else Rationals.floats(vertices["at"][v])
-                )
+                if self.base is not None and v < len(self.base[1]):
+                    self._points[place] = self.base[0].point(int(self.base[1][v]))
+                else:
+                    self._points[place] = Rationals.floats(vertices["at"][v])
                 continue
             missing = [p for p in (a, b) if int(vertices["place"][p]) not in self._points]
             if missing:
