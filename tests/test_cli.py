@@ -123,13 +123,13 @@ def test_the_minimal_split(nets, per):
     assert saved["pairs"]["holds"] is True
     assert "between all 60 × 60 pairs" in result.stdout
     assert "smallest cotangent" not in result.stdout
-    result = done("extract", *small(nets), *options, "-o", "terms")
+    result = done("extract", *small(nets), *options, "-o", "minimal-terms")
     assert "of pairs of data points only" in result.stdout
-    result = done("verify", "terms", "--json", "v.json")
+    result = done("verify", "minimal-terms", "--json", "v.json")
     assert "of pairs of data points only" in result.stdout
     saved = json.loads(Path("v.json").read_text())
     assert (saved["certificate"]["pairwise"], saved["certificate"]["holds"], saved["run"]["method"]) == (True, True, "minimal")
-    result = done("evaluate", "terms", "--data", "few.npz", "--split", "train", "--model", *small(nets), "--json", "e.json")
+    result = done("evaluate", "minimal-terms", "--data", "few.npz", "--split", "train", "--model", *small(nets), "--json", "e.json")
     assert json.loads(Path("e.json").read_text())["network_extracted"] == 1
 
 

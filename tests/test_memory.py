@@ -67,9 +67,11 @@ def test_no_sizes(text: str) -> None:
 def test_a_batch_that_does_not_fit_is_halved(room: int) -> None:
     """All points once, in order, and what fitted is remembered; said once for each halving."""
     met: list[int] = []
+    failed: list[int] = []
 
     def work(x: Tensor) -> list[float]:
         if len(x) > room:
+            failed.append(len(x))
             raise FULL
         met.append(len(x))
         return x[:, 0].tolist()
@@ -79,6 +81,7 @@ def test_a_batch_that_does_not_fit_is_halved(room: int) -> None:
         done = fitting(work, x)
     assert [value for part in done for value in part] == x[:, 0].tolist()
     assert max(met) <= room
+    assert failed == sorted(set(failed), reverse=True)  # no size fails twice
     met.clear()
     fitting(work, x)  # no second try
     assert [n for n in met if n > room] == []

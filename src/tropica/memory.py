@@ -147,7 +147,7 @@ class Fitting:
             give_back()
             if part.is_cuda:
                 torch.cuda.empty_cache()
-            parts = [*part.split(self.most), *parts]
+            parts = [small for whole in (part, *parts) for small in whole.split(self.most)]  # what is left would not fit either
         return done
 
 

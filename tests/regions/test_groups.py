@@ -112,7 +112,7 @@ def test_cones(domain: Domain) -> None:
 
 
 @given(seed=st.integers(0, 10**6), memory=st.integers(15, 20).map(lambda log: 2**log))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=2, deadline=None)
 def test_planes_of_pooled_networks(seed: int, memory: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -104,7 +104,7 @@ def run_study(
     ...     test = load_data("digits", split="test", limit=50)
     ...     done = run_study("table2", data, test, folder, models=["fcn-small"], runs=1, settings=quick)
     ...     sorted(done.files), [row["split"] for row in done.results.rows]
-    (['numbers.json', 'report.html', 'rows.csv', 'table2.png'], ['paper', 'calibrated'])
+    (['numbers.json', 'report.html', 'rows.csv', 'table2.png'], ['paper', 'calibrated', 'minimal'])
     """
     start = time.perf_counter()
     with reporter(progress) as raw:
