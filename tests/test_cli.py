@@ -129,7 +129,9 @@ def test_the_minimal_split(nets, per):
     assert "of pairs of data points only" in result.stdout
     saved = json.loads(Path("v.json").read_text())
     assert (saved["certificate"]["pairwise"], saved["certificate"]["holds"], saved["run"]["method"]) == (True, True, "minimal")
-    result = done("evaluate", "minimal-terms", "--data", "few.npz", "--split", "train", "--model", *small(nets), "--json", "e.json")
+    result = done(
+        "evaluate", "minimal-terms", "--data", "few.npz", "--split", "train", "--model", *small(nets), "--json", "e.json"
+    )
     assert json.loads(Path("e.json").read_text())["network_extracted"] == 1
 
 
