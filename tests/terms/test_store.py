@@ -489,7 +489,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def work(*args, **settings):
         raise AssertionError("work has begun")
 
-    monkeypatch.setattr(job_module, "calibrated", work)
+    monkeypatch.setattr(job_module, "split_of_data", work)
     monkeypatch.setattr(job_module, "batch_terms", work)
 
 

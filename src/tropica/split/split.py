@@ -81,8 +81,7 @@ def split(
     walk.remember = checkpoint is not None
     path = None if checkpoint is None else Path(checkpoint)
     with reporter(progress if processes.first else False) as report:
-        make = minimal if method == "minimal" else calibrated
-        return make(net, walk, memory=memory, processes=processes, checkpoint=path, progress=report, **options)
+        return split_of_data(method, net, walk, memory=memory, processes=processes, checkpoint=path, progress=report, **options)
 
 
 def minimal_options(method: str, per: str, margin: float | None) -> dict[str, Any]:
@@ -97,7 +96,12 @@ def minimal_options(method: str, per: str, margin: float | None) -> dict[str, An
     return {}
 
 
-def minimal(
+CALIBRATION = 2**30
+"""Bytes for the calibration's first step, unless the user says more."""
+
+
+def split_of_data(
+    method: str,
     net: PiecewiseLinearNetwork,
     walk: Walk,
     *,
@@ -107,31 +111,16 @@ def minimal(
     progress: Report | None,
     **options: Any,
 ) -> ConvexSplit:
-    """The minimal split: the calibrated one, scaled down."""
-    from tropica.terms.minimal import minimal_split
-
-    made = calibrated(net, walk, memory=memory, processes=processes, checkpoint=checkpoint, progress=progress)
-    return minimal_split(made, walk, memory=memory, processes=processes, progress=progress, **options)
-
-
-CALIBRATION = 2**30
-"""Bytes for the calibration's first step, unless the user says more."""
-
-
-def calibrated(
-    net: PiecewiseLinearNetwork,
-    walk: Walk,
-    *,
-    memory: int | None,
-    processes: Processes,
-    checkpoint: Path | None,
-    progress: Report | None,
-) -> ConvexSplit:
-    """The calibrated split in a budget of memory, which the first process decides."""
+    """The calibrated split in a budget of memory, which the first process decides; or that one scaled down ("minimal")."""
     room = processes.once(
         lambda: min(CALIBRATION, budget(None, net.device, together=True)) if memory is None else budget(memory)
     )
-    return calibrated_split(net, walk, memory=room, processes=processes, checkpoint=checkpoint, progress=progress)
+    made = calibrated_split(net, walk, memory=room, processes=processes, checkpoint=checkpoint, progress=progress)
+    if method == "calibrated":
+        return made
+    from tropica.terms.minimal import minimal_split
+
+    return minimal_split(made, walk, memory=memory, processes=processes, progress=progress, **options)
 
 
 def as_network(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data | None) -> PiecewiseLinearNetwork:

@@ -12,7 +12,7 @@ from tropica.plots import dots, style
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_split, families, spread
 from tropica.terms import LinearTerms
-from tropica.terms.maxima import Functions, RunningMaxima
+from tropica.terms.maxima import RunningMaxima, functions_of
 
 KEYS = ("straight", "agreement_straight", "agreement_cross", "accuracy_straight", "accuracy_cross")
 
@@ -30,7 +30,7 @@ def minus_winner(terms: LinearTerms, x: Tensor) -> Tensor:
     state = RunningMaxima(x.to(terms.dtype).flatten(1), 1)
     first = 0
     for block in terms:
-        state.update(Functions((block.minus,), block.minus_bias, first=first))
+        state.update(functions_of(block, "minus", first))
         first += len(block)
     return state.winner[:, 0].cpu()
 

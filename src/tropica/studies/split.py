@@ -15,7 +15,7 @@ from tropica.plots import Curve, curves, style
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_split, spread
 from tropica.terms import ExtractedFunction, LinearTerms, TermBlock
-from tropica.terms.pairs import SIDES, OwnTerms, excesses, functions_of
+from tropica.terms.pairs import SIDES, OwnTerms, excesses, scaled_functions
 
 FACTORS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 MINIMAL = "minimal"
@@ -55,7 +55,7 @@ def violations(terms: LinearTerms, x: Tensor) -> dict[str, float]:
     bad, largest = torch.zeros(len(x), dtype=torch.bool), 0.0
     # Without F⁻ all a⁻ are 0: none exceeds another, and to find that out would mean to compare ties, which is slow.
     for side in SIDES if bool(own.minus_size.any()) else SIDES[:1]:
-        functions = (functions_of(block, side, first=at) for at, block in zip(first, terms, strict=False))
+        functions = (scaled_functions(block, side, first=at) for at, block in zip(first, terms, strict=False))
         excess, _ = excesses(x, own.value(side), functions)
         bad |= excess > own.tolerance(side, terms.dtype)
         largest = max(largest, float(excess.max()))

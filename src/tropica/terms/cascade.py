@@ -17,7 +17,7 @@ from tropica.terms.features import EXTRA, Scaling, Stage, short_enough
 from tropica.terms.joined import Joined
 from tropica.terms.linear import TermBlock
 from tropica.terms.lossy import rounded
-from tropica.terms.maxima import Functions
+from tropica.terms.maxima import functions_of
 from tropica.terms.subspace import SAMPLE, Subspace, fit, narrowed
 
 GROUP = 64
@@ -119,7 +119,8 @@ def build(
     for first, block in blocks:
         for start in range(0, len(block), ROWS):
             part = rows_of(block, start, min(ROWS, len(block) - start)).to(working)
-            known = functions_of(part, first + start)
+            index = first + start
+            known = functions_of(part, "plus", index) if part.rounding is None else rounded(part, index)
             exact = part.local.double() + part.minus.double()
             at_terms = subspace.terms(exact)
             beta = known.bias + exact @ subspace.points_mean - offset
@@ -142,13 +143,6 @@ def build(
     ordered = tuple(out[order] for out in joined)
     members = order.view(-1, GROUP)
     return Cascade(functions, subspace, scaling, offset, members, stages, ordered, (of_norm, of_bias), working, weights)
-
-
-def functions_of(block: TermBlock, first: int) -> Functions:
-    """The a⁺ of a block."""
-    if block.rounding is not None:
-        return rounded(block, first)
-    return Functions((block.local, block.minus), block.local_bias + block.minus_bias, first=first, prefer=block.labels)
 
 
 def _stages(first: int, rank: int) -> tuple[Stage, ...]:

@@ -11,7 +11,7 @@ from tropica.processes import Processes
 from tropica.split.convex import PairwiseCheck
 from tropica.terms.certificate import Certificate
 from tropica.terms.linear import LinearTerms
-from tropica.terms.maxima import PAIRS, Functions, RunningMaxima
+from tropica.terms.maxima import PAIRS, Functions, RunningMaxima, functions_of
 
 COMPLETE = 4096
 """Up to so many points all pairs are checked; beyond, this many random points against as many random terms, and against
@@ -88,10 +88,7 @@ def check_terms(terms: LinearTerms, sample: Sample, smallest: float | None, pair
     block = block.to(terms.working)
     worst = torch.zeros((), dtype=torch.float64, device=x.device)
     labels = block.labels
-    for functions in (
-        Functions((block.minus,), block.minus_bias),
-        Functions((block.local, block.minus), block.local_bias + block.minus_bias, prefer=block.labels),
-    ):
+    for functions in (functions_of(block, "minus"), functions_of(block, "plus")):
         best = RunningMaxima(x)
         best.update(functions)
         worst = torch.maximum(worst, (best.value[:, 0] - own_values(functions, x)).max())  # NaN stays NaN

@@ -26,7 +26,7 @@ from tropica.terms.gather import NUMBERS, gathered
 from tropica.terms.job import Job
 from tropica.terms.linear import LazyBlocks, LinearTerms, TermBlock
 from tropica.terms.lossy import Candidates, Rescue, rounded
-from tropica.terms.maxima import Functions, RunningMaxima
+from tropica.terms.maxima import Part, RunningMaxima, functions_of
 from tropica.terms.search import SEARCHES, Search, SearchReport
 
 T = TypeVar("T")
@@ -215,7 +215,7 @@ class ExtractedFunction:
             return torch.ones(count_points(x, where="points"), dtype=torch.bool)
         return torch.cat([candidates.one_label() for candidates in self._walked(x, self._possible, progress)]).cpu()
 
-    def _maxima(self, x: Data, wanted: tuple[str, ...], progress: Any) -> list[RunningMaxima]:
+    def _maxima(self, x: Data, wanted: tuple[Part, ...], progress: Any) -> list[RunningMaxima]:
         """Running maxima of a⁺ over all terms ("plus"), of a⁺ by label ("labels"), of a⁻ ("minus")."""
         source = self._source
         segments = {"plus": 1, "labels": source.classes, "minus": 1}
@@ -225,7 +225,7 @@ class ExtractedFunction:
             if not (wanted == ("plus",) and source.search is not None and source.search.update(state[0])):
                 for first, block in source.blocks(report):
                     for name, maxima in zip(wanted, state, strict=True):
-                        maxima.update(_functions(block, name, first))
+                        maxima.update(functions_of(block, name, first))
             for maxima in state:
                 maxima.value, maxima.key = combined(maxima.value, maxima.key, source.processes)
             return state
@@ -302,13 +302,6 @@ def _streamed(job: Job, labels: Tensor, report: Report | None) -> Iterator[tuple
             if report:
                 report(done, total, "extracting and evaluating")
     labels.copy_(job.processes.maximum(labels))
-
-
-def _functions(block: TermBlock, name: str, first: int) -> Functions:
-    if name == "minus":
-        return Functions((block.minus,), block.minus_bias, first=first)
-    segments, prefer = (block.labels, None) if name == "labels" else (None, block.labels)
-    return Functions((block.local, block.minus), block.local_bias + block.minus_bias, segments, first, prefer)
 
 
 def _joined(parts: list[RunningMaxima]) -> RunningMaxima:

@@ -22,7 +22,7 @@ from tropica.progress import Report
 from tropica.sealed import seal_of
 from tropica.split.convex import ConvexSplit, PairwiseCheck
 from tropica.split.paper import paper_split
-from tropica.split.split import METHODS, as_network, batch_size_for, calibrated, minimal
+from tropica.split.split import METHODS, as_network, batch_size_for, split_of_data
 from tropica.terms.backward import BatchTerms, batch_terms
 from tropica.terms.blocks import DTYPES, centre_of, empty_block, rows_of, write_block
 from tropica.terms.certificate import Certificate, smaller
@@ -134,10 +134,8 @@ class Job:
         if method == "paper":
             made = paper_split(self.net)
         else:
-            make = minimal if method == "minimal" else calibrated
-            made = make(
-                self.net, self.walk, memory=self.memory, processes=self.processes, checkpoint=checkpoint, progress=report
-            )
+            given = {"memory": self.memory, "processes": self.processes, "checkpoint": checkpoint, "progress": report}
+            made = split_of_data(method, self.net, self.walk, **given)
         self.use(made, fresh=True)
         return made
 

@@ -21,7 +21,7 @@ from tropica.split.archive import load_split
 from tropica.terms.combine import combined
 from tropica.terms.job import Job, differences
 from tropica.terms.linear import LinearTerms, TermBlock
-from tropica.terms.maxima import INDEX_BITS, PAIRS, Functions, RunningMaxima
+from tropica.terms.maxima import INDEX_BITS, PAIRS, Functions, RunningMaxima, functions_of
 from tropica.terms.shards import SPLIT, StoredBlocks
 
 MANY = 2**22
@@ -164,7 +164,7 @@ class Rescue:
         self, found: Candidates, block: TermBlock, point: Tensor, row: Tensor, first: int, value: Tensor, key: Tensor
     ) -> None:
         """Take exact terms into account at their points: the larger value wins, among equal ones the lower key."""
-        functions = Functions((block.local, block.minus), block.local_bias + block.minus_bias)
+        functions = functions_of(block, "plus")
         step = max(1, PAIRS // found.x.shape[1])
         for low in range(0, len(point), step):
             at, rows = point[low : low + step], row[low : low + step]

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from tropica.errors import CertificateError
+from tropica.terms.linear import TermBlock
 
 GROUP = 128
 """Functions a group: the finest that maxima are kept for."""
@@ -81,6 +83,18 @@ class Functions:
         # Underflow: each product may lose as much as the smallest normal number.
         tiny = (x.shape[1] + 8) * torch.finfo(x.dtype).tiny
         return depth / (1 - depth) * norms, (8 + x.shape[1] / 64) * unit * self.bias.abs() + tiny
+
+
+Part = Literal["plus", "labels", "minus"]
+
+
+def functions_of(block: TermBlock, part: Part, first: int = 0) -> Functions:
+    """The functions of a block whose first term has index ``first``: its a⁺, all together ("plus", the lowest label first among
+    equal ones) or in a segment for each label ("labels"); or its a⁻ ("minus")."""
+    if part == "minus":
+        return Functions((block.minus,), block.minus_bias, first=first)
+    segments, prefer = (block.labels, None) if part == "labels" else (None, block.labels)
+    return Functions((block.local, block.minus), block.local_bias + block.minus_bias, segments, first, prefer)
 
 
 class RunningMaxima:

@@ -39,7 +39,7 @@ from tropica.split.convex import ConvexSplit, PairwiseCheck
 from tropica.terms.job import Job
 from tropica.terms.linear import TermBlock
 from tropica.terms.maxima import Functions
-from tropica.terms.pairs import SIDES, OwnTerms, Side, excesses, functions_of
+from tropica.terms.pairs import SIDES, OwnTerms, Side, excesses, scaled_functions
 
 MARGIN = 0.01
 """m: K is larger than the smallest that will do by so much."""
@@ -220,7 +220,7 @@ class Search:
             (mine,) = ((found.other >= first) & (found.other < first + len(block))).nonzero(as_tuple=True)
             if len(mine):
                 point = found.point[mine]
-                there = values_at(functions_of(block, "minus"), found.other[mine] - first, self.x[point])
+                there = values_at(scaled_functions(block, "minus"), found.other[mine] - first, self.x[point])
                 gap[mine] = self.own.minus[point] - there
         gap = self.processes.total(gap)
         ratio = factor + found.excess / gap
@@ -264,7 +264,7 @@ class Search:
         return Violations(side, point, other[point], excess[point])
 
     def _excesses(self, side: Side, factor: float, shards: Sequence[Shard]) -> tuple[Tensor, Tensor]:
-        functions = (functions_of(block, side, factor, first) for first, block in self._blocks(shards))
+        functions = (scaled_functions(block, side, factor, first) for first, block in self._blocks(shards))
         return excesses(self.x, self.own.value(side, factor), functions, self.processes)
 
     def _lost(self, excess: Tensor, other: Tensor) -> Tensor:

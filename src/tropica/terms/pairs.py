@@ -25,7 +25,7 @@ UNITS = 100
 """Units in the last place that rounding in the backward passes may move a value by."""
 
 
-def functions_of(block: TermBlock, side: Side, factor: float = 1.0, first: int = 0) -> Functions:
+def scaled_functions(block: TermBlock, side: Side, factor: float = 1.0, first: int = 0) -> Functions:
     """A block's a⁻ or a⁺ where K is multiplied by λ = ``factor``: λa⁻, or a + λa⁻, as F⁻ is linear in K."""
     minus = block.minus if factor == 1 else block.minus * factor
     bias = block.minus_bias * factor
@@ -88,7 +88,7 @@ class OwnTerms:
         rows = slice(first, first + len(x))
         self.labels[rows], self.margin[rows], self.reach[rows] = block.labels, margin, norms_of(x)
         self.local[rows] = own_values(Functions((block.local,), block.local_bias), x)
-        self.minus[rows] = own_values(Functions((block.minus,), block.minus_bias), x)
+        self.minus[rows] = own_values(scaled_functions(block, "minus"), x)
         local, minus = norms_of(block.local), norms_of(block.minus) + torch.linalg.vector_norm(centre)
         self.local_size[rows] = torch.stack([local, block.local_bias.abs() + local * self.reach[rows]], 1)
         self.minus_size[rows] = torch.stack([minus, block.minus_bias.abs() + minus * self.reach[rows]], 1)

@@ -86,6 +86,7 @@ class Search:
         self.memory = memory
         self.report = SearchReport()
         self._cascade: Cascade | str | None = None
+        """The index; why there is none, or why it is of no use; None as long as it has not been worth it."""
         self._asked = 0
         self._left: list[tuple[int, list[float]]] = []
 
@@ -134,7 +135,8 @@ class Search:
         for start in range(0, len(state.x), size):
             part = _Part(cascade, state, slice(start, start + size), shift, rows, floor, self.report)
             if not part.bounded():
-                return f"{part.left[0]:.0%} of the terms' groups are left after the first product"
+                self._cascade = f"{part.left[0]:.0%} of the terms' groups are left after the first product"  # and next time
+                return self._cascade
             part.settle()
             self._left.append((part.points, part.left))
         total = sum(points for points, _ in self._left)
