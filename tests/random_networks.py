@@ -160,7 +160,9 @@ def _conv(draw: Draw, shape: Shape) -> nn.Module:
 
 
 def _padded_conv(draw: Draw, shape: Shape) -> nn.Module:
-    modes: list[Literal["circular", "replicate", "reflect"]] = ["circular", "replicate", "reflect"]
+    modes: list[Literal["circular", "replicate", "reflect"]] = ["circular", "replicate"]
+    if min(shape[1:]) > 1:  # a single row has nothing to be reflected
+        modes.append("reflect")
     return nn.Conv2d(shape[0], draw(st.integers(1, 3)), 3, padding=1, padding_mode=draw(st.sampled_from(modes)))
 
 
