@@ -13,13 +13,16 @@ import torch
 from torch import Tensor
 
 from tropica.data import LabelledData
+from tropica.data.walk import Walk
 from tropica.models import family
 from tropica.network import PiecewiseLinearNetwork, trace
-from tropica.progress import Report
+from tropica.progress import Report, reporter
 from tropica.split import ConvexSplit, split
+from tropica.split.split import batch_size_for
 from tropica.studies.deciders import Deciders, deciders
 from tropica.studies.kept import Parts
 from tropica.terms import ExtractedFunction, LinearTerms, extract
+from tropica.terms.minimal import minimal_split
 from tropica.training.runs import TrainedRun
 
 
@@ -99,7 +102,7 @@ class Case:
         """The network's labels, some points at a time."""
         return torch.cat([net.predict(part.to(net.dtype)) for part in x.split(512)])
 
-    def step(self, what: str) -> Callable[[int, int, str], object] | bool:
+    def step(self, what: str) -> Report | bool:
         """Progress of any inner work, under one name."""
         report = self.report
         when = "" if self.epoch is None else f"epoch {self.epoch}, "
@@ -108,8 +111,19 @@ class Case:
     def split(self, method: str) -> ConvexSplit:
         """The network's split."""
         if method not in self._splits:
-            self._splits[method] = split(self.net, self.points, method=method, progress=self.step(f"{method} split"))
+            step = self.step(f"{method} split")
+            if method == "minimal":  # of the calibrated split that the study has anyway
+                with reporter(step) as report:
+                    made = minimal_split(self.split("calibrated"), self._walk(), progress=report)
+            else:
+                made = split(self.net, self.points, method=method, progress=step)
+            self._splits[method] = made
         return self._splits[method]
+
+    def _walk(self) -> Walk:
+        net = self.net
+        size = batch_size_for(net, None, None)
+        return Walk.over(self.points, size, dtype=net.dtype, device=net.device, shape=net.input_shape)
 
     def terms(self, method: str) -> LinearTerms:
         """The training points' terms, with a certificate that the study reports, whether it holds or not."""
