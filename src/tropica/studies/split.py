@@ -7,7 +7,9 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -167,7 +169,7 @@ def findings(results: Results) -> list[str]:
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """Agreement and violating points over λ, a column a split."""
+    """Agreement and violating points over λ, a column a split, with the minimal split among the calibrated K's."""
     figure = style.figure(height=4.6)
     panels = figure.subplots(2, len(METHODS), sharex=True, sharey="row", squeeze=False)
     ticks = {float(i): f"{factor:g}" for i, factor in enumerate(FACTORS)}
@@ -183,7 +185,30 @@ def figures(results: Results) -> Mapping[str, Figure]:
             xlabel = "λ, the factor of K" if ax is column[-1] else ""
             first = ax is panels[0][0]
             curves(lines, xlabel=xlabel, ylabel=ylabel, title=title, ticks=ticks, legend=first, ax=ax)
+    _mark_minimal(panels[0][METHODS.index("calibrated")], results)
     return {"split": figure}
+
+
+def place(factor: float) -> float:
+    """Where a factor lies on the figure's axis, on which `FACTORS` are evenly spaced: between them by its logarithm, below
+    the smallest that is not 0 by itself.
+
+    >>> place(0.0), place(0.01), round(place(0.0173), 2), place(10)
+    (0.0, 1.0, 1.5, 7.0)
+    """
+    if factor < FACTORS[1]:
+        return factor / FACTORS[1]
+    return float(np.interp(np.log10(factor), np.log10(FACTORS[1:]), range(1, len(FACTORS))))
+
+
+def _mark_minimal(ax: Axes, results: Results) -> None:
+    """A star for each model's minimal split, whose λ is one of the calibrated K, in the colour of its curve."""
+    for model, line in zip(results.values("model"), list(ax.lines), strict=True):
+        some = results.where(model=model, split=MINIMAL)
+        at, mean = place(spread(some, "factor").mean), spread(some, "agreement", 100).mean
+        ax.plot([at], [mean], "*", markersize=9, color=line.get_color(), markeredgecolor=style.BLACK, markeredgewidth=0.5)
+    ax.plot([], [], marker="*", markersize=8, color=style.BLACK, linestyle="none", label="minimal split")
+    ax.legend(handles=[ax.lines[-1]])
 
 
 def summary(results: Results) -> str:
