@@ -26,6 +26,7 @@ from tropica.memory import budget
 from tropica.terms.cascade import GROUP, Cascade, build
 from tropica.terms.linear import TermBlock
 from tropica.terms.maxima import PAIRS, PENDING, RunningMaxima
+from tropica.terms.subspace import exact_float32
 
 TERMS, POINTS = 1024, 512
 """Terms and points of a product of short rows: its result stays in the processor's cache."""
@@ -105,7 +106,9 @@ class Search:
         """Why not even to begin."""
         if x.device.type != "cpu":
             return f"terms are on {x.device}"
-        return f"only {len(x):,} points at a time" if len(x) < LEAST_POINTS else ""
+        if len(x) < LEAST_POINTS:
+            return f"only {len(x):,} points at a time"
+        return "" if exact_float32() else "products in float32 are set to be less exact than that"
 
     def _built(self, x: Tensor) -> Cascade | str | None:
         """The index; why there can be none; or None, where it is not worth it for the points so far."""
