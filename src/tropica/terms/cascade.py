@@ -73,7 +73,7 @@ class Cascade:
         return self.functions.rows(index, self.working)
 
     def points(self, x: Tensor) -> tuple[Tensor, list[Tensor]] | None:
-        """shift(x) in float64, not below the exact one, and the points' rows for each product; None where these are too long."""
+        """shift(x) in float64, not below the exact one, and the points' rows for each product; None where one is too long."""
         shifts, rows = [], [[] for _ in self.stages]
         for part in x.split(ROWS):
             at, shift = self.subspace.points_and_shift(part)
