@@ -102,6 +102,7 @@ def test_any_sizes(always, sizes, count, d, classes, dtype, kind, group, bits, r
     always.setattr(search, "NUMBERS", 16)
     if not room:
         always.setattr(search, "PER_TERM", 0)
+        always.setattr(search, "PER_INPUT", 0)
     generator = torch.Generator().manual_seed(seed)
     terms = made_up(generator, sizes, d, classes, dtype, bits)
     x = grid(generator, count, d, bits=bits).to(dtype)

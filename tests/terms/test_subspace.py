@@ -18,7 +18,7 @@ from tropica.terms.features import LONGEST, Scaling, Stage
 from tropica.terms.linear import TermBlock
 from tropica.terms.subspace import Coordinates, Side, Subspace, exact_float32, fit, product, squares
 
-from ..oracles.rational import exact, exact_products, exact_square
+from ..oracles.rational import Exact, exact, exact_products, exact_square
 from .test_extracted import UNCHECKED
 
 KINDS = ("any", "inside", "nearly inside", "the mean", "huge", "tiny", "far", "subnormal", "sparse", "one step apart")
@@ -74,7 +74,7 @@ def made(
     return terms, other_terms, points, other_points
 
 
-def centred(side: Side, rows: Tensor) -> np.ndarray:
+def centred(side: Side, rows: Tensor) -> Exact:
     """(row − mean) · scale, exactly."""
     return (exact(rows) - exact(side.mean)) * Fraction(side.scale)
 
@@ -142,7 +142,7 @@ def _as_proven(found: Subspace, side: Side, other: Side, rows: Tensor, at: Coord
     assert (exact(at.outer) ** 2 <= outside + N**2 / 2**10).all()
 
 
-def _roots(of: np.ndarray) -> np.ndarray:
+def _roots(of: Exact) -> Exact:
     """Square roots, rounded down."""
     return exact(torch.tensor([float(square) for square in of], dtype=torch.float64).sqrt() * (1 - 2.0**-40))
 
@@ -217,9 +217,9 @@ def _rows_as_proven(
     assert (rest >= (1 + gamma) * to_f * exact(terms.rest(rank, scaling.weight))).all()
     assert (rest_x >= (1 + gamma) * to_y * exact(points.rest(rank, 1 / scaling.weight))).all()
     both = to_f * to_y
-    least = np.outer(delta + gamma * own, ny)
+    least: Exact = np.outer(delta + gamma * own, ny)
     least += both * np.outer(exact(terms.error) + exact(unknown[0]), exact(points.size))
-    least += both * np.outer(exact(terms.norm), exact(points.error)) + both * exact(unknown[1])[:, None]
+    least += both * (np.outer(exact(terms.norm), exact(points.error)) + exact(unknown[1])[:, None])
     assert (np.outer(e, z) >= least).all()
 
 

@@ -100,9 +100,9 @@ def build(
     functions = Joined.of(blocks)
     some = torch.linspace(0, len(functions) - 1, min(SAMPLE, len(functions))).long()
     seen = torch.linspace(0, len(x) - 1, min(SAMPLE, len(x))).long()
-    sample, at = functions.rows(some, torch.float64), x[seen].double()
+    sample, at = functions.rows(some, working), x[seen]
     subspace = fit(sample, at)
-    beta = functions.bias[some] + sample @ at.mean(0).float().double()  # as the subspace has the mean
+    beta = functions.bias[some] + (sample @ at.mean(0)).double()
     offset = float(beta.mean())
     if subspace is not None and stages is None:
         first = _rank(subspace, sample, at[:: -(-len(at) // TRIAL)], beta - offset)
@@ -167,7 +167,7 @@ def _rank(subspace: Subspace, terms: Tensor, points: Tensor, beta: Tensor) -> in
     wide = Scaling.of(of_terms, beta * subspace.scale, of_points)
     weight = 1.0 if wide is None else wide.weight
     centred = points - subspace.of_points.mean
-    reached = ((centred @ (terms - subspace.of_terms.mean).mT + beta) * subspace.scale).amax(1, keepdim=True)
+    reached = (((centred @ (terms - subspace.of_terms.mean).mT).double() + beta) * subspace.scale).amax(1, keepdim=True)
     best, chosen = math.inf, 0
     for columns in (64, 128, 192, 256, 384, 512):
         rank = min(columns - EXTRA, subspace.rank)

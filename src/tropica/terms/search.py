@@ -37,9 +37,11 @@ TABLE = 2**24
 LEAST_TERMS, LEAST_POINTS, LEAST_WORK = 2048, 256, 2**38
 """With fewer terms, or points at a time, a search does not pay, nor an index with fewer multiply-adds in the full product."""
 ENOUGH = 2**13
-"""The index is made once so many points have been asked for: it costs what the full product does for 5,000 to 8,500 points."""
+"""The index is made once so many points have been asked for: it costs what the full product does for 4,500 to 7,500 points."""
 PER_TERM = 8192
 """Bytes a term that an index takes at most, coefficients aside: 512 columns in bfloat16, 1024 in float32, copied once."""
+PER_INPUT = 2**17
+"""Bytes an input number that making an index takes at most: samples of 4,096 terms and points, a few times, and a basis."""
 MOST_LEFT = 0.15
 """Where more than this share of groups × points is left after the first product, the full product takes over."""
 SEARCHES = ("exact", "full")
@@ -118,7 +120,7 @@ class Search:
             if terms < LEAST_TERMS:
                 return f"only {terms:,} terms"
             allowed = budget(self.memory) // 2
-            if PER_TERM * terms > allowed:
+            if PER_TERM * terms + PER_INPUT * x.shape[1] > allowed:
                 return "the index would not fit the memory"
             worth = self._asked >= ENOUGH and terms * self._asked * x.shape[1] >= LEAST_WORK
             return build(blocks, x, self.working, allowed) if worth else None

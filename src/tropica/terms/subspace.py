@@ -187,49 +187,59 @@ class Subspace:
         return Coordinates(inner, most.sqrt_().mul_(1 + 2.0**-40), norm, error, size), columns[:, -1]
 
 
+@dataclass(frozen=True)
+class _Sample:
+    """Rows to fit to, as a side has them: mean, scale, and (row − mean) · scale in float32."""
+
+    mean: Tensor
+    scale: float
+    rows: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor) -> _Sample | None:
+        """None where float32 has no such scale."""
+        mean = rows.mean(0).float()
+        centred = rows - mean
+        size = float(torch.linalg.vector_norm(centred, dtype=torch.float64)) / math.sqrt(len(rows))
+        if not 1 / ROOM < size < ROOM:
+            return None
+        scale = power(1 / size)
+        return cls(mean, scale, centred.mul_(scale).float())
+
+
 def fit(terms: Tensor, points: Tensor) -> Subspace | None:
-    """A subspace for terms and points alike to these (n, d), (m, d) in float64; None where there is none to be found.
+    """A subspace for terms (n, d) and points (m, d) alike to these, float32 or float64; None where there is none to be found.
 
     U spans WIDTH (in more than 1024 dimensions 2·WIDTH) leading left and right directions of the sampled scores A Xᵀ, as
     both samples map them back to inputs.
     """
-    a, x = terms - terms.mean(0), points - points.mean(0)
-    width = WIDTH if a.shape[1] <= 1024 else 2 * WIDTH
-    a, x = (rows / torch.linalg.vector_norm(rows, dim=1).mean().clamp_min(1e-300) for rows in (a, x))
-    return spanned(terms, points, _directions(a.float(), x.float(), width).double())
+    width = WIDTH if terms.shape[1] <= 1024 else 2 * WIDTH
+    a, x = _Sample.of(terms), _Sample.of(points)
+    return None if a is None or x is None else _spanned(a, x, _directions(a.rows, x.rows, width).double())
 
 
 def narrowed(subspace: Subspace, terms: Tensor, points: Tensor, rank: int) -> Subspace | None:
     """A smaller one, of the leading directions of either side."""
     half = rank // 2
     sides = (side.change[:, :half].double() for side in (subspace.of_terms, subspace.of_points))
-    return spanned(terms, points, subspace.basis.double() @ torch.cat([side / side.norm() for side in sides], 1))
+    directions = subspace.basis.double() @ torch.cat([side / side.norm() for side in sides], 1)
+    a, x = _Sample.of(terms), _Sample.of(points)
+    return None if a is None or x is None else _spanned(a, x, directions)
 
 
-def spanned(terms: Tensor, points: Tensor, directions: Tensor) -> Subspace | None:
-    """The subspace of some directions (d, R), balanced for these terms and points; None where they do not fit float32."""
+def _spanned(terms: _Sample, points: _Sample, directions: Tensor) -> Subspace | None:
+    """The subspace of some directions (d, R), balanced for these terms and points."""
     if not directions.shape[1]:
         return None
     basis = torch.linalg.qr(directions)[0].float()
-    means, scales, covariances = [], [], []
-    for rows in (terms, points):
-        mean = rows.mean(0).float()
-        centred = rows - mean
-        size = float(centred.square().sum(1).mean().sqrt())
-        if not 1 / ROOM < size < ROOM:
-            return None
-        scale = power(1 / size)
-        inside = ((centred * scale).float() @ basis).double()
-        covariances.append(inside.mT @ inside / len(rows))
-        means.append(mean)
-        scales.append(scale)
-    change = _balanced(*covariances)
+    insides = [(sample.rows @ basis).double() for sample in (terms, points)]
+    change = _balanced(*(inside.mT @ inside / len(inside) for inside in insides))
     if change is None:
         return None
     # These float32 numbers are T and S from here on.
     to_points = change.mT.float().contiguous()
     to_terms = torch.linalg.inv(to_points.double().mT).float().contiguous()
-    return _checked(basis, means, scales, to_terms, to_points)
+    return _checked(basis, [terms.mean, points.mean], [terms.scale, points.scale], to_terms, to_points)
 
 
 def _checked(basis: Tensor, means: list[Tensor], scales: list[float], to_terms: Tensor, to_points: Tensor) -> Subspace | None:
