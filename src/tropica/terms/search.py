@@ -256,10 +256,11 @@ class _Part:
         """Of the groups that are left, those that the next product leaves."""
         stage, rows = self.cascade.stages[number], self.cascade.rows[number]
         lowest, kept = self._scaled(self.floor), []
+        taken = _Taken(self.rows[number])
         for run, groups, counts in self._runs(stage.width):
             point = self.point[run]
             scores = torch.empty(len(point), GROUP, dtype=stage.dtype)
-            _by_group(scores, self.rows[number][point], rows.unflatten(0, (-1, GROUP)), groups, counts)
+            _by_group(scores, taken(point), rows.unflatten(0, (-1, GROUP)), groups, counts)
             kept.append((stage.raised(scores.amax(1)) < lowest[point]).logical_not_())
         left = torch.cat(kept) if kept else torch.zeros(0, dtype=torch.bool)
         self.group, self.point = self.group[left], self.point[left]
@@ -270,6 +271,7 @@ class _Part:
         cascade, dtype = self.cascade, self.x.dtype
         members = cascade.members
         of_norm, of_bias = (bound[members].amax(1) for bound in cascade.error)
+        taken = _Taken(self.x)
         for run, groups, counts in self._runs(self.x.shape[1]):
             group, point = self.group[run], self.point[run]
             if cascade.weights is None:
@@ -277,7 +279,7 @@ class _Part:
             else:
                 weights = cascade.weights.unflatten(0, (-1, GROUP))
             scores = torch.empty(len(point), GROUP, dtype=dtype)
-            _by_group(scores, self.x[point], weights, groups, counts)
+            _by_group(scores, taken(point), weights, groups, counts)
             scores += cascade.functions.bias[members].to(dtype)[group]
             slack = of_norm[group] * self.norm[point] + of_bias[group]
             peak = scores.amax(1).double()
@@ -307,6 +309,19 @@ class _Part:
             able = able[index[able].argsort()]
             self.state.settle(self.cascade.functions, [(at[able], index[able], which[able], upper[able])], self.all_floors)
         return len(able)
+
+
+class _Taken:
+    """Rows taken by their places into memory that is kept: fresh pages would cost as much as the product."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows
+        self.memory = rows.new_empty(0, rows.shape[1])
+
+    def __call__(self, index: Tensor) -> Tensor:
+        if len(index) > len(self.memory):
+            self.memory = self.rows.new_empty(len(index), self.rows.shape[1])
+        return torch.index_select(self.rows, 0, index, out=self.memory[: len(index)])
 
 
 def _by_group(
