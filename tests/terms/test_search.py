@@ -102,6 +102,7 @@ def test_any_sizes(always, sizes, count, d, classes, dtype, kind, group, bits, r
     always.setattr(search, "NUMBERS", 16)
     if not room:
         always.setattr(search, "PER_TERM", 0)
+        always.setattr(search, "PER_INPUT", 0)
     generator = torch.Generator().manual_seed(seed)
     terms = made_up(generator, sizes, d, classes, dtype, bits)
     x = grid(generator, count, d, bits=bits).to(dtype)
@@ -293,6 +294,9 @@ def test_falls_back_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     small = tp.ExtractedFunction(terms, memory=1000)
     small.predict(x)
     assert "memory" in small.searched.why
+    with monkeypatch.context() as set_so:
+        set_so.setattr(search, "exact_float32", lambda: False)
+        assert "less exact" in same(terms, x, "full").searched.why
     noise = made_up(torch.Generator().manual_seed(1), [2000], 1200, 5, torch.float32)
     why = same(noise, grid(torch.Generator().manual_seed(2), 1500, 1200).float(), "full").searched.why
     assert "left after the first product" in why

@@ -42,6 +42,13 @@ def channels_first(images: np.ndarray) -> np.ndarray:
     return images
 
 
+def why_unreadable(error: Exception) -> str:
+    """What NumPy says of a file that it cannot read, without its advice to load pickles."""
+    said = str(error)
+    objects = any(word in said for word in ("pickle", "Object arrays", "Python objects"))
+    return "it holds Python objects, which are never loaded" if objects else said
+
+
 def as_labels(array: np.ndarray, where: str) -> Tensor:
     """Class numbers (N,) or (N, 1), of any integer dtype, as int64 (N,).
 

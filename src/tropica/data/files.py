@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from tropica.data.arrays import as_inputs, as_labels
+from tropica.data.arrays import as_inputs, as_labels, why_unreadable
 from tropica.data.images import stack_images
 from tropica.data.labelled import LabelledData, Split
 from tropica.data.request import FileRequest
@@ -64,7 +64,7 @@ class NpyRows(Rows):
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
-            raise DataError(f"{path} cannot be read as a NumPy array: {error}") from error
+            raise DataError(f"{path} cannot be read as a NumPy array: {why_unreadable(error)}") from error
         if not isinstance(array, np.memmap):
             raise DataError(f"{path} is an archive of arrays, not a single one; name it *.npz")
         if array.ndim < 2 or len(array) == 0:
@@ -127,7 +127,7 @@ def open_npy(request: FileRequest) -> FileData:
         try:
             every = as_labels(np.load(beside, allow_pickle=False), str(beside))
         except (ValueError, OSError, EOFError) as error:
-            raise DataError(f"{beside} cannot be read as a NumPy array: {error}") from error
+            raise DataError(f"{beside} cannot be read as a NumPy array: {why_unreadable(error)}") from error
         if len(every) < len(rows):
             raise DataError(f"{beside}: {len(every)} labels for {len(rows)} points")
         labels, classes = every[: len(rows)], int(every.max()) + 1

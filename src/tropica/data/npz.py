@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from tropica.data.arrays import as_inputs, as_labels
+from tropica.data.arrays import as_inputs, as_labels, why_unreadable
 from tropica.data.labelled import LabelledData
 from tropica.data.request import FileRequest
 from tropica.errors import DataError
@@ -48,7 +48,7 @@ def _opened(path: Path) -> Iterator[NpzFile]:
     except DataError:
         raise
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as a NumPy archive of plain arrays: {error}") from error
+        raise DataError(f"{path} cannot be read as a NumPy archive of plain arrays: {why_unreadable(error)}") from error
 
 
 def _keys(found: list[str], request: FileRequest) -> tuple[str, str, tuple[str, ...]]:

@@ -30,8 +30,10 @@ TRIAL = 256
 """Points that ranks are tried on."""
 SECOND = 192
 """Columns of the second product at least."""
-PROJECTION = 0.15
+PROJECTION = 0.08
 """What a coordinate costs on the way to the first product, in columns of that."""
+NEARLY = 0.95
+"""Where the last product takes this share of a subspace's coordinates, or more, the subspace is kept as it is."""
 CLUMPED = 20
 """Times as many groups are left as pairs, roughly."""
 FAST = 1.5
@@ -71,21 +73,20 @@ class Cascade:
         return self.functions.rows(index, self.working)
 
     def points(self, x: Tensor) -> tuple[Tensor, list[Tensor]] | None:
-        """shift(x) in float64, and the points' rows for each product; None where they leave the range of the rows."""
+        """shift(x) in float64, not below the exact one, and the points' rows for each product; None where one is too long."""
         shifts, rows = [], [[] for _ in self.stages]
         for part in x.split(ROWS):
-            exact = part.double()
-            at = self.subspace.points(exact)
-            shifts.append((exact - self.subspace.points_mean) @ self.subspace.terms_mean + self.offset)
+            at, shift = self.subspace.points_and_shift(part)
+            shifts.append(shift + self.offset)
             for stage, out in zip(self.stages, rows, strict=True):
                 out.append(stage.points(at, self.scaling))
-        joined = [torch.cat(out) for out in rows]
-        return (torch.cat(shifts), joined) if all(map(short_enough, joined)) else None
+        joined, shift = [torch.cat(out) for out in rows], torch.cat(shifts)
+        return (shift, joined) if bool(shift.isfinite().all()) and all(map(short_enough, joined)) else None
 
     @property
     def scale(self) -> float:
         """What scores are multiplied by in products of rows."""
-        return self.scaling.terms * self.scaling.points
+        return self.scaling.terms * self.scaling.points * self.subspace.scale
 
 
 def build(
@@ -94,27 +95,28 @@ def build(
     """The cascade for terms, fitted to them and to points, with coefficients where they take no more bytes than ``room``; or
     why there is none.
 
-    Work: terms × d × R multiply-adds in float64, R ≤ 192, and a few passes over the coordinates for the groups.
+    Work: terms × d × R multiply-adds, R ≤ 1024, and a few passes over the coordinates for the groups.
     """
     functions = Joined.of(blocks)
     some = torch.linspace(0, len(functions) - 1, min(SAMPLE, len(functions))).long()
     seen = torch.linspace(0, len(x) - 1, min(SAMPLE, len(x))).long()
-    sample, at = functions.rows(some, torch.float64), x[seen].double()
+    sample, at = functions.rows(some, working), x[seen]
     subspace = fit(sample, at)
-    beta = functions.bias[some] + sample @ at.mean(0)
+    beta = functions.bias[some] + (sample @ at.mean(0)).double()
     offset = float(beta.mean())
     if subspace is not None and stages is None:
-        wide = Scaling.of(subspace.terms(sample), beta - offset, subspace.points(at))
-        first = _rank(subspace, 1.0 if wide is None else wide.weight, sample, at[:: -(-len(at) // TRIAL)], beta - offset)
+        first = _rank(subspace, sample, at[:: -(-len(at) // TRIAL)], beta - offset)
         more = 4 if first > 256 else 3
         rank = min(subspace.rank, max(more * (first + EXTRA) // 2, SECOND) - EXTRA)
-        subspace = narrowed(subspace, sample, at, rank) if rank < subspace.rank else subspace
+        subspace = narrowed(subspace, sample, at, rank) if rank < NEARLY * subspace.rank else subspace
         stages = _stages(min(first, rank), rank)
     if subspace is None or stages is None:
         return "terms or points span nothing that a subspace could hold"
-    scaling = Scaling.of(subspace.terms(sample), beta - offset, subspace.points(at))
+    whole = subspace.scale
+    scaling = Scaling.of(subspace.terms(sample), (beta - offset) * whole, subspace.points(at))
     if scaling is None:
         return "terms or points leave the range of float32"
+    mean, fine = subspace.of_points.mean.double(), (len(subspace.columns) + 16) * 2.0**-52
     near, rows, errors = [], [[] for _ in stages], []
     for first, block in blocks:
         for start in range(0, len(block), ROWS):
@@ -123,10 +125,11 @@ def build(
             known = functions_of(part, "plus", index) if part.rounding is None else rounded(part, index)
             exact = part.local.double() + part.minus.double()
             at_terms = subspace.terms(exact)
-            beta = known.bias + exact @ subspace.points_mean - offset
-            fine = known.rounding(torch.empty(0, exact.shape[1], dtype=torch.float64))
+            beta = (known.bias + exact @ mean - offset) * whole
+            of_norm, of_bias = known.rounding(torch.empty(0, exact.shape[1], dtype=torch.float64))
+            unknown = of_norm * subspace.of_terms.scale + fine * at_terms.size, of_bias * whole
             for stage, out in zip(stages, rows, strict=True):
-                out.append(stage.terms(at_terms, beta, fine, subspace.error, scaling))
+                out.append(stage.terms(at_terms, beta, unknown, scaling))
             errors.append(known.rounding(torch.empty(0, exact.shape[1], dtype=working)))
             near.append(torch.cat([at_terms.inner[:, :CLUSTERED], (beta / scaling.bias).unsqueeze(1)], 1).float())
     joined = [torch.cat(out) for out in rows]
@@ -152,16 +155,19 @@ def _stages(first: int, rank: int) -> tuple[Stage, ...]:
     return (short,) if short == last else (short, last)
 
 
-def _rank(subspace: Subspace, weight: float, terms: Tensor, points: Tensor, beta: Tensor) -> int:
+def _rank(subspace: Subspace, terms: Tensor, points: Tensor, beta: Tensor) -> int:
     """The rank of the first product for which a sample promises the least work, in columns of float32 a pair."""
     of_terms, of_points = subspace.terms(terms), subspace.points(points)
-    reached = ((points - subspace.points_mean) @ (terms - subspace.terms_mean).mT + beta).amax(1)
+    wide = Scaling.of(of_terms, beta * subspace.scale, of_points)
+    weight = 1.0 if wide is None else wide.weight
+    centred = points - subspace.of_points.mean
+    reached = (((centred @ (terms - subspace.of_terms.mean).mT).double() + beta) * subspace.scale).amax(1, keepdim=True)
     best, chosen = math.inf, 0
     for columns in (64, 128, 192, 256, 384, 512):
         rank = min(columns - EXTRA, subspace.rank)
-        rest = torch.outer(of_points.rest(rank, 1 / weight), of_terms.rest(rank, weight))
-        bounds = of_points.inner[:, :rank] @ of_terms.inner[:, :rank].mT + beta + rest
-        left = min(1.0, CLUMPED * float((bounds >= reached.unsqueeze(1)).double().mean()))
+        bounds = of_points.inner[:, :rank] @ of_terms.inner[:, :rank].mT + (beta * subspace.scale).float()
+        bounds += torch.outer(of_points.rest(rank, 1 / weight), of_terms.rest(rank, weight)).float()
+        left = min(1.0, CLUMPED * float((bounds >= reached).double().mean()))
         work = columns * (PROJECTION + (1 / 4 if fast_bfloat16() else 1)) + 2 * left * terms.shape[1]
         if work < best:
             best, chosen = work, rank

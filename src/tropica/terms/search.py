@@ -26,6 +26,7 @@ from tropica.memory import budget
 from tropica.terms.cascade import GROUP, Cascade, build
 from tropica.terms.linear import TermBlock
 from tropica.terms.maxima import PAIRS, PENDING, RunningMaxima
+from tropica.terms.subspace import exact_float32
 
 TERMS, POINTS = 1024, 512
 """Terms and points of a product of short rows: its result stays in the processor's cache."""
@@ -36,9 +37,11 @@ TABLE = 2**24
 LEAST_TERMS, LEAST_POINTS, LEAST_WORK = 2048, 256, 2**38
 """With fewer terms, or points at a time, a search does not pay, nor an index with fewer multiply-adds in the full product."""
 ENOUGH = 2**13
-"""The index is made once so many points have been asked for: it costs what the full product does for 5,000 to 8,500 points."""
+"""The index is made once so many points have been asked for: it costs what the full product does for 4,500 to 7,500 points."""
 PER_TERM = 8192
 """Bytes a term that an index takes at most, coefficients aside: 512 columns in bfloat16, 1024 in float32, copied once."""
+PER_INPUT = 2**17
+"""Bytes an input number that making an index takes at most: samples of 4,096 terms and points, a few times, and a basis."""
 MOST_LEFT = 0.15
 """Where more than this share of groups × points is left after the first product, the full product takes over."""
 SEARCHES = ("exact", "full")
@@ -106,7 +109,9 @@ class Search:
         """Why not even to begin."""
         if x.device.type != "cpu":
             return f"terms are on {x.device}"
-        return f"only {len(x):,} points at a time" if len(x) < LEAST_POINTS else ""
+        if len(x) < LEAST_POINTS:
+            return f"only {len(x):,} points at a time"
+        return "" if exact_float32() else "products in float32 are set to be less exact than that"
 
     def _built(self, x: Tensor) -> Cascade | str | None:
         """The index; why there can be none; or None, where it is not worth it for the points so far."""
@@ -116,7 +121,7 @@ class Search:
             if terms < LEAST_TERMS:
                 return f"only {terms:,} terms"
             allowed = budget(self.memory) // 2
-            if PER_TERM * terms > allowed:
+            if PER_TERM * terms + PER_INPUT * x.shape[1] > allowed:
                 return "the index would not fit the memory"
             worth = self._asked >= ENOUGH and terms * self._asked * x.shape[1] >= LEAST_WORK
             return build(blocks, x, self.working, allowed) if worth else None
@@ -253,10 +258,11 @@ class _Part:
         """Of the groups that are left, those that the next product leaves."""
         stage, rows = self.cascade.stages[number], self.cascade.rows[number]
         lowest, kept = self._scaled(self.floor), []
+        taken = _Taken(self.rows[number])
         for run, groups, counts in self._runs(stage.width):
             point = self.point[run]
             scores = torch.empty(len(point), GROUP, dtype=stage.dtype)
-            _by_group(scores, self.rows[number][point], rows.unflatten(0, (-1, GROUP)), groups, counts)
+            _by_group(scores, taken(point), rows.unflatten(0, (-1, GROUP)), groups, counts)
             kept.append((stage.raised(scores.amax(1)) < lowest[point]).logical_not_())
         left = torch.cat(kept) if kept else torch.zeros(0, dtype=torch.bool)
         self.group, self.point = self.group[left], self.point[left]
@@ -267,6 +273,7 @@ class _Part:
         cascade, dtype = self.cascade, self.x.dtype
         members = cascade.members
         of_norm, of_bias = (bound[members].amax(1) for bound in cascade.error)
+        taken = _Taken(self.x)
         for run, groups, counts in self._runs(self.x.shape[1]):
             group, point = self.group[run], self.point[run]
             if cascade.weights is None:
@@ -274,7 +281,7 @@ class _Part:
             else:
                 weights = cascade.weights.unflatten(0, (-1, GROUP))
             scores = torch.empty(len(point), GROUP, dtype=dtype)
-            _by_group(scores, self.x[point], weights, groups, counts)
+            _by_group(scores, taken(point), weights, groups, counts)
             scores += cascade.functions.bias[members].to(dtype)[group]
             slack = of_norm[group] * self.norm[point] + of_bias[group]
             peak = scores.amax(1).double()
@@ -304,6 +311,19 @@ class _Part:
             able = able[index[able].argsort()]
             self.state.settle(self.cascade.functions, [(at[able], index[able], which[able], upper[able])], self.all_floors)
         return len(able)
+
+
+class _Taken:
+    """Rows taken by their places into memory that is kept: fresh pages would cost as much as the product."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows
+        self.memory = rows.new_empty(0, rows.shape[1])
+
+    def __call__(self, index: Tensor) -> Tensor:
+        if len(index) > len(self.memory):
+            self.memory = self.rows.new_empty(len(index), self.rows.shape[1])
+        return torch.index_select(self.rows, 0, index, out=self.memory[: len(index)])
 
 
 def _by_group(
