@@ -150,6 +150,8 @@ class Walk:
                     self.values = unused(self.folded.run(bend.before, self.values, self.scale), set(bend.alive))
                     self.rounding.run(bend.before)
                     self.rounding.keep(set(bend.alive))
+                    for name, value in self.values.items():
+                        self.rounding.seen(name, torch.from_numpy(sizes(value.flatten(1).numpy())))
                     self.entered = True
                 if not self._bend(bend):
                     return False
@@ -306,6 +308,11 @@ class Walk:
         with np.errstate(invalid="ignore"):
             moved = np.where(slope > 0, slope * off, 0)  # not 0 · ∞
         return self.slack * (error + moved)
+
+
+def sizes(values: np.ndarray) -> np.ndarray:
+    """The largest |value| in each column."""
+    return np.maximum(values.max(0), -values.min(0))
 
 
 class Step:
