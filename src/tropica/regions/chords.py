@@ -16,6 +16,11 @@ from tropica.regions.signs import bit, set_bits
 from tropica.regions.state import State, Words, together
 
 
+Implied = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Signs that follow from others: vertices, functions, whether positive."""
+NONE: Implied = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, bool)
+
+
 class Tangled(Exception):
     """Functions cannot be done together: some vanish at one point, or are too close to it; or there are too many crossings.
 
@@ -102,17 +107,14 @@ def met(keys: Words, made: np.ndarray, vertex: np.ndarray, times: int) -> np.nda
     return found
 
 
-def ranks(chords: Chords, crossings: Crossings, positive: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """How many crossings of its chord come before each one, from its first end.
+def ranks(chords: Chords, crossings: Crossings, positive: np.ndarray) -> tuple[np.ndarray, Implied]:
+    """How many crossings of its chord come before each one, from its first end (m,); and signs that follow.
 
     Of two functions j < k, the one that is crossed first is known from the sign of k at the crossing with j, if k comes behind all
     functions of the chord: it was read there. It gives the sign of j at the crossing with k, too, which is written into ``positive``.
 
-    Returns:
-        Ranks (m,), and the signs that were written: vertices, functions, whether positive.
-
     Raises:
-        Tangled: they contradict each other.
+        Tangled: the signs contradict each other.
     """
     chord, function, vertex = crossings.chord, crossings.function, crossings.vertex
     count = np.bincount(chord, minlength=len(chords))
@@ -122,9 +124,9 @@ def ranks(chords: Chords, crossings: Crossings, positive: np.ndarray) -> tuple[n
     p = np.repeat(np.arange(len(chord)), others)
     q = p + 1 + np.arange(len(p)) - np.repeat(np.cumsum(others) - others, others)
     rank = np.zeros(len(chord), np.int64)
-    written = [np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, bool)]
+    implied = NONE
     if not len(p):
-        return rank, tuple(written)
+        return rank, implied
     fresh = crossings.made[q]
     for some in (fresh, ~fresh):
         first, second = p[some], q[some]
@@ -134,7 +136,7 @@ def ranks(chords: Chords, crossings: Crossings, positive: np.ndarray) -> tuple[n
         sooner = bit(positive, vertex[first], function[second]) == bit(positive, start, function[second])
         if some is fresh:
             sign = bit(positive, start, function[first]) ^ sooner
-            written = [vertex[second], function[first], sign]
+            implied = vertex[second], function[first], sign
             set_bits(positive, vertex[second][sign], function[first][sign])
         rank += np.bincount(second[sooner], minlength=len(rank))
         rank += np.bincount(first[~sooner], minlength=len(rank))
@@ -144,7 +146,7 @@ def ranks(chords: Chords, crossings: Crossings, positive: np.ndarray) -> tuple[n
     taken[starts[chord] + rank] = True
     if not taken.all():
         raise Tangled
-    return rank, tuple(written)
+    return rank, implied
 
 
 def pieces(chords: Chords, crossings: Crossings, rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -56,7 +56,7 @@ def solid_part(walk: Walk) -> Part:
         where = np.flatnonzero((whole(state, vertices["on"]) & ~there).any(1))
     shared = vertices["key"][where]
     old = 0 if walk.exact.base is None else len(walk.exact.base[1])
-    vertices.drop(["values", "key", "side", "off", "inside"])
+    vertices.drop(["key", "side", "off", "inside"])
     vertices.shrink()
     state.edges.clear()
     return Part(state, old, shared, where, cells, middle[:, :-1] / middle[:, -1:], undecided + unsure)
@@ -66,8 +66,12 @@ def unite_places(state: State, exact: Exact) -> int:
     """Give vertices at one place, found on different edges, one number; how many could not be decided."""
     vertices, ends = state.vertices, state.edges["ends"]
     at, off, place = vertices["at"], vertices["off"], vertices["place"]
-    length = np.abs(at[ends[:, 0]] - at[ends[:, 1]]).max(1)
-    close = np.flatnonzero((length <= off[ends].sum(1)) & (place[ends[:, 0]] != place[ends[:, 1]]))
+    one, other = ends.T
+    x = np.ascontiguousarray(at[:, 0])
+    close = np.flatnonzero(np.abs(x[one] - x[other]) <= off[one] + off[other])  # few
+    one, other = ends[close].T
+    length = np.abs(at[one] - at[other]).max(1, initial=0)
+    close = close[(length <= off[one] + off[other]) & (place[one] != place[other])]
     number: dict[int, int] = {}
 
     def find(p: int) -> int:

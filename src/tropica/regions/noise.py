@@ -170,7 +170,9 @@ class Rounding:
         scaled = [sign * LARGE * z for sign, z in zip(signs, inputs, strict=True)]
         out = ((plain.apply(scaled, constants) - zeros) / LARGE).abs() * (1 + 4 * terms * UNIT)
         out[X] += 3 * offset
-        added = torch.stack([torch.zeros_like(offset), terms * UNIT * (1 + 2 * terms * UNIT) * out[X], torch.zeros_like(offset)])
+        added = torch.stack(
+            [torch.zeros_like(offset), terms * UNIT * (1 + 2 * terms * UNIT) * out[X], torch.zeros_like(offset)]
+        )
         if self.scaled:
             added[L] = offset
         gain = self._gain(node, terms)

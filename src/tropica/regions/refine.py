@@ -12,12 +12,13 @@ vanish at one point of a chord, or may do so, they are done one after the other:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from tropica.regions.chords import Chords, Crossings, Made, Tangled, joined, met, pieces, ranks
+from tropica.regions.chords import NONE, Chords, Crossings, Implied, Made, Tangled, joined, met, pieces, ranks
 from tropica.regions.signs import Signs, bit, set_bits
-from tropica.regions.state import SMALLEST, State
+from tropica.regions.state import SMALLEST, State, room
 
 Decide = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Called with vertices, and functions' numbers, whose value is too close to zero to tell, and the values: the settled ones."""
@@ -34,6 +35,25 @@ CROWD = 40
 """Functions that cross a chord, on the average, up to which they are done together: pairs of them are looked at."""
 CACHE = 2**16
 """Numbers that are interpolated at once."""
+
+
+@dataclass
+class Birth:
+    """How the new vertices of one dimension were made: numbers ``first`` …
+
+    Attributes:
+        ends, share: (n, 2) from which vertices, the positive one first, and (n,) how far from that.
+        function: (n,) that vanishes there.
+        settled: values whose signs were decided, as (vertices, functions, values).
+        implied: signs that follow from others: vertices, functions, whether positive.
+    """
+
+    first: int
+    ends: np.ndarray
+    share: np.ndarray
+    function: np.ndarray
+    settled: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+    implied: Implied = NONE
 
 
 class Refinement:
@@ -55,6 +75,8 @@ class Refinement:
     Attributes:
         done: functions that it has cut by: fewer than n where there would have been too many vertices.
         open: signs at new vertices that were read off a value there, as (vertices, functions, values), in parts.
+        values: what is carried along, at all vertices; room to grow behind them. Where values are not wanted when the step is over, those of
+            the functions that it has not cut by, in the last columns.
     """
 
     def __init__(
@@ -74,17 +96,19 @@ class Refinement:
         self.keep, self.most = keep, most
         self.n = self.done = len(constraints)
         self.open: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._births: list[Birth] = []
         self._columns = columns
         self._oldest = int(constraints[0])
+        self.values = values
         self._memory = values.reshape(-1)
         vertices, edges = state.vertices, state.edges
         self.first = vertices.size
-        vertices["values"] = values
         vertices["depth"] = np.zeros(len(values), np.int32)
         vertices["steep"] = np.zeros(len(values))
         names = state.names
-        self.signs = Signs(names.positive[constraints])
-        self._shift = names.zero[constraints] - names.positive[constraints]
+        self._names = names.positive[constraints]
+        self.signs = Signs(self._names)
+        self._shift = names.zero[constraints] - self._names
         vertices["positive"] = np.zeros((len(values), self.signs.width), np.uint8)
         vertices["positive"][:] = positive
         vertices["end"] = np.full(len(values), -1)
@@ -105,8 +129,9 @@ class Refinement:
                 self.done = low
                 break
             if not self.keep and self._columns[low] >= BLOCK:
-                self._forget(int(self._columns[low]))
+                self._forget(int(self._columns[low]), vertices.size)
             before, read = vertices.size, len(self.open)
+            self._births = []
             try:
                 self._cut(low, low + size, cut)
             except Tangled as tangled:  # nothing but new vertices is there as yet
@@ -115,20 +140,16 @@ class Refinement:
                 size = max(1, min(tangled.size or size // 2, size // 2))
             else:
                 low, size = low + size, 2 * size
+                self._carry(before, low)
         self._finish()
 
-    def _forget(self, columns: int) -> None:
+    def _forget(self, columns: int, rows: int) -> None:
         """Let the first columns of the values go: the rows close up in the memory that they have."""
-        vertices = self.state.vertices
-        values = vertices["values"]
-        width = values.shape[1] - columns
-        if np.shares_memory(values, self._memory):
-            for low in range(0, len(values), CHUNK):
-                rows = values[low : low + CHUNK, columns:].copy()
-                self._memory[low * width : low * width + rows.size] = rows.reshape(-1)
-        else:  # it has grown
-            self._memory = np.ascontiguousarray(values[:, columns:]).reshape(-1)
-        vertices["values"] = self._memory[: len(self._memory) // width * width].reshape(-1, width)
+        width = self.values.shape[1] - columns
+        for low in range(0, rows, CHUNK):
+            some = self.values[low : min(low + CHUNK, rows), columns:].copy()
+            self._memory[low * width : low * width + some.size] = some.reshape(-1)
+        self.values = self._memory[: len(self._memory) // width * width].reshape(-1, width)
         self._columns = self._columns - columns
 
     def _next(self, ends: np.ndarray, first: int) -> np.ndarray:
@@ -162,8 +183,7 @@ class Refinement:
                 found.append((chords, np.arange(len(chords)), chords.ends))
                 break
             crossings, new = self._cross(chords, low, high, dimension)
-            rank, written = ranks(chords, crossings, state.vertices["positive"])
-            self._agree(*written)
+            rank, self._births[-1].implied = ranks(chords, crossings, state.vertices["positive"])
             found.append((chords, *pieces(chords, crossings, rank)))
             if not len(new.last) or dimension == state.d:
                 break
@@ -185,10 +205,10 @@ class Refinement:
         if not alone:
             self._roomy(np.bincount(chord), len(own), high - low)
         first = vertices.size
-        steep = self._vertices(chords, own, new, 0 if self.keep else int(self._columns[low]), alone)
+        steep = self._vertices(chords, own, new, dimension, alone)
         vertices["positive"][first:] = ahead[own] & behind[own]
         set_bits(vertices["positive"], np.arange(first, vertices.size), new)
-        self._later(first, differ[own] & self.signs.later(new), 0 if alone else high)
+        self._later(first, differ[own] & self.signs.later(new), dimension, 0 if alone else high)
         vertex = np.full(len(chord), -1)
         vertex[made] = np.arange(first, vertices.size)
         if dimension > 1:
@@ -203,9 +223,9 @@ class Refinement:
         if self.most is not None and self.state.vertices.size + new > self.most:
             raise Tangled
 
-    def _vertices(self, chords: Chords, chord: np.ndarray, function: np.ndarray, column: int, alone: bool) -> np.ndarray:
-        """Make the points where functions vanish on chords, with their values from a ``column`` on; and for each of their
-        constraints a lower bound on the length of its gradient (m, d).
+    def _vertices(self, chords: Chords, chord: np.ndarray, function: np.ndarray, dimension: int, alone: bool) -> np.ndarray:
+        """Make the points where functions vanish on chords; for each of their constraints a lower bound on the length of its
+        gradient (m, d).
 
         All functions of a step are affine along the whole ``line`` of a chord: its ends are the new vertices' parents, so
         that few others lie between them and the old ones.
@@ -214,14 +234,14 @@ class Refinement:
         ends = chords.ends[chord]
         swap = ~bit(vertices["positive"], ends[:, 0], function)
         ends[swap] = ends[swap][:, ::-1]  # from the positive to the negative end
-        values, own = vertices["values"], self._columns[function]
-        above, below = values[ends[:, 0], own], values[ends[:, 1], own]
-        if not alone and (above == 0).any():
+        above, below = (self._value(end, self._columns[function], dimension - 1) for end in ends.T)
+        if dimension > 1:  # of the signs that they have, though rounding may say otherwise
+            above, below = np.maximum(above, SMALLEST), np.minimum(below, -SMALLEST)
+        elif not alone and (above == 0).any():
             raise Tangled
         rows = vertices.grow(len(ends))
         share = np.minimum(above / (above - below), WITHIN)
-        self._interpolate(rows.start, ends, share, column)
-        vertices["values"][np.arange(rows.start, rows.stop), own] = 0
+        self._births.append(Birth(rows.start, ends, share, function))
         at = vertices["at"]
         start = at[ends[:, 0]]
         way = at[ends[:, 1]] - start
@@ -243,44 +263,65 @@ class Refinement:
             vertices["inside"][rows] = np.tile(chords.inside[chord], 2)  # either side of the new constraint, the last
         return np.concatenate([chords.steep[chord], slope[:, None]], 1)
 
-    def _interpolate(self, first: int, ends: np.ndarray, share: np.ndarray, column: int) -> None:
-        """The values of new vertices, from a column on. Between two numbers of one sign they have that sign, as shares are < 1."""
-        values = self.state.vertices["values"][:, column:]
-        size = max(1, CACHE // values.shape[1])
-        for low in range(0, len(ends), size):
-            some = slice(low, low + size)
-            a, b = values[ends[some, 0]], values[ends[some, 1]]
-            b -= a
-            b *= share[some, None]
-            np.add(a, b, out=values[first + low : first + low + len(a)])
+    def _value(self, vertex: np.ndarray, column: np.ndarray, dimension: int) -> np.ndarray:
+        """Values in some columns at old vertices (dimension 0), or at those that were made on chords of a dimension."""
+        if not dimension:
+            return self.values[vertex, column]
+        birth = self._births[dimension - 1]
+        row = vertex - birth.first
+        a, b = (self._value(end, column, dimension - 1) for end in birth.ends[row].T)
+        return a + birth.share[row] * (b - a)  # between two numbers of one sign it has that sign, as shares are < 1
 
-    def _later(self, first: int, bits: np.ndarray, together: int) -> None:
+    def _carry(self, first: int, low: int) -> None:
+        """Values at the vertices from number ``first`` on, as far as they are wanted once functions up to ``low`` are done."""
+        column = 0 if self.keep else int(self._columns[low]) if low < self.n else self.values.shape[1]
+        if column == self.values.shape[1]:
+            return
+        if len(self.values) < (size := self.state.vertices.size):
+            larger = room(size, 2 * len(self.values), self.values.shape[1:])
+            larger[:first] = self.values[:first]
+            self.values, self._memory = larger, larger.reshape(-1)
+        values = self.values[:, column:]
+        size = max(1, CACHE // values.shape[1])
+        for birth in self._births:
+            for at in range(0, len(birth.ends), size):
+                some = slice(at, at + size)
+                a, b = values[birth.ends[some, 0]], values[birth.ends[some, 1]]
+                b -= a
+                b *= birth.share[some, None]
+                np.add(a, b, out=values[birth.first + at : birth.first + at + len(a)])
+            if self.keep:
+                self.values[birth.first + np.arange(len(birth.ends)), self._columns[birth.function]] = 0
+            for vertex, function, value in birth.settled:
+                self.values[vertex, self._columns[function]] = value
+            self._agree(*birth.implied)
+
+    def _agree(self, vertices: np.ndarray, functions: np.ndarray, positive: np.ndarray) -> None:
+        """Values whose signs follow from others, and are not those that rounding has given them, become the least of that sign."""
+        column = self._columns[functions]
+        values = self.values[vertices, column]
+        wrong = np.where(positive, values <= 0, values >= 0)
+        self.values[vertices[wrong], column[wrong]] = np.where(positive[wrong], SMALLEST, -SMALLEST)
+
+    def _later(self, first: int, bits: np.ndarray, dimension: int, together: int) -> None:
         """Read signs (``bits`` say which) at new vertices from number ``first`` on off their values.
 
         Raises:
             Tangled: functions up to number ``together`` vanish there, or too many signs are too close to tell.
         """
-        vertices = self.state.vertices
         v, i = self.signs.pairs(bits)
         v += first
-        values = vertices["values"][v, self._columns[i]]
+        values = self._value(v, self._columns[i], dimension)
         near = np.abs(values) <= self.unsure[i]
         if near.any():
             if together and near.sum() > NEAR:
                 raise Tangled
             values[near] = settled = self.decide(v[near], i[near], values[near])
-            vertices["values"][v[near], self._columns[i[near]]] = settled
             if ((settled == 0) & (i[near] < together)).any():
                 raise Tangled
+            self._births[-1].settled.append((v[near], i[near], settled))
         self.open.append((v[~near], i[~near], values[~near]))
-        set_bits(vertices["positive"], v[values >= 0], i[values >= 0])
-
-    def _agree(self, vertices: np.ndarray, functions: np.ndarray, positive: np.ndarray) -> None:
-        """Values whose signs follow from others, and are not those that rounding has given them, become the least of that sign."""
-        table, column = self.state.vertices["values"], self._columns[functions]
-        values = table[vertices, column]
-        wrong = np.where(positive, values <= 0, values >= 0)
-        table[vertices[wrong], column[wrong]] = np.where(positive[wrong], SMALLEST, -SMALLEST)
+        set_bits(self.state.vertices["positive"], v[values >= 0], i[values >= 0])
 
     def _places(self, ends: np.ndarray, there: np.ndarray) -> np.ndarray:
         """The places of the new vertices: that of the positive end, or a new one for each pair of places of the ends."""
@@ -317,10 +358,15 @@ class Refinement:
     def _finish(self) -> None:
         """Add to the keys the names of the functions that are positive: at a vertex, at both ends of an edge."""
         vertices, edges = self.state.vertices, self.state.edges
-        positive = vertices["positive"]
-        for low in range(0, edges.size, CHUNK):
-            ends = edges["ends"][low : low + CHUNK]
-            edges["key"][low : low + CHUNK] += self.signs.names(positive[ends[:, 0]] & positive[ends[:, 1]], self.done)
+        positive, mask = vertices["positive"], self.signs.between(0, self.done)
+        added = np.empty((vertices.size, 2), np.uint64)
         for low in range(0, vertices.size, CHUNK):
-            vertices["key"][low : low + CHUNK] += self.signs.names(positive[low : low + CHUNK], self.done)
+            added[low : low + CHUNK] = self.signs.names(positive[low : low + CHUNK] & mask, self.n)
+        vertices["key"][:] += added
+        lost = np.concatenate([self._names, np.zeros((1, 2), np.uint64)])
+        for low in range(0, edges.size, CHUNK):
+            one, other = edges["ends"][low : low + CHUNK].T
+            # At one end of an edge at most one function counts as positive that is negative along it, as it vanishes there.
+            function = self.signs.first(positive[one] & ~positive[other] & mask, 0)
+            edges["key"][low : low + CHUNK] += added[one] - lost[np.minimum(function, self.n)]
         edges.drop(["next", "line"])

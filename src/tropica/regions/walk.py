@@ -30,7 +30,7 @@ ROWS = 2**12
 """Vertices whose signs are looked at together."""
 STATE = 512
 """Bytes that a vertex and its edges take, beside values, about."""
-STEPS = ("values", "positive", "depth", "steep", "end")
+STEPS = ("positive", "depth", "steep", "end")
 """Columns of the vertices that last for a step."""
 FEW = 4096
 """A function of one value throughout, which may be zero, is looked at in exact arithmetic at so many vertices or fewer."""
@@ -229,10 +229,10 @@ class Walk:
             if step.done < len(mixed):
                 last = int(mixed[step.done])
             if step.keep:
-                self._take(same, names, widths)
+                self._take(step.values, same, names, widths)
             elif same is not None and last < len(low):  # it has let values go: only those of the functions to come are right
                 whole = np.zeros((self.state.vertices.size, len(low)))
-                whole[:, last:] = self.state.vertices["values"][:, last - len(low) :]
+                whole[:, last:] = step.values[:, last - len(low) :]
                 self.values = {same: torch.from_numpy(whole).reshape(-1, *self.folded.shapes[same])}
             self.state.vertices.drop(STEPS)
         self._name(first, last, mixed, constant)
@@ -249,9 +249,9 @@ class Walk:
             del self.values[same]
         return matrix, widths
 
-    def _take(self, same: str | None, names: list[str], widths: list[int]) -> None:
+    def _take(self, values: np.ndarray, same: str | None, names: list[str], widths: list[int]) -> None:
         """The values at all vertices, after a step."""
-        pieces = np.split(self.state.vertices["values"], np.cumsum(widths)[:-1], axis=1)
+        pieces = np.split(values, np.cumsum(widths)[:-1], axis=1)
         for name, piece in zip([*names, same], pieces, strict=True):
             if name is not None:
                 self.values[name] = torch.from_numpy(piece).reshape(-1, *self.folded.shapes[name])
@@ -325,6 +325,7 @@ class Step:
 
     Attributes:
         done: functions that it has cut by, in the end.
+        values: (V, …) at all vertices, in the end; see :class:`Refinement`.
     """
 
     def __init__(self, walk: Walk, units: np.ndarray, size: np.ndarray, error: np.ndarray, slope: np.ndarray) -> None:
@@ -335,7 +336,7 @@ class Step:
         self.moved = np.zeros(len(units))
         bends = walk.folded.bends
         self.keep = walk.bend + 1 < len(bends) or not bends[walk.bend].simple
-        self.depth, self.done = 0, len(units)
+        self.depth, self.done, self.values = 0, len(units), np.zeros((0, 0))
         self._known: dict[tuple[int, int], float] = {}
 
     def run(self, values: np.ndarray, columns: np.ndarray, zero: np.ndarray | None) -> None:
@@ -348,7 +349,7 @@ class Step:
         most = walk.rows(values.shape[1])
         found = Refinement(state, values, columns, self.constraints, positive, self.unsure, blur, self.decide, self.keep, most)
         found.run()
-        self.done = found.done
+        self.done, self.values = found.done, found.values[: state.vertices.size]
         self.depth = int(state.vertices["depth"][first:].max(initial=0))
         walk.depth += self.depth
         noise = self.error + max(self.depth - DEEP, 0) * STEP * self.size + self.moved
