@@ -178,15 +178,15 @@ def joined(state: State, new: Made, released: int, sums: Words | None, oldest: i
     faces, owner, around = [], [], []
     for slot in range(released):
         c = on[:, slot]
-        without = keys - names.zero[c]
-        for side, face in enumerate((without + names.positive[c], without)):
+        without = keys - names.zero.take(c, axis=0)
+        for side, face in enumerate((without + names.positive.take(c, axis=0), without)):
             there = names.sided[c] if side else None
             if inside is not None:
                 halves = inside.reshape(n, -1, 2, 1 << slot)[:, :, side].reshape(n, -1)
                 there = halves.any(1)  # a face of no cell that is here is left alone
                 around.append(halves[there])
             own = np.arange(n) if there is None else np.flatnonzero(there)
-            faces.append(face if there is None else face[own])
+            faces.append(face if there is None else face.take(own, axis=0))
             owner.append(own + (2 * slot + side) * n)
     order, face = together(np.concatenate(faces))
     own = np.concatenate(owner)[order]
@@ -200,15 +200,17 @@ def joined(state: State, new: Made, released: int, sums: Words | None, oldest: i
     left = kept + (kept >= slot[:, None])
     right = kept + (kept >= (other_way >> 1)[:, None])
     c = on[one, slot]
-    plus = names.positive[c]
+    plus = names.positive.take(c, axis=0)
     plus[(side == 1) & (c < oldest)] = 0
     ends = np.stack([one, other], 1) + new.first
     return Chords(
         ends,
-        on[one[:, None], left],
-        stored[one] + plus - names.zero[c],
-        np.maximum(new.steep[one[:, None], left], new.steep[other[:, None], right]),
+        np.take_along_axis(on.take(one, axis=0), left, 1),
+        stored.take(one, axis=0) + plus - names.zero.take(c, axis=0),
+        np.maximum(
+            np.take_along_axis(new.steep.take(one, axis=0), left, 1), np.take_along_axis(new.steep.take(other, axis=0), right, 1)
+        ),
         ends,
         new.last[one],
-        None if inside is None else np.concatenate(around)[order[first]],
+        None if inside is None else np.concatenate(around).take(order[first], axis=0),
     )

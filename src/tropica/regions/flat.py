@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tropica.regions.cells import Incidence, around, cells_of_edges, grouped, whole
+from tropica.regions.cells import Incidence, around, cells_of_edges, members, whole
 from tropica.regions.exact import Exact, Rationals, TooLarge
 from tropica.regions.state import State
 from tropica.regions.walk import Walk
@@ -46,11 +46,12 @@ def solid_part(walk: Walk) -> Part:
     undecided = walk.undecided + unite_places(state, walk.exact)
     vertices = state.vertices
     keys, there = around(state, vertices["key"], vertices["on"], vertices["side"], vertices.get("inside"))
-    every = grouped(keys[there], np.nonzero(there)[0])
+    every = members(keys, there)
     flat, unsure = flat_cells(state, every, walk.exact)
     cells = every.some(~flat) if flat.any() else every
     # The sum of homogeneous coordinates is the middle but for a factor, which goes with the last of them.
-    middle = np.add.reduceat(vertices["at"][cells.members], cells.starts[:-1], axis=0)
+    columns = (np.ascontiguousarray(column).take(cells.members) for column in vertices["at"].T)
+    middle = np.stack([np.add.reduceat(column, cells.starts[:-1]) for column in columns], 1)
     where = np.zeros(0, np.int64)
     if "inside" in vertices:
         where = np.flatnonzero((whole(state, vertices["on"]) & ~there).any(1))

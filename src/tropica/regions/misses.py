@@ -47,7 +47,7 @@ def misses(state: State, first: int, noise: np.ndarray, depth: int) -> np.ndarra
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for i in range(d):
             lost |= (other[:, i] < 0) | ~(steep[:, i] > 0)
-            way = at[np.maximum(other[:, i], 0)]
+            way = at.take(np.maximum(other[:, i], 0), axis=0)
             way -= here
             length = np.sqrt(np.einsum("mi,mi->m", way, way))
             way /= length[:, None]
@@ -62,7 +62,7 @@ def misses(state: State, first: int, noise: np.ndarray, depth: int) -> np.ndarra
         off = 4 * rho * sum(kappa) + rounding
         lost |= ~(worst <= 0.25) | ~(np.maximum.reduce(kappa) <= STEEPEST)
     off[lost] = np.inf
-    return _inherited(state, first, off, rounding)
+    return _inherited(state, first, off, rounding) if state.shared else off
 
 
 def _edges_of(state: State, first: int) -> tuple[np.ndarray, np.ndarray]:
@@ -75,8 +75,7 @@ def _edges_of(state: State, first: int) -> tuple[np.ndarray, np.ndarray]:
     for end in (0, 1):
         e = np.flatnonzero((ends[:, end] >= first) & (place[ends[:, 0]] != place[ends[:, 1]] if state.shared else True))
         v, w = ends[e, end], ends[e, 1 - end]
-        line = edges["on"][e]
-        mine = on[v]
+        line, mine = edges["on"].take(e, axis=0), on.take(v, axis=0)
         slot = np.zeros(len(e), np.int64)  # of the constraint that v lies on and the edge does not; both are sorted
         for k in range(state.d - 1):
             slot += (mine[:, k] == line[:, k]) & (slot == k)
@@ -130,7 +129,8 @@ def _rows_of_inverse(columns: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _inherited(state: State, first: int, off: np.ndarray, rounding: float) -> np.ndarray:
-    """A vertex that was found at the very place of an older one is as far off as that one."""
+    """A vertex that was found at the very place of an older one is as far off as that one; and vertices at one place stand at
+    the same point, so that the best bound holds for all of them."""
     place, parents, known = state.vertices["place"], state.vertices["end"][first:], state.vertices["off"]
     root = np.arange(first, first + len(off))
     there = place[parents] == place[first:]
@@ -143,9 +143,7 @@ def _inherited(state: State, first: int, off: np.ndarray, rounding: float) -> np
         root = further
     young = root >= first
     off = np.where(young, off[np.where(young, root - first, 0)], known[np.minimum(root, first - 1)] + rounding)
-    if state.shared:  # vertices at one place stand at the same point: the best bound holds for all of them
-        number = np.unique(place[first:], return_inverse=True)[1].ravel()
-        best = np.full(number.max(initial=-1) + 1, np.inf)
-        np.minimum.at(best, number, off)
-        off = best[number]
-    return off
+    number = np.unique(place[first:], return_inverse=True)[1].ravel()
+    best = np.full(number.max(initial=-1) + 1, np.inf)
+    np.minimum.at(best, number, off)
+    return best[number]

@@ -155,7 +155,7 @@ class Refinement:
     def _next(self, ends: np.ndarray, first: int) -> np.ndarray:
         """The next function that cuts each edge, from number ``first`` on; NEVER where none does."""
         positive = self.state.vertices["positive"]
-        return self.signs.first(positive[ends[:, 0]] ^ positive[ends[:, 1]], first)
+        return self.signs.first(positive.take(ends[:, 0], axis=0) ^ positive.take(ends[:, 1], axis=0), first)
 
     # ── some functions ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -169,13 +169,9 @@ class Refinement:
         inside = edges.get("inside")
         none = np.full(len(cut), -1)
         chords = Chords(
-            edges["ends"][cut],
-            edges["on"][cut],
-            edges["key"][cut],
-            edges["steep"][cut],
-            edges["line"][cut],
+            *(edges[name].take(cut, axis=0) for name in ("ends", "on", "key", "steep", "line")),
             none,
-            None if inside is None else inside[cut],
+            None if inside is None else inside.take(cut, axis=0),
         )
         found: list[tuple[Chords, np.ndarray, np.ndarray]] = []
         for dimension in range(1, state.d + 1):
@@ -196,7 +192,7 @@ class Refinement:
         """Where functions ``low`` … ``high`` − 1 cross chords: all crossings, and the vertices that are made there."""
         vertices = self.state.vertices
         ends = chords.ends
-        ahead, behind = vertices["positive"][ends[:, 0]], vertices["positive"][ends[:, 1]]
+        ahead, behind = (vertices["positive"].take(end, axis=0) for end in ends.T)
         differ = ahead ^ behind
         chord, function = self.signs.pairs(differ & self.signs.between(low, high))
         made = function > chords.last[chord]
@@ -206,13 +202,13 @@ class Refinement:
             self._roomy(np.bincount(chord), len(own), high - low)
         first = vertices.size
         steep = self._vertices(chords, own, new, dimension, alone)
-        vertices["positive"][first:] = ahead[own] & behind[own]
+        np.bitwise_and(ahead.take(own, axis=0), behind.take(own, axis=0), out=vertices["positive"][first:])
         set_bits(vertices["positive"], np.arange(first, vertices.size), new)
-        self._later(first, differ[own] & self.signs.later(new), dimension, 0 if alone else high)
+        self._later(first, differ.take(own, axis=0) & self.signs.later(new), dimension, 0 if alone else high)
         vertex = np.full(len(chord), -1)
         vertex[made] = np.arange(first, vertices.size)
         if dimension > 1:
-            vertex = met(chords.key[chord] + self._shift[function], made, vertex, dimension)
+            vertex = met(chords.key.take(chord, axis=0) + self._shift.take(function, axis=0), made, vertex, dimension)
         return Crossings(chord, function, vertex, made), Made(first, steep, new)
 
     def _roomy(self, count: np.ndarray, new: int, size: int) -> None:
@@ -231,7 +227,7 @@ class Refinement:
         that few others lie between them and the old ones.
         """
         vertices = self.state.vertices
-        ends = chords.ends[chord]
+        ends = chords.ends.take(chord, axis=0)
         swap = ~bit(vertices["positive"], ends[:, 0], function)
         ends[swap] = ends[swap][:, ::-1]  # from the positive to the negative end
         above, below = (self._value(end, self._columns[function], dimension - 1) for end in ends.T)
@@ -243,8 +239,8 @@ class Refinement:
         share = np.minimum(above / (above - below), WITHIN)
         self._births.append(Birth(rows.start, ends, share, function))
         at = vertices["at"]
-        start = at[ends[:, 0]]
-        way = at[ends[:, 1]] - start
+        start = at.take(ends[:, 0], axis=0)
+        way = at.take(ends[:, 1], axis=0) - start
         at[rows] = start + share[:, None] * way
         length = np.sqrt(np.einsum("vi,vi->v", way, way))
         slope = np.maximum(above - below - 2 * self.unsure[function], 0) / (length + 2 * self.blur + SMALLEST)
@@ -252,16 +248,17 @@ class Refinement:
         depth = vertices["depth"]
         depth[rows] = np.maximum(depth[ends[:, 0]], depth[ends[:, 1]]) + 1
         vertices["place"][rows] = self._places(ends, above == 0)
-        vertices["on"][rows, :-1] = chords.on[chord]
+        vertices["on"][rows, :-1] = chords.on.take(chord, axis=0)
         vertices["on"][rows, -1] = self.constraints[function]
-        vertices["parents"][rows] = chords.line[chord]
+        vertices["parents"][rows] = chords.line.take(chord, axis=0)
         vertices["end"][rows] = ends[:, 0]
-        side = vertices["side"]
-        side[rows] = np.where(side[ends[:, 0]] != 0, side[ends[:, 0]], side[ends[:, 1]])
-        vertices["key"][rows] = chords.key[chord] + self._shift[function]
+        if self.state.planes:
+            one, other = (vertices["side"].take(end, axis=0) for end in ends.T)
+            vertices["side"][rows] = np.where(one != 0, one, other)
+        vertices["key"][rows] = chords.key.take(chord, axis=0) + self._shift.take(function, axis=0)
         if chords.inside is not None:
-            vertices["inside"][rows] = np.tile(chords.inside[chord], 2)  # either side of the new constraint, the last
-        return np.concatenate([chords.steep[chord], slope[:, None]], 1)
+            vertices["inside"][rows] = np.tile(chords.inside.take(chord, axis=0), 2)  # either side of the new constraint, the last
+        return np.concatenate([chords.steep.take(chord, axis=0), slope[:, None]], 1)
 
     def _value(self, vertex: np.ndarray, column: np.ndarray, dimension: int) -> np.ndarray:
         """Values in some columns at old vertices (dimension 0), or at those that were made on chords of a dimension."""
@@ -269,7 +266,7 @@ class Refinement:
             return self.values[vertex, column]
         birth = self._births[dimension - 1]
         row = vertex - birth.first
-        a, b = (self._value(end, column, dimension - 1) for end in birth.ends[row].T)
+        a, b = (self._value(end, column, dimension - 1) for end in birth.ends.take(row, axis=0).T)
         return a + birth.share[row] * (b - a)  # between two numbers of one sign it has that sign, as shares are < 1
 
     def _carry(self, first: int, low: int) -> None:
@@ -286,7 +283,8 @@ class Refinement:
         for birth in self._births:
             for at in range(0, len(birth.ends), size):
                 some = slice(at, at + size)
-                a, b = values[birth.ends[some, 0]], values[birth.ends[some, 1]]
+                one, other = birth.ends[some].T
+                a, b = (values[one], values[other]) if column else (values.take(one, axis=0), values.take(other, axis=0))
                 b -= a
                 b *= birth.share[some, None]
                 np.add(a, b, out=values[birth.first + at : birth.first + at + len(a)])
@@ -326,7 +324,7 @@ class Refinement:
     def _places(self, ends: np.ndarray, there: np.ndarray) -> np.ndarray:
         """The places of the new vertices: that of the positive end, or a new one for each pair of places of the ends."""
         state = self.state
-        place = state.vertices["place"][ends]
+        place = state.vertices["place"].take(ends)
         number = np.arange(len(ends))
         if state.shared:  # edges between the same two places meet the function in one point
             number = np.unique(place[:, 0] * state.places.count + place[:, 1], return_inverse=True)[1].ravel()
@@ -337,23 +335,24 @@ class Refinement:
     def _replace(self, cut: np.ndarray, high: int, found: list[tuple[Chords, np.ndarray, np.ndarray]]) -> None:
         """Put the pieces of chords, those of each dimension with their chords and ends, in place of the edges ``cut``."""
         edges = self.state.edges
-        for chords, chord, ends in found:
-            new = np.ones(len(chord), bool)
-            if chords is found[0][0]:
-                new[:1] = False
-                new[1:] = chord[1:] == chord[:-1]  # the first piece of an edge stays in its row
-                rows = np.empty(len(chord), np.int64)
-                rows[~new] = cut
-            else:
-                rows = np.empty(len(chord), np.int64)
-            grown = edges.grow(int(new.sum()))
-            rows[new] = np.arange(grown.start, grown.stop)
+        if high == self.n:  # these are not asked for any more
+            edges.drop(["next", "line"])
+        row = edges.grow(sum(len(chord) for _, chord, _ in found) - len(cut)).start
+        for number, (chords, chord, ends) in enumerate(found):
+            columns = {"on": chords.on, "key": chords.key, "steep": chords.steep, "line": chords.line, "inside": chords.inside}
+            if not number:  # the first piece of an edge stays in its row; all else does not change there
+                new = np.append(False, chord[1:] == chord[:-1])
+                edges["ends"][cut] = ends[~new]
+                if "next" in edges:
+                    edges["next"][cut] = self._next(ends[~new], high)
+                chord, ends = chord[new], ends[new]
+            rows = slice(row, row := row + len(chord))
             edges["ends"][rows] = ends
-            edges["next"][rows] = self._next(ends, high)
-            for name, column in (("on", chords.on), ("key", chords.key), ("steep", chords.steep), ("line", chords.line)):
-                edges[name][rows] = column[chord]
-            if chords.inside is not None:
-                edges["inside"][rows] = chords.inside[chord]
+            if "next" in edges:
+                edges["next"][rows] = self._next(ends, high)
+            for name, column in columns.items():
+                if column is not None and name in edges:
+                    np.take(column, chord, axis=0, out=edges[name][rows], mode="clip")  # no buffer
 
     def _finish(self) -> None:
         """Add to the keys the names of the functions that are positive: at a vertex, at both ends of an edge."""
@@ -367,6 +366,6 @@ class Refinement:
         for low in range(0, edges.size, CHUNK):
             one, other = edges["ends"][low : low + CHUNK].T
             # At one end of an edge at most one function counts as positive that is negative along it, as it vanishes there.
-            function = self.signs.first(positive[one] & ~positive[other] & mask, 0)
-            edges["key"][low : low + CHUNK] += added[one] - lost[np.minimum(function, self.n)]
+            function = self.signs.first(positive.take(one, axis=0) & ~positive.take(other, axis=0) & mask, 0)
+            edges["key"][low : low + CHUNK] += added.take(one, axis=0) - lost.take(np.minimum(function, self.n), axis=0)
         edges.drop(["next", "line"])

@@ -29,7 +29,7 @@ class Signs:
 
     def later(self, function: np.ndarray) -> np.ndarray:
         """For each of some functions, the bits of those behind it (m, width)."""
-        return self._from[function + 1]
+        return self._from.take(function + 1, axis=0)
 
     def between(self, first: int, last: int) -> np.ndarray:
         """The bits of functions ``first`` … ``last`` − 1 (width,)."""
@@ -59,9 +59,9 @@ class Signs:
         whole, rest = divmod(last, 8)
         total = np.zeros((len(bits), 2), np.uint64)
         for byte in range(whole):
-            total += self._table[byte][bits[:, byte]]
+            total += self._table[byte].take(bits[:, byte], axis=0)
         if rest:
-            total += self._table[whole][bits[:, whole] & (0xFF00 >> rest & 0xFF)]
+            total += self._table[whole].take(bits[:, whole] & (0xFF00 >> rest & 0xFF), axis=0)
         return total
 
 
