@@ -105,6 +105,14 @@ def around(
     return np.stack(found, 1), there
 
 
+def missing(on: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """Which of the constraints (n, k) of faces are not among those (n, k − 1) of larger faces; both are sorted: slots (n,)."""
+    slot = np.zeros(len(on), np.int64)
+    for k in range(line.shape[1]):
+        slot += (on[:, k] == line[:, k]) & (slot == k)
+    return slot
+
+
 def whole(state: State, on: np.ndarray) -> np.ndarray:
     """Which cells there are around n faces on k constraints, in all of the complex (n, 2^k), each once."""
     there = np.ones((len(on), 1 << on.shape[1]), bool)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tropica.regions.cells import missing
 from tropica.regions.noise import STEP
 from tropica.regions.state import State
 
@@ -75,10 +76,7 @@ def _edges_of(state: State, first: int) -> tuple[np.ndarray, np.ndarray]:
     for end in (0, 1):
         e = np.flatnonzero((ends[:, end] >= first) & (place[ends[:, 0]] != place[ends[:, 1]] if state.shared else True))
         v, w = ends[e, end], ends[e, 1 - end]
-        line, mine = edges["on"].take(e, axis=0), on.take(v, axis=0)
-        slot = np.zeros(len(e), np.int64)  # of the constraint that v lies on and the edge does not; both are sorted
-        for k in range(state.d - 1):
-            slot += (mine[:, k] == line[:, k]) & (slot == k)
+        slot = missing(on.take(v, axis=0), edges["on"].take(e, axis=0))  # of the constraint that the edge leaves
         if state.shared:
             _longest(other, v - first, slot, w, vertices["at"], first)
         else:

@@ -101,10 +101,10 @@ class Rounding:
         found.lengths = {name: both.clone() for name, both in self.lengths.items()}
         return found
 
-    def seen(self, name: str, sizes: Tensor) -> None:
+    def seen(self, name: str, sizes: np.ndarray) -> None:
         """No value that is carried under a name is larger than this (*shape); so none is that will be interpolated."""
         x = self.alive[name][X]
-        torch.minimum(x, sizes.reshape(x.shape), out=x)
+        torch.minimum(x, torch.from_numpy(sizes).reshape(x.shape), out=x)
 
     def run(self, nodes: tuple[Node, ...]) -> int:
         """Through affine nodes; the terms of their longest sums, added up."""

@@ -275,7 +275,8 @@ class Refinement:
         if column == self.values.shape[1]:
             return
         if len(self.values) < (size := self.state.vertices.size):
-            larger = room(size, 2 * len(self.values), self.values.shape[1:])
+            better = size if low == self.n else 2 * len(self.values)
+            larger = room(size, better, self.values.shape[1:])
             larger[:first] = self.values[:first]
             self.values, self._memory = larger, larger.reshape(-1)
         values = self.values[:, column:]

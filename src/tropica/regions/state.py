@@ -231,6 +231,8 @@ class State:
         part.vertices["parents"][:] = -1
         part.vertices["inside"] = inside
         part.edges = self.edges.rows(edges)
-        part.edges["ends"][:] = np.searchsorted(vertices, part.edges["ends"])
+        number = np.empty(self.vertices.size, np.int64)
+        number[vertices] = np.arange(len(vertices))
+        part.edges["ends"][:] = number.take(part.edges["ends"])
         part.edges["inside"] = edge_inside
         return part

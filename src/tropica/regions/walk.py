@@ -26,10 +26,12 @@ DEEP = 64
 """Interpolations, one on the other, that a step is expected not to exceed; vertices beyond are checked one by one."""
 COMMON = 0.5
 """Share of the vertices that are treated alike; those farther off are compared with bounds of their own."""
-ROWS = 2**12
+ROWS = 2**9
 """Vertices whose signs are looked at together."""
 STATE = 512
 """Bytes that a vertex and its edges take, beside values, about."""
+BIRTH = 2 * STATE
+"""The same, with what is needed to make them."""
 STEPS = ("positive", "depth", "steep", "end")
 """Columns of the vertices that last for a step."""
 FEW = 4096
@@ -151,7 +153,8 @@ class Walk:
                     self.rounding.run(bend.before)
                     self.rounding.keep(set(bend.alive))
                     for name, value in self.values.items():
-                        self.rounding.seen(name, torch.from_numpy(sizes(value.flatten(1).numpy())))
+                        if not (bend.simple and name == bend.kink.inputs[0]):  # of that one it will be known soon
+                            self.rounding.seen(name, sizes(*extremes(value.flatten(1).numpy())))
                     self.entered = True
                 if not self._bend(bend):
                     return False
@@ -163,6 +166,13 @@ class Walk:
     def rows(self, width: int) -> int | None:
         """Vertices with so many values each that the memory holds."""
         return None if self.memory is None else max(self.memory // (8 * width + STATE), 1)
+
+    def most(self, width: int, keep: bool) -> int | None:
+        """Vertices that a step is not to exceed, with so many values each, which only the old ones have if they are not to be kept."""
+        if keep or self.memory is None:
+            return self.rows(width)
+        size = self.state.vertices.size
+        return size + max(self.memory - 8 * width * size, 0) // BIRTH
 
     def width(self, bend: Bend) -> int:
         """Numbers that a vertex has in front of a bend."""
@@ -208,8 +218,10 @@ class Walk:
         same = functions if isinstance(functions, str) else None
         z = (self.values[functions].flatten(1) if isinstance(functions, str) else functions).numpy()
         size, error, slope = bounds.numpy()
-        low, high = z.min(0), z.max(0)
-        np.minimum(size, np.maximum(-low, high) + error, out=size)
+        low, high = extremes(z)
+        if same is not None:
+            self.rounding.seen(same, sizes(low, high))
+        np.minimum(size, sizes(low, high) + error, out=size)
         error = error + DEEP * STEP * size
         settled = self._settle(low, high, error, slope)
         mixed = self._mixed(len(z), low, high, error, slope, zero)
@@ -240,11 +252,14 @@ class Walk:
         return last == len(low)
 
     def _matrix(self, z: np.ndarray, same: str | None, names: list[str]) -> tuple[np.ndarray, list[int]]:
-        """All values at the vertices, the functions last, with room to grow; and the widths of its parts."""
+        """All values at the vertices, the functions last; and the widths of its parts."""
         parts = [*(self.values[name].reshape(len(z), -1).numpy() for name in names), z]
         widths = [part.shape[1] for part in parts]
-        matrix = room(len(z), max(3 * len(z), 1024), (sum(widths),))  # pages that are never written cost nothing
-        np.concatenate(parts, 1, out=matrix[: len(z)])
+        if same is None or names:
+            matrix = room(len(z), max(3 * len(z), 1024), (sum(widths),))  # pages that are never written cost nothing
+            np.concatenate(parts, 1, out=matrix[: len(z)])
+        else:
+            matrix = np.ascontiguousarray(z)  # nothing else reads them
         if same is not None:
             del self.values[same]
         return matrix, widths
@@ -310,9 +325,14 @@ class Walk:
         return self.slack * (error + moved)
 
 
-def sizes(values: np.ndarray) -> np.ndarray:
-    """The largest |value| in each column."""
-    return np.maximum(values.max(0), -values.min(0))
+def extremes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest value in each column."""
+    return values.min(0), values.max(0)
+
+
+def sizes(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The largest |value|, from the least and the largest."""
+    return np.maximum(-low, high)
 
 
 class Step:
@@ -346,7 +366,7 @@ class Step:
         blur = (walk.depth + DEEP) * STEP * reach
         first = state.vertices.size
         positive = self._positive(values[:first], columns, zero)
-        most = walk.rows(values.shape[1])
+        most = walk.most(values.shape[1], self.keep)
         found = Refinement(state, values, columns, self.constraints, positive, self.unsure, blur, self.decide, self.keep, most)
         found.run()
         self.done, self.values = found.done, found.values[: state.vertices.size]
