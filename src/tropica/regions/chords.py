@@ -1,9 +1,13 @@
-"""Chords: where some functions of a step vanish on a face of the old complex, one dimension of it.
+"""Chords: where functions of a step vanish on a face of the old complex, one dimension of it.
 
-The chord (F, S) is what the functions S of a step, and no others, cut out of an old face F of dimension |S| + 1; (e, ∅) is the old edge e.
-All functions of the step are affine along it. Its ends are new vertices (F', S) on facets F' of F (or old vertices), and another
-function k that has different signs there crosses it in the new vertex (F, S ∪ {k}). So the vertices of one dimension follow from those of
-the one before, all at a time.
+The chord (F, S) is where the functions S of a step vanish on an old face F of dimension |S| + 1; (e, ∅) is the old edge e. All
+functions of the step are affine along it. Its two ends are the new vertices (F', S) on facets F' of F, or old vertices. Another
+function k with different signs there crosses the chord in the new vertex (F, S ∪ {k}). So the vertices of one dimension follow
+from those of the one before, all at a time:
+
+1. crossings of chords are found from the signs at their ends, and made on the chord of all functions but the last;
+2. signs at new vertices are read off their values where the ends of the chord differ, or follow from the order of crossings;
+3. new vertices with one key, once an old constraint is released, are the two ends of one chord of the next dimension.
 """
 
 from __future__ import annotations
@@ -14,7 +18,6 @@ import numpy as np
 
 from tropica.regions.signs import bit, set_bits
 from tropica.regions.state import State, Words, together
-
 
 Implied = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Signs that follow from others: vertices, functions, whether positive."""
@@ -110,8 +113,9 @@ def met(keys: Words, made: np.ndarray, vertex: np.ndarray, times: int) -> np.nda
 def ranks(chords: Chords, crossings: Crossings, positive: np.ndarray) -> tuple[np.ndarray, Implied]:
     """How many crossings of its chord come before each one, from its first end (m,); and signs that follow.
 
-    Of two functions j < k, the one that is crossed first is known from the sign of k at the crossing with j, if k comes behind all
-    functions of the chord: it was read there. It gives the sign of j at the crossing with k, too, which is written into ``positive``.
+    Of two functions j < k, the one that is crossed first is known from the sign of k at the crossing with j. Where k comes
+    behind all functions of the chord, that sign was read there; and the sign of j at the crossing with k, which was made here,
+    follows and is written into ``positive``. With these, all others are known.
 
     Raises:
         Tangled: the signs contradict each other.
@@ -205,12 +209,15 @@ def joined(state: State, new: Made, released: int, sums: Words | None, oldest: i
     ends = np.stack([one, other], 1) + new.first
     return Chords(
         ends,
-        np.take_along_axis(on.take(one, axis=0), left, 1),
+        _columns(on, one, left),
         stored.take(one, axis=0) + plus - names.zero.take(c, axis=0),
-        np.maximum(
-            np.take_along_axis(new.steep.take(one, axis=0), left, 1), np.take_along_axis(new.steep.take(other, axis=0), right, 1)
-        ),
+        np.maximum(_columns(new.steep, one, left), _columns(new.steep, other, right)),
         ends,
         new.last[one],
         None if inside is None else np.concatenate(around).take(order[first], axis=0),
     )
+
+
+def _columns(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Some columns (n, k) of each of some rows (n,)."""
+    return np.take_along_axis(table.take(rows, axis=0), columns, 1)

@@ -9,14 +9,14 @@ the values of every node three numbers a unit are carried along, by the node's o
 
 Kinks hand them on (a maximum moves by no more than what it is of). Interpolation between two vertices adds a few u X.
 
-Three things keep these from growing without need, layer by layer. Errors are made from values that are carried, so X need not be
-more than the largest of these, as the walk sees them. And beside E and L of every unit go the lengths of both over all units: e,
-of the error as a vector, and l, the largest singular value of the Jacobian. With σ the largest singular value of J and r_i the length of its
-row i (both for ops small enough to be had as a matrix),
+Two things keep these from growing without need, layer by layer. Rounding happens to values that are carried, so X need be no
+more than the largest of them, as the walk sees them. And beside E and L of each unit go two numbers for all units together: e,
+the length of the error as a vector, and l, the largest singular value of the Jacobian. With σ the largest singular value of J
+and r_i the length of its row i, where the op is small enough to be a matrix,
 
     E_i ← min((|J| E)_i, r_i e) + …,  e ← min(σ e + …, |E|),  and so for L and l.
 
-A kink whose slopes are at most 1 leaves e and l as they are.
+Relu and abs, of slopes 1 at most, leave e and l as they are.
 
 E bounds the distance between a value that is carried at a vertex and the affine function of any cell at that vertex, at the
 point p where the interpolation stands. What p misses the vertex by is the matter of :mod:`tropica.regions.misses`.
@@ -47,7 +47,7 @@ X, E, L = range(3)
 Noise = dict[str, Tensor]
 """By the name of a value: (3, *shape), rows X, E and L."""
 MATRIX = 2**20
-"""Entries of the largest matrix whose singular values are bounded."""
+"""Entries of the largest matrix whose largest singular value is bounded, of 2¹⁰ rows and columns at most."""
 SHORT = (Relu, Abs)
 """Kinks of one input whose slopes are 1 at the most."""
 
@@ -60,17 +60,19 @@ def length(noise: Tensor) -> Tensor:
 def largest_singular_value(matrix: Tensor) -> float:
     """An upper bound, by no more than a factor n^(1/16) too large: (Σ σ¹⁶)^(1/16), as the length of (M Mᵀ)⁴.
 
-    With M scaled to length 1, products of n × n matrices are wrong by n u at most, and σ² is 1/n at least; so the factor 1 + 2⁻²⁰ is
-    enough for n up to 2¹⁰, which :data:`MATRIX` sees to.
+    With M scaled to length 1, products of n × n matrices are wrong by n u at most, and σ² is 1/n at least; so the factor
+    1 + 2⁻²⁰ is enough for n up to 2¹⁰.
     """
-    size = float(matrix.norm())
-    if not 0 < size < float("inf"):
-        return size
-    scaled = matrix / size
+    largest = float(matrix.abs().max()) if matrix.numel() else 0.0
+    if not 0 < largest < float("inf"):
+        return largest
+    scaled = matrix / largest  # lest squares be too small or too large
+    size = float(scaled.norm())
+    scaled /= size
     power = scaled @ scaled.T if len(scaled) <= scaled.shape[1] else scaled.T @ scaled
     for _ in range(2):
         power = power @ power
-    return size * min(float(power.norm()) ** 0.125, 1.0) * (1 + 2.0**-20)
+    return largest * size * min(float(power.norm()) ** 0.125, 1.0) * (1 + 2.0**-20)
 
 
 class Rounding:
@@ -175,19 +177,17 @@ class Rounding:
         )
         if self.scaled:
             added[L] = offset
-        gain = self._gain(node, terms)
+        gain, before = self._gain(node, terms), self.lengths[node.inputs[0]]
         if gain is not None:
-            rows, sigma = gain
-            before = self.lengths[node.inputs[0]]
-            out[[E, L]] = torch.minimum(out[[E, L]], rows.reshape(offset.shape) * before.reshape(2, *(1,) * offset.ndim))
+            out[[E, L]] = torch.minimum(out[[E, L]], gain[0].reshape(offset.shape) * before.reshape(2, *(1,) * offset.ndim))
         out += added
         both = length(out)
         if gain is not None:
-            both = torch.minimum(both, sigma * before * (1 + 4 * UNIT) + length(added))
+            both = torch.minimum(both, gain[1] * before * (1 + 4 * UNIT) + length(added))
         return out, both
 
     def _gain(self, node: Affine, terms: int) -> tuple[Tensor, float] | None:
-        """Bounds on the lengths of the rows of J (flat) and on its largest singular value; None where that is not worth while."""
+        """Bounds on the lengths of the rows of J, and on its largest singular value; None where J is too large."""
         if node.name not in self._gains:
             self._gains[node.name] = None
             columns = self.folded.shapes[node.inputs[0]]

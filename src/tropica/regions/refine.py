@@ -1,12 +1,13 @@
 """One step of the engine: a complex, refined by the zero sets of functions that are affine on each of its cells.
 
-Many functions at a time, and dimension by dimension: where they cut the old edges; then the chords of old faces between these vertices, and
-where functions cross those; and so on (see :mod:`tropica.regions.chords`). Two ends of one chord are found by keys: the key of a face at a
-vertex is the vertex's own, with one constraint released to either side, which is two additions. No loop goes over functions.
+Many functions at a time, dimension by dimension: where they cut the old edges; then the chords of old faces between these
+vertices, and where functions cross those; and so on (see :mod:`tropica.regions.chords`). The ends of a chord are found by keys:
+the key of a face at a vertex is the vertex's own, with one constraint released to either side, which is two additions.
 
 Zero counts as positive. That is the complex of functions moved up by infinitesimal amounts, each far larger than all those
-before it: hence it is simple, whatever the functions are, and cells that exist only there have edges of length zero. Where two functions
-vanish at one point of a chord, or may do so, they are done one after the other: then each meets edges that the other has cut.
+before it: hence it is simple, whatever the functions are, and cells that exist only there have edges of length zero. Where two
+functions vanish at one point of a chord, they are not done together, but one after the other: then each meets the edges that
+the other has cut, and what is at one place is known to be. A complex that has shown such a place is refined one by one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ NEAR = 8
 """Signs too close to tell with which functions are still done together."""
 CROWD = 40
 """Functions that cross a chord, on the average, up to which they are done together: pairs of them are looked at."""
-CACHE = 2**16
+CACHE = 2**15
 """Numbers that are interpolated at once."""
 
 
@@ -75,8 +76,8 @@ class Refinement:
     Attributes:
         done: functions that it has cut by: fewer than n where there would have been too many vertices.
         open: signs at new vertices that were read off a value there, as (vertices, functions, values), in parts.
-        values: what is carried along, at all vertices; room to grow behind them. Where values are not wanted when the step is over, those of
-            the functions that it has not cut by, in the last columns.
+        values: what is carried along, at all vertices, with room to grow behind them; where values are not kept, those of the
+            functions that it has not cut by, in the last columns.
     """
 
     def __init__(
@@ -167,12 +168,9 @@ class Refinement:
         """
         state, edges, alone = self.state, self.state.edges, high == low + 1
         inside = edges.get("inside")
-        none = np.full(len(cut), -1)
-        chords = Chords(
-            *(edges[name].take(cut, axis=0) for name in ("ends", "on", "key", "steep", "line")),
-            none,
-            None if inside is None else inside.take(cut, axis=0),
-        )
+        ends, on, key, steep, line = (edges[name].take(cut, axis=0) for name in ("ends", "on", "key", "steep", "line"))
+        inside = None if inside is None else inside.take(cut, axis=0)
+        chords = Chords(ends, on, key, steep, line, np.full(len(cut), -1), inside)
         found: list[tuple[Chords, np.ndarray, np.ndarray]] = []
         for dimension in range(1, state.d + 1):
             if dimension > 1 and alone:
@@ -257,7 +255,9 @@ class Refinement:
             vertices["side"][rows] = np.where(one != 0, one, other)
         vertices["key"][rows] = chords.key.take(chord, axis=0) + self._shift.take(function, axis=0)
         if chords.inside is not None:
-            vertices["inside"][rows] = np.tile(chords.inside.take(chord, axis=0), 2)  # either side of the new constraint, the last
+            vertices["inside"][rows] = np.tile(
+                chords.inside.take(chord, axis=0), 2
+            )  # either side of the new constraint, the last
         return np.concatenate([chords.steep.take(chord, axis=0), slope[:, None]], 1)
 
     def _value(self, vertex: np.ndarray, column: np.ndarray, dimension: int) -> np.ndarray:
@@ -279,24 +279,33 @@ class Refinement:
             larger = room(size, better, self.values.shape[1:])
             larger[:first] = self.values[:first]
             self.values, self._memory = larger, larger.reshape(-1)
-        values = self.values[:, column:]
-        size = max(1, CACHE // values.shape[1])
         for birth in self._births:
-            for at in range(0, len(birth.ends), size):
-                some = slice(at, at + size)
-                one, other = birth.ends[some].T
-                a, b = (values[one], values[other]) if column else (values.take(one, axis=0), values.take(other, axis=0))
-                b -= a
-                b *= birth.share[some, None]
-                np.add(a, b, out=values[birth.first + at : birth.first + at + len(a)])
+            self._interpolate(birth, column)
             if self.keep:
                 self.values[birth.first + np.arange(len(birth.ends)), self._columns[birth.function]] = 0
             for vertex, function, value in birth.settled:
                 self.values[vertex, self._columns[function]] = value
             self._agree(*birth.implied)
 
+    def _interpolate(self, birth: Birth, column: int) -> None:
+        """The values of new vertices, from a column on, in blocks that stay in the cache."""
+        values = self.values[:, column:]
+        size = max(1, CACHE // values.shape[1])
+        first, other = np.empty((2, size, values.shape[1]))
+        for low in range(0, len(birth.ends), size):
+            one, two = birth.ends[low : low + size].T
+            a, b = first[: len(one)], other[: len(one)]
+            if column:
+                a[:], b[:] = values[one], values[two]
+            else:
+                values.take(one, axis=0, out=a, mode="clip")
+                values.take(two, axis=0, out=b, mode="clip")
+            b -= a
+            b *= birth.share[low : low + size, None]
+            np.add(a, b, out=values[birth.first + low : birth.first + low + len(one)])
+
     def _agree(self, vertices: np.ndarray, functions: np.ndarray, positive: np.ndarray) -> None:
-        """Values whose signs follow from others, and are not those that rounding has given them, become the least of that sign."""
+        """Values with the wrong sign, where signs follow from others, become the smallest of the right one."""
         column = self._columns[functions]
         values = self.values[vertices, column]
         wrong = np.where(positive, values <= 0, values >= 0)

@@ -18,7 +18,8 @@ from tropica.regions.flat import Part, solid_part
 from tropica.regions.functions import Folded
 from tropica.regions.groups import Group, part
 from tropica.regions.state import INSTEAD, LARGE, State, together
-from tropica.regions.walk import TooClose, Walk
+from tropica.regions.step import TooClose
+from tropica.regions.walk import Walk
 
 MEMORY = 2**27
 """Bytes that the values and the state of what is refined at once may take, about."""
