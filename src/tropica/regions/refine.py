@@ -255,9 +255,8 @@ class Refinement:
             vertices["side"][rows] = np.where(one != 0, one, other)
         vertices["key"][rows] = chords.key.take(chord, axis=0) + self._shift.take(function, axis=0)
         if chords.inside is not None:
-            vertices["inside"][rows] = np.tile(
-                chords.inside.take(chord, axis=0), 2
-            )  # either side of the new constraint, the last
+            either = chords.inside.take(chord, axis=0)  # side of the new constraint, the last
+            vertices["inside"][rows] = np.tile(either, 2)
         return np.concatenate([chords.steep.take(chord, axis=0), slope[:, None]], 1)
 
     def _value(self, vertex: np.ndarray, column: np.ndarray, dimension: int) -> np.ndarray:
