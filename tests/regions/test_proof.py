@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 import tropica as tp
+from tropica.regions import step as steps
 from tropica.regions import walk as walks
 from tropica.regions.maps import affine_maps, errors
-from tropica.regions.walk import Step, Walk
+from tropica.regions.step import Step
+from tropica.regions.walk import Walk
 
 from .test_complex import mlp, traced
 
@@ -86,8 +88,8 @@ def test_a_walk_that_floating_point_misleads_starts_again(monkeypatch: pytest.Mo
         model[0].bias[:] = -(model[0].weight / 3).sum(1)
     wanted = len(tp.linear_regions(traced(model, 2), tp.Box(-1, 1, d=2)))
     monkeypatch.setattr(Walk, "run", watched)
-    monkeypatch.setattr(walks.Step, "_limit", lambda self, off, depth, which: self.error[which] + 1e-9 + 0 * off)
-    monkeypatch.setattr(walks, "COMMON", 0.0)
+    monkeypatch.setattr(Step, "_limit", lambda self, off, depth, which: self.error[which] + 1e-9 + 0 * off)
+    monkeypatch.setattr(steps, "COMMON", 0.0)
     cx = tp.linear_regions(traced(model, 2), tp.Box(-1, 1, d=2))
     assert len(cx) == wanted
 

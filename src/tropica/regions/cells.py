@@ -57,7 +57,13 @@ def cells_of_vertices(state: State) -> Incidence:
     """The d-dimensional cells and their vertices."""
     vertices = state.vertices
     keys, there = around(state, vertices["key"], vertices["on"], vertices["side"], vertices.get("inside"))
-    return grouped(keys[there], np.nonzero(there)[0])
+    return members(keys, there)
+
+
+def members(keys: np.ndarray, there: np.ndarray) -> Incidence:
+    """Cells and the faces around which they are, from their keys (n, 2^k, 2) there, and which of them there are (n, 2^k)."""
+    pair = np.flatnonzero(there)
+    return grouped(keys.reshape(-1, 2).take(pair, axis=0), pair // there.shape[1])
 
 
 def cells_of_edges(state: State, edges: np.ndarray, cells: Incidence) -> tuple[np.ndarray, np.ndarray]:
@@ -88,33 +94,41 @@ def around(
     there = whole(state, on) if inside is None else inside & whole(state, on)
     if planes:
         keys = keys - ((side > 0)[:, :, None] * names.positive[:planes]).sum(1, dtype=np.uint64)
-    keys = keys[:, None, :]
+    found = [keys]
     for slot in range(on.shape[1]):
         c = on[:, slot]
-        without = keys - names.zero[c][:, None]
-        positive = names.positive[c]
+        zero, positive = names.zero.take(c, axis=0), names.positive.take(c, axis=0)
         if planes:
             positive[c < planes] = 0
-        keys = np.concatenate([without + positive[:, None], without], 1)
-    return keys, there
+        negative = [key - zero for key in found]
+        found = [*(key + positive for key in negative), *negative]
+    return np.stack(found, 1), there
+
+
+def missing(on: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """Which of the constraints (n, k) of faces are not among those (n, k − 1) of larger faces; both are sorted: slots (n,)."""
+    slot = np.zeros(len(on), np.int64)
+    for k in range(line.shape[1]):
+        slot += (on[:, k] == line[:, k]) & (slot == k)
+    return slot
 
 
 def whole(state: State, on: np.ndarray) -> np.ndarray:
     """Which cells there are around n faces on k constraints, in all of the complex (n, 2^k), each once."""
-    there = np.ones((len(on), 1), bool)
+    there = np.ones((len(on), 1 << on.shape[1]), bool)
     for slot in range(on.shape[1]):
-        c = on[:, slot]
-        other = there & (state.names.sided[c] & (c >= state.planes))[:, None]
-        there = np.concatenate([there, other], 1)
+        c, half = on[:, slot], 1 << slot
+        sided = state.names.sided.take(c) & (c >= state.planes)
+        np.logical_and(there[:, :half], sided[:, None], out=there[:, half : 2 * half])
     return there
 
 
 def grouped(keys: np.ndarray, owner: np.ndarray) -> Incidence:
     """Pairs by equal key, in the order of keys."""
     order, keys = together(keys)
-    owner = owner[order]
+    owner = owner.take(order)
     starts = np.append(np.flatnonzero(changes(keys[:, 0], keys[:, 1])), len(keys))
-    return Incidence(starts, owner, keys[starts[:-1]])
+    return Incidence(starts, owner, keys.take(starts[:-1], axis=0))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tropica.regions.cells import Incidence, around, cells_of_edges, grouped, whole
+from tropica.regions.cells import Incidence, around, cells_of_edges, members, whole
 from tropica.regions.exact import Exact, Rationals, TooLarge
 from tropica.regions.state import State
 from tropica.regions.walk import Walk
@@ -46,17 +46,18 @@ def solid_part(walk: Walk) -> Part:
     undecided = walk.undecided + unite_places(state, walk.exact)
     vertices = state.vertices
     keys, there = around(state, vertices["key"], vertices["on"], vertices["side"], vertices.get("inside"))
-    every = grouped(keys[there], np.nonzero(there)[0])
+    every = members(keys, there)
     flat, unsure = flat_cells(state, every, walk.exact)
     cells = every.some(~flat) if flat.any() else every
     # The sum of homogeneous coordinates is the middle but for a factor, which goes with the last of them.
-    middle = np.add.reduceat(vertices["at"][cells.members], cells.starts[:-1], axis=0)
+    columns = (np.ascontiguousarray(column).take(cells.members) for column in vertices["at"].T)
+    middle = np.stack([np.add.reduceat(column, cells.starts[:-1]) for column in columns], 1)
     where = np.zeros(0, np.int64)
     if "inside" in vertices:
         where = np.flatnonzero((whole(state, vertices["on"]) & ~there).any(1))
     shared = vertices["key"][where]
     old = 0 if walk.exact.base is None else len(walk.exact.base[1])
-    vertices.drop(["values", "key", "side", "off", "inside"])
+    vertices.drop(["key", "side", "off", "inside"])
     vertices.shrink()
     state.edges.clear()
     return Part(state, old, shared, where, cells, middle[:, :-1] / middle[:, -1:], undecided + unsure)
@@ -66,8 +67,12 @@ def unite_places(state: State, exact: Exact) -> int:
     """Give vertices at one place, found on different edges, one number; how many could not be decided."""
     vertices, ends = state.vertices, state.edges["ends"]
     at, off, place = vertices["at"], vertices["off"], vertices["place"]
-    length = np.abs(at[ends[:, 0]] - at[ends[:, 1]]).max(1)
-    close = np.flatnonzero((length <= off[ends].sum(1)) & (place[ends[:, 0]] != place[ends[:, 1]]))
+    one, other = ends.T
+    x = np.ascontiguousarray(at[:, 0])
+    close = np.flatnonzero(np.abs(x[one] - x[other]) <= off[one] + off[other])  # few
+    one, other = ends[close].T
+    length = np.abs(at[one] - at[other]).max(1, initial=0)
+    close = close[(length <= off[one] + off[other]) & (place[one] != place[other])]
     number: dict[int, int] = {}
 
     def find(p: int) -> int:

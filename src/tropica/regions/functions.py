@@ -26,7 +26,7 @@ from tropica.network.kinds import Abs, Amax, Floor, LeakyRelu, Maximum, PRelu, R
 PLAIN = (Relu, LeakyRelu, PRelu, Abs, Floor)
 """Kinks whose one function a unit is their input, up to a constant."""
 
-BATCH = 2**13
+BATCH = 2**11
 """Points that are sent through a network at once."""
 Values = dict[str, Tensor]
 LABEL = "label"

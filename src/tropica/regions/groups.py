@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tropica.regions.cells import around, changes, grouped
+from tropica.regions.cells import around, changes, grouped, missing
 from tropica.regions.state import State
 
 
@@ -41,7 +41,9 @@ def part(state: State, size: int) -> list[Group]:
     if not number.max(initial=0):
         return []
     of_vertices = np.where(cell_of >= 0, number[cell_of], -1)
-    of_edges = of_vertices[state.edges["ends"][:, :1], _columns(state)]
+    columns = _columns(state)
+    columns += state.edges["ends"][:, :1] * of_vertices.shape[1]
+    of_edges = of_vertices.take(columns)
     pairs = zip(_by_group(of_vertices), _by_group(of_edges), strict=True)
     return [Group(*vertices, *edges) for vertices, edges in pairs]
 
@@ -69,12 +71,13 @@ def _cells(state: State) -> tuple[np.ndarray, np.ndarray]:
     vertices, planes = state.vertices, state.planes
     keys, valid = around(state, vertices["key"], vertices["on"], vertices["side"], vertices.get("inside"))
     pair = np.flatnonzero(valid)
-    cells = grouped(keys.reshape(-1, 2)[pair], pair)
+    cells = grouped(keys.reshape(-1, 2).take(pair, axis=0), pair)
     cell_of = np.full(valid.size, -1, np.int32)
     cell_of[cells.members] = cells.faces
     at = vertices["at"] / np.linalg.norm(vertices["at"], axis=1)[:, None] if planes else vertices["at"]
     owner = cells.members // valid.shape[1]
-    centres = np.add.reduceat(at[owner], cells.starts[:-1], axis=0) / cells.counts[:, None]
+    columns = [np.add.reduceat(np.ascontiguousarray(column).take(owner), cells.starts[:-1]) for column in at.T]
+    centres = np.stack(columns, 1) / cells.counts[:, None]
     cell_of = cell_of.reshape(valid.shape)
     for slot in range(state.d):  # a cell is on both sides of a plane that is not the network's
         sides = cell_of.reshape(len(valid), -1, 2, 1 << slot)
@@ -87,13 +90,13 @@ def _columns(state: State) -> np.ndarray:
     """For each edge and each cell around it, the number of that cell among those around the edge's first end: (E, 2^(d−1))."""
     vertices, edges, names = state.vertices, state.edges, state.names
     first = edges["ends"][:, 0]
-    on = vertices["on"][first]
-    left = on.sum(1, dtype=np.int64) - edges["on"].sum(1, dtype=np.int64)  # the constraint that the edge leaves
-    slot = (on == left[:, None]).argmax(1)
+    on, line = vertices["on"].take(first, axis=0), edges["on"]
+    slot = missing(on, line)
+    left = on[np.arange(len(on)), slot]  # the constraint that the edge leaves
     side = edges["key"][:, 0] == vertices["key"][first, 0] - names.zero[left, 0]  # 1: it is negative there
     low = np.arange(1 << (state.d - 1))
     table = np.stack([(low >> k << (k + 1)) | (low & ((1 << k) - 1)) for k in range(state.d)])
-    return table[slot] | (side.astype(np.int64) << slot)[:, None]
+    return table.take(slot, axis=0) | (side.astype(np.int64) << slot)[:, None]
 
 
 def _by_group(of: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tropica.regions.cells import missing
 from tropica.regions.noise import STEP
 from tropica.regions.state import State
 
@@ -33,28 +34,36 @@ def misses(state: State, first: int, noise: np.ndarray, depth: int) -> np.ndarra
         noise: E_i of every constraint.
         depth: of interpolations, one on the other, that made these vertices out of the domain's.
     """
-    vertices = state.vertices
+    vertices, d = state.vertices, state.d
     at = vertices["at"]
     reach = float(np.abs(at).max())
     rounding = depth * STEP * reach
     other, steep = _edges_of(state, first)
     here = at[first:]
-    lost = (other < 0).any(1) | ~(steep > 0).all(1)
-    ways = at[np.maximum(other, 0)] - here[:, None]  # (m, d, d + 1)
-    length = np.sqrt((ways**2).sum(2))
+    on = vertices["on"][first:]
     homogeneous = bool(state.planes)
+    used = slice(0, d + 1 if homogeneous else d)
+    lost = np.zeros(len(here), bool)
+    rho, ways, lengths = np.zeros(len(here)), [], []
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ways /= length[:, :, None]
+        for i in range(d):
+            lost |= (other[:, i] < 0) | ~(steep[:, i] > 0)
+            way = at.take(np.maximum(other[:, i], 0), axis=0)
+            way -= here
+            length = np.sqrt(np.einsum("mi,mi->m", way, way))
+            way /= length[:, None]
+            ways.append(way[:, used])
+            lengths.append(length)
+            np.maximum(rho, noise[on[:, i]] / steep[:, i] + rounding, out=rho)
         if homogeneous:
-            ways = np.concatenate([ways, (here / np.sqrt((here**2).sum(1))[:, None])[:, None]], 1)
-        kappa = _rows_of_inverse(ways if homogeneous else ways[:, :, :-1])[:, : state.d]
-        rho = noise[vertices["on"][first:]] / steep + rounding
+            ways.append(here / np.sqrt(np.einsum("mi,mi->m", here, here))[:, None])
+        kappa = _rows_of_inverse(ways)[:d]
         # Σ_{j≠i} 2 ρ_i κ_j/|w_j − v|, with max ρ for each ρ_i and all j: a little more than needed
-        worst = 2 * rho.max(1) * (kappa / length).sum(1)
-        off = 4 * rho.max(1) * kappa.sum(1) + rounding
-        lost |= ~(worst <= 0.25) | ~(kappa.max(1) <= STEEPEST)
+        worst = 2 * rho * sum(k / length for k, length in zip(kappa, lengths, strict=True))
+        off = 4 * rho * sum(kappa) + rounding
+        lost |= ~(worst <= 0.25) | ~(np.maximum.reduce(kappa) <= STEEPEST)
     off[lost] = np.inf
-    return _inherited(state, first, off, rounding)
+    return _inherited(state, first, off, rounding) if state.shared else off
 
 
 def _edges_of(state: State, first: int) -> tuple[np.ndarray, np.ndarray]:
@@ -64,18 +73,15 @@ def _edges_of(state: State, first: int) -> tuple[np.ndarray, np.ndarray]:
     on, place, ends = vertices["on"], vertices["place"], edges["ends"]
     other = np.full((vertices.size - first, state.d), -1, np.int64)
     steep = np.zeros(other.shape)
-    whole = on[first:].sum(1, dtype=np.int64)
     for end in (0, 1):
-        e = np.flatnonzero((ends[:, end] >= first) & (place[ends[:, 0]] != place[ends[:, 1]]))
+        e = np.flatnonzero((ends[:, end] >= first) & (place[ends[:, 0]] != place[ends[:, 1]] if state.shared else True))
         v, w = ends[e, end], ends[e, 1 - end]
-        line = edges["on"][e]
-        missing = whole[v - first] - line.sum(1, dtype=np.int64)
-        slot = (on[v] == missing[:, None]).argmax(1)
+        slot = missing(on.take(v, axis=0), edges["on"].take(e, axis=0))  # of the constraint that the edge leaves
         if state.shared:
             _longest(other, v - first, slot, w, vertices["at"], first)
         else:
             other[v - first, slot] = w
-        for k in range(state.d - 1):  # both are sorted
+        for k in range(state.d - 1):
             np.maximum.at(steep.reshape(-1), (v - first) * state.d + k + (k >= slot), edges["steep"][e, k])
     if state.d == 1:
         steep[:, 0] = vertices["steep"][first:]
@@ -94,27 +100,35 @@ def _longest(other: np.ndarray, v: np.ndarray, slot: np.ndarray, w: np.ndarray, 
         other[v[longer], slot[longer]] = w[longer]
 
 
-def _rows_of_inverse(ways: np.ndarray) -> np.ndarray:
-    """The lengths of the rows of the inverse of the matrices (m, n, n) whose columns are ``ways[:, j]``."""
-    n = ways.shape[1]
+def _rows_of_inverse(columns: list[np.ndarray]) -> list[np.ndarray]:
+    """The lengths of the rows of the inverse of the matrices with these columns: n arrays (m,), from n arrays (m, n)."""
+    n = len(columns)
     if n == 1:
-        return np.ones((len(ways), 1))
+        return [np.ones(len(columns[0]))]
     if n == 2:
-        sine = ways[:, 0, 0] * ways[:, 1, 1] - ways[:, 0, 1] * ways[:, 1, 0]
-        return np.repeat(1 / np.abs(sine)[:, None], 2, 1)
+        (a, b), (c, e) = columns[0].T, columns[1].T
+        return [1 / np.abs(a * e - b * c)] * 2
     if n == 3:
-        normals = np.stack([np.cross(ways[:, (j + 1) % 3], ways[:, (j + 2) % 3]) for j in range(3)], 1)
-        volume = (normals[:, 0] * ways[:, 0]).sum(1)
-        return np.sqrt((normals**2).sum(2)) / np.abs(volume)[:, None]
+        (a, b, c), (p, q, r), (x, y, z) = (column.T for column in columns)
+        normals = (
+            (q * z - r * y, r * x - p * z, p * y - q * x),
+            (y * c - z * b, z * a - x * c, x * b - y * a),
+            (b * r - c * q, c * p - a * r, a * q - b * p),
+        )
+        (s, t, u), _, _ = normals
+        volume = np.abs(a * s + b * t + c * u)
+        return [np.sqrt(i * i + j * j + k * k) / volume for i, j, k in normals]
+    ways = np.stack(columns, 1)
     singular = ~(np.abs(np.linalg.det(ways)) > 0)
     inverse = np.linalg.inv(np.where(singular[:, None, None], np.eye(n), ways))
     lengths = np.sqrt((inverse**2).sum(1))  # the inverse of the transpose: its columns
     lengths[singular] = np.inf
-    return lengths
+    return list(lengths.T)
 
 
 def _inherited(state: State, first: int, off: np.ndarray, rounding: float) -> np.ndarray:
-    """A vertex that was found at the very place of an older one is as far off as that one."""
+    """A vertex that was found at the very place of an older one is as far off as that one; and vertices at one place stand at
+    the same point, so that the best bound holds for all of them."""
     place, parents, known = state.vertices["place"], state.vertices["end"][first:], state.vertices["off"]
     root = np.arange(first, first + len(off))
     there = place[parents] == place[first:]
@@ -127,9 +141,7 @@ def _inherited(state: State, first: int, off: np.ndarray, rounding: float) -> np
         root = further
     young = root >= first
     off = np.where(young, off[np.where(young, root - first, 0)], known[np.minimum(root, first - 1)] + rounding)
-    if state.shared:  # vertices at one place stand at the same point: the best bound holds for all of them
-        number = np.unique(place[first:], return_inverse=True)[1].ravel()
-        best = np.full(number.max(initial=-1) + 1, np.inf)
-        np.minimum.at(best, number, off)
-        off = best[number]
-    return off
+    number = np.unique(place[first:], return_inverse=True)[1].ravel()
+    best = np.full(number.max(initial=-1) + 1, np.inf)
+    np.minimum.at(best, number, off)
+    return best[number]

@@ -98,15 +98,16 @@ class Walked:
         if state.planes:
             keep = (state.vertices["on"][vertex] >= state.planes).all(1)
             cell, vertex = cell[keep], vertex[keep]
-        place = state.vertices["place"][vertex]
-        order = np.lexsort((place, cell))
-        cell, vertex, place = cell[order], vertex[order], place[order]
-        new = changes(cell, place)
-        cell, vertex = cell[new], vertex[new]
-        at = state.vertices["at"][vertex]
+        if np.bincount(state.vertices["place"]).max() > 1 or self._joined:  # some of a cell's vertices may be at one place
+            place = state.vertices["place"].take(vertex)
+            order = np.lexsort((place, cell))
+            cell, vertex, place = cell[order], vertex[order], place[order]
+            new = changes(cell, place)
+            cell, vertex = cell[new], vertex[new]
+        at = state.vertices["at"].take(vertex, axis=0)
         if state.d == 2 and not state.planes:
             order = ordered(cell, at[:, :2], self.centres)
-            cell, at = cell[order], at[order]
+            at = at.take(order, axis=0)
         joined = np.bincount(self.numbers, minlength=len(self.centres))[cell] > 1
         if joined.any():
             keep = ~joined

@@ -14,7 +14,7 @@ from tropica.regions.cells import Incidence, grouped
 from tropica.regions.exact import TooLarge
 from tropica.regions.functions import Folded
 from tropica.regions.noise import E, L, Rounding
-from tropica.regions.refine import Signs
+from tropica.regions.signs import Signs
 from tropica.regions.solid import Solid
 
 BLOCK = 2**14

@@ -1,67 +1,60 @@
 """One step of the engine: a complex, refined by the zero sets of functions that are affine on each of its cells.
 
-Function by function: the edges whose ends have different signs are split where the function vanishes (by interpolation: it is
-affine along an edge), and the new vertices that lie on one 2-face are joined. A 2-face at an edge has its sign vector but for
-one constraint, which is released to either side: so its key is the edge's key, changed by two additions, and new vertices with
-equal keys are neighbours. In a simple complex each 2-face that is cut has just two of them.
+Many functions at a time, dimension by dimension: where they cut the old edges; then the chords of old faces between these
+vertices, and where functions cross those; and so on (see :mod:`tropica.regions.chords`). The ends of a chord are found by keys:
+the key of a face at a vertex is the vertex's own, with one constraint released to either side, which is two additions.
 
 Zero counts as positive. That is the complex of functions moved up by infinitesimal amounts, each far larger than all those
-before it: hence it is simple, whatever the functions are, and cells that exist only there have edges of length zero.
+before it: hence it is simple, whatever the functions are, and cells that exist only there have edges of length zero. Where two
+functions vanish at one point of a chord, they are not done together, but one after the other: then each meets the edges that
+the other has cut, and what is at one place is known to be. A complex that has shown such a place is refined one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from tropica.regions.state import SMALLEST, State, together
+from tropica.regions.chords import NONE, Chords, Crossings, Implied, Made, Tangled, joined, met, pieces, ranks
+from tropica.regions.signs import Signs, bit, set_bits
+from tropica.regions.state import SMALLEST, State, room
 
 Decide = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Called with vertices, and functions' numbers, whose value is too close to zero to tell, and the values: the settled ones."""
 
-NEVER = np.int32(2**31 - 1)
 WITHIN = 1 - 2.0**-53
 """The largest share of an edge: a value that is zero at its negative end alone is not zero at a new vertex."""
+CHUNK = 2**16
+"""Rows whose keys are brought up to date at once."""
+BLOCK = 32
+"""Functions whose values are let go together."""
+NEAR = 8
+"""Signs too close to tell with which functions are still done together."""
+CROWD = 40
+"""Functions that cross a chord, on the average, up to which they are done together: pairs of them are looked at."""
+CACHE = 2**15
+"""Numbers that are interpolated at once."""
 
 
-class Signs:
-    """Signs of n functions as packed bits, eight a byte, the first function in the highest bit; and sums of names by table."""
+@dataclass
+class Birth:
+    """How the new vertices of one dimension were made: numbers ``first`` …
 
-    def __init__(self, names: np.ndarray) -> None:
-        self.n = len(names)
-        self.width = -(-self.n // 8)
-        padded = np.zeros((self.width, 8, 2), np.uint64)
-        padded.reshape(-1, 2)[: self.n] = names
-        bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.uint64)
-        self._table = (bits[None, :, :, None] * padded[:, None]).sum(2, dtype=np.uint64)  # (width, 256, 2)
-        self._leading = np.append(8, 7 - np.floor(np.log2(np.arange(1, 256)))).astype(np.int32)
+    Attributes:
+        ends, share: (n, 2) from which vertices, the positive one first, and (n,) how far from that.
+        function: (n,) that vanishes there.
+        settled: values whose signs were decided, as (vertices, functions, values).
+        implied: signs that follow from others: vertices, functions, whether positive.
+    """
 
-    def unpack(self, bits: np.ndarray, first: int) -> np.ndarray:
-        """Signs of functions ``first`` … (m, n − first)."""
-        low = first // 8
-        return np.unpackbits(bits[:, low:], axis=1, count=self.n - 8 * low)[:, first - 8 * low :].view(bool)
-
-    def first(self, bits: np.ndarray, start: int) -> np.ndarray:
-        """The first function from number ``start`` on whose bit is set, NEVER where there is none: (m,)."""
-        if start >= self.n:
-            return np.full(len(bits), NEVER)
-        low = start // 8
-        left = bits[:, low:].copy()
-        left[:, 0] &= 0xFF >> (start - 8 * low)
-        byte = (left != 0).argmax(1)
-        value = left[np.arange(len(left)), byte]
-        return np.where(value == 0, NEVER, (8 * (low + byte) + self._leading[value]).astype(np.int32))
-
-    def names(self, bits: np.ndarray, last: int) -> np.ndarray:
-        """The sum of the names of functions 0 … last − 1 whose bits are set: (m, 2)."""
-        whole, rest = divmod(last, 8)
-        total = np.zeros((len(bits), 2), np.uint64)
-        for byte in range(whole):
-            total += self._table[byte][bits[:, byte]]
-        if rest:
-            total += self._table[whole][bits[:, whole] & (0xFF00 >> rest & 0xFF)]
-        return total
+    first: int
+    ends: np.ndarray
+    share: np.ndarray
+    function: np.ndarray
+    settled: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+    implied: Implied = NONE
 
 
 class Refinement:
@@ -82,7 +75,9 @@ class Refinement:
 
     Attributes:
         done: functions that it has cut by: fewer than n where there would have been too many vertices.
-        open: signs at new vertices that were read off a value there, as (vertices, functions, values), a part a cut.
+        open: signs at new vertices that were read off a value there, as (vertices, functions, values), in parts.
+        values: what is carried along, at all vertices, with room to grow behind them; where values are not kept, those of the
+            functions that it has not cut by, in the last columns.
     """
 
     def __init__(
@@ -102,15 +97,19 @@ class Refinement:
         self.keep, self.most = keep, most
         self.n = self.done = len(constraints)
         self.open: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._births: list[Birth] = []
         self._columns = columns
-        self._oldest = constraints[0]
+        self._oldest = int(constraints[0])
+        self.values = values
         self._memory = values.reshape(-1)
         vertices, edges = state.vertices, state.edges
         self.first = vertices.size
-        vertices["values"] = values
         vertices["depth"] = np.zeros(len(values), np.int32)
         vertices["steep"] = np.zeros(len(values))
-        self.signs = Signs(state.names.positive[constraints])
+        names = state.names
+        self._names = names.positive[constraints]
+        self.signs = Signs(self._names)
+        self._shift = names.zero[constraints] - self._names
         vertices["positive"] = np.zeros((len(values), self.signs.width), np.uint8)
         vertices["positive"][:] = positive
         vertices["end"] = np.full(len(values), -1)
@@ -118,136 +117,223 @@ class Refinement:
         edges["line"] = edges["ends"].copy()
 
     def run(self) -> None:
-        """Cut by every function in turn, as long as there is room; then bring the keys up to date."""
-        vertices = self.state.vertices
-        for i in range(self.n):
-            cut = np.flatnonzero(self.state.edges["next"] == i)
-            if self.most is not None and self.first < vertices.size > self.most - len(cut):
-                self.done = i
+        """Cut by all functions, as long as there is room, as many at a time as can be; then bring the keys up to date."""
+        vertices, edges = self.state.vertices, self.state.edges
+        low, size = 0, self.n
+        while low < self.n:
+            size = 1 if self.state.shared else max(1, min(size, self.n - low))
+            cut = np.flatnonzero(edges["next"] < low + size)
+            if not len(cut):
+                low += size
+                continue
+            if size == 1 and self.most is not None and self.first < vertices.size > self.most - len(cut):
+                self.done = low
                 break
-            if not self.keep and self._columns[i] >= BLOCK:
-                self._forget(int(self._columns[i]))
-            if len(cut):
-                self._cut(i, cut)
+            if not self.keep and self._columns[low] >= BLOCK:
+                self._forget(int(self._columns[low]), vertices.size)
+            before, read = vertices.size, len(self.open)
+            self._births = []
+            try:
+                self._cut(low, low + size, cut)
+            except Tangled as tangled:  # nothing but new vertices is there as yet
+                vertices.size = before
+                del self.open[read:]
+                size = max(1, min(tangled.size or size // 2, size // 2))
+            else:
+                low, size = low + size, 2 * size
+                self._carry(before, low)
         self._finish()
 
-    def _forget(self, columns: int) -> None:
+    def _forget(self, columns: int, rows: int) -> None:
         """Let the first columns of the values go: the rows close up in the memory that they have."""
-        vertices = self.state.vertices
-        values = vertices["values"]
-        width = values.shape[1] - columns
-        if np.shares_memory(values, self._memory):
-            for low in range(0, len(values), CHUNK):
-                rows = values[low : low + CHUNK, columns:].copy()
-                self._memory[low * width : low * width + rows.size] = rows.reshape(-1)
-        else:  # it has grown
-            self._memory = np.ascontiguousarray(values[:, columns:]).reshape(-1)
-        vertices["values"] = self._memory[: len(self._memory) // width * width].reshape(-1, width)
+        width = self.values.shape[1] - columns
+        for low in range(0, rows, CHUNK):
+            some = self.values[low : min(low + CHUNK, rows), columns:].copy()
+            self._memory[low * width : low * width + some.size] = some.reshape(-1)
+        self.values = self._memory[: len(self._memory) // width * width].reshape(-1, width)
         self._columns = self._columns - columns
-
-    # ── signs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _next(self, ends: np.ndarray, first: int) -> np.ndarray:
         """The next function that cuts each edge, from number ``first`` on; NEVER where none does."""
         positive = self.state.vertices["positive"]
-        return self.signs.first(positive[ends[:, 0]] ^ positive[ends[:, 1]], first)
+        return self.signs.first(positive.take(ends[:, 0], axis=0) ^ positive.take(ends[:, 1], axis=0), first)
 
-    def _sum(self, ends: np.ndarray, last: int) -> np.ndarray:
-        """What functions 0 … last − 1 add to the keys of edges with these ends: the names of those that are positive."""
-        positive = self.state.vertices["positive"]
-        return self.signs.names(positive[ends[:, 0]] & positive[ends[:, 1]], last)
+    # ── some functions ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    # ── one function ───────────────────────────────────────────────────────────────────────────────────────────────────
+    def _cut(self, low: int, high: int, cut: np.ndarray) -> None:
+        """Cut by functions ``low`` … ``high`` − 1 the edges ``cut``, and all that lies on these.
 
-    def _cut(self, i: int, cut: np.ndarray) -> None:
-        """Split the edges ``cut`` by function i."""
-        state, edges = self.state, self.state.edges
-        ends, on = edges["ends"][cut], edges["on"][cut]
-        swap = (state.vertices["positive"][ends[:, 0], i // 8] >> (7 - i % 8)) & 1 == 0
-        ends[swap] = ends[swap][:, ::-1]  # from the positive to the negative end
-        keys = edges["key"][cut] + self._sum(ends, i)
-        line = edges["line"][cut]
-        new = self._vertices(i, ends, line, on, edges["key"][cut])
+        Raises:
+            Tangled: not all of them can be done together; then the edges are as they were.
+        """
+        state, edges, alone = self.state, self.state.edges, high == low + 1
+        inside = edges.get("inside")
+        ends, on, key, steep, line = (edges[name].take(cut, axis=0) for name in ("ends", "on", "key", "steep", "line"))
+        inside = None if inside is None else inside.take(cut, axis=0)
+        chords = Chords(ends, on, key, steep, line, np.full(len(cut), -1), inside)
+        found: list[tuple[Chords, np.ndarray, np.ndarray]] = []
+        for dimension in range(1, state.d + 1):
+            if dimension > 1 and alone:
+                found.append((chords, np.arange(len(chords)), chords.ends))
+                break
+            crossings, new = self._cross(chords, low, high, dimension)
+            rank, self._births[-1].implied = ranks(chords, crossings, state.vertices["positive"])
+            found.append((chords, *pieces(chords, crossings, rank)))
+            if not len(new.last) or dimension == state.d:
+                break
+            rows = state.vertices["positive"][new.first :]
+            sums = self.signs.names(rows, low) if low else None
+            chords = joined(state, new, state.d - dimension, sums, self._oldest, not alone)
+        self._replace(cut, high, found)
 
-        rows = edges.grow(len(cut))  # the edge keeps its positive part; its negative part is a new edge
-        table = edges["ends"]
-        table[cut, 0], table[cut, 1] = ends[:, 0], new
-        table[rows, 0], table[rows, 1] = new, ends[:, 1]
-        edges["on"][rows] = on
-        edges["line"][rows] = line
-        edges["steep"][rows] = edges["steep"][cut]
-        edges["key"][rows] = edges["key"][cut]
-        if "inside" in edges:
-            edges["inside"][rows] = edges["inside"][cut]
-            state.vertices["inside"][new] = np.tile(edges["inside"][cut], 2)  # either side of the new constraint, the last
-        both = np.concatenate([cut, np.arange(rows.start, rows.stop)])
-        edges["next"][both] = self._next(table[both], i + 1)
-        if state.d > 1:
-            self._join(i, new, cut, on, keys)
+    def _cross(self, chords: Chords, low: int, high: int, dimension: int) -> tuple[Crossings, Made]:
+        """Where functions ``low`` … ``high`` − 1 cross chords: all crossings, and the vertices that are made there."""
+        vertices = self.state.vertices
+        ends = chords.ends
+        ahead, behind = (vertices["positive"].take(end, axis=0) for end in ends.T)
+        differ = ahead ^ behind
+        chord, function = self.signs.pairs(differ & self.signs.between(low, high))
+        made = function > chords.last[chord]
+        own, new = chord[made], function[made]
+        alone = high == low + 1
+        if not alone:
+            self._roomy(np.bincount(chord), len(own), high - low)
+        first = vertices.size
+        steep = self._vertices(chords, own, new, dimension, alone)
+        np.bitwise_and(ahead.take(own, axis=0), behind.take(own, axis=0), out=vertices["positive"][first:])
+        set_bits(vertices["positive"], np.arange(first, vertices.size), new)
+        self._later(first, differ.take(own, axis=0) & self.signs.later(new), dimension, 0 if alone else high)
+        vertex = np.full(len(chord), -1)
+        vertex[made] = np.arange(first, vertices.size)
+        if dimension > 1:
+            vertex = met(chords.key.take(chord, axis=0) + self._shift.take(function, axis=0), made, vertex, dimension)
+        return Crossings(chord, function, vertex, made), Made(first, steep, new)
 
-    def _vertices(self, i: int, ends: np.ndarray, line: np.ndarray, on: np.ndarray, keys: np.ndarray) -> np.ndarray:
-        """The points where function i vanishes on edges; their numbers.
+    def _roomy(self, count: np.ndarray, new: int, size: int) -> None:
+        """Raise Tangled where ``size`` functions would be too many: too many crossings a chord, or new vertices."""
+        mean = (count**2).sum() / max(count.sum(), 1)
+        if mean > CROWD:
+            raise Tangled(int(size * CROWD / mean))
+        if self.most is not None and self.state.vertices.size + new > self.most:
+            raise Tangled
 
-        All functions of a step are affine along the whole of the edge that this one was, when the step began or when it was
-        made: the ends of that, ``line``, are the new vertices' parents, so that few others lie between them and the old ones.
+    def _vertices(self, chords: Chords, chord: np.ndarray, function: np.ndarray, dimension: int, alone: bool) -> np.ndarray:
+        """Make the points where functions vanish on chords; for each of their constraints a lower bound on the length of its
+        gradient (m, d).
+
+        All functions of a step are affine along the whole ``line`` of a chord: its ends are the new vertices' parents, so
+        that few others lie between them and the old ones.
         """
         vertices = self.state.vertices
+        ends = chords.ends.take(chord, axis=0)
+        swap = ~bit(vertices["positive"], ends[:, 0], function)
+        ends[swap] = ends[swap][:, ::-1]  # from the positive to the negative end
+        above, below = (self._value(end, self._columns[function], dimension - 1) for end in ends.T)
+        if dimension > 1:  # of the signs that they have, though rounding may say otherwise
+            above, below = np.maximum(above, SMALLEST), np.minimum(below, -SMALLEST)
+        elif not alone and (above == 0).any():
+            raise Tangled
         rows = vertices.grow(len(ends))
-        column = self._columns[i]
-        values = vertices["values"][:, 0 if self.keep else column :]
-        a, b = values[ends[:, 0]], values[ends[:, 1]]
-        above, below = vertices["values"][ends, column].T
-        share = np.minimum(above / (above - below), WITHIN)[:, None]
-        b -= a
-        b *= share
-        np.add(a, b, out=values[rows])  # between two numbers of one sign it has that sign, as ``share`` is less than 1
-        vertices["values"][rows, column] = 0
+        share = np.minimum(above / (above - below), WITHIN)
+        self._births.append(Birth(rows.start, ends, share, function))
         at = vertices["at"]
-        start = at[ends[:, 0]]
-        way = at[ends[:, 1]] - start
-        at[rows] = start + share * way
+        start = at.take(ends[:, 0], axis=0)
+        way = at.take(ends[:, 1], axis=0) - start
+        at[rows] = start + share[:, None] * way
         length = np.sqrt(np.einsum("vi,vi->v", way, way))
-        vertices["steep"][rows] = np.maximum(above - below - 2 * self.unsure[i], 0) / (length + 2 * self.blur + SMALLEST)
+        slope = np.maximum(above - below - 2 * self.unsure[function], 0) / (length + 2 * self.blur + SMALLEST)
+        vertices["steep"][rows] = slope
         depth = vertices["depth"]
         depth[rows] = np.maximum(depth[ends[:, 0]], depth[ends[:, 1]]) + 1
         vertices["place"][rows] = self._places(ends, above == 0)
-        vertices["on"][rows, :-1] = on
-        vertices["on"][rows, -1] = self.constraints[i]
-        vertices["parents"][rows] = line
+        vertices["on"][rows, :-1] = chords.on.take(chord, axis=0)
+        vertices["on"][rows, -1] = self.constraints[function]
+        vertices["parents"][rows] = chords.line.take(chord, axis=0)
         vertices["end"][rows] = ends[:, 0]
-        side = vertices["side"]
-        side[rows] = np.where(side[ends[:, 0]] != 0, side[ends[:, 0]], side[ends[:, 1]])
-        positive = vertices["positive"]
-        first, last = positive[ends[:, 0]], positive[ends[:, 1]]
-        # No function before this one changes sign along the edge, and this one vanishes, which counts as positive.
-        merged = first & last
-        merged[:, i // 8] |= 0x80 >> i % 8
-        split = first ^ last
-        if i + 1 < self.n:
-            self._later(i + 1, rows.start, split, merged)
-        positive[rows] = merged
-        names, constraint = self.state.names, self.constraints[i]
-        vertices["key"][rows] = keys + (names.zero[constraint] - names.positive[constraint])
-        return np.arange(rows.start, rows.stop)
+        if self.state.planes:
+            one, other = (vertices["side"].take(end, axis=0) for end in ends.T)
+            vertices["side"][rows] = np.where(one != 0, one, other)
+        vertices["key"][rows] = chords.key.take(chord, axis=0) + self._shift.take(function, axis=0)
+        if chords.inside is not None:
+            either = chords.inside.take(chord, axis=0)  # side of the new constraint, the last
+            vertices["inside"][rows] = np.tile(either, 2)
+        return np.concatenate([chords.steep.take(chord, axis=0), slope[:, None]], 1)
 
-    def _later(self, first: int, start: int, split: np.ndarray, merged: np.ndarray) -> None:
-        """Read the signs of functions from ``first`` on at new vertices, numbered from ``start``, off their values where the
-        ends of the edge differ (``split``, as bits); write them into ``merged``."""
-        v, i = np.nonzero(self.signs.unpack(split, first))
-        i += first
-        values = self.state.vertices["values"][start + v, self._columns[i]]
+    def _value(self, vertex: np.ndarray, column: np.ndarray, dimension: int) -> np.ndarray:
+        """Values in some columns at old vertices (dimension 0), or at those that were made on chords of a dimension."""
+        if not dimension:
+            return self.values[vertex, column]
+        birth = self._births[dimension - 1]
+        row = vertex - birth.first
+        a, b = (self._value(end, column, dimension - 1) for end in birth.ends.take(row, axis=0).T)
+        return a + birth.share[row] * (b - a)  # between two numbers of one sign it has that sign, as shares are < 1
+
+    def _carry(self, first: int, low: int) -> None:
+        """Values at the vertices from number ``first`` on, as far as they are wanted once functions up to ``low`` are done."""
+        column = 0 if self.keep else int(self._columns[low]) if low < self.n else self.values.shape[1]
+        if column == self.values.shape[1]:
+            return
+        if len(self.values) < (size := self.state.vertices.size):
+            better = size if low == self.n else 2 * len(self.values)
+            larger = room(size, better, self.values.shape[1:])
+            larger[:first] = self.values[:first]
+            self.values, self._memory = larger, larger.reshape(-1)
+        for birth in self._births:
+            self._interpolate(birth, column)
+            if self.keep:
+                self.values[birth.first + np.arange(len(birth.ends)), self._columns[birth.function]] = 0
+            for vertex, function, value in birth.settled:
+                self.values[vertex, self._columns[function]] = value
+            self._agree(*birth.implied)
+
+    def _interpolate(self, birth: Birth, column: int) -> None:
+        """The values of new vertices, from a column on, in blocks that stay in the cache."""
+        values = self.values[:, column:]
+        size = max(1, CACHE // values.shape[1])
+        first, other = np.empty((2, size, values.shape[1]))
+        for low in range(0, len(birth.ends), size):
+            one, two = birth.ends[low : low + size].T
+            a, b = first[: len(one)], other[: len(one)]
+            if column:
+                a[:], b[:] = values[one], values[two]
+            else:
+                values.take(one, axis=0, out=a, mode="clip")
+                values.take(two, axis=0, out=b, mode="clip")
+            b -= a
+            b *= birth.share[low : low + size, None]
+            np.add(a, b, out=values[birth.first + low : birth.first + low + len(one)])
+
+    def _agree(self, vertices: np.ndarray, functions: np.ndarray, positive: np.ndarray) -> None:
+        """Values with the wrong sign, where signs follow from others, become the smallest of the right one."""
+        column = self._columns[functions]
+        values = self.values[vertices, column]
+        wrong = np.where(positive, values <= 0, values >= 0)
+        self.values[vertices[wrong], column[wrong]] = np.where(positive[wrong], SMALLEST, -SMALLEST)
+
+    def _later(self, first: int, bits: np.ndarray, dimension: int, together: int) -> None:
+        """Read signs (``bits`` say which) at new vertices from number ``first`` on off their values.
+
+        Raises:
+            Tangled: functions up to number ``together`` vanish there, or too many signs are too close to tell.
+        """
+        v, i = self.signs.pairs(bits)
+        v += first
+        values = self._value(v, self._columns[i], dimension)
         near = np.abs(values) <= self.unsure[i]
         if near.any():
-            values[near] = self.decide(start + v[near], i[near], values[near])
-            self.state.vertices["values"][start + v[near], self._columns[i[near]]] = values[near]
-        self.open.append((start + v[~near], i[~near], values[~near]))
-        v, i = v[values >= 0], i[values >= 0]
-        np.bitwise_or.at(merged, (v, i // 8), (0x80 >> i % 8).astype(np.uint8))
+            if together and near.sum() > NEAR:
+                raise Tangled
+            values[near] = settled = self.decide(v[near], i[near], values[near])
+            if ((settled == 0) & (i[near] < together)).any():
+                raise Tangled
+            self._births[-1].settled.append((v[near], i[near], settled))
+        self.open.append((v[~near], i[~near], values[~near]))
+        set_bits(self.state.vertices["positive"], v[values >= 0], i[values >= 0])
 
     def _places(self, ends: np.ndarray, there: np.ndarray) -> np.ndarray:
         """The places of the new vertices: that of the positive end, or a new one for each pair of places of the ends."""
         state = self.state
-        place = state.vertices["place"][ends]
+        place = state.vertices["place"].take(ends)
         number = np.arange(len(ends))
         if state.shared:  # edges between the same two places meet the function in one point
             number = np.unique(place[:, 0] * state.places.count + place[:, 1], return_inverse=True)[1].ravel()
@@ -255,64 +341,40 @@ class Refinement:
         state.shared |= bool(there.any())
         return found
 
-    def _join(self, i: int, new: np.ndarray, cut: np.ndarray, on: np.ndarray, keys: np.ndarray) -> None:
-        """Join the new vertices that lie on one 2-face.
-
-        Edges keep keys without this step's functions; in the end those are added that are positive at both ends. At the new
-        edge these are the ones that are so at the edge that was cut, and i; but not the one that is released, where the new
-        edge is on its negative side.
-        """
-        state, names, edges = self.state, self.state.names, self.state.edges
-        constraint, slots = self.constraints[i], on.shape[1]
-        inside = edges["inside"][cut] if "inside" in edges else None
-        faces, owner, around = [], [], []
-        for slot in range(slots):
-            c = on[:, slot]
-            without = keys - names.zero[c]
-            for side, face in enumerate((without + names.positive[c], without)):
-                there = names.sided[c] if side else None
-                if inside is not None:
-                    halves = inside.reshape(len(c), -1, 2, 1 << slot)[:, :, side].reshape(len(c), -1)
-                    there = halves.any(1)  # a face of no cell that is here is left alone
-                    around.append(halves[there])
-                own = np.arange(len(c)) if there is None else np.flatnonzero(there)
-                faces.append(face if there is None else face[own])
-                owner.append(own + (2 * slot + side) * len(c))
-        face, own = np.concatenate(faces), np.concatenate(owner)
-        order, face = together(face)
-        own = own[order]
-        first = np.flatnonzero((face[1:, 0] == face[:-1, 0]) & (face[1:, 1] == face[:-1, 1]))
-        rows = edges.grow(len(first))
-        released, one = np.divmod(own[first], len(new))
-        slot, side = np.divmod(released, 2)
-        ends = np.stack([new[one], new[own[first + 1] % len(new)]], 1)
-        edges["ends"][rows] = edges["line"][rows] = ends
-        c = on[one, slot]
-        if slots > 1:
-            others = np.arange(slots - 1) + (np.arange(slots - 1) >= slot[:, None])
-            edges["on"][rows, :-1] = on[one[:, None], others]
-            edges["steep"][rows, :-1] = edges["steep"][cut[one][:, None], others]
-        edges["on"][rows, -1] = constraint
-        edges["steep"][rows, -1] = state.vertices["steep"][ends].max(1)
-        plus = names.positive[c]
-        plus[(side == 1) & (c < self._oldest)] = 0
-        edges["key"][rows] = (
-            edges["key"][cut[one]] + plus + (names.zero[constraint] - names.positive[constraint]) - names.zero[c]
-        )
-        edges["next"][rows] = self._next(ends, i + 1)
-        if inside is not None:
-            edges["inside"][rows] = np.tile(np.concatenate(around)[order[first]], 2)
+    def _replace(self, cut: np.ndarray, high: int, found: list[tuple[Chords, np.ndarray, np.ndarray]]) -> None:
+        """Put the pieces of chords, those of each dimension with their chords and ends, in place of the edges ``cut``."""
+        edges = self.state.edges
+        if high == self.n:  # these are not asked for any more
+            edges.drop(["next", "line"])
+        row = edges.grow(sum(len(chord) for _, chord, _ in found) - len(cut)).start
+        for number, (chords, chord, ends) in enumerate(found):
+            columns = {"on": chords.on, "key": chords.key, "steep": chords.steep, "line": chords.line, "inside": chords.inside}
+            if not number:  # the first piece of an edge stays in its row; all else does not change there
+                new = np.append(False, chord[1:] == chord[:-1])
+                edges["ends"][cut] = ends[~new]
+                if "next" in edges:
+                    edges["next"][cut] = self._next(ends[~new], high)
+                chord, ends = chord[new], ends[new]
+            rows = slice(row, row := row + len(chord))
+            edges["ends"][rows] = ends
+            if "next" in edges:
+                edges["next"][rows] = self._next(ends, high)
+            for name, column in columns.items():
+                if column is not None and name in edges:
+                    np.take(column, chord, axis=0, out=edges[name][rows], mode="clip")  # no buffer
 
     def _finish(self) -> None:
+        """Add to the keys the names of the functions that are positive: at a vertex, at both ends of an edge."""
         vertices, edges = self.state.vertices, self.state.edges
-        for low in range(0, edges.size, CHUNK):
-            edges["key"][low : low + CHUNK] += self._sum(edges["ends"][low : low + CHUNK], self.done)
+        positive, mask = vertices["positive"], self.signs.between(0, self.done)
+        added = np.empty((vertices.size, 2), np.uint64)
         for low in range(0, vertices.size, CHUNK):
-            vertices["key"][low : low + CHUNK] += self.signs.names(vertices["positive"][low : low + CHUNK], self.done)
+            added[low : low + CHUNK] = self.signs.names(positive[low : low + CHUNK] & mask, self.n)
+        vertices["key"][:] += added
+        lost = np.concatenate([self._names, np.zeros((1, 2), np.uint64)])
+        for low in range(0, edges.size, CHUNK):
+            one, other = edges["ends"][low : low + CHUNK].T
+            # At one end of an edge at most one function counts as positive that is negative along it, as it vanishes there.
+            function = self.signs.first(positive.take(one, axis=0) & ~positive.take(other, axis=0) & mask, 0)
+            edges["key"][low : low + CHUNK] += added.take(one, axis=0) - lost.take(np.minimum(function, self.n), axis=0)
         edges.drop(["next", "line"])
-
-
-CHUNK = 2**16
-"""Rows whose keys are brought up to date at once."""
-BLOCK = 32
-"""Functions whose values are let go together."""

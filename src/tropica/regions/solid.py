@@ -17,14 +17,19 @@ from tropica.regions.exact import Exact
 from tropica.regions.flat import Part, solid_part
 from tropica.regions.functions import Folded
 from tropica.regions.groups import Group, part
-from tropica.regions.state import INSTEAD, LARGE, State
-from tropica.regions.walk import TooClose, Walk
+from tropica.regions.state import INSTEAD, LARGE, State, together
+from tropica.regions.step import TooClose
+from tropica.regions.walk import Walk
 
 MEMORY = 2**27
 """Bytes that the values and the state of what is refined at once may take, about."""
+CHUNK = 2**18
+"""Cells whose members are moved at once."""
 NONE = np.zeros(0, np.int64)
 SHARE = 4
 """A group begins with vertices for that share of the memory: it is to grow."""
+LAST = 3
+"""The same in front of the last layer, where new vertices have no values."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,8 @@ def _explore(walk: Walk, origin: np.ndarray, parts: list[Part]) -> Tree:
     while not walk.run():
         rows = walk.rows(walk.width(walk.folded.bends[walk.bend]))
         assert rows is not None
-        groups = part(walk.state, max(1, rows // SHARE))
+        last = walk.bend + 1 == len(walk.folded.bends)
+        groups = part(walk.state, max(1, rows // (LAST if last else SHARE)))
         if not groups:
             walk.single = True
             continue
@@ -210,15 +216,15 @@ def _cells(parts: list[Part], offsets: np.ndarray, number: np.ndarray) -> tuple[
         return parts[0].cells, parts[0].centres
     keys = np.concatenate([found.cells.keys for found in parts])
     counts = np.concatenate([found.cells.counts for found in parts])
-    order = np.lexsort((keys[:, 1], keys[:, 0]))
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    starts = np.append(0, np.cumsum(counts[order]))
-    members, low = np.empty(starts[-1], number.dtype), 0
-    for found, offset in zip(parts, offsets, strict=False):
-        cells, high = found.cells, low + len(found.cells)
-        shift = starts[rank[low:high]] - cells.starts[:-1]
-        members[np.repeat(shift, cells.counts) + np.arange(len(cells.members))] = number[offset + cells.members]
-        low = high
-    centres = np.concatenate([found.centres for found in parts])[order]
-    return Incidence(starts, members, keys[order]), centres
+    order, keys = together(keys)
+    every = np.concatenate([number[low:].take(found.cells.members) for found, low in zip(parts, offsets, strict=False)])
+    first = (np.cumsum(counts) - counts).take(order)
+    counts = counts.take(order)
+    starts = np.append(0, np.cumsum(counts))
+    members = np.empty_like(every)
+    for low in range(0, len(order), CHUNK):
+        high = min(low + CHUNK, len(order))
+        some = np.repeat(first[low:high] - starts[low:high], counts[low:high]) + np.arange(starts[low], starts[high])
+        members[starts[low] : starts[high]] = every.take(some)
+    centres = np.concatenate([found.centres for found in parts]).take(order, axis=0)
+    return Incidence(starts, members, keys), centres

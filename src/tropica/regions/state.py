@@ -45,7 +45,7 @@ def together(keys: Words) -> tuple[np.ndarray, Words]:
     """An order (n,) of keys (n, 2) by their first half, in which equal ones stand together; and the keys in this order."""
     if len(keys) < SORTED:
         order = np.argsort(keys[:, 0])
-        found = keys[order]
+        found = keys.take(order, axis=0)
         alike = found[1:, 0] == found[:-1, 0]
     else:  # numbers are sorted faster than they are ordered: the upper bits of the key, with the number of the row below
         bits = np.uint64(len(keys).bit_length())
@@ -53,8 +53,8 @@ def together(keys: Words) -> tuple[np.ndarray, Words]:
         packed <<= bits
         packed |= np.arange(len(keys), dtype=np.uint64)
         packed.sort()
-        order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
-        found = keys[order]
+        order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).view(np.int64)
+        found = keys.take(order, axis=0)  # many times as fast as keys[order]
         packed >>= bits
         alike = packed[1:] == packed[:-1]
     if (
@@ -114,7 +114,7 @@ class Table:
 
     def rows(self, numbers: np.ndarray) -> Table:
         """Some rows, copied."""
-        return Table(**{name: column[numbers] for name, column in self._columns.items()})
+        return Table(**{name: column.take(numbers, axis=0) for name, column in self._columns.items()})
 
     @property
     def nbytes(self) -> int:
@@ -231,6 +231,8 @@ class State:
         part.vertices["parents"][:] = -1
         part.vertices["inside"] = inside
         part.edges = self.edges.rows(edges)
-        part.edges["ends"][:] = np.searchsorted(vertices, part.edges["ends"])
+        number = np.empty(self.vertices.size, np.int64)
+        number[vertices] = np.arange(len(vertices))
+        part.edges["ends"][:] = number.take(part.edges["ends"])
         part.edges["inside"] = edge_inside
         return part

@@ -11,11 +11,23 @@ from scipy.spatial import ConvexHull
 from tropica.regions.cells import Incidence, blocks
 from tropica.regions.state import State
 
+PADDED = 8
+"""A table with a row for each polygon may be so many times as large as all of them."""
+
 
 def ordered(cell: np.ndarray, at: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """The order in which the vertices of polygons go round: by cell, then by angle around its centre."""
-    around = at - centres[cell]
-    return np.lexsort((np.arctan2(around[:, 1], around[:, 0]), cell))
+    """The order in which the vertices of polygons, sorted by cell, go round: by cell, then by angle around its centre."""
+    x, y = at.T
+    middle = [column.take(cell) for column in np.ascontiguousarray(centres.T)]
+    angle = np.arctan2(y - middle[1], x - middle[0])
+    count = np.bincount(cell, minlength=len(centres))
+    most = int(count.max(initial=0))
+    if most * len(count) > PADDED * len(cell):  # one polygon has far more corners than the others
+        return np.lexsort((angle, cell))
+    first = np.cumsum(count) - count
+    rows = np.full((len(count), most), np.inf)
+    rows[cell, np.arange(len(cell)) - first.take(cell)] = angle
+    return (rows.argsort(1) + first[:, None])[np.arange(most) < count[:, None]]
 
 
 def areas(state: State, cells: Incidence) -> np.ndarray:

@@ -17,27 +17,18 @@ from tropica.regions.domains import Domain
 from tropica.regions.exact import Exact, TooLarge
 from tropica.regions.functions import Bend, Folded, Numbering, Values, unused
 from tropica.regions.groups import Group
-from tropica.regions.misses import misses
 from tropica.regions.noise import STEP, Rounding
-from tropica.regions.refine import Refinement
 from tropica.regions.state import SMALLEST, State, room
+from tropica.regions.step import DEEP, Step, TooClose
 
-DEEP = 64
-"""Interpolations, one on the other, that a step is expected not to exceed; vertices beyond are checked one by one."""
-COMMON = 0.5
-"""Share of the vertices that are treated alike; those farther off are compared with bounds of their own."""
-ROWS = 2**12
-"""Vertices whose signs are looked at together."""
 STATE = 512
 """Bytes that a vertex and its edges take, beside values, about."""
-STEPS = ("values", "positive", "depth", "steep", "end")
+BIRTH = 2 * STATE
+"""The same, with what is needed to make them."""
+STEPS = ("positive", "depth", "steep", "end")
 """Columns of the vertices that last for a step."""
 FEW = 4096
 """A function of one value throughout, which may be zero, is looked at in exact arithmetic at so many vertices or fewer."""
-
-
-class TooClose(Exception):
-    """A sign was taken from floating point that exact arithmetic contradicts: the walk must allow for more."""
 
 
 @dataclass
@@ -150,6 +141,9 @@ class Walk:
                     self.values = unused(self.folded.run(bend.before, self.values, self.scale), set(bend.alive))
                     self.rounding.run(bend.before)
                     self.rounding.keep(set(bend.alive))
+                    for name, value in self.values.items():
+                        if not (bend.simple and name == bend.kink.inputs[0]):  # of that one it will be known soon
+                            self.rounding.seen(name, sizes(*extremes(value.flatten(1).numpy())))
                     self.entered = True
                 if not self._bend(bend):
                     return False
@@ -161,6 +155,13 @@ class Walk:
     def rows(self, width: int) -> int | None:
         """Vertices with so many values each that the memory holds."""
         return None if self.memory is None else max(self.memory // (8 * width + STATE), 1)
+
+    def most(self, width: int, keep: bool) -> int | None:
+        """Vertices that a step is not to exceed, with so many values each; where they are not kept, new ones have none."""
+        if keep or self.memory is None:
+            return self.rows(width)
+        size = self.state.vertices.size
+        return size + max(self.memory - 8 * width * size, 0) // BIRTH
 
     def width(self, bend: Bend) -> int:
         """Numbers that a vertex has in front of a bend."""
@@ -206,8 +207,10 @@ class Walk:
         same = functions if isinstance(functions, str) else None
         z = (self.values[functions].flatten(1) if isinstance(functions, str) else functions).numpy()
         size, error, slope = bounds.numpy()
-        low, high = z.min(0), z.max(0)
-        np.minimum(size, np.maximum(-low, high) + error, out=size)
+        low, high = extremes(z)
+        if same is not None:
+            self.rounding.seen(same, sizes(low, high))
+        np.minimum(size, sizes(low, high) + error, out=size)
         error = error + DEEP * STEP * size
         settled = self._settle(low, high, error, slope)
         mixed = self._mixed(len(z), low, high, error, slope, zero)
@@ -227,10 +230,10 @@ class Walk:
             if step.done < len(mixed):
                 last = int(mixed[step.done])
             if step.keep:
-                self._take(same, names, widths)
+                self._take(step.values, same, names, widths)
             elif same is not None and last < len(low):  # it has let values go: only those of the functions to come are right
                 whole = np.zeros((self.state.vertices.size, len(low)))
-                whole[:, last:] = self.state.vertices["values"][:, last - len(low) :]
+                whole[:, last:] = step.values[:, last - len(low) :]
                 self.values = {same: torch.from_numpy(whole).reshape(-1, *self.folded.shapes[same])}
             self.state.vertices.drop(STEPS)
         self._name(first, last, mixed, constant)
@@ -238,18 +241,21 @@ class Walk:
         return last == len(low)
 
     def _matrix(self, z: np.ndarray, same: str | None, names: list[str]) -> tuple[np.ndarray, list[int]]:
-        """All values at the vertices, the functions last, with room to grow; and the widths of its parts."""
+        """All values at the vertices, the functions last; and the widths of its parts."""
         parts = [*(self.values[name].reshape(len(z), -1).numpy() for name in names), z]
         widths = [part.shape[1] for part in parts]
-        matrix = room(len(z), max(3 * len(z), 1024), (sum(widths),))  # pages that are never written cost nothing
-        np.concatenate(parts, 1, out=matrix[: len(z)])
+        if same is None or names:
+            matrix = room(len(z), max(3 * len(z), 1024), (sum(widths),))  # pages that are never written cost nothing
+            np.concatenate(parts, 1, out=matrix[: len(z)])
+        else:
+            matrix = np.ascontiguousarray(z)  # nothing else reads them
         if same is not None:
             del self.values[same]
         return matrix, widths
 
-    def _take(self, same: str | None, names: list[str], widths: list[int]) -> None:
+    def _take(self, values: np.ndarray, same: str | None, names: list[str], widths: list[int]) -> None:
         """The values at all vertices, after a step."""
-        pieces = np.split(self.state.vertices["values"], np.cumsum(widths)[:-1], axis=1)
+        pieces = np.split(values, np.cumsum(widths)[:-1], axis=1)
         for name, piece in zip([*names, same], pieces, strict=True):
             if name is not None:
                 self.values[name] = torch.from_numpy(piece).reshape(-1, *self.folded.shapes[name])
@@ -308,120 +314,11 @@ class Walk:
         return self.slack * (error + moved)
 
 
-class Step:
-    """One refinement: its signs, decided with proof, and how far off its vertices may be.
+def extremes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest value in each column."""
+    return values.min(0), values.max(0)
 
-    Args:
-        walk: that it is a step of.
-        units: (n,) the functions, by their units.
-        size, error, slope: (n,) the noise of each: X, E and L.
 
-    Attributes:
-        done: functions that it has cut by, in the end.
-    """
-
-    def __init__(self, walk: Walk, units: np.ndarray, size: np.ndarray, error: np.ndarray, slope: np.ndarray) -> None:
-        self.walk, self.units = walk, units
-        self.size, self.error, self.slope = size, error, slope
-        self.unsure = walk.limit(error, slope, walk.usual)
-        self.constraints = walk.exact.functions.start(walk.bend, walk.turn) + units
-        self.moved = np.zeros(len(units))
-        bends = walk.folded.bends
-        self.keep = walk.bend + 1 < len(bends) or not bends[walk.bend].simple
-        self.depth, self.done = 0, len(units)
-        self._known: dict[tuple[int, int], float] = {}
-
-    def run(self, values: np.ndarray, columns: np.ndarray, zero: np.ndarray | None) -> None:
-        """Cut; ``values`` with the functions in some ``columns``, ``zero`` (V, n) where these are known to vanish."""
-        walk, state = self.walk, self.walk.state
-        reach = float(np.abs(state.vertices["at"]).max())
-        blur = (walk.depth + DEEP) * STEP * reach
-        first = state.vertices.size
-        positive = self._positive(values[:first], columns, zero)
-        most = walk.rows(values.shape[1])
-        found = Refinement(state, values, columns, self.constraints, positive, self.unsure, blur, self.decide, self.keep, most)
-        found.run()
-        self.done = found.done
-        self.depth = int(state.vertices["depth"][first:].max(initial=0))
-        walk.depth += self.depth
-        noise = self.error + max(self.depth - DEEP, 0) * STEP * self.size + self.moved
-        walk.noise[self.constraints] = noise
-        state.vertices["off"][first:] = self._offs(first)
-        self._check(found)
-        off = state.vertices["off"]
-        finite = off[np.isfinite(off)][:: max(1, len(off) // FEW)]
-        walk.usual = float(np.quantile(finite, COMMON, method="higher"))
-
-    def _positive(self, values: np.ndarray, columns: np.ndarray, zero: np.ndarray | None) -> np.ndarray:
-        """Which functions are positive at the vertices before the step: as packed bits, a row for each vertex."""
-        off = self.walk.state.vertices["off"]
-        found = np.empty((len(values), -(-len(columns) // 8)), np.uint8)
-        which = slice(int(columns[0]), int(columns[-1]) + 1) if np.ptp(columns) + 1 == len(columns) else columns
-        for low in range(0, len(values), ROWS):
-            rows = slice(low, low + ROWS)
-            z = values[rows, which]
-            near = np.abs(z) <= self._limit(off[rows].max(), 0, slice(None))  # of all of them, the farthest off
-            if zero is not None:
-                near &= ~zero[rows]
-            if near.any():
-                v, i = np.nonzero(near)
-                limit = self._limit(off[low + v], 0, i)
-                own = (np.abs(z[v, i]) <= limit) & (limit > 0)  # where no error is possible, 0.0 is zero
-                v, i = v[own], i[own]
-                if len(v):
-                    z[v, i] = values[low + v, columns[i]] = self.decide(low + v, i, z[v, i])
-            found[rows] = np.packbits(z >= 0, axis=1)
-        return found
-
-    def _limit(self, off: np.ndarray, depth: np.ndarray | int, which: np.ndarray | slice) -> np.ndarray:
-        """|value| up to which a function's sign is not certain at a vertex so far off, after so many interpolations."""
-        deep = np.maximum(np.asarray(depth) - DEEP, 0) * STEP
-        return self.walk.limit(self.error[which] + deep * self.size[which], self.slope[which], off)
-
-    def _offs(self, first: int) -> np.ndarray:
-        """How far off the new vertices are; where floating point cannot bound it, by their exact places."""
-        walk = self.walk
-        vertices = walk.state.vertices
-        off = misses(walk.state, first, walk.noise, walk.depth)
-        for v in (first + np.flatnonzero(np.isinf(off))).tolist():
-            try:
-                exact = walk.exact.point(v)
-            except TooLarge:
-                continue
-            at = np.array([float(exact[i]) for i in range(len(exact.top))])
-            off[v - first] = 2 * np.linalg.norm(vertices["at"][v] - at) + STEP * np.abs(at).max()
-        return off
-
-    def _check(self, found: Refinement) -> None:
-        """Were signs at new vertices taken for certain that were not? Then they must be what exact arithmetic says."""
-        vertices = self.walk.state.vertices
-        off, depth = vertices["off"], vertices["depth"]
-        for v, i, values in found.open:
-            loose = (off[v] > self.walk.usual) | (depth[v] > DEEP)
-            v, i, values = v[loose], i[loose], values[loose]
-            near = np.abs(values) <= self._limit(off[v], depth[v], i)
-            v, i, values = v[near], i[near], values[near]
-            if len(v) and ((self.decide(v, i, values) >= 0) != (values >= 0)).any():
-                raise TooClose
-
-    def decide(self, vertices: np.ndarray, which: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Settle values close to zero, of functions by number, in exact arithmetic: a value whose sign is right stays."""
-        place = self.walk.state.vertices["place"][vertices]
-        settled = values.copy()
-        for k, (v, p, i) in enumerate(zip(vertices.tolist(), place.tolist(), which.tolist(), strict=True)):
-            if (p, i) not in self._known:
-                self._known[p, i] = self._exact(v, i, float(values[k]))
-            sign = self._known[p, i]
-            if np.sign(values[k]) != sign:
-                settled[k] = sign * SMALLEST
-                self.moved[i] = max(self.moved[i], abs(values[k]))
-        return settled
-
-    def _exact(self, vertex: int, i: int, value: float) -> float:
-        """The sign of a function at a vertex."""
-        try:
-            exact = self.walk.exact.value(vertex, self.walk.exact.functions[int(self.constraints[i])])
-        except TooLarge:
-            self.walk.undecided += 1
-            return float(np.sign(value))
-        return float((exact > 0) - (exact < 0))
+def sizes(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The largest |value|, from the least and the largest."""
+    return np.maximum(-low, high)
