@@ -120,7 +120,7 @@ def _inverted(inputs: int, outputs: int, stride: int, expansion: int) -> nn.Modu
 
 
 def mobilenet_v2() -> nn.Module:
-    """MobileNetV2 with strides for 32 pixels (35 relu6, 70 kinks)."""
+    """MobileNetV2 with strides for 32 pixels (35 relu6, 70 nonlinearities)."""
     layers: list[nn.Module] = [*_conv_bn(3, 32, 3), nn.ReLU6()]
     inputs = 32
     stages = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))

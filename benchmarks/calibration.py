@@ -11,46 +11,46 @@ from benchmarks.architectures import prepared
 from benchmarks.networks import images, trained
 from benchmarks.timing import in_turns, median
 from tests.oracles.fixed_point import tight
-from tropica.split import ConvexSplit
-from tropica.terms.backward import batch_terms
+from tropica.decomposition.backward import batch_terms
+from tropica.decomposition.dc_decomposition import DCDecomposition
 
 
-def _largest_ratio(split: ConvexSplit, smallest: ConvexSplit) -> float:
-    """The largest ratio over kinks of largest K to largest tight K (kinks whose K is rounding are left out)."""
+def _largest_ratio(decomposition: DCDecomposition, smallest: DCDecomposition) -> float:
+    """The largest ratio over nonlinearities of largest K to largest tight K (nonlinearities whose K is rounding are left out)."""
     floor = 1e-6 * max(float(k.max()) for k in smallest.weights.values())
-    pairs = [(split.weights[name], k) for name, k in smallest.weights.items() if float(k.max()) > floor]
+    pairs = [(decomposition.weights[name], k) for name, k in smallest.weights.items() if float(k.max()) > floor]
     return max(float(mine.max() / k.max()) for mine, k in pairs)
 
 
 def measure(title: str, model: nn.Module, x: Tensor, size: int) -> list[str]:
     """One row of the table."""
     net = tp.trace(model, x[:2])
-    split = tp.split(net, x, batch_size=size)
+    decomposition = tp.decompose(net, x, batch_size=size)
     smallest, sweeps = tight(net.to(torch.float64), x.double())  # float32's rounding would keep it from settling
-    one = ConvexSplit(net, "none", {})
+    one = DCDecomposition(net, "none", {})
 
     def a_pass() -> None:
         for batch in x.split(size):
             batch_terms(one, batch)
 
-    seconds = in_turns({"split": lambda: tp.split(net, x, batch_size=size), "pass": a_pass}, 3)
+    seconds = in_turns({"split": lambda: tp.decompose(net, x, batch_size=size), "pass": a_pass}, 3)
     # Without K the pass is one forward and one backward pass: two thirds of the pass that calibration is counted in.
     return [
         title,
-        str(len(net.kinks)),
+        str(len(net.nonlinearities)),
         f"{len(x):,}",
-        f"{split.passes:.2f}",
+        f"{decomposition.passes:.2f}",
         f"{median(seconds['split']) / (1.5 * median(seconds['pass'])):.2f}",
         str(sweeps),
-        f"{_largest_ratio(split, smallest):.3f}",
+        f"{_largest_ratio(decomposition, smallest):.3f}",
     ]
 
 
 def passes(title: str, model: nn.Module, x: Tensor, size: int) -> list[str]:
     """A row for data of which only a part fits the memory: its passes."""
     net = tp.trace(model, x[:2])
-    split = tp.split(net, x, batch_size=size, progress=True)
-    return [title, str(len(net.kinks)), f"{len(x):,}", f"{split.passes:.2f}", "–", "–", "–"]
+    decomposition = tp.decompose(net, x, batch_size=size, progress=True)
+    return [title, str(len(net.nonlinearities)), f"{len(x):,}", f"{decomposition.passes:.2f}", "–", "–", "–"]
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def main() -> None:
     table = Table(title="Calibration, float32; a pass is one forward and two backward passes over all points")
     for heading in (
         "network",
-        "kinks",
+        "nonlinearities",
         "points",
         "passes, check included (bars 4, 4, 6)",
         "passes by the clock",

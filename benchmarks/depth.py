@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import tropica as tp
 from benchmarks.architectures import DEEP, initial, prepared
 from benchmarks.networks import briefly_trained, images
-from tropica.split import ConvexSplit
+from tropica.decomposition.dc_decomposition import DCDecomposition
 
 POINTS = {"ResNet-18": 64, "VGG-16-BN": 64, "ResNet-50": 32, "MobileNetV2": 32, "DenseNet-121": 24}
 TRAINED = ("ResNet-18",)
@@ -22,7 +22,7 @@ TRAINED = ("ResNet-18",)
 
 def _models(name: str, pictures: Tensor) -> Iterator[tuple[str, nn.Module, tuple[str, ...]]]:
     """The network in several states, and the splits to look at."""
-    yield "as initialised", initial(name), ("calibrated", "paper")
+    yield "as initialized", initial(name), ("calibrated", "paper")
     yield "norms set by data", prepared(name, pictures), ("calibrated",)
     if name in TRAINED and (model := briefly_trained(name)) is not None:
         yield "after 100 steps", model, ("calibrated", "paper")
@@ -40,21 +40,21 @@ def _lost(terms: tp.LinearTerms) -> float:
     return float(torch.linalg.vector_norm(plus - minus - terms.local.weight) / torch.linalg.vector_norm(terms.local.weight))
 
 
-def measure(name: str, weights: str, split: ConvexSplit, x: Tensor, seconds: float) -> list[str]:
+def measure(name: str, weights: str, decomposition: DCDecomposition, x: Tensor, seconds: float) -> list[str]:
     """One row of the table."""
-    terms = tp.extract(split.net, x, split, check="warn")
-    logits = split.net(x).abs().amax(1)
-    potential = split.potential(x) - split.constant
+    terms = tp.extract(decomposition.net, x, decomposition, check="warn")
+    logits = decomposition.net(x).abs().amax(1)
+    potential = decomposition.potential(x) - decomposition.constant
     return [
         name,
         weights,
-        split.method,
-        str(len(split.net.kinks)),
+        decomposition.method,
+        str(len(decomposition.net.nonlinearities)),
         str(len(x)),
-        f"{max(row.largest for row in split.growth()):.2g}",
+        f"{max(row.largest for row in decomposition.growth()):.2g}",
         f"{float((potential / logits).max()):.2g}",
         f"{_lost(terms):.1g}",
-        f"{split.passes:.2f}",
+        f"{decomposition.passes:.2f}",
         "holds" if terms.certificate.holds else "fails",
         f"{_label_share(terms, x):.1%}",
         f"{seconds:.0f}",
@@ -69,12 +69,14 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=list(DEEP), choices=list(DEEP))
     chosen = parser.parse_args().networks
     pictures, what = images(256)
-    table = Table(title=f"Depth: {what} at 32 pixels, float64; bars for the calibrated split: 1e5 (ResNet-18), 1e9 (ResNet-50)")
+    table = Table(
+        title=f"Depth: {what} at 32 pixels, float64; bars for the calibrated decomposition: 1e5 (ResNet-18), 1e9 (ResNet-50)"
+    )
     for heading in (
         "network",
         "weights",
         "split",
-        "kinks",
+        "nonlinearities",
         "points",
         "largest K",
         "F⁻/|logit|",
@@ -91,8 +93,8 @@ def main() -> None:
             net = tp.trace(model.double(), x[:2])
             for method in methods:
                 start = time.perf_counter()
-                split = tp.split(net, x, method=method, batch_size=8, progress=True)
-                table.add_row(*measure(name, weights, split, x, time.perf_counter() - start))
+                decomposition = tp.decompose(net, x, method=method, batch_size=8, progress=True)
+                table.add_row(*measure(name, weights, decomposition, x, time.perf_counter() - start))
     show(table, "depth")
 
 

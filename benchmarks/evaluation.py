@@ -16,7 +16,7 @@ from torch import Tensor
 import tropica as tp
 from benchmarks.timing import in_turns, median, ratio
 from tropica.terms.certificate import Certificate
-from tropica.terms.linear import LinearTerms, TermBlock
+from tropica.terms.linear_terms import LinearTerms, TermBlock
 from tropica.terms.maxima import POINTS, TERMS
 
 

@@ -47,9 +47,9 @@ def jacobians(model: nn.Module, x: Tensor, size: int) -> Callable[[], None]:
 def measure(title: str, model: nn.Module, x: Tensor, size: int, rounds: int, oracle: bool) -> list[str]:
     """One row of the table."""
     net = tp.trace(model, x[:2])
-    split = tp.split(net, x, batch_size=size)
+    decomposition = tp.decompose(net, x, batch_size=size)
     work: dict[str, Callable[[], object]] = {
-        "tropica": lambda: tp.extract(net, x, split, check=False, batch_size=size),
+        "tropica": lambda: tp.extract(net, x, decomposition, check=False, batch_size=size),
         "plain": plain(model, x, size),
         "jacrev": jacobians(model, x, size),
     }
@@ -58,7 +58,7 @@ def measure(title: str, model: nn.Module, x: Tensor, size: int, rounds: int, ora
         work["oracle"] = lambda: algorithm31.merge(model, acts)  # type: ignore[arg-type]
     seconds = in_turns({name: work[name] for name in ("tropica", "plain")}, rounds)
     slow = in_turns({name: run for name, run in work.items() if name != "plain"}, max(3, rounds // 3))
-    checked = in_turns({"tropica": work["tropica"], "checked": lambda: tp.extract(net, x, split, batch_size=size)}, 3)
+    checked = in_turns({"tropica": work["tropica"], "checked": lambda: tp.extract(net, x, decomposition, batch_size=size)}, 3)
     return [
         title,
         f"{len(x)} × {size}",

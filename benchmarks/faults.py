@@ -22,10 +22,10 @@ from rich.table import Table
 
 import tropica as tp
 from tests.terms import victim
-from tests.terms.test_faults import children, kill, run, wait_for
 from tests.terms.test_store import corrupt
+from tests.terms.test_store_faults import children, kill, run, wait_for
 from tests.terms.worker import points
-from tropica.data import walk
+from tropica.data import passes as walk
 
 KILLS = {("extract", 1): 25, ("extract", 2): 10, ("evaluate", 1): 10, ("evaluate", 2): 5}
 DAMAGES = 200

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 import tropica as tp
-from tropica.memory import peak_memory
+from tropica.runtime.memory import peak_memory
 
 SIZES = (5_000, 50_000)
 ROOM = 300_000_000

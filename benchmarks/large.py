@@ -21,7 +21,7 @@ from rich.table import Table
 import tropica as tp
 from benchmarks.regions import Case, cells
 from benchmarks.report import show
-from tropica.memory import peak_memory, size_text
+from tropica.runtime.memory import peak_memory, size_text
 
 WIDTH, DEPTH = (int(n) for n in os.environ.get("TROPICA_LARGE", "232x3").split("x"))
 Found = TypeVar("Found")

@@ -1,4 +1,4 @@
-"""What the minimal split does for N^(X): agreement on test points, λ and processor time beside the other splits'.
+"""What the minimal decomposition does for N^(X): agreement on test points, λ and processor time beside the other splits'.
 
 python -m benchmarks.minimal                                      the networks of benchmarks.quality
 python -m benchmarks.minimal DATA TERMS MODEL WEIGHTS [WEIGHTS …] trained networks of ``tropica train`` (TERMS 0: all)
@@ -15,14 +15,14 @@ from rich.table import Table
 
 import tropica as tp
 from benchmarks.networks import Trained, trained
-from tropica.data import load_data
-from tropica.models import build
+from tropica.studies.datasets.load import load_data
+from tropica.studies.networks import build
 
 SPLITS = (
     ("paper", "paper", "network"),
     ("calibrated", "calibrated", "network"),
     ("minimal", "minimal", "network"),
-    ("minimal, a λ a kink", "minimal", "kink"),
+    ("minimal, a λ a nonlinearity", "minimal", "nonlinearity"),
 )
 
 
@@ -37,11 +37,11 @@ def main(arguments: list[str] | None = None) -> None:
     for job in _given(arguments) if arguments else [trained("fcn4", 4), trained("conv", 2)]:
         for name, method, per in SPLITS:
             start = time.process_time()
-            split = tp.split(job.model, job.train, method=method, per=per, progress=True)
+            decomposition = tp.decompose(job.model, job.train, method=method, per=per, progress=True)
             made = time.process_time()
-            terms = tp.extract(split.net, job.train, split, check="warn", progress=True)
+            terms = tp.extract(decomposition.net, job.train, decomposition, check="warn", progress=True)
             end = time.process_time()
-            found = tp.agreement(split.net, tp.ExtractedFunction(terms), job.test, progress=True)
+            found = tp.agreement(decomposition.net, tp.ExtractedFunction(terms), job.test, progress=True)
             table.add_row(
                 job.title,
                 name,
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
                 f"{found.network_extracted:.2%}",
                 f"{found.extracted_true:.2%}",
                 f"{found.network_true:.2%}",
-                " ".join(dict.fromkeys(f"{factor:.3g}" for factor in split.factors.values())),
+                " ".join(dict.fromkeys(f"{factor:.3g}" for factor in decomposition.factors.values())),
                 "holds" if terms.certificate.holds else "fails",
                 f"{made - start:.1f}",
                 f"{end - made:.1f}",
@@ -63,7 +63,7 @@ def _given(arguments: list[str]) -> list[Trained]:
     points, test = load_data(data, limit=int(terms) or None), load_data(data, split="test")
     jobs = []
     for file in files:
-        model = build(name, points.shape, 10)
+        model = build(name, points.input_shape, 10)
         model.load_state_dict(safetensors.torch.load_file(file))
         jobs.append(Trained(f"{name} {Path(file).parent.name}", model.eval().requires_grad_(False), points, test))
     return jobs

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.architectures import initial
-from tropica.data import LabelledData, load_data
+from tropica.data.labelled import LabelledData
 from tropica.errors import DataError
-from tropica.models import build, train
-from tropica.progress import reporter
+from tropica.runtime.progress import reporter
+from tropica.studies.datasets.load import load_data
+from tropica.studies.networks import build, train
 
 CACHE = Path(os.environ.get("TROPICA_CACHE", "results/bench-networks"))
 
@@ -45,7 +46,7 @@ def trained(name: str, epochs: int, data: str | None = None) -> Trained:
     if data == "digits":
         name = {"fcn4": "fcn-small", "conv": "conv-small"}.get(name, name)
         epochs *= 10
-    model = build(name, points.shape, 10, seed=0)
+    model = build(name, points.input_shape, 10, seed=0)
     file = CACHE / f"{data}-{name}-{epochs}.safetensors"
     if file.exists():
         model.load_state_dict(safetensors.torch.load_file(file))

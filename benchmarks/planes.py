@@ -58,14 +58,14 @@ def row(found: Trained) -> list[str]:
     _, maps = timed(lambda: cx.logits)
     _, same = timed(lambda: len(cx.maps))
     boundary, cut = timed(cx.boundary)
-    x = cx.embed(cx.centres[:2048])
+    x = cx.embed(cx.centers[:2048])
     _, floor = timed(lambda: net.local_map(x))
     picture = FOLDER / "plane.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     draw(cx, images).savefig(picture, dpi=200, bbox_inches="tight")
     return [
         found.title,
-        f"{sum(kink.units for kink in net.kinks):,}",
+        f"{sum(nonlinearity.units for nonlinearity in net.nonlinearities):,}",
         f"{len(cx):,}",
         f"{len(cx.regions):,}",
         f"{len(cx.maps):,}",

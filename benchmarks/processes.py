@@ -1,6 +1,6 @@
 """Two processes on two cores against one process, one thread each: extraction and evaluation, started by torchrun.
 
-Floor: twice the rate. Timed inside, from the call to its end, the split known; results are compared to the byte. Beside the
+Floor: twice the rate. Timed inside, from the call to its end, the decomposition known; results are compared to the byte. Beside the
 time by the clock stands the processor time of the one process over that of the busier of the two, which does not depend on
 what else the machine does. Bar: 1.7 ×.
 """
@@ -22,7 +22,7 @@ from rich.table import Table
 
 import tropica as tp
 from benchmarks.networks import trained
-from tropica.processes import Processes
+from tropica.runtime.processes import Processes
 
 POINTS, FRESH, ROUNDS = 16_384, 10_000, 3
 
@@ -34,10 +34,10 @@ def work(folder: Path) -> None:
     case = trained("conv", 2)
     x, fresh = case.train.inputs[:POINTS], case.test.inputs[:FRESH]
     net = tp.trace(case.model, x[:2])
-    split = tp.split(net, method="paper")
+    decomposition = tp.decompose(net, method="paper")
     processes.wait()
     start = clock()
-    terms = tp.extract(net, x, split, out=folder / "terms", distributed=True)
+    terms = tp.extract(net, x, decomposition, out=folder / "terms", distributed=True)
     extracted = clock()
     f = tp.ExtractedFunction(tp.load_terms(folder / "terms", verify=False), distributed=True)
     f.predict(fresh[:1])  # both have the store in their caches
@@ -46,8 +46,8 @@ def work(folder: Path) -> None:
     labels, winners = f.decide(fresh)
     evaluated = clock()
     parts = {"extraction": (start, extracted), "evaluation": (again, evaluated)}
-    taken = processes.gathered({what: [b - a for a, b in zip(*ends, strict=True)] for what, ends in parts.items()})
-    if processes.first:
+    taken = processes.all_gather({what: [b - a for a, b in zip(*ends, strict=True)] for what, ends in parts.items()})
+    if processes.is_first:
         digest = hashlib.sha256(labels.numpy().tobytes() + winners.numpy().tobytes())
         for path in sorted((folder / "terms").iterdir()):
             digest.update(path.read_bytes())

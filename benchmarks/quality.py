@@ -32,9 +32,9 @@ def main() -> None:
         job = trained(name, epochs)
         for method in ("calibrated", "paper"):
             start = time.perf_counter()
-            split = tp.split(job.model, job.train, method=method, progress=True)
-            terms = tp.extract(split.net, job.train, split, progress=True)
-            found = tp.agreement(split.net, tp.ExtractedFunction(terms), job.test, progress=True)
+            decomposition = tp.decompose(job.model, job.train, method=method, progress=True)
+            terms = tp.extract(decomposition.net, job.train, decomposition, progress=True)
+            found = tp.agreement(decomposition.net, tp.ExtractedFunction(terms), job.test, progress=True)
             table.add_row(
                 job.title,
                 method,
@@ -42,8 +42,8 @@ def main() -> None:
                 f"{found.network_extracted:.2%}",
                 f"{found.network_true:.2%}",
                 f"{found.extracted_true:.2%}",
-                f"{max(row.largest for row in split.growth()):.3g}",
-                f"{split.passes:.2f}",
+                f"{max(row.largest for row in decomposition.growth()):.3g}",
+                f"{decomposition.passes:.2f}",
                 "holds" if terms.certificate.holds else "fails",
                 f"{time.perf_counter() - start:.0f}",
             )

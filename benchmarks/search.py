@@ -20,7 +20,7 @@ from torch import Tensor
 import tropica as tp
 from benchmarks.evaluation import synthetic
 from benchmarks.networks import trained
-from tropica.terms.linear import LinearTerms
+from tropica.terms.linear_terms import LinearTerms
 from tropica.terms.maxima import POINTS, TERMS
 
 ROUNDS = 3

@@ -21,7 +21,7 @@ POINTS = 1000
 
 
 def dense(*widths: int) -> nn.Module:
-    """Linear layers and ReLUs, PyTorch's initialisation."""
+    """Linear layers and ReLUs, PyTorch's initialization."""
     layers = [layer for i, o in pairwise(widths) for layer in (nn.Linear(i, o), nn.ReLU())]
     return nn.Sequential(nn.Flatten(), *layers[:-1])
 

@@ -18,12 +18,12 @@ import tropica as tp
 from benchmarks.evaluation import synthetic
 from benchmarks.networks import trained
 from benchmarks.timing import in_turns, median, ratio
-from tropica.data.walk import SHARD_POINTS, Shard
-from tropica.sealed import seal_of, write
-from tropica.terms.blocks import rows_of
-from tropica.terms.linear import LinearTerms
-from tropica.terms.manifest import Manifest
-from tropica.terms.shards import write_shard
+from tropica.data.passes import SHARD_POINTS, Shard
+from tropica.decomposition.blocks import rows_of
+from tropica.runtime.safetensors_files import checksum_of, write
+from tropica.terms.linear_terms import LinearTerms
+from tropica.terms.store.manifest import Manifest
+from tropica.terms.store.shards import write_shard
 
 POINTS = 20_000
 ROUNDS = 3
@@ -34,15 +34,15 @@ def overhead(folder: Path) -> tuple[str, float, float]:
     case = trained("conv", 2)
     x = case.train.inputs[:POINTS]
     net = tp.trace(case.model, x[:2])
-    split = tp.split(net, method="paper")
+    decomposition = tp.decompose(net, method="paper")
     number = 0
 
     def to_disk() -> None:
         nonlocal number
         number += 1
-        tp.extract(net, x, split, out=folder / f"terms{number}")
+        tp.extract(net, x, decomposition, out=folder / f"terms{number}")
 
-    seconds = in_turns({"memory": lambda: tp.extract(net, x, split), "disk": to_disk}, ROUNDS, warmup=1)
+    seconds = in_turns({"memory": lambda: tp.extract(net, x, decomposition), "disk": to_disk}, ROUNDS, warmup=1)
     return f"{case.title}, {len(x):,} points", median(seconds["memory"]), ratio(seconds, "disk", "memory")
 
 
@@ -57,10 +57,10 @@ def stored(terms: LinearTerms, folder: Path) -> None:
         part = rows_of(block, first, min(SHARD_POINTS, len(terms) - first))
         shard = Shard(number, range(0), first, len(part))
         entries.append(write_shard(folder, shard, run, "", "", part, torch.zeros(len(part), dtype=torch.float64), None).entry)
-    manifest = Manifest(run, [entry.points for entry in entries], list(terms.shape), terms.classes, "complete")
-    manifest.shards, manifest.data, manifest.certificate = entries, seal_of({}), terms.certificate
-    manifest.split = write(folder / "split.safetensors", {"kind": "none"}, {"none": torch.zeros(1)})
-    manifest.centre = write(folder / "centre.safetensors", {"kind": "centre"}, {"centre": terms.centre})
+    manifest = Manifest(run, [entry.points for entry in entries], list(terms.input_shape), terms.num_classes, "complete")
+    manifest.shards, manifest.data, manifest.certificate = entries, checksum_of({}), terms.certificate
+    manifest.decomposition = write(folder / "split.safetensors", {"kind": "none"}, {"none": torch.zeros(1)})
+    manifest.center = write(folder / "center.safetensors", {"kind": "center"}, {"center": terms.center})
     manifest.write(folder)
 
 

@@ -15,7 +15,9 @@ import numpy as np
 from rich.table import Table
 from scipy.spatial import ConvexHull
 
-from tropica.polyhedra import Zonotope, essential, overlay_cells
+from tropica.polyhedra.hull import essential
+from tropica.polyhedra.overlay import overlay_cells
+from tropica.polyhedra.zonotope import Zonotope
 
 ROUNDS = 5
 BARS = {3: 0.1, 4: 2.0}

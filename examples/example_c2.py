@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 import tropica as tp
-from tropica.plots import curve_and_dual, style
-from tropica.tropical import overlay
+from tropica.plots import style
+from tropica.plots.hypersurface import curve_and_dual
+from tropica.tropical.counts import overlay
 
 
 def network(last: bool = True) -> nn.Sequential:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 
 import tropica as tp
-from tropica.plots import curve_and_dual, style
+from tropica.plots import style
+from tropica.plots.hypersurface import curve_and_dual
 
 
 def main(picture: str | None = None) -> tp.TropicalPolynomial:

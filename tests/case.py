@@ -1,4 +1,4 @@
-"""What a test network is, and the short ways to write one down as a row of the table in `tests.cases`."""
+"""What a test network is, and the short ways to write one down as a row of the table in `tests.networks`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from .case_modules import Apply, Factory, Shape, WithConstant, build, stem, with_tail
+from tests.network_modules import Apply, Factory, Shape, WithConstant, build, stem, with_tail
 
 Change = Callable[[nn.Module], object]
 
@@ -38,7 +38,7 @@ class Case:
 
 
 def case(name: str, shape: Shape, tags: str, factory: Factory, *after: Change) -> Case:
-    """A network of its own, changed by each of `after` once initialised; `tags` is a space-separated string."""
+    """A network of its own, changed by each of `after` once initialized; `tags` is a space-separated string."""
     return Case(name, lambda seed: build(factory, seed, *after), shape, frozenset(tags.split()))
 
 
@@ -51,7 +51,7 @@ def around(name: str, shape: Shape, tags: str, op: Factory, *after: Change) -> C
     """One operation between a first layer and a hidden one. An affine operation follows a ReLU, any other does not."""
 
     before = [nn.ReLU] if "affine" in tags.split() else []
-    return chain(name, shape, tags, lambda: [stem(shape), *(kink() for kink in before), op()], *after)
+    return chain(name, shape, tags, lambda: [stem(shape), *(nonlinearity() for nonlinearity in before), op()], *after)
 
 
 def function(name: str, shape: Shape, tags: str, op: Callable[[Tensor], Tensor]) -> Case:

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor, nn
 
 import tropica as tp
-from tropica.split.calibrated import SLACK
-
-from .cases import logits_of
-from .extracted import potential, smallest
-from .oracles.dense import local_affine_map
-from .oracles.dense_split import data_free
-from .oracles.extracted_function import Extracted, evaluate
-from .oracles.fixed_point import tight
+from tests.extracted import potential, smallest
+from tests.networks import logits_of
+from tests.oracles.dense import local_affine_map
+from tests.oracles.dense_decomposition import data_free
+from tests.oracles.extracted_function import Extracted, evaluate
+from tests.oracles.fixed_point import tight
+from tropica.decomposition.calibrated import SLACK
 
 # ── splits ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -26,47 +25,47 @@ def close(found: Tensor, expected: np.ndarray, scale: float) -> None:
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-9 * scale + 1e-300)
 
 
-def check_rule(net: tp.PiecewiseLinearNetwork, split: tp.ConvexSplit) -> None:
+def check_rule(net: tp.PiecewiseLinearNetwork, decomposition: tp.DCDecomposition) -> None:
     expected = data_free(net)
-    assert set(split.weights) == set(expected.weights)
-    assert split.input_weight is not None
-    pairs = [(split.weights[name].flatten(), k) for name, k in expected.weights.items()]
-    for found, k in [*pairs, (split.input_weight.flatten(), expected.input_weight)]:
+    assert set(decomposition.weights) == set(expected.weights)
+    assert decomposition.input_weight is not None
+    pairs = [(decomposition.weights[name].flatten(), k) for name, k in expected.weights.items()]
+    for found, k in [*pairs, (decomposition.input_weight.flatten(), expected.input_weight)]:
         close(found, k.numpy(), float(k.abs().max()))
         assert (found >= 0).all()
     scale = max([abs(expected.constant), *(float(k.max()) for _, k in pairs), 1e-300])
-    assert abs(split.constant - expected.constant) <= 1e-9 * scale
+    assert abs(decomposition.constant - expected.constant) <= 1e-9 * scale
 
 
-def check_guarantee(split: tp.ConvexSplit, terms: tp.LinearTerms, x: Tensor) -> None:
-    assert smallest(split, x) >= -1e-12
+def check_guarantee(decomposition: tp.DCDecomposition, terms: tp.LinearTerms, x: Tensor) -> None:
+    assert smallest(decomposition, x) >= -1e-12
     for one in (terms.plus.weight, terms.minus.weight):
         assert one.min() >= -1e-12 * one.abs().max()
 
 
-def check_certificate(split: tp.ConvexSplit, x: Tensor, rounding: float = 0.0) -> None:
+def check_certificate(decomposition: tp.DCDecomposition, x: Tensor, rounding: float = 0.0) -> None:
     """Every cotangent is ≥ 0 on the data, seen by plain derivatives; K ≥ 0; the split's own figure says the same."""
-    assert smallest(split, x) >= -rounding
-    assert split.smallest is not None
-    assert split.smallest >= -rounding
-    assert set(split.weights) == {kink.name for kink in split.net.kinks}
-    assert all(bool((k >= 0).all()) and k.dtype == torch.float64 for k in split.weights.values())
+    assert smallest(decomposition, x) >= -rounding
+    assert decomposition.smallest is not None
+    assert decomposition.smallest >= -rounding
+    assert set(decomposition.weights) == {nonlinearity.name for nonlinearity in decomposition.net.nonlinearities}
+    assert all(bool((k >= 0).all()) and k.dtype == torch.float64 for k in decomposition.weights.values())
 
 
-def check_tight(split: tp.ConvexSplit, x: Tensor, factor: float) -> None:
-    """The largest K of every kink is at most ``factor`` times that of the plain fixed point, and F⁻ is as near, but for a
-    constant (which a kink that is far from 0 brings, and which moves no label)."""
-    exact, _ = tight(split.net, x)
+def check_tight(decomposition: tp.DCDecomposition, x: Tensor, factor: float) -> None:
+    """The largest K of every nonlinearity is at most ``factor`` times that of the plain fixed point, and F⁻ is as near, but for a
+    constant (which a nonlinearity that is far from 0 brings, and which moves no label)."""
+    exact, _ = tight(decomposition.net, x)
     overall = max((float(k.max()) for k in exact.weights.values()), default=0.0)
     for name, k in exact.weights.items():
-        # A kink that needs (almost) nothing may get a share of what later kinks were given too much.
-        assert float(split.weights[name].max()) <= factor * float(k.max()) + 1e-2 * (factor - 1) * overall
-    ours = potential(split, x)[0].detach()
-    theirs, _, kinks, outputs = potential(exact, x)
+        # A nonlinearity that needs (almost) nothing may get a share of what later nonlinearities were given too much.
+        assert float(decomposition.weights[name].max()) <= factor * float(k.max()) + 1e-2 * (factor - 1) * overall
+    ours = potential(decomposition, x)[0].detach()
+    theirs, _, nonlinearities, outputs = potential(exact, x)
     allowed = 1e-12 * float(theirs.abs().max())
-    for kink, h in zip(kinks, outputs, strict=True):
-        spread, k = h.detach().reshape(len(x), -1).std(0), exact.weights[kink.name].flatten()
-        # The headroom is a share of the kink's largest K, and every unit gets it: those that need no K as well.
+    for nonlinearity, h in zip(nonlinearities, outputs, strict=True):
+        spread, k = h.detach().reshape(len(x), -1).std(0), exact.weights[nonlinearity.name].flatten()
+        # The headroom is a share of the nonlinearity's largest K, and every unit gets it: those that need no K as well.
         allowed += float(spread @ ((factor - 1) * k + 2 * SLACK * factor * k.max()))
     assert float((ours - theirs).std()) <= allowed
 
@@ -81,11 +80,11 @@ def fresh_points(net: tp.PiecewiseLinearNetwork, n: int = 60, seed: int = 5) -> 
     return scale * torch.randn(n, *net.input_shape, generator=generator, dtype=torch.float64)
 
 
-def check_below(split: tp.ConvexSplit, terms: tp.LinearTerms, x: Tensor, fresh: Tensor) -> None:
+def check_below(decomposition: tp.DCDecomposition, terms: tp.LinearTerms, x: Tensor, fresh: Tensor) -> None:
     """a⁻_k(x) ≤ F⁻(x) and a⁺_k(x) ≤ F⁺_i(x) for all x, with equality at x_k, i the label of x_k."""
     for where in (x, fresh):
         with torch.no_grad():
-            minus, scores, _, _ = potential(split, where)
+            minus, scores, _, _ = potential(decomposition, where)
         plus = minus.unsqueeze(1) + scores[:, terms.labels]
         for one, whole in ((terms.minus, minus.unsqueeze(1)), (terms.plus, plus)):
             values = one(where)
@@ -114,7 +113,7 @@ def check_rows(model: nn.Module, terms: tp.LinearTerms, x: Tensor) -> None:
 def brute_force(terms: tp.LinearTerms, x: Tensor) -> Extracted:
     """N^(X) by the oracle."""
     plus, minus = terms.plus, terms.minus
-    return evaluate(plus.weight, plus.bias, minus.weight, minus.bias, terms.labels, terms.classes, x)
+    return evaluate(plus.weight, plus.bias, minus.weight, minus.bias, terms.labels, terms.num_classes, x)
 
 
 def rounding(terms: tp.LinearTerms, x: Tensor) -> float:

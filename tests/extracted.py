@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 import tropica as tp
-from tropica.network import Kink
-
-from .traced import by_name as by_name
-from .traced import case_of as case_of
-from .traced import traced as network
+from tests.traced import by_name as by_name
+from tests.traced import case_of as case_of
+from tests.traced import traced as network
+from tropica.network.graph import Nonlinearity
 
 METHODS = ("calibrated", "paper")
 POINTS = 32
@@ -29,9 +28,9 @@ def points(name: str, n: int = POINTS, seed: int = 0) -> Tensor:
 
 
 @cache
-def split_of(name: str, method: str) -> tp.ConvexSplit:
+def split_of(name: str, method: str) -> tp.DCDecomposition:
     """Its split."""
-    return tp.split(network(name), points(name), method=method)
+    return tp.decompose(network(name), points(name), method=method)
 
 
 @cache
@@ -40,29 +39,29 @@ def terms_of(name: str, method: str) -> tp.LinearTerms:
     return tp.extract(network(name), points(name), split_of(name, method), check="warn")
 
 
-def potential(split: tp.ConvexSplit, x: Tensor) -> tuple[Tensor, Tensor, list[Kink], list[Tensor]]:
-    """F⁻(x) = c⁻ + Σ ⟨K_v, h_v(x)⟩ (B,) and the scores (B, labels), summed up by hand, with the kinks and their outputs h_v."""
-    kinks: list[Kink] = []
+def potential(decomposition: tp.DCDecomposition, x: Tensor) -> tuple[Tensor, Tensor, list[Nonlinearity], list[Tensor]]:
+    """F⁻(x) = c⁻ + Σ ⟨K_v, h_v(x)⟩ (B,) and the scores (B, labels), summed up by hand, with the nonlinearities and their outputs h_v."""
+    nonlinearities: list[Nonlinearity] = []
     outputs: list[Tensor] = []
 
-    def visit(kink: Kink, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        kinks.append(kink)
+    def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        nonlinearities.append(nonlinearity)
         outputs.append(out)
 
-    scores = split.net.as_scores(split.net.run(x, visit))
-    total = torch.full((len(x),), split.constant, dtype=x.dtype)
-    for kink, h in zip(kinks, outputs, strict=True):
-        total = total + (h.reshape(len(x), -1) * split.weights[kink.name].to(x.dtype).reshape(1, -1)).sum(1)
-    if split.input_weight is not None:
-        total = total + (x.reshape(len(x), -1) * split.input_weight.to(x.dtype).reshape(1, -1)).sum(1)
-    return total, scores, kinks, outputs
+    scores = decomposition.net.as_scores(decomposition.net.run(x, visit))
+    total = torch.full((len(x),), decomposition.constant, dtype=x.dtype)
+    for nonlinearity, h in zip(nonlinearities, outputs, strict=True):
+        total = total + (h.reshape(len(x), -1) * decomposition.weights[nonlinearity.name].to(x.dtype).reshape(1, -1)).sum(1)
+    if decomposition.input_weight is not None:
+        total = total + (x.reshape(len(x), -1) * decomposition.input_weight.to(x.dtype).reshape(1, -1)).sum(1)
+    return total, scores, nonlinearities, outputs
 
 
-def cotangents(split: tp.ConvexSplit, x: Tensor) -> list[tuple[Kink, Tensor, Tensor]]:
-    """For each kink dF⁻/dh_v and dF⁺_i/dh_v (B, *units), K_v included, i the label of each point: plain derivatives of F."""
+def cotangents(decomposition: tp.DCDecomposition, x: Tensor) -> list[tuple[Nonlinearity, Tensor, Tensor]]:
+    """For each nonlinearity dF⁻/dh_v and dF⁺_i/dh_v (B, *units), K_v included, i the label of each point: plain derivatives of F."""
     x = x.detach().requires_grad_()
-    minus, scores, kinks, outputs = potential(split, x)
-    moving = [(kink, h) for kink, h in zip(kinks, outputs, strict=True) if h.requires_grad]
+    minus, scores, nonlinearities, outputs = potential(decomposition, x)
+    moving = [(nonlinearity, h) for nonlinearity, h in zip(nonlinearities, outputs, strict=True) if h.requires_grad]
     if not moving:
         return []
     best = scores.gather(1, scores.argmax(1, keepdim=True)).sum()
@@ -71,15 +70,15 @@ def cotangents(split: tp.ConvexSplit, x: Tensor) -> list[tuple[Kink, Tensor, Ten
         for total in (minus.sum(), minus.sum() + best)
     )
     return [
-        (kink, a.reshape(len(x), *kink.unit_shape), b.reshape(len(x), *kink.unit_shape))
-        for (kink, _), a, b in zip(moving, of_minus, of_plus, strict=True)
+        (nonlinearity, a.reshape(len(x), *nonlinearity.unit_shape), b.reshape(len(x), *nonlinearity.unit_shape))
+        for (nonlinearity, _), a, b in zip(moving, of_minus, of_plus, strict=True)
     ]
 
 
-def smallest(split: tp.ConvexSplit, x: Tensor) -> float:
-    """The smallest of all cotangents, relative to the largest at the same kink; 0 without kinks."""
+def smallest(decomposition: tp.DCDecomposition, x: Tensor) -> float:
+    """The smallest of all cotangents, relative to the largest at the same nonlinearity; 0 without nonlinearities."""
     worst = 0.0
-    for _, *pair in cotangents(split, x):
+    for _, *pair in cotangents(decomposition, x):
         both = torch.cat(pair)
         worst = min(worst, float(both.min() / both.abs().max().clamp(min=1e-300)))
     return worst

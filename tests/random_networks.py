@@ -16,7 +16,7 @@ import torch
 from hypothesis import strategies as st
 from torch import nn
 
-from .case_modules import (
+from tests.network_modules import (
     Apply,
     Join,
     Residual,
@@ -214,7 +214,7 @@ ANY_STEPS: list[Step] = [
     _function("one_minus", lambda x: 1 - x),
     _function("flip", lambda x: x.flip(-1)),
     _function("roll", lambda x: torch.roll(x, 1, -1)),
-    _function("centre", lambda x: x - x.mean(1, keepdim=True)),
+    _function("center", lambda x: x - x.mean(1, keepdim=True)),
     _function("crelu", lambda x: torch.cat([torch.relu(x), torch.relu(-x)], 1)),
     _function("amax", lambda x: x.amax(1, keepdim=True)),
     _function("max_with_flip", lambda x: torch.maximum(x, x.flip(-1) - 0.5)),

@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 MODELS = """
-import tropica.models
+import tropica.studies.networks
 
 def make():
-    return tropica.models.build("fcn-small", (1, 8, 8), seed=0)
+    return tropica.studies.networks.build("fcn-small", (1, 8, 8), seed=0)
 """
 
 

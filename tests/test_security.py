@@ -12,10 +12,9 @@ import pytest
 import torch
 
 import tropica as tp
-from tropica.split.archive import load_split
-
-from .cli_case import Payload
-from .extracted import network, points
+from tests.cli.case import Payload
+from tests.extracted import network, points
+from tropica.decomposition.storage import load_decomposition
 
 SOURCES = sorted(Path(tp.__file__).parent.rglob("*.py"))
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
@@ -81,7 +80,7 @@ def test_renamed_pickles(tmp_path: Path, suffix: str, kind: int) -> None:
     file.write_bytes(malicious(mark)[kind])
     tries = {
         "pt2": lambda: tp.load_network(file),
-        "safetensors": lambda: load_split(file, network("mlp")),
+        "safetensors": lambda: load_decomposition(file, network("mlp")),
         "png": lambda: tp.load_data(folder.parent),
     }
     calls = [tries[suffix]] if suffix in tries else [lambda lazy=lazy: tp.load_data(file, lazy=lazy) for lazy in (False, True)]
@@ -96,7 +95,8 @@ def test_renamed_pickles(tmp_path: Path, suffix: str, kind: int) -> None:
 
 @pytest.mark.parametrize("kind", range(4))
 @pytest.mark.parametrize(
-    "name", ["manifest.json", "split.safetensors", "centre.safetensors", "shard-00000.safetensors", "calibration.safetensors"]
+    "name",
+    ["manifest.json", "decomposition.safetensors", "center.safetensors", "shard-00000.safetensors", "calibration.safetensors"],
 )
 def test_pickles_in_a_store(tmp_path: Path, name: str, kind: int) -> None:
     """In place of each of its files: an error or the file made anew, and never executed."""
@@ -108,11 +108,11 @@ def test_pickles_in_a_store(tmp_path: Path, name: str, kind: int) -> None:
             tp.load_terms(folder, verify=True)
         if name == "manifest.json":
             with pytest.raises(tp.StoreError, match=name):
-                tp.verify_terms(folder)
+                tp.check_terms(folder)
         else:
-            assert any(name in fault for fault in tp.verify_terms(folder)[1])
+            assert any(name in fault for fault in tp.check_terms(folder)[1])
     tp.extract(network("mlp"), x, out=folder)
-    assert tp.verify_terms(folder)[1] == []
+    assert tp.check_terms(folder)[1] == []
     assert not mark.exists()
 
 
@@ -126,7 +126,7 @@ def test_links_out_of_the_folder_are_not_written_through(tmp_path: Path) -> None
     with pytest.raises(tp.StoreError, match="no shard tells"):
         tp.extract(network("mlp"), points("mlp"), out=folder)
     (folder / "shard-00000.safetensors").unlink()
-    (folder / "split.safetensors").symlink_to(outside)
+    (folder / "decomposition.safetensors").symlink_to(outside)
     tp.extract(network("mlp"), points("mlp"), out=folder)
     assert outside.read_text() == "mine"
-    assert not (folder / "split.safetensors").is_symlink()
+    assert not (folder / "decomposition.safetensors").is_symlink()

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import tropica as tp
-
-from .cases import CASES, Case, logits_of
+from tests.networks import CASES, Case, logits_of
 
 POINTS = 12
 by_name = pytest.mark.parametrize("name", [case.name for case in CASES])

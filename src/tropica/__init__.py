@@ -1,145 +1,121 @@
-"""tropica: the exact linear terms and the tropical geometry of piecewise-linear PyTorch networks."""
+"""tropica: the exact linear terms and the tropical geometry of piecewise-linear PyTorch networks.
+
+Every public name is listed here, with the module that defines it. A name is imported when it is first used.
+"""
 
 from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from tropica import bounds as bounds
-from tropica.compare import Agreement, agreement, angles, correlation, count_regions, distances, pattern_agreement
-from tropica.data import LabelledData, load_data
-from tropica.errors import (
-    CertificateError,
-    DataError,
-    InputError,
-    NonFiniteWeights,
-    ProcessError,
-    StoreError,
-    TraceError,
-    TraceMismatch,
-    TrainingModeError,
-    TropicaError,
-    UnsupportedOperation,
-)
-from tropica.network import AffineMap, PiecewiseLinearNetwork, load_network, trace
-from tropica.regions import (
-    Box,
-    Estimate,
-    Plane,
-    RegionComplex,
-    Segment,
-    SegmentRegions,
-    Space,
-    estimate_density,
-    estimate_patterns,
-    estimate_regions,
-    linear_regions,
-    load_regions,
-)
-from tropica.split import ConvexSplit, split
-from tropica.terms import AffineTerms, Certificate, ExtractedFunction, LinearTerms, extract, load_terms, verify_terms
-
 if _TYPE_CHECKING:
-    from tropica import plots as plots
-    from tropica import polyhedra as polyhedra
-    from tropica import studies as studies
-    from tropica import tropical as tropical
-    from tropica.tropical import (
-        MinPlusPolynomial,
-        TropicalMap,
-        TropicalPolynomial,
-        TropicalRational,
-        boundary_superset,
-        to_network,
-        to_tropical,
-        zonotopes,
+    from tropica import bounds, plots, polyhedra, studies, tropical
+    from tropica.compare.agreement import Agreement, agreement
+    from tropica.compare.pattern_counts import count_patterns
+    from tropica.compare.patterns import pattern_agreement
+    from tropica.compare.similarity import angles, correlation, distances
+    from tropica.data.labelled import LabelledData
+    from tropica.decomposition.dc_decomposition import DCDecomposition
+    from tropica.decomposition.decompose import decompose
+    from tropica.decomposition.extract import extract
+    from tropica.errors import (
+        CertificateError,
+        DataError,
+        InputError,
+        NonFiniteWeights,
+        ProcessError,
+        StoreError,
+        TraceError,
+        TraceMismatch,
+        TrainingModeError,
+        TropicaError,
+        UnsupportedOperation,
     )
+    from tropica.evaluation.function import ExtractedFunction
+    from tropica.network.network import AffineMap, PiecewiseLinearNetwork
+    from tropica.network.readers.pt2 import load_network
+    from tropica.network.trace import trace
+    from tropica.regions.archive import load_regions
+    from tropica.regions.complex import RegionComplex
+    from tropica.regions.domains import Box, Plane, Segment, Space
+    from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, estimate_regions
+    from tropica.regions.linear_regions import linear_regions
+    from tropica.regions.segments.complex import SegmentRegions
+    from tropica.studies.datasets.load import load_data
+    from tropica.terms.certificate import Certificate
+    from tropica.terms.linear_terms import AffineTerms, LinearTerms
+    from tropica.terms.store.load import check_terms, load_terms
+    from tropica.tropical.boundary import boundary_superset
+    from tropica.tropical.from_network import to_tropical
+    from tropica.tropical.minplus import MinPlusPolynomial
+    from tropica.tropical.polynomial import TropicalPolynomial
+    from tropica.tropical.rational import TropicalMap, TropicalRational
+    from tropica.tropical.to_network import to_network
+    from tropica.tropical.zonotopes import zonotopes
 
 __version__ = _version("tropica")
 
-_MODULES = ("plots", "polyhedra", "studies", "tropical")
-_TROPICAL = (
-    "MinPlusPolynomial",
-    "TropicalMap",
-    "TropicalPolynomial",
-    "TropicalRational",
-    "boundary_superset",
-    "to_network",
-    "to_tropical",
-    "zonotopes",
-)
+_PACKAGES = ("bounds", "plots", "polyhedra", "studies", "tropical")
+_NAMES = {
+    "compare.agreement": ("Agreement", "agreement"),
+    "compare.pattern_counts": ("count_patterns",),
+    "compare.patterns": ("pattern_agreement",),
+    "compare.similarity": ("angles", "correlation", "distances"),
+    "data.labelled": ("LabelledData",),
+    "decomposition.dc_decomposition": ("DCDecomposition",),
+    "decomposition.decompose": ("decompose",),
+    "decomposition.extract": ("extract",),
+    "errors": (
+        "CertificateError",
+        "DataError",
+        "InputError",
+        "NonFiniteWeights",
+        "ProcessError",
+        "StoreError",
+        "TraceError",
+        "TraceMismatch",
+        "TrainingModeError",
+        "TropicaError",
+        "UnsupportedOperation",
+    ),
+    "evaluation.function": ("ExtractedFunction",),
+    "network.network": ("AffineMap", "PiecewiseLinearNetwork"),
+    "network.readers.pt2": ("load_network",),
+    "network.trace": ("trace",),
+    "regions.archive": ("load_regions",),
+    "regions.complex": ("RegionComplex",),
+    "regions.domains": ("Box", "Plane", "Segment", "Space"),
+    "regions.estimates": ("Estimate", "estimate_density", "estimate_patterns", "estimate_regions"),
+    "regions.linear_regions": ("linear_regions",),
+    "regions.segments.complex": ("SegmentRegions",),
+    "studies.datasets.load": ("load_data",),
+    "terms.certificate": ("Certificate",),
+    "terms.linear_terms": ("AffineTerms", "LinearTerms"),
+    "terms.store.load": ("check_terms", "load_terms"),
+    "tropical.boundary": ("boundary_superset",),
+    "tropical.from_network": ("to_tropical",),
+    "tropical.minplus": ("MinPlusPolynomial",),
+    "tropical.polynomial": ("TropicalPolynomial",),
+    "tropical.rational": ("TropicalMap", "TropicalRational"),
+    "tropical.to_network": ("to_network",),
+    "tropical.zonotopes": ("zonotopes",),
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = sorted((*_PACKAGES, *_MODULE_OF, "__version__"))  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> _Any:
-    """What is imported when first used: plots and studies bring matplotlib, the others time that most programs can save."""
-    if name in _MODULES:
+    """Import a public name when it is first used (PEP 562)."""
+    if name in _PACKAGES:
         return _import_module(f"tropica.{name}")
-    if name in _TROPICAL:
-        return getattr(_import_module("tropica.tropical"), name)
+    if name in _MODULE_OF:
+        value = getattr(_import_module(f"tropica.{_MODULE_OF[name]}"), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module 'tropica' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """With the names that are imported later, for whoever completes them."""
-    return sorted({*globals(), *__all__, *_MODULES})
-
-
-__all__ = [
-    "AffineMap",
-    "AffineTerms",
-    "Agreement",
-    "Box",
-    "Certificate",
-    "CertificateError",
-    "ConvexSplit",
-    "DataError",
-    "Estimate",
-    "ExtractedFunction",
-    "InputError",
-    "LabelledData",
-    "LinearTerms",
-    "MinPlusPolynomial",
-    "NonFiniteWeights",
-    "PiecewiseLinearNetwork",
-    "Plane",
-    "ProcessError",
-    "RegionComplex",
-    "Segment",
-    "SegmentRegions",
-    "Space",
-    "StoreError",
-    "TraceError",
-    "TraceMismatch",
-    "TrainingModeError",
-    "TropicaError",
-    "TropicalMap",
-    "TropicalPolynomial",
-    "TropicalRational",
-    "UnsupportedOperation",
-    "__version__",
-    "agreement",
-    "angles",
-    "boundary_superset",
-    "bounds",
-    "correlation",
-    "count_regions",
-    "distances",
-    "estimate_density",
-    "estimate_patterns",
-    "estimate_regions",
-    "extract",
-    "linear_regions",
-    "load_data",
-    "load_network",
-    "load_regions",
-    "load_terms",
-    "pattern_agreement",
-    "polyhedra",
-    "split",
-    "to_network",
-    "to_tropical",
-    "trace",
-    "tropical",
-    "verify_terms",
-    "zonotopes",
-]
+    """All public names, imported or not."""
+    return sorted({*globals(), *__all__})

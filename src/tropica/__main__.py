@@ -1,6 +1,6 @@
 """``python -m tropica``: the command line."""
 
-from tropica.cli import main
+from tropica.cli.app import main
 
 if __name__ == "__main__":
     main()

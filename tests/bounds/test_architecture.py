@@ -8,7 +8,7 @@ from torch import nn
 import tropica as tp
 from tropica import bounds
 from tropica.bounds.architecture import Layers, read_layers
-from tropica.models import build
+from tropica.studies.networks import build
 
 
 def trace(*layers, shape=(4,)):
@@ -55,9 +55,9 @@ def test_a_traced_network_has_the_bounds_of_its_widths():
     assert bounds.serra2018_maxout(net, rank=2) == bounds.montufar2017(net)
 
 
-@pytest.mark.parametrize("kink", [nn.LeakyReLU(0.3), nn.PReLU(6)])
-def test_leaky_units_have_the_bounds_that_count_hyperplanes_alone(kink):
-    net = trace(nn.Linear(4, 6), kink, nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3))
+@pytest.mark.parametrize("nonlinearity", [nn.LeakyReLU(0.3), nn.PReLU(6)])
+def test_leaky_units_have_the_bounds_that_count_hyperplanes_alone(nonlinearity):
+    net = trace(nn.Linear(4, 6), nonlinearity, nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3))
     assert read_layers(net) == Layers(4, (6, 6), leaky=True)
     assert bounds.montufar2017(net) == bounds.montufar2017((4, 6, 6))
     assert set(bounds.bounds_of(net)) == {"raghu2017", "montufar2017", "zhang2018"}
@@ -76,7 +76,7 @@ def test_leaky_units_have_the_bounds_that_count_hyperplanes_alone(kink):
         (lambda: trace(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 6), nn.Hardtanh(-1, 1)), "hardtanh"),
         (lambda: trace(nn.Linear(4, 6), nn.ReLU6()), "branch|kind 'maximum'|dense"),
         (lambda: trace(nn.Linear(4, 6), nn.LeakyReLU(-0.5)), "makes a branch|no dense layer|before"),
-        (lambda: function(lambda m, x: m.first(x).abs()), r"abs \(.*\) is a kink of kind 'abs'"),
+        (lambda: function(lambda m, x: m.first(x).abs()), r"abs \(.*\) is a nonlinearity of kind 'abs'"),
         (lambda: function(lambda m, x: torch.relu(m.second(torch.relu(m.first(x))) + m.first(x))), "which makes a branch"),
         (
             lambda: trace(nn.Conv1d(1, 2, 3), nn.ReLU(), nn.Flatten(), shape=(1, 5)),

@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tropica as tp
+from tests.bounds.constructions import folded, in_cube, seen, zonotope
 from tropica import bounds
-
-from .constructions import folded, in_cube, seen, zonotope
 
 
 def test_the_published_numbers():

@@ -7,10 +7,9 @@ import torch
 from torch import nn
 
 import tropica as tp
+from tests.bounds.oracle import count
 from tropica import bounds
-from tropica.bounds import Conv, ConvNet
-
-from .oracle import count
+from tropica.bounds.convolution import Conv, ConvNet
 
 
 def test_every_bound_whose_assumptions_hold():
@@ -34,15 +33,15 @@ def test_convolutions():
     assert set(bounds.bounds_of(image)) == {"xiong2020_lower"}
 
 
-@pytest.mark.parametrize("kink", [nn.ReLU(), nn.LeakyReLU(0.2)])
+@pytest.mark.parametrize("nonlinearity", [nn.ReLU(), nn.LeakyReLU(0.2)])
 @pytest.mark.parametrize("w", [(2, 3), (2, 3, 3), (1, 3, 2, 2), (3, 2, 2)])
-def test_exact_counts_are_below_every_upper_bound(w, kink):
+def test_exact_counts_are_below_every_upper_bound(w, nonlinearity):
     torch.manual_seed(0)
     layers = [nn.Linear(m, n, dtype=torch.float64) for m, n in pairwise(w)]
-    chain = [module for layer in layers for module in (layer, kink)]
+    chain = [module for layer in layers for module in (layer, nonlinearity)]
     net = tp.trace(nn.Sequential(*chain, nn.Linear(w[-1], 2, dtype=torch.float64)).eval(), torch.zeros(2, w[0]).double())
     weights = [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in layers]
-    regions = count(weights, slope=getattr(kink, "negative_slope", 0.0))
+    regions = count(weights, slope=getattr(nonlinearity, "negative_slope", 0.0))
     for table in (bounds.bounds_of(net), bounds.bounds_of(net, rank=2), bounds.bounds_of(net, rank=3)):
         assert all(regions <= bound.value for bound in table.values() if bound.kind == "upper")
 

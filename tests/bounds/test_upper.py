@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tropica as tp
+from tests.bounds.oracle import count, random_layers
 from tropica import bounds
-
-from .oracle import count, random_layers
 
 FCN6 = (784, 2500, 2000, 1500, 1000, 500)
 widths = st.lists(st.integers(1, 7), min_size=2, max_size=5).map(tuple)

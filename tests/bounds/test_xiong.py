@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tropica as tp
+from tests.bounds.oracle import convolution, count
 from tropica import bounds
-from tropica.bounds import Conv, ConvNet, windows
-
-from .oracle import convolution, count
+from tropica.bounds import windows
+from tropica.bounds.convolution import Conv, ConvNet
 
 
 def one(shape, filters, kernel, stride=1):

@@ -8,8 +8,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import tropica as tp
-
-from ..extracted import by_method, case_of, network, points, terms_of
+from tests.extracted import by_method, case_of, network, points, terms_of
 
 
 def parts(name: str = "mnist_conv", method: str = "calibrated") -> tuple[tp.PiecewiseLinearNetwork, tp.ExtractedFunction]:
@@ -21,7 +20,7 @@ def parts(name: str = "mnist_conv", method: str = "calibrated") -> tuple[tp.Piec
 def test_by_brute_force(name: str, method: str) -> None:
     net, f = parts(name, method)
     x = case_of(name).inputs(90, 30, torch.float64)
-    y = torch.randint(0, net.labels, (90,), generator=torch.Generator().manual_seed(0))
+    y = torch.randint(0, net.num_classes, (90,), generator=torch.Generator().manual_seed(0))
     found = tp.agreement(net, f, x, y)
     given, extracted = net.predict(x).tolist(), f.predict(x).tolist()
     both = sum(a == b for a, b in zip(given, extracted, strict=True))

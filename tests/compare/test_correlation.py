@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tropica as tp
+from tests.compare.test_similarity import random_pair, terms
+from tests.extracted import case_of, network
 from tropica.compare import similarity
-
-from ..extracted import case_of, network
-from .test_similarity import random_pair, terms
 
 NUMBERS = st.floats(-1e3, 1e3, width=32)
 
@@ -108,7 +107,7 @@ def test_patterns_by_brute_force(name):
     net = network(name)
     x, y = (case_of(name).inputs(9, seed, torch.float64) for seed in (1, 2))
     found = tp.pattern_agreement(net, x, y, per_point=True)
-    assert found.shape == (9, len(net.kinks))
+    assert found.shape == (9, len(net.nonlinearities))
     for k in range(9):
         for j, ((_, one, _), (_, other, _)) in enumerate(
             zip(net.choices(x[k : k + 1]), net.choices(y[k : k + 1]), strict=True)
@@ -116,7 +115,7 @@ def test_patterns_by_brute_force(name):
             units = list(zip(one.flatten().tolist(), other.flatten().tolist(), strict=True))
             assert float(found[k, j]) == pytest.approx(sum(u == v for u, v in units) / len(units), abs=1e-15)
     torch.testing.assert_close(tp.pattern_agreement(net, x, y), found.mean(0))
-    assert torch.equal(tp.pattern_agreement(net, x, x), torch.ones(len(net.kinks), dtype=torch.float64))
+    assert torch.equal(tp.pattern_agreement(net, x, x), torch.ones(len(net.nonlinearities), dtype=torch.float64))
 
 
 def test_patterns_of_loaders_with_other_batches():
@@ -130,7 +129,7 @@ def test_patterns_of_loaders_with_other_batches():
     assert seen[-1][:2] == (50, 50)
 
 
-def test_a_network_without_kinks_has_no_columns():
+def test_a_network_without_nonlinearities_has_no_columns():
     model = torch.nn.Linear(3, 2).eval()
     assert tp.pattern_agreement(model, torch.zeros(4, 3), torch.ones(4, 3)).shape == (0,)
 

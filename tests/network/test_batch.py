@@ -1,4 +1,4 @@
-"""The batch: wherever the code carries it, points are independent and come first at every kink, or there is an error."""
+"""The batch: wherever the code carries it, points are independent and come first at every nonlinearity, or there is an error."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import tropica as tp
-
-from ..traced import traced
+from tests.traced import traced
 
 
 class Net(nn.Module):
@@ -67,20 +66,20 @@ def test_layouts(code: Callable[[Net, Tensor], Tensor]) -> None:
     assert_close(net.local_map(x)(x), model(x))
     alone = torch.cat([net.activation_pattern(x[i : i + 1]) for i in range(7)])
     assert net.activation_pattern(x).equal(alone)
-    for (kink, choice, _), (_, single, _) in zip(net.choices(x), net.choices(x[3:4]), strict=True):
-        assert choice.shape == (7, *kink.unit_shape)
+    for (nonlinearity, choice, _), (_, single, _) in zip(net.choices(x), net.choices(x[3:4]), strict=True):
+        assert choice.shape == (7, *nonlinearity.unit_shape)
         assert choice[3:4].equal(single)
 
 
 def test_units_of_patches() -> None:
-    """The kinks of a patch-wise network have the units of all patches."""
-    assert [kink.unit_shape for kink in traced("patch_mlp").kinks] == [(3, 4), (9,)]
+    """The nonlinearities of a patch-wise network have the units of all patches."""
+    assert [nonlinearity.unit_shape for nonlinearity in traced("patch_mlp").nonlinearities] == [(3, 4), (9,)]
 
 
 DEPENDENT: dict[str, Callable[[Net, Tensor], Tensor]] = {
     "minus the mean": lambda net, x: net.out(torch.relu(net.hidden(x - x.mean(0)))),
     "minus the first": lambda net, x: net.out(torch.relu(net.hidden(x - x[:1]))),
-    "neighbour": lambda net, x: net.out(torch.relu(net.hidden(x))) + torch.roll(x[:, :3], 1, 0),
+    "neighbor": lambda net, x: net.out(torch.relu(net.hidden(x))) + torch.roll(x[:, :3], 1, 0),
     "batch maximum": lambda net, x: net.out(torch.relu(net.hidden(x))) - x.amax(0, keepdim=True)[:, :3],
     "order": lambda net, x: net.out(torch.relu(net.hidden(x))).flip(0),
     "wrong view": lambda net, x: net.out(torch.relu(net.hidden(x)).T.reshape(x.shape[0], 6)),

@@ -8,9 +8,8 @@ from torch import nn
 from torch.testing import assert_close
 
 import tropica as tp
-
-from ..case_modules import Apply
-from ..traced import case_of, logits, model_of, points, traced
+from tests.network_modules import Apply
+from tests.traced import case_of, logits, model_of, points, traced
 
 CUTS = [
     ("mlp", "1", (8,)),
@@ -37,7 +36,9 @@ def test_composition(name: str, at: str, inner: tuple[int, ...] | None) -> None:
     assert tail.input_shape == head.output_shape == tuple(h.shape[1:])
     assert inner in (None, tail.input_shape)
     assert (head.dropped, tail.dropped) == (None, net.dropped)
-    assert [kink.name for kink in (*head.kinks, *tail.kinks)] == [kink.name for kink in net.kinks]
+    assert [nonlinearity.name for nonlinearity in (*head.nonlinearities, *tail.nonlinearities)] == [
+        nonlinearity.name for nonlinearity in net.nonlinearities
+    ]
     local = torch.einsum("bsh,bhd->bsd", tail.local_map(h).weight.flatten(2), head.local_map(x).weight.flatten(2))
     assert_close(local, net.local_map(x).weight.flatten(2), rtol=1e-9, atol=1e-12)
     module = model_of(name).get_submodule(at)
@@ -48,11 +49,11 @@ def test_composition(name: str, at: str, inner: tuple[int, ...] | None) -> None:
     assert_close(h, seen[-1], rtol=1e-10, atol=1e-12)
 
 
-def test_at_a_kink() -> None:
+def test_at_a_nonlinearity() -> None:
     net, x = traced("mlp_deep"), points("mlp_deep")
-    for i, kink in enumerate(net.kinks):
-        head, tail = net.cut(kink.name)
-        assert (len(head.kinks), len(tail.kinks)) == (i + 1, len(net.kinks) - i - 1)
+    for i, nonlinearity in enumerate(net.nonlinearities):
+        head, tail = net.cut(nonlinearity.name)
+        assert (len(head.nonlinearities), len(tail.nonlinearities)) == (i + 1, len(net.nonlinearities) - i - 1)
         assert_close(tail(head(x)), net(x))
 
 
@@ -87,16 +88,16 @@ def test_a_layer_used_twice() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.layer, self.kink, self.out = nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3)
+            self.layer, self.nonlinearity, self.out = nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.out(self.kink(self.layer(self.kink(self.layer(x)))))
+            return self.out(self.nonlinearity(self.layer(self.nonlinearity(self.layer(x)))))
 
     model, x = Twice().eval(), torch.randn(5, 4)
     net = tp.trace(model, x)
-    assert [kink.path for kink in net.kinks] == ["kink", "kink"]
-    head, tail = net.cut("kink")
-    assert (len(head.kinks), len(tail.kinks)) == (2, 0)
+    assert [nonlinearity.path for nonlinearity in net.nonlinearities] == ["nonlinearity", "nonlinearity"]
+    head, tail = net.cut("nonlinearity")
+    assert (len(head.nonlinearities), len(tail.nonlinearities)) == (2, 0)
     assert_close(tail(head(x)), model(x))
 
 

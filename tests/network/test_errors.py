@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import tropica as tp
-from tropica.network import supported
-
-from ..traced import traced
+from tests.traced import traced
+from tropica.network.table import supported
 
 HERE = __file__
 

@@ -12,10 +12,9 @@ from torch import nn
 from torch.testing import assert_close
 
 import tropica as tp
-
-from ..case_modules import Apply
-from ..case_networks import mnist_conv
-from ..traced import by_name, case_of, model_of, points, traced
+from tests.network_list import mnist_conv
+from tests.network_modules import Apply
+from tests.traced import by_name, case_of, model_of, points, traced
 
 
 @by_name
@@ -43,7 +42,7 @@ PAIRS: dict[str, list[nn.Module]] = {
     "padding": [nn.ZeroPad2d(p) for p in ((1, 0, 0, 1), (0, 1, 1, 0))],
     "window": [nn.AvgPool2d(k, 1, p) for k, p in ((1, 0), (3, 1))],
     "number": [Apply("", lambda x, c=c: x + c) for c in (1.0, 2.0)],
-    "kink": [nn.LeakyReLU(slope) for slope in (0.1, 0.2)],
+    "nonlinearity": [nn.LeakyReLU(slope) for slope in (0.1, 0.2)],
     "head": [nn.Flatten(), nn.Sequential(nn.Flatten(), nn.Softmax(1))],
 }
 

@@ -8,11 +8,10 @@ from torch import nn
 from torch.testing import assert_close
 
 import tropica as tp
-from tropica.network import AffineMap
-
-from ..cases import logits_of
-from ..oracles.dense import local_affine_map
-from ..traced import by_name, logits, model_of, points, traced
+from tests.networks import logits_of
+from tests.oracles.dense import local_affine_map
+from tests.traced import by_name, logits, model_of, points, traced
+from tropica.network.network import AffineMap
 
 # PyTorch's own derivative of hardsigmoid takes 1/6 as a float32 number, in float64 too.
 ROUGH = {"hardsigmoid": 1e-7}
@@ -92,9 +91,9 @@ def test_affine_map() -> None:
 
 @pytest.mark.parametrize("name", ["linear_only", "linear_linear"])
 def test_affine_network(name: str) -> None:
-    """Without kinks there is one map, and no pattern."""
+    """Without nonlinearities there is one map, and no pattern."""
     net = traced(name)
     local = net.local_map(points(name))
-    assert net.kinks == ()
+    assert net.nonlinearities == ()
     assert_close(local.weight, local.weight[:1].expand_as(local.weight))
     assert_close(local.bias, local.bias[:1].expand_as(local.bias))

@@ -13,9 +13,8 @@ from torch.nn.utils.parametrizations import orthogonal, spectral_norm, weight_no
 from torch.testing import assert_close
 
 import tropica as tp
-
-from ..cases import CASES
-from ..traced import case_of, points
+from tests.networks import CASES
+from tests.traced import case_of, points
 
 
 def state(model: nn.Module) -> dict[str, Any]:

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import tropica as tp
+from tests.oracles.dense import local_affine_map
 from tropica.network import table
 from tropica.network.export import export
-
-from ..oracles.dense import local_affine_map
 
 Function = Callable[[Tensor], Tensor]
 

@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import tropica as tp
-from tropica.network.kinds import AdaptiveMaxPool, Amax, MaxPool
-
-from ..traced import by_name, points, traced
+from tests.traced import by_name, points, traced
+from tropica.network.nonlinearities import AdaptiveMaxPool, Amax, MaxPool
 
 MANY = 40
 
 
-def neighbours(name: str) -> Tensor:
+def neighbors(name: str) -> Tensor:
     """Points, and each of them again after steps of many sizes: some cells are left, some are not."""
     x, generator = points(name, 8), torch.Generator().manual_seed(0)
     steps = torch.randn(4, *x.shape, generator=generator, dtype=x.dtype)
@@ -28,7 +27,7 @@ def neighbours(name: str) -> Tensor:
 
 @by_name
 def test_equal_iff_same_choices(name: str) -> None:
-    net, x = traced(name), neighbours(name)
+    net, x = traced(name), neighbors(name)
     choices = [choice.flatten(1).long() for _, choice, _ in net.choices(x)]
     every = torch.cat(choices, 1) if choices else torch.zeros(len(x), 0)
     packed = net.activation_pattern(x)
@@ -43,20 +42,20 @@ def same_rows(rows: Tensor) -> Tensor:
 
 @by_name
 def test_choices_are_pieces(name: str) -> None:
-    """Every choice is one of the kink's pieces, one for each unit; the bits are counted as documented."""
+    """Every choice is one of the nonlinearity's pieces, one for each unit; the bits are counted as documented."""
     net, x = traced(name), points(name)
     bits = 0
-    for kink, choice, options in net.choices(x):
-        assert choice.shape == (len(x), *kink.unit_shape)
+    for nonlinearity, choice, options in net.choices(x):
+        assert choice.shape == (len(x), *nonlinearity.unit_shape)
         assert 0 <= int(choice.min()) <= int(choice.max()) < max(2, options)
-        bits += kink.units * max(1, (options - 1).bit_length())
+        bits += nonlinearity.units * max(1, (options - 1).bit_length())
     assert net.activation_pattern(x).shape == (len(x), -(-bits // 8))
 
 
 @by_name
 def test_cells_are_convex(name: str) -> None:
     """Between two points of one cell lies the cell, and the network is affine there."""
-    net, x = traced(name), neighbours(name)
+    net, x = traced(name), neighbors(name)
     same = same_rows(net.activation_pattern(x)).triu(1)
     first, second = same.nonzero().unbind(1)
     middle = 0.7 * x[first] + 0.3 * x[second]
@@ -78,7 +77,7 @@ def test_one_unit_flips() -> None:
 
 
 def test_packing_by_hand() -> None:
-    """Kinks in forward order, most significant bit first: relu's bits, then two bits for each choice of three."""
+    """Nonlinearities in forward order, most significant bit first: relu's bits, then two bits for each choice of three."""
 
     class Two(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -87,7 +86,7 @@ def test_packing_by_hand() -> None:
     net = tp.trace(Two().eval(), torch.zeros(2, 6))
     x = torch.tensor([[1.0, -1.0, 2.0, 3.0, 4.0, 5.0], [-1.0, 2.0, -3.0, 4.0, 3.0, -3.0]])
     assert net.activation_pattern(x).tolist() == [[0b10111110, 0b10000000], [0b01011001, 0b00000000]]
-    assert [kink.kind.name for kink in net.kinks] == ["relu", "amax"]
+    assert [nonlinearity.kind.name for nonlinearity in net.nonlinearities] == ["relu", "amax"]
 
 
 POOLS = [

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 import tropica as tp
-
-from ..oracles.dense import local_affine_map
-from ..random_networks import Network, random_networks
+from tests.oracles.dense import local_affine_map
+from tests.random_networks import Network, random_networks
 
 few = settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -33,5 +32,5 @@ def test_random_networks(network: Network, dtype: torch.dtype) -> None:
     assert_close(local.weight, jacobian.weight, rtol=1e-6, atol=1e-7 * scale)
     assert_close(local(x), wanted, rtol=1e-10, atol=atol)
     assert net.activation_pattern(x[3:4]).equal(net.activation_pattern(x)[3:4])
-    assert sum(kink.units for kink in net.kinks) >= len(net.kinks)
+    assert sum(nonlinearity.units for nonlinearity in net.nonlinearities) >= len(net.nonlinearities)
     assert len(net.fingerprint) == 64

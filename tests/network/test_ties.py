@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import tropica as tp
+from tests.network_modules import prelu
+from tests.oracles.dense import local_affine_map
 
-from ..case_modules import prelu
-from ..oracles.dense import local_affine_map
-
-# Points (8 numbers) with every breakpoint below, equal neighbours and equal triples.
+# Points (8 numbers) with every breakpoint below, equal neighbors and equal triples.
 POINTS = torch.tensor(
     [
         [0.0, -0.0, 6.0, 3.0, -3.0, 0.5, -0.5, 1.0],

@@ -1,4 +1,4 @@
-"""A traced network computes what its model computes, with affine ops and convex kinks alone."""
+"""A traced network computes what its model computes, with affine ops and nonlinearities alone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import tropica as tp
-from tropica.network import Affine, Kink, supported
+from tests.network_list import mlp
+from tests.network_modules import Apply, Headed
+from tests.traced import by_name, case_of, logits, model_of, points, traced
 from tropica.network.check import evaluate
-
-from ..case_modules import Apply, Headed
-from ..case_networks import mlp
-from ..traced import by_name, case_of, logits, model_of, points, traced
+from tropica.network.graph import Affine, Nonlinearity
+from tropica.network.table import supported
 
 FLOAT32 = [
     "weight_norm_linear",
@@ -52,10 +52,10 @@ def test_logits(name: str) -> None:
 
 @by_name
 def test_graph(name: str) -> None:
-    """Only affine ops and kinks, each with its own name, each input made before it is read."""
+    """Only affine ops and nonlinearities, each with its own name, each input made before it is read."""
     net, made = traced(name), {"input"}
     for node in net.graph.nodes:
-        assert isinstance(node, Affine | Kink)
+        assert isinstance(node, Affine | Nonlinearity)
         assert set(node.inputs) <= made
         assert node.name not in made
         made.add(node.name)
@@ -64,21 +64,21 @@ def test_graph(name: str) -> None:
 
 
 @by_name
-def test_kinks(name: str) -> None:
-    """A kink's units are one point's part of its output, and its path is a module of the model."""
+def test_nonlinearities(name: str) -> None:
+    """A nonlinearity's units are one point's part of its output, and its path is a module of the model."""
     net, x = traced(name), points(name, 3)
-    seen: list[Kink] = []
+    seen: list[Nonlinearity] = []
 
-    def visit(kink: Kink, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        seen.append(kink)
-        assert kink.per_point(out, 3).shape == (3, *kink.unit_shape)
-        assert kink.units == math.prod(kink.unit_shape) > 0
-        assert math.prod(kink.unit_shape) * 3 == out.numel()
+    def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        seen.append(nonlinearity)
+        assert nonlinearity.per_point(out, 3).shape == (3, *nonlinearity.unit_shape)
+        assert nonlinearity.units == math.prod(nonlinearity.unit_shape) > 0
+        assert math.prod(nonlinearity.unit_shape) * 3 == out.numel()
 
     net.run(x, visit)
-    assert tuple(seen) == net.kinks
-    for kink in net.kinks:
-        model_of(name).get_submodule(kink.path)
+    assert tuple(seen) == net.nonlinearities
+    for nonlinearity in net.nonlinearities:
+        model_of(name).get_submodule(nonlinearity.path)
 
 
 @by_name
@@ -129,7 +129,7 @@ def test_any_example(size: int) -> None:
     x = points("mnist_conv", 5, dtype=torch.float32)
     assert_close(net(x), model(x))
     assert_close(net(x[:1]), model(x[:1]))
-    assert net(x[:0]).shape == (0, net.outputs)
+    assert net(x[:0]).shape == (0, net.num_outputs)
     assert net.fingerprint == traced("mnist_conv", torch.float32).fingerprint
 
 
@@ -150,7 +150,7 @@ def test_heads(dropped: str | None, outputs: int, head: nn.Module) -> None:
     """A last op that moves no label is dropped, and named."""
     body = mlp(3, 4, outputs).eval()
     net, x = tp.trace(Headed(body, head).eval(), torch.zeros(2, 3)), torch.randn(20, 3)
-    assert (net.dropped, net.outputs, net.labels) == (dropped, outputs, max(2, outputs))
+    assert (net.dropped, net.num_outputs, net.num_classes) == (dropped, outputs, max(2, outputs))
     assert_close(net(x), body(x))
     labels = body(x).argmax(1) if outputs > 1 else (body(x)[:, 0] > 0).long()
     assert net.predict(x).equal(labels)
@@ -201,7 +201,7 @@ def test_threads() -> None:
     models = [shared if i % 2 else mlp(3, 4 + i, 2).eval() for i in range(6)]
     with ThreadPoolExecutor(4) as pool:
         nets = list(pool.map(lambda model: tp.trace(model, torch.zeros(2, 3)), models))
-    assert [net.kinks[0].units for net in nets] == [4, 9, 6, 9, 8, 9]
+    assert [net.nonlinearities[0].units for net in nets] == [4, 9, 6, 9, 8, 9]
 
 
 def test_precision_of_folded_constants() -> None:
@@ -232,7 +232,10 @@ def test_to() -> None:
 
 
 def test_repr() -> None:
-    assert repr(traced("softmax")) == "PiecewiseLinearNetwork(4 → 3, 1 kinks with 6 units, torch.float64, softmax dropped)"
+    assert (
+        repr(traced("softmax"))
+        == "PiecewiseLinearNetwork(4 → 3, 1 nonlinearities with 6 units, torch.float64, softmax dropped)"
+    )
 
 
 def test_supported_names_are_public() -> None:

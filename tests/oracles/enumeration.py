@@ -1,7 +1,7 @@
 """The activation cells of a dense chain on a box, pattern by pattern: slow and obviously right.
 
 Choice by choice, depth first, a cell is a list of strict linear inequalities with rational coefficients. It is there where
-these have a common point: a linear programme finds the largest ball (the coefficients are small whole numbers, so that a cell
+these have a common point: a linear program finds the largest ball (the coefficients are small whole numbers, so that a cell
 that is there holds one far larger than the solver's tolerance).
 """
 
@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 from scipy.optimize import linprog
 
-from .segments import Dense, Layer, Leaky
+from tests.oracles.segments import Dense, Layer, Leaky
 
 Form = tuple[Fraction, ...]
 """(w_1, …, w_d, c): the affine function w · x + c."""

@@ -2,7 +2,7 @@
 
     K_v ← max_k max(0, −g⁻_kv, −g⁺_kv),   g the derivative of F⁻ (of F⁺_i) by h_v at x_k, without K_v itself
 
-K of a kink depends on K of later kinks only, so that at most one pass a kink, and one to see it, are needed.
+K of a nonlinearity depends on K of later nonlinearities only, so that at most one pass a nonlinearity, and one to see it, are needed.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ import torch
 from torch import Tensor
 
 import tropica as tp
+from tests.extracted import cotangents
 
-from ..extracted import cotangents
 
-
-def tight(net: tp.PiecewiseLinearNetwork, x: Tensor) -> tuple[tp.ConvexSplit, int]:
+def tight(net: tp.PiecewiseLinearNetwork, x: Tensor) -> tuple[tp.DCDecomposition, int]:
     """The split with the smallest K for these points, and the number of passes that it took."""
-    zero = {kink.name: torch.zeros(kink.unit_shape, dtype=net.dtype) for kink in net.kinks}
-    split = tp.ConvexSplit(net, "fixed point", zero)
-    for passes in range(1, len(net.kinks) + 3):
-        wanted = dict(split.weights)
-        for kink, minus, plus in cotangents(split, x):
-            own = split.weights[kink.name]
-            wanted[kink.name] = (own - torch.minimum(minus, plus)).amax(0).clamp(min=0)
+    zero = {nonlinearity.name: torch.zeros(nonlinearity.unit_shape, dtype=net.dtype) for nonlinearity in net.nonlinearities}
+    decomposition = tp.DCDecomposition(net, "fixed point", zero)
+    for passes in range(1, len(net.nonlinearities) + 3):
+        wanted = dict(decomposition.weights)
+        for nonlinearity, minus, plus in cotangents(decomposition, x):
+            own = decomposition.weights[nonlinearity.name]
+            wanted[nonlinearity.name] = (own - torch.minimum(minus, plus)).amax(0).clamp(min=0)
         largest = max((float(k.max()) for k in wanted.values()), default=0.0)
-        if all(torch.allclose(k, split.weights[name], rtol=1e-12, atol=1e-14 * largest) for name, k in wanted.items()):
-            return split, passes
-        split = replace(split, weights=wanted)
+        if all(torch.allclose(k, decomposition.weights[name], rtol=1e-12, atol=1e-14 * largest) for name, k in wanted.items()):
+            return decomposition, passes
+        decomposition = replace(decomposition, weights=wanted)
     raise AssertionError("not settled")

@@ -2,7 +2,7 @@
 
 Entry [j, k] of each is about the term of point j at point k, beside the own term of point k:
 
-    P = a_k(x_k) − a_j(x_k),   D^v = a⁻_kv(x_k) − a⁻_jv(x_k)  of F⁻_v = ⟨K_v, h_v⟩,  one v a kink.
+    P = a_k(x_k) − a_j(x_k),   D^v = a⁻_kv(x_k) − a⁻_jv(x_k)  of F⁻_v = ⟨K_v, h_v⟩,  one v a nonlinearity.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from scipy.optimize import linprog
 from torch import Tensor, nn
 
 import tropica as tp
-from tropica.network import Kink
-
-from .dense import exact_at
+from tests.oracles.dense import exact_at
+from tropica.network.graph import Nonlinearity
 
 
 class Pairs(NamedTuple):
-    """P (N, N) and D (kinks, N, N) in float64, the labels (N,), by how much they win (N,), and the kinks' names."""
+    """P (N, N) and D (nonlinearities, N, N) in float64, the labels (N,), by how much they win (N,), and the nonlinearities' names."""
 
     local: Tensor
     minus: Tensor
@@ -50,18 +49,22 @@ class Pairs(NamedTuple):
         return float(found.fun)
 
 
-def pairs(split: tp.ConvexSplit, x: Tensor) -> Pairs:
+def pairs(decomposition: tp.DCDecomposition, x: Tensor) -> Pairs:
     """All of them, for x (N, *input) in float64."""
     x = x.detach().requires_grad_()
-    outputs: list[tuple[Kink, Tensor]] = []
-    scores = split.net.as_scores(split.net.run(x, lambda kink, _, out: outputs.append((kink, out))))
+    outputs: list[tuple[Nonlinearity, Tensor]] = []
+    scores = decomposition.net.as_scores(
+        decomposition.net.run(x, lambda nonlinearity, _, out: outputs.append((nonlinearity, out)))
+    )
     labels = scores.argmax(1)
     best = scores.gather(1, labels[:, None])[:, 0]
-    parts = [(h.reshape(len(x), -1) * split.weights[kink.name].reshape(1, -1)).sum(1) for kink, h in outputs]
+    parts = [
+        (h.reshape(len(x), -1) * decomposition.weights[nonlinearity.name].reshape(1, -1)).sum(1) for nonlinearity, h in outputs
+    ]
     found = [_less_than_own(value, x) for value in (best, *parts)]
     top = torch.cat([scores, scores.new_full((len(x), 1), -torch.inf)], 1).topk(2, 1).values
     minus = torch.stack(found[1:]) if parts else torch.zeros(0, len(x), len(x), dtype=torch.float64)
-    return Pairs(found[0], minus, labels, (top[:, 0] - top[:, 1]).detach(), [kink.name for kink, _ in outputs])
+    return Pairs(found[0], minus, labels, (top[:, 0] - top[:, 1]).detach(), [nonlinearity.name for nonlinearity, _ in outputs])
 
 
 def _less_than_own(value: Tensor, x: Tensor) -> Tensor:
@@ -75,7 +78,7 @@ def _less_than_own(value: Tensor, x: Tensor) -> Tensor:
 
 
 def exact_pairs(model: nn.Sequential, weights: list[Tensor], x: Tensor) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
-    """P and D without rounding, D that of all kinks together, for a Sequential that ``exact_at`` takes.
+    """P and D without rounding, D that of all nonlinearities together, for a Sequential that ``exact_at`` takes.
 
     ``weights``: K of each of its activations, in order.
     """

@@ -120,7 +120,7 @@ def _nearest(corners: Sequence[Row]) -> Fraction:
     for size in range(1, len(corners) + 1):
         for chosen in itertools.combinations(corners, size):
             gram = [[sum(a * b for a, b in zip(x, y, strict=True)) for y in chosen] for x in chosen]
-            # minimise |Σ w_i c_i|² with Σ w_i = 1
+            # minimize |Σ w_i c_i|² with Σ w_i = 1
             n = len(chosen)
             system = [[*gram[i], Fraction(-1)] for i in range(n)] + [[Fraction(1)] * n + [Fraction(0)]]
             w = solve(system, [Fraction(0)] * n + [Fraction(1)])

@@ -46,7 +46,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Interval:
-    """From ``start`` to ``stop``: the choices of every kink in order, and the outputs as (slope, value at t = 0)."""
+    """From ``start`` to ``stop``: the choices of every nonlinearity in order, and the outputs as (slope, value at t = 0)."""
 
     start: Fraction
     stop: Fraction

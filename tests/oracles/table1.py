@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .windows import Array, Windows
+from tests.oracles.windows import Array, Windows
 
 Shape = tuple[int, ...]
 Record = NDArray[Any] | None

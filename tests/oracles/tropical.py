@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
 
-from .clipping import Point, Row, half
-from .polyhedra import essential
+from tests.oracles.clipping import Point, Row, half
+from tests.oracles.polyhedra import essential
 
 Poly = dict[tuple[Fraction, ...], Fraction]
 """{exponents: coefficient}."""

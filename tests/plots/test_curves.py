@@ -9,7 +9,9 @@ import torch
 from matplotlib.collections import PolyCollection
 
 import tropica as tp
-from tropica.plots import Curve, coefficient_statistics, curves, dots
+from tropica.plots import curves, dots
+from tropica.plots.coefficients import coefficient_statistics
+from tropica.plots.curves import Curve
 
 
 def test_curves_are_drawn_with_their_bands():

@@ -100,7 +100,7 @@ def test_a_row_has_images_captions_and_one_scale():
     assert save(axes)
 
 
-def test_colour_images_sum_their_coefficients():
+def test_color_images_sum_their_coefficients():
     axes = images(1, (3, 6, 5))
     assert np.asarray(axes[0, 0].images[0].get_array()).shape == (6, 5, 3)
     drawn = np.asarray(axes[0, 1].images[0].get_array())

@@ -1,4 +1,4 @@
-"""The picture of a complex: how many polygons, which colours, what it says, and what it refuses."""
+"""The picture of a complex: how many polygons, which colors, what it says, and what it refuses."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
 import tropica as tp
+from tests.regions.test_complex import NONLINEARITIES, mlp, traced
 from tropica.plots.regions import label_parts, shades
-
-from ..regions.test_complex import KINKS, mlp, traced
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +50,14 @@ def test_a_polygon_a_cell(cx: tp.RegionComplex, by: Any) -> None:
     assert (ax.get_xlim(), ax.get_ylim(), ax.get_aspect()) == ((-4, 4), (-4, 4), 1)
     assert ax.get_title() == f"{len(cx)} cells, {len(cx.regions)} regions, {len(cx.maps)} maps"
     assert ax.get_legend() is None
-    colours = np.asarray(cells(ax).get_facecolor())
-    assert len(colours) == len(cx)
+    colors = np.asarray(cells(ax).get_facecolor())
+    assert len(colors) == len(cx)
     for members in {"pattern": [], "map": cx.maps, "region": cx.regions}[by]:
-        assert (colours[members] == colours[members[0]]).all()
+        assert (colors[members] == colors[members[0]]).all()
     assert save(ax)
 
 
-def test_neighbours_differ_in_lightness(cx: tp.RegionComplex) -> None:
+def test_neighbors_differ_in_lightness(cx: tp.RegionComplex) -> None:
     light = shades(cx.adjacency, np.arange(len(cx)))[:, :3] @ [0.2126, 0.7152, 0.0722]
     assert np.abs(np.diff(light[cx.adjacency], axis=1)).min() > 0.05
 
@@ -118,7 +117,7 @@ def test_points_have_a_marker_a_label(cx: tp.RegionComplex) -> None:
 
 
 def test_a_plane_and_given_axes() -> None:
-    net = traced(KINKS["pool"]().double().eval(), 2)
+    net = traced(NONLINEARITIES["pool"]().double().eval(), 2)
     figure = Figure()
     ax = figure.add_subplot()
     found = tp.linear_regions(net, tp.Plane([0.0, 0.0], [1.0, 0.0], [0.5, 1.0], [1, 2]))
@@ -131,7 +130,7 @@ def test_a_plane_and_given_axes() -> None:
 @pytest.mark.parametrize(
     ("more", "text"),
     [
-        ({"by": "colour"}, "pattern, map, label, region"),
+        ({"by": "color"}, "pattern, map, label, region"),
         ({"labels": [1]}, "give these as data="),
         ({"data": [[1.0, 2.0, 3.0]]}, r"coordinates t \(N, 2\)"),
         ({"data": [[1.0, float("nan")]]}, "finite"),

@@ -1,4 +1,4 @@
-"""Tropical pictures: what is where, what has which colour, input at the edge of sense."""
+"""Tropical pictures: what is where, what has which color, input at the edge of sense."""
 
 import io
 from types import SimpleNamespace
@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 import tropica as tp
 from tests.polyhedra.test_worked_example import F
 from tropica.errors import InputError
-from tropica.plots import boundary_superset, curve_and_dual, dual_subdivision, hypersurface, zonotope
+from tropica.plots import boundary_superset, dual_subdivision, hypersurface, zonotope
 from tropica.plots.clipping import Drawn
-from tropica.polyhedra import Zonotope
-from tropica.polyhedra import hypersurface as complex_of
+from tropica.plots.hypersurface import curve_and_dual
+from tropica.polyhedra.complexes import hypersurface as complex_of
+from tropica.polyhedra.zonotope import Zonotope
 
 FIGURE_1 = ([[2, 0], [0, 2], [1, 1], [1, 0], [0, 1], [0, 0]], [1, 1, 2, 2, 2, 2])
 LINE = ([[0, 0], [1, 0], [0, 1]], [0, 0, 0])
@@ -82,15 +83,15 @@ def shoelace(ring) -> float:
     return abs(float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum())) / 2
 
 
-def test_a_region_and_its_monomial_have_one_colour_and_numbers_match():
+def test_a_region_and_its_monomial_have_one_color_and_numbers_match():
     curve, dual = curve_and_dual(FIGURE_1)
     (patches,) = [c for c in curve.collections if isinstance(c, PolyCollection)]
     (dots,) = [c for c in dual.collections if not isinstance(c, (LineCollection, PolyCollection))]
     places = np.asarray(dots.get_offsets())
-    for path, colour in zip(patches.get_paths(), np.asarray(patches.get_facecolor()), strict=True):
+    for path, color in zip(patches.get_paths(), np.asarray(patches.get_facecolor()), strict=True):
         monomial = int((np.array(FIGURE_1[0]) @ path.vertices[:-1].mean(0) + FIGURE_1[1]).argmax())
         dot = int((places == FIGURE_1[0][monomial]).all(1).argmax())
-        assert np.asarray(dots.get_facecolor())[dot, :3] == pytest.approx(colour[:3])
+        assert np.asarray(dots.get_facecolor())[dot, :3] == pytest.approx(color[:3])
     numbers = {t.get_text(): np.array(t.get_position()) for t in curve.texts}
     assert set(numbers) == {"1", "2", "3"}
     cx = complex_of(*FIGURE_1)

@@ -11,8 +11,9 @@ from hypothesis import assume, given, settings
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import lifted, rational, value, whole
 from tropica.errors import InputError
-from tropica.polyhedra import Polytope, dual_subdivision, hypersurface, lattice
-from tropica.polyhedra.polytope import primitive_rational
+from tropica.polyhedra import lattice
+from tropica.polyhedra.complexes import dual_subdivision, hypersurface
+from tropica.polyhedra.polytope import Polytope, primitive_rational
 
 
 def ties(points, heights, x) -> set[int]:

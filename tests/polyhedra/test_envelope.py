@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 import tropica as tp
-from tropica.polyhedra import upper_envelope
+from tropica.polyhedra.envelope import upper_envelope
 from tropica.polyhedra.polygons import area, clip
 
 SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])

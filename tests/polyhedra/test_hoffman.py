@@ -9,7 +9,8 @@ from scipy.optimize import minimize
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import array, fractions, lifted, rational, whole
 from tropica.errors import InputError
-from tropica.polyhedra import hoffman_constant, region_system, upper_hull
+from tropica.polyhedra.hoffman import hoffman_constant, region_system
+from tropica.polyhedra.hull import upper_hull
 
 
 def matrices(most=5):

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 import tropica as tp
 from tests.polyhedra.configurations import lifted
 from tropica.errors import InputError
-from tropica.polyhedra import Polytope, essential, mixed_cells, overlay, overlay_cells, overlay_pairs
+from tropica.polyhedra import overlay
+from tropica.polyhedra.complexes import mixed_cells
+from tropica.polyhedra.hull import essential
+from tropica.polyhedra.overlay import overlay_cells, overlay_pairs
+from tropica.polyhedra.polytope import Polytope
 
 
 def pairs_of_configurations(most=7):

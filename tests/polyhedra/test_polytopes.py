@@ -13,7 +13,8 @@ from scipy.spatial import ConvexHull
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import array, fractions, rational, whole
 from tropica.errors import InputError
-from tropica.polyhedra import Polytope, hull_of_union, minkowski_sum, polytope, upper
+from tropica.polyhedra import polytope, upper
+from tropica.polyhedra.polytope import Polytope, hull_of_union, minkowski_sum
 
 
 def point_sets(most: int = 8, d=None):

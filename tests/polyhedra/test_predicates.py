@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.oracles import polyhedra as oracle
+from tropica.exact.linear_algebra import compact, integers, rank
 from tropica.polyhedra.predicates import BLOCK, Points, bareiss, cofactors, determinants
-from tropica.polyhedra.rational import compact, integers, rank
 
 
 def exact_sign(rows) -> int:

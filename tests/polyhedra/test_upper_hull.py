@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import fractions, lifted, value
 from tropica.errors import InputError
-from tropica.polyhedra import essential, triangulation, upper, upper_hull
+from tropica.polyhedra import triangulation, upper
 from tropica.polyhedra.configuration import configuration
+from tropica.polyhedra.hull import essential, upper_hull
 from tropica.polyhedra.triangulation import Unverified, triangulate
 
 

@@ -5,7 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tropica.polyhedra import Polytope, Zonotope, essential, hypersurface, overlay_cells, upper_hull
+from tropica.polyhedra.complexes import hypersurface
+from tropica.polyhedra.hull import essential, upper_hull
+from tropica.polyhedra.overlay import overlay_cells
+from tropica.polyhedra.polytope import Polytope
+from tropica.polyhedra.zonotope import Zonotope
 
 W = np.array([[-1, 1], [1, -3], [1, 2], [-4, 1], [3, 2]])
 B = np.array([1, -1, 2, 0, -2])

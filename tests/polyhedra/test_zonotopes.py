@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from tests.polyhedra.configurations import array, rational, whole
 from tropica.errors import InputError
-from tropica.polyhedra import Polytope, Zonotope, essential, zonotope
+from tropica.polyhedra import zonotope
+from tropica.polyhedra.hull import essential
+from tropica.polyhedra.polytope import Polytope
+from tropica.polyhedra.zonotope import Zonotope
 
 
 def generator_sets():

@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from hypothesis import strategies as st
 
 import tropica as tp
+from tests.oracles.segments import Dense, Layer, Leaky, Maxout
 from tropica.network.builder import Builder
 from tropica.network.graph import Origin
-from tropica.network.kinds import Abs, Amax, LeakyRelu, Relu
-
-from ..oracles.segments import Dense, Layer, Leaky, Maxout
+from tropica.network.nonlinearities import Abs, Amax, LeakyRelu, Relu
 
 Matrix = Sequence[Sequence[float]]
 
@@ -38,11 +37,11 @@ def as_network(layers: Sequence[Layer], inputs: int) -> tp.PiecewiseLinearNetwor
         elif isinstance(layer, Leaky):
             b.origin = Origin("aten.relu.default", str(i))
             kinds = {Fraction(0): Relu(), Fraction(-1): Abs()}
-            x = b.kink(kinds.get(layer.slope, LeakyRelu(float(layer.slope))), x)
+            x = b.nonlinearity(kinds.get(layer.slope, LeakyRelu(float(layer.slope))), x)
         else:
             b.origin = Origin("aten.amax.default", str(i))
             x = b.affine(lambda x, p=layer.pieces: x.reshape(len(x), -1, p), x)
-            x = b.kink(Amax((2,)), x)
+            x = b.nonlinearity(Amax((2,)), x)
     graph = b.graph(x)
     example = torch.zeros(2, inputs, dtype=torch.float64)
     from tropica.network.check import check_points
@@ -67,9 +66,11 @@ def integer_chains(draw: st.DrawFn) -> tuple[list[Layer], int]:
 
     for _ in range(draw(st.integers(1, 3))):
         units = draw(st.integers(1, 5))
-        kink = draw(st.sampled_from([Leaky(Fraction(0)), Leaky(Fraction(1, 4)), Leaky(Fraction(-1)), Maxout(2), Maxout(3)]))
-        pieces = kink.pieces if isinstance(kink, Maxout) else 1
-        layers += [linear(width, units * pieces), kink]
+        nonlinearity = draw(
+            st.sampled_from([Leaky(Fraction(0)), Leaky(Fraction(1, 4)), Leaky(Fraction(-1)), Maxout(2), Maxout(3)])
+        )
+        pieces = nonlinearity.pieces if isinstance(nonlinearity, Maxout) else 1
+        layers += [linear(width, units * pieces), nonlinearity]
         width = units
     layers.append(linear(width, draw(st.integers(1, 3))))
     return layers, inputs

@@ -12,9 +12,8 @@ import safetensors.numpy
 import torch
 
 import tropica as tp
+from tests.regions.test_complex import NONLINEARITIES, mlp, traced
 from tropica.regions.archive import HEADER
-
-from .test_complex import KINKS, mlp, traced
 
 NET = traced(mlp(2, 8, 8, 3, seed=3), 2)
 DOMAINS = {
@@ -23,7 +22,7 @@ DOMAINS = {
     "plane": (NET, tp.Plane.through([0, 0], [1, 0], [0.5, 1])),
     "interval": (traced(mlp(1, 6, 6, 2), 1), tp.Box(-1, 1, d=1)),
     "solid": (traced(mlp(3, 6, 6, 1), 3), tp.Box(-1, 1, d=3)),
-    "pool": (traced(KINKS["pool"]().double().eval(), 2), tp.Box(-1, 1, d=2)),
+    "pool": (traced(NONLINEARITIES["pool"]().double().eval(), 2), tp.Box(-1, 1, d=2)),
 }
 
 
@@ -49,7 +48,7 @@ def test_there_and_back(name: str, tmp_path: Path) -> None:
         cx.certified,
     )
     assert (again.fingerprint, repr(again)) == (net.fingerprint, repr(cx))
-    for part in ("patterns", "centres", "map_of", "volumes", "adjacency"):
+    for part in ("patterns", "centers", "map_of", "volumes", "adjacency"):
         np.testing.assert_array_equal(getattr(again, part), getattr(cx, part))
     for part in ("logits", "corners"):
         for one, two in zip(getattr(again, part), getattr(cx, part), strict=True):
@@ -62,7 +61,7 @@ def test_there_and_back(name: str, tmp_path: Path) -> None:
         again.boundary()
 
     whole = tp.load_regions(tmp_path / "cx", net.to(torch.float32) if name == "box" else net)
-    np.testing.assert_array_equal(whole.locate(cx.centres), np.arange(len(cx)))
+    np.testing.assert_array_equal(whole.locate(cx.centers), np.arange(len(cx)))
     assert whole.boundary().measure == cx.boundary().measure
     whole.save(tmp_path / "once more")
     assert (tmp_path / "once more").read_bytes() == (tmp_path / "cx").read_bytes()
@@ -142,7 +141,7 @@ def test_networkx(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (graph.number_of_nodes(), graph.number_of_edges()) == (len(cx), len(cx.adjacency))
     assert sum(volume for _, volume in graph.nodes(data="volume")) == pytest.approx(4)
     assert {map_ for _, map_ in graph.nodes(data="map")} == set(cx.map_of.tolist())
-    assert graph.nodes[0]["centre"] == tuple(cx.centres[0].tolist())
+    assert graph.nodes[0]["center"] == tuple(cx.centers[0].tolist())
     monkeypatch.setitem(sys.modules, "networkx", None)
     with pytest.raises(tp.InputError, match=r"pip install 'tropica\[networkx\]'"):
         cx.to_networkx()

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 import tropica as tp
-
-from .test_complex import mlp, traced
+from tests.regions.test_complex import mlp, traced
 
 
 @pytest.mark.parametrize("sizes", [(1, 16, 8, 3), (2, 12, 12, 4), (2, 16, 16, 1), (3, 8, 8, 3)], ids=str)
@@ -31,7 +30,7 @@ def test_labels_tie(sizes: tuple[int, ...]) -> None:
 
 
 def test_every_change_of_label_is_on_it() -> None:
-    """Bisection between neighbouring points of a grid that have different labels ends on a piece."""
+    """Bisection between neighboring points of a grid that have different labels ends on a piece."""
     net = traced(mlp(2, 12, 12, 3, seed=1), 2)
     found = tp.linear_regions(net, tp.Box(-4, 4, d=2)).boundary()
     axis = torch.linspace(-3.9, 3.9, 60, dtype=torch.float64)

@@ -15,14 +15,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import tropica as tp
+from tests.oracles.clipping import area, relu_cells
+from tests.oracles.enumeration import cells
+from tests.oracles.segments import Dense, Layer
+from tests.oracles.segments import Maxout as Pieces
+from tests.regions.chains import as_network, integer_chains
 from tropica.regions import state as states
 from tropica.regions.walk import Walk
-
-from ..oracles.clipping import area, relu_cells
-from ..oracles.enumeration import cells
-from ..oracles.segments import Dense, Layer
-from ..oracles.segments import Maxout as Pieces
-from .chains import as_network, integer_chains
 
 
 def mlp(*sizes: int, seed: int = 0) -> nn.Sequential:
@@ -95,7 +94,7 @@ def test_volumes_in_space(sizes: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("sizes", [(2, 12, 12, 3), (3, 8, 8, 2), (4, 6, 6, 2)], ids=str)
 def test_geometry(sizes: tuple[int, ...]) -> None:
-    """Volumes add up, neighbours differ in one unit, dual degree ≤ 2d, counts ≤ bounds, maps and patterns are the network's."""
+    """Volumes add up, neighbors differ in one unit, dual degree ≤ 2d, counts ≤ bounds, maps and patterns are the network's."""
     d = sizes[0]
     net = traced(mlp(*sizes, seed=3), d)
     cx = tp.linear_regions(net, tp.Box(-1.5, 1, d=d))
@@ -172,7 +171,7 @@ def test_degenerate_networks(layers: list[tuple[list[list[int]], list[int]]]) ->
 
 @given(chain=integer_chains())
 @settings(max_examples=40, deadline=None)
-def test_degenerate_chains_of_any_kink(chain: tuple[list[Layer], int]) -> None:
+def test_degenerate_chains_of_any_nonlinearity(chain: tuple[list[Layer], int]) -> None:
     """Relu, leaky relu, abs and maxout, in one to three dimensions: cells, patterns and maps are those of enumeration."""
     layers, d = chain
     exact = cells(layers, d, -1, 1)
@@ -187,8 +186,8 @@ def test_degenerate_chains_of_any_kink(chain: tuple[list[Layer], int]) -> None:
 
 @given(chain=integer_chains())
 @settings(max_examples=60, deadline=None)
-def test_neighbours_of_degenerate_networks(chain: tuple[list[Layer], int]) -> None:
-    """In the plane: two cells are neighbours where their polygons have a piece of line in common."""
+def test_neighbors_of_degenerate_networks(chain: tuple[list[Layer], int]) -> None:
+    """In the plane: two cells are neighbors where their polygons have a piece of line in common."""
     layers, d = chain
     assume(d == 2)
     cx = tp.linear_regions(as_network(layers, 2), tp.Box(-1, 1, d=2))
@@ -276,7 +275,7 @@ def test_duplicated_units() -> None:
         assert two.certified
 
 
-# ── kinks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── nonlinearities ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Maxout(nn.Module):
@@ -288,7 +287,7 @@ class Maxout(nn.Module):
         return self.last(self.first(x).unflatten(1, (5, 3)).amax(2))
 
 
-KINKS = {
+NONLINEARITIES = {
     "leaky": lambda: nn.Sequential(nn.Linear(2, 8), nn.LeakyReLU(0.1), nn.Linear(8, 8), nn.LeakyReLU(0.1), nn.Linear(8, 2)),
     "relu6": lambda: nn.Sequential(nn.Linear(2, 8), nn.Hardtanh(-0.5, 0.5), nn.Linear(8, 2)),
     "maxout": Maxout,
@@ -296,12 +295,12 @@ KINKS = {
 }
 
 
-@pytest.mark.parametrize("name", KINKS)
-def test_kinks(name: str) -> None:
+@pytest.mark.parametrize("name", NONLINEARITIES)
+def test_nonlinearities(name: str) -> None:
     """The patterns are those that dense sampling finds, each cell's map is the network's, and areas add up."""
     with torch.random.fork_rng():
         torch.manual_seed(4)
-        net = traced(KINKS[name]().double().eval(), 2)
+        net = traced(NONLINEARITIES[name]().double().eval(), 2)
     cx = tp.linear_regions(net, tp.Box(-1, 1, d=2))
     grid = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (300_000, 2)))
     sampled = {row.tobytes() for row in np.unique(net.activation_pattern(grid).numpy(), axis=0)}

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import tropica as tp
+from tests.network_modules import build
+from tests.traced import case_of, traced
 from tropica.regions.domains import Box, Segment
 from tropica.regions.estimates import (
     Estimate,
@@ -22,9 +24,6 @@ from tropica.regions.estimates import (
     log_cells,
 )
 from tropica.regions.segments.complex import segment_regions
-
-from ..case_modules import build
-from ..traced import case_of, traced
 
 
 def mlp(*widths: int, seed: int = 0, scale: float = 1.0) -> tp.PiecewiseLinearNetwork:

@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 import tropica as tp
+from tests.oracles.segments import Layer
+from tests.regions.chains import as_network, integer_chains
+from tests.regions.test_complex import as_module, degenerate, mlp, traced, unbiased
 from tropica.regions import solid as solids
 from tropica.regions.boundary import find_boundary
 from tropica.regions.domains import Domain
 from tropica.regions.parts import Walked
 from tropica.regions.solid import Solid, solid_cells
-
-from ..oracles.segments import Layer
-from .chains import as_network, integer_chains
-from .test_complex import as_module, degenerate, mlp, traced, unbiased
 
 WHOLE = 2**50
 MEMORY = st.integers(11, 17).map(lambda log: 2**log)
@@ -31,7 +30,7 @@ def same(net: tp.PiecewiseLinearNetwork, domain: Domain, memory: int) -> int:
     assert (one.cells.keys == many.cells.keys).all()  # cells by the signs of all functions, in the same order
     assert (one.cells.counts == many.cells.counts).all()
     assert one.undecided == many.undecided == 0
-    np.testing.assert_allclose(one.centres, many.centres, atol=1e-9)
+    np.testing.assert_allclose(one.centers, many.centers, atol=1e-9)
     _same_vertices(one, many)
     first, second = (tp.RegionComplex(Walked(solid), domain, solid.folded.net) for solid in (one, many))
     assert (first.patterns == second.patterns).all()
@@ -100,7 +99,7 @@ def test_degenerate_networks(layers: list[tuple[list[list[int]], list[int]]], me
 
 @given(chain=integer_chains(), memory=MEMORY)
 @settings(max_examples=40, deadline=None)
-def test_degenerate_chains_of_any_kink(chain: tuple[list[Layer], int], memory: int) -> None:
+def test_degenerate_chains_of_any_nonlinearity(chain: tuple[list[Layer], int], memory: int) -> None:
     layers, d = chain
     same(as_network(layers, d), tp.Box(-1, 1, d=d), memory)
 
@@ -160,9 +159,9 @@ def test_units_that_do_not_change_on_a_plane() -> None:
     assert solid.exact.functions.constants
     cx = tp.RegionComplex(Walked(solid), plane, solid.folded.net)
     weight, bias = cx.logits
-    found = net(cx.embed(cx.centres)).numpy()
-    np.testing.assert_allclose(np.einsum("csd,cd->cs", weight, cx.centres) + bias, found, atol=1e-12)
-    assert (cx.patterns == net.activation_pattern(cx.embed(cx.centres)).numpy()).all()
+    found = net(cx.embed(cx.centers)).numpy()
+    np.testing.assert_allclose(np.einsum("csd,cd->cs", weight, cx.centers) + bias, found, atol=1e-12)
+    assert (cx.patterns == net.activation_pattern(cx.embed(cx.centers)).numpy()).all()
 
 
 def test_a_result_that_does_not_fit_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 import tropica as tp
+from tests.regions.test_complex import mlp, traced
 from tropica.regions import step as steps
 from tropica.regions import walk as walks
 from tropica.regions.maps import affine_maps, errors
 from tropica.regions.step import Step
 from tropica.regions.walk import Walk
-
-from .test_complex import mlp, traced
 
 
 def _exact_at(walk: Walk, v: int) -> np.ndarray:
@@ -100,10 +99,10 @@ def test_maps_are_as_near_as_is_said(seed: int) -> None:
     """Coefficients differ from exact ones by the bounds at most."""
     cx = tp.linear_regions(traced(mlp(3, 7, 7, 2, seed=seed), 3), tp.Box(-1, 1, d=3))
     walk = Walk.start(cx.net, cx.domain)
-    weight, bias = affine_maps(walk.folded, cx.centres)
-    slope, shift = errors(walk.folded, cx.centres)
+    weight, bias = affine_maps(walk.folded, cx.centers)
+    slope, shift = errors(walk.folded, cx.centers)
     for c in range(0, len(cx), max(1, len(cx) // 20)):
-        *top, bottom = walk.exact.map(cx.centres[c])
+        *top, bottom = walk.exact.map(cx.centers[c])
         exact = np.array([float(Fraction(t, bottom)) for t in top]).reshape(4, 2)
         assert (np.abs(weight[c].T - exact[:3]) <= slope).all()
         assert (np.abs(bias[c] - exact[3]) <= shift).all()

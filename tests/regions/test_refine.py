@@ -9,14 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tropica as tp
+from tests.regions.test_complex import mlp, traced
 from tropica.regions import refine
 from tropica.regions.noise import largest_singular_value
 from tropica.regions.refine import Refinement
 from tropica.regions.signs import NEVER, Signs, bit, set_bits
 from tropica.regions.state import State
 from tropica.regions.walk import Walk
-
-from .test_complex import mlp, traced
 
 
 def _sorted(state: State) -> tuple[np.ndarray, ...]:

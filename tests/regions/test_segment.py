@@ -15,16 +15,15 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import tropica as tp
+from tests.oracles.segments import Interval, Layer, Leaky, Maxout, intervals
+from tests.random_networks import Network, random_networks
+from tests.regions.chains import as_network, dense, integer_chains
+from tests.traced import by_name, case_of, traced
 from tropica.regions.domains import Segment
 from tropica.regions.segments import followed as segment_followed
 from tropica.regions.segments import walk as segment_walk
 from tropica.regions.segments.complex import SegmentRegions, segment_regions
 from tropica.regions.segments.plan import AffineStep, plan_of
-
-from ..oracles.segments import Interval, Layer, Leaky, Maxout, intervals
-from ..random_networks import Network, random_networks
-from ..traced import by_name, case_of, traced
-from .chains import as_network, dense, integer_chains
 
 RELU = Leaky(Fraction(0))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tropica.data import load_data
 from tropica.studies.case import Case
+from tropica.studies.datasets.load import load_data
 from tropica.studies.runner import run_study
-from tropica.training.runs import train_run
-from tropica.training.settings import TrainSettings
+from tropica.studies.training.runs import train_run
+from tropica.studies.training.settings import TrainSettings
 
 QUICK = TrainSettings(epochs=3, batch_size=25, lr=2e-3)
 MODELS = ("fcn-small", "conv-small")

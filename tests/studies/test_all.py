@@ -13,11 +13,12 @@ import matplotlib.image
 import pytest
 
 import tropica as tp
-from tropica.data import LabelledData, load_data
-from tropica.studies import STUDIES, run_all, run_study
-from tropica.studies.all import ALL
-from tropica.studies.runner import Plan
-from tropica.training.settings import TrainSettings
+from tropica.data.labelled import LabelledData
+from tropica.studies.all import ALL, run_all
+from tropica.studies.datasets.load import load_data
+from tropica.studies.registry import STUDIES
+from tropica.studies.runner import Plan, run_study
+from tropica.studies.training.settings import TrainSettings
 
 ONE = TrainSettings(epochs=1, batch_size=20, lr=1e-3)
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -66,8 +67,8 @@ def whole(small, tmp_path_factory):
     """All studies, with fewer segments."""
     folder = tmp_path_factory.mktemp("all")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("tropica.studies.estimate.PAIRS", 4)
-        patched.setattr("tropica.studies.estimate.SAMPLES", 200)
+        patched.setattr("tropica.studies.experiments.estimate.PAIRS", 4)
+        patched.setattr("tropica.studies.experiments.estimate.SAMPLES", 200)
         return go(small, folder), folder
 
 

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 import tropica as tp
-from tropica.models import build
-from tropica.studies import run_demo
-from tropica.studies.demo_figures import examples
-from tropica.studies.sizes import potential_sizes
+from tropica.studies.demo.demo import run_demo
+from tropica.studies.demo.figures import examples
+from tropica.studies.experiments.sizes import potential_sizes
+from tropica.studies.networks import build
 
 FILES = {
     "angle-distance.png",
@@ -49,12 +49,12 @@ def test_files_and_nothing_else(demo):
 @pytest.mark.parametrize("method", ["calibrated", "paper"])
 def test_numbers_are_the_library_s(demo, name, model, method):
     numbers = json.loads((demo[0] / "demo.json").read_text())
-    (row,) = (row for row in numbers["rows"] if (row["network"], row["split"]) == (name, method))
+    (row,) = (row for row in numbers["rows"] if (row["network"], row["decomposition"]) == (name, method))
     points = numbers["points"][name][method]
     data, test = tp.load_data("digits"), tp.load_data("digits", split="test")
     net = tp.trace(network(demo[0], model), data.inputs[:2])
-    split = tp.split(net, data, method=method)
-    terms = tp.extract(net, data, split)
+    decomposition = tp.decompose(net, data, method=method)
+    terms = tp.extract(net, data, decomposition)
     f = tp.ExtractedFunction(terms)
     shares = tp.agreement(net, f, test)
     assert row["model"] == model
@@ -62,12 +62,12 @@ def test_numbers_are_the_library_s(demo, name, model, method):
     for key in ("network_extracted", "network_true", "extracted_true"):
         assert row[key] == getattr(shares, key)
     assert row["certificate_holds"] is terms.certificate.holds is True
-    assert row["passes"] == split.passes
-    assert row["largest_k"] == pytest.approx(max(k.largest for k in split.growth()), rel=1e-6)
-    assert row["largest_potential"] == pytest.approx(float(split.potential(data.inputs).max()), rel=1e-6)
-    assert row["largest_ratio"] == pytest.approx(potential_sizes(split, data).ratio, rel=1e-6)
-    winner = f.winner(test)
-    own = tp.extract(net, test, split, check=False)
+    assert row["passes"] == decomposition.passes
+    assert row["largest_k"] == pytest.approx(max(k.largest for k in decomposition.growth()), rel=1e-6)
+    assert row["largest_potential"] == pytest.approx(float(decomposition.potential(data.inputs).max()), rel=1e-6)
+    assert row["largest_ratio"] == pytest.approx(potential_sizes(decomposition, data).ratio, rel=1e-6)
+    winner = f.active_term(test)
+    own = tp.extract(net, test, decomposition, check=False)
     assert test.labels is not None
     assert points["true"] == test.labels.tolist()
     assert points["winner"] == winner.tolist()
@@ -138,7 +138,9 @@ def test_report_is_whole_and_needs_nothing_beside_it(demo):
 
 def test_one_bar_a_step(demo):
     assert set(demo[2]) == {
-        f"{name}: {step}" for name in ("FCN", "CNN") for step in ("training", "terms, calibrated split", "terms, paper split")
+        f"{name}: {step}"
+        for name in ("FCN", "CNN")
+        for step in ("training", "terms, calibrated decomposition", "terms, paper decomposition")
     }
 
 

@@ -7,17 +7,17 @@ import pytest
 import torch
 
 import tropica as tp
-from tropica.data import LabelledData, load_data
-from tropica.studies import run_study
-from tropica.studies.epochs import spaced_epochs
-from tropica.studies.plane import in_the_plane
+from tests.studies.conftest import MODELS, QUICK
+from tests.studies.test_runner import ONE, go
+from tests.studies.test_studies import dense, rows
+from tropica.data.labelled import LabelledData
+from tropica.studies.datasets.load import load_data
+from tropica.studies.experiments.epochs import spaced_epochs
+from tropica.studies.experiments.plane import in_the_plane
+from tropica.studies.runner import run_study
 from tropica.studies.study import METHODS
-from tropica.training.runs import train_run
-from tropica.training.settings import TrainSettings
-
-from .conftest import MODELS, QUICK
-from .test_runner import ONE, go
-from .test_studies import dense, rows
+from tropica.studies.training.runs import train_run
+from tropica.studies.training.settings import TrainSettings
 
 # ── figure 1 ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -78,13 +78,13 @@ def test_figure1_beside_values_on_a_grid(study, networks, sets, method):
     run = train_run("fcn-small", view.train, networks / "fcn-small-plane" / "seed-0", QUICK, seed=0)
     net = tp.trace(run.load(), view.train.inputs[:2]).to(torch.float64)
     x, test = view.train.inputs.double(), view.test.inputs.double()
-    terms = tp.extract(net, x, tp.split(net, x, method=method))
+    terms = tp.extract(net, x, tp.decompose(net, x, method=method))
     window = np.array(result.results.extra["fcn-small", 0]["window"])
     assert (window[0] < torch.cat([x, test]).numpy().min(0)).all()
     random = np.random.default_rng(0).uniform(*window, (20_000, 2))
     grid = torch.from_numpy(random)
     plus, minus = terms.plus(grid).argmax(1), terms.minus(grid).argmax(1)
-    (row,) = rows(result, model="fcn-small", seed=0, split=method)
+    (row,) = rows(result, model="fcn-small", seed=0, decomposition=method)
     agree = (terms.labels[plus] == net.predict(grid)).double().mean()
     assert row["area_agreement"] == pytest.approx(float(agree), abs=0.015)
     patterns = net.activation_pattern(x).numpy()
@@ -107,8 +107,8 @@ def test_figure4_ends_with_table2(study, cases):
     whole, _ = study("table2")
     for model, seed in cases:
         for method in METHODS:
-            found = rows(result, model=model, seed=seed, split=method)
-            (row,) = rows(whole, model=model, seed=seed, split=method)
+            found = rows(result, model=model, seed=seed, decomposition=method)
+            (row,) = rows(whole, model=model, seed=seed, decomposition=method)
             assert [one["epoch"] for one in found] == [0, 1, 2, 3]
             assert found[-1] == {**row, "epoch": 3}
 
@@ -118,7 +118,7 @@ def test_figure4_in_the_middle(study, cases, method):
     result, _ = study("figure4")
     case = cases["fcn-small", 1].at(1)
     assert bool((case.labels != cases["fcn-small", 1].labels).any()), "another network than after the last epoch"
-    (row,) = rows(result, model="fcn-small", seed=1, split=method, epoch=1)
+    (row,) = rows(result, model="fcn-small", seed=1, decomposition=method, epoch=1)
     labels = dense(case, method)[2]
     assert row["network_extracted"] == pytest.approx(float((labels == case.labels).double().mean()), abs=1.01 / 60)
     assert row["network_true"] == pytest.approx(float((case.labels == case.truth).double().mean()), abs=1.01 / 60)
@@ -154,7 +154,7 @@ def test_epochs_that_are_looked_at():
     assert len(many) <= 12
     assert all(epoch % 2 == 0 for epoch in many)
     assert TrainSettings(epochs=20, batch_size=1, lr=1.0).falls == []
-    assert TrainSettings(epochs=8, batch_size=1, lr=1.0, optimiser="sgd").falls == [4, 6]
+    assert TrainSettings(epochs=8, batch_size=1, lr=1.0, optimizer="sgd").falls == [4, 6]
 
 
 # ── figure 5 ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -186,7 +186,7 @@ def test_figure5_beside_numpy(study, cases, networks, sets):
 
 
 def test_a_network_compared_with_itself(cases):
-    from tropica.studies.figure5 import compared
+    from tropica.studies.experiments.figure5 import compared
 
     case = cases["fcn-small", 0]
     row = compared(case, case)["row"]
@@ -195,7 +195,7 @@ def test_a_network_compared_with_itself(cases):
 
 
 def test_falls_of_the_learning_rate_are_marked(sets, networks, tmp_path):
-    sgd = TrainSettings(epochs=4, batch_size=50, lr=0.02, optimiser="sgd")
+    sgd = TrainSettings(epochs=4, batch_size=50, lr=0.02, optimizer="sgd")
     result = go(sets, tmp_path, "figure5", runs=1, settings=sgd)
     with tp.plots.style.applied():
         figure = result.study.figures(result.results)["figure5"]

@@ -9,10 +9,12 @@ import torch
 from torch import nn
 
 import tropica as tp
-from tropica.bounds import NotCovered, log10, serra2018
-from tropica.models import build
-from tropica.studies import estimate
-from tropica.studies.estimate import FEWEST, PAIRS, PLACES, pairs, proven, segments_of, xiong_first
+from tropica.bounds.architecture import NotCovered
+from tropica.bounds.logs import log10
+from tropica.bounds.upper import serra2018
+from tropica.studies.experiments import estimate
+from tropica.studies.experiments.estimate import FEWEST, PAIRS, PLACES, pairs, proven, segments_of, xiong_first
+from tropica.studies.networks import build
 
 
 def chosen(case, place):
@@ -74,7 +76,7 @@ def test_segments_are_counted(study, cases, place):
 def test_numbers_in_the_cube(study, cases):
     result, _ = study("estimate")
     for (model, seed), case in cases.items():
-        cube = tp.regions.Box(0, 1, d=64)
+        cube = tp.Box(0, 1, d=64)
         wanted = tp.estimate_regions(case.net, cube, segments=PAIRS, seed=seed)
         (row,) = result.results.where(model=model, seed=seed, quantity="cells, by integral geometry")
         assert row["log10"] == pytest.approx(math.log10(wanted.value), rel=1e-6)
@@ -103,7 +105,7 @@ def test_bounds_of_a_network_are_not_below_its_regions(padding):
     layers = (nn.Conv1d(1, 2, 2, padding=padding), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(2 * (1 + padding), 2))
     model = nn.Sequential(*layers).eval()
     net = tp.trace(model, torch.zeros(2, 1, 3)).to(torch.float64)
-    cells = len(tp.linear_regions(net, tp.regions.Box(-20, 20, d=3)).cells)
+    cells = len(tp.linear_regions(net, tp.Box(-20, 20, d=3)).cells)
     xiong = 10 ** xiong_first(model, net)
     assert 10 < cells <= xiong + 1e-6
     assert cells <= math.prod(estimate._layers(net))

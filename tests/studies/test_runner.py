@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import tropica as tp
-from tropica.data import LabelledData
-from tropica.studies import STUDIES, run_study
-from tropica.studies.registry import find_study
-from tropica.training.settings import TrainSettings
+from tropica.data.labelled import LabelledData
+from tropica.studies.registry import STUDIES, find_study
+from tropica.studies.runner import run_study
+from tropica.studies.training.settings import TrainSettings
 
 ONE = TrainSettings(epochs=1, batch_size=50, lr=1e-3)
 
@@ -49,7 +49,7 @@ def test_more_runs_and_models_add_to_those_there_are(sets, tmp_path):
     before = stamps(tmp_path)
     result = go(sets, tmp_path, runs=2, models=["fcn-small", "conv-small", "fcn-small"])
     assert stamps(tmp_path)["fcn-small-0.json"] == before["fcn-small-0.json"]
-    assert len(result.results.rows) == 2 * 2 * len(STUDIES["table2"].splits)
+    assert len(result.results.rows) == 2 * 2 * len(STUDIES["table2"].decompositions)
     assert result.results.settings["models"] == ["fcn-small", "conv-small"]
 
 
@@ -77,7 +77,7 @@ def test_seeds_count_on_and_differ(sets, tmp_path):
 def test_the_page_says_the_command(sets, tmp_path):
     result = go(sets, tmp_path, seed=7, runs=1, terms=40)
     command = "tropica study table2 --data digits --runs 1 --seed 7 --model fcn-small --epochs 1 --batch-size 50 --lr 0.001"
-    command += " --optimiser adam --limit 150 --terms 40 --test-limit 60 --dtype float32"
+    command += " --optimizer adam --limit 150 --terms 40 --test-limit 60 --dtype float32"
     assert command in result.files["report.html"].read_text(encoding="utf-8")
 
 
@@ -104,7 +104,7 @@ def test_unknown_names_list_what_exists(sets, tmp_path):
     with pytest.raises(tp.InputError, match="there is no model 'resnet'; there are fcn2, fcn4"):
         go(sets, tmp_path / "x", models=["fcn-small", "resnet"])
     assert not (tmp_path / "x").exists(), "nothing is trained before everything is known to fit"
-    assert find_study("split").name == "split"
+    assert find_study("decomposition").name == "split"
 
 
 def test_data_that_does_not_fit(sets, tmp_path):

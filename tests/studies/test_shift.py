@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from tropica.studies.shift import directions, farthest, largest_plus, moved, shifted, with_copies
+from tropica.studies.experiments.shift import directions, farthest, largest_plus, moved, shifted, with_copies
 from tropica.studies.study import METHODS
 
 SHIFTS = st.tuples(st.integers(-5, 5), st.integers(-5, 5))
@@ -56,7 +56,7 @@ def explicit(terms, x, radius):
     eight = [s for s in shifts if s[0] == 0 or s[1] == 0 or abs(s[0]) == abs(s[1])]
     values = torch.stack([x.double().flatten(1) @ shifted(images, s).flatten(1).T + plus.bias for s in eight])  # (S, N, D)
     labels = terms.labels
-    by_label = torch.full((len(eight), len(x), terms.classes), -torch.inf, dtype=torch.float64)
+    by_label = torch.full((len(eight), len(x), terms.num_classes), -torch.inf, dtype=torch.float64)
     for label in labels.unique().tolist():
         by_label[:, :, label] = values[:, :, labels == label].amax(2)
     return by_label.amax(0), by_label.sum(0)
@@ -91,11 +91,11 @@ def test_values_of_several_blocks(cases):
 def test_the_study(study):
     result, _ = study("shift")
     whole, _ = study("table2")
-    for row in (row for row in whole.results.rows if row["split"] in METHODS):
+    for row in (row for row in whole.results.rows if row["decomposition"] in METHODS):
         those = {"model": row["model"], "seed": row["seed"], "pixels": 0}
         (network,) = result.results.where(**those, split="network")
         assert network["accuracy"] == row["network_true"]
-        (plain,) = result.results.where(**those, split=row["split"], radius=0)
+        (plain,) = result.results.where(**those, decomposition=row["decomposition"], radius=0)
         assert plain["accuracy"] == pytest.approx(row["extracted_true"], abs=1e-12)
         assert plain["agreement"] == pytest.approx(row["network_extracted"], abs=1e-12)
     assert result.results.values("pixels") == [0, 1, 2, 3]

@@ -10,16 +10,16 @@ import pytest
 import torch
 
 import tropica as tp
-from tropica.data import load_data
-from tropica.studies import STUDIES, run_study
-from tropica.studies import cross as cross_study
-from tropica.studies import split as split_study
-from tropica.studies.figure3 import cuts
-from tropica.studies.random import drawn
+from tests.studies.conftest import models_of
+from tropica.studies.datasets.load import load_data
+from tropica.studies.experiments import cross as cross_study
+from tropica.studies.experiments import decomposition as split_study
+from tropica.studies.experiments.figure3 import cuts
+from tropica.studies.experiments.random import drawn
+from tropica.studies.registry import STUDIES
+from tropica.studies.runner import run_study
 from tropica.studies.study import METHODS
-from tropica.training.settings import TrainSettings
-
-from .conftest import models_of
+from tropica.studies.training.settings import TrainSettings
 
 MODELS = ("fcn-small", "conv-small")
 
@@ -60,7 +60,7 @@ def test_files_of_every_study(study, name):
         assert all(len(row) == len(table.headings) for row in table.rows)
 
 
-@pytest.mark.parametrize("name", ["table2", "neighbours", "figure3", "patterns"])
+@pytest.mark.parametrize("name", ["table2", "neighbors", "figure3", "patterns"])
 def test_signals_with_one_run(name, tmp_path):
     train, test = load_data("mnist1d", limit=80), load_data("mnist1d", split="test", limit=30)
     quick = TrainSettings(epochs=1, batch_size=40, lr=1e-3)
@@ -73,7 +73,7 @@ def test_signals_with_one_run(name, tmp_path):
 def test_table2_is_the_dense_one(study, cases, method):
     result, _ = study("table2")
     for (model, seed), case in cases.items():
-        (row,) = rows(result, model=model, seed=seed, split=method)
+        (row,) = rows(result, model=model, seed=seed, decomposition=method)
         labels = dense(case, method)[2]
         close = 1.01 / len(labels)  # a label may differ in float32
         assert row["network_extracted"] == pytest.approx(float((labels == case.labels).double().mean()), abs=close)
@@ -116,8 +116,8 @@ def test_figure3_begins_with_the_network_and_ends_with_table2(study):
     for model in MODELS:
         for seed in (0, 1):
             for method in METHODS:
-                found = rows(result, model=model, seed=seed, split=method)
-                (row,) = rows(whole, model=model, seed=seed, split=method)
+                found = rows(result, model=model, seed=seed, decomposition=method)
+                (row,) = rows(whole, model=model, seed=seed, decomposition=method)
                 assert found[0]["agreement"] == 1.0
                 assert found[1]["agreement"] == 1.0, "the last dense layer is one linear function"
                 assert found[0]["accuracy"] == row["network_true"]
@@ -150,13 +150,13 @@ def test_patterns(study, cases):
     for (model, seed), case in cases.items():
         winner = dense(case, "paper")[0].argmax(1)
         x, y = case.test.inputs.double(), case.points.inputs.double()[winner]
-        for (kink, one, _), (_, other, _) in zip(case.net.choices(x), case.net.choices(y), strict=True):
-            (row,) = rows(result, model=model, seed=seed, pairing="paper", kink=kink.path)
+        for (nonlinearity, one, _), (_, other, _) in zip(case.net.choices(x), case.net.choices(y), strict=True):
+            (row,) = rows(result, model=model, seed=seed, pairing="paper", nonlinearity=nonlinearity.path)
             assert row["agreement"] == pytest.approx(float((one == other).double().mean()), abs=0.02)
 
 
-def test_neighbours(study, cases, sets):
-    result, _ = study("neighbours")
+def test_neighbors(study, cases, sets):
+    result, _ = study("neighbors")
     train, test = sets
     distance = (test.inputs[:, None].double() - train.inputs[None].double()).flatten(2).norm(dim=2)
     for (model, seed), case in cases.items():
@@ -180,10 +180,10 @@ def test_share(study, cases):
     whole, _ = study("table2")
     for model in MODELS:
         for method in METHODS:
-            (row,) = rows(result, model=model, seed=0, split=method, share=100)
-            (other,) = rows(whole, model=model, seed=0, split=method)
+            (row,) = rows(result, model=model, seed=0, decomposition=method, share=100)
+            (other,) = rows(whole, model=model, seed=0, decomposition=method)
             assert row["agreement"] == pytest.approx(other["network_extracted"], abs=1e-12)
-            assert len(rows(result, model=model, seed=0, split=method, share=30)) == 5
+            assert len(rows(result, model=model, seed=0, decomposition=method, share=30)) == 5
     case = cases["fcn-small", 1]
     order = torch.randperm(150, generator=torch.Generator().manual_seed(1))[:45]
     terms = case.terms("paper").select(order)
@@ -214,7 +214,7 @@ def test_implications(study, cases):
     result, _ = study("implications")
     for (model, seed), case in cases.items():
         labels = dense(case, "calibrated")[2]
-        those = {"model": model, "seed": seed, "split": "calibrated"}
+        those = {"model": model, "seed": seed, "decomposition": "calibrated"}
         found = rows(result, **those, premise="network_right", conclusion="extracted_right")
         both = int(((labels == case.truth) & (case.labels == case.truth)).sum())
         assert abs(found[0]["hold"] - both) <= 1
@@ -230,7 +230,7 @@ def test_cross(study, cases, method):
     for (model, seed), case in cases.items():
         plus, minus, _ = dense(case, method)
         assert torch.equal(cross_study.minus_winner(case.terms(method), case.test.inputs), minus.argmax(1))
-        (row,) = rows(result, model=model, seed=seed, split=method)
+        (row,) = rows(result, model=model, seed=seed, decomposition=method)
         straight = float((plus.argmax(1) == minus.argmax(1)).double().mean())
         assert row["straight"] == pytest.approx(straight, abs=2.01 / 60)
         assert row["number_straight"] + row["number_cross"] == 60
@@ -243,7 +243,7 @@ def test_cross(study, cases, method):
 @pytest.mark.parametrize("factor", [0.0, 0.03, 3.0])
 def test_scaled_terms_are_those_of_the_scaled_split(cases, method, factor):
     case = cases["conv-small", 0]
-    made = case.split(method)
+    made = case.decomposition(method)
     inputs = None if made.input_weight is None else factor * made.input_weight
     weights = {name: factor * k for name, k in made.weights.items()}
     less = dataclasses.replace(made, weights=weights, input_weight=inputs, constant=factor * made.constant)
@@ -270,13 +270,13 @@ def test_violations_are_those_of_the_full_matrix(cases, method, factor):
 
 
 def test_the_split_study(study):
-    result, _ = study("split")
+    result, _ = study("decomposition")
     whole, _ = study("table2")
     for model in MODELS:
         for seed in (0, 1):
             for method in METHODS:
-                (row,) = rows(result, model=model, seed=seed, split=method, factor=1.0)
-                (other,) = rows(whole, model=model, seed=seed, split=method)
+                (row,) = rows(result, model=model, seed=seed, decomposition=method, factor=1.0)
+                (other,) = rows(whole, model=model, seed=seed, decomposition=method)
                 assert row["agreement"] == pytest.approx(other["network_extracted"], abs=1e-12)
                 assert (row["violating"], row["labels_kept"]) == (0.0, 1.0)
             (row,) = rows(result, model=model, seed=seed, split="minimal")

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 import tropica as tp
-
-from ..extracted import by_method, network, points, split_of, terms_of
+from tests.extracted import by_method, network, points, split_of, terms_of
 
 
 @by_method
@@ -35,7 +34,7 @@ def in_blocks(sizes: list[int]) -> tp.LinearTerms:
     whole = terms_of("mlp", "calibrated")
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
     parts = [whole.select(range(start, start + n)).blocks[0] for start, n in zip(starts, sizes, strict=True)]
-    return tp.LinearTerms(parts, whole.centre, whole.shape, whole.classes, whole.method, whole.certificate)
+    return tp.LinearTerms(parts, whole.center, whole.shape, whole.num_classes, whole.method, whole.certificate)
 
 
 @pytest.mark.parametrize("sizes", [[32], [10, 22], [1, 30, 1]])
@@ -76,5 +75,5 @@ def test_select_refuses_other_masks() -> None:
 
 
 def test_repr() -> None:
-    assert repr(terms_of("mlp", "paper")) == "LinearTerms(32 points of 4, 3 labels, paper split, torch.float64)"
-    assert "kinks, largest K" in repr(split_of("mlp", "paper"))
+    assert repr(terms_of("mlp", "paper")) == "LinearTerms(32 points of 4, 3 labels, paper decomposition, torch.float64)"
+    assert "nonlinearities, largest K" in repr(split_of("mlp", "paper"))

@@ -18,13 +18,12 @@ import pytest
 import torch
 
 import tropica as tp
-from tropica.data import walk
-from tropica.sealed import seal_of
-from tropica.terms import store
+from tests.extracted import case_of, network, points, split_of
+from tropica.data import passes as walk
+from tropica.runtime.safetensors_files import checksum_of
+from tropica.terms.store import store
 
-from ..extracted import case_of, network, points, split_of
-
-job_module = importlib.import_module("tropica.terms.job")
+job_module = importlib.import_module("tropica.decomposition.extraction")
 pytestmark = pytest.mark.usefixtures("small_shards")
 NAME = "mnist_conv"
 
@@ -37,7 +36,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def extract(out: Path | None, **changes) -> tp.LinearTerms:
     """The terms of the case, in batches of 4."""
-    settings = {"split": split_of(NAME, "calibrated"), "batch_size": 4, **changes}
+    settings = {"decomposition": split_of(NAME, "calibrated"), "batch_size": 4, **changes}
     net, x = settings.pop("net", network(NAME)), settings.pop("data", points(NAME))
     return tp.extract(net, x, out=out, **settings)
 
@@ -51,10 +50,10 @@ def same(one: tp.LinearTerms, other: tp.LinearTerms) -> None:
         assert torch.equal(getattr(one, part).weight, getattr(other, part).weight)
         assert torch.equal(getattr(one, part).bias, getattr(other, part).bias)
     assert torch.equal(one.labels, other.labels)
-    assert torch.equal(one.centre, other.centre)
-    assert (one.shape, one.classes, one.method, one.certificate) == (
+    assert torch.equal(one.center, other.center)
+    assert (one.shape, one.num_classes, one.method, one.certificate) == (
         other.shape,
-        other.classes,
+        other.num_classes,
         other.method,
         other.certificate,
     )
@@ -73,13 +72,13 @@ def test_round_trip(tmp_path: Path, dtype: torch.dtype) -> None:
     assert len(loaded.blocks) == 4
     assert loaded.about == kept.about
     shards = [f"shard-{i:05d}.safetensors" for i in range(4)]
-    names = ["centre.safetensors", "manifest.json", *shards, "split.safetensors"]
+    names = ["center.safetensors", "manifest.json", *shards, "decomposition.safetensors"]
     assert sorted(content(tmp_path / "a" / "terms")) == names
     assert json.loads((tmp_path / "a" / "terms" / "manifest.json").read_text())["state"] == "complete"
 
 
 def test_manifest_is_json_for_everyone(tmp_path: Path) -> None:
-    """No NaN or Infinity, which other readers refuse: not even of a network without kinks."""
+    """No NaN or Infinity, which other readers refuse: not even of a network without nonlinearities."""
     tp.extract(network("linear_only"), points("linear_only"), out=tmp_path / "terms")
     text = (tmp_path / "terms" / "manifest.json").read_text()
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in the manifest"))
@@ -131,23 +130,23 @@ def test_resume(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("method", ["calibrated", "paper"])
 def test_resume_with_the_split_that_is_there(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """split=None: nothing is calibrated a second time, and the certificate is that of the first one."""
-    wanted = extract(None, split=None, method=method)
-    interrupt(tmp_path / "terms", 2, split=None, method=method)
+    """decomposition=None: nothing is calibrated a second time, and the certificate is that of the first one."""
+    wanted = extract(None, decomposition=None, method=method)
+    interrupt(tmp_path / "terms", 2, decomposition=None, method=method)
     with monkeypatch.context() as patch:
-        patch.setattr(job_module.Job, "make_split", lambda *_: pytest.fail("a split is made again"))
-        same(extract(tmp_path / "terms", split=None, method=method), wanted)
-        same(extract(tmp_path / "terms", split=None, method=method), wanted)
-    (tmp_path / "terms" / "split.safetensors").unlink()
+        patch.setattr(job_module.Job, "make_decomposition", lambda *_: pytest.fail("a decomposition is made again"))
+        same(extract(tmp_path / "terms", decomposition=None, method=method), wanted)
+        same(extract(tmp_path / "terms", decomposition=None, method=method), wanted)
+    (tmp_path / "terms" / "decomposition.safetensors").unlink()
     whole = content(tmp_path / "terms")
-    same(extract(tmp_path / "terms", split=None, method=method), wanted)
-    assert {**content(tmp_path / "terms"), "split.safetensors": b""} == {**whole, "split.safetensors": b""}
+    same(extract(tmp_path / "terms", decomposition=None, method=method), wanted)
+    assert {**content(tmp_path / "terms"), "decomposition.safetensors": b""} == {**whole, "decomposition.safetensors": b""}
 
 
 def test_resume_without_the_split_that_was_given(tmp_path: Path) -> None:
     """The store has it: it need not be given again."""
     interrupt(tmp_path / "terms", 2)
-    same(extract(tmp_path / "terms", split=None), extract(None))
+    same(extract(tmp_path / "terms", decomposition=None), extract(None))
 
 
 @pytest.mark.filterwarnings("ignore:.*a lock was left behind")
@@ -197,9 +196,12 @@ def test_other_extractions_are_refused(tmp_path: Path) -> None:
     before = content(tmp_path / "terms")
     other = tp.trace(case_of(NAME).make(1).double(), points(NAME))
     changes = [
-        (r"network is \w{8}… there, \w{8}… here; split is", {"net": other, "split": tp.split(other, points(NAME))}),
-        (r"method is calibrated there, paper here; split is", {"split": split_of(NAME, "paper")}),
-        (r"method is calibrated there, paper here", {"split": None, "method": "paper"}),
+        (
+            r"network is \w{8}… there, \w{8}… here; decomposition is",
+            {"net": other, "decomposition": tp.decompose(other, points(NAME))},
+        ),
+        (r"method is calibrated there, paper here; decomposition is", {"decomposition": split_of(NAME, "paper")}),
+        (r"method is calibrated there, paper here", {"decomposition": None, "method": "paper"}),
         (r"points is 32 there, 30 here", {"data": points(NAME)[:30]}),
         (r"batch_size is 4 there, 8 here", {"batch_size": 8}),
         (r"dtype is float64 there, float32 here", {"net": network(NAME).to(torch.float32), "data": points(NAME).float()}),
@@ -216,7 +218,7 @@ def test_other_extractions_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", [2, 4])
 def test_other_points_are_refused(tmp_path: Path, after: int) -> None:
-    """As many points of another set, with the same split: said, with the points, and nothing is changed."""
+    """As many points of another set, with the same decomposition: said, with the points, and nothing is changed."""
     interrupt(tmp_path / "terms", after, check=False)
     before = content(tmp_path / "terms")
     x = points(NAME).clone()
@@ -229,22 +231,22 @@ def test_other_points_are_refused(tmp_path: Path, after: int) -> None:
 
 def test_other_points_are_refused_where_they_were_calibrated(tmp_path: Path) -> None:
     """Points whose terms are still to come, but which the calibration has seen."""
-    interrupt(tmp_path / "terms", 1, split=None)
+    interrupt(tmp_path / "terms", 1, decomposition=None)
     x = points(NAME).clone()
     x[30] += 0.5
     with pytest.raises(tp.StoreError, match=r"the data differs: points 24 … 31 are not those"):
-        extract(tmp_path / "terms", data=x, split=None)
+        extract(tmp_path / "terms", data=x, decomposition=None)
 
 
 def test_a_given_split_is_looked_at_after_a_resume_without_it(tmp_path: Path) -> None:
     """One that was calibrated on other points may fail on these: a resume without it must not take it for one of these."""
-    other = tp.split(network(NAME), 0.05 * points(NAME)[:2])
-    interrupt(tmp_path / "terms", 1, split=other, check="warn")
+    other = tp.decompose(network(NAME), 0.05 * points(NAME)[:2])
+    interrupt(tmp_path / "terms", 1, decomposition=other, check="warn")
     with pytest.raises(tp.CertificateError, match="a cotangent is negative"):
-        extract(tmp_path / "terms", split=None)
-    (tmp_path / "terms" / "split.safetensors").unlink()
+        extract(tmp_path / "terms", decomposition=None)
+    (tmp_path / "terms" / "decomposition.safetensors").unlink()
     with pytest.raises(tp.StoreError, match="give it again"):
-        extract(tmp_path / "terms", split=None)
+        extract(tmp_path / "terms", decomposition=None)
 
 
 def test_what_was_not_looked_at_is_made_again(tmp_path: Path) -> None:
@@ -255,9 +257,9 @@ def test_what_was_not_looked_at_is_made_again(tmp_path: Path) -> None:
 
 def test_the_split_that_was_made_here_may_be_given(tmp_path: Path) -> None:
     """The bytes are those of a run that made it all through."""
-    whole = extract(tmp_path / "whole", split=None)
-    interrupt(tmp_path / "terms", 2, split=None)
-    extract(tmp_path / "terms", split=tp.split(network(NAME), points(NAME), batch_size=4))
+    whole = extract(tmp_path / "whole", decomposition=None)
+    interrupt(tmp_path / "terms", 2, decomposition=None)
+    extract(tmp_path / "terms", decomposition=tp.decompose(network(NAME), points(NAME), batch_size=4))
     assert content(tmp_path / "terms") == content(tmp_path / "whole")
     assert whole.certificate.holds
 
@@ -308,10 +310,10 @@ def empty(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [truncate, flip, empty, Path.unlink])
 @pytest.mark.parametrize(
-    "file", ["shard-00000.safetensors", "shard-00002.safetensors", "centre.safetensors", "split.safetensors"]
+    "file", ["shard-00000.safetensors", "shard-00002.safetensors", "center.safetensors", "decomposition.safetensors"]
 )
 def test_damage_is_named_and_made_good(tmp_path: Path, damage, file: str) -> None:
-    """load_terms and verify_terms name the file; extracting again makes it anew, to the same bytes, and no other."""
+    """load_terms and check_terms name the file; extracting again makes it anew, to the same bytes, and no other."""
     folder = tmp_path / "terms"
     extract(folder)
     whole = content(folder)
@@ -319,16 +321,16 @@ def test_damage_is_named_and_made_good(tmp_path: Path, damage, file: str) -> Non
     damage(folder / file)
     with pytest.raises(tp.StoreError, match=rf"{file}.*(damaged|cannot be read|missing).*run the extraction again"):
         tp.load_terms(folder, verify=True)
-    _, faults = tp.verify_terms(folder)
+    _, faults = tp.check_terms(folder)
     assert len(faults) == 1
     assert file in faults[0]
-    if file != "split.safetensors":  # the terms are used without it
+    if file != "decomposition.safetensors":  # the terms are used without it
         with pytest.raises(tp.StoreError, match=rf"{file}.*(damaged|cannot be read|missing).*run the extraction again"):
             tp.ExtractedFunction(tp.load_terms(folder)).predict(points(NAME))
     extract(folder)
     assert content(folder) == whole
     assert {name: (folder / name).stat().st_mtime_ns for name in times} == times
-    assert tp.verify_terms(folder)[1] == []
+    assert tp.check_terms(folder)[1] == []
 
 
 @pytest.mark.parametrize("damage", [truncate, empty, Path.unlink])
@@ -352,11 +354,11 @@ def test_a_damaged_manifest(tmp_path: Path, text: str | None) -> None:
         (folder / "manifest.json").unlink()
     else:
         (folder / "manifest.json").write_text(text, encoding="latin-1")
-    for call in (tp.load_terms, tp.verify_terms):
+    for call in (tp.load_terms, tp.check_terms):
         with pytest.raises(tp.StoreError, match=r"manifest\.json"):
             call(folder)
     with pytest.raises(tp.StoreError, match="method is calibrated there, paper here"):
-        extract(folder, split=split_of(NAME, "paper"))
+        extract(folder, decomposition=split_of(NAME, "paper"))
     extract(folder)
     assert content(folder) == whole
 
@@ -372,22 +374,35 @@ def test_a_manifest_and_shards_that_tell_nothing(tmp_path: Path) -> None:
 
 
 def resealed(folder: Path, change) -> None:
-    """A manifest that was changed by someone who knows how it is sealed."""
+    """A manifest that was changed by someone who knows how it is checksummed."""
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     change(manifest)
-    manifest.pop("seal")
-    path.write_text(json.dumps({**manifest, "seal": seal_of(manifest)}))
+    manifest.pop("checksum")
+    path.write_text(json.dumps({**manifest, "checksum": checksum_of(manifest)}))
 
 
-KEYS = ["run", "given", "plan", "shape", "classes", "state", "data", "split", "centre", "shards", "certificate", "inputs"]
+KEYS = [
+    "run",
+    "given",
+    "plan",
+    "shape",
+    "classes",
+    "state",
+    "data",
+    "decomposition",
+    "center",
+    "shards",
+    "certificate",
+    "inputs",
+]
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_manifest_without_an_entry(tmp_path: Path, key: str) -> None:
     extract(tmp_path / "terms")
     resealed(tmp_path / "terms", lambda manifest: manifest.pop(key))
-    for call in (tp.load_terms, tp.verify_terms):
+    for call in (tp.load_terms, tp.check_terms):
         with pytest.raises(tp.StoreError, match=r"damaged|not finished") if key not in ("inputs", "given") else nullcontext():
             call(tmp_path / "terms")
 
@@ -398,7 +413,7 @@ ABSURD = {
     "classes": [0, -1, 2**60, "10", None, True],
     "shards": [[], [[8, 1, "a"]] * 4, [[8, 100]] * 4, [["../../etc/passwd", 8, "0" * 64]] * 4, [[8, -1, "0" * 64]] * 4, {}],
     "state": ["done", None, 3],
-    "split": ["../../x", "0", 5],
+    "decomposition": ["../../x", "0", 5],
     "certificate": [{}, {"dtype": "float32"}, [], 3],
     "run": [{}, {"points": "x"}, [], {"points": 32}],
 }
@@ -437,7 +452,7 @@ def test_any_corruption(tmp_path: Path, stored: Path, seed: int) -> None:
     except tp.StoreError:
         pass
     else:  # it must have been harmless
-        assert tp.verify_terms(folder)[1] == []
+        assert tp.check_terms(folder)[1] == []
     try:
         extract(folder)
     except tp.StoreError as error:
@@ -489,7 +504,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def work(*args, **settings):
         raise AssertionError("work has begun")
 
-    monkeypatch.setattr(job_module, "split_of_data", work)
+    monkeypatch.setattr(job_module, "decomposition_of_data", work)
     monkeypatch.setattr(job_module, "batch_terms", work)
 
 
@@ -497,7 +512,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_foreign_folders_are_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("Chapter 1")
     with pytest.raises(tp.StoreError, match=r"not empty, and not a store of terms \(it holds thesis.tex\)"):
-        extract(tmp_path, split=None)
+        extract(tmp_path, decomposition=None)
     assert content(tmp_path) == {"thesis.tex": b"Chapter 1"}
 
 
@@ -506,7 +521,7 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "terms").write_text("")
     for folder in (tmp_path / "terms", tmp_path / "terms" / "inside"):
         with pytest.raises(tp.StoreError, match="cannot be made"):
-            extract(folder, split=None)
+            extract(folder, decomposition=None)
 
 
 @pytest.mark.usefixtures("no_work")
@@ -514,7 +529,7 @@ def test_read_only_folders_are_refused_before_any_work(tmp_path: Path, monkeypat
     (tmp_path / "terms").mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # the superuser may write anywhere
     with pytest.raises(tp.StoreError, match="cannot be written to"):
-        extract(tmp_path / "terms", split=None)
+        extract(tmp_path / "terms", decomposition=None)
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -546,14 +561,14 @@ def test_not_a_store(tmp_path: Path, folder: str) -> None:
 
 def test_a_failing_certificate_leaves_the_store_unfinished(tmp_path: Path) -> None:
     """With check=True nothing calls it complete; with "warn" it is, and keeps its certificate."""
-    split = split_of(NAME, "calibrated")
-    half = replace(split, weights={name: k / 2 for name, k in split.weights.items()})
+    decomposition = split_of(NAME, "calibrated")
+    half = replace(decomposition, weights={name: k / 2 for name, k in decomposition.weights.items()})
     with pytest.raises(tp.CertificateError):
-        extract(tmp_path / "terms", split=half)
+        extract(tmp_path / "terms", decomposition=half)
     with pytest.raises(tp.StoreError, match="not finished"):
         tp.load_terms(tmp_path / "terms")
     with pytest.warns(UserWarning, match="certificate fails"):
-        extract(tmp_path / "terms", split=half, check="warn")
+        extract(tmp_path / "terms", decomposition=half, check="warn")
     assert not tp.load_terms(tmp_path / "terms").certificate.holds
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 import torch
 
 import tropica as tp
-from tropica.data import walk
-from tropica.processes import Processes
-
-from .worker import network, points
+from tests.terms.worker import network, points
+from tropica.data import passes as walk
+from tropica.runtime.processes import Processes
 
 POINTS = 1200
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 import tropica as tp
-from tropica.data import walk
-from tropica.processes import Processes
-from tropica.split.calibrated import calibrated_split
-from tropica.split.split import as_network
-from tropica.terms import search
+from tropica.data import passes as walk
+from tropica.decomposition.calibrated import calibrated_decomposition
+from tropica.decomposition.decompose import as_network
+from tropica.evaluation.search import search
+from tropica.runtime.processes import Processes
 
 POINTS, FRESH = 200, 60
 
@@ -57,9 +57,9 @@ def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
     terms = tp.extract(net, x, out=folder / "terms", **shared)
     coarse = tp.extract(net, x, out=folder / "coarse", store_dtype=torch.bfloat16, **shared)
     inner = tp.extract(net, list(x.split(7)), out=folder / "inner", at="3", distributed=distributed)
-    few = calibrated_split(as_network(net, x), x, batch_size=4, memory=1, processes=Processes.join(distributed))
+    few = calibrated_decomposition(as_network(net, x), x, batch_size=4, memory=1, processes=Processes.join(distributed))
     least = tp.extract(net, x, out=folder / "least", method="minimal", **shared)
-    factors = tp.split(net, x, method="minimal", per="kink", batch_size=8, memory=1, distributed=distributed)
+    factors = tp.decompose(net, x, method="minimal", per="nonlinearity", batch_size=8, memory=1, distributed=distributed)
     functions = {
         "kept": tp.ExtractedFunction(tp.load_terms(folder / "terms"), distributed=distributed),
         "coarse": tp.ExtractedFunction(coarse, distributed=distributed),
@@ -68,7 +68,7 @@ def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
     }
     found = {"labels": terms.labels, "local": terms.local.weight, "inner": inner.minus.weight}
     found |= {f"few {name}": k for name, k in few.weights.items()}
-    found |= {f"by kink {name}": k for name, k in factors.weights.items()}
+    found |= {f"by nonlinearity {name}": k for name, k in factors.weights.items()}
     assert least.certificate.complete
     for name, f in functions.items():
         found[f"{name} values"] = f(fresh)

@@ -12,8 +12,8 @@ from torch import nn
 
 import tropica as tp
 from tropica.network.builder import Builder, Value
-from tropica.network.kinds import Relu
-from tropica.tropical import LinearSum
+from tropica.network.nonlinearities import Relu
+from tropica.tropical.to_network import LinearSum
 
 
 def mlp(*sizes: int, seed: int = 0, whole: bool = False, last: bool = False) -> nn.Sequential:
@@ -55,7 +55,7 @@ def graph(model: nn.Sequential, inputs: int) -> tp.PiecewiseLinearNetwork:
                 x = b.add(x, part)
         else:
             assert isinstance(layer, nn.ReLU)
-            x = b.kink(Relu(), x)
+            x = b.nonlinearity(Relu(), x)
     from tropica.network.check import check_points
 
     found = check_points(b.graph(x), b.constants, torch.zeros(2, inputs, dtype=torch.float64))

@@ -13,12 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tropica as tp
+from tests.oracles.polyhedra import essential
+from tests.tropical.strategies import FLOAT, RATIONAL, WHOLE, points, polynomials, rationals
 from tropica.errors import InputError
-from tropica.polyhedra import Polytope, hull_of_union, minkowski_sum
+from tropica.polyhedra.polytope import Polytope, hull_of_union, minkowski_sum
 from tropica.tropical import matrices
-
-from ..oracles.polyhedra import essential
-from .strategies import FLOAT, RATIONAL, WHOLE, points, polynomials, rationals
 
 P2 = polynomials(2)
 INF = math.inf
@@ -79,7 +78,7 @@ def test_float_and_exact_values(f, x) -> None:
     assert np.allclose(f(np.array(x)), exact, rtol=1e-13, atol=1e-12)
     assert torch.equal(f(torch.tensor(x, dtype=torch.float64)), torch.from_numpy(f(np.array(x))))
     assert f(x[0]) == pytest.approx(f(np.array(x))[0], rel=1e-13, abs=1e-12)
-    won = [f.exact_terms(p)[k] for p, k in zip(x, f.winner(np.array(x)).tolist(), strict=True)]
+    won = [f.exact_terms(p)[k] for p, k in zip(x, f.active_term(np.array(x)).tolist(), strict=True)]
     assert np.allclose(np.array(won, dtype=float), exact, rtol=1e-13, atol=1e-12)
 
 

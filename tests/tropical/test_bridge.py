@@ -12,21 +12,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 import tropica as tp
+from tests.tropical.networks import c2, graph, linear, mlp
 from tropica.errors import InputError
-from tropica.tropical import (
-    drop_generators,
-    from_terms,
-    largest_excess,
-    membership,
-    overlay,
-    random_polynomial,
-    random_rational,
-    simplify,
-    split_polynomials,
-)
-from tropica.tropical.bridge import with_parts
-
-from .networks import c2, graph, linear, mlp
+from tropica.tropical import simplify
+from tropica.tropical.bridge import decomposition_polynomials, largest_excess, membership, with_parts
+from tropica.tropical.counts import overlay, random_polynomial, random_rational
+from tropica.tropical.extracted import from_terms
+from tropica.tropical.simplify import drop_generators
 
 SIZES = [(2, 4, 2), (2, 5, 4, 3), (2, 4, 1), (3, 4, 3), (1, 5, 2)]
 
@@ -40,14 +32,14 @@ def points(d: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("whole", [True, False], ids=["integer", "float"])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_terms_are_monomials(sizes: tuple[int, ...], whole: bool) -> None:
-    """Every a⁻_k is a monomial of F⁻ and every a⁺_k one of F⁺_i, or tied at x_k (the paper's split)."""
+    """Every a⁻_k is a monomial of F⁻ and every a⁺_k one of F⁺_i, or tied at x_k (the paper's decomposition)."""
     net, x = graph(mlp(*sizes, seed=3, whole=whole), sizes[0]), points(sizes[0])
-    split = tp.split(net, method="paper")
-    found = split_polynomials(split)
+    decomposition = tp.decompose(net, method="paper")
+    found = decomposition_polynomials(decomposition)
     assert found.excess < 1e-12
     if whole:
         assert found.excess == 0
-    terms = tp.extract(net, x, split)
+    terms = tp.extract(net, x, decomposition)
     assert membership(terms.minus, found.minus, x).holds
     for i, plus in enumerate(found.plus):
         mine = terms.labels == i
@@ -57,26 +49,26 @@ def test_terms_are_monomials(sizes: tuple[int, ...], whole: bool) -> None:
             generic = torch.arange(len(x))[mine] < 50
             assert (where.monomial[generic] >= 0).all()
     # F⁺ and F⁻ are functions: values against the split itself.
-    values = net.scores(x) + split.potential(x)[:, None]
-    assert np.allclose(found.minus(x), split.potential(x), rtol=1e-12, atol=1e-12)
+    values = net.scores(x) + decomposition.potential(x)[:, None]
+    assert np.allclose(found.minus(x), decomposition.potential(x), rtol=1e-12, atol=1e-12)
     assert np.allclose(np.stack([p(x) for p in found.plus], 1), values, rtol=1e-12, atol=1e-12)
 
 
 def test_terms_of_a_wrong_function_are_not_monomials() -> None:
     net, x = graph(mlp(2, 5, 2, seed=1), 2), points(2)
-    split = tp.split(net, method="paper")
-    terms, found = tp.extract(net, x, split), split_polynomials(split)
+    decomposition = tp.decompose(net, method="paper")
+    terms, found = tp.extract(net, x, decomposition), decomposition_polynomials(decomposition)
     assert not membership(terms.local, found.minus, x).holds
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_calibrated_terms_lie_below(sizes: tuple[int, ...]) -> None:
-    """The calibrated split promises a_k(x) ≤ F(x) for all x, with equality at x_k."""
+    """The calibrated decomposition promises a_k(x) ≤ F(x) for all x, with equality at x_k."""
     net, x = graph(mlp(*sizes, seed=4), sizes[0]), points(sizes[0])
-    split = tp.split(net, x)
-    terms = tp.extract(net, x, split)
-    assert largest_excess(terms, split, tp.Box(-6, 6, d=sizes[0])) < 1e-12
-    parts = with_parts(split)(x)
+    decomposition = tp.decompose(net, x)
+    terms = tp.extract(net, x, decomposition)
+    assert largest_excess(terms, decomposition, tp.Box(-6, 6, d=sizes[0])) < 1e-12
+    parts = with_parts(decomposition)(x)
     at = torch.arange(len(x))
     assert torch.allclose(terms.minus(x)[at, at], parts[:, -1], rtol=1e-10, atol=1e-10)
     assert torch.allclose(terms.plus(x)[at, at], parts[at, terms.labels], rtol=1e-10, atol=1e-10)
@@ -156,7 +148,7 @@ def test_drop_generators(seed: int, keep: int) -> None:
 
 def test_a_smaller_network_is_traced() -> None:
     smaller = drop_generators(mlp(2, 8, 2, seed=1), tp.Box(-1, 1, d=2), keep=5)
-    assert tp.trace(smaller.module, torch.zeros(2, 2).double()).kinks[0].units == 5
+    assert tp.trace(smaller.module, torch.zeros(2, 2).double()).nonlinearities[0].units == 5
 
 
 def test_the_bound_of_a_dropped_generator_is_attained() -> None:
@@ -219,7 +211,7 @@ def test_number_of_regions_without_linear_programs() -> None:
         (lambda: simplify(tp.TropicalPolynomial({0: 0}), [[0.0], [np.nan]]), "finite; found nan"),
         (lambda: simplify(tp.TropicalPolynomial({0: 0}), "ab"), "must be numbers"),
         (lambda: from_terms(3), "found a int"),  # type: ignore[arg-type]
-        (lambda: split_polynomials(3), "found a int"),  # type: ignore[arg-type]
+        (lambda: decomposition_polynomials(3), "found a int"),  # type: ignore[arg-type]
         (lambda: drop_generators(mlp(2, 3, 3, 1), tp.Box(-1, 1, d=2), keep=1), "Linear, ReLU, Linear"),
         (lambda: drop_generators(mlp(2, 3, 1), tp.Box(-1, 1, d=3), keep=1), "dimension 3"),
         (lambda: drop_generators(mlp(2, 3, 1), tp.Box(-1, 1, d=2), keep=-1), "keep"),

@@ -12,18 +12,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 import tropica as tp
+from tests.oracles.clipping import relu_cells
+from tests.oracles.dense import exact_at
+from tests.oracles.tropical import as_poly, regions, relu_network
+from tests.regions.chains import as_network, integer_chains
+from tests.tropical.networks import c2, graph, linear, mlp, numbers
 from tropica.errors import InputError
-from tropica.tropical import LinearSum, TooManyMonomials, overlay
 from tropica.tropical.affine import ExactNetwork
 from tropica.tropical.complete import complete
-from tropica.tropical.from_network import LIMIT, Collection
-from tropica.tropical.to_network import limbs
-
-from ..oracles.clipping import relu_cells
-from ..oracles.dense import exact_at
-from ..oracles.tropical import as_poly, regions, relu_network
-from ..regions.chains import as_network, integer_chains
-from .networks import c2, graph, linear, mlp, numbers
+from tropica.tropical.counts import overlay
+from tropica.tropical.from_network import LIMIT, Collection, TooManyMonomials
+from tropica.tropical.to_network import LinearSum, limbs
 
 FAR = 2**70
 """Half the side of the square on which brute force looks: every vertex of these small networks is well inside."""
@@ -78,7 +77,7 @@ def test_other_dimensions(sizes: tuple[int, ...], whole: bool) -> None:
 
 @settings(max_examples=40)
 @given(integer_chains(), st.integers(0, 2**32 - 1))
-def test_kinks_of_all_kinds(chain: tuple, seed: int) -> None:
+def test_nonlinearities_of_all_kinds(chain: tuple, seed: int) -> None:
     """Leaky ReLUs, absolute values, maxima of two and three: the cells against the network multiplied out, and exact values."""
     layers, inputs = chain
     net = as_network(layers, inputs)
@@ -317,8 +316,8 @@ def test_size_guard_stops_early() -> None:
     net = graph(mlp(4, 60, 60, 1, seed=1), 4)
     with pytest.raises(TooManyMonomials, match="raise limit=") as caught:
         tp.to_tropical(net, limit=100)
-    assert "after kink 0 of 2" in str(caught.value)
-    with pytest.raises(TooManyMonomials, match="after kink 1 of 2 there are 37 cells") as caught:
+    assert "after nonlinearity 0 of 2" in str(caught.value)
+    with pytest.raises(TooManyMonomials, match="after nonlinearity 1 of 2 there are 37 cells") as caught:
         tp.to_tropical(graph(mlp(2, 8, 60, 1, seed=1), 2), limit=40)
     assert caught.value.reached == 37
 

@@ -12,14 +12,13 @@ import torch
 from torch import nn
 
 import tropica as tp
+from tests.tropical.networks import c2, graph, linear, mlp
+from tests.tropical.test_networks import brute_force
 from tropica.errors import InputError
-from tropica.polyhedra import Polytope
-from tropica.studies import depth_against_width
-from tropica.studies.depth_width import even_widths, random_network, regions_of, zigzag
-from tropica.tropical import boundary_superset, overlay, random_rational
-
-from .networks import c2, graph, linear, mlp
-from .test_networks import brute_force
+from tropica.polyhedra.polytope import Polytope
+from tropica.studies.experiments.depth_width import depth_against_width, even_widths, random_network, regions_of, zigzag
+from tropica.tropical.boundary import boundary_superset
+from tropica.tropical.counts import overlay, random_rational
 
 # ── one hidden layer ↔ zonotopes ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -210,7 +209,7 @@ def test_regions_and_maps_differ() -> None:
     x = tp.TropicalPolynomial.variable(0, 1)
     found = overlay(tp.TropicalRational((x + 0) * (x + 2), (x + 1) ** 2))
     assert (len(found), found.regions, found.maps) == (4, 4, 3)
-    found = overlay(tp.TropicalRational((x + 0) * (x + 3), x + 0))  # the kink at 0 cancels
+    found = overlay(tp.TropicalRational((x + 0) * (x + 3), x + 0))  # the nonlinearity at 0 cancels
     assert (len(found), found.regions, found.maps) == (3, 2, 2)
 
 

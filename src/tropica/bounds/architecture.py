@@ -10,7 +10,7 @@ from torch import nn
 
 from tropica.bounds.chain import read_chain
 from tropica.errors import InputError
-from tropica.network import PiecewiseLinearNetwork
+from tropica.network.network import PiecewiseLinearNetwork
 
 Architecture: TypeAlias = Sequence[int] | PiecewiseLinearNetwork
 """(n_0, n_1, ..., n_L): the input dimension and the hidden widths, without the output layer; or a traced network."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from tropica.errors import InputError
-from tropica.network import Affine, Kink, Node, PiecewiseLinearNetwork
 from tropica.network.check import evaluate
-from tropica.network.graph import INPUT
-from tropica.network.kinds import LeakyRelu, PRelu, Relu
+from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.nonlinearities import LeakyRelu, PRelu, Relu
 
 DENSE = frozenset({"linear", "matmul", "mm", "addmm"})
 """Ops that multiply by a matrix."""
@@ -52,15 +52,15 @@ class _Chain:
         """Go on by one node."""
         if node.inputs != (self.last,):
             raise _refused(f"{_name(node)} reads {' and '.join(node.inputs)}, which makes a branch")
-        if isinstance(node, Kink):
-            self._kink(node)
+        if isinstance(node, Nonlinearity):
+            self._nonlinearity(node)
         else:
             self._affine(node)
         self.last = node.name
 
-    def _kink(self, node: Kink) -> None:
+    def _nonlinearity(self, node: Nonlinearity) -> None:
         if not isinstance(node.kind, (Relu, LeakyRelu, PRelu)):
-            raise _refused(f"{_name(node)} is a kink of kind {node.kind.name!r}")
+            raise _refused(f"{_name(node)} is a nonlinearity of kind {node.kind.name!r}")
         if self.matrices != 1:
             raise _refused(f"there are {self.matrices} dense layers before {_name(node)}, not one")
         self.leaky |= not isinstance(node.kind, Relu) and getattr(node.kind, "slope", 1) != 0

@@ -49,13 +49,13 @@ def montufar2022(architecture: Architecture, rank: int) -> int:
     >>> montufar2022((2, 4), rank=3)
     33
     """
-    kinks = whole(rank, "the rank of maxout units", least=2) - 1
+    nonlinearities = whole(rank, "the rank of maxout units", least=2) - 1
     layers = read_layers(architecture)
-    return math.prod(_one_layer(n, m, kinks) for n, m in zip(layers.hidden, layers.dimensions(), strict=True))
+    return math.prod(_one_layer(n, m, nonlinearities) for n, m in zip(layers.hidden, layers.dimensions(), strict=True))
 
 
-def _one_layer(units: int, dimension: int, kinks: int) -> int:
-    """Σ_j C(units, j) kinks^j; all pieces of all units meet where the dimension lets them."""
+def _one_layer(units: int, dimension: int, nonlinearities: int) -> int:
+    """Σ_j C(units, j) nonlinearities^j; all pieces of all units meet where the dimension lets them."""
     if dimension >= units:
-        return (kinks + 1) ** units
-    return sum(c * kinks**j for j, c in enumerate(binomials(units, dimension)))
+        return (nonlinearities + 1) ** units
+    return sum(c * nonlinearities**j for j, c in enumerate(binomials(units, dimension)))

@@ -62,7 +62,7 @@ class Layer(NamedTuple):
 
     @property
     def free(self) -> bool:
-        """Has each window as many entries to itself as there are filters (those before its next neighbours')?"""
+        """Has each window as many entries to itself as there are filters (those before its next neighbors')?"""
         return self.filters <= self.channels * math.prod(axis.step for axis in self.axes)
 
 

@@ -7,16 +7,16 @@ from typing import Annotated, Optional
 import torch
 import typer
 
+from tropica.cli.check import check
+from tropica.cli.decompose import decompose
 from tropica.cli.demo import demo
 from tropica.cli.evaluate import evaluate
 from tropica.cli.extract import extract
 from tropica.cli.failures import Commands
 from tropica.cli.regions import regions
-from tropica.cli.split import split
 from tropica.cli.study import study
 from tropica.cli.trace import trace
 from tropica.cli.train import train
-from tropica.cli.verify import verify
 
 app = typer.Typer(
     cls=Commands,
@@ -56,10 +56,10 @@ def before(
 
 app.command(epilog="Example: tropica demo --out results/demo")(demo)
 app.command(epilog="Example: tropica trace mynets:small --weights small.safetensors --data digits")(trace)
-app.command(epilog="Example: tropica split model.pt2 --data images/ --method paper --json growth.json")(split)
+app.command(epilog="Example: tropica decompose model.pt2 --data images/ --method paper --json growth.json")(decompose)
 app.command(epilog="Example: tropica extract model.pt2 --data mnist.npz -o terms --dtype float64")(extract)
 app.command(epilog="Example: tropica evaluate terms --data mnist.npz --split test --model model.pt2 --csv labels.csv")(evaluate)
-app.command(epilog="Example: tropica verify terms")(verify)
+app.command(epilog="Example: tropica check terms")(check)
 app.command(epilog="Example: tropica regions mynets:small --box -1 1 --inputs 2 --out regions")(regions)
 app.command(epilog="Example: tropica train conv-small --data digits --runs 2 --out networks")(train)
 app.command(epilog="Example: tropica study table2 --data digits --runs 3 --out results/table2")(study)

@@ -23,10 +23,10 @@ def demo(
     """Train two small networks on digits, rebuild them from their linear terms, and write a report (seconds).
 
     Table 2 and Figure 2 of the TropEx paper in small: a fully connected and a convolutional network on scikit-learn's
-    digits, with both convex splits. Runs on one thread unless --threads says otherwise.
+    digits, with both DC decompositions. Runs on one thread unless --threads says otherwise.
     """
-    from tropica.studies.demo import run_demo  # brings matplotlib
-    from tropica.studies.demo_rows import rich_table
+    from tropica.studies.demo.demo import run_demo  # brings matplotlib
+    from tropica.studies.demo.rows import rich_table
 
     result = run_demo(out, epochs=epochs, seed=seed, threads=ctx.obj or 1)
     screen = console()

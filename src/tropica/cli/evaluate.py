@@ -30,16 +30,20 @@ from tropica.cli.options import (
     Where,
 )
 from tropica.cli.output import checked, prints, save_json, say_written, show_facts, show_table
-from tropica.data import FileData, LabelledData, as_batches, load_data
 from tropica.data.batches import Data as Points
+from tropica.data.batches import as_batches
+from tropica.data.labelled import LabelledData
+from tropica.data.readers.mapped import FileData
+from tropica.decomposition.decompose import default_batch_size
+from tropica.decomposition.extraction import Inner
 from tropica.errors import InputError
-from tropica.files import write_csv
-from tropica.memory import in_bytes, peak_memory, size_text
-from tropica.network import PiecewiseLinearNetwork
-from tropica.processes import started_by_torchrun
-from tropica.split.split import default_batch_size
-from tropica.terms import ExtractedFunction, load_terms
-from tropica.terms.job import Inner
+from tropica.evaluation.function import ExtractedFunction
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.runtime.files import write_csv
+from tropica.runtime.memory import in_bytes, peak_memory, size_text
+from tropica.runtime.processes import started_by_torchrun
+from tropica.studies.datasets.load import load_data
+from tropica.terms.store.load import load_terms
 
 
 class Kind(StrEnum):
@@ -73,7 +77,7 @@ TrainLimit = Annotated[
 ]
 StreamMethod = Annotated[
     Optional[Method],  # noqa: UP045
-    typer.Option("--method", help="With --streaming: the split (calibrated by default).", show_default=False),
+    typer.Option("--method", help="With --streaming: the decomposition (calibrated by default).", show_default=False),
 ]
 SearchKind = Annotated[
     Kind,
@@ -127,7 +131,7 @@ def evaluate(
     else:
         choice = ModelChoice(model, weights, arg or ()) if model else None
         case = _stored(Path(terms), choice, points, train, settings | {"device": device.torch, "search": search.value})
-    _check_labels(points, case.function.classes)
+    _check_labels(points, case.function.num_classes)
     label, winner = case.function.decide(case.points, progress=True)
     sure = None if case.exact else int(case.function.certain(case.points, progress=True).sum())
     if not prints():
@@ -206,14 +210,14 @@ def _stored(
         _check_shape(net.input_shape, points)
         inner = Inner(head, points, default_batch_size(head))
         return _Case(function, inner, len(terms), net, tail.fingerprint == terms.about.get("network"), exact)
-    _check_shape(terms.shape, points)
+    _check_shape(terms.input_shape, points)
     same = None if net is None else net.fingerprint == terms.about.get("network")
     return _Case(function, points, len(terms), net, same, exact)
 
 
 def _check_shape(shape: tuple[int, ...], points: LabelledData) -> None:
-    if points.shape != shape:
-        raise InputError(f"the terms take points of shape {shape}, {points.name} has points of {points.shape}")
+    if points.input_shape != shape:
+        raise InputError(f"the terms take points of shape {shape}, {points.name} has points of {points.input_shape}")
 
 
 def _check_labels(points: LabelledData, classes: int) -> None:

@@ -29,13 +29,13 @@ from tropica.cli.options import (
     Where,
 )
 from tropica.cli.output import checked, prints, save_json, say_written, shape_text, show_facts
-from tropica.data import load_data
-from tropica.files import writable_folder
-from tropica.memory import in_bytes, peak_memory, size_text
-from tropica.processes import started_by_torchrun
-from tropica.terms import LinearTerms
-from tropica.terms import extract as extract_terms
-from tropica.terms.store import CALIBRATION, check_folder, done_points
+from tropica.decomposition.extract import extract as extract_terms
+from tropica.runtime.files import writable_folder
+from tropica.runtime.memory import in_bytes, peak_memory, size_text
+from tropica.runtime.processes import started_by_torchrun
+from tropica.studies.datasets.load import load_data
+from tropica.terms.linear_terms import LinearTerms
+from tropica.terms.store.store import CALIBRATION, check_folder, done_points
 
 
 def extract(
@@ -98,12 +98,12 @@ def extract(
     if not prints():
         return
     seconds = time.perf_counter() - start
-    counts = terms.labels.bincount(minlength=terms.classes).tolist()
+    counts = terms.labels.bincount(minlength=terms.num_classes).tolist()
     show_facts(
         {
-            "terms": f"{len(terms):,}, of {shape_text(terms.shape)} = {terms.centre.numel():,} coefficients, {_dtype(terms)}",
+            "terms": f"{len(terms):,}, of {shape_text(terms.input_shape)} = {terms.center.numel():,} coefficients, {_dtype(terms)}",
             "labels": ", ".join(f"{label}: {count:,}" for label, count in enumerate(counts)),
-            "split": terms.method,
+            "decomposition": terms.method,
             "certificate": str(terms.certificate).removeprefix("certificate ") if check else "not asked for (--no-check)",
             "seconds": f"{seconds:.1f}",
             "peak memory": size_text(peak_memory()),
@@ -132,7 +132,7 @@ def _dtype(terms: LinearTerms) -> str:
 def _numbers(terms: LinearTerms, counts: list[int], check: bool) -> dict[str, Any]:
     return {
         "points": len(terms),
-        "shape": list(terms.shape),
+        "shape": list(terms.input_shape),
         "labels": counts,
         "method": terms.method,
         "dtype": _dtype(terms),

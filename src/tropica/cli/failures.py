@@ -23,8 +23,8 @@ import typer
 from typer.core import TyperGroup
 
 from tropica.errors import CertificateError, ProcessError, TraceMismatch, TropicaError, UnsupportedOperation
-from tropica.interrupt import terminated
-from tropica.processes import started_by_torchrun
+from tropica.runtime.interrupts import terminated
+from tropica.runtime.processes import started_by_torchrun
 
 FAILED, UNUSABLE, STOPPED = 1, 2, 130
 SHORT = 160

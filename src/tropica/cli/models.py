@@ -16,10 +16,14 @@ from torch import nn
 
 from tropica.cli.failures import one_line
 from tropica.cli.weights import load_weights
-from tropica.data import FileData, LabelledData, first_points
+from tropica.data.batches import first_points
+from tropica.data.labelled import LabelledData
+from tropica.data.readers.mapped import FileData
 from tropica.errors import DataError, InputError, TropicaError
-from tropica.models import build
-from tropica.network import PiecewiseLinearNetwork, load_network, trace
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.readers.pt2 import load_network
+from tropica.network.trace import trace
+from tropica.studies.networks import build
 
 PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
 """Endings of files that could only be read by unpickling, which can run any code that is in them."""
@@ -52,8 +56,8 @@ class ModelChoice:
             if self.weights is not None:
                 self._load(model, data)
             net = trace(model, _example(model, data))
-        if net.input_shape != data.shape:
-            raise InputError(f"the model takes points of shape {net.input_shape}, {data.name} has points of {data.shape}")
+        if net.input_shape != data.input_shape:
+            raise InputError(f"the model takes points of shape {net.input_shape}, {data.name} has points of {data.input_shape}")
         return net
 
     def _load(self, model: nn.Module, data: LabelledData | FileData) -> None:
@@ -64,7 +68,9 @@ class ModelChoice:
         except InputError as error:
             if not self.spec.startswith(BUILT_IN) or isinstance(error, DataError):
                 raise
-            raise InputError(f"{error}; {self.spec} was built for points of shape {data.shape}, as in {data.name}") from None
+            raise InputError(
+                f"{error}; {self.spec} was built for points of shape {data.input_shape}, as in {data.name}"
+            ) from None
 
     def _module(self, data: LabelledData | FileData) -> nn.Module:
         if self.spec.startswith(BUILT_IN):
@@ -79,14 +85,14 @@ class ModelChoice:
         return _made(_found(module, name), self.spec, parsed(self.args))
 
     def _built_in(self, data: LabelledData | FileData) -> nn.Module:
-        """A network of `tropica.models`, for the data's points and classes."""
+        """A network of `tropica.studies.networks`, for the data's points and classes."""
         if self.weights is None:
             raise InputError(f"{self.spec} is not trained: give its weights as --weights FILE.safetensors")
-        settings = {"classes": data.classes, **parsed(self.args)}
+        settings = {"classes": data.num_classes, **parsed(self.args)}
         if settings["classes"] is None:
             raise InputError(f"{data.name} does not say how many classes there are: give --arg classes=N")
         try:
-            return build(self.spec.removeprefix(BUILT_IN), data.shape, **settings)
+            return build(self.spec.removeprefix(BUILT_IN), data.input_shape, **settings)
         except TypeError as error:
             raise InputError(f"{self.spec}: {one_line(str(error))}") from error
 
@@ -181,7 +187,7 @@ def _example(model: nn.Module, data: LabelledData | FileData) -> torch.Tensor:
         raise
     except Exception as error:
         raise InputError(
-            f"the model cannot take the data: {data.name} has points of shape {data.shape}{_first_layer(model)}; it raised "
+            f"the model cannot take the data: {data.name} has points of shape {data.input_shape}{_first_layer(model)}; it raised "
             f"{type(error).__name__}: {one_line(str(error))}"
         ) from error
     return x

@@ -14,7 +14,7 @@ from tropica.errors import InputError
 
 MODEL_HELP = (
     "A torch.export archive (model.pt2), your own code (package.module:factory, looked up from this folder too), or "
-    "tropica:NAME for a network of tropica.models with --weights. Files that would have to be unpickled are refused."
+    "tropica:NAME for a network of tropica.studies.networks with --weights. Files that would have to be unpickled are refused."
 )
 DATA_HELP = "digits, mnist1d, a file *.npz, *.npy or *.parquet, a folder of images with a subfolder a class, or openml:NAME."
 
@@ -27,7 +27,7 @@ class Split(StrEnum):
 
 
 class Method(StrEnum):
-    """How the convex split is chosen."""
+    """How the DC decomposition is chosen."""
 
     calibrated = "calibrated"
     minimal = "minimal"

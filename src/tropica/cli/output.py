@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tropica.files import writable_file, write_json
-from tropica.processes import started_by_torchrun
+from tropica.runtime.files import writable_file, write_json
+from tropica.runtime.processes import started_by_torchrun
 
 PIPED_WIDTH = 120
 

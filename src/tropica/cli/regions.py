@@ -13,11 +13,14 @@ import typer
 from tropica.cli.models import ModelChoice
 from tropica.cli.options import DATA_HELP, Args, DataSplit, Model, Split, Weights
 from tropica.cli.output import checked, save_json, say_written, shape_text, show_facts
-from tropica.data import LabelledData, load_data
+from tropica.data.labelled import LabelledData
 from tropica.errors import InputError
-from tropica.files import writable_folder, write_file
-from tropica.network import PiecewiseLinearNetwork
-from tropica.regions import Box, Plane, RegionComplex, Space, linear_regions
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.regions.complex import RegionComplex
+from tropica.regions.domains import Box, Plane, Space
+from tropica.regions.linear_regions import linear_regions
+from tropica.runtime.files import writable_folder, write_file
+from tropica.studies.datasets.load import load_data
 
 Points = Annotated[
     Optional[str],  # noqa: UP045
@@ -118,7 +121,7 @@ def _described(box: Any, plane: Any, margin: float, points: LabelledData | None)
 
 def _numbers(net: PiecewiseLinearNetwork, cx: RegionComplex) -> dict[str, Any]:
     """Counts, boundary, bounds."""
-    from tropica.bounds import bounds_of
+    from tropica.bounds.table import bounds_of
 
     boundary = cx.boundary()
     bounds: dict[str, int] = {}

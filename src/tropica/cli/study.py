@@ -12,7 +12,7 @@ from tropica.cli.failures import FAILED, stopping
 from tropica.cli.options import Data, Precision
 from tropica.cli.output import console, show_table
 from tropica.cli.training import BatchSize, Epochs, How, Rate, Runs, Seed, TrainLimit, chosen_settings, exactly
-from tropica.data import LabelledData
+from tropica.data.labelled import LabelledData
 
 Name = Annotated[
     str,
@@ -61,7 +61,7 @@ def study(
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     lr: Rate = None,
-    optimiser: How = None,
+    optimizer: How = None,
     limit: TrainLimit = None,
     terms: Terms = None,
     test_limit: TestLimit = None,
@@ -85,7 +85,7 @@ def study(
     torch.set_num_threads(ctx.obj or 1)
     train = exactly(data, limit=limit)
     test = exactly(data, split="test", limit=test_limit)
-    settings = chosen_settings(train, epochs, batch_size, lr, optimiser)
+    settings = chosen_settings(train, epochs, batch_size, lr, optimizer)
 
     shared: dict[str, Any] = {
         "models": model or (),

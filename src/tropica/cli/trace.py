@@ -8,9 +8,9 @@ from typing import Any
 from tropica.cli.models import ModelChoice
 from tropica.cli.options import Args, Data, DataSplit, Json, Model, Split, Weights
 from tropica.cli.output import checked, save_json, shape_text, show_facts, show_table
-from tropica.data import load_data
-from tropica.network import PiecewiseLinearNetwork
-from tropica.network.graph import Kink
+from tropica.network.graph import Nonlinearity
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.studies.datasets.load import load_data
 
 
 def trace(
@@ -21,7 +21,7 @@ def trace(
     split: DataSplit = Split.train,
     json: Json = None,
 ) -> None:
-    """Show a model as a graph of affine ops and convex kinks.
+    """Show a model as a graph of affine ops and nonlinearities.
 
     A model that holds anything that is not piecewise linear is refused, and the operation named.
     """
@@ -29,15 +29,22 @@ def trace(
     points = load_data(data, split=split.value, limit=2)
     net = ModelChoice(model, weights, arg or ()).network(points)
     numbers = described(net)
-    kinks = [[k["name"], k["path"], k["kind"], shape_text(k["shape"]), f"{k['units']:,}"] for k in numbers["kinks"]]
-    show_table("Convex kinks, in forward order", ["name", "module", "kind", "shape of a point", "units"], kinks, numbers=1)
+    nonlinearities = [
+        [k["name"], k["path"], k["kind"], shape_text(k["shape"]), f"{k['units']:,}"] for k in numbers["nonlinearities"]
+    ]
+    show_table(
+        "Convex nonlinearities, in forward order",
+        ["name", "module", "kind", "shape of a point", "units"],
+        nonlinearities,
+        numbers=1,
+    )
     show_facts(
         {
             "input": f"{shape_text(net.input_shape)}, {numbers['dtype']}",
-            "outputs": f"{net.outputs} logits, {net.labels} labels",
+            "outputs": f"{net.num_outputs} logits, {net.num_classes} labels",
             "dropped": f"a final {net.dropped}" if net.dropped else "nothing",
             "affine ops": _counts(numbers["affine_ops"]),
-            "kinks": f"{len(kinks)} with {numbers['units']:,} units: {_counts(Counter(k.kind.name for k in net.kinks))}",
+            "nonlinearities": f"{len(nonlinearities)} with {numbers['units']:,} units: {_counts(Counter(k.kind.name for k in net.nonlinearities))}",
         }
     )
     save_json(json, "trace", numbers)
@@ -45,18 +52,18 @@ def trace(
 
 def described(net: PiecewiseLinearNetwork) -> dict[str, Any]:
     """A network in plain numbers and names."""
-    affine = (node.origin.op for node in net.graph.nodes if not isinstance(node, Kink))
+    affine = (node.origin.op for node in net.graph.nodes if not isinstance(node, Nonlinearity))
     return {
         "input_shape": list(net.input_shape),
-        "outputs": net.outputs,
-        "labels": net.labels,
+        "outputs": net.num_outputs,
+        "labels": net.num_classes,
         "dropped": net.dropped,
         "dtype": str(net.dtype).removeprefix("torch."),
         "fingerprint": net.fingerprint,
-        "units": sum(kink.units for kink in net.kinks),
-        "kinks": [
+        "units": sum(nonlinearity.units for nonlinearity in net.nonlinearities),
+        "nonlinearities": [
             {"name": k.name, "path": k.path, "kind": k.kind.name, "shape": list(k.unit_shape), "units": k.units}
-            for k in net.kinks
+            for k in net.nonlinearities
         ],
         "affine_ops": dict(Counter(_short(op) for op in affine).most_common()),
     }

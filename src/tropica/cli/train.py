@@ -14,12 +14,12 @@ from tropica.cli.failures import stopping
 from tropica.cli.options import Data, Json
 from tropica.cli.output import checked, console, save_json, show_table
 from tropica.cli.training import BatchSize, Epochs, How, Rate, Runs, Seed, TrainLimit, chosen_settings, exactly
-from tropica.data import LabelledData
+from tropica.data.labelled import LabelledData
 from tropica.errors import DataError
-from tropica.files import writable_folder
-from tropica.models import MODELS
-from tropica.progress import reporter
-from tropica.training.runs import TrainedRun, train_run
+from tropica.runtime.files import writable_folder
+from tropica.runtime.progress import reporter
+from tropica.studies.networks import MODELS
+from tropica.studies.training.runs import TrainedRun, train_run
 
 
 class Activation(StrEnum):
@@ -47,7 +47,7 @@ def train(
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     lr: Rate = None,
-    optimiser: How = None,
+    optimizer: How = None,
     activation: Act = Activation.relu,
     every: Every = 1,
     limit: TrainLimit = None,
@@ -63,7 +63,7 @@ def train(
     _check_device(device)
     points = exactly(data, limit=limit)
     settings = dataclasses.replace(
-        chosen_settings(points, epochs, batch_size, lr, optimiser), activation=activation.value, every=every
+        chosen_settings(points, epochs, batch_size, lr, optimizer), activation=activation.value, every=every
     )
     done: list[TrainedRun] = []
     kind = name if activation is Activation.relu else f"{name}-{activation.value}"
@@ -101,7 +101,7 @@ def _test_points(data: str, points: LabelledData) -> LabelledData | None:
         test = exactly(data, split="test")
     except DataError:
         return None
-    return test if test.labels is not None and test.shape == points.shape else None
+    return test if test.labels is not None and test.input_shape == points.input_shape else None
 
 
 def _row(run: TrainedRun, test: LabelledData | None) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from typing import Annotated, Optional
 
 import typer
 
-from tropica.data import LabelledData, load_data
+from tropica.data.labelled import LabelledData
 from tropica.errors import DataError
-from tropica.training.settings import TrainSettings, paper_settings
+from tropica.studies.datasets.load import load_data
+from tropica.studies.training.settings import TrainSettings, paper_settings
 
 
-class Optimiser(StrEnum):
+class Optimizer(StrEnum):
     """What trains."""
 
     adam = "adam"
@@ -24,7 +25,7 @@ Runs = Annotated[int, typer.Option("--runs", metavar="N", min=1, help="Networks 
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the first run; the others count on from it.")]
 Epochs = Annotated[
     Optional[int],  # noqa: UP045
-    typer.Option("--epochs", metavar="N", min=1, help="Passes of training (20; for colour images 50).", show_default=False),
+    typer.Option("--epochs", metavar="N", min=1, help="Passes of training (20; for color images 50).", show_default=False),
 ]
 BatchSize = Annotated[
     Optional[int],  # noqa: UP045
@@ -37,8 +38,8 @@ Rate = Annotated[
     typer.Option("--lr", metavar="X", help="Learning rate (adam 0.001, sgd 0.01).", show_default=False),
 ]
 How = Annotated[
-    Optional[Optimiser],  # noqa: UP045
-    typer.Option("--optimiser", help="adam; for colour images sgd, stepped, with momentum 0.9.", show_default=False),
+    Optional[Optimizer],  # noqa: UP045
+    typer.Option("--optimizer", help="adam; for color images sgd, stepped, with momentum 0.9.", show_default=False),
 ]
 TrainLimit = Annotated[
     Optional[int],  # noqa: UP045
@@ -63,11 +64,11 @@ def chosen_settings(
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
-    optimiser: Optimiser | None = None,
+    optimizer: Optimizer | None = None,
 ) -> TrainSettings:
     """The paper's settings for the data, but for what the user chose."""
     settings = paper_settings(data)
-    if optimiser is not None and optimiser.value != settings.optimiser:
-        settings = dataclasses.replace(settings, optimiser=optimiser.value, lr={"adam": 0.001, "sgd": 0.01}[optimiser.value])
+    if optimizer is not None and optimizer.value != settings.optimizer:
+        settings = dataclasses.replace(settings, optimizer=optimizer.value, lr={"adam": 0.001, "sgd": 0.01}[optimizer.value])
     changes = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
     return dataclasses.replace(settings, **{key: value for key, value in changes.items() if value is not None})

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.data import LabelledData, as_batches, count_points
-from tropica.data.batches import Data
+from tropica.data.batches import Data, as_batches, count_points
+from tropica.data.labelled import LabelledData
+from tropica.decomposition.decompose import as_network, default_batch_size
 from tropica.errors import InputError
-from tropica.network import PiecewiseLinearNetwork
-from tropica.split.split import as_network, default_batch_size
-from tropica.terms.extracted import ExtractedFunction
+from tropica.evaluation.function import ExtractedFunction
+from tropica.network.network import PiecewiseLinearNetwork
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,10 @@ def agreement(
     if y is None and isinstance(x, LabelledData):
         y = x.labels
     net = as_network(net, x)
-    if net.labels != f.classes:
-        raise InputError(f"the extracted function has {f.classes} labels, the network {net.labels}: is it of another network?")
+    if net.num_classes != f.num_classes:
+        raise InputError(
+            f"the extracted function has {f.num_classes} labels, the network {net.num_classes}: is it of another network?"
+        )
     truth = None if y is None else _checked(y, count_points(x, where="points"))
     found = f.predict(x, progress=progress)
     size = default_batch_size(net)

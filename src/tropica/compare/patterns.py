@@ -8,18 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tropica.data import as_batches, count_points
-from tropica.data.batches import Data
+from tropica.data.batches import Data, as_batches, count_points
+from tropica.decomposition.decompose import as_network, default_batch_size
 from tropica.errors import InputError
-from tropica.network import PiecewiseLinearNetwork
-from tropica.progress import reporter
-from tropica.split.split import as_network, default_batch_size
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.runtime.progress import reporter
 
 
 def pattern_agreement(
     net: PiecewiseLinearNetwork | torch.nn.Module, x: Data, y: Data, *, per_point: bool = False, progress: Any = False
 ) -> Tensor:
-    """The share of units that take the same affine piece at x_k as at y_k, for each kink (a layer's activation, or a pool).
+    """The share of units that take the same affine piece at x_k as at y_k, for each nonlinearity (a layer's activation, or a pool).
 
     For ReLU units: both active or both inactive; for max-pooling: the same place of the window wins. It is read off in the
     network's dtype, as the network itself decides.
@@ -31,7 +30,7 @@ def pattern_agreement(
         progress: True for a bar, or a function (done, total, message).
 
     Returns:
-        (kinks,) float64 in [0, 1] in the order of ``net.kinks``, or (N, kinks) with ``per_point``. A network without kinks
+        (nonlinearities,) float64 in [0, 1] in the order of ``net.nonlinearities``, or (N, nonlinearities) with ``per_point``. A network without nonlinearities
         gives no column.
 
     Raises:
@@ -79,7 +78,7 @@ def _rows(data: Data, size: int, net: PiecewiseLinearNetwork, where: str) -> Ite
 
 
 def _shares(net: PiecewiseLinearNetwork, x: Tensor, y: Tensor) -> Tensor:
-    """(B, kinks): the means of equal choices."""
+    """(B, nonlinearities): the means of equal choices."""
     pairs = zip(net.choices(x), net.choices(y), strict=True)
     columns = [(one == other).flatten(1).double().mean(1) for (_, one, _), (_, other, _) in pairs]
     return torch.stack(columns, 1) if columns else torch.zeros(len(x), 0, dtype=torch.float64)

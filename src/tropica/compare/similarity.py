@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.terms.linear import AffineTerms
+from tropica.terms.linear_terms import AffineTerms
 
 BLOCK = 2**19
 """Coefficients of each side that are held in float64 at once (4 MB)."""

@@ -82,18 +82,18 @@ def fifth_of_each_class(labels: np.ndarray, split: Split) -> np.ndarray:
 
 
 def labelled(
-    inputs: Tensor, labels: Tensor | None, *, name: str, classes: int | None, split: Split, limit: int | None
+    inputs: Tensor, labels: Tensor | None, *, name: str, num_classes: int | None, split: Split, limit: int | None
 ) -> LabelledData:
     """The first `limit` points as `LabelledData`.
 
     Raises:
         DataError: no points, or not as many labels as points.
 
-    >>> labelled(torch.ones(3, 2), None, name="ones", classes=None, split="train", limit=2)
+    >>> labelled(torch.ones(3, 2), None, name="ones", num_classes=None, split="train", limit=2)
     LabelledData('ones', train: 2 points of shape (2,), no labels)
     """
     if len(inputs) == 0:
         raise DataError(f"{name}: there are no points in the {split} split")
     if labels is not None and len(labels) != len(inputs):
         raise DataError(f"{name}: {len(inputs)} points, but {len(labels)} labels in the {split} split")
-    return LabelledData(inputs[:limit], None if labels is None else labels[:limit], name, classes, split)
+    return LabelledData(inputs[:limit], None if labels is None else labels[:limit], name, num_classes, split)

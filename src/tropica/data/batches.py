@@ -19,8 +19,8 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
-from tropica.data.files import FileData, Rows
 from tropica.data.labelled import LabelledData
+from tropica.data.readers.mapped import FileData, Rows
 from tropica.data.validate import validate_dtype, validate_points
 from tropica.errors import InputError
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from tropica.errors import NonFiniteWeights
-from tropica.network.graph import INPUT, Affine, Graph, Kink, Node, Origin
-from tropica.network.kinds import Kind
+from tropica.network.graph import INPUT, Affine, Graph, Node, Nonlinearity, Origin
+from tropica.network.nonlinearities import Kind
 
 TWO_ACTIVATIONS = "it multiplies two activations, which is not piecewise linear; one factor must be a constant"
 EXAMPLE_POINTS = 2
@@ -87,10 +87,10 @@ class Builder:
         name, names = self._name(), tuple(v.name for v in inputs)
         return self._add(Affine(name, names, self._keep(constants), self.origin, fn, signs, self.settings), inputs)
 
-    def kink(self, kind: Kind, *inputs: Value, **constants: Tensor | None) -> Value:
-        """Add a convex kink."""
+    def nonlinearity(self, kind: Kind, *inputs: Value, **constants: Tensor | None) -> Value:
+        """Add a nonlinearity."""
         name, names = self._name(), tuple(v.name for v in inputs)
-        return self._add(Kink(name, names, self._keep(constants), self.origin, kind), inputs)
+        return self._add(Nonlinearity(name, names, self._keep(constants), self.origin, kind), inputs)
 
     def scale(self, x: Value, factor: Tensor | float) -> Value:
         """factor · x, with broadcasting."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tropica.errors import TraceError, TraceMismatch
 from tropica.network.builder import cast
 from tropica.network.export import first_line
-from tropica.network.graph import INPUT, Affine, Graph, Kink, Node, Origin
+from tropica.network.graph import INPUT, Affine, Graph, Node, Nonlinearity, Origin
 
 if TYPE_CHECKING:
     from tropica.network.network import PiecewiseLinearNetwork
@@ -31,10 +31,10 @@ def evaluate(graph: Graph, constants: Constants, x: Tensor) -> dict[str, Tensor]
 
 
 def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
-    """The same function with the batch as the first dimension at every kink.
+    """The same function with the batch as the first dimension at every nonlinearity.
 
-    Code may carry the batch elsewhere: (L, B, C), or points as the columns of a matrix. Around an elementwise kink it is
-    moved to the front and back; at any other kink it is a TraceError.
+    Code may carry the batch elsewhere: (L, B, C), or points as the columns of a matrix. Around an elementwise nonlinearity it is
+    moved to the front and back; at any other nonlinearity it is a TraceError.
     """
     points = example.cpu()
     two, three = (_shapes(graph, constants, points[rows]) for rows in ([0, 1], [0, 1, 0]))
@@ -42,8 +42,8 @@ def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
     renamed: dict[str, str] = {}
     for node in graph.nodes:
         here = replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
-        axis = _batch_axis(two[node.name][0], three[node.name][0]) if isinstance(node, Kink) else 0
-        if axis == 0 or not isinstance(here, Kink):
+        axis = _batch_axis(two[node.name][0], three[node.name][0]) if isinstance(node, Nonlinearity) else 0
+        if axis == 0 or not isinstance(here, Nonlinearity):
             nodes.append(here)
             continue
         single = all(constants[name].numel() == 1 for name in node.constants.values())
@@ -54,26 +54,40 @@ def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
     return Graph(tuple(nodes), renamed.get(graph.output, graph.output))
 
 
-def _moved(kink: Kink, axis: int) -> list[Node]:
-    """The kink between two moves of dimension ``axis``: to the front, and back."""
+def _moved(nonlinearity: Nonlinearity, axis: int) -> list[Node]:
+    """The nonlinearity between two moves of dimension ``axis``: to the front, and back."""
     front = [
-        Affine(f"{kink.name}.front{i}", (name,), {}, kink.origin, lambda z: z.movedim(axis, 0), settings=f"from {axis}")
-        for i, name in enumerate(kink.inputs)
+        Affine(
+            f"{nonlinearity.name}.front{i}",
+            (name,),
+            {},
+            nonlinearity.origin,
+            lambda z: z.movedim(axis, 0),
+            settings=f"from {axis}",
+        )
+        for i, name in enumerate(nonlinearity.inputs)
     ]
-    back = Affine(f"{kink.name}.back", (kink.name,), {}, kink.origin, lambda h: h.movedim(0, axis), settings=f"to {axis}")
-    return [*front, replace(kink, inputs=tuple(node.name for node in front)), back]
+    back = Affine(
+        f"{nonlinearity.name}.back",
+        (nonlinearity.name,),
+        {},
+        nonlinearity.origin,
+        lambda h: h.movedim(0, axis),
+        settings=f"to {axis}",
+    )
+    return [*front, replace(nonlinearity, inputs=tuple(node.name for node in front)), back]
 
 
 def check_points(graph: Graph, constants: Constants, example: Tensor) -> Graph:
-    """Check that the batch comes first at the output and at every kink, and that points do not see each other.
+    """Check that the batch comes first at the output and at every nonlinearity, and that points do not see each other.
 
     Three points are run together, and the first two again the other way round: nothing may change. Returns the graph with
-    the shape of one point's units written at every kink.
+    the shape of one point's units written at every nonlinearity.
     """
     generator = torch.Generator().manual_seed(0)
     points = example[[0, 1, 0]].cpu().double()
     points += torch.rand(points.shape, generator=generator, dtype=torch.float64) * (points.std() + 0.125)
-    three, two = _kink_values(graph, constants, points), _kink_values(graph, constants, points[[1, 0]])
+    three, two = _nonlinearity_values(graph, constants, points), _nonlinearity_values(graph, constants, points[[1, 0]])
     units: dict[str, tuple[int, ...]] = {}
     for name, (at, value) in three.items():
         again = two[name][1]
@@ -86,7 +100,7 @@ def check_points(graph: Graph, constants: Constants, example: Tensor) -> Graph:
                 f"{_place(at)}: the value of one point changes with the other points of its batch; every point must be "
                 "treated by itself (is there a reduction over the batch?)"
             )
-    nodes = (replace(node, unit_shape=units[node.name]) if isinstance(node, Kink) else node for node in graph.nodes)
+    nodes = (replace(node, unit_shape=units[node.name]) if isinstance(node, Nonlinearity) else node for node in graph.nodes)
     return Graph(tuple(nodes), graph.output)
 
 
@@ -105,23 +119,23 @@ def _batch_axis(two: torch.Size, three: torch.Size) -> int | None:
 
 
 def _shapes(graph: Graph, constants: Constants, x: Tensor) -> dict[str, list[torch.Size]]:
-    """Shapes at every kink: of its output, then of its inputs."""
+    """Shapes at every nonlinearity: of its output, then of its inputs."""
     found: dict[str, list[torch.Size]] = {}
 
-    def visit(kink: Kink, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        found[kink.name] = [out.shape, *(z.shape for z in inputs)]
+    def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        found[nonlinearity.name] = [out.shape, *(z.shape for z in inputs)]
 
     with torch.no_grad():
         graph.run(x, _cast_all(constants, x.dtype), visit)
     return found
 
 
-def _kink_values(graph: Graph, constants: Constants, x: Tensor) -> dict[str, tuple[Origin | None, Tensor]]:
-    """Where each kink stands and what it gives, and under "" the graph's output."""
+def _nonlinearity_values(graph: Graph, constants: Constants, x: Tensor) -> dict[str, tuple[Origin | None, Tensor]]:
+    """Where each nonlinearity stands and what it gives, and under "" the graph's output."""
     found: dict[str, tuple[Origin | None, Tensor]] = {}
 
-    def visit(kink: Kink, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        found[kink.name] = (kink.origin, out)
+    def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        found[nonlinearity.name] = (nonlinearity.origin, out)
 
     with torch.no_grad():
         found[""] = (None, graph.run(x, _cast_all(constants, x.dtype), visit))

@@ -1,6 +1,6 @@
-"""The one intermediate form: a directed acyclic graph of affine ops and convex kinks.
+"""The one intermediate form: a directed acyclic graph of affine ops and nonlinearities.
 
-Everything after tracing (the convex split, the terms, the regions, the tropical maps) reads this form and nothing else.
+Everything after tracing (the DC decomposition, the terms, the regions, the tropical maps) reads this form and nothing else.
 A graph is a list of nodes in topological order. A node names its inputs, and names the constants that it uses; the
 constants themselves live beside the graph, so that one graph serves every dtype and device.
 """
@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from tropica.network.kinds import Kind
+from tropica.network.nonlinearities import Kind
 
 INPUT = "input"
 """The name under which the network's input stands in a graph."""
@@ -82,8 +82,8 @@ class Affine(Node):
 
 
 @dataclass(frozen=True)
-class Kink(Node):
-    """A convex kink ``h = κ(z)``: every output is a maximum of affine functions of the inputs."""
+class Nonlinearity(Node):
+    """A nonlinearity ``h = κ(z)``: every output is a maximum of affine functions of the inputs."""
 
     kind: Kind = field(default_factory=Kind)
     unit_shape: tuple[int, ...] = ()
@@ -102,16 +102,16 @@ class Kink(Node):
 
     @property
     def path(self) -> str:
-        """The module path of the layer that the kink stands in, as in ``model.get_submodule``."""
+        """The module path of the layer that the nonlinearity stands in, as in ``model.get_submodule``."""
         return self.origin.path
 
     def per_point(self, h: Tensor, points: int) -> Tensor:
-        """View the kink's output (or a cotangent there) as (points, *unit_shape)."""
+        """View the nonlinearity's output (or a cotangent there) as (points, *unit_shape)."""
         return h.reshape(points, *self.unit_shape)
 
 
-Visitor = Callable[[Kink, tuple[Tensor, ...], Tensor], None]
-"""Called at each kink with the kink, its inputs and its output."""
+Visitor = Callable[[Nonlinearity, tuple[Tensor, ...], Tensor], None]
+"""Called at each nonlinearity with the nonlinearity, its inputs and its output."""
 
 
 @dataclass(frozen=True)
@@ -122,17 +122,17 @@ class Graph:
     output: str
 
     @property
-    def kinks(self) -> tuple[Kink, ...]:
-        """The kinks in forward order."""
-        return tuple(node for node in self.nodes if isinstance(node, Kink))
+    def nonlinearities(self) -> tuple[Nonlinearity, ...]:
+        """The nonlinearities in forward order."""
+        return tuple(node for node in self.nodes if isinstance(node, Nonlinearity))
 
     def run(self, x: Tensor, constants: Mapping[str, Tensor], visit: Visitor | None = None) -> Tensor:
-        """The output for a batch x; values are dropped after their last use, ``visit`` sees every kink as it is computed."""
+        """The output for a batch x; values are dropped after their last use, ``visit`` sees every nonlinearity as it is computed."""
         env = {INPUT: x}
         for node, dead in zip(self.nodes, self._dead, strict=True):
             inputs = tuple(env[name] for name in node.inputs)
             out = node.apply(inputs, constants)
-            if visit is not None and isinstance(node, Kink):
+            if visit is not None and isinstance(node, Nonlinearity):
                 visit(node, inputs, out)
             env[node.name] = out
             for name in dead:

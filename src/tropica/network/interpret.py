@@ -1,4 +1,4 @@
-"""From a flat graph of ATen ops to a graph of affine ops and convex kinks, by the table of ops."""
+"""From a flat graph of ATen ops to a graph of affine ops and nonlinearities, by the table of ops."""
 
 from __future__ import annotations
 

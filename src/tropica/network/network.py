@@ -13,8 +13,8 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.network.builder import cast
-from tropica.network.graph import INPUT, Graph, Kink, Visitor
-from tropica.network.pattern import pack_patterns
+from tropica.network.graph import INPUT, Graph, Nonlinearity, Visitor
+from tropica.network.patterns import pack_patterns
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class AffineMap:
 
 
 class PiecewiseLinearNetwork:
-    """A network as a graph of affine ops and convex kinks (design: every kink output is a maximum of affine functions).
+    """A network as a graph of affine ops and nonlinearities (design: every nonlinearity output is a maximum of affine functions).
 
     Made by :func:`tropica.trace` and :func:`tropica.load_network`. The weights are copies; constants that were computed from
     weights (batch norm's scale, weight norm) are kept in float64, so that ``net.to(torch.float64)`` is as exact as tracing
@@ -73,7 +73,7 @@ class PiecewiseLinearNetwork:
         return self.run(self.check_input(x))
 
     def run(self, x: Tensor, visit: Visitor | None = None) -> Tensor:
-        """The forward pass without input checks; ``visit`` sees every kink as it is computed."""
+        """The forward pass without input checks; ``visit`` sees every nonlinearity as it is computed."""
         return self.graph.run(x, self.constants, visit)
 
     def scores(self, x: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class PiecewiseLinearNetwork:
 
     def as_scores(self, logits: Tensor) -> Tensor:
         """Logits (B, s) as scores (B, labels)."""
-        return torch.cat([-logits, logits], 1) if self.outputs == 1 else logits
+        return torch.cat([-logits, logits], 1) if self.num_outputs == 1 else logits
 
     def predict(self, x: Tensor) -> Tensor:
         """Labels (B,): the argmax of the scores, the lowest label at a tie. For one logit: 1 where it is positive."""
@@ -107,9 +107,9 @@ class PiecewiseLinearNetwork:
     # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def kinks(self) -> tuple[Kink, ...]:
-        """The convex kinks in forward order: name, path (module), kind, unit_shape, units."""
-        return self.graph.kinks
+    def nonlinearities(self) -> tuple[Nonlinearity, ...]:
+        """The nonlinearities in forward order: name, path (module), kind, unit_shape, units."""
+        return self.graph.nonlinearities
 
     @cached_property
     def output_shape(self) -> tuple[int, ...]:
@@ -118,14 +118,14 @@ class PiecewiseLinearNetwork:
             return tuple(self.run(torch.zeros(2, *self.input_shape, dtype=self.dtype, device=self.device)).shape[1:])
 
     @property
-    def outputs(self) -> int:
+    def num_outputs(self) -> int:
         """Number of logits s."""
         return math.prod(self.output_shape)
 
     @property
-    def labels(self) -> int:
+    def num_classes(self) -> int:
         """Number of labels: s, or two for a network of one logit."""
-        return max(self.outputs, 2)
+        return max(self.num_outputs, 2)
 
     def local_map(self, x: Tensor) -> AffineMap:
         """The affine map that the network is on each point's linear region, N(x) = W x + b there.
@@ -156,7 +156,7 @@ class PiecewiseLinearNetwork:
         return AffineMap(weight, logits - torch.einsum("bsd,bd->bs", weight.double().flatten(2), x.flatten(1)))
 
     def activation_pattern(self, x: Tensor) -> Tensor:
-        """Which affine piece won at every unit of every kink, as packed bits: uint8 (B, bytes).
+        """Which affine piece won at every unit of every nonlinearity, as packed bits: uint8 (B, bytes).
 
         Two points have equal rows exactly where they lie in the same activation cell. A relu-like unit takes one bit, a unit
         that is the maximum of n values ⌈log₂ n⌉ bits (max-pooling's choice in its window).
@@ -168,14 +168,14 @@ class PiecewiseLinearNetwork:
         """
         return pack_patterns(self.choices(x), len(x)).cpu()
 
-    def choices(self, x: Tensor) -> list[tuple[Kink, Tensor, int]]:
-        """For each kink the winning piece of every unit (B, *unit_shape) and the number of pieces."""
-        found: list[tuple[Kink, Tensor, int]] = []
+    def choices(self, x: Tensor) -> list[tuple[Nonlinearity, Tensor, int]]:
+        """For each nonlinearity the winning piece of every unit (B, *unit_shape) and the number of pieces."""
+        found: list[tuple[Nonlinearity, Tensor, int]] = []
 
-        def visit(kink: Kink, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-            choice = kink.kind.choice(*inputs, **kink.roles(self.constants))
-            options = kink.kind.options(*(z.shape for z in inputs))
-            found.append((kink, kink.per_point(choice, len(x)), options))
+        def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+            choice = nonlinearity.kind.choice(*inputs, **nonlinearity.roles(self.constants))
+            options = nonlinearity.kind.options(*(z.shape for z in inputs))
+            found.append((nonlinearity, nonlinearity.per_point(choice, len(x)), options))
 
         with torch.no_grad():
             self.run(self.check_input(x), visit)
@@ -201,7 +201,7 @@ class PiecewiseLinearNetwork:
         """Cut the network in two at an inner tensor: N = tail ∘ head.
 
         Args:
-            at: a module path ("features.3": its output), or the name of a node or kink (``net.kinks``).
+            at: a module path ("features.3": its output), or the name of a node or nonlinearity (``net.nonlinearities``).
 
         Returns:
             The head, which gives the inner tensor (B, *inner), and the tail, which takes it.
@@ -262,10 +262,10 @@ class PiecewiseLinearNetwork:
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.input_shape))
-        units = sum(k.units for k in self.kinks)
+        units = sum(k.units for k in self.nonlinearities)
         head = f", {self.dropped} dropped" if self.dropped else ""
-        kinks = f"{len(self.kinks)} kinks with {units:,} units"
-        return f"PiecewiseLinearNetwork({shape} → {self.outputs}, {kinks}, {self.dtype}{head})"
+        nonlinearities = f"{len(self.nonlinearities)} nonlinearities with {units:,} units"
+        return f"PiecewiseLinearNetwork({shape} → {self.num_outputs}, {nonlinearities}, {self.dtype}{head})"
 
 
 def _input_gradient(logits: Tensor, i: int, x: Tensor) -> Tensor:

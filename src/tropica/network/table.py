@@ -1,4 +1,4 @@
-"""The table of ops: ATen op name -> the function that writes it as affine ops and convex kinks.
+"""The table of ops: ATen op name -> the function that writes it as affine ops and nonlinearities.
 
 A row is made with the decorator :func:`op`, its function is called with a :class:`~tropica.network.builder.Builder` and
 with the op's own arguments, where activations are :class:`~tropica.network.builder.Value`, constants are tensors, and
@@ -62,7 +62,7 @@ def aten(name: str) -> Callable[..., Any]:
 def supported() -> list[str]:
     """Names of the ops that can be used, as ``torch``, its tensors and ``torch.nn.functional`` call them.
 
-    >>> from tropica.network import supported
+    >>> from tropica.network.table import supported
     >>> "conv2d" in supported(), "gelu" in supported()
     (True, False)
     """
@@ -75,8 +75,8 @@ def supported() -> list[str]:
 _SMOOTH = "it is smooth, not piecewise linear"
 _JUMPS = "it jumps where its input crosses a level, and a piecewise-linear network must be continuous"
 _COMPARES = f"{_JUMPS}; write a choice by comparison as relu, leaky_relu, prelu, maximum, minimum, clamp or abs"
-_NORMALISES = (
-    "it normalises with the statistics of its own input, which is not piecewise linear; batch norm in eval mode, which uses "
+_NORMALIZES = (
+    "it normalizes with the statistics of its own input, which is not piecewise linear; batch norm in eval mode, which uses "
     "running statistics, is"
 )
 RANDOM = "it draws random numbers"
@@ -96,9 +96,9 @@ REASONS: dict[str, str] = {
     "glu": "it multiplies two activations",
     "reciprocal": "it divides by an activation",
     "scaled_dot_product_attention": "attention multiplies activations",
-    **dict.fromkeys(("layer_norm", "native_layer_norm", "group_norm", "native_group_norm", "rms_norm"), _NORMALISES),
-    **dict.fromkeys(("var", "var_mean", "std", "std_mean"), _NORMALISES),
-    **dict.fromkeys(("_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm"), _NORMALISES),
+    **dict.fromkeys(("layer_norm", "native_layer_norm", "group_norm", "native_group_norm", "rms_norm"), _NORMALIZES),
+    **dict.fromkeys(("var", "var_mean", "std", "std_mean"), _NORMALIZES),
+    **dict.fromkeys(("_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm"), _NORMALIZES),
     **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne"), _COMPARES),
     **dict.fromkeys(("sign", "sgn", "round", "floor", "ceil", "trunc", "heaviside", "hardshrink"), _JUMPS),
     **dict.fromkeys(("argmax", "argmin"), "it gives positions, which jump; return the logits"),

@@ -17,7 +17,7 @@ from tropica.network.network import PiecewiseLinearNetwork
 
 
 def trace(model: nn.Module, example: Tensor) -> PiecewiseLinearNetwork:
-    """Trace a model in eval mode into a graph of affine ops and convex kinks.
+    """Trace a model in eval mode into a graph of affine ops and nonlinearities.
 
     Args:
         model: any module that maps a batch (B, *input) to logits (B, s) or (B,), in eval mode, in float32 or float64. It is
@@ -40,7 +40,7 @@ def trace(model: nn.Module, example: Tensor) -> PiecewiseLinearNetwork:
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
     >>> net = tp.trace(model, torch.randn(2, 4))
-    >>> [(k.kind.name, k.units) for k in net.kinks], net.outputs
+    >>> [(k.kind.name, k.units) for k in net.nonlinearities], net.num_outputs
     ([('relu', 8)], 3)
     """
     if not isinstance(model, nn.Module):

@@ -16,7 +16,8 @@ from tropica.plots import style
 from tropica.plots.clipping import Drawn
 from tropica.plots.hypersurface import curve_lines, frame
 from tropica.plots.regions import label_parts
-from tropica.regions import Box, RegionComplex
+from tropica.regions.complex import RegionComplex
+from tropica.regions.domains import Box
 
 
 def boundary_superset(cx: RegionComplex, superset: Any, *, ax: Axes | None = None, title: str = "") -> Axes:
@@ -42,8 +43,8 @@ def boundary_superset(cx: RegionComplex, superset: Any, *, ax: Axes | None = Non
     with style.applied():
         ax = ax or style.shown_figure(5.4, 3.6).add_subplot()
         polygons, label = label_parts(cx)
-        colours = [_pale(int(k)) for k in label]
-        ax.add_collection(PolyCollection(polygons, facecolors=colours, edgecolors=colours, linewidths=0.3, zorder=0))
+        colors = [_pale(int(k)) for k in label]
+        ax.add_collection(PolyCollection(polygons, facecolors=colors, edgecolors=colors, linewidths=0.3, zorder=0))
         curve_lines(ax, drawn, colors="#444444", linewidths=0.9, linestyles=(0, (4, 2)), zorder=2)
         casing = [Stroke(linewidth=3.4, foreground="white"), Normal()]
         pieces = cx.boundary().pieces
@@ -61,6 +62,6 @@ def boundary_superset(cx: RegionComplex, superset: Any, *, ax: Axes | None = Non
 
 
 def _pale(label: int) -> tuple[float, float, float]:
-    """The colour of a label, so pale that thin lines show."""
-    red, green, blue = style.label_colour(label, faint=True)
+    """The color of a label, so pale that thin lines show."""
+    red, green, blue = style.label_color(label, faint=True)
     return (1 + red) / 2, (1 + green) / 2, (1 + blue) / 2

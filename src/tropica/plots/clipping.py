@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.polyhedra import PolyhedralComplex, hypersurface
+from tropica.polyhedra.complexes import PolyhedralComplex, hypersurface
 
 Limits = Any
 """((low, high) for each coordinate)."""

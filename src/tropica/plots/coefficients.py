@@ -16,7 +16,7 @@ def coefficient_statistics(statistics: Mapping[str, Tensor], *, title: str = "",
     """A picture for each statistic of coefficients: an image where inputs are images, else a line.
 
     Args:
-        statistics: by name, (*input) each, such as the mean of the coefficients over all terms; colour channels are summed.
+        statistics: by name, (*input) each, such as the mean of the coefficients over all terms; color channels are summed.
         title: of the row, written at its left.
         ax: as many axes as there are statistics; new ones by default.
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from tropica.errors import InputError
 from tropica.plots import style
 
-COLOURS = (style.BLUE, style.VERMILION, style.GREEN, style.PURPLE, style.ORANGE, style.SKY, style.BLACK)
+COLORS = (style.BLUE, style.VERMILION, style.GREEN, style.PURPLE, style.ORANGE, style.SKY, style.BLACK)
 LINES = ("-", "--", "-.", ":")
 
 
@@ -35,7 +35,7 @@ def curves(
     legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw curves, each in a colour, a line style and a marker of its own, in a band of one standard deviation.
+    """Draw curves, each in a color, a line style and a marker of its own, in a band of one standard deviation.
 
     Args:
         lines: by name, as the legend has it; a curve breaks where its value is NaN.
@@ -59,12 +59,12 @@ def curves(
         ax = ax or style.shown_figure(3.4, 2.6).add_subplot()
         for i, (name, line) in enumerate(lines.items()):
             x, mean = np.asarray(line.x, float), np.asarray(line.mean, float)
-            colour = COLOURS[i % len(COLOURS)]
+            color = COLORS[i % len(COLORS)]
             look = {"linestyle": LINES[i % len(LINES)], "marker": style.MARKERS[i % len(style.MARKERS)]}
-            ax.plot(x, mean, color=colour, label=name, linewidth=1.2, markersize=3.2, **look)  # type: ignore[arg-type]
+            ax.plot(x, mean, color=color, label=name, linewidth=1.2, markersize=3.2, **look)  # type: ignore[arg-type]
             if line.sd is not None and np.nansum(line.sd) > 0:
                 sd = np.nan_to_num(np.asarray(line.sd, float))
-                ax.fill_between(x, mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0)
+                ax.fill_between(x, mean - sd, mean + sd, color=color, alpha=0.15, linewidth=0)
         if ticks is not None:
             ax.set_xticks(list(ticks), labels=list(ticks.values()))
         elif all(float(x).is_integer() for line in lines.values() for x in line.x):

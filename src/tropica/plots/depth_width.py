@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from tropica.plots import style
 
 if TYPE_CHECKING:
-    from tropica.studies.depth_width import DepthRow
+    from tropica.studies.experiments.depth_width import DepthRow
 
 
 def depth_width(rows: Sequence[DepthRow], neurons: int, inputs: int, *, ax: Axes | None = None) -> Axes:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from tropica.errors import InputError
 from tropica.plots import style
-from tropica.plots.curves import COLOURS
+from tropica.plots.curves import COLORS
 
 
 def dots(
@@ -47,7 +47,7 @@ def dots(
         ax = ax or style.shown_figure(3.4, 2.6).add_subplot()
         for i, (name, (means, sds)) in enumerate(series.items()):
             place = np.arange(len(groups)) + 0.5 * ((i + 0.5) / len(series) - 0.5)
-            look = {"color": COLOURS[i % len(COLOURS)], "fmt": style.MARKERS[i % len(style.MARKERS)], "markersize": 4}
+            look = {"color": COLORS[i % len(COLORS)], "fmt": style.MARKERS[i % len(style.MARKERS)], "markersize": 4}
             whiskers = None if sds is None else np.nan_to_num(np.asarray(sds, float))
             ax.errorbar(place, np.asarray(means, float), whiskers, label=name, capsize=2, elinewidth=0.8, **look)  # type: ignore[arg-type]
         for border in range(1, len(groups)):

@@ -19,7 +19,7 @@ FEW = 40
 def dual_subdivision(p: Any, *, coefficients: bool | None = None, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the Newton polygon of a tropical polynomial in two variables, subdivided: the upper faces of P(f), seen from above.
 
-    Dots are monomials: filled where they are essential, in the colour that :func:`curve_and_dual` gives their region, hollow
+    Dots are monomials: filled where they are essential, in the color that :func:`curve_and_dual` gives their region, hollow
     where they are not.
 
     Args:
@@ -55,9 +55,9 @@ def draw_dual(ax: Axes, drawn: Drawn, *, numbered: bool, coefficients: bool | No
     _dots(ax, drawn, coefficients)
 
 
-def region_colours(count: int) -> list[tuple[float, float, float]]:
-    """A colour for each essential monomial and its region; ten colours, in turn."""
-    return [style.label_colour(i) for i in range(count)]
+def region_colors(count: int) -> list[tuple[float, float, float]]:
+    """A color for each essential monomial and its region; ten colors, in turn."""
+    return [style.label_color(i) for i in range(count)]
 
 
 def _fill(ax: Axes, drawn: Drawn, numbered: bool) -> None:
@@ -86,7 +86,7 @@ def _dots(ax: Axes, drawn: Drawn, coefficients: bool | None) -> None:
     x = drawn.points
     if rest:
         ax.scatter(*x[rest].T, s=0.6 * size, facecolors="white", edgecolors=style.BLACK, linewidths=0.7, zorder=2)
-    ax.scatter(*x[essential].T, s=size, c=region_colours(len(essential)), edgecolors=style.BLACK, linewidths=0.7, zorder=3)
+    ax.scatter(*x[essential].T, s=size, c=region_colors(len(essential)), edgecolors=style.BLACK, linewidths=0.7, zorder=3)
     if coefficients if coefficients is not None else len(x) <= FEW:
         c = drawn.hull.configuration
         for i, h in enumerate(c.heights.tolist()):

@@ -13,10 +13,10 @@ from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 from tropica.errors import InputError
 from tropica.plots import style
 from tropica.plots.clipping import Drawn, Limits
-from tropica.plots.dual_subdivision import FEW, draw_dual, name_vertex, region_colours
+from tropica.plots.dual_subdivision import FEW, draw_dual, name_vertex, region_colors
 
 FAINT = 0.22
-"""How much of its colour a region has."""
+"""How much of its color a region has."""
 
 
 def hypersurface(p: Any, *, limits: Limits | None = None, ax: Axes | None = None, title: str = "") -> Axes:
@@ -53,7 +53,7 @@ def curve_and_dual(
 ) -> tuple[Axes, Axes]:
     """Draw a tropical curve and, beside it, the dual subdivision of its Newton polygon.
 
-    A region and the monomial that is largest in it have one colour; a vertex of the curve and the cell that is dual to it have
+    A region and the monomial that is largest in it have one color; a vertex of the curve and the cell that is dual to it have
     one number; an edge and its dual are orthogonal.
 
     Args:
@@ -98,8 +98,8 @@ def _curve(ax: Axes, drawn: Drawn, *, numbered: bool) -> None:
     essential = drawn.hull.vertices.tolist()
     regions = [drawn.region(i) for i in essential]
     seen = [n for n, r in enumerate(regions) if len(r) > 2]
-    colours = region_colours(len(essential))
-    faces = [(*colours[n], FAINT) for n in seen]
+    colors = region_colors(len(essential))
+    faces = [(*colors[n], FAINT) for n in seen]
     ax.add_collection(PolyCollection([regions[n] for n in seen], facecolors=faces, edgecolors="none", zorder=0))
     curve_lines(ax, drawn)
     if not len(drawn.complex.lineality):
@@ -145,12 +145,12 @@ def _surface(drawn: Drawn, ax: Axes | None, title: str) -> Axes:
     faces = [f for f in drawn.complex.faces(2) if f.weight is not None]
     polygons = [q for f in faces if len(q := drawn.piece(f.dual)) > 2]
     light = np.array([0.35, 0.25, 0.9])
-    colours = []
+    colors = []
     for polygon in polygons:
         normal = np.cross(polygon[1] - polygon[0], polygon[2] - polygon[0])
         shade = float(abs(normal @ light) / (np.linalg.norm(normal) * np.linalg.norm(light) + 1e-300))
-        colours.append((*_mixed(style.SKY, 0.35 + 0.6 * shade), 0.72))
-    draw_polygons(ax, polygons, colours)
+        colors.append((*_mixed(style.SKY, 0.35 + 0.6 * shade), 0.72))
+    draw_polygons(ax, polygons, colors)
     for axis, name in enumerate("xyz"):
         getattr(ax, f"set_{name}lim")(drawn.low[axis], drawn.high[axis])
         getattr(ax, f"set_{name}label")("x" + "₁₂₃"[axis])
@@ -159,15 +159,15 @@ def _surface(drawn: Drawn, ax: Axes | None, title: str) -> Axes:
     return ax
 
 
-def draw_polygons(ax: Axes, polygons: list[np.ndarray], colours: list[Any]) -> None:
+def draw_polygons(ax: Axes, polygons: list[np.ndarray], colors: list[Any]) -> None:
     """Polygons in space with their edges."""
     if polygons:
-        ax.add_collection3d(Poly3DCollection(polygons, facecolors=colours, edgecolors="none", zorder=1))  # type: ignore[attr-defined]
+        ax.add_collection3d(Poly3DCollection(polygons, facecolors=colors, edgecolors="none", zorder=1))  # type: ignore[attr-defined]
         rings = [np.concatenate([q, q[:1]]) for q in polygons]
         ax.add_collection3d(Line3DCollection(rings, colors=style.BLACK, linewidths=0.6, zorder=2))  # type: ignore[attr-defined]
 
 
-def _mixed(colour: str, share: float) -> tuple[float, float, float]:
-    """A colour mixed with white."""
-    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+def _mixed(color: str, share: float) -> tuple[float, float, float]:
+    """A color mixed with white."""
+    red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return 1 - share * (1 - red), 1 - share * (1 - green), 1 - share * (1 - blue)

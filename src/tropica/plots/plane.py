@@ -32,14 +32,14 @@ def label_map(
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw convex polygons in the colour of their labels, the decision boundary on top of them, and points on top of that.
+    """Draw convex polygons in the color of their labels, the decision boundary on top of them, and points on top of that.
 
     Args:
         polygons: P arrays (V, 2) of corners, in order.
         labels: (P,) whole numbers.
         window: (2, 2) the lower and the upper corner of what is drawn.
         boundary: segments (2, 2).
-        points, names: (N, 2), and their labels (N,), a marker and a colour each.
+        points, names: (N, 2), and their labels (N,), a marker and a color each.
         size: of a marker, in square points; of many points markers are smaller.
         title: of the axes.
         ax: where to draw; new axes by default.
@@ -72,11 +72,11 @@ def label_map(
 
 
 def fill_labels(ax: Axes, polygons: Sequence[np.ndarray], label: np.ndarray, *, few: int = FEW) -> list[Artist]:
-    """Polygons in the colours of their labels; each label is written on its largest one, and has a patch for the legend."""
+    """Polygons in the colors of their labels; each label is written on its largest one, and has a patch for the legend."""
     starts = np.append(0, np.cumsum([len(p) for p in polygons]))
     corners = padded(starts, np.concatenate(polygons))
-    colours = np.array([style.label_colour(k, faint=True) for k in range(label.max() + 1)])
-    fill(ax, corners, colours[label], few=few)
+    colors = np.array([style.label_color(k, faint=True) for k in range(label.max() + 1)])
+    fill(ax, corners, colors[label], few=few)
     size = area(corners)
     handles: list[Artist] = []
     for k in np.unique(label).tolist():
@@ -87,15 +87,15 @@ def fill_labels(ax: Axes, polygons: Sequence[np.ndarray], label: np.ndarray, *, 
             ax.text(
                 x, y, str(k), ha="center", va="center", fontsize=8, fontweight="bold", path_effects=halo, zorder=5, clip_on=True
             )
-        handles.append(Patch(facecolor=tuple(colours[k]), edgecolor="0.3", linewidth=0.4, label=f"predicted {k}"))
+        handles.append(Patch(facecolor=tuple(colors[k]), edgecolor="0.3", linewidth=0.4, label=f"predicted {k}"))
     return handles
 
 
-def fill(ax: Axes, corners: np.ndarray, colours: np.ndarray, *, few: int = FEW) -> None:
+def fill(ax: Axes, corners: np.ndarray, colors: np.ndarray, *, few: int = FEW) -> None:
     """Polygons (P, V, 2), with edges of their own where they are no more than ``few``, the finer the more there are."""
     fine = 0.25 * min(1.0, (FEW / len(corners)) ** 0.5)
     look = {"edgecolors": "0.25", "linewidths": fine} if len(corners) <= few else {"edgecolors": "face", "linewidths": 0.15}
-    cells = PolyCollection(corners, facecolors=colours, zorder=1, rasterized=len(corners) > FEW, **look)  # type: ignore[arg-type]
+    cells = PolyCollection(corners, facecolors=colors, zorder=1, rasterized=len(corners) > FEW, **look)  # type: ignore[arg-type]
     ax.add_collection(cells, autolim=False)
 
 
@@ -133,10 +133,10 @@ def scatter_points(
         kinds.append((inside, style.BLACK, "o", ""))
     for k in [] if names is None else np.unique(names).tolist():
         marker = style.MARKERS[k % len(style.MARKERS)]
-        kinds.append((inside & (names == k), style.label_colour(k), marker, f"label {k}"))
+        kinds.append((inside & (names == k), style.label_color(k), marker, f"label {k}"))
     handles: list[Artist] = []
-    for which, colour, marker, name in kinds:
+    for which, color, marker, name in kinds:
         if which.any():
             text = f"{name} ({int(which.sum()):,})" if name else ""
-            handles.append(ax.scatter(*points[which].T, color=colour, marker=marker, label=text, **look))  # type: ignore[arg-type]
+            handles.append(ax.scatter(*points[which].T, color=color, marker=marker, label=text, **look))  # type: ignore[arg-type]
     return int((~inside).sum()), handles

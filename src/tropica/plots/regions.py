@@ -15,10 +15,11 @@ from tropica.errors import InputError
 from tropica.plots import style
 from tropica.plots.plane import draw_boundary, fill, fill_labels, padded, scatter_points
 from tropica.polyhedra.polygons import clip
-from tropica.regions import Box, Plane, RegionComplex
+from tropica.regions.complex import RegionComplex
+from tropica.regions.domains import Box, Plane
 
 SHADES = "cividis"
-"""Its lightness grows all along, also for colour-blind readers."""
+"""Its lightness grows all along, also for color-blind readers."""
 FAINT = 0.65
 """Cells are mixed with white, so that lines and points stand out."""
 BY = ("pattern", "map", "label", "region")
@@ -40,12 +41,12 @@ def regions(
 
     Args:
         cx: of a Box with d = 2 or of a Plane.
-        by: what has one colour: an activation pattern (every cell), an affine ``map``, a linear ``region``, or the points
-            of one predicted ``label`` (exactly: cells are cut where the label changes). But for labels, neighbours differ in
-            lightness, and a colour says nothing else.
+        by: what has one color: an activation pattern (every cell), an affine ``map``, a linear ``region``, or the points
+            of one predicted ``label`` (exactly: cells are cut where the label changes). But for labels, neighbors differ in
+            lightness, and a color says nothing else.
         boundary: draw ``cx.boundary()``.
         data: coordinates t (N, 2) of points; those outside of the domain are left out, and the legend says so.
-        labels: (N,) whole numbers, a marker and a colour each.
+        labels: (N,) whole numbers, a marker and a color each.
         ax: where to draw; new axes by default.
         title: of the axes; by default the numbers of cells, regions and maps.
 
@@ -114,7 +115,7 @@ def _by_label(ax: Axes, cx: RegionComplex) -> list[Artist]:
 
 
 def shades(adjacency: np.ndarray, number: np.ndarray) -> np.ndarray:
-    """Colours (C, 4) of cells, one a number; neighbours of different numbers lie in different bands of lightness.
+    """Colors (C, 4) of cells, one a number; neighbors of different numbers lie in different bands of lightness.
 
     >>> shades(np.array([[0, 1], [1, 2]]), np.array([0, 1, 0])).shape
     (3, 4)
@@ -129,7 +130,7 @@ def shades(adjacency: np.ndarray, number: np.ndarray) -> np.ndarray:
 
 
 def _bands(count: int, pairs: np.ndarray) -> np.ndarray:
-    """A band for each number, another than its neighbours': the first that is free, in an order that stays connected.
+    """A band for each number, another than its neighbors': the first that is free, in an order that stays connected.
 
     Two bands are then enough wherever two can be (lines through a whole plane).
     """

@@ -1,4 +1,4 @@
-"""One look for all figures: colours that colour-blind readers can tell apart, sizes that can be read at paper width."""
+"""One look for all figures: colors that color-blind readers can tell apart, sizes that can be read at paper width."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
 """The palette of M. Okabe and K. Ito, "Color universal design" (2008)."""
 
 RIGHT, WRONG = BLUE, VERMILION
-"""Right and wrong answers. Never by colour alone: markers and words differ too."""
+"""Right and wrong answers. Never by color alone: markers and words differ too."""
 
 LABELS = ("#332288", "#DDCC77", "#CC6677", "#88CCEE", "#117733", "#AA4499", "#44AA99", "#882255", "#999933", "#DDDDDD")
-"""A colour a label: P. Tol's "muted" scheme. Never by colour alone: markers differ, and areas bear their label."""
+"""A color a label: P. Tol's "muted" scheme. Never by color alone: markers differ, and areas bear their label."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "*", ">")
 """A marker a label."""
 
 DIVERGING = "RdBu_r"
 """Blue through white to red, for values that are symmetric about 0."""
-GREY = "gray_r"
+GRAY = "gray_r"
 """White through black, for images of one channel: ink on paper."""
 
 PAPER_WIDTH = 7.0
@@ -58,10 +58,10 @@ RC: dict[str, Any] = {
 }
 
 
-def label_colour(label: int, *, faint: bool = False) -> tuple[float, float, float]:
-    """The colour of a label: full for marks, mixed with white for areas below them.
+def label_color(label: int, *, faint: bool = False) -> tuple[float, float, float]:
+    """The color of a label: full for marks, mixed with white for areas below them.
 
-    >>> label_colour(0) == label_colour(10), len(label_colour(3, faint=True))
+    >>> label_color(0) == label_color(10), len(label_color(3, faint=True))
     (True, 3)
     """
     red, green, blue = to_rgb(LABELS[label % len(LABELS)])

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.plots import style
-from tropica.terms.linear import AffineTerms
+from tropica.terms.linear_terms import AffineTerms
 
 COLUMNS = ("test point", "its own\ncoefficients", "training point\nthat decides", "coefficients\nthat decide")
 
@@ -42,8 +42,8 @@ def term_images(
         ax: axes (R, 4) to draw on, as ``figure.subplots(R, 4)`` gives; new ones by default.
 
     Returns:
-        The axes (R, 4). The two pictures of coefficients in a row share one scale, symmetric about 0, with a colour bar at
-        the row's end; coefficients of colour images are summed over the channels (the effect of grey light).
+        The axes (R, 4). The two pictures of coefficients in a row share one scale, symmetric about 0, with a color bar at
+        the row's end; coefficients of color images are summed over the channels (the effect of gray light).
 
     Raises:
         InputError: no rows, not as many of each, or axes of another shape.
@@ -75,7 +75,7 @@ def term_images(
 
 
 def _row(axes: np.ndarray, points: tuple[Tensor, Tensor], terms: Tensor, captions: Sequence[str], right: bool) -> None:
-    """Four pictures with their captions; the word and the colour at the left say whether the answer is right."""
+    """Four pictures with their captions; the word and the color at the left say whether the answer is right."""
     limit = float(_flat(terms, total=True).abs().nan_to_num(0).max()) or 1.0
     _draw(axes[0], points[0].detach().cpu())
     _draw(axes[1], terms[0], limit)
@@ -83,9 +83,9 @@ def _row(axes: np.ndarray, points: tuple[Tensor, Tensor], terms: Tensor, caption
     image = _draw(axes[3], terms[1], limit)
     for one, caption in zip(axes, captions, strict=True):
         one.set_xlabel(caption, fontsize=7, labelpad=3)
-    colour = style.RIGHT if right else style.WRONG
-    axes[0].set_ylabel("✓ right" if right else "✗ wrong", color=colour, fontsize=8, fontweight="bold", labelpad=3)
-    axes[3].xaxis.label.set_color(colour)
+    color = style.RIGHT if right else style.WRONG
+    axes[0].set_ylabel("✓ right" if right else "✗ wrong", color=color, fontsize=8, fontweight="bold", labelpad=3)
+    axes[3].xaxis.label.set_color(color)
     if image is not None:
         beside = axes[3].inset_axes((1.08, 0, 0.08, 1))
         bar = axes[3].figure.colorbar(image, cax=beside, ticks=[-limit, 0, limit])
@@ -108,7 +108,7 @@ def _draw(ax: Axes, x: Tensor, limit: float | None = None) -> AxesImage | None:
         spine.set(visible=True, linewidth=0.4)
     if limit is not None:
         return ax.imshow(flat, cmap=style.DIVERGING, vmin=-limit, vmax=limit)
-    return ax.imshow(flat.clip(0, 1) if flat.ndim == 3 else flat, cmap=style.GREY)
+    return ax.imshow(flat.clip(0, 1) if flat.ndim == 3 else flat, cmap=style.GRAY)
 
 
 def _flat(x: Tensor, *, total: bool) -> Tensor:

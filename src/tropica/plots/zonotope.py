@@ -9,7 +9,7 @@ from matplotlib.patches import Polygon
 from tropica.errors import InputError
 from tropica.plots import style
 from tropica.plots.hypersurface import draw_polygons
-from tropica.polyhedra import Zonotope
+from tropica.polyhedra.zonotope import Zonotope
 
 FEW = 12
 """Up to so many generators are named."""

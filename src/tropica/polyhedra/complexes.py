@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
+from tropica.exact.linear_algebra import echelon, quotient
 from tropica.polyhedra import lattice
 from tropica.polyhedra.facets import extreme, facets
 from tropica.polyhedra.hull import UpperHull, upper_hull
 from tropica.polyhedra.overlay import side_by_side
 from tropica.polyhedra.polytope import primitive_rational
-from tropica.polyhedra.rational import echelon, quotient
 
 
 @dataclass(frozen=True, eq=False)

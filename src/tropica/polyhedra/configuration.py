@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
+from tropica.exact.linear_algebra import compact, echelon, exact_array, integers, quotient
 from tropica.polyhedra.predicates import Points, spread_out
-from tropica.polyhedra.rational import compact, echelon, exact_array, integers, quotient
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ class Envelope:
         winners: (W,) which functions are the only largest somewhere in the window, sorted.
         polygons: W arrays (V, 2): where each of these is.
         sides: W arrays (V,): the function beyond the edge from each corner to the next, −1 at the border of the window.
-        neighbours: W arrays: the functions that a winner's polygon can border on, in the whole plane.
+        neighbors: W arrays: the functions that a winner's polygon can border on, in the whole plane.
     """
 
     weight: np.ndarray
@@ -34,7 +34,7 @@ class Envelope:
     winners: np.ndarray
     polygons: Sequence[np.ndarray]
     sides: Sequence[np.ndarray]
-    neighbours: Sequence[np.ndarray]
+    neighbors: Sequence[np.ndarray]
 
     def borders(self) -> tuple[np.ndarray, np.ndarray]:
         """Edges between two polygons: their ends (E, 2, 2), and the two functions (E, 2), the lower number first."""
@@ -72,12 +72,12 @@ class Envelope:
         return np.split(np.concatenate(top), np.cumsum([len(p) for p in polygons])[:-1])
 
     def _parts(self, corners: np.ndarray, top: np.ndarray) -> list[tuple[int, float]]:
-        """The parts of a polygon, from those at its corners on from neighbour to neighbour: they hang together."""
+        """The parts of a polygon, from those at its corners on from neighbor to neighbor: they hang together."""
         places = np.unique(top).tolist()
         seen, parts = set(places), []
         while places:
             place = places.pop()
-            k, others = int(self.winners[place]), self.neighbours[place]
+            k, others = int(self.winners[place]), self.neighbors[place]
             part, edges = clip(corners, _lead(self.weight, self.bias, k, others, corners))
             if not len(part):
                 continue
@@ -123,7 +123,7 @@ def upper_envelope(weight: np.ndarray, bias: np.ndarray, window: np.ndarray) -> 
         for i, j in combinations([k for k in cell if k in beside], 2):
             beside[i].add(j)
             beside[j].add(i)
-    kept, polygons, sides, neighbours = [], [], [], []
+    kept, polygons, sides, neighbors = [], [], [], []
     for k in vertices:
         others = np.array(sorted(beside[k]), dtype=np.int64)
         part, edges = clip(window, _lead(weight, bias, k, others, window))
@@ -131,8 +131,8 @@ def upper_envelope(weight: np.ndarray, bias: np.ndarray, window: np.ndarray) -> 
             kept.append(k)
             polygons.append(part)
             sides.append(np.where(edges < 0, -1, np.append(others, -1)[edges]))
-            neighbours.append(others)
-    return Envelope(weight, bias, np.array(kept, dtype=np.int64), polygons, sides, neighbours)
+            neighbors.append(others)
+    return Envelope(weight, bias, np.array(kept, dtype=np.int64), polygons, sides, neighbors)
 
 
 def _lead(weight: np.ndarray, bias: np.ndarray, k: int, others: np.ndarray, corners: np.ndarray) -> np.ndarray:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tropica.exact.linear_algebra import compact, echelon, rank
 from tropica.polyhedra.configuration import row_numbers
 from tropica.polyhedra.predicates import Points
-from tropica.polyhedra.rational import compact, echelon, rank
 from tropica.polyhedra.upper import upper_cells, upper_vertices
 from tropica.polyhedra.wrapping import plane_through
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
+from tropica.exact.linear_algebra import echelon, exact_array, integers
 from tropica.polyhedra.complexes import dual_subdivision
 from tropica.polyhedra.configuration import columns, exact_numbers, row_numbers
 from tropica.polyhedra.predicates import determinants
-from tropica.polyhedra.rational import echelon, exact_array, integers
 
 SUBSETS = 50_000
 """Subsets of rows up to which the constant is exact."""
@@ -91,7 +91,7 @@ def hoffman_constant(rows: Any, *, subsets: int = SUBSETS, seed: int = 0) -> Hof
 
 
 def region_system(points: Any, heights: Any, monomial: int) -> tuple[np.ndarray, np.ndarray]:
-    """The inequalities A x ≤ b of the region in which a monomial is the largest: a row a neighbour, none of them redundant.
+    """The inequalities A x ≤ b of the region in which a monomial is the largest: a row a neighbor, none of them redundant.
 
     Returns:
         A (m, d) and b (m,), ints and Fractions.

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tropica.exact.linear_algebra import as_objects, quotient
 from tropica.polyhedra.configuration import Configuration, configuration
 from tropica.polyhedra.predicates import cofactors
-from tropica.polyhedra.rational import as_objects, quotient
 from tropica.polyhedra.upper import upper_faces, upper_vertices
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
+from tropica.exact.linear_algebra import exact_array
 from tropica.polyhedra.configuration import Configuration, configuration
 from tropica.polyhedra.hull import essential
-from tropica.polyhedra.rational import exact_array
 from tropica.polyhedra.upper import Groups, propose, ranks
 from tropica.polyhedra.wrapping import cell_ridges, wrap
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
+from tropica.exact.linear_algebra import as_objects, compact, exact_array, quotient
 from tropica.polyhedra import lattice
 from tropica.polyhedra.configuration import configuration, exact_numbers
 from tropica.polyhedra.facets import Facet, extreme, facets
 from tropica.polyhedra.overlay import overlay_pairs
 from tropica.polyhedra.predicates import Points, determinants
-from tropica.polyhedra.rational import as_objects, compact, exact_array, quotient
 from tropica.polyhedra.upper import propose, upper_faces
 
 

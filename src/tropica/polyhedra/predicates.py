@@ -30,7 +30,7 @@ class Points:
     def __init__(self, columns: list[np.ndarray]) -> None:
         self.n = len(columns[0])
         self.width = len(columns)
-        shifted = [_centred(c) for c in columns]
+        shifted = [_centerd(c) for c in columns]
         bits = [max((int(c.max(initial=0)) | int(-c.min(initial=0))).bit_length(), 1) for c in shifted]
         self._reach = [b + 1 for b in bits]  # of differences
         exact = [b <= 53 for b in bits]
@@ -125,7 +125,7 @@ def _least(size: int) -> float:
     return 2.0 ** -(900 // (size + 1))
 
 
-def _centred(column: np.ndarray) -> np.ndarray:
+def _centerd(column: np.ndarray) -> np.ndarray:
     if not len(column):
         return column
     return column - (int(column.min()) + int(column.max())) // 2

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import ConvexHull, KDTree, QhullError
 
+from tropica.exact.linear_algebra import compact
 from tropica.polyhedra.predicates import Points, cofactors, spread_out
-from tropica.polyhedra.rational import compact
 
 FAR = 8.0
 """How far below the lifted points the point is that makes their hull full-dimensional, in units of their spread."""
@@ -36,14 +36,14 @@ class Triangulation:
 
     Attributes:
         simplices: (F, k + 1) indices, projected orientation positive.
-        neighbours: (F, k + 1) simplex across the ridge opposite to each corner, −1 at the border.
-        flat: (F, k + 1) is the neighbour in the same hyperplane?
+        neighbors: (F, k + 1) simplex across the ridge opposite to each corner, −1 at the border.
+        flat: (F, k + 1) is the neighbor in the same hyperplane?
         inside: (J,) points that are no corners but lie on the hull (others are below it).
         where: (J,) a simplex over each of these.
     """
 
     simplices: np.ndarray
-    neighbours: np.ndarray
+    neighbors: np.ndarray
     flat: np.ndarray
     inside: np.ndarray
     where: np.ndarray
@@ -64,12 +64,12 @@ def triangulate(points: Points, *, joggle: float = 0.0) -> Triangulation:
     """
     k = points.width - 1
     simplices = _oriented(points, _proposal(points, joggle), k)
-    neighbours, opposite = _neighbours(simplices)
-    flat = _check_ridges(points, simplices, neighbours, opposite)
-    _check_border(points, simplices, neighbours)
+    neighbors, opposite = _neighbors(simplices)
+    flat = _check_ridges(points, simplices, neighbors, opposite)
+    _check_border(points, simplices, neighbors)
     _check_once(points, simplices)
-    inside, where = _check_rest(points, simplices, neighbours)
-    return Triangulation(simplices, neighbours, flat, inside, where)
+    inside, where = _check_rest(points, simplices, neighbors)
+    return Triangulation(simplices, neighbors, flat, inside, where)
 
 
 # ── the proposal ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -146,7 +146,7 @@ def _oriented(points: Points, simplices: np.ndarray, k: int) -> np.ndarray:
 # ── the checks ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _neighbours(simplices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _neighbors(simplices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The simplex across each ridge, and its corner that is not on the ridge; −1 where there is none."""
     count, corners = simplices.shape
     ridges = np.stack([np.delete(simplices, i, axis=1) for i in range(corners)], 1).reshape(count * corners, corners - 1)
@@ -156,18 +156,18 @@ def _neighbours(simplices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if (same[1:] & same[:-1]).any():
         raise Unverified("a ridge in three simplices")
     a, b = order[:-1][same], order[1:][same]
-    neighbours, opposite = np.full(count * corners, -1), np.full(count * corners, -1)
-    neighbours[a], neighbours[b] = b // corners, a // corners
+    neighbors, opposite = np.full(count * corners, -1), np.full(count * corners, -1)
+    neighbors[a], neighbors[b] = b // corners, a // corners
     flat = simplices.ravel()
     opposite[a], opposite[b] = flat[b], flat[a]
-    return neighbours.reshape(count, corners), opposite.reshape(count, corners)
+    return neighbors.reshape(count, corners), opposite.reshape(count, corners)
 
 
-def _check_ridges(points: Points, simplices: np.ndarray, neighbours: np.ndarray, opposite: np.ndarray) -> np.ndarray:
+def _check_ridges(points: Points, simplices: np.ndarray, neighbors: np.ndarray, opposite: np.ndarray) -> np.ndarray:
     """Point 2 for inner ridges; which of them are flat."""
     k = simplices.shape[1] - 1
-    f, i = np.nonzero(neighbours >= 0)
-    once = f < neighbours[f, i]
+    f, i = np.nonzero(neighbors >= 0)
+    once = f < neighbors[f, i]
     f, i = f[once], i[once]
     other = opposite[f, i]
     replaced = simplices[f].copy()
@@ -181,14 +181,14 @@ def _check_ridges(points: Points, simplices: np.ndarray, neighbours: np.ndarray,
     level = lifted == 0
     f, i = f[level], i[level]
     flat[f, i] = True
-    back = (neighbours[neighbours[f, i]] == f[:, None]).argmax(1)
-    flat[neighbours[f, i], back] = True
+    back = (neighbors[neighbors[f, i]] == f[:, None]).argmax(1)
+    flat[neighbors[f, i], back] = True
     return flat
 
 
-def _check_border(points: Points, simplices: np.ndarray, neighbours: np.ndarray) -> None:
+def _check_border(points: Points, simplices: np.ndarray, neighbors: np.ndarray) -> None:
     """Point 2 for outer ridges."""
-    f, i = np.nonzero(neighbours < 0)
+    f, i = np.nonzero(neighbors < 0)
     # The last corner takes the place of the one left out: an exchange, unless that is the last itself.
     ridges, rows = simplices[f].copy(), np.arange(len(f))
     ridges[rows, i] = ridges[:, -1]
@@ -238,7 +238,7 @@ def _barycentric(points: Points, simplices: np.ndarray, queries: np.ndarray) -> 
     return points.orientation(replaced.reshape(-1, k + 1), k).reshape(-1, k + 1)
 
 
-def _check_rest(points: Points, simplices: np.ndarray, neighbours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _check_rest(points: Points, simplices: np.ndarray, neighbors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Point 4: which other points lie on the hull, and a simplex over each."""
     k = simplices.shape[1] - 1
     corner = np.zeros(points.n, bool)
@@ -246,7 +246,7 @@ def _check_rest(points: Points, simplices: np.ndarray, neighbours: np.ndarray) -
     rest = np.flatnonzero(~corner)
     if not len(rest):
         return rest, rest
-    where = _near(points, simplices, neighbours, rest)
+    where = _near(points, simplices, neighbors, rest)
     open_ = np.arange(len(rest))
     for _ in range(STEPS):  # exact steps, few: floating point has come almost everywhere to the right simplex
         signs = _barycentric(points, simplices[where[open_]], rest[open_])
@@ -254,7 +254,7 @@ def _check_rest(points: Points, simplices: np.ndarray, neighbours: np.ndarray) -
         open_, signs = open_[out], signs[out]
         if not len(open_):
             break
-        where[open_] = neighbours[where[open_], _first_negative(signs)]
+        where[open_] = neighbors[where[open_], _first_negative(signs)]
         if (where[open_] < 0).any():
             raise Unverified("a point outside of all simplices")
     else:
@@ -269,7 +269,7 @@ def _first_negative(signs: np.ndarray) -> np.ndarray:
     return (signs < 0).argmax(1)
 
 
-def _near(points: Points, simplices: np.ndarray, neighbours: np.ndarray, rest: np.ndarray) -> np.ndarray:
+def _near(points: Points, simplices: np.ndarray, neighbors: np.ndarray, rest: np.ndarray) -> np.ndarray:
     """A simplex over each point, or almost: from one at the nearest corner, across the ridge the point is farthest beyond."""
     x = points.floats[:, :-1]
     k = x.shape[1]
@@ -289,7 +289,7 @@ def _near(points: Points, simplices: np.ndarray, neighbours: np.ndarray, rest: n
         inner = np.einsum("fij,fj->fi", inverse[f], x[rest[open_]] - corners[f, 0])
         weights = np.concatenate([1 - inner.sum(1, keepdims=True), inner], 1)
         worst = weights.argmin(1)
-        onward = neighbours[f, worst]
+        onward = neighbors[f, worst]
         go = (weights[np.arange(len(f)), worst] < -1e-9) & (onward >= 0)
         if not go.any():
             break

@@ -10,9 +10,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from tropica.exact.linear_algebra import echelon
+from tropica.exact.linear_programs import vertices_by_programs
 from tropica.polyhedra.predicates import Points, cofactors
-from tropica.polyhedra.programs import vertices_by_programs
-from tropica.polyhedra.rational import echelon
 from tropica.polyhedra.triangulation import Triangulation, Unverified, triangulate
 from tropica.polyhedra.wrapping import cell_ridges, wrap
 
@@ -98,7 +98,7 @@ class Groups:
         count = len(t.simplices)
         if not len(f):
             return np.arange(count)
-        graph = coo_array((np.ones(len(f)), (f, t.neighbours[f, i])), shape=(count, count))
+        graph = coo_array((np.ones(len(f)), (f, t.neighbors[f, i])), shape=(count, count))
         return connected_components(graph, directed=False)[1].astype(np.int64)
 
     @cached_property
@@ -121,8 +121,8 @@ class Groups:
             replaced = np.repeat(t.simplices[pairs[:, 0]][:, None, :], k + 1, axis=1)
             replaced[:, np.arange(k + 1), np.arange(k + 1)] = pairs[:, 1][:, None]
             on = self.points.orientation(replaced.reshape(-1, k + 1), k).reshape(-1, k + 1) == 0
-            row, i = np.nonzero(on & (t.neighbours[pairs[:, 0]] >= 0))
-            ahead = {(int(f), int(p)) for f, p in zip(t.neighbours[pairs[row, 0], i], pairs[row, 1], strict=True)} - seen
+            row, i = np.nonzero(on & (t.neighbors[pairs[:, 0]] >= 0))
+            ahead = {(int(f), int(p)) for f, p in zip(t.neighbors[pairs[row, 0], i], pairs[row, 1], strict=True)} - seen
             seen |= ahead
             pairs = np.array(sorted(ahead), np.int64).reshape(-1, 2)
         every = np.array(sorted(seen), np.int64)

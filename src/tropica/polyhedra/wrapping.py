@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from tropica.exact.linear_algebra import echelon
 from tropica.polyhedra.predicates import Points, bareiss
-from tropica.polyhedra.rational import echelon
 
 
 def wrap(points: Points) -> list[np.ndarray]:

@@ -12,10 +12,10 @@ import numpy as np
 
 from tropica.bounds.arrangements import binomial_sum
 from tropica.errors import InputError
+from tropica.exact.linear_algebra import echelon, exact_array, integers, quotient
 from tropica.polyhedra.configuration import columns, exact_numbers
 from tropica.polyhedra.polytope import Polytope
 from tropica.polyhedra.predicates import cofactors, determinants
-from tropica.polyhedra.rational import echelon, exact_array, integers, quotient
 
 MOST = 5_000_000
 """Subsets of generators that are gone through at most."""

@@ -15,10 +15,10 @@ import safetensors.numpy
 import torch
 
 from tropica.errors import InputError, StoreError
-from tropica.files import replace_file
-from tropica.network import PiecewiseLinearNetwork
+from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.domains import Box, Domain, Plane, Segment, Space
 from tropica.regions.parts import Stored
+from tropica.runtime.files import replace_file
 
 if TYPE_CHECKING:
     from tropica.regions.complex import RegionComplex
@@ -42,7 +42,7 @@ def save_regions(cx: RegionComplex, path: str | os.PathLike[str]) -> None:
     starts, corners = cx.corners
     arrays = {
         "patterns": cx.patterns,
-        "centres": cx.centres,
+        "centers": cx.centers,
         "weight": weight,
         "bias": bias,
         "map_of": cx.map_of,
@@ -151,7 +151,7 @@ def _parts(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Store
     weight, bias, starts, corners = (arrays[name] for name in ("weight", "bias", "starts", "corners"))
     pairs, number = arrays["adjacency"], arrays["map_of"]
     fits = (
-        arrays["centres"].shape == (cells, d)
+        arrays["centers"].shape == (cells, d)
         and weight.shape == (*bias.shape, d)
         and len(bias) == len(arrays["volumes"]) == len(number) == cells
         and starts.shape == (cells + 1,)
@@ -165,7 +165,7 @@ def _parts(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Store
         raise ValueError("its arrays do not fit each other")
     logits, at = (weight, bias), (starts, corners)
     sure = int(header["undecided"]), int(header["undecided_maps"])
-    return Stored(*sure, arrays["patterns"], arrays["centres"], logits, number, at, arrays["volumes"], pairs)
+    return Stored(*sure, arrays["patterns"], arrays["centers"], logits, number, at, arrays["volumes"], pairs)
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

@@ -55,14 +55,14 @@ class Boundary:
 def find_boundary(cx: RegionComplex) -> Boundary:
     """Refine the domain once more, by the labels too, and keep the facets between parts of different label."""
     parts = solid_cells(cx.net, cx.domain, labels=True)
-    label = cx.net.predict(cx.embed(parts.centres)).numpy()
+    label = cx.net.predict(cx.embed(parts.centers)).numpy()
     found = facets(parts.state, parts.cells)
     pairs = found.pairs()
     sides = label[found.cell[pairs]]
     pairs, sides = pairs[sides[:, 0] != sides[:, 1]], np.sort(sides[sides[:, 0] != sides[:, 1]], axis=1)
     if not len(pairs):
         return Boundary(sides.reshape(0, 2), np.zeros(0, np.int64), [], np.zeros(0), parts.undecided)
-    cell = cx.locate(parts.centres[found.cell[pairs[:, 0]]])
+    cell = cx.locate(parts.centers[found.cell[pairs[:, 0]]])
     group, number = np.unique(np.concatenate([cell[:, None], sides], 1), axis=0, return_inverse=True)
     basis = parts.folded.basis.numpy()
     pieces, sizes = _pieces(parts.state, found.incidence, pairs[:, 0], number.ravel(), len(group), basis)

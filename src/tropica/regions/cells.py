@@ -1,4 +1,4 @@
-"""From vertices and edges to cells: which vertices each cell has, and which cells are neighbours, all by keys."""
+"""From vertices and edges to cells: which vertices each cell has, and which cells are neighbors, all by keys."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def facets(state: State, cells: Incidence, names: np.ndarray | None = None) -> F
     return Facets(Incidence(starts, vertex, keys), cell_of)
 
 
-def neighbours(state: State, cells: Incidence) -> np.ndarray:
+def neighbors(state: State, cells: Incidence) -> np.ndarray:
     """Pairs (P, 2) of cells that have a facet in common."""
     names = _names(state)
     keys, cell = [np.zeros((0, 2), np.uint64)], [np.zeros(0, np.int64)]

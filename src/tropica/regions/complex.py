@@ -1,4 +1,4 @@
-"""``tp.linear_regions``: the cells of a network on a domain, their maps, and which of them are neighbours."""
+"""``tp.linear_regions``: the cells of a network on a domain, their maps, and which of them are neighbors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.network import PiecewiseLinearNetwork
+from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.archive import save_regions
 from tropica.regions.boundary import Boundary, find_boundary
 from tropica.regions.domains import Domain
@@ -149,9 +149,9 @@ class RegionComplex(Sequence[Cell]):
         return self._parts.patterns
 
     @property
-    def centres(self) -> np.ndarray:
+    def centers(self) -> np.ndarray:
         """A point inside each cell (C, d)."""
-        return self._parts.centres
+        return self._parts.centers
 
     @property
     def logits(self) -> tuple[np.ndarray, np.ndarray]:
@@ -195,7 +195,7 @@ class RegionComplex(Sequence[Cell]):
         """That of all cells together."""
         return float(self.volumes.sum())
 
-    # ── neighbours ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── neighbors ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def adjacency(self) -> np.ndarray:
@@ -203,7 +203,7 @@ class RegionComplex(Sequence[Cell]):
         return self._parts.adjacency
 
     def to_networkx(self) -> Graph:
-        """The graph of neighbours: a node a cell, with its ``centre``, ``volume`` and ``map``; an edge a shared facet.
+        """The graph of neighbors: a node a cell, with its ``center``, ``volume`` and ``map``; an edge a shared facet.
 
         Raises:
             InputError: networkx is not installed.
@@ -213,8 +213,8 @@ class RegionComplex(Sequence[Cell]):
         except ImportError:
             raise InputError("to_networkx needs the package networkx: pip install 'tropica[networkx]'") from None
         graph = networkx.Graph()
-        numbers = zip(self.centres.tolist(), self.volumes.tolist(), self.map_of.tolist(), strict=True)
-        graph.add_nodes_from((i, {"centre": tuple(c), "volume": v, "map": m}) for i, (c, v, m) in enumerate(numbers))
+        numbers = zip(self.centers.tolist(), self.volumes.tolist(), self.map_of.tolist(), strict=True)
+        graph.add_nodes_from((i, {"center": tuple(c), "volume": v, "map": m}) for i, (c, v, m) in enumerate(numbers))
         graph.add_edges_from(self.adjacency.tolist())
         return graph
 

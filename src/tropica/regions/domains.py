@@ -114,7 +114,7 @@ class Plane:
     """The points origin + t₁ u + t₂ v of a plane through inputs of any shape, −extent ≤ t ≤ extent.
 
     Args:
-        origin: the centre.
+        origin: the center.
         u, v: two directions, not parallel.
         extent: one number, or one for each direction.
 

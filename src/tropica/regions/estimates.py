@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.data import as_batches
-from tropica.data.batches import Data
+from tropica.data.batches import Data, as_batches
 from tropica.errors import InputError
-from tropica.network import PiecewiseLinearNetwork
+from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.domains import Box, Segment, check_size
 from tropica.regions.segments.complex import segment_regions
 

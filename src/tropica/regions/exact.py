@@ -16,11 +16,10 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
-from tropica.dyadic import decode
-from tropica.network import Affine, Kink, Node
+from tropica.exact.dyadic import decode
 from tropica.network.check import evaluate
-from tropica.network.graph import INPUT
-from tropica.network.kinds import Abs, Floor, LeakyRelu, Maximum, PRelu, Relu
+from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
+from tropica.network.nonlinearities import Abs, Floor, LeakyRelu, Maximum, PRelu, Relu
 from tropica.regions.functions import Folded, Numbering
 from tropica.regions.state import State
 
@@ -87,24 +86,24 @@ class Exact:
         stages = self._values.setdefault(place, [])
         while len(stages) <= bend:
             self._advance(point, stages)
-        kink = self.folded.bends[bend].kink
-        inputs = [stages[bend][name] for name in kink.inputs]
+        nonlinearity = self.folded.bends[bend].nonlinearity
+        inputs = [stages[bend][name] for name in nonlinearity.inputs]
         if turn:
             table = self._table(bend)
             places = [int(i) for i in table[unit] if i >= 0]
             return max(inputs[0][i] for i in places[:turn]) - inputs[0][places[turn]]
-        return self._functions(kink, inputs, point[self.state.d])[unit]
+        return self._functions(nonlinearity, inputs, point[self.state.d])[unit]
 
-    def _functions(self, kink: Kink, inputs: list[Rationals], scale: Fraction) -> Rationals:
-        """The functions of a kink of two choices."""
+    def _functions(self, nonlinearity: Nonlinearity, inputs: list[Rationals], scale: Fraction) -> Rationals:
+        """The functions of a nonlinearity of two choices."""
         z = inputs[0]
-        if isinstance(kink.kind, Floor):
-            level = self._constant(kink, "level", len(z.top))
+        if isinstance(nonlinearity.kind, Floor):
+            level = self._constant(nonlinearity, "level", len(z.top))
             bottom = math.lcm(z.bottom, level.bottom * scale.denominator)
             return Rationals(
                 z.over(bottom) - level.top * scale.numerator * (bottom // (level.bottom * scale.denominator)), bottom
             )
-        if isinstance(kink.kind, Maximum):
+        if isinstance(nonlinearity.kind, Maximum):
             bottom = math.lcm(z.bottom, inputs[1].bottom)
             return Rationals(z.over(bottom) - inputs[1].over(bottom), bottom)
         return z
@@ -118,11 +117,11 @@ class Exact:
         found: list[np.ndarray] = []
         for bend in self.folded.bends:
             self._advance(middle, stages)
-            inputs, scale = [stages[-1][name] for name in bend.kink.inputs], middle[self.state.d]
+            inputs, scale = [stages[-1][name] for name in bend.nonlinearity.inputs], middle[self.state.d]
             if self.folded.options[len(stages) - 1] is not None:
-                found.append(self._choice(bend.kink, len(stages) - 1, inputs, scale))
+                found.append(self._choice(bend.nonlinearity, len(stages) - 1, inputs, scale))
             else:
-                found.append(np.sign(self._functions(bend.kink, inputs, scale).top.astype(object)).astype(np.int8))
+                found.append(np.sign(self._functions(bend.nonlinearity, inputs, scale).top.astype(object)).astype(np.int8))
         return found
 
     def point(self, vertex: int) -> Rationals:
@@ -165,7 +164,7 @@ class Exact:
         if number == 0:
             values = {INPUT: self._input(point)}
         else:
-            last = folded.bends[number - 1].kink
+            last = folded.bends[number - 1].nonlinearity
             values = dict(stages[-1])
             inputs = [values[name] for name in last.inputs]
             values[last.name] = self._piece(last, self._choice(last, number - 1, inputs, scale), inputs, scale)
@@ -182,11 +181,11 @@ class Exact:
         matrix = exact.top.reshape(fixed.shape)
         return Rationals(point.top[: d + 1] @ matrix, exact.bottom * point.bottom).lowest()
 
-    def _choice(self, kink: Kink, bend: int, inputs: list[Rationals], scale: Fraction) -> np.ndarray:
+    def _choice(self, nonlinearity: Nonlinearity, bend: int, inputs: list[Rationals], scale: Fraction) -> np.ndarray:
         """Which piece each unit takes: for a pool the entry of its input, else whether it is the first of the two."""
         z = inputs[0]
-        if isinstance(kink.kind, (Relu, Abs, LeakyRelu, PRelu, Floor, Maximum)):
-            return self._functions(kink, inputs, scale).top > 0
+        if isinstance(nonlinearity.kind, (Relu, Abs, LeakyRelu, PRelu, Floor, Maximum)):
+            return self._functions(nonlinearity, inputs, scale).top > 0
         rows = self._table(bend).tolist()
         return np.array([max((i for i in row if i >= 0), key=lambda i: z.top[i]) for row in rows])
 
@@ -196,22 +195,22 @@ class Exact:
         assert options is not None
         return options.table
 
-    def _piece(self, kink: Kink, choice: np.ndarray, inputs: list[Rationals], scale: Fraction) -> Rationals:
+    def _piece(self, nonlinearity: Nonlinearity, choice: np.ndarray, inputs: list[Rationals], scale: Fraction) -> Rationals:
         """The pieces that the units take."""
         z = inputs[0]
-        if isinstance(kink.kind, Relu):
+        if isinstance(nonlinearity.kind, Relu):
             return Rationals(np.where(choice, z.top, 0), z.bottom)
-        if isinstance(kink.kind, Abs):
+        if isinstance(nonlinearity.kind, Abs):
             return Rationals(np.where(choice, z.top, -z.top), z.bottom)
-        if isinstance(kink.kind, (LeakyRelu, PRelu)):
-            slopes = self._slopes(kink, len(z.top))
+        if isinstance(nonlinearity.kind, (LeakyRelu, PRelu)):
+            slopes = self._slopes(nonlinearity, len(z.top))
             return Rationals(np.where(choice, z.top * slopes.bottom, z.top * slopes.top), z.bottom * slopes.bottom).lowest()
-        if isinstance(kink.kind, Floor):
-            level = self._constant(kink, "level", len(z.top))
+        if isinstance(nonlinearity.kind, Floor):
+            level = self._constant(nonlinearity, "level", len(z.top))
             bottom = math.lcm(z.bottom, level.bottom * scale.denominator)
             floor = level.top * scale.numerator * (bottom // (level.bottom * scale.denominator))
             return Rationals(np.where(choice, z.over(bottom), floor), bottom)
-        if isinstance(kink.kind, Maximum):
+        if isinstance(nonlinearity.kind, Maximum):
             bottom = math.lcm(z.bottom, inputs[1].bottom)
             return Rationals(np.where(choice, z.over(bottom), inputs[1].over(bottom)), bottom)
         return Rationals(z.top[choice], z.bottom)
@@ -227,9 +226,9 @@ class Exact:
             x = folded.inputs(torch.from_numpy(np.append(point, 1.0)[None]))
             floats = evaluate(folded.net.graph, folded.net.constants, x)
         choices: dict[str, np.ndarray] = {}
-        for number, bend in enumerate(bend for bend in folded.bends if bend.kink.name in floats):
-            inputs = [Rationals.floats(floats[name].numpy().ravel()) for name in bend.kink.inputs]
-            choices[bend.kink.name] = self._choice(bend.kink, number, inputs, Fraction(1))
+        for number, bend in enumerate(bend for bend in folded.bends if bend.nonlinearity.name in floats):
+            inputs = [Rationals.floats(floats[name].numpy().ravel()) for name in bend.nonlinearity.inputs]
+            choices[bend.nonlinearity.name] = self._choice(bend.nonlinearity, number, inputs, Fraction(1))
         columns: list[Rationals] = []
         for column in range(d + 1):
             scale = Fraction(int(column == d))
@@ -237,7 +236,7 @@ class Exact:
             values = {INPUT: self._input(Rationals(unit, 1))}
             for node in folded.net.graph.nodes:
                 inputs = [values[name] for name in node.inputs]
-                if isinstance(node, Kink):
+                if isinstance(node, Nonlinearity):
                     values[node.name] = self._piece(node, choices[node.name], inputs, scale)
                 else:
                     assert isinstance(node, Affine)
@@ -247,18 +246,18 @@ class Exact:
         whole = Rationals(np.concatenate([column.over(bottom) for column in columns]), bottom).lowest()
         return (*whole.top.tolist(), whole.bottom)
 
-    def _slopes(self, kink: Kink, size: int) -> Rationals:
-        if isinstance(kink.kind, LeakyRelu):
-            return Rationals.floats(np.full(size, kink.kind.slope))
-        example = torch.full((1, *self._shape(kink)), -1.0, dtype=torch.float64)
-        return Rationals.floats(-kink.apply([example], self.folded.net.constants).numpy().ravel())
+    def _slopes(self, nonlinearity: Nonlinearity, size: int) -> Rationals:
+        if isinstance(nonlinearity.kind, LeakyRelu):
+            return Rationals.floats(np.full(size, nonlinearity.kind.slope))
+        example = torch.full((1, *self._shape(nonlinearity)), -1.0, dtype=torch.float64)
+        return Rationals.floats(-nonlinearity.apply([example], self.folded.net.constants).numpy().ravel())
 
-    def _constant(self, kink: Kink, role: str, size: int) -> Rationals:
-        level = kink.roles(self.folded.net.constants)[role]
-        return Rationals.floats(torch.broadcast_to(level, (1, *self._shape(kink))).numpy().ravel())
+    def _constant(self, nonlinearity: Nonlinearity, role: str, size: int) -> Rationals:
+        level = nonlinearity.roles(self.folded.net.constants)[role]
+        return Rationals.floats(torch.broadcast_to(level, (1, *self._shape(nonlinearity))).numpy().ravel())
 
-    def _shape(self, kink: Kink) -> tuple[int, ...]:
-        return self.folded.shapes[kink.inputs[0]]
+    def _shape(self, nonlinearity: Nonlinearity) -> tuple[int, ...]:
+        return self.folded.shapes[nonlinearity.inputs[0]]
 
     def _affine(self, node: Node, inputs: list[Rationals], scale: Fraction) -> Rationals:
         if node.name not in self._matrices:

@@ -22,7 +22,7 @@ class Part:
         old: how many of them the walk has begun with, if it was on some cells of another complex.
         shared: (n, 2) the keys of those that other parts have, too, and ``where`` (n,) their numbers.
         cells: with their vertices.
-        centres: (C, d) the middle of the vertices of each, a point inside.
+        centers: (C, d) the middle of the vertices of each, a point inside.
         undecided: signs, places and ranks that were left to floating point.
     """
 
@@ -31,13 +31,13 @@ class Part:
     shared: np.ndarray
     where: np.ndarray
     cells: Incidence
-    centres: np.ndarray
+    centers: np.ndarray
     undecided: int
 
     @property
     def nbytes(self) -> int:
         """Bytes that it takes."""
-        return self.state.vertices.nbytes + self.cells.nbytes + self.centres.nbytes + self.shared.nbytes
+        return self.state.vertices.nbytes + self.cells.nbytes + self.centers.nbytes + self.shared.nbytes
 
 
 def solid_part(walk: Walk) -> Part:

@@ -1,6 +1,6 @@
-"""What bends a network: for every kink the functions whose zero sets separate its choices.
+"""What bends a network: for every nonlinearity the functions whose zero sets separate its choices.
 
-A kink of two choices has one function a unit: z for relu, leaky relu, prelu and abs, z − level for a floor, a − b for the
+A nonlinearity of two choices has one function a unit: z for relu, leaky relu, prelu and abs, z − level for a floor, a − b for the
 maximum of two. A unit that takes the largest of m options is a tournament: the largest of the first k options less option
 k + 1, for k = 1 … m − 1. Each of these is affine on every cell of the complex that the ones before it have made. A tournament
 also cuts where two options are equal that are both beaten later; such cells have the same choice, and are joined in the end.
@@ -18,34 +18,34 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.network import Kink, Node, PiecewiseLinearNetwork
 from tropica.network.check import evaluate
-from tropica.network.graph import INPUT
-from tropica.network.kinds import Abs, Amax, Floor, LeakyRelu, Maximum, PRelu, Relu
+from tropica.network.graph import INPUT, Node, Nonlinearity
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.nonlinearities import Abs, Amax, Floor, LeakyRelu, Maximum, PRelu, Relu
 
 PLAIN = (Relu, LeakyRelu, PRelu, Abs, Floor)
-"""Kinks whose one function a unit is their input, up to a constant."""
+"""Nonlinearities whose one function a unit is their input, up to a constant."""
 
 BATCH = 2**11
 """Points that are sent through a network at once."""
 Values = dict[str, Tensor]
 LABEL = "label"
-"""The name of the kink that chooses the label."""
+"""The name of the nonlinearity that chooses the label."""
 
 
 @dataclass(frozen=True, eq=False)
 class Bend:
-    """One kink of a network, with the nodes that stand between it and the kink before.
+    """One nonlinearity of a network, with the nodes that stand between it and the nonlinearity before.
 
     Attributes:
         before: affine nodes to run first.
-        kink: the kink.
-        alive: the names of the values that the kink and all that comes after it read, made before.
-        lasting: those of them that are read after the kink, too.
+        nonlinearity: the nonlinearity.
+        alive: the names of the values that the nonlinearity and all that comes after it read, made before.
+        lasting: those of them that are read after the nonlinearity, too.
     """
 
     before: tuple[Node, ...]
-    kink: Kink
+    nonlinearity: Nonlinearity
     alive: tuple[str, ...]
     lasting: frozenset[str]
 
@@ -53,9 +53,9 @@ class Bend:
     def simple(self) -> bool:
         """Is its input the function itself, and read by nothing later?"""
         return (
-            isinstance(self.kink.kind, PLAIN)
-            and not isinstance(self.kink.kind, Floor)
-            and self.kink.inputs[0] not in self.lasting
+            isinstance(self.nonlinearity.kind, PLAIN)
+            and not isinstance(self.nonlinearity.kind, Floor)
+            and self.nonlinearity.inputs[0] not in self.lasting
         )
 
 
@@ -65,7 +65,7 @@ class Folded:
     Args:
         net: the network, in float64.
         origin, basis: x = s · origin + t · basis.
-        labels: take the choice of the label, the largest of the logits, for one more kink.
+        labels: take the choice of the label, the largest of the logits, for one more nonlinearity.
     """
 
     def __init__(self, net: PiecewiseLinearNetwork, origin: Tensor, basis: Tensor, labels: bool = False) -> None:
@@ -79,7 +79,7 @@ class Folded:
         found: list[Bend] = []
         start = 0
         for at, node in enumerate(nodes):
-            if isinstance(node, Kink):
+            if isinstance(node, Nonlinearity):
                 after = {name for n in nodes[at + 1 :] for name in n.inputs} | {self.net.graph.output}
                 made = {INPUT, *(n.name for n in nodes[:at])}
                 before = tuple(nodes[start:at])
@@ -88,8 +88,10 @@ class Folded:
                 start = at + 1
         if self.labels:
             output = self.net.graph.output
-            kind = Amax((-1,), first=True) if self.net.outputs > 1 else Relu()
-            label = Kink(LABEL, (output,), kind=kind, unit_shape=() if self.net.outputs > 1 else self.shapes[output])
+            kind = Amax((-1,), first=True) if self.net.num_outputs > 1 else Relu()
+            label = Nonlinearity(
+                LABEL, (output,), kind=kind, unit_shape=() if self.net.num_outputs > 1 else self.shapes[output]
+            )
             found.append(Bend(tuple(nodes[start:]), label, (output,), frozenset({output})))
         return found
 
@@ -97,9 +99,11 @@ class Folded:
     def options(self) -> list[Options | None]:
         """The windows of each bend that is a tournament."""
         two = (*PLAIN, Maximum)
-        shapes = (self.shapes[bend.kink.inputs[0]] for bend in self.bends)
+        shapes = (self.shapes[bend.nonlinearity.inputs[0]] for bend in self.bends)
         return [
-            None if isinstance(bend.kink.kind, two) else Options(bend.kink, torch.zeros(1, *shape, dtype=torch.float64))
+            None
+            if isinstance(bend.nonlinearity.kind, two)
+            else Options(bend.nonlinearity, torch.zeros(1, *shape, dtype=torch.float64))
             for bend, shape in zip(self.bends, shapes, strict=True)
         ]
 
@@ -108,7 +112,7 @@ class Folded:
         """Values that are 0.0 only where they are zero: outputs of relus, and the largest of several of these."""
         found: set[str] = set()
         for node in self.net.graph.nodes:
-            if isinstance(node, Kink) and (isinstance(node.kind, Relu) or found.issuperset(node.inputs)):
+            if isinstance(node, Nonlinearity) and (isinstance(node.kind, Relu) or found.issuperset(node.inputs)):
                 found.add(node.name)
         return frozenset(found)
 
@@ -136,11 +140,11 @@ class Folded:
         return values
 
     def apply(self, node: Node, inputs: list[Tensor], scale: Tensor | None) -> Tensor:
-        """One node. J z + s · c of an affine node; a kink's constants, too, times s."""
+        """One node. J z + s · c of an affine node; a nonlinearity's constants, too, times s."""
         constants = self.net.constants
         if scale is None:
             return node.apply(inputs, constants)
-        if isinstance(node, Kink):
+        if isinstance(node, Nonlinearity):
             if isinstance(node.kind, Floor):
                 level = node.roles(constants)["level"]
                 return torch.maximum(inputs[0], level * _like(scale, inputs[0]))
@@ -153,29 +157,29 @@ class Folded:
 
     def functions(self, bend: Bend, values: Values, scale: Tensor | None) -> Tensor:
         """The functions (V, n) at the points of a bend that is no tournament."""
-        kink = bend.kink
-        inputs = [values[name] for name in kink.inputs]
+        nonlinearity = bend.nonlinearity
+        inputs = [values[name] for name in nonlinearity.inputs]
         points = len(inputs[0])
-        if isinstance(kink.kind, Floor):
-            level = kink.roles(self.net.constants)["level"]
+        if isinstance(nonlinearity.kind, Floor):
+            level = nonlinearity.roles(self.net.constants)["level"]
             out = inputs[0] - (level if scale is None else level * _like(scale, inputs[0]))
             return out.reshape(points, -1)
-        if isinstance(kink.kind, PLAIN):
+        if isinstance(nonlinearity.kind, PLAIN):
             return inputs[0].reshape(points, -1)
-        assert isinstance(kink.kind, Maximum)
+        assert isinstance(nonlinearity.kind, Maximum)
         return (inputs[0] - inputs[1]).reshape(points, -1)
 
 
 class Options:
     """Which entries of its input each unit of a pool takes the largest of: ``table`` (units, m), padded with −1."""
 
-    def __init__(self, kink: Kink, example: Tensor) -> None:
-        self.kink, self.shape = kink, example.shape[1:]
-        if self.shape.numel() * kink.units > LARGEST:
+    def __init__(self, nonlinearity: Nonlinearity, example: Tensor) -> None:
+        self.nonlinearity, self.shape = nonlinearity, example.shape[1:]
+        if self.shape.numel() * nonlinearity.units > LARGEST:
             raise InputError(
-                f"{kink.kind.name} with {self.shape.numel():,} inputs and {kink.units:,} units is too large to take apart"
+                f"{nonlinearity.kind.name} with {self.shape.numel():,} inputs and {nonlinearity.units:,} units is too large to take apart"
             )
-        rows = [kink.kind(one_hot).reshape(len(one_hot), -1) > 0.5 for one_hot in self._one_hot(example.dtype)]
+        rows = [nonlinearity.kind(one_hot).reshape(len(one_hot), -1) > 0.5 for one_hot in self._one_hot(example.dtype)]
         member = torch.cat(rows).T  # (units, size)
         count = member.sum(1)
         self.m = int(count.max())
@@ -183,7 +187,7 @@ class Options:
         self.table = torch.where(torch.arange(self.m) < count.unsqueeze(1), order, -1)
 
     def _one_hot(self, dtype: torch.dtype) -> Iterator[Tensor]:
-        """Inputs of the kink with a single 1, in batches."""
+        """Inputs of the nonlinearity with a single 1, in batches."""
         size = self.shape.numel()
         for low in range(0, size, 1024):
             high = min(size, low + 1024)
@@ -192,10 +196,10 @@ class Options:
             yield one_hot.reshape(-1, *self.shape)
 
     def choices(self, winners: np.ndarray) -> Tensor:
-        """For each unit the kink's own number for an entry of its input, as ``kind.choice`` gives it: (1, units)."""
+        """For each unit the nonlinearity's own number for an entry of its input, as ``kind.choice`` gives it: (1, units)."""
         one_hot = torch.zeros(len(winners), self.shape.numel(), dtype=torch.float64)
         one_hot[torch.arange(len(winners)), torch.from_numpy(winners)] = 1
-        found = self.kink.kind.choice(one_hot.reshape(-1, *self.shape)).reshape(len(winners), -1)
+        found = self.nonlinearity.kind.choice(one_hot.reshape(-1, *self.shape)).reshape(len(winners), -1)
         return found.diagonal().unsqueeze(0)
 
     def gap(self, z: Tensor) -> Tensor:
@@ -232,7 +236,7 @@ class Numbering:
         for number, (bend, options) in enumerate(zip(folded.bends, folded.options, strict=True)):
             for turn in range(1) if options is None else range(1, options.m):
                 self._turns.append((number, turn))
-                self._starts.append(self._starts[-1] + bend.kink.units)
+                self._starts.append(self._starts[-1] + bend.nonlinearity.units)
         self._place = dict(zip(self._turns, self._starts, strict=False))
         self.first, self.stop = first, self._starts[-1]
         self.constants: dict[int, int] = {}

@@ -35,9 +35,9 @@ class Group:
 def part(state: State, size: int) -> list[Group]:
     """Part a complex into groups of about so many vertices, of cells that are near each other; one group at least, and two
     where there are two cells."""
-    cell_of, centres = _cells(state)
+    cell_of, centers = _cells(state)
     count = max(2, -(-state.vertices.size // size))
-    number = near(centres, min(count, len(centres)))
+    number = near(centers, min(count, len(centers)))
     if not number.max(initial=0):
         return []
     of_vertices = np.where(cell_of >= 0, number[cell_of], -1)
@@ -48,16 +48,16 @@ def part(state: State, size: int) -> list[Group]:
     return [Group(*vertices, *edges) for vertices, edges in pairs]
 
 
-def near(centres: np.ndarray, count: int) -> np.ndarray:
+def near(centers: np.ndarray, count: int) -> np.ndarray:
     """Part points (C, n) into so many sets of nearly equal size (count ≤ C), by planes across the longer sides: numbers."""
-    number = np.zeros(len(centres), np.int32)
-    todo = [(np.arange(len(centres)), 0, count)]
+    number = np.zeros(len(centers), np.int32)
+    todo = [(np.arange(len(centers)), 0, count)]
     while todo:
         points, first, sets = todo.pop()
         if sets == 1:
             number[points] = first
             continue
-        some = centres[points]
+        some = centers[points]
         axis = int(np.ptp(some, 0).argmax())
         half = sets // 2
         middle = len(points) * half // sets
@@ -77,13 +77,13 @@ def _cells(state: State) -> tuple[np.ndarray, np.ndarray]:
     at = vertices["at"] / np.linalg.norm(vertices["at"], axis=1)[:, None] if planes else vertices["at"]
     owner = cells.members // valid.shape[1]
     columns = [np.add.reduceat(np.ascontiguousarray(column).take(owner), cells.starts[:-1]) for column in at.T]
-    centres = np.stack(columns, 1) / cells.counts[:, None]
+    centers = np.stack(columns, 1) / cells.counts[:, None]
     cell_of = cell_of.reshape(valid.shape)
     for slot in range(state.d):  # a cell is on both sides of a plane that is not the network's
         sides = cell_of.reshape(len(valid), -1, 2, 1 << slot)
         across = vertices["on"][:, slot] < planes
         sides[across, :, 1] = sides[across, :, 0]
-    return cell_of, centres
+    return cell_of, centers
 
 
 def _columns(state: State) -> np.ndarray:

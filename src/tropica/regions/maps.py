@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.network import Kink
+from tropica.network.graph import Nonlinearity
 from tropica.regions.exact import Exact, TooLarge
 from tropica.regions.functions import Folded
 from tropica.regions.noise import UNIT, Rounding
@@ -22,10 +22,10 @@ FEW = 2000
 """Maps that are compared in rational arithmetic, at the most."""
 
 
-def affine_maps(folded: Folded, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def affine_maps(folded: Folded, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """t ↦ weight t + bias at points (C, d): (C, s, d) and (C, s)."""
     weights, biases = [], []
-    for _, x in folded.batches(centres):
+    for _, x in folded.batches(centers):
         found = folded.net.local_map(x)  # W x + b at x = origin + t · basis
         weights.append((found.weight.flatten(2) @ folded.basis.T).numpy())
         biases.append((found.weight.flatten(2) @ folded.origin + found.bias).numpy())
@@ -33,7 +33,7 @@ def affine_maps(folded: Folded, centres: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def number_maps(
-    folded: Folded, exact: Exact, logits: tuple[np.ndarray, np.ndarray], centres: np.ndarray
+    folded: Folded, exact: Exact, logits: tuple[np.ndarray, np.ndarray], centers: np.ndarray
 ) -> tuple[np.ndarray, int]:
     """Number the maps of C cells, from their coefficients and a point (C, d) inside each.
 
@@ -42,30 +42,30 @@ def number_maps(
     """
     weight, bias = logits
     rows = np.concatenate([weight.reshape(len(bias), -1), bias], 1)
-    slope, shift = errors(folded, centres)
+    slope, shift = errors(folded, centers)
     error = np.concatenate([np.repeat(slope, weight.shape[2]), shift])
     number = np.arange(len(rows))
     close = _close(rows, error)
-    _, first, same = np.unique(_live(folded, centres[close]), axis=0, return_index=True, return_inverse=True)
+    _, first, same = np.unique(_live(folded, centers[close]), axis=0, return_index=True, return_inverse=True)
     number[close] = close[first[same.ravel()]]
     left = np.unique(number[close])
     left = left[_close(rows[left], error)]
-    instead, undecided = _compared(exact, left, centres)
+    instead, undecided = _compared(exact, left, centers)
     number = instead[number] if len(left) else number
     return np.unique(number, return_inverse=True)[1].ravel(), undecided
 
 
-def errors(folded: Folded, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def errors(folded: Folded, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How far computed coefficients may be off, by logit: (s,) for weights and (s,) for biases.
 
     A weight is a sum over paths, computed with a relative error of k u a path, with k the terms of all sums on the way; the
     sizes of all paths add up to what |J| for J in every affine op makes of |basis|. A bias is N(x) − W x.
     """
-    corners = torch.from_numpy(np.concatenate([np.abs(centres).max(0, initial=0), [1.0]])[None])
+    corners = torch.from_numpy(np.concatenate([np.abs(centers).max(0, initial=0), [1.0]])[None])
     rounding = Rounding(folded, corners, False)
     terms = folded.basis.shape[1] + len(folded.basis) + 2
     for node in folded.net.graph.nodes:
-        if isinstance(node, Kink):
+        if isinstance(node, Nonlinearity):
             rounding.bend(node)
         else:
             terms += rounding.run((node,))
@@ -87,20 +87,20 @@ def _close(rows: np.ndarray, error: np.ndarray) -> np.ndarray:
     return np.sort(order[np.append(near, False) | np.append(False, near)])
 
 
-def _live(folded: Folded, centres: np.ndarray) -> np.ndarray:
+def _live(folded: Folded, centers: np.ndarray) -> np.ndarray:
     """Hashes (C, 2) of the choices of the live units at points inside cells."""
     net = folded.net
     random = np.random.default_rng(0)
-    names = [torch.from_numpy(random.integers(-(2**63), 2**63, (2, kink.units))) for kink in net.kinks]
-    mix = torch.from_numpy(random.standard_normal(net.outputs))
+    names = [torch.from_numpy(random.integers(-(2**63), 2**63, (2, nonlinearity.units))) for nonlinearity in net.nonlinearities]
+    mix = torch.from_numpy(random.standard_normal(net.num_outputs))
     found: list[np.ndarray] = []
-    for _, x in folded.batches(centres):
+    for _, x in folded.batches(centers):
         outs: list[Tensor] = []
         choices: list[Tensor] = []
 
-        def visit(kink: Kink, inputs: tuple[Tensor, ...], out: Tensor, outs=outs, choices=choices) -> None:
+        def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor, outs=outs, choices=choices) -> None:
             outs.append(out)
-            choices.append(kink.kind.choice(*inputs, **kink.roles(net.constants)).detach())
+            choices.append(nonlinearity.kind.choice(*inputs, **nonlinearity.roles(net.constants)).detach())
 
         with torch.enable_grad():
             total = (net.run(x.requires_grad_(), visit).flatten(1) @ mix).sum()
@@ -114,16 +114,16 @@ def _live(folded: Folded, centres: np.ndarray) -> np.ndarray:
     return np.concatenate(found) if found else np.zeros((0, 2), np.int64)
 
 
-def _compared(exact: Exact, cells: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, int]:
+def _compared(exact: Exact, cells: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, int]:
     """For every cell, the first of ``cells`` with the very same map where it is one of them, else itself; and how many of
     them could not be compared."""
-    instead = np.arange(len(centres))
+    instead = np.arange(len(centers))
     if len(cells) > FEW:
         return instead, len(cells)
     known: dict[tuple[int, ...], int] = {}
     try:
         for cell in cells.tolist():
-            instead[cell] = known.setdefault(exact.map(centres[cell]), cell)
+            instead[cell] = known.setdefault(exact.map(centers[cell]), cell)
     except TooLarge:
-        return np.arange(len(centres)), len(cells)
+        return np.arange(len(centers)), len(cells)
     return instead, 0

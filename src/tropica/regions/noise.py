@@ -7,7 +7,7 @@ the values of every node three numbers a unit are carried along, by the node's o
 * E, the error: E ← |J| E + k u (|J| X + |c|);
 * L, the length of the gradient in the domain's coordinates: L ← |J| L.
 
-Kinks hand them on (a maximum moves by no more than what it is of). Interpolation between two vertices adds a few u X.
+Nonlinearities hand them on (a maximum moves by no more than what it is of). Interpolation between two vertices adds a few u X.
 
 Two things keep these from growing without need, layer by layer. Rounding happens to values that are carried, so X need be no
 more than the largest of them, as the walk sees them. And beside E and L of each unit go two numbers for all units together: e,
@@ -32,9 +32,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.network import Affine, Kink, Node
-from tropica.network.graph import INPUT
-from tropica.network.kinds import Abs, Floor, Relu
+from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
+from tropica.network.nonlinearities import Abs, Floor, Relu
 from tropica.regions.functions import Folded, Options
 
 UNIT = 2.0**-53
@@ -49,7 +48,7 @@ Noise = dict[str, Tensor]
 MATRIX = 2**20
 """Entries of the largest matrix whose largest singular value is bounded, of 2¹⁰ rows and columns at most."""
 SHORT = (Relu, Abs)
-"""Kinks of one input whose slopes are 1 at the most."""
+"""Nonlinearities of one input whose slopes are 1 at the most."""
 
 
 def length(noise: Tensor) -> Tensor:
@@ -120,32 +119,34 @@ class Rounding:
         self.alive = {name: noise for name, noise in self.alive.items() if name in names}
         self.lengths = {name: both for name, both in self.lengths.items() if name in names}
 
-    def bend(self, kink: Kink) -> None:
-        """Through a kink."""
-        inputs = [self.alive[name] for name in kink.inputs]
-        if isinstance(kink.kind, Floor):
+    def bend(self, nonlinearity: Nonlinearity) -> None:
+        """Through a nonlinearity."""
+        inputs = [self.alive[name] for name in nonlinearity.inputs]
+        if isinstance(nonlinearity.kind, Floor):
             out = inputs[0].clone()
-            level = kink.roles(self.folded.net.constants)["level"].abs()
+            level = nonlinearity.roles(self.folded.net.constants)["level"].abs()
             out[X] = torch.maximum(out[X], torch.broadcast_to(level, (1, *out.shape[1:]))[0])
         else:
-            out = kink.apply(inputs, self.folded.net.constants)  # each of these numbers is ≥ 0
-        self.alive[kink.name] = out
-        self.lengths[kink.name] = length(out)
-        if isinstance(kink.kind, SHORT):
-            self.lengths[kink.name] = torch.minimum(self.lengths[kink.name], self.lengths[kink.inputs[0]])
+            out = nonlinearity.apply(inputs, self.folded.net.constants)  # each of these numbers is ≥ 0
+        self.alive[nonlinearity.name] = out
+        self.lengths[nonlinearity.name] = length(out)
+        if isinstance(nonlinearity.kind, SHORT):
+            self.lengths[nonlinearity.name] = torch.minimum(
+                self.lengths[nonlinearity.name], self.lengths[nonlinearity.inputs[0]]
+            )
 
-    def functions(self, kink: Kink, options: Options | None, turn: int) -> Tensor:
-        """(3, n): of the functions of a kink, or of one turn of its tournament."""
-        inputs = [self.alive[name].reshape(3, -1) for name in kink.inputs]
+    def functions(self, nonlinearity: Nonlinearity, options: Options | None, turn: int) -> Tensor:
+        """(3, n): of the functions of a nonlinearity, or of one turn of its tournament."""
+        inputs = [self.alive[name].reshape(3, -1) for name in nonlinearity.inputs]
         if options is not None:
             table = options.table[:, : turn + 1]
             found = torch.where(table < 0, 0.0, inputs[0][:, table.clamp(min=0)]).amax(2) * 2
         elif len(inputs) == 2:
             found = inputs[0] + inputs[1]
-        elif isinstance(kink.kind, Floor):
-            level = kink.roles(self.folded.net.constants)["level"].abs()
+        elif isinstance(nonlinearity.kind, Floor):
+            level = nonlinearity.roles(self.folded.net.constants)["level"].abs()
             found = inputs[0].clone()
-            found[X] += torch.broadcast_to(level, (1, *self.folded.shapes[kink.inputs[0]])).reshape(-1)
+            found[X] += torch.broadcast_to(level, (1, *self.folded.shapes[nonlinearity.inputs[0]])).reshape(-1)
         else:
             return inputs[0].clone()
         found[E] += 2 * UNIT * found[X]

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.spatial import ConvexHull, QhullError
 
-from tropica.regions.cells import changes, neighbours
+from tropica.regions.cells import changes, neighbors
 from tropica.regions.maps import affine_maps, number_maps
 from tropica.regions.patterns import checked_patterns, equal_patterns
 from tropica.regions.solid import Solid
@@ -28,7 +28,7 @@ class Stored:
     undecided: int
     undecided_maps: int
     patterns: np.ndarray
-    centres: np.ndarray
+    centers: np.ndarray
     logits: tuple[np.ndarray, np.ndarray]
     map_of: np.ndarray
     corners: tuple[np.ndarray, np.ndarray]
@@ -36,25 +36,25 @@ class Stored:
     adjacency: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.centres)
+        return len(self.centers)
 
 
 class Walked:
     """The same arrays, from the cells of a complex."""
 
     def __init__(self, solid: Solid) -> None:
-        self._solid, self.centres = solid, solid.centres
+        self._solid, self.centers = solid, solid.centers
         self.numbers = np.arange(len(solid.cells))
         """The cell of each part; a tournament (a pool's) cuts cells into parts."""
-        self._joined = any(not kink.kind.elementwise for kink in solid.folded.net.kinks)
+        self._joined = any(not nonlinearity.kind.elementwise for nonlinearity in solid.folded.net.nonlinearities)
         if self._joined:
             parts, self._lost = equal_patterns(solid)
             self.numbers[parts.members] = parts.faces
             self._first = np.minimum.reduceat(parts.members, parts.starts[:-1])
-            self.centres = self.centres[self._first]
+            self.centers = self.centers[self._first]
 
     def __len__(self) -> int:
-        return len(self.centres)
+        return len(self.centers)
 
     @property
     def undecided(self) -> int:
@@ -74,11 +74,11 @@ class Walked:
     @cached_property
     def logits(self) -> tuple[np.ndarray, np.ndarray]:
         """The affine maps of all cells."""
-        return affine_maps(self._solid.folded, self.centres)
+        return affine_maps(self._solid.folded, self.centers)
 
     @cached_property
     def _maps(self) -> tuple[np.ndarray, int]:
-        return number_maps(self._solid.folded, self._solid.exact, self.logits, self.centres)
+        return number_maps(self._solid.folded, self._solid.exact, self.logits, self.centers)
 
     @property
     def map_of(self) -> np.ndarray:
@@ -106,14 +106,14 @@ class Walked:
             cell, vertex = cell[new], vertex[new]
         at = state.vertices["at"].take(vertex, axis=0)
         if state.d == 2 and not state.planes:
-            order = ordered(cell, at[:, :2], self.centres)
+            order = ordered(cell, at[:, :2], self.centers)
             at = at.take(order, axis=0)
-        joined = np.bincount(self.numbers, minlength=len(self.centres))[cell] > 1
+        joined = np.bincount(self.numbers, minlength=len(self.centers))[cell] > 1
         if joined.any():
             keep = ~joined
             keep[joined] = _outermost(cell[joined], at[joined])
             cell, at = cell[keep], at[keep]
-        return np.append(np.searchsorted(cell, np.arange(len(self.centres))), len(cell)), at
+        return np.append(np.searchsorted(cell, np.arange(len(self.centers))), len(cell)), at
 
     @cached_property
     def volumes(self) -> np.ndarray:
@@ -123,12 +123,12 @@ class Walked:
             cells = (at[low:high] for low, high in pairwise(starts.tolist()))
             return np.array([_volume(corners) for corners in cells])
         sizes = areas(self._solid.state, self._solid.cells)
-        return np.bincount(self.numbers, sizes, minlength=len(self.centres))
+        return np.bincount(self.numbers, sizes, minlength=len(self.centers))
 
     @cached_property
     def adjacency(self) -> np.ndarray:
-        """Pairs of neighbours."""
-        pairs = np.sort(self.numbers[neighbours(self._solid.state, self._solid.cells)], axis=1)
+        """Pairs of neighbors."""
+        pairs = np.sort(self.numbers[neighbors(self._solid.state, self._solid.cells)], axis=1)
         pairs = pairs[pairs[:, 0] != pairs[:, 1]]
         return np.unique(pairs, axis=0).reshape(-1, 2)
 

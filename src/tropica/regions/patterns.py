@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from tropica.network import Kink
-from tropica.network.kinds import Floor, Maximum
-from tropica.network.pattern import pack_patterns
+from tropica.network.graph import Nonlinearity
+from tropica.network.nonlinearities import Floor, Maximum
+from tropica.network.patterns import pack_patterns
 from tropica.regions.cells import Incidence, grouped
 from tropica.regions.exact import TooLarge
 from tropica.regions.functions import Folded
@@ -24,7 +24,7 @@ BLOCK = 2**14
 def checked_patterns(solid: Solid, which: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, int]]:
     """Patterns of cells, in the middle of each, some at a time.
 
-    A cell's key is a hash of the signs of the functions that have cut, which are the pattern where each kink has two
+    A cell's key is a hash of the signs of the functions that have cut, which are the pattern where each nonlinearity has two
     choices. Where floating point finds other ones (the cell is too thin for it), or a choice between values that may be equal
     (as they are on all of some cells), exact arithmetic gives the pattern.
 
@@ -36,14 +36,14 @@ def checked_patterns(solid: Solid, which: np.ndarray | None = None) -> Iterator[
     """
     folded, cells = solid.folded, solid.cells
     which = np.arange(len(cells)) if which is None else which
-    matches = _Matches(solid) if all(kink.kind.elementwise for kink in folded.net.kinks) else None
-    limits = _limits(folded, solid.centres)
+    matches = _Matches(solid) if all(nonlinearity.kind.elementwise for nonlinearity in folded.net.nonlinearities) else None
+    limits = _limits(folded, solid.centers)
     constant, always = _constant(folded, limits), None
     for low in range(0, len(which), BLOCK):
         block = which[low : low + BLOCK]
-        centres = solid.centres[block]
-        found = np.concatenate([folded.net.activation_pattern(x).numpy() for _, x in folded.batches(centres)])
-        doubtful = _doubtful(folded, centres, limits)
+        centers = solid.centers[block]
+        found = np.concatenate([folded.net.activation_pattern(x).numpy() for _, x in folded.batches(centers)])
+        doubtful = _doubtful(folded, centers, limits)
         if constant.any():  # what constants choose is decided once
             try:
                 always = _exact(solid, _corners(cells, 0)) if always is None else always
@@ -76,12 +76,12 @@ def equal_patterns(solid: Solid) -> tuple[Incidence, int]:
 
 
 def _limits(folded: Folded, t: np.ndarray) -> dict[str, torch.Tensor]:
-    """For each kink how far its functions may be off at points (C, d), and the lengths of their gradients: (2, n), E and L."""
+    """For each nonlinearity how far its functions may be off at points (C, d), and the lengths of their gradients: (2, n), E and L."""
     rounding = Rounding(folded, torch.from_numpy(np.append(np.abs(t).max(0, initial=0), 1.0)[None]), False)
     limits: dict[str, torch.Tensor] = {}
-    options = {bend.kink.name: options for bend, options in zip(folded.bends, folded.options, strict=True)}
+    options = {bend.nonlinearity.name: options for bend, options in zip(folded.bends, folded.options, strict=True)}
     for node in folded.net.graph.nodes:
-        if isinstance(node, Kink):
+        if isinstance(node, Nonlinearity):
             some = options[node.name]
             limits[node.name] = rounding.functions(node, some, 0 if some is None else some.m - 1)[[E, L]]
             rounding.bend(node)
@@ -92,28 +92,28 @@ def _limits(folded: Folded, t: np.ndarray) -> dict[str, torch.Tensor]:
 
 def _constant(folded: Folded, limits: dict[str, torch.Tensor]) -> np.ndarray:
     """Which bits of a pattern are of units whose functions are constants, as packed bits."""
-    chosen: list[tuple[Kink, torch.Tensor, int]] = []
+    chosen: list[tuple[Nonlinearity, torch.Tensor, int]] = []
     for bend, options in zip(folded.bends, folded.options, strict=True):
-        count = 2 if options is None else bend.kink.kind.options(torch.Size((1, *options.shape)))
+        count = 2 if options is None else bend.nonlinearity.kind.options(torch.Size((1, *options.shape)))
         every = (1 << max(1, (count - 1).bit_length())) - 1  # all digits of the unit
-        chosen.append((bend.kink, torch.where(limits[bend.kink.name][1] == 0, every, 0).unsqueeze(0), count))
+        chosen.append((bend.nonlinearity, torch.where(limits[bend.nonlinearity.name][1] == 0, every, 0).unsqueeze(0), count))
     return pack_patterns(chosen, 1).numpy()[0]
 
 
 def _doubtful(folded: Folded, t: np.ndarray, limits: dict[str, torch.Tensor]) -> np.ndarray:
     """At which points (C, d) rounding does not let floating point tell the sign of every function that is not a constant."""
-    bends = {bend.kink.name: (bend, options) for bend, options in zip(folded.bends, folded.options, strict=True)}
+    bends = {bend.nonlinearity.name: (bend, options) for bend, options in zip(folded.bends, folded.options, strict=True)}
     found = [np.zeros(0, bool)]
 
-    def visit(kink: Kink, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
-        bend, options = bends[kink.name]
-        error, slope = limits[kink.name]
+    def visit(nonlinearity: Nonlinearity, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
+        bend, options = bends[nonlinearity.name]
+        error, slope = limits[nonlinearity.name]
         if options is None:
-            z = folded.functions(bend, dict(zip(kink.inputs, inputs, strict=True)), None)
+            z = folded.functions(bend, dict(zip(nonlinearity.inputs, inputs, strict=True)), None)
             near = z.abs() <= error
         else:
             near = options.gap(inputs[0]) <= error
-            if kink.inputs[0] in folded.floored:  # nothing but zeros: the first wins, also in floating point
+            if nonlinearity.inputs[0] in folded.floored:  # nothing but zeros: the first wins, also in floating point
                 near &= out.reshape(near.shape) != 0
         found[-1] |= (near & (slope > 0)).any(1).numpy()
 
@@ -131,10 +131,10 @@ def _corners(cells: Incidence, cell: int) -> list[int]:
 
 def _exact(solid: Solid, vertices: list[int]) -> np.ndarray:
     """The pattern in the middle of some vertices, in exact arithmetic."""
-    chosen: list[tuple[Kink, torch.Tensor, int]] = []
+    chosen: list[tuple[Nonlinearity, torch.Tensor, int]] = []
     folded = solid.folded
     for bend, options, found in zip(folded.bends, folded.options, solid.exact.choices(vertices), strict=True):
-        kind = bend.kink.kind
+        kind = bend.nonlinearity.kind
         if options is not None:
             choice, count = options.choices(found), kind.options(torch.Size((1, *options.shape)))
         else:
@@ -142,7 +142,7 @@ def _exact(solid: Solid, vertices: list[int]) -> np.ndarray:
             if isinstance(kind, Floor) and kind.tie != 0:
                 second = found >= 0
             choice, count = torch.from_numpy(second).unsqueeze(0), 2
-        chosen.append((bend.kink, choice, count))
+        chosen.append((bend.nonlinearity, choice, count))
     return pack_patterns(chosen, 1).numpy()[0]
 
 
@@ -151,8 +151,8 @@ class _Matches:
 
     def __init__(self, solid: Solid) -> None:
         names, planes, functions = solid.state.names, solid.state.planes, solid.exact.functions
-        bends = [bend.kink for bend in solid.folded.bends]
-        starts = np.append(0, np.cumsum([kink.units for kink in bends])).astype(int)
+        bends = [bend.nonlinearity for bend in solid.folded.bends]
+        starts = np.append(0, np.cumsum([nonlinearity.units for nonlinearity in bends])).astype(int)
         cuts = [functions[c] for c in range(functions.first, functions.stop)]
         self._column = np.array([starts[bend] + unit for bend, _, unit in cuts], dtype=int)
         self._second = np.array(

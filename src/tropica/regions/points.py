@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tropica.network import PiecewiseLinearNetwork
+from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.cells import cells_of_vertices
 from tropica.regions.domains import Domain
 from tropica.regions.solid import whole
@@ -16,11 +16,11 @@ VERTICES = 16
 
 
 class TooManyCells(Exception):
-    """There are more cells than were wanted: ``cells`` behind the first ``kinks`` kinks; ``more``: far more behind the next."""
+    """There are more cells than were wanted: ``cells`` behind the first ``nonlinearities`` nonlinearities; ``more``: far more behind the next."""
 
-    def __init__(self, cells: int, kinks: int, more: bool) -> None:
-        super().__init__(cells, kinks, more)
-        self.cells, self.kinks, self.more = cells, kinks, more
+    def __init__(self, cells: int, nonlinearities: int, more: bool) -> None:
+        super().__init__(cells, nonlinearities, more)
+        self.cells, self.nonlinearities, self.more = cells, nonlinearities, more
 
 
 def points_of_cells(net: PiecewiseLinearNetwork, domain: Domain, limit: int) -> np.ndarray:
@@ -29,20 +29,20 @@ def points_of_cells(net: PiecewiseLinearNetwork, domain: Domain, limit: int) -> 
     Raises:
         TooManyCells: more than ``limit``.
     """
-    kinks = len(net.kinks)
+    nonlinearities = len(net.nonlinearities)
     cells, done = 1, 0
 
     def count(walk: Walk, bend: int) -> None:
         nonlocal cells, done
         cells, done = len(cells_of_vertices(walk.state)), bend + 1
-        if cells > limit and done < kinks:
+        if cells > limit and done < nonlinearities:
             raise TooManyCells(cells, done, False)
 
     try:
         walk = Walk.through(net, domain, limit=VERTICES * limit + 1000, after=count)
     except Full:
         raise TooManyCells(cells, done, cells <= limit) from None
-    centres = whole(walk).centres
-    if len(centres) > limit:
-        raise TooManyCells(len(centres), kinks, False)
-    return centres
+    centers = whole(walk).centers
+    if len(centers) > limit:
+        raise TooManyCells(len(centers), nonlinearities, False)
+    return centers

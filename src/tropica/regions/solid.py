@@ -9,8 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tropica.errors import InputError
-from tropica.memory import free_memory, size_text
-from tropica.network import PiecewiseLinearNetwork
+from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.cells import Incidence, grouped
 from tropica.regions.domains import Domain
 from tropica.regions.exact import Exact
@@ -20,6 +19,7 @@ from tropica.regions.groups import Group, part
 from tropica.regions.state import INSTEAD, LARGE, State, together
 from tropica.regions.step import TooClose
 from tropica.regions.walk import Walk
+from tropica.runtime.memory import free_memory, size_text
 
 MEMORY = 2**27
 """Bytes that the values and the state of what is refined at once may take, about."""
@@ -41,7 +41,7 @@ class Solid:
         state: vertices alone: ``at``, ``on``, ``place``, ``parents``.
         unbounded: is the domain all of space?
         cells: with their vertices, in the order of their keys.
-        centres: (C, d) the middle of the vertices of each cell, a point inside.
+        centers: (C, d) the middle of the vertices of each cell, a point inside.
         undecided: signs, places and ranks that were left to floating point.
     """
 
@@ -50,7 +50,7 @@ class Solid:
     state: State
     unbounded: bool
     cells: Incidence
-    centres: np.ndarray
+    centers: np.ndarray
     undecided: int
 
 
@@ -154,9 +154,9 @@ def merged(walk: Walk, tree: Tree, parts: list[Part]) -> Solid:
     number, table = _numbers(parts, offsets)
     state = _vertices(walk, parts, offsets, number, table)
     _parents(tree, offsets, number, state.vertices["parents"])
-    cells, centres = _cells(parts, offsets, number)
+    cells, centers = _cells(parts, offsets, number)
     exact = Exact(walk.folded, state, walk.exact.functions)
-    return Solid(walk.folded, exact, state, walk.unbounded, cells, centres, tree.total)
+    return Solid(walk.folded, exact, state, walk.unbounded, cells, centers, tree.total)
 
 
 def _numbers(parts: list[Part], offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -213,7 +213,7 @@ def _parents(tree: Tree, offsets: np.ndarray, number: np.ndarray, parents: np.nd
 def _cells(parts: list[Part], offsets: np.ndarray, number: np.ndarray) -> tuple[Incidence, np.ndarray]:
     """The cells of all parts, and their middles, in the order of the cells' keys."""
     if len(parts) == 1:
-        return parts[0].cells, parts[0].centres
+        return parts[0].cells, parts[0].centers
     keys = np.concatenate([found.cells.keys for found in parts])
     counts = np.concatenate([found.cells.counts for found in parts])
     order, keys = together(keys)
@@ -226,5 +226,5 @@ def _cells(parts: list[Part], offsets: np.ndarray, number: np.ndarray) -> tuple[
         high = min(low + CHUNK, len(order))
         some = np.repeat(first[low:high] - starts[low:high], counts[low:high]) + np.arange(starts[low], starts[high])
         members[starts[low] : starts[high]] = every.take(some)
-    centres = np.concatenate([found.centres for found in parts]).take(order, axis=0)
-    return Incidence(starts, members, keys), centres
+    centers = np.concatenate([found.centers for found in parts]).take(order, axis=0)
+    return Incidence(starts, members, keys), centers

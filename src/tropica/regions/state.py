@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.memory import free_memory, size_text
+from tropica.runtime.memory import free_memory, size_text
 
 Words = np.ndarray
 """Keys: (..., 2) uint64, 128 bits added modulo 2^64 a half."""

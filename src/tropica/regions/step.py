@@ -1,4 +1,4 @@
-"""One step of a walk: cutting by the functions of one kink, with signs that are proven."""
+"""One step of a walk: cutting by the functions of one nonlinearity, with signs that are proven."""
 
 from __future__ import annotations
 

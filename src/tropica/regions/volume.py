@@ -15,12 +15,12 @@ PADDED = 8
 """A table with a row for each polygon may be so many times as large as all of them."""
 
 
-def ordered(cell: np.ndarray, at: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """The order in which the vertices of polygons, sorted by cell, go round: by cell, then by angle around its centre."""
+def ordered(cell: np.ndarray, at: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """The order in which the vertices of polygons, sorted by cell, go round: by cell, then by angle around its center."""
     x, y = at.T
-    middle = [column.take(cell) for column in np.ascontiguousarray(centres.T)]
+    middle = [column.take(cell) for column in np.ascontiguousarray(centers.T)]
     angle = np.arctan2(y - middle[1], x - middle[0])
-    count = np.bincount(cell, minlength=len(centres))
+    count = np.bincount(cell, minlength=len(centers))
     most = int(count.max(initial=0))
     if most * len(count) > PADDED * len(cell):  # one polygon has far more corners than the others
         return np.lexsort((angle, cell))

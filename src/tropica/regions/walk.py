@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.network import PiecewiseLinearNetwork
 from tropica.network.graph import INPUT
+from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions import start
 from tropica.regions.domains import Domain
 from tropica.regions.exact import Exact, TooLarge
@@ -142,7 +142,7 @@ class Walk:
                     self.rounding.run(bend.before)
                     self.rounding.keep(set(bend.alive))
                     for name, value in self.values.items():
-                        if not (bend.simple and name == bend.kink.inputs[0]):  # of that one it will be known soon
+                        if not (bend.simple and name == bend.nonlinearity.inputs[0]):  # of that one it will be known soon
                             self.rounding.seen(name, sizes(*extremes(value.flatten(1).numpy())))
                     self.entered = True
                 if not self._bend(bend):
@@ -173,26 +173,28 @@ class Walk:
         return rows is not None and not self.single and 2 * self.state.vertices.size > rows
 
     def _leave(self, bend: Bend) -> None:
-        """From in front of a kink to behind it."""
+        """From in front of a nonlinearity to behind it."""
         if self.bend + 1 < len(self.folded.bends):  # the rest bends nothing
-            inputs = [self.values[name] for name in bend.kink.inputs]
-            self.values[bend.kink.name] = self.folded.apply(bend.kink, inputs, self.scale)
-            self.values = unused(self.values, bend.lasting | {bend.kink.name})
-            self.rounding.bend(bend.kink)
-            self.rounding.keep(bend.lasting | {bend.kink.name})
+            inputs = [self.values[name] for name in bend.nonlinearity.inputs]
+            self.values[bend.nonlinearity.name] = self.folded.apply(bend.nonlinearity, inputs, self.scale)
+            self.values = unused(self.values, bend.lasting | {bend.nonlinearity.name})
+            self.rounding.bend(bend.nonlinearity)
+            self.rounding.keep(bend.lasting | {bend.nonlinearity.name})
         self.bend, self.turn, self.unit, self.entered, self.single = self.bend + 1, 0, 0, False, False
 
     def _bend(self, bend: Bend) -> bool:
-        """Refine by the functions of one kink that are left; False if it was broken off."""
-        kink, options = bend.kink, self.folded.options[self.bend]
+        """Refine by the functions of one nonlinearity that are left; False if it was broken off."""
+        nonlinearity, options = bend.nonlinearity, self.folded.options[self.bend]
         if options is None:
-            bounds = self.rounding.functions(kink, None, 0)
-            return self._refine(kink.inputs[0] if bend.simple else self.folded.functions(bend, self.values, self.scale), bounds)
+            bounds = self.rounding.functions(nonlinearity, None, 0)
+            return self._refine(
+                nonlinearity.inputs[0] if bend.simple else self.folded.functions(bend, self.values, self.scale), bounds
+            )
         for turn in range(max(self.turn, 1), options.m):
             self.turn = turn
-            functions, zero = options.round(self.turn, self.values[kink.inputs[0]])
-            zero = zero if kink.inputs[0] in self.folded.floored else None
-            if not self._refine(functions, self.rounding.functions(kink, options, self.turn), zero):
+            functions, zero = options.round(self.turn, self.values[nonlinearity.inputs[0]])
+            zero = zero if nonlinearity.inputs[0] in self.folded.floored else None
+            if not self._refine(functions, self.rounding.functions(nonlinearity, options, self.turn), zero):
                 return False
             self.unit = 0
         return True

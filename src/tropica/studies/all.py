@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tropica.data import LabelledData
+from tropica.data.labelled import LabelledData
 from tropica.errors import TropicaError
-from tropica.files import writable_folder, write_file, write_json
-from tropica.progress import Report, reporter
+from tropica.runtime.files import writable_folder, write_file, write_json
+from tropica.runtime.progress import ProgressCallback, reporter
 from tropica.studies.all_page import all_page
 from tropica.studies.case import Case
 from tropica.studies.registry import STUDIES
@@ -74,8 +74,8 @@ def run_all(
         InputError: data or settings that will not do for any study, or folders with other runs. Before anything is written.
 
     >>> import tempfile
-    >>> from tropica.data import load_data
-    >>> from tropica.training.settings import TrainSettings
+    >>> from tropica.studies.datasets.load import load_data
+    >>> from tropica.studies.training.settings import TrainSettings
     >>> digits = load_data("digits", limit=20)
     >>> run_all(digits, digits, tempfile.gettempdir() + "/nothing", models=["resnet"], settings=TrainSettings(1, 10, 1e-3))
     Traceback (most recent call last):
@@ -119,7 +119,7 @@ def _own(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     return settings if STUDIES[name].view is View else {**settings, "models": ()}
 
 
-def _named(name: str, report: Report | None) -> Report | None:
+def _named(name: str, report: ProgressCallback | None) -> ProgressCallback | None:
     """One bar a study, whatever is being done in it."""
     return (lambda done, total, message: report(done, total, f"study {name}")) if report else None
 

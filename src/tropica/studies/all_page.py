@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from tropica.studies.demo_report import table
+from tropica.studies.demo.report import table
 from tropica.studies.page import bullets, command, study_body, whole_page
 from tropica.studies.registry import STUDIES
 from tropica.studies.runner import StudyResult

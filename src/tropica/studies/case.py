@@ -12,18 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tropica.data import LabelledData
-from tropica.data.walk import Walk
-from tropica.models import family
-from tropica.network import PiecewiseLinearNetwork, trace
-from tropica.progress import Report, reporter
-from tropica.split import ConvexSplit, split
-from tropica.split.split import batch_size_for
-from tropica.studies.deciders import Deciders, deciders
+from tropica.data.labelled import LabelledData
+from tropica.data.passes import Walk
+from tropica.decomposition.dc_decomposition import DCDecomposition
+from tropica.decomposition.decompose import batch_size_for, decompose
+from tropica.decomposition.extract import extract
+from tropica.decomposition.minimal import minimal_decomposition
+from tropica.evaluation.function import ExtractedFunction
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import trace
+from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.studies.experiments.deciders import Deciders, deciders
 from tropica.studies.kept import Parts
-from tropica.terms import ExtractedFunction, LinearTerms, extract
-from tropica.terms.minimal import minimal_split
-from tropica.training.runs import TrainedRun
+from tropica.studies.networks import family
+from tropica.studies.training.runs import TrainedRun
+from tropica.terms.linear_terms import LinearTerms
 
 
 @dataclass(eq=False)
@@ -45,11 +48,11 @@ class Case:
     points: LabelledData
     test: LabelledData
     dtype: torch.dtype
-    report: Report | None = None
+    report: ProgressCallback | None = None
     epoch: int | None = None
     others: tuple[TrainedRun, ...] = ()
     parts: Parts = field(default_factory=Parts)
-    _splits: dict[str, ConvexSplit] = field(default_factory=dict, init=False)
+    _splits: dict[str, DCDecomposition] = field(default_factory=dict, init=False)
     _terms: dict[str, LinearTerms] = field(default_factory=dict, init=False)
     _deciders: dict[str, Deciders] = field(default_factory=dict, init=False)
 
@@ -61,7 +64,7 @@ class Case:
         """Another training on the same points, at the same epoch."""
         return replace(self, run=run)
 
-    def shared(self, *, report: Report | None, others: tuple[TrainedRun, ...], parts: Parts) -> Case:
+    def shared(self, *, report: ProgressCallback | None, others: tuple[TrainedRun, ...], parts: Parts) -> Case:
         """The same network for another study, with what was made of it and what will be: network, splits, terms."""
         assert self.net  # made here, so that it is made once
         twin = copy(self)
@@ -102,21 +105,21 @@ class Case:
         """The network's labels, some points at a time."""
         return torch.cat([net.predict(part.to(net.dtype)) for part in x.split(512)])
 
-    def step(self, what: str) -> Report | bool:
+    def step(self, what: str) -> ProgressCallback | bool:
         """Progress of any inner work, under one name."""
         report = self.report
         when = "" if self.epoch is None else f"epoch {self.epoch}, "
         return (lambda done, total, message: report(done, total, f"{self.title}: {when}{what}")) if report else False
 
-    def split(self, method: str) -> ConvexSplit:
+    def decomposition(self, method: str) -> DCDecomposition:
         """The network's split."""
         if method not in self._splits:
             step = self.step(f"{method} split")
-            if method == "minimal":  # of the calibrated split that the study has anyway
+            if method == "minimal":  # of the calibrated decomposition that the study has anyway
                 with reporter(step) as report:
-                    made = minimal_split(self.split("calibrated"), self._walk(), progress=report)
+                    made = minimal_decomposition(self.decomposition("calibrated"), self._walk(), progress=report)
             else:
-                made = split(self.net, self.points, method=method, progress=step)
+                made = decompose(self.net, self.points, method=method, progress=step)
             self._splits[method] = made
         return self._splits[method]
 
@@ -131,7 +134,7 @@ class Case:
             step = self.step(f"terms, {method} split")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a certificate that fails
-                self._terms[method] = extract(self.net, self.points, self.split(method), check="warn", progress=step)
+                self._terms[method] = extract(self.net, self.points, self.decomposition(method), check="warn", progress=step)
         return self._terms[method]
 
     def function(self, method: str) -> ExtractedFunction:
@@ -141,7 +144,7 @@ class Case:
     def deciders(self, method: str) -> Deciders:
         """Which training point decides each test point."""
         if method not in self._deciders:
-            made, terms = self.split(method), self.terms(method)
+            made, terms = self.decomposition(method), self.terms(method)
             x = self.test.inputs.to(self.dtype)
             self._deciders[method] = deciders(made, terms, x, progress=self.step(f"deciding terms, {method} split"))
         return self._deciders[method]

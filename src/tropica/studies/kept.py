@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tropica.errors import DataError, InputError
-from tropica.files import plain, write_json
+from tropica.runtime.files import plain, write_json
 
 
 def kept(file: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:

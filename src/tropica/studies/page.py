@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from tropica.studies.demo_report import STYLE, picture, table
+from tropica.studies.demo.report import STYLE, picture, table
 from tropica.studies.study import Results, Study, Table
 
 
@@ -63,7 +63,7 @@ def command(name: str, facts: Mapping[str, Any]) -> str:
         "runs": len(facts["seeds"]),
         "seed": facts["seeds"][0],
         **{f"model {model}": "" for model in facts["models"]},
-        **{key.replace("_", "-"): training[key] for key in ("epochs", "batch_size", "lr", "optimiser")},
+        **{key.replace("_", "-"): training[key] for key in ("epochs", "batch_size", "lr", "optimizer")},
         "limit": facts["training_points"],
         "terms": facts["terms"],
         "test-limit": facts["test_points"],

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tropica.errors import InputError
-from tropica.studies import (
+from tropica.studies.experiments import (
     cross,
+    decomposition,
     estimate,
     figure1,
     figure2,
@@ -16,20 +17,21 @@ from tropica.studies import (
     figure5,
     implications,
     leaky,
-    neighbours,
     patterns,
     random,
     regions,
     share,
     shift,
-    split,
     table2,
+)
+from tropica.studies.experiments import (
+    neighbors as neighbors,
 )
 from tropica.studies.study import Study
 
 IN_ORDER = (
-    *(table2, regions, figure1, figure2, figure3, figure4, figure5, patterns, neighbours, leaky),
-    *(share, shift, random, implications, cross, estimate, split),
+    *(table2, regions, figure1, figure2, figure3, figure4, figure5, patterns, neighbors, leaky),
+    *(share, shift, random, implications, cross, estimate, decomposition),
 )
 STUDIES: Mapping[str, Study] = MappingProxyType({one.STUDY.name: one.STUDY for one in IN_ORDER})
 """What ``tropica study`` takes, in the order of the paper."""

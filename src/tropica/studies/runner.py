@@ -24,19 +24,19 @@ from typing import Any
 
 import torch
 
-from tropica.data import LabelledData
+from tropica.data.labelled import LabelledData
 from tropica.errors import DataError, InputError
-from tropica.files import plain, writable_folder, write_csv, write_file, write_json
-from tropica.models import MODELS, check_model, family
 from tropica.plots import style
-from tropica.progress import Report, reporter
+from tropica.runtime.files import plain, writable_folder, write_csv, write_file, write_json
+from tropica.runtime.progress import ProgressCallback, reporter
 from tropica.studies.case import Case
 from tropica.studies.kept import Parts, kept
+from tropica.studies.networks import MODELS, check_model, family
 from tropica.studies.page import study_page
 from tropica.studies.registry import find_study
 from tropica.studies.study import Measured, Results, Row, Study, View
-from tropica.training.runs import TrainedRun, fingerprint, train_run
-from tropica.training.settings import TrainSettings, check_training_data, paper_settings
+from tropica.studies.training.runs import TrainedRun, fingerprint, train_run
+from tropica.studies.training.settings import TrainSettings, check_training_data, paper_settings
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,17 @@ class StudyResult:
 def default_models(data: LabelledData) -> tuple[str, ...]:
     """Fully connected and convolutional networks of the paper that suit the data's points.
 
-    >>> from tropica.data import load_data
+    >>> from tropica.studies.datasets.load import load_data
     >>> default_models(load_data("mnist1d"))
     ('fcn-small', 'conv-small')
     """
-    if len(data.shape) == 3 and data.shape[0] == 3:
+    if len(data.input_shape) == 3 and data.input_shape[0] == 3:
         return "fcn4", "narrow", "conv"
-    if len(data.shape) == 3 and min(data.shape[1:]) >= 28:
+    if len(data.input_shape) == 3 and min(data.input_shape[1:]) >= 28:
         return "fcn4", "fcn6", "conv"
-    if len(data.shape) == 3 and min(data.shape[1:]) >= 4:
+    if len(data.input_shape) == 3 and min(data.input_shape[1:]) >= 4:
         return "fcn4", "conv-small"
-    return ("fcn-small", "conv-small") if len(data.shape) == 2 and data.shape[1] >= 4 else ("fcn-small",)
+    return ("fcn-small", "conv-small") if len(data.input_shape) == 2 and data.input_shape[1] >= 4 else ("fcn-small",)
 
 
 def run_study(
@@ -86,7 +86,7 @@ def run_study(
         name: of the study (`tropica.studies.STUDIES`).
         train, test: points with labels.
         out: the folder of the study.
-        models: names of `tropica.models.MODELS`; by default those that suit the data.
+        models: names of `tropica.studies.networks.MODELS`; by default those that suit the data.
         runs, seed: networks of each model, with seeds ``seed`` … ``seed + runs − 1``.
         settings: of the training; the paper's for this data by default.
         terms: take terms of so many training points, the first ones; of all by default.
@@ -98,12 +98,12 @@ def run_study(
         InputError: an unknown study or model (lists what exists), data that does not fit, or a folder with other runs.
 
     >>> import tempfile
-    >>> from tropica.data import load_data
+    >>> from tropica.studies.datasets.load import load_data
     >>> data, quick = load_data("digits", limit=200), TrainSettings(epochs=1, batch_size=50, lr=1e-3)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     test = load_data("digits", split="test", limit=50)
     ...     done = run_study("table2", data, test, folder, models=["fcn-small"], runs=1, settings=quick)
-    ...     sorted(done.files), [row["split"] for row in done.results.rows]
+    ...     sorted(done.files), [row["decomposition"] for row in done.results.rows]
     (['numbers.json', 'report.html', 'rows.csv', 'table2.png'], ['paper', 'calibrated', 'minimal'])
     """
     start = time.perf_counter()
@@ -122,8 +122,8 @@ def _check_sets(train: LabelledData, test: LabelledData) -> int:
     classes = check_training_data(train)
     if test.labels is None:
         raise DataError(f"{test.name}: the test points have no labels; studies need them")
-    if test.shape != train.shape:
-        raise DataError(f"test points of shape {test.shape} do not go with training points of shape {train.shape}")
+    if test.input_shape != train.input_shape:
+        raise DataError(f"test points of shape {test.input_shape} do not go with training points of shape {train.input_shape}")
     if int(test.labels.max()) >= classes:
         raise DataError(f"{test.name}: a test point has label {int(test.labels.max())}, the training points {classes} classes")
     return classes
@@ -138,18 +138,18 @@ def _checked(study: Study, view: View, classes: int, models: Sequence[str], runs
         raise InputError(f"terms can be taken of 1 … {len(train):,} training points; {terms:,} were asked for")
     for model in models:
         try:
-            check_model(model, train.shape, classes)
+            check_model(model, train.input_shape, classes)
         except InputError as error:
             if not view.kind or model not in MODELS:
                 raise
-            raise InputError(f"{study.name} shows networks points of shape {train.shape}; {model}: {error}") from error
+            raise InputError(f"{study.name} shows networks points of shape {train.input_shape}; {model}: {error}") from error
     if terms is None:
         return train
     assert train.labels is not None
     return replace(train, inputs=train.inputs[:terms], labels=train.labels[:terms])
 
 
-def _by_run(report: Report) -> Report:
+def _by_run(report: ProgressCallback) -> ProgressCallback:
     """One bar a run, whatever is being done in it: what is said after the colon is left out."""
     return lambda done, total, message: report(done, total, message.partition(":")[0])
 
@@ -167,7 +167,7 @@ class Plan:
     dtype: torch.dtype
     folder: Path
     networks: Path
-    report: Report | None
+    report: ProgressCallback | None
 
     @classmethod
     def of(
@@ -183,7 +183,7 @@ class Plan:
         terms: int | None = None,
         dtype: torch.dtype = torch.float32,
         networks: str | os.PathLike[str] | None = None,
-        report: Report | None = None,
+        report: ProgressCallback | None = None,
     ) -> Plan:
         """Check everything, and write and train nothing; arguments and errors as of :func:`run_study`."""
         study = find_study(name)
@@ -213,11 +213,11 @@ class Plan:
             "training_points": len(train),
             "terms": len(self.points),
             "test_points": len(test),
-            "shape": list(train.shape),
+            "shape": list(train.input_shape),
             "data_fingerprint": fingerprint(train)[:16],
             "test_fingerprint": fingerprint(test)[:16],
             "training": dict(vars(self.settings)),
-            "splits": list(self.study.splits),
+            "splits": list(self.study.decompositions),
             "dtype": str(self.dtype).removeprefix("torch."),
             "tropica": version("tropica"),
         }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from matplotlib.figure import Figure
 
-from tropica.data import LabelledData
+from tropica.data.labelled import LabelledData
 
 if TYPE_CHECKING:
     from tropica.studies.case import Case
@@ -115,7 +115,7 @@ class Study:
     findings: Callable[[Results], list[str]]
     figures: Callable[[Results], Mapping[str, Figure]]
     activation: Literal["relu", "leaky"] = "relu"
-    splits: Sequence[str] = METHODS
+    decompositions: Sequence[str] = METHODS
     networks: int = 1
     view: Callable[[LabelledData, LabelledData], View] = View
     summary: Callable[[Results], str] | None = None
@@ -186,6 +186,6 @@ def by_family(results: Results, key: str, scale: float = 100.0, **wanted: Any) -
     return ", ".join(f"{name} {one.mean:.1f}" for name, one in found.items() if one.number)
 
 
-def by_split(results: Results, key: str, scale: float = 100.0, **wanted: Any) -> str:
+def by_decomposition(results: Results, key: str, scale: float = 100.0, **wanted: Any) -> str:
     """:func:`by_family` for each split."""
-    return "; ".join(f"{by_family(results, key, scale, split=method, **wanted)} ({method} split)" for method in METHODS)
+    return "; ".join(f"{by_family(results, key, scale, decomposition=method, **wanted)} ({method} split)" for method in METHODS)

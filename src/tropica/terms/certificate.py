@@ -12,8 +12,8 @@ class Certificate:
     """What was checked of a set of terms, and whether it holds.
 
     Attributes:
-        smallest_cotangent: the smallest cotangent of F⁻ and F⁺_i at any kink for any point, divided by the largest one at that
-            kink; ≥ 0 (up to rounding) proves a_k(x) ≤ F(x) for all x, hence Theorem 3.3. None if it was not looked at.
+        smallest_cotangent: the smallest cotangent of F⁻ and F⁺_i at any nonlinearity for any point, divided by the largest one at that
+            nonlinearity; ≥ 0 (up to rounding) proves a_k(x) ≤ F(x) for all x, hence Theorem 3.3. None if it was not looked at.
         largest_violation: the largest of max_j a_j(x_k) − a_k(x_k) over both a⁺ and a⁻, evaluated in float64 on the stored
             terms: how far some other point's term exceeds a point's own term at the point. 0 where Theorem 3.3 holds exactly.
         tolerance: what rounding in the extraction's dtype can make of that (100 units in the last place of the largest |a|).
@@ -22,7 +22,7 @@ class Certificate:
         points, terms: points × terms is the number of pairs that were checked.
         complete: were these all pairs?
         dtype: the dtype of the extraction.
-        pairwise: is it one of a minimal split? Its cotangents may be negative, so that a_k(x) ≤ F(x) need not hold for all x;
+        pairwise: is it one of a minimal decomposition? Its cotangents may be negative, so that a_k(x) ≤ F(x) need not hold for all x;
             what is certified is Theorem 3.3 between the pairs of data points that were checked.
     """
 
@@ -51,7 +51,7 @@ class Certificate:
         found: list[str] = []
         allowed = self.COTANGENT_ROUNDING[self.dtype]
         if self.smallest_cotangent is not None and not self.smallest_cotangent >= -allowed:
-            found.append(f"a cotangent is negative ({self.smallest_cotangent:.3g} of the largest at its kink)")
+            found.append(f"a cotangent is negative ({self.smallest_cotangent:.3g} of the largest at its nonlinearity)")
         if not self.largest_violation <= self.tolerance:
             found.append(
                 f"some term exceeds a point's own term at the point by {self.largest_violation:.3g} "

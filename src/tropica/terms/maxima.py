@@ -1,7 +1,7 @@
 """Maxima of very many affine functions at very many points, with the winners, exactly.
 
 The scores of a block of functions at a block of points are one matrix product in the working dtype. Of them only those are
-looked at whose group of neighbours reaches, within a bound on rounding, the best lower bound known for the point; what is left
+looked at whose group of neighbors reaches, within a bound on rounding, the best lower bound known for the point; what is left
 is evaluated again in float64. So the answer is that of float64 throughout, ties go to the lowest index, and the full matrix of
 scores never exists.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tropica.errors import CertificateError
-from tropica.terms.linear import TermBlock
+from tropica.terms.linear_terms import TermBlock
 
 GROUP = 128
 """Functions a group: the finest that maxima are kept for."""

@@ -2,7 +2,7 @@
 
 from tropica.tropical import matrices
 from tropica.tropical.boundary import BoundarySuperset, boundary_superset
-from tropica.tropical.bridge import Membership, SplitPolynomials, largest_excess, membership, split_polynomials
+from tropica.tropical.bridge import DecompositionPolynomials, Membership, decomposition_polynomials, largest_excess, membership
 from tropica.tropical.counts import Overlay, overlay, random_polynomial, random_rational
 from tropica.tropical.extracted import from_terms
 from tropica.tropical.from_network import TooManyMonomials, to_tropical
@@ -15,6 +15,7 @@ from tropica.tropical.zonotopes import LayerPolytopes, zonotopes
 
 __all__ = [
     "BoundarySuperset",
+    "DecompositionPolynomials",
     "LayerPolytopes",
     "LinearSum",
     "Match",
@@ -23,12 +24,12 @@ __all__ = [
     "Overlay",
     "Simplified",
     "SmallerNetwork",
-    "SplitPolynomials",
     "TooManyMonomials",
     "TropicalMap",
     "TropicalPolynomial",
     "TropicalRational",
     "boundary_superset",
+    "decomposition_polynomials",
     "drop_generators",
     "from_terms",
     "largest_excess",
@@ -38,7 +39,6 @@ __all__ = [
     "random_polynomial",
     "random_rational",
     "simplify",
-    "split_polynomials",
     "to_network",
     "to_tropical",
     "zonotopes",

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.network import Affine, Kink, PiecewiseLinearNetwork
+from tropica.exact.tables import compact, from_floats
 from tropica.network.check import evaluate
-from tropica.network.kinds import Abs, Floor, LeakyRelu, Maximum, PRelu, Relu
-from tropica.tropical.numbers import compact, from_floats
+from tropica.network.graph import Affine, Nonlinearity
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.nonlinearities import Abs, Floor, LeakyRelu, Maximum, PRelu, Relu
 
 LARGEST = 2_000_000
 """Entries of the matrix of one op."""
@@ -113,7 +114,7 @@ class Largest:
     places: np.ndarray
 
 
-ExactKink: TypeAlias = Leaky | Level | Size | Larger | Largest
+ExactNonlinearity: TypeAlias = Leaky | Level | Size | Larger | Largest
 
 
 @dataclass(eq=False)
@@ -125,7 +126,7 @@ class ExactNetwork:
     """
 
     net: PiecewiseLinearNetwork
-    _known: dict[str, ExactAffine | ExactKink] = field(default_factory=dict)
+    _known: dict[str, ExactAffine | ExactNonlinearity] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.net = self.net.to(torch.float64).to("cpu")
@@ -149,10 +150,10 @@ class ExactNetwork:
         assert isinstance(found, ExactAffine)
         return found
 
-    def kink(self, node: Kink) -> ExactKink:
-        """A kink with its constants."""
+    def nonlinearity(self, node: Nonlinearity) -> ExactNonlinearity:
+        """A nonlinearity with its constants."""
         if node.name not in self._known:
-            self._known[node.name] = self._kink(node)
+            self._known[node.name] = self._nonlinearity(node)
         found = self._known[node.name]
         assert not isinstance(found, ExactAffine)
         return found
@@ -184,7 +185,7 @@ class ExactNetwork:
         dense = [row.reshape(out, size).numpy() for row, size in zip(rows, sizes, strict=True)]
         return ExactAffine(tuple(Matrix(*_dyadic(matrix)) for matrix in dense), c, shift)
 
-    def _kink(self, node: Kink) -> ExactKink:
+    def _nonlinearity(self, node: Nonlinearity) -> ExactNonlinearity:
         kind, constants = node.kind, self.net.constants
         if isinstance(kind, Relu):
             return Leaky(np.zeros(node.units, dtype=np.int64), 0)
@@ -201,7 +202,7 @@ class ExactNetwork:
             return Larger()
         return Largest(self._places(node))
 
-    def _places(self, node: Kink) -> np.ndarray:
+    def _places(self, node: Nonlinearity) -> np.ndarray:
         """Which entries each unit of a pool takes the largest of, found with one-hot inputs."""
         size = self._zeros(node.inputs[0]).numel()
         one_hot = torch.eye(size, dtype=torch.float64).reshape(size, *self.shapes[node.inputs[0]])

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
-from tropica.network import Affine, Kink
-from tropica.network.graph import INPUT
-from tropica.tropical.affine import ExactAffine, ExactKink, ExactNetwork, Larger, Largest, Leaky, Level
+from tropica.network.graph import INPUT, Affine, Nonlinearity
+from tropica.tropical.affine import ExactAffine, ExactNetwork, ExactNonlinearity, Larger, Largest, Leaky, Level
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
 
@@ -34,8 +33,8 @@ def multiplied_out(network: ExactNetwork, limit: int) -> TropicalMap:
         work.at = node.name
         if isinstance(node, Affine):
             env[node.name] = work.affine(network.affine(node), inputs)
-        elif isinstance(node, Kink):
-            env[node.name] = work.kink(network.kink(node), inputs)
+        elif isinstance(node, Nonlinearity):
+            env[node.name] = work.nonlinearity(network.nonlinearity(node), inputs)
         for name in dead:
             env.pop(name, None)
     return TropicalMap(env[graph.output])
@@ -88,17 +87,17 @@ class _Multiplication:
             out.append(TropicalRational(f * Fraction(c, 1 << op.shift), g))
         return out
 
-    def kink(self, kink: ExactKink, inputs: Sequence[Units]) -> Units:
-        if isinstance(kink, Largest):
-            return [self._largest([inputs[0][p] for p in row if p >= 0]) for row in kink.places.tolist()]
-        if isinstance(kink, Larger):
+    def nonlinearity(self, nonlinearity: ExactNonlinearity, inputs: Sequence[Units]) -> Units:
+        if isinstance(nonlinearity, Largest):
+            return [self._largest([inputs[0][p] for p in row if p >= 0]) for row in nonlinearity.places.tolist()]
+        if isinstance(nonlinearity, Larger):
             return [self._largest(pair) for pair in zip(*inputs, strict=True)]
         one: Callable[[int, TropicalRational], TropicalRational]
-        if isinstance(kink, Leaky):
-            slopes = [Fraction(int(a), 1 << kink.shift) for a in kink.slope]
+        if isinstance(nonlinearity, Leaky):
+            slopes = [Fraction(int(a), 1 << nonlinearity.shift) for a in nonlinearity.slope]
             one = lambda i, z: self._leaky(z, slopes[i])  # noqa: E731
-        elif isinstance(kink, Level):
-            levels = [Fraction(int(c), 1 << kink.shift) for c in kink.level]
+        elif isinstance(nonlinearity, Level):
+            levels = [Fraction(int(c), 1 << nonlinearity.shift) for c in nonlinearity.level]
             one = lambda i, z: TropicalRational(self.maximum(z.f, z.g * levels[i]), z.g)  # noqa: E731
         else:
             one = lambda i, z: TropicalRational(self.maximum(z.f**2, z.g**2), self.product([(z.f, ONE), (z.g, ONE)]))  # noqa: E731

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from tropica.network import Kink, PiecewiseLinearNetwork
-from tropica.network.graph import Graph
-from tropica.network.kinds import Amax, Relu
+from tropica.exact.tables import exact
+from tropica.network.graph import Graph, Nonlinearity
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.nonlinearities import Amax, Relu
 from tropica.tropical.from_network import LIMIT, to_tropical, traced
-from tropica.tropical.numbers import exact
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap
 
 if TYPE_CHECKING:
-    from tropica.polyhedra import Face, PolyhedralComplex
+    from tropica.polyhedra.complexes import Face, PolyhedralComplex
 
 LABEL = "label"
 
@@ -137,8 +137,8 @@ def boundary_superset(
 def _with_label(net: PiecewiseLinearNetwork) -> PiecewiseLinearNetwork:
     """The largest logit; for one logit z, max(z, 0)."""
     graph = net.graph
-    many = net.outputs > 1
+    many = net.num_outputs > 1
     kind = Amax((-1,), keepdim=True, first=True) if many else Relu()
-    label = Kink(LABEL, (graph.output,), kind=kind, unit_shape=(1,))
+    label = Nonlinearity(LABEL, (graph.output,), kind=kind, unit_shape=(1,))
     net = net.to(torch.float64)
     return PiecewiseLinearNetwork(Graph((*graph.nodes, label), LABEL), net.constants, net.input_shape, net.dtype, net.device)

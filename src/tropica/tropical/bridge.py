@@ -1,6 +1,6 @@
-"""F⁺ and F⁻ of a convex split as tropical polynomials, and the extracted terms among their monomials.
+"""F⁺ and F⁻ of a DC decomposition as tropical polynomials, and the extracted terms among their monomials.
 
-TropEx's terms are affine pieces of F⁻(x) = c⁻ + Σ_v ⟨K_v, h_v(x)⟩ and F⁺_i = N_i + F⁻. With the paper's split these are convex
+TropEx's terms are affine pieces of F⁻(x) = c⁻ + Σ_v ⟨K_v, h_v(x)⟩ and F⁺_i = N_i + F⁻. With the paper's decomposition these are convex
 everywhere, so they are tropical polynomials; with the calibrated one they are sure to lie above the terms, which touch them at
 the data points, and that is all that Theorem 3.3 needs.
 """
@@ -16,27 +16,28 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.network import Affine, PiecewiseLinearNetwork
-from tropica.network.graph import INPUT, Graph, Node
-from tropica.regions import Box, linear_regions
+from tropica.exact.tables import Table, together
+from tropica.network.graph import INPUT, Affine, Graph, Node
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.regions.domains import Box
+from tropica.regions.linear_regions import linear_regions
 from tropica.tropical.affine import ExactNetwork
 from tropica.tropical.complete import complete
 from tropica.tropical.from_network import LIMIT, Collection, starting_points
-from tropica.tropical.numbers import Table, together
 from tropica.tropical.pieces import Pieces
 from tropica.tropical.polynomial import TropicalPolynomial
 
 if TYPE_CHECKING:
-    from tropica.split import ConvexSplit
-    from tropica.terms import AffineTerms, LinearTerms
+    from tropica.decomposition.dc_decomposition import DCDecomposition
+    from tropica.terms.linear_terms import AffineTerms, LinearTerms
 
 ROUNDING = 1e-9
 """Extraction runs in floating point: coefficients that differ by less, in units of the largest, are one."""
 
 
 @dataclass(frozen=True, eq=False)
-class SplitPolynomials:
-    """F⁺_i and F⁻ of a convex split, exactly.
+class DecompositionPolynomials:
+    """F⁺_i and F⁻ of a DC decomposition, exactly.
 
     Attributes:
         plus: F⁺_i, a polynomial a label.
@@ -50,35 +51,35 @@ class SplitPolynomials:
     excess: float
 
 
-def split_polynomials(split: ConvexSplit, *, limit: int = LIMIT) -> SplitPolynomials:
-    """Recover F⁺ and F⁻ of a split from the network's cells: one monomial for each distinct affine piece.
+def decomposition_polynomials(decomposition: DCDecomposition, *, limit: int = LIMIT) -> DecompositionPolynomials:
+    """Recover F⁺ and F⁻ of a decomposition from the network's cells: one monomial for each distinct affine piece.
 
     Args:
-        split: the paper's (``tp.split(net, method="paper")``), whose parts are convex for any input; with another split
+        decomposition: the paper's (``tp.decompose(net, method="paper")``), whose parts are convex for any input; with another decomposition
             ``excess`` says how far from convex they are.
         limit: cells at which it is given up.
 
     Raises:
-        InputError: not a split, a network that is too large.
+        InputError: not a decomposition, a network that is too large.
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)).double().eval()
     >>> net = tp.trace(model, torch.zeros(2, 2, dtype=torch.float64))
-    >>> found = split_polynomials(tp.split(net, method="paper"))
+    >>> found = decomposition_polynomials(tp.decompose(net, method="paper"))
     >>> len(found.plus), found.excess < 1e-12
     (2, True)
     """
-    from tropica.split import ConvexSplit
+    from tropica.decomposition.dc_decomposition import DCDecomposition
 
-    if not isinstance(split, ConvexSplit):
-        raise InputError(f"a ConvexSplit is needed, as tp.split makes it; found a {type(split).__name__}")
-    network = ExactNetwork(with_parts(split))
+    if not isinstance(decomposition, DCDecomposition):
+        raise InputError(f"a DCDecomposition is needed, as tp.decompose makes it; found a {type(decomposition).__name__}")
+    network = ExactNetwork(with_parts(decomposition))
     found = Collection(network, differences)
-    centres = starting_points(network.net, limit)
-    found.add(centres)
+    centers = starting_points(network.net, limit)
+    found.add(centers)
     complete(found, limit)
     *plus, minus = found.polynomials()
-    return SplitPolynomials(tuple(plus), minus, _excess(network, [*plus, minus], centres))
+    return DecompositionPolynomials(tuple(plus), minus, _excess(network, [*plus, minus], centers))
 
 
 def differences(found: Pieces) -> list[Table]:
@@ -88,24 +89,28 @@ def differences(found: Pieces) -> list[Table]:
     return [Table(n[:, i], bottom) for i in range(n.shape[1])]
 
 
-def with_parts(split: ConvexSplit) -> PiecewiseLinearNetwork:
+def with_parts(decomposition: DCDecomposition) -> PiecewiseLinearNetwork:
     """The network (B, *input) to (B, labels + 1) that computes F⁺_i of every label, and then F⁻, in float64."""
-    net = split.net.to(torch.float64).to("cpu")
+    net = decomposition.net.to(torch.float64).to("cpu")
     constants = dict(net.constants)
     nodes: list[Node] = list(net.graph.nodes)
-    sources = [(kink.name, split.weights[kink.name]) for kink in net.kinks if kink.name in split.weights]
-    sources += [] if split.input_weight is None else [(INPUT, split.input_weight)]
+    sources = [
+        (nonlinearity.name, decomposition.weights[nonlinearity.name])
+        for nonlinearity in net.nonlinearities
+        if nonlinearity.name in decomposition.weights
+    ]
+    sources += [] if decomposition.input_weight is None else [(INPUT, decomposition.input_weight)]
     names: list[str] = []
     for name, weight in sources:
         constants[f"K {name}"] = weight.double().cpu().reshape(1, -1)
         node = Affine(f"⟨K, {name}⟩", (name,), {"weight": f"K {name}"}, fn=_inner)
         nodes.append(node)
         names.append(node.name)
-    constants["c⁻"] = torch.tensor([split.constant], dtype=torch.float64)
+    constants["c⁻"] = torch.tensor([decomposition.constant], dtype=torch.float64)
 
     def parts(logits: Tensor, *sums: Tensor, bias: Tensor) -> Tensor:
         minus = torch.stack(sums).sum(0) + bias if sums else bias.expand(len(logits), 1)
-        scores = torch.cat([-logits, logits], 1) if net.outputs == 1 else logits
+        scores = torch.cat([-logits, logits], 1) if net.num_outputs == 1 else logits
         return torch.cat([scores + minus, minus], 1)
 
     nodes.append(Affine("F⁺, F⁻", (net.graph.output, *names), {"bias": "c⁻"}, fn=parts))
@@ -176,21 +181,21 @@ def membership(terms: AffineTerms, p: TropicalPolynomial, x: Tensor) -> Membersh
     return Membership(found, gap(p, points) <= ROUNDING * scale * (1 + np.abs(points).max()))
 
 
-def largest_excess(terms: LinearTerms, split: ConvexSplit, domain: Box) -> float:
+def largest_excess(terms: LinearTerms, decomposition: DCDecomposition, domain: Box) -> float:
     """The largest of a⁻_k(x) − F⁻(x) and a⁺_k(x) − F⁺_i(x) over all terms and all x of a box, relative to the size of F.
 
     F is affine on every cell of the box, so the largest is at a corner of one: at most 0 (up to rounding) where all terms lie
-    below their functions everywhere, which the calibrated split promises for the data that it was made on.
+    below their functions everywhere, which the calibrated decomposition promises for the data that it was made on.
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)).double().eval()
     >>> x = torch.randn(30, 2, dtype=torch.float64)
     >>> net = tp.trace(model, x)
-    >>> split = tp.split(net, x)
-    >>> largest_excess(tp.extract(net, x, split), split, tp.Box(-4, 4, d=2)) < 1e-12
+    >>> decomposition = tp.decompose(net, x)
+    >>> largest_excess(tp.extract(net, x, decomposition), decomposition, tp.Box(-4, 4, d=2)) < 1e-12
     True
     """
-    net = with_parts(split)
+    net = with_parts(decomposition)
     cx = linear_regions(net, domain)
     _, at = cx.corners
     corners = np.unique(at, axis=0)[:, :-1]

@@ -11,9 +11,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tropica.errors import InputError
-from tropica.polyhedra import dual_subdivision
+from tropica.exact.tables import Table, together
+from tropica.polyhedra.complexes import dual_subdivision
 from tropica.tropical.monomials import essential_product
-from tropica.tropical.numbers import Table, together
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
 
@@ -127,8 +127,8 @@ def random_polynomial(variables: int, monomials: int, *, degree: int = 20, seed:
         joined = np.concatenate([exponents, drawn])
         exponents = joined[np.sort(np.unique(joined, axis=0, return_index=True)[1])]
     exponents = exponents[:monomials]
-    centred = exponents - degree / 2
-    heights = np.round((-(centred**2).sum(1) + random.standard_normal(monomials)) * 2**20).astype(np.int64)
+    centerd = exponents - degree / 2
+    heights = np.round((-(centerd**2).sum(1) + random.standard_normal(monomials)) * 2**20).astype(np.int64)
     (a, b), bottom = together(Table(exponents), Table(heights, 2**20))
     return TropicalPolynomial.from_table(Table(np.concatenate([a, b[:, None]], 1), bottom))
 

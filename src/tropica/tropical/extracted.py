@@ -6,8 +6,8 @@ import numpy as np
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.terms import LinearTerms
-from tropica.tropical.numbers import Table, from_floats, together
+from tropica.exact.tables import Table, from_floats, together
+from tropica.terms.linear_terms import LinearTerms
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
 

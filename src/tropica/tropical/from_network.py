@@ -18,11 +18,12 @@ import torch
 from torch import nn
 
 from tropica.errors import InputError
-from tropica.network import PiecewiseLinearNetwork, trace
-from tropica.regions import Space
+from tropica.exact.tables import Table, from_floats
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import trace
+from tropica.regions.domains import Space
 from tropica.regions.points import TooManyCells, points_of_cells
 from tropica.tropical.affine import ExactNetwork
-from tropica.tropical.numbers import Table, from_floats
 from tropica.tropical.pieces import Pieces, Unlucky, pieces
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
@@ -59,11 +60,11 @@ def to_tropical(
     """The tropical rational map F ⊘ G that a network is, a rational function for each output, with essential monomials only.
 
     F and G are those of Zhang, Naitzat and Lim: an affine op A = A⁺ − A⁻ maps (F, G) to (A⁺F + A⁻G + b, A⁻F + A⁺G), and ReLU
-    takes max(F, G) and leaves G; other kinks accordingly (:mod:`tropica.tropical.pieces`). Weights are taken as the rationals
+    takes max(F, G) and leaves G; other nonlinearities accordingly (:mod:`tropica.tropical.pieces`). Weights are taken as the rationals
     that float64 has them as; whole weights give whole exponents and coefficients.
 
     Args:
-        net: a traced network, or a chain of torch modules that begins with a Linear layer; any affine ops and kinks.
+        net: a traced network, or a chain of torch modules that begins with a Linear layer; any affine ops and nonlinearities.
         method: "regions" reads the monomials off the network's activation cells; "algebra" multiplies polynomials out, op by
             op, and prunes after each (slower, and without the region engine: the one checks the other).
         limit: monomials (cells) at which it is given up.
@@ -151,7 +152,7 @@ def cell_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:
     except TooManyCells as found:
         more = ", and the next one makes far more" if found.more else ""
         raise TooManyMonomials(
-            f"after kink {found.kinks} of {len(net.kinks)} there are {found.cells:,} cells, each of which can be a monomial of "
+            f"after nonlinearity {found.nonlinearities} of {len(net.nonlinearities)} there are {found.cells:,} cells, each of which can be a monomial of "
             f"F and of G{more}; the limit is {limit:,}; raise limit=, or {INSTEAD}",
             reached=found.cells,
         ) from None

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from tropica.errors import InputError
-from tropica.tropical.numbers import plain
+from tropica.exact.tables import plain
 
 ZERO = -math.inf
 """The tropical zero."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
+from tropica.exact.tables import exact
 from tropica.tropical import notation
-from tropica.tropical.numbers import exact
 from tropica.tropical.polynomial import Number, TropicalPolynomial
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.polyhedra import overlay_pairs
-from tropica.tropical.numbers import Table, compact, times, together
+from tropica.exact.tables import Table, compact, times, together
+from tropica.polyhedra.overlay import overlay_pairs
 
 LARGEST = 5_000_000
 """Monomials that a product may have before equal ones are merged (some 100 bytes each)."""

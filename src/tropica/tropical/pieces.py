@@ -1,15 +1,15 @@
 """The convex parts F and G of a network, N = F − G, near given points: affine functions in exact arithmetic.
 
-F and G are those of Zhang, Naitzat and Lim, for any graph of affine ops and kinks. An affine op with J = J⁺ − J⁻ maps
+F and G are those of Zhang, Naitzat and Lim, for any graph of affine ops and nonlinearities. An affine op with J = J⁺ − J⁻ maps
 
     F' = J⁺F + J⁻G + c,    G' = J⁻F + J⁺G;
 
-a kink keeps G, or adds what makes both parts convex, and takes a maximum:
+a nonlinearity keeps G, or adds what makes both parts convex, and takes a maximum:
 
     max(z, αz):  F' = max(F, αF + (1 − α)G), G' = G          max(z, c):  F' = max(F, G + c), G' = G
     |z|:         F' = max(2F, 2G), G' = F + G                max_k z_k:  F' = max_k (F_k + Σ_{l≠k} G_l), G' = Σ_l G_l
 
-Where the network's kinks have made their choice, all of these are affine. So a piece of F and of G is read off at any point,
+Where the network's nonlinearities have made their choice, all of these are affine. So a piece of F and of G is read off at any point,
 and where functions tie there, in any direction from it: a *flag* is a sequence of homogeneous vectors, (x, 1) for a point and
 (u, 0) for a direction, and z is positive where the first of its values at them that is not zero is. The flag (x, 1), (u, 0) is
 the point x + εu, and (r, 0), (x, 1), (u, 0) is x + εu + tr for t beyond all bounds.
@@ -22,10 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tropica.network import Affine, Kink
-from tropica.network.graph import INPUT
-from tropica.tropical.affine import ExactAffine, ExactKink, ExactNetwork, Largest, Leaky, Level, Matrix, Size, largest
-from tropica.tropical.numbers import Table, compact
+from tropica.exact.tables import Table, compact
+from tropica.network.graph import INPUT, Affine, Nonlinearity
+from tropica.tropical.affine import ExactAffine, ExactNetwork, ExactNonlinearity, Largest, Leaky, Level, Matrix, Size, largest
 
 
 class Unlucky(Exception):
@@ -83,8 +82,8 @@ class _Forward:
             inputs = [env[name] for name in node.inputs]
             if isinstance(node, Affine):
                 env[node.name] = self._affine(self.network.affine(node), inputs)
-            elif isinstance(node, Kink):
-                env[node.name] = self._kink(self.network.kink(node), inputs)
+            elif isinstance(node, Nonlinearity):
+                env[node.name] = self._nonlinearity(self.network.nonlinearity(node), inputs)
             for name in dead:
                 env.pop(name, None)
         out = self._now(env[graph.output])
@@ -126,22 +125,22 @@ class _Forward:
             parts.append(compact(_sum(total, _shifted(offset, shift - op.shift))))
         return Value(parts[0], parts[1], shift, inputs[0].group)
 
-    # ── kinks ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── nonlinearities ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _kink(self, kink: ExactKink, inputs: Sequence[Value]) -> Value:
+    def _nonlinearity(self, nonlinearity: ExactNonlinearity, inputs: Sequence[Value]) -> Value:
         inputs = [self._now(v) for v in inputs]
-        if isinstance(kink, Largest):
-            return self._largest(kink.places, inputs[0])
+        if isinstance(nonlinearity, Largest):
+            return self._largest(nonlinearity.places, inputs[0])
         z = inputs[0]
-        if isinstance(kink, Leaky):
-            return self._leaky(kink, z)
-        if isinstance(kink, Size):
+        if isinstance(nonlinearity, Leaky):
+            return self._leaky(nonlinearity, z)
+        if isinstance(nonlinearity, Size):
             choice = self._choose(self._positive(z.difference))
             z = self._now(z)
             n = np.where(choice, z.difference, -z.difference)  # S' = F' + G' with G' = S and F' = N' + S
             return Value(n, compact(n + 2 * z.total), z.shift, self.group)
-        if isinstance(kink, Level):
-            return self._level(kink, z)
+        if isinstance(nonlinearity, Level):
+            return self._level(nonlinearity, z)
         (a, b), shift = _aligned(inputs)
         choice = self._choose(self._positive(_sum(a.difference, -b.difference)))
         a, b = self._now(a), self._now(b)
@@ -155,25 +154,25 @@ class _Forward:
         self._split(choices)
         return choices[self.first][:, :, None]
 
-    def _leaky(self, kink: Leaky, z: Value) -> Value:
+    def _leaky(self, nonlinearity: Leaky, z: Value) -> Value:
         """max(z, αz): G' = G, N' = N or αN, S' = N' + 2G."""
         on = self._choose(self._positive(z.difference))
         z = self._now(z)
         twice = _sum(z.total, -z.difference)
-        if not kink.slope.any():
+        if not nonlinearity.slope.any():
             n = np.where(on, z.difference, 0)
             return Value(n, compact(np.where(on, z.total, twice)), z.shift, self.group)
-        whole = _shifted(z.difference, kink.shift)
-        n = compact(np.where(on, whole, _product(z.difference, kink.slope[:, None])))
-        return Value(n, compact(_sum(n, _shifted(twice, kink.shift))), z.shift + kink.shift, self.group)
+        whole = _shifted(z.difference, nonlinearity.shift)
+        n = compact(np.where(on, whole, _product(z.difference, nonlinearity.slope[:, None])))
+        return Value(n, compact(_sum(n, _shifted(twice, nonlinearity.shift))), z.shift + nonlinearity.shift, self.group)
 
-    def _level(self, kink: Level, z: Value) -> Value:
+    def _level(self, nonlinearity: Level, z: Value) -> Value:
         """max(z, c): G' = G, N' = N or c."""
-        shift = max(z.shift, kink.shift)
+        shift = max(z.shift, nonlinearity.shift)
         n, s = _shifted(z.difference, shift - z.shift), _shifted(z.total, shift - z.shift)
-        level = np.zeros((1, *n.shape[1:]), dtype=kink.level.dtype)
-        level[0, :, -1] = kink.level
-        level = _shifted(level, shift - kink.shift)
+        level = np.zeros((1, *n.shape[1:]), dtype=nonlinearity.level.dtype)
+        level[0, :, -1] = nonlinearity.level
+        level = _shifted(level, shift - nonlinearity.shift)
         z = Value(n, s, shift, z.group)
         choice = self._choose(self._positive(_sum(n, -level)))
         z = self._now(z)

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
+from tropica.exact.tables import Table, exact, from_fractions, plain, table, together
 from tropica.tropical import notation
 from tropica.tropical.monomials import essential_product, joined, merged, product, same, scaled
-from tropica.tropical.numbers import Table, exact, from_fractions, plain, table, together
 
 if TYPE_CHECKING:
-    from tropica.polyhedra import PolyhedralComplex, Polytope, Subdivision
+    from tropica.polyhedra.complexes import PolyhedralComplex, Subdivision
+    from tropica.polyhedra.polytope import Polytope
     from tropica.tropical.minplus import MinPlusPolynomial
     from tropica.tropical.rational import TropicalRational
 
@@ -317,7 +318,7 @@ class TropicalPolynomial:
 
     @cached_property
     def _essential(self) -> TropicalPolynomial:
-        from tropica.polyhedra import essential
+        from tropica.polyhedra.hull import essential
 
         if len(self) == 1:
             return self
@@ -349,25 +350,25 @@ class TropicalPolynomial:
 
     def newton_polytope(self) -> Polytope:
         """Δ(f) = Conv{α_k}."""
-        from tropica.polyhedra import Polytope
+        from tropica.polyhedra.polytope import Polytope
 
         return Polytope(self.exponents)
 
     def polytope(self) -> Polytope:
         """P(f) = Conv{(α_k, c_k)}, in one dimension more."""
-        from tropica.polyhedra import Polytope
+        from tropica.polyhedra.polytope import Polytope
 
         return Polytope(np.concatenate([self.exponents.astype(object), self.coefficients.astype(object)[:, None]], 1))
 
     def dual_subdivision(self) -> Subdivision:
         """δ(f): the Newton polytope, cut into the projections of the upper faces of P(f)."""
-        from tropica.polyhedra import dual_subdivision
+        from tropica.polyhedra.complexes import dual_subdivision
 
         return dual_subdivision(self.exponents, self.coefficients)
 
     def hypersurface(self) -> PolyhedralComplex:
         """T(f): the points where the maximum is attained at least twice."""
-        from tropica.polyhedra import hypersurface
+        from tropica.polyhedra.complexes import hypersurface
 
         return hypersurface(self.exponents, self.coefficients)
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.tropical.numbers import exact
+from tropica.exact.tables import exact
 from tropica.tropical.polynomial import Number, TropicalPolynomial, probes
 
 if TYPE_CHECKING:
-    from tropica.terms import LinearTerms
+    from tropica.terms.linear_terms import LinearTerms
 
 
 class TropicalRational:

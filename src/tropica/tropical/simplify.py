@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from tropica.errors import InputError
-from tropica.regions import Box
+from tropica.exact.tables import Table
+from tropica.regions.domains import Box
 from tropica.tropical.modules import linear_layer
-from tropica.tropical.numbers import Table
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
 

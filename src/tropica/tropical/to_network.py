@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from tropica.errors import InputError
+from tropica.exact.tables import Table, compact, from_floats, together
 from tropica.tropical.modules import linear_layer
-from tropica.tropical.numbers import Table, compact, from_floats, together
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
 

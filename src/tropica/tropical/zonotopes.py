@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 from tropica.errors import InputError
-from tropica.network import Kink, PiecewiseLinearNetwork
-from tropica.network.graph import INPUT, Graph
-from tropica.network.kinds import Relu
-from tropica.polyhedra import Polytope, Zonotope, hull_of_union
+from tropica.exact.tables import Table
+from tropica.network.graph import INPUT, Graph, Nonlinearity
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.nonlinearities import Relu
+from tropica.polyhedra.polytope import Polytope, hull_of_union
+from tropica.polyhedra.zonotope import Zonotope
 from tropica.tropical.affine import ExactNetwork, Leaky, Level
 from tropica.tropical.from_network import traced
-from tropica.tropical.numbers import Table
 from tropica.tropical.pieces import pieces
 
 ONE_LAYER = "a network with one hidden layer of ReLUs (or max(z, c)), and perhaps a ReLU on its output"
@@ -61,12 +62,12 @@ def zonotopes(net: PiecewiseLinearNetwork | nn.Module) -> list[LayerPolytopes]:
     head = _part(net, INPUT, hidden.inputs[0], net.input_shape)
     output = net.graph.output if not rectified else _last(net).inputs[0]
     tail = _part(net, hidden.name, output, hidden.unit_shape)
-    kink = ExactNetwork(net).kink(hidden)
+    nonlinearity = ExactNetwork(net).nonlinearity(hidden)
     inner, outer = _affine(head), _affine(tail)
     above, below = (_fractions(part) for part in inner)  # F and G of each hidden unit before its maximum
     floor = below.copy()
-    if isinstance(kink, Level):
-        floor[:, -1] += _fractions(Table(kink.level, 1 << kink.shift))
+    if isinstance(nonlinearity, Level):
+        floor[:, -1] += _fractions(Table(nonlinearity.level, 1 << nonlinearity.shift))
     positive, negative = (_fractions(part) for part in outer)
     found = []
     for p, q in zip(positive, negative, strict=True):
@@ -83,26 +84,30 @@ def _constant(value: object, like: Table) -> np.ndarray:
     return out
 
 
-def _read(net: PiecewiseLinearNetwork) -> tuple[Kink, bool]:
-    """The hidden kink, and whether a ReLU stands on the output."""
-    kinks = net.kinks
-    names = ", ".join(f"{k.kind.name} of {k.units}" for k in kinks) or "none"
-    rectified = len(kinks) == 2 and isinstance(kinks[1].kind, Relu) and net.graph.output == kinks[1].name
-    if len(kinks) not in (1, 1 + rectified) or (len(kinks) == 1 and net.graph.output == kinks[0].name):
-        raise InputError(f"zonotopes are those of {ONE_LAYER}; this one has the kinks: {names}")
-    found = ExactNetwork(net).kink(kinks[0])
+def _read(net: PiecewiseLinearNetwork) -> tuple[Nonlinearity, bool]:
+    """The hidden nonlinearity, and whether a ReLU stands on the output."""
+    nonlinearities = net.nonlinearities
+    names = ", ".join(f"{k.kind.name} of {k.units}" for k in nonlinearities) or "none"
+    rectified = (
+        len(nonlinearities) == 2 and isinstance(nonlinearities[1].kind, Relu) and net.graph.output == nonlinearities[1].name
+    )
+    if len(nonlinearities) not in (1, 1 + rectified) or (
+        len(nonlinearities) == 1 and net.graph.output == nonlinearities[0].name
+    ):
+        raise InputError(f"zonotopes are those of {ONE_LAYER}; this one has the nonlinearities: {names}")
+    found = ExactNetwork(net).nonlinearity(nonlinearities[0])
     if not isinstance(found, Level) and not (isinstance(found, Leaky) and not found.slope.any()):
-        raise InputError(f"zonotopes are those of {ONE_LAYER}; this one has the kinks: {names}")
-    after = net.graph.between(kinks[0].name, net.graph.output)
-    before = {INPUT, *(n.name for n in net.graph.between(INPUT, kinks[0].inputs[0]).nodes)}
+        raise InputError(f"zonotopes are those of {ONE_LAYER}; this one has the nonlinearities: {names}")
+    after = net.graph.between(nonlinearities[0].name, net.graph.output)
+    before = {INPUT, *(n.name for n in net.graph.between(INPUT, nonlinearities[0].inputs[0]).nodes)}
     around = [n.name for n in after.nodes if before & set(n.inputs)]
     if around:
         raise InputError(f"zonotopes are those of {ONE_LAYER}; in this one a connection goes around it, to {around[0]}")
-    return kinks[0], rectified
+    return nonlinearities[0], rectified
 
 
-def _last(net: PiecewiseLinearNetwork) -> Kink:
-    return net.kinks[-1]
+def _last(net: PiecewiseLinearNetwork) -> Nonlinearity:
+    return net.nonlinearities[-1]
 
 
 def _part(net: PiecewiseLinearNetwork, start: str, end: str, shape: Sequence[int]) -> PiecewiseLinearNetwork:

@@ -1,5 +1,6 @@
 """The rows of the op table, by family. Importing this package fills the table."""
 
-from tropica.network.ops import arithmetic, conv, direct, kinks, linear, rewrites, shape, writes
+from tropica.network.ops import arithmetic, conv, direct, linear, rewrites, shape, writes
+from tropica.network.ops import nonlinearities as nonlinearities
 
-__all__ = ["arithmetic", "conv", "direct", "kinks", "linear", "rewrites", "shape", "writes"]
+__all__ = ["arithmetic", "conv", "direct", "linear", "nonlinearities", "rewrites", "shape", "writes"]

@@ -118,5 +118,5 @@ def batch_norm(
 ) -> Value:
     """Batch norm, or instance norm that tracks running statistics, in eval mode."""
     if training or mean is None or variance is None:
-        raise Refused("it normalises with the statistics of its own input; only running statistics (eval mode) are affine")
+        raise Refused("it normalizes with the statistics of its own input; only running statistics (eval mode) are affine")
     return batch_norm_eval(b, x, gamma, beta, mean, variance, momentum, eps)[0]

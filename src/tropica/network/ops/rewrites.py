@@ -1,4 +1,4 @@
-"""Piecewise-linear activations that are not convex kinks, written as affine ops and kinks, so that no later code knows them.
+"""Piecewise-linear activations that are not nonlinearities, written as affine ops and nonlinearities, so that no later code knows them.
 
 The slopes at the breakpoints are PyTorch's: 0 for hardtanh, relu6, hardsigmoid and threshold, 1 for clamp, 1/2 for minimum.
 Where an activation saturates, its value is exact whatever the size of the input: nested maxima and minima, no difference of
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tropica.network.builder import Builder, Operand, Refused, Value
-from tropica.network.ops.kinks import amax, floor, leaky_relu, max_dim, maximum, relu
+from tropica.network.ops.nonlinearities import amax, floor, leaky_relu, max_dim, maximum, relu
 from tropica.network.table import op
 
 

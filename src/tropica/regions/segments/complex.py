@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.network import PiecewiseLinearNetwork
-from tropica.network.pattern import pack_patterns
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.patterns import pack_patterns
 from tropica.regions.domains import Segment, check_size
 from tropica.regions.segments.cells import LabelChanges, LineMap, Made, SegmentCell, SegmentRegion
 from tropica.regions.segments.exact import Dyadic
-from tropica.regions.segments.kinks import Window
 from tropica.regions.segments.lines import Changes, Grid, Lines
 from tropica.regions.segments.maps import same_maps
+from tropica.regions.segments.nonlinearities import Window
 from tropica.regions.segments.plan import AffineStep, Plan, plan_of
 from tropica.regions.segments.resolve import exact_walk, resolve
 from tropica.regions.segments.roots import window_choice, window_roots
@@ -93,10 +93,10 @@ class SegmentRegions:
 
     def _packed(self, places: Tensor) -> Tensor:
         choices = []
-        for kink in self.net.kinks:
-            form = self._plan.steps[kink.name]
+        for nonlinearity in self.net.nonlinearities:
+            form = self._plan.steps[nonlinearity.name]
             assert not isinstance(form, AffineStep)
-            choices.append((kink, self._changes[kink.name].at(places), form.options))
+            choices.append((nonlinearity, self._changes[nonlinearity.name].at(places), form.options))
         return pack_patterns(choices, len(places))
 
     @cached_property
@@ -167,9 +167,9 @@ class SegmentRegions:
     def _labelled(self) -> tuple[Grid, Tensor, bool]:
         """The cells cut further where scores cross, the label on each piece, and whether float64 decides all of it."""
         scores = Lines(self.net.as_scores(self.slopes), self.net.as_scores(self.values), self._lines.errors)
-        if self.net.outputs == 1:
+        if self.net.num_outputs == 1:
             scores = Lines(scores.slope, scores.start, scores.errors.repeat(1, 2))
-        form = Window(torch.arange(self.net.labels)[None], self.net.labels)
+        form = Window(torch.arange(self.net.num_classes)[None], self.net.num_classes)
         grid = Grid.plain(self.t, 2.0**-52 * self.t)
         roots = window_roots(form, grid, scores)
         grid, parent, _ = refined(grid, roots)
@@ -205,13 +205,13 @@ def segment_regions(net: PiecewiseLinearNetwork, segment: Segment, *, work: floa
     """Every breakpoint of a network between two inputs, and its affine function on each interval between them.
 
     Along x(t) = (1 − t) a + t b the input of every unit is affine in t between two breakpoints, z(t) = s t + c, so a unit that
-    changes its sign does so at t = −c/s, and a maximum changes where two of its options cross. Kink by kink the intervals
+    changes its sign does so at t = −c/s, and a maximum changes where two of its options cross. Nonlinearity by nonlinearity the intervals
     are cut at all of these. Two points of one interval have the same activation pattern; adjacent intervals have different
     ones. All is done in float64, whatever the network's dtype, with an error bound on every number; what the bounds do not
     decide is decided in exact arithmetic with the float64 weights as the rationals they are (breakpoints that coincide, units
     that are zero all along, ties). Coinciding breakpoints are one breakpoint.
 
-    Time: a kink of u units behind m intervals takes the work of the layers before it for 2 m points, and some passes over
+    Time: a nonlinearity of u units behind m intervals takes the work of the layers before it for 2 m points, and some passes over
     m · u numbers; a dense layer behind a threshold only takes its work for one point of each interval before that threshold.
     Memory: a few times m · u numbers at a time, but for wide layers in chunks of 8 MB, and the breakpoints. The network keeps
     |W|, of dense layers Wᵀ, and of layers that were once computed with sharp bounds (the first, and all where there was a
@@ -256,7 +256,7 @@ def segment_regions(net: PiecewiseLinearNetwork, segment: Segment, *, work: floa
     number, lost = same_maps(plan, walked, exactly)
     lines = walked.output.rows(walked.row)
     undecided = resolved.undecided + lost
-    shape = (-1, plan.net.outputs)
+    shape = (-1, plan.net.num_outputs)
     return SegmentRegions(
         plan.net,
         segment,

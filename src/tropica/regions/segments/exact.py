@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.dyadic import decode
-from tropica.network import Kink
-from tropica.regions.segments.kinks import Threshold, Window
+from tropica.exact.dyadic import decode
+from tropica.network.graph import Nonlinearity
 from tropica.regions.segments.lines import where_set
+from tropica.regions.segments.nonlinearities import Threshold, Window
 from tropica.regions.segments.plan import INPUT, AffineStep, Plan
 
 BLOCK = 2**17
@@ -112,7 +112,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class ExactStretch:
-    """A stretch without rounding: its ends and breakpoints, the choices (intervals, units) by kink, the output's lines."""
+    """A stretch without rounding: its ends and breakpoints, the choices (intervals, units) by nonlinearity, the output's lines."""
 
     t: list[Fraction]
     choices: dict[str, np.ndarray]
@@ -133,24 +133,24 @@ class ExactWalk:
     def on(self, low: Fraction, high: Fraction) -> ExactStretch:
         """Between two places. Values are (units, intervals, 2): slope and intercept."""
         t = [low, high]
-        values, kinks = {INPUT: self.input}, {}
+        values, nonlinearities = {INPUT: self.input}, {}
         with torch.no_grad():
             for node, dead in zip(self.plan.net.graph.nodes, self.plan.dead, strict=True):
                 step, inputs = self.plan.steps[node.name], [values[name] for name in node.inputs]
                 if isinstance(step, AffineStep):
                     values[node.name] = self._affine(node.name, step, inputs)
                 else:
-                    assert isinstance(node, Kink)
-                    t, parent, choice, out = self._kink(step, t, inputs)
+                    assert isinstance(node, Nonlinearity)
+                    t, parent, choice, out = self._nonlinearity(step, t, inputs)
                     values = {name: Dyadic(v.numbers[:, parent], v.exponent) for name, v in values.items()}
-                    kinks = {name: c[parent] for name, c in kinks.items()}
-                    values[node.name], kinks[node.name] = out, choice.T
+                    nonlinearities = {name: c[parent] for name, c in nonlinearities.items()}
+                    values[node.name], nonlinearities[node.name] = out, choice.T
                 for name in dead:
                     values.pop(name, None)
-        return ExactStretch(t, kinks, values[self.plan.net.graph.output])
+        return ExactStretch(t, nonlinearities, values[self.plan.net.graph.output])
 
     def lines(self, choices: dict[str, np.ndarray], count: int) -> Dyadic:
-        """The output's lines (outputs, intervals, 2) where the choices (intervals, units) of each kink are known."""
+        """The output's lines (outputs, intervals, 2) where the choices (intervals, units) of each nonlinearity are known."""
         values = {INPUT: Dyadic(np.repeat(self.input.numbers, count, 1), self.input.exponent)}
         with torch.no_grad():
             for node, dead in zip(self.plan.net.graph.nodes, self.plan.dead, strict=True):
@@ -174,14 +174,14 @@ class ExactWalk:
         total[:, :, 1] += constant.at(exponent)[:, None]
         return Dyadic(total, exponent)
 
-    def _kink(
+    def _nonlinearity(
         self, form: Threshold | Window, t: list[Fraction], inputs: list[Dyadic]
     ) -> tuple[list[Fraction], list[int], np.ndarray, Dyadic]:
         """New ends, the old interval of each new one, the choices (units, intervals), the output."""
         z = _side_by_side(inputs)
         self.budget.spend(2 * z.numbers.size)
         shifted = _above(form, z) if isinstance(form, Threshold) else z
-        # What a kink reads is continuous: one value at each end, of the interval behind it.
+        # What a nonlinearity reads is continuous: one value at each end, of the interval behind it.
         lines = np.concatenate([shifted.numbers, shifted.numbers[:, -1:]], 1)
         ends = lines[:, :, 0] * _tops(t) + lines[:, :, 1] * _bottoms(t)
         if isinstance(form, Threshold):
@@ -276,7 +276,7 @@ def _above(form: Threshold, z: Dyadic) -> Dyadic:
 
 
 def _chosen(form: Threshold | Window, z: Dyadic, choice: np.ndarray) -> Dyadic:
-    """The kink's output (units, intervals, 2) for known choices (units, intervals)."""
+    """The nonlinearity's output (units, intervals, 2) for known choices (units, intervals)."""
     if isinstance(form, Window):
         at = form.positions.numpy()[np.arange(len(choice))[:, None], choice]
         return Dyadic(z.numbers[at, np.arange(choice.shape[1])], z.exponent)

@@ -1,4 +1,4 @@
-"""Dense layers behind thresholds: rows that differ from their neighbours in one unit are followed, not computed anew.
+"""Dense layers behind thresholds: rows that differ from their neighbors in one unit are followed, not computed anew.
 
 Where a unit of a threshold breaks, its slope changes by δ, and those of the dense layer behind it by δ·(its column of W). So of
 all the intervals into which an old one was cut only the first needs a product with W. And what a layer gives is continuous:
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.regions.segments.kinks import Threshold
 from tropica.regions.segments.lines import Grid, Lines, any_set, largest, picked, picked_units, where_set
+from tropica.regions.segments.nonlinearities import Threshold
 from tropica.regions.segments.plan import UNIT, AffineStep, gamma
 
 BLOCK = 32
@@ -140,7 +140,7 @@ class Thresholded:
     """What a threshold gives on the intervals that it has cut, not written out.
 
     Attributes:
-        form, z: the kink and its input on the old intervals.
+        form, z: the nonlinearity and its input on the old intervals.
         parent: the old interval of each new one, (intervals,); ``t`` the new ends.
         above: is the unit above its level? (intervals, units).
         where: where that is not as on the interval before: intervals and units, (changes,) each.

@@ -153,7 +153,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Changes:
-    """Which piece each unit of a kink is on: ``base`` (units,) at the start, then changes in the order of t.
+    """Which piece each unit of a nonlinearity is on: ``base`` (units,) at the start, then changes in the order of t.
 
     ``t`` (changes,), ``unit`` and the new ``choice``.
     """

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from tropica.regions.segments.exact import Dyadic, TooMuch
-from tropica.regions.segments.kinks import Threshold
 from tropica.regions.segments.lines import Lines
+from tropica.regions.segments.nonlinearities import Threshold
 from tropica.regions.segments.plan import INPUT, AffineStep, Plan
 from tropica.regions.segments.walk import Walked
 

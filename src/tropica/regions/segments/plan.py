@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.network import Affine, Kink, PiecewiseLinearNetwork
 from tropica.network.check import evaluate
-from tropica.network.graph import INPUT
-from tropica.regions.segments.kinks import KinkForm, Threshold, Window, kink_form
+from tropica.network.graph import INPUT, Affine, Nonlinearity
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.regions.segments.nonlinearities import NonlinearityForm, Threshold, Window, nonlinearity_form
 
 UNIT = 2.0**-53
 """Half a unit in the last place of 1: the relative error of one float64 operation."""
@@ -169,19 +169,19 @@ class Plan:
 
     net: PiecewiseLinearNetwork
     layouts: dict[str, Layout]
-    steps: dict[str, AffineStep | KinkForm] = field(default_factory=dict)
+    steps: dict[str, AffineStep | NonlinearityForm] = field(default_factory=dict)
 
     @cached_property
     def widths(self) -> list[int]:
-        """For each node, the largest value from it on to the next kink but one, in units."""
+        """For each node, the largest value from it on to the next nonlinearity but one, in units."""
         nodes = self.net.graph.nodes
         found: list[int] = []
         for at in range(len(nodes)):
-            kinks, widest = 0, 1
+            nonlinearities, widest = 0, 1
             for node in nodes[at:]:
                 widest = max(widest, self.layouts[node.name].units)
-                kinks += isinstance(node, Kink)
-                if kinks > 1:
+                nonlinearities += isinstance(node, Nonlinearity)
+                if nonlinearities > 1:
                     break
             found.append(widest)
         return found
@@ -230,8 +230,8 @@ def _plan(net: PiecewiseLinearNetwork) -> Plan:
     for node in net.graph.nodes:
         inputs = tuple(layouts[name] for name in node.inputs)
         roles = node.roles(found.constants)
-        if isinstance(node, Kink):
-            plan.steps[node.name] = kink_form(node.kind, [x.shape for x in inputs], layouts[node.name].shape, roles)
+        if isinstance(node, Nonlinearity):
+            plan.steps[node.name] = nonlinearity_form(node.kind, [x.shape for x in inputs], layouts[node.name].shape, roles)
         else:
             plan.steps[node.name] = _affine_step(cast("Affine", node), inputs, layouts[node.name], roles)
     return plan

@@ -1,4 +1,4 @@
-"""Where the units of a kink change their affine piece between the ends of an interval, as far as float64 decides.
+"""Where the units of a nonlinearity change their affine piece between the ends of an interval, as far as float64 decides.
 
 All in rows, one an interval; z(t) = s t + c on each. A sign counts where |z| is above its bound
 ε = ε_s + ε_c + 4u (|s| + |c|) + |s|·(the bound on the end's own error); below it, z counts as zero there, in doubt
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from tropica.regions.segments.followed import Followed
-from tropica.regions.segments.kinks import Threshold, Window
 from tropica.regions.segments.lines import Grid, Lines, where_set
+from tropica.regions.segments.nonlinearities import Threshold, Window
 from tropica.regions.segments.plan import UNIT
 
 
@@ -23,7 +23,7 @@ class Roots:
     """Changes inside intervals: interval ``row``, place ``t``, bound ``spread``, ``unsure`` where more may meet there.
 
     ``pair`` numbers the two affine functions that meet: units that look at the same two change together. ``unit`` of the
-    kink and the ``option`` that it takes behind the place.
+    nonlinearity and the ``option`` that it takes behind the place.
 
     ``doubt`` (ends,) and ``unclear`` (intervals,) are what float64 does not decide at ends and on whole intervals.
     """

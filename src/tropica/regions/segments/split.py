@@ -1,4 +1,4 @@
-"""A kink splits the intervals at its units' breakpoints, and gives its output on each new one."""
+"""A nonlinearity splits the intervals at its units' breakpoints, and gives its output on each new one."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import torch
 from torch import Tensor
 
 from tropica.regions.segments.followed import Followed, Thresholded, slip
-from tropica.regions.segments.kinks import KinkForm, Threshold, Window
 from tropica.regions.segments.lines import Changes, Grid, Lines, changed, picked
+from tropica.regions.segments.nonlinearities import NonlinearityForm, Threshold, Window
 from tropica.regions.segments.roots import Roots, threshold_roots, window_choice, window_roots
 
 
 @dataclass(frozen=True)
 class Split:
-    """What a kink makes of the intervals.
+    """What a nonlinearity makes of the intervals.
 
     Attributes:
         grid: the new intervals, and ``parent`` the old interval of each, (intervals,).
         aside: ends found across which the output does not change.
-        changes: of the kink, or of the two that were taken together.
+        changes: of the nonlinearity, or of the two that were taken together.
         output: gives the output's lines on some of the new intervals.
     """
 
@@ -32,8 +32,8 @@ class Split:
     output: Callable[[slice], Lines | Thresholded]
 
 
-def kink(form: KinkForm, grid: Grid, z: Lines | Followed) -> Split:
-    """Split at one kink."""
+def nonlinearity(form: NonlinearityForm, grid: Grid, z: Lines | Followed) -> Split:
+    """Split at one nonlinearity."""
     if isinstance(form, Window):
         return _window(form, grid, z.lines)
     roots, begin = threshold_roots(form, grid, z)
@@ -78,7 +78,7 @@ def _window(form: Window, grid: Grid, z: Lines) -> Split:
     return Split(fine, parent, _no_ends(fine), (Changes.of(fine.t, choice),), output)
 
 
-def rectified_window(relu: KinkForm, pool: object, grid: Grid, z: Lines) -> Split:
+def rectified_window(relu: NonlinearityForm, pool: object, grid: Grid, z: Lines) -> Split:
     """A relu and the max-pooling of its output as one: the maximum of each window and 0.
 
     A unit of the relu that is not the largest of its window breaks without changing anything: such ends are put aside.
@@ -189,7 +189,7 @@ def refined(grid: Grid, roots: Roots) -> tuple[Grid, Tensor, Tensor]:
     order = _by_place(roots)
     t, spread, unsure = roots.t[order], roots.spread[order], roots.unsure[order]
     row, pair = roots.row[order], roots.pair[order]
-    # Neighbours in one interval that may coincide are put together, with all their bounds; but units that look at the same
+    # Neighbors in one interval that may coincide are put together, with all their bounds; but units that look at the same
     # two affine functions change together.
     reach = torch.cummax(t + spread, 0).values
     apart = torch.ones(len(t), dtype=torch.bool)

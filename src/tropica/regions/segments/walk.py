@@ -1,7 +1,7 @@
-"""Every breakpoint along a segment, kink by kink, in float64 with error bounds.
+"""Every breakpoint along a segment, nonlinearity by nonlinearity, in float64 with error bounds.
 
 Behind every node of the graph each value is an affine function of t on each interval found so far: z(t) = s t + c, held as
-rows, one an interval. A kink splits the intervals where one of its units changes its affine piece, and hands on one row an
+rows, one an interval. A nonlinearity splits the intervals where one of its units changes its affine piece, and hands on one row an
 interval. However many intervals, they are worked on in chunks of ``CHUNK`` bytes. Rows do not see each other, but for those of
 dense layers behind thresholds, which follow from each other (:mod:`~tropica.regions.segments.followed`).
 
@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 
 from tropica.regions.segments.followed import Followed, Thresholded, followed
-from tropica.regions.segments.kinks import Window
 from tropica.regions.segments.lines import Changes, Grid, Lines, largest
+from tropica.regions.segments.nonlinearities import Window
 from tropica.regions.segments.plan import INPUT, UNIT, AffineStep, Plan, gamma
-from tropica.regions.segments.split import kink, rectified_window
+from tropica.regions.segments.split import nonlinearity, rectified_window
 
 CHUNK = 2**23
-"""Bytes of the slopes of a kink's input or output (whichever is more) that are worked on at a time."""
+"""Bytes of the slopes of a nonlinearity's input or output (whichever is more) that are worked on at a time."""
 LEAST = 16
 """Intervals of a chunk, at least."""
 Value = Lines | Followed | Thresholded
@@ -40,7 +40,7 @@ class Walked:
 
     Attributes:
         grid: all ends.
-        changes: those of each kink, by name.
+        changes: those of each nonlinearity, by name.
         output: the output's lines, and ``row`` (intervals,) which of them each interval has; adjacent intervals with one
             row have one affine map.
     """
@@ -88,7 +88,7 @@ class _Walk:
             pool = self.plan.fused.get(at)
             names = [node.name] if pool is None else [node.name, self.nodes[pool].name]
             if pool is None:
-                found = kink(step, grid, _side_by_side(inputs))
+                found = nonlinearity(step, grid, _side_by_side(inputs))
             else:
                 found = rectified_window(step, self.plan.steps[self.nodes[pool].name], grid, inputs[0].lines)
             aside = [*aside, found.aside]

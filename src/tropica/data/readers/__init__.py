@@ -1,0 +1,1 @@
+"""Readers for data files: one file a format."""

@@ -1,0 +1,60 @@
+"""A folder of images, one subfolder a class."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from pathlib import Path
+
+import torch
+
+from tropica.data.labelled import SPLITS, LabelledData
+from tropica.data.readers.images import stack_images
+from tropica.data.readers.request import FileRequest
+from tropica.errors import DataError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+
+
+def load_folder(request: FileRequest) -> LabelledData:
+    """Classes numbered by the sorted names of the subfolders; below `train` and `test` where the folder has these.
+
+    The order takes one image of each class in turn, so that the first points of a folder hold every class.
+
+    Raises:
+        DataError: no such subfolders, no images, or images of different shapes.
+    """
+    root = _root(request)
+    classes = _subfolders(root)
+    if not classes:
+        raise DataError(f"{root}: an image folder must have one subfolder for each class; found none")
+    files = _in_turn([_images(folder) for folder in classes])[: request.limit]
+    if not files:
+        raise DataError(f"{root}: no images in {len(classes)} class folders; accepted: {', '.join(SUFFIXES)}")
+    inputs = stack_images(((path, str(path)) for path, _ in files), len(files))
+    return request.deliver(inputs, torch.tensor([label for _, label in files]), len(classes))
+
+
+def _root(request: FileRequest) -> Path:
+    """The folder whose subfolders are the classes."""
+    if any((request.path / split).is_dir() for split in SPLITS):
+        root = request.path / request.split
+        if not root.is_dir():
+            found = ", ".join(folder.name for folder in _subfolders(request.path))
+            raise DataError(f"{request.path}: no subfolder {request.split}; found {found}")
+        return root
+    request.refuse_unknown_split("class folders")
+    return request.path
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def _in_turn(classes: list[list[Path]]) -> list[tuple[Path, int]]:
+    """The first image of every class, then the second of every class, and so on."""
+    rounds = zip_longest(*classes)
+    return [(path, label) for paths in rounds for label, path in enumerate(paths) if path is not None]

@@ -1,0 +1,58 @@
+"""Coded images (PNG, JPEG, …) as points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tropica.errors import DataError
+
+SIXTEEN_BIT_AND_MORE = ("I", "I;16", "I;16B", "I;16L", "F")
+
+
+def decode_image(source: bytes | Path, where: str) -> np.ndarray:
+    """One coded image as uint8 (channels, height, width): one channel for gray, three for everything else.
+
+    Raises:
+        DataError: not an image, or more than 8 bits a channel.
+    """
+    from PIL import Image  # not needed until there are images to read
+
+    try:
+        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
+            if image.mode in SIXTEEN_BIT_AND_MORE:
+                raise DataError(f"{where}: images must have 8 bits a channel; found mode {image.mode}")
+            pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    except DataError:
+        raise
+    # Damaged files make PIL's decoders raise nearly anything: OSError, SyntaxError, struct.error, IndexError, …
+    except Exception as error:
+        raise DataError(f"{where} cannot be decoded as an image: {error}") from error
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+
+
+def stack_images(images: Iterable[tuple[bytes | Path, str]], count: int) -> Tensor:
+    """`count` coded images as float32 (count, channels, height, width) in [0, 1].
+
+    Args:
+        images: each coded image with its place, for messages.
+        count: how many there are.
+
+    Raises:
+        DataError: an image cannot be decoded, or has another shape than the first.
+    """
+    stacked, first = torch.empty(0), ""
+    for index, (source, where) in enumerate(images):
+        image = decode_image(source, where)
+        if index == 0:
+            stacked, first = torch.empty(count, *image.shape, dtype=torch.float32), where
+        elif image.shape != stacked.shape[1:]:
+            expected = tuple(stacked.shape[1:])
+            raise DataError(f"{where}: all images must have one shape; expected {expected}, as {first}; found {image.shape}")
+        stacked[index] = torch.from_numpy(image / np.float32(255))
+    return stacked

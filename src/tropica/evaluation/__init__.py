@@ -1,0 +1,1 @@
+"""The extracted function N^(X): values, labels and active terms."""

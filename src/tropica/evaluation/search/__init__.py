@@ -1,0 +1,1 @@
+"""Exact maximum inner-product search for the active term, and its index."""

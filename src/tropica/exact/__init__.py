@@ -1,0 +1,1 @@
+"""Exact arithmetic: integers over a power of two, linear algebra, certified linear programs. Knows no networks."""

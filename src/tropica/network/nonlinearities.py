@@ -1,0 +1,282 @@
+"""The nonlinearities: one small class each.
+
+A nonlinearity maps its inputs to outputs that are each a maximum of affine functions of them. A class states these things:
+
+* calling it computes the nonlinearity, with PyTorch's own op, so that ties take PyTorch's subgradient (relu has slope 0 at 0);
+* ``choice`` says which of the affine functions won at each output, ``options`` how many there are: the activation pattern;
+* ``envelope`` is a linear op with nonnegative entries that dominate those of every Jacobian the nonlinearity can have: the data-free
+  bound of the paper's decomposition passes through it (Table 1: relu and leaky relu leave it, max-pool repeats it over the window);
+* ``both_signs`` says that the Jacobian's entries take either sign (abs);
+* ``elementwise`` says that every output looks at the same place of its inputs, so that, with constants of one number, the
+  dimensions may stand in any order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Base class of the nonlinearities."""
+
+    name = "nonlinearity"
+    both_signs = False
+    elementwise = False
+
+    def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        """Index of the winning affine function at each output (ties: the one whose slope PyTorch takes, else the first)."""
+        raise NotImplementedError
+
+    def options(self, *shapes: torch.Size) -> int:
+        """Number of affine functions that each output is the maximum of, for inputs of these shapes."""
+        return 2
+
+    def envelope(self, *inputs: Tensor) -> Tensor:
+        """A nonnegative linear op whose Jacobian dominates the absolute value of every Jacobian of the nonlinearity."""
+        return inputs[0].clone()
+
+
+@dataclass(frozen=True)
+class Relu(Kind):
+    """max(z, 0), slope 0 at 0."""
+
+    name = "relu"
+    elementwise = True
+
+    def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        return torch.relu(inputs[0])
+
+    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        return inputs[0] > 0
+
+
+@dataclass(frozen=True)
+class LeakyRelu(Kind):
+    """max(z, αz) with one slope α in [0, 1]."""
+
+    name = "leaky_relu"
+    elementwise = True
+    slope: float = 0.01
+
+    def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        return F.leaky_relu(inputs[0], self.slope)
+
+    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        return inputs[0] > 0
+
+
+@dataclass(frozen=True)
+class PRelu(Kind):
+    """max(z, αz) with constant slopes α in [0, 1], one or one a channel."""
+
+    name = "prelu"
+    elementwise = True
+
+    def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        return F.prelu(inputs[0], constants["slope"])
+
+    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        return inputs[0] > 0
+
+
+@dataclass(frozen=True)
+class Floor(Kind):
+    """max(z, c) for a constant c. The slope at the tie is 1 (as clamp's), 1/2 (maximum's) or 0 (threshold's, hardtanh's)."""
+
+    name = "maximum"
+    elementwise = True
+    tie: float = 1
+
+    def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        z, level = inputs[0], constants["level"]
+        if self.tie == 0:
+            return torch.where(z > level, z, level)
+        return torch.clamp_min(z, level) if self.tie == 1 else torch.maximum(z, level)
+
+    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        z, level = inputs[0], constants["level"]
+        return z > level if self.tie == 0 else z >= level
+
+
+@dataclass(frozen=True)
+class Abs(Kind):
+    """max(z, −z), slope 0 at 0."""
+
+    name = "abs"
+    elementwise = True
+    both_signs = True
+
+    def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        return inputs[0].abs()
+
+    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        return inputs[0] > 0
+
+
+@dataclass(frozen=True)
+class Maximum(Kind):
+    """max(a, b) of two activations, with broadcasting; a tie takes half of each slope, as in PyTorch."""
+
+    name = "maximum"
+    elementwise = True
+
+    def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        return torch.maximum(*inputs)
+
+    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        return inputs[0] < inputs[1]
+
+    def envelope(self, *inputs: Tensor) -> Tensor:
+        return inputs[0] + inputs[1]
+
+
+@dataclass(frozen=True)
+class Amax(Kind):
+    """The maximum over dimensions; ties share the slope evenly, as in ``torch.amax`` (``first``: the first one takes it)."""
+
+    name = "amax"
+    dims: tuple[int, ...] = (-1,)
+    keepdim: bool = False
+    first: bool = False
+
+    def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        if self.first:
+            return inputs[0].max(self.dims[0], self.keepdim).values
+        return inputs[0].amax(self.dims, self.keepdim)
+
+    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        z = inputs[0]
+        dims = sorted(d % z.ndim for d in self.dims)
+        kept = [d for d in range(z.ndim) if d not in dims]
+        first = _first_argmax(z.permute(*kept, *dims).flatten(len(kept)))
+        return first.reshape([1 if d in dims else n for d, n in enumerate(z.shape)]) if self.keepdim else first
+
+    def options(self, *shapes: torch.Size) -> int:
+        return math.prod(shapes[0][d] for d in self.dims)
+
+    def envelope(self, *inputs: Tensor) -> Tensor:
+        return inputs[0].sum(self.dims, self.keepdim)
+
+
+_MAX_POOLS: tuple[Callable[..., Any], ...] = (F.max_pool1d, F.max_pool2d, F.max_pool3d)
+_ADAPTIVE_MAX_POOLS: tuple[Callable[..., Any], ...] = (F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d)
+_ADAPTIVE_AVG_POOLS: tuple[Callable[..., Tensor], ...] = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)
+_CONVOLUTIONS: tuple[Callable[..., Tensor], ...] = (F.conv1d, F.conv2d, F.conv3d)
+
+
+@dataclass(frozen=True)
+class MaxPool(Kind):
+    """Max-pooling over 1 to 3 spatial dimensions: overlap, padding, dilation and ceil_mode as in ``torch.nn``."""
+
+    name = "max_pool"
+    kernel: tuple[int, ...] = (2, 2)
+    stride: tuple[int, ...] = (2, 2)
+    padding: tuple[int, ...] = (0, 0)
+    dilation: tuple[int, ...] = (1, 1)
+    ceil_mode: bool = False
+
+    def _pool(self, z: Tensor, return_indices: bool = False) -> Any:
+        pool = _MAX_POOLS[len(self.kernel) - 1]
+        return pool(z, self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode, return_indices)
+
+    def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        return self._pool(inputs[0])
+
+    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        z, spatial = inputs[0], len(self.kernel)
+        at: Tensor = self._pool(z, return_indices=True)[1]
+        place = torch.zeros_like(at)
+        for axis, position in enumerate(_unravel(at, z.shape[-spatial:])):
+            start = _window_axis(at, axis - spatial) * self.stride[axis] - self.padding[axis]
+            place = place * self.kernel[axis] + (position - start) // self.dilation[axis]
+        return place
+
+    def options(self, *shapes: torch.Size) -> int:
+        return math.prod(self.kernel)
+
+    def envelope(self, *inputs: Tensor) -> Tensor:
+        """Window sums, as a depthwise convolution with ones; windows that ceil_mode lets hang over are padded with zeros."""
+        z, spatial = inputs[0], len(self.kernel)
+        out = self(z.detach()).shape[-spatial:]
+        pads: list[int] = []
+        for axis in reversed(range(spatial)):
+            reach = (out[axis] - 1) * self.stride[axis] + self.dilation[axis] * (self.kernel[axis] - 1) + 1
+            pads += [self.padding[axis], max(0, reach - self.padding[axis] - z.shape[axis - spatial])]
+        lead = z.shape[:-spatial]
+        padded = F.pad(z, pads)
+        flat = padded.reshape(-1, 1, *padded.shape[-spatial:])
+        ones = z.new_ones(1, 1, *self.kernel)
+        sums = _CONVOLUTIONS[spatial - 1](flat, ones, stride=self.stride, dilation=self.dilation)
+        return sums[(..., *(slice(n) for n in out))].reshape(*lead, *out)
+
+
+@dataclass(frozen=True)
+class AdaptiveMaxPool(Kind):
+    """Adaptive max-pooling over 1 to 3 spatial dimensions to a fixed output size.
+
+    Window i of ``out`` windows over ``full`` positions is [⌊i·full/out⌋, ⌈(i + 1)·full/out⌉), as in PyTorch.
+    """
+
+    name = "adaptive_max_pool"
+    size: tuple[int, ...] = (1, 1)
+
+    def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        return _ADAPTIVE_MAX_POOLS[len(self.size) - 1](inputs[0], self.size)
+
+    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        z, spatial = inputs[0], len(self.size)
+        at: Tensor = _ADAPTIVE_MAX_POOLS[spatial - 1](z, self.size, return_indices=True)[1]
+        place = torch.zeros_like(at)
+        for axis, position in enumerate(_unravel(at, z.shape[-spatial:])):
+            full, out = z.shape[axis - spatial], self.size[axis]
+            start = _window_axis(at, axis - spatial) * full // out
+            place = place * max(_adaptive_windows(full, out)) + (position - start)
+        return place
+
+    def options(self, *shapes: torch.Size) -> int:
+        spatial = len(self.size)
+        return math.prod(max(_adaptive_windows(n, out)) for n, out in zip(shapes[0][-spatial:], self.size, strict=True))
+
+    def envelope(self, *inputs: Tensor) -> Tensor:
+        """Window sums: averages times the windows' areas."""
+        z, spatial = inputs[0], len(self.size)
+        area = z.new_ones(())
+        for full, out in zip(z.shape[-spatial:], self.size, strict=True):
+            area = area.unsqueeze(-1) * z.new_tensor(_adaptive_windows(full, out))
+        return _ADAPTIVE_AVG_POOLS[spatial - 1](z, self.size) * area
+
+
+def _adaptive_windows(full: int, out: int) -> list[int]:
+    """Length of each window along an axis of an adaptive pool."""
+    return [-(-(i + 1) * full // out) - i * full // out for i in range(out)]
+
+
+def _first_argmax(z: Tensor) -> Tensor:
+    """Index of the first maximum along the last dimension (``torch.argmax`` promises no order among ties)."""
+    places = torch.arange(z.shape[-1], device=z.device)
+    return torch.where(z == z.amax(-1, keepdim=True), places, z.shape[-1]).amin(-1)
+
+
+def _unravel(flat: Tensor, shape: Sequence[int]) -> list[Tensor]:
+    """Row-major flat positions to one tensor of positions an axis."""
+    axes: list[Tensor] = []
+    for n in reversed(shape):
+        axes.append(flat % n)
+        flat = flat // n
+    return axes[::-1]
+
+
+def _window_axis(at: Tensor, dim: int) -> Tensor:
+    """0, 1, 2, ... along dimension ``dim`` (negative), shaped to broadcast against ``at``."""
+    return torch.arange(at.shape[dim], device=at.device).reshape(-1, *(1,) * (-dim - 1))

@@ -1,0 +1,1 @@
+"""What every long computation needs: memory, processes, interrupts, progress, files."""

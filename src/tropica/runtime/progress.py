@@ -1,0 +1,66 @@
+"""Progress of long calls: a bar, a function of the user's, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+ProgressCallback = Callable[[int, int, str], None]
+
+
+class Rate(ProgressColumn):
+    """How many a second, lately."""
+
+    def render(self, task: Task) -> Text:
+        """The rate, once it is known."""
+        return Text("" if task.speed is None else f"{task.speed:,.3g}/s" if task.speed < 100 else f"{task.speed:,.0f}/s")
+
+
+@contextmanager
+def reporter(progress: bool | ProgressCallback) -> Iterator[ProgressCallback | None]:
+    """A function (done, total, message) to call as work proceeds, or None.
+
+    Args:
+        progress: True for a bar on the terminal's standard error, False for nothing, or the user's own function.
+
+    >>> seen = []
+    >>> with reporter(lambda done, total, message: seen.append((done, total, message))) as report:
+    ...     report(1, 2, "half")
+    >>> seen
+    [(1, 2, 'half')]
+    """
+    if callable(progress):
+        yield progress
+        return
+    if not progress:
+        yield None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not (console.is_interactive or console.is_jupyter):  # rich would leave an empty line in a log or a pipe
+        yield None
+        return
+    times = TimeElapsedColumn(), TimeRemainingColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), *times)
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, object] = {}
+
+        def report(done: int, total: int, message: str) -> None:
+            if message not in tasks:
+                tasks[message] = bars.add_task(message, total=total)
+            bars.update(tasks[message], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield report

@@ -1,0 +1,101 @@
+"""`load_data`: data by name, file or folder."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal, overload
+
+from tropica.data.labelled import SPLITS, LabelledData, Split
+from tropica.data.readers.folder import load_folder
+from tropica.data.readers.mapped import FileData, load_npy, open_npy
+from tropica.data.readers.npz import load_npz
+from tropica.data.readers.parquet import load_parquet, open_parquet
+from tropica.data.readers.paths import locate_shorthand
+from tropica.data.readers.request import FileRequest
+from tropica.data.validate import validate_points
+from tropica.errors import DataError
+from tropica.studies.datasets.digits import load_digits
+from tropica.studies.datasets.mnist1d import load_mnist1d
+from tropica.studies.datasets.openml import load_openml
+
+EMBEDDED = {"digits": load_digits, "mnist1d": load_mnist1d}
+SHORTHANDS = {"mnist": "mnist.npz", "cifar10": "cifar10-{split}.parquet"}
+FILES = {".npz": load_npz, ".parquet": load_parquet, ".npy": load_npy}
+LAZY = {".npy": open_npy, ".parquet": open_parquet}
+OPENML = "openml:"
+
+
+@overload
+def load_data(
+    spec: str | os.PathLike[str], *, split: Split = "train", limit: int | None = None, lazy: Literal[False] = False
+) -> LabelledData: ...
+@overload
+def load_data(
+    spec: str | os.PathLike[str], *, split: Split = "train", limit: int | None = None, lazy: bool
+) -> LabelledData | FileData: ...
+def load_data(
+    spec: str | os.PathLike[str], *, split: Split = "train", limit: int | None = None, lazy: bool = False
+) -> LabelledData | FileData:
+    """Points and labels by name, file or folder.
+
+    Args:
+        spec: `digits` or `mnist1d` (embedded); a path `*.npz`, `*.npy` or `*.parquet`, or an image folder with one
+            subfolder a class; `openml:NAME`; `mnist` or `cifar10`, short for `mnist.npz` and `cifar10-{split}.parquet` in the
+            folder that the environment variable TROPICA_DATA names. Relative paths are looked up in this folder
+            second. `{split}` in a path stands for `train` or `test`.
+        split: `train` or `test`. A file that holds one set only is a train set, unless its path has `{split}`.
+        limit: at most so many points, the first ones; None for all.
+        lazy: leave the points of a `.npy` or `.parquet` file where they are, and read them batch by batch.
+
+    Returns:
+        Inputs (N, *shape) float32, images (channels, height, width) in [0, 1]; labels (N,) int64 or None. With `lazy` and
+        such a file, `FileData`, which whatever takes data takes too; its points are checked as they are read.
+
+    Raises:
+        DataError: unknown specification, nothing there, not the promised layout, a missing package, no network.
+        InputError: a point has a NaN or an infinity.
+
+    >>> load_data("digits", split="test", limit=100)
+    LabelledData('digits', test: 100 points of shape (1, 8, 8), 10 classes)
+    """
+    if split not in SPLITS:
+        raise DataError(f"the split must be one of {', '.join(SPLITS)}; found {split!r}")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise DataError(f"the limit must be a whole number of points, 1 or more, or None; found {limit!r}")
+    spec = os.fspath(spec)
+    if lazy and (opener := LAZY.get(_file_suffix(spec))):
+        return opener(_file_request(spec, split, limit))
+    data = _load(spec, split, limit)
+    validate_points(data.inputs, data.input_shape, where=f"data {spec!r}")
+    return data
+
+
+def _file_suffix(spec: str) -> str:
+    """The ending of the file that a specification names; '' for what is no file."""
+    return "" if spec in EMBEDDED or spec.startswith(OPENML) else os.path.splitext(SHORTHANDS.get(spec, spec))[1].lower()
+
+
+def _load(spec: str, split: Split, limit: int | None) -> LabelledData:
+    if spec in EMBEDDED:
+        return EMBEDDED[spec](split, limit)
+    if spec.startswith(OPENML):
+        return load_openml(spec.removeprefix(OPENML), split, limit)
+    request = _file_request(spec, split, limit)
+    if request.path.is_dir():
+        return load_folder(request)
+    return FILES[request.path.suffix.lower()](request)
+
+
+def _file_request(spec: str, split: Split, limit: int | None) -> FileRequest:
+    """The request for a file or folder that is there and of a known kind."""
+    if spec in SHORTHANDS:
+        return FileRequest.of(locate_shorthand(spec, SHORTHANDS[spec]), split, limit)
+    accepted = [*EMBEDDED, *SHORTHANDS, *(f"*{suffix}" for suffix in FILES), "an image folder", f"{OPENML}NAME"]
+    hint = f"data may be {', '.join(accepted)}"
+    try:
+        request = FileRequest.of(spec, split, limit)
+    except DataError as error:  # perhaps not a path at all but a name mistyped
+        raise DataError(f"{error}; {hint}") from error
+    if not request.path.is_dir() and request.path.suffix.lower() not in FILES:
+        raise DataError(f"{request.path}: this kind of file is not known; {hint}")
+    return request

@@ -1,0 +1,72 @@
+"""`openml:NAME`: the data sets of openml.org, through scikit-learn's client and its cache."""
+
+from __future__ import annotations
+
+from http.client import HTTPException
+from importlib.util import find_spec
+from math import isqrt
+from typing import Any
+
+import numpy as np
+
+from tropica.data.arrays import as_inputs, as_labels, fifth_of_each_class, labelled
+from tropica.data.labelled import LabelledData, Split
+from tropica.errors import DataError
+
+
+def load_openml(name: str, split: Split, limit: int | None) -> LabelledData:
+    """The newest active version of a set, with a fixed stratified split (OpenML names no test points).
+
+    Features that are all whole numbers from 0 to 255, both met, are taken for 8-bit images and divided by 255, and
+    shaped (1, side, side) where their number is a square. Targets that are not classes are left out.
+
+    Raises:
+        DataError: no network, no such set, or features that are not numbers.
+    """
+    where = f"openml:{name}"
+    bunch = _fetch(name)
+    features = _numbers(bunch.data, where)
+    classes, codes = _classes(bunch.target)
+    rows = fifth_of_each_class(np.zeros(len(features)) if codes is None else codes, split)
+    inputs = as_inputs(_as_images(features)[rows], where)
+    labels = None if codes is None else as_labels(codes[rows], where)
+    return labelled(inputs, labels, name=name, num_classes=classes, split=split, limit=limit)
+
+
+def _fetch(name: str) -> Any:
+    from sklearn import datasets  # slow to import
+
+    # The fast parser needs pandas; the other gives the same arrays.
+    parser = "auto" if find_spec("pandas") else "liac-arff"
+    try:
+        return datasets.fetch_openml(name, as_frame=False, parser=parser)
+    except (OSError, HTTPException) as error:  # URLError, HTTPError, timeouts and resets are all OSErrors
+        raise DataError(f"openml:{name} could not be fetched from openml.org (is there a network?): {error}") from error
+    except ValueError as error:
+        raise DataError(f"openml:{name} is not a set that can be loaded: {error}") from error
+
+
+def _numbers(features: Any, where: str) -> np.ndarray:
+    """The features (N, d) as floats; OpenML also has sparse matrices and words."""
+    dense = features.toarray() if hasattr(features, "toarray") else np.asarray(features)
+    try:
+        return dense.astype(np.float64)
+    except ValueError as error:
+        raise DataError(f"{where}: the features must be numbers: {error}") from error
+
+
+def _classes(target: Any) -> tuple[int | None, np.ndarray | None]:
+    """The number of classes and the class of each point, or None twice where the target is a measurement."""
+    if target is None or np.ndim(target) != 1 or np.asarray(target).dtype.kind == "f":
+        return None, None
+    names, codes = np.unique(np.asarray(target).astype(str), return_inverse=True)
+    return len(names), codes
+
+
+def _as_images(features: np.ndarray) -> np.ndarray:
+    """8-bit images as uint8, square where they can be; anything else as it is."""
+    if not (features.min() == 0 and features.max() == 255 and np.all(features == np.round(features))):
+        return features
+    side = isqrt(features.shape[1])
+    shape = (1, side, side) if side * side == features.shape[1] else features.shape[1:]
+    return features.astype(np.uint8).reshape(len(features), *shape)

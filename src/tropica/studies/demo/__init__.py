@@ -1,0 +1,1 @@
+"""The demo: Table 2 and Figure 2 of the TropEx paper on a small scale."""

@@ -1,0 +1,1 @@
+"""Linear terms on disk: shards, manifest, resuming."""

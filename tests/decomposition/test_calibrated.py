@@ -1,0 +1,279 @@
+"""The calibrated decomposition: its certificate seen from outside, the proof's inequality at fresh points, and how tight it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import tropica as tp
+from tests.checks import check_below, check_certificate, check_tight, fresh_points
+from tests.extracted import by_method, by_name, case_of, cotangents, network, points, potential, smallest, split_of, terms_of
+from tests.network_modules import build
+from tests.networks import tagged
+from tests.oracles.fixed_point import tight
+from tropica.decomposition.calibrated import MARGIN, calibrated_decomposition
+from tropica.decomposition.paper import allowance
+
+SOME = ("mlp_deep", "mnist_conv", "resnet", "densenet", "inverted_residual", "maxout", "two_towers", "unet", "abs", "amin")
+some = pytest.mark.parametrize("name", SOME)
+
+
+@by_name
+def test_cotangents_are_nonnegative_on_the_data(name: str) -> None:
+    check_certificate(split_of(name, "calibrated"), points(name))
+
+
+@by_method
+@by_name
+def test_terms_stay_below_everywhere(name: str, method: str) -> None:
+    decomposition = split_of(name, method)
+    check_below(decomposition, terms_of(name, method), points(name), fresh_points(decomposition.net))
+
+
+@by_name
+def test_is_tight(name: str) -> None:
+    """K is that of the slow fixed point, but for the headroom of 0.1 % of each nonlinearity's largest."""
+    check_tight(split_of(name, "calibrated"), points(name), 1.05)
+
+
+@pytest.mark.parametrize("name", [case.name for case in tagged("paper") if "architecture" not in case.tags])
+def test_few_passes(name: str) -> None:
+    """At most 4 passes, the check included, where the plain fixed point takes one a nonlinearity."""
+    decomposition = split_of(name, "calibrated")
+    assert decomposition.passes <= 4
+    assert "0 units raised" not in " ".join(decomposition.history)
+    assert "the check" in decomposition.history[-1]
+
+
+# ── only a part of the points gets the tight K; passes raise it for the others ────────────────────────────────────────
+
+
+@some
+@pytest.mark.parametrize("sort", [False, True], ids=["mixed", "sorted"])
+def test_little_memory(name: str, sort: bool) -> None:
+    """The first step sees 8 of 160 points (all of one class where the data is sorted); the guarantees are the same."""
+    net = network(name)
+    x = case_of(name).inputs(160, 3, torch.float64)
+    if sort:
+        x = x[net.predict(x).argsort(stable=True)]
+    decomposition = calibrated_decomposition(net, x, batch_size=8, memory=1)
+    assert decomposition.history[0].startswith("tight K of 5.0% of the points")
+    check_certificate(decomposition, x)
+    check_below(decomposition, tp.extract(net, x, decomposition), x, fresh_points(net))
+    check_tight(decomposition, x, 1.3)
+    assert len(decomposition.history) - 1 <= decomposition.passes <= 8
+
+
+def test_passes_raise() -> None:
+    """On this network 8 points are not enough: at least one pass raises K, and one more is the check."""
+    x = case_of("mlp_deep").inputs(160, 3, torch.float64)
+    history = calibrated_decomposition(network("mlp_deep"), x, batch_size=8, memory=1).history
+    assert len(history) > 2
+    assert all("units raised" in line for line in history[1:-1])
+    assert "units raised, K of earlier nonlinearities by" in history[-1] or "the check" in history[-1]
+
+
+@by_name
+def test_allowance(name: str) -> None:
+    """K raised anyhow, and by the allowance for that: no cotangent of F⁻ at any point gets smaller."""
+    net, x = network(name), points(name)
+    decomposition = split_of(name, "calibrated")
+    generator = torch.Generator().manual_seed(len(name))
+    raised = {
+        nonlinearity: k * torch.rand(k.shape, generator=generator) * (torch.rand(k.shape, generator=generator) < 0.3)
+        for nonlinearity, k in decomposition.weights.items()
+    }
+    more = allowance(net, raised)
+    after = replace(
+        decomposition,
+        weights={
+            nonlinearity: k + raised[nonlinearity] + more[nonlinearity] for nonlinearity, k in decomposition.weights.items()
+        },
+    )
+    for (_, before, _), (nonlinearity, minus, _) in zip(cotangents(decomposition, x), cotangents(after, x), strict=True):
+        assert float((minus - before - raised[nonlinearity.name]).min()) >= -1e-10 * float(minus.abs().max())
+    assert all(not bool(q.any()) for q in allowance(net, {}).values())
+
+
+def test_memory_is_shared_out() -> None:
+    """More memory, more points in the first step."""
+    net, x = network("mlp_deep"), case_of("mlp_deep").inputs(400, 1, torch.float64)
+    shares = [calibrated_decomposition(net, x, batch_size=10, memory=m).history[0] for m in (1, 20_000, 2**30)]
+    assert [line.split("of the points")[0].split()[-1] for line in shares][::2] == ["2.5%", "100.0%"]
+    assert len(set(shares)) == 3
+
+
+def test_gives_up() -> None:
+    """One pass cannot both raise K and see that it need not be raised."""
+    net, x = network("mlp_deep"), case_of("mlp_deep").inputs(400, 1, torch.float64)
+    with pytest.raises(tp.CertificateError, match=r"not settled after 1 passes .* raised \d+ units"):
+        calibrated_decomposition(net, x, batch_size=4, memory=1, max_passes=1)
+
+
+# ── how it is called ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def same(one: tp.DCDecomposition, other: tp.DCDecomposition, rtol: float) -> None:
+    for name, k in one.weights.items():
+        torch.testing.assert_close(other.weights[name], k, rtol=rtol, atol=rtol * float(k.max()))
+
+
+@some
+def test_same_bits_again(name: str) -> None:
+    net, x = network(name), points(name)
+    again = tp.decompose(net, x)
+    same(again, split_of(name, "calibrated"), 0.0)
+    assert again.fingerprint == split_of(name, "calibrated").fingerprint
+
+
+@some
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_order_and_batches_do_not_matter(name: str, batch_size: int) -> None:
+    """Where all points take part in the first step, K is a maximum over them."""
+    net, x = network(name), points(name)
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(2))
+    same(tp.decompose(net, x[order], batch_size=batch_size), split_of(name, "calibrated"), 1e-10)
+
+
+@pytest.mark.parametrize("kind", ["array", "dataset", "loader", "batches", "labelled"])
+def test_any_kind_of_data(kind: str) -> None:
+    case = case_of("mlp")
+    x = case.inputs(50, 3)
+    made = {
+        "array": lambda: x.numpy(),
+        "dataset": lambda: TensorDataset(x, torch.zeros(50)),
+        "loader": lambda: DataLoader(TensorDataset(x, torch.zeros(50)), batch_size=16),
+        "batches": lambda: list(x.split(16)),
+        "labelled": lambda: tp.LabelledData(x, None, "points"),
+    }[kind]()
+    model = case.make(0)
+    expected = tp.decompose(model, x, batch_size=16)
+    same(tp.decompose(model, made, batch_size=16), expected, 0.0)
+
+
+@some
+@pytest.mark.parametrize("memory", [2**30, 1])
+def test_float32(name: str, memory: int) -> None:
+    """In float32 the certificate holds up to rounding, in float32 and, with the same K, in float64."""
+    net = network(name).to(torch.float32)
+    x = case_of(name).inputs(100, 4)
+    decomposition = tp.decompose(net, x, batch_size=10, memory=memory)
+    check_certificate(decomposition, x, 1e-6)
+    assert smallest(decomposition.to(torch.float64), x.double()) >= -1e-5
+
+
+def test_dtype_is_a_choice() -> None:
+    case = case_of("mlp")
+    x = case.inputs(40)
+    decomposition = tp.decompose(case.make(0), x, dtype=torch.float64)
+    assert decomposition.net.dtype == torch.float64
+    check_certificate(decomposition, x.double())
+    assert decomposition.to(torch.float32).net.dtype == torch.float32
+    assert decomposition.to(torch.float64).weights is decomposition.weights
+
+
+# ── what it says of itself ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@by_method
+@by_name
+def test_potential_is_the_sum(name: str, method: str) -> None:
+    """F⁻ = c⁻ + Σ ⟨K_v, h_v⟩, and F⁺_i − F⁻ = N_i at every point, here as values of the terms."""
+    decomposition, x, terms = split_of(name, method), points(name), terms_of(name, method)
+    total, scores, *_ = potential(decomposition, x)
+    scale = float(total.abs().max()) + 1e-300
+    assert (decomposition.potential(x) - total.detach()).abs().max() <= 1e-12 * scale
+    own = torch.arange(len(x))
+    at = (terms.minus(x)[own, own], terms.local(x)[own, own])
+    scale = max(scale, float((terms.minus.weight.norm(dim=1) * x.flatten(1).norm(dim=1)).max()))
+    assert (at[0] - total).abs().max() <= 1e-11 * scale
+    torch.testing.assert_close(at[1], scores[own, terms.labels].detach(), rtol=1e-11, atol=1e-11)
+    assert decomposition.potential(x).dtype == torch.float64
+
+
+class NonlinearityOfAConstant(nn.Module):
+    """A nonlinearity whose input does not depend on the point: its part of F⁻ is a constant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.relu(self.first(x)) - torch.relu(self.first(torch.zeros_like(x) + 0.5)))
+
+
+@by_method
+def test_a_nonlinearity_of_a_constant(method: str) -> None:
+    x = case_of("mlp").inputs(30, 1, torch.float64)
+    net = tp.trace(build(NonlinearityOfAConstant, 0).double(), x)
+    decomposition = tp.decompose(net, x, method=method)
+    terms = tp.extract(net, x, decomposition)
+    assert terms.certificate.holds
+    torch.testing.assert_close(terms.minus(x).diagonal(), decomposition.potential(x), rtol=1e-12, atol=1e-12)
+
+
+@some
+def test_growth(name: str) -> None:
+    decomposition = split_of(name, "calibrated")
+    rows = decomposition.growth()
+    assert [row.nonlinearity for row in rows] == [nonlinearity.name for nonlinearity in decomposition.net.nonlinearities]
+    for row, nonlinearity in zip(rows, decomposition.net.nonlinearities, strict=True):
+        k = decomposition.weights[nonlinearity.name].numpy()
+        assert (row.path, row.units) == (nonlinearity.path, k.size)
+        np.testing.assert_allclose((row.largest, row.mean, row.share), (k.max(), k.mean(), (k > 0).mean()), rtol=1e-12)
+
+
+def test_is_smaller_than_the_paper_decomposition() -> None:
+    """Signs cancel: the whole point of it."""
+    for name in ("mlp_deep", "mnist_conv", "resnet"):
+        ours, theirs = (max(row.largest for row in split_of(name, method).growth()) for method in ("calibrated", "paper"))
+        assert ours < theirs
+
+
+def test_headroom_is_small() -> None:
+    """A network of one nonlinearity: K is the tight one and a thousandth of its largest."""
+    net, x = network("one_logit"), points("one_logit")
+    exact, _ = tight(net, x)
+    last = net.nonlinearities[-1].name
+    k, wanted = split_of("one_logit", "calibrated").weights[last], exact.weights[last]
+    torch.testing.assert_close(k, wanted + 1e-3 * wanted.max(), rtol=1e-12, atol=0)
+    assert MARGIN < 0.05
+
+
+def test_by_hand() -> None:
+    """N = (h₀ − 3h₁, 2h₁ − h₀) of h = relu(x), both labels in the data: K = (1, 3), or (0, 3) where label 1 does not occur."""
+    last = nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        last.weight.copy_(torch.tensor([[1.0, -3.0], [-1.0, 2.0]]))
+    model = nn.Sequential(nn.ReLU(), last).double().eval()
+    x = torch.tensor([[5.0, 1.0], [1.0, 5.0], [4.0, 1.0]], dtype=torch.float64)
+    net = tp.trace(model, x)
+    for data, expected in ((x, [1.0, 3.0]), (x[::2], [0.0, 3.0])):
+        (k,) = tp.decompose(net, data).weights.values()
+        assert k.tolist() == pytest.approx([wanted + 3e-3 for wanted in expected])
+        (k,) = tight(net, data)[0].weights.values()
+        assert k.tolist() == expected
+        terms = tp.extract(net, data)
+        assert terms.minus.weight[0].tolist() == pytest.approx([wanted + 3e-3 for wanted in expected])
+        assert terms.minus.bias.tolist() == pytest.approx([0.0] * len(data))
+
+
+def test_refusals() -> None:
+    net, x = network("mlp"), points("mlp")
+    with pytest.raises(tp.InputError, match="unknown decomposition 'smallest'; there are calibrated, minimal, paper"):
+        tp.decompose(net, x, method="smallest")
+    with pytest.raises(tp.InputError, match="needs data"):
+        tp.decompose(net)
+    with pytest.raises(tp.InputError, match="none is given"):
+        tp.decompose(case_of("mlp").make(0), method="paper")
+    with pytest.raises(tp.InputError):
+        tp.decompose("mlp", x)  # type: ignore[arg-type]
+    with pytest.raises(tp.InputError, match=r"\(5,\)|shape"):
+        tp.decompose(net, torch.zeros(4, 5, dtype=torch.float64))
+    with pytest.raises(tp.InputError, match="float16"):
+        tp.decompose(net, x, dtype=torch.float16)

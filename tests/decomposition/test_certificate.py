@@ -1,0 +1,168 @@
+"""The certificate: what it looks at, when it fails, and what happens then."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+import tropica as tp
+from tests.extracted import by_method, by_name, case_of, cotangents, network, points, split_of, terms_of
+from tropica.decomposition import check
+from tropica.decomposition.check import Sample
+
+NAMES = ("mlp_deep", "mnist_conv", "resnet", "inverted_residual")
+names = pytest.mark.parametrize("name", NAMES)
+
+
+def scaled(decomposition: tp.DCDecomposition, factor: float) -> tp.DCDecomposition:
+    return replace(decomposition, weights={name: factor * k for name, k in decomposition.weights.items()})
+
+
+@names
+def test_half_of_k_is_not_enough(name: str) -> None:
+    net, x, decomposition = network(name), points(name), scaled(split_of(name, "calibrated"), 0.5)
+    with pytest.raises(tp.CertificateError, match=r"certificate fails: a cotangent is negative \(-0\.\d+"):
+        tp.extract(net, x, decomposition)
+    with pytest.warns(UserWarning, match="a cotangent is negative"):
+        terms = tp.extract(net, x, decomposition, check="warn")
+    assert not terms.certificate.holds
+    assert "FAILS" in str(terms.certificate)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        unchecked = tp.extract(net, x, decomposition, check=False)
+    assert unchecked.certificate.smallest_cotangent is None
+    assert torch.equal(unchecked.plus.weight, terms.plus.weight)
+
+
+@names
+def test_no_k_at_all_violates_the_theorem(name: str) -> None:
+    """Without K: cotangents, and the pairs themselves and the labels as brute force finds them."""
+    net, x = network(name), points(name)
+    with pytest.warns(UserWarning, match="a cotangent is negative"):
+        terms = tp.extract(net, x, scaled(split_of(name, "calibrated"), 0.0), check="warn")
+    worst = 0.0
+    for one in (terms.plus, terms.minus):
+        values = one(x)
+        worst = max(worst, float((values - values.diagonal().unsqueeze(1)).max()))
+    assert terms.certificate.largest_violation == pytest.approx(worst, rel=1e-9, abs=1e-12)
+    kept = (tp.ExtractedFunction(terms).predict(x) == net.predict(x)).double().mean()
+    assert terms.certificate.labels_kept == pytest.approx(float(kept))
+
+
+@names
+def test_k_missing_at_one_nonlinearity(name: str) -> None:
+    """Whichever nonlinearity it is, the last one too, behind which no cotangent of F⁻ arrives."""
+    net, x, decomposition = network(name), points(name), split_of(name, "calibrated")
+    for nonlinearity in net.nonlinearities:
+        k = decomposition.weights[nonlinearity.name]
+        if float(k.max()) < 1e-3:
+            continue
+        without = replace(decomposition, weights={**decomposition.weights, nonlinearity.name: torch.zeros_like(k)})
+        with pytest.raises(tp.CertificateError, match="a cotangent is negative"):
+            tp.extract(net, x, without)
+
+
+@by_method
+@by_name
+def test_figures(name: str, method: str) -> None:
+    """The smallest cotangent as plain derivatives give it; all pairs; what is stated of the check."""
+    terms, x = terms_of(name, method), points(name)
+    found = terms.certificate
+    assert found.holds, str(found)
+    least = 0.0
+    for _, minus, plus in cotangents(split_of(name, method), x):
+        least = min(least, float(torch.minimum(minus, plus).min()))
+    assert least >= -1e-9
+    assert found.smallest_cotangent is not None
+    assert found.smallest_cotangent >= -1e-12
+    assert (found.points, found.terms, found.complete, found.dtype) == (len(x), len(x), True, "float64")
+    assert round((1 - found.labels_kept) * len(x)) == found.labels_tied <= int("zero_biases" in name)
+    assert 0 <= found.largest_violation <= found.tolerance
+    assert "holds" in str(found)
+
+
+@by_method
+def test_cotangents_are_looked_at_whoever_makes_the_split(method: str) -> None:
+    found = tp.extract(network("mlp_deep"), points("mlp_deep"), method=method).certificate
+    assert found.smallest_cotangent is not None
+    assert found.smallest_cotangent >= -1e-12
+
+
+def test_smallest_cotangent() -> None:
+    """One nonlinearity, its cotangents known: K − 1 and K of two units over the largest."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)).double().eval()
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), ([[1, 0], [0, 1]], [0, 0], [[1, -1], [-1, 1]], [0, 0]), strict=True):
+            parameter.copy_(torch.tensor(value))
+    x = torch.tensor([[2.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
+    net = tp.trace(model, x)
+    decomposition = replace(
+        tp.decompose(net, x), weights={net.nonlinearities[0].name: torch.tensor([4.0, 2.0], dtype=torch.float64)}
+    )
+    terms = tp.extract(net, x, decomposition)
+    assert terms.certificate.smallest_cotangent == pytest.approx((2 - 1) / 4)
+
+
+def test_nothing_checked_nothing_held() -> None:
+    """With check=False, of a decomposition that was not certified on this data, nothing is known."""
+    terms = tp.extract(network("mlp"), points("mlp"), split_of("mlp", "calibrated"), check=False)
+    assert not terms.certificate.holds
+    assert "not checked" in str(terms.certificate)
+    # The calibration itself is a certificate.
+    assert tp.extract(network("mlp"), points("mlp"), check=False).certificate.holds
+
+
+def test_a_large_set_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "COMPLETE", 10)
+    net, x = network("mlp"), points("mlp")
+    found = tp.extract(net, x, batch_size=7).certificate
+    assert (found.points, found.terms, found.complete, found.holds) == (10, 10, False, True)
+    assert "(a sample)" in str(found)
+
+
+def test_fewer_of_large_points() -> None:
+    """4,096 points of 3×32×32, a few hundred of 3×224×224."""
+    assert [len(Sample.draw(100_000, d).index) for d in (1, 784, 3072, 150_528, 10**9)] == [4096, 4096, 4096, 222, 64]
+    assert len(Sample.draw(100, 784).index) == 100
+
+
+def test_sample_sees_its_own_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "COMPLETE", 12)
+    x = torch.arange(50.0).unsqueeze(1)
+    sample = Sample.draw(50)
+    start = 0
+    for part in x.split(8):
+        sample.see(start, part, part[:, 0].double())
+        start += len(part)
+    assert torch.equal(sample.x[:, 0].long(), sample.index)
+    assert torch.equal(sample.margin.long(), sample.index)
+    assert len(sample.index.unique()) == 12
+    assert torch.equal(sample.index, Sample.draw(50).index)
+
+
+def test_not_a_number_fails() -> None:
+    """K beyond float32: said at once, not hidden in terms that are NaN."""
+    net, x = network("mlp").to(torch.float32), points("mlp").float()
+    huge = scaled(split_of("mlp", "paper"), 1e39)
+    for how in (True, "warn", False):
+        with pytest.raises(tp.CertificateError, match="float64"):
+            tp.extract(net, x, huge, check=how)  # type: ignore[arg-type]
+
+
+def test_float32_is_told_of_float64() -> None:
+    case = case_of("mlp_deep")
+    x = case.inputs(40)
+    net = network("mlp_deep").to(torch.float32)
+    with pytest.raises(tp.CertificateError, match=r"extract with dtype=torch\.float64"):
+        tp.extract(net, x, scaled(tp.decompose(net, x), 0.3))
+
+
+def test_without_nonlinearities() -> None:
+    """An affine network has no cotangents to look at: the smallest is 0, and it holds."""
+    terms = terms_of("linear_only", "calibrated")
+    assert terms.certificate.smallest_cotangent == 0
+    assert tp.extract(network("linear_only"), points("linear_only")).certificate.smallest_cotangent == 0

@@ -1,0 +1,289 @@
+"""N^(X) against brute force in float64 on every point: kept or streamed, whatever the dtype, the block sizes and the ties."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+import tropica as tp
+from tests.extracted import by_method, case_of, network, points, split_of, terms_of
+from tests.oracles.extracted_function import Extracted, evaluate
+from tropica.evaluation import function as extracted
+from tropica.terms import maxima
+from tropica.terms.certificate import Certificate
+from tropica.terms.linear_terms import TermBlock
+
+NAMES = ("mlp", "mlp_leaky", "mnist_conv", "resnet", "inverted_residual", "sigmoid", "constant", "duplicated", "linear_only")
+names = pytest.mark.parametrize("name", NAMES)
+DTYPES = (torch.float32, torch.float64)
+by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["float32", "float64"])
+UNCHECKED = Certificate(None, 0.0, 0.0, 1.0, 0, 0, 0, False, "float32")
+
+
+def brute_force(terms: tp.LinearTerms, x: Tensor) -> Extracted:
+    """The oracle, on the points as the terms' dtype has them."""
+    plus, minus = terms.plus, terms.minus
+    weights = plus.weight, plus.bias, minus.weight, minus.bias
+    return evaluate(*weights, terms.labels, terms.num_classes, x.to(terms.dtype).double())
+
+
+def check(f: tp.ExtractedFunction, expected: Extracted, x: Tensor, rtol: float = 1e-12, atol: float = 0.0) -> None:
+    labels, winner = f.decide(x)
+    np.testing.assert_array_equal(winner.numpy(), expected.winner)
+    np.testing.assert_array_equal(labels.numpy(), expected.labels)
+    assert torch.equal(f.active_term(x), winner)
+    assert torch.equal(f.predict(x), labels)
+    values = f(x)
+    assert (values.dtype, values.shape) == (torch.float64, (len(x), f.num_classes))
+    np.testing.assert_allclose(values.numpy(), expected.values, rtol=rtol, atol=atol)
+
+
+def check_near(f: tp.ExtractedFunction, terms: tp.LinearTerms, x: Tensor) -> None:
+    """Terms of a network, which tie by the dozen where points share a cell: there the order of summation decides which of the
+    equal ones wins, in the oracle as in the library. The winner's value is the maximum to 13 digits; so is that of its label.
+    """
+    expected = brute_force(terms, x)
+    labels, winner = f.decide(x)
+    assert torch.equal(labels, terms.labels[winner])
+    plus, at = terms.plus, x.to(terms.dtype).double()
+    values = plus(at)
+    reach = at.flatten(1).norm(dim=1) * float(plus.weight.norm(dim=1).max()) + float(plus.bias.abs().max()) + 1e-300
+    assert (values.gather(1, winner.unsqueeze(1))[:, 0] >= values.amax(1) - 1e-13 * reach).all()
+    np.testing.assert_allclose(f(x).numpy(), expected.values, rtol=0, atol=2e-13 * float(reach.max()))
+    first, second = torch.from_numpy(expected.values).topk(2, 1).values.T
+    clear = first - second > 1e-12 * reach
+    assert torch.equal(labels[clear], torch.from_numpy(expected.labels)[clear])
+
+
+# ── terms made up: exact arithmetic, so that there is no doubt ────────────────────────────────────────────────────────
+
+
+def grid(generator: torch.Generator, *shape: int, bits: int = 10, step: float = 2.0**-6) -> Tensor:
+    """Random multiples of ``step``, of so many bits: sums of products are exact in float64, and not in float32."""
+    return torch.randint(-(2**bits), 2**bits, shape, generator=generator).double() * step
+
+
+def made_up(
+    generator: torch.Generator, sizes: list[int], d: int, classes: int, dtype: torch.dtype, bits: int = 10, offset: float = 0.0
+) -> tp.LinearTerms:
+    """Terms in blocks of some sizes."""
+    blocks = [
+        TermBlock(
+            torch.randint(0, classes, (n,), generator=generator),
+            grid(generator, n, d, bits=bits).to(dtype),
+            grid(generator, n, bits=bits),
+            grid(generator, n, d, bits=bits).to(dtype),
+            grid(generator, n, bits=bits) + offset,
+        )
+        for n in sizes
+    ]
+    return tp.LinearTerms(blocks, grid(generator, d), (d,), classes, "made up", UNCHECKED)
+
+
+@settings(
+    max_examples=120,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    st.lists(st.integers(1, 14), min_size=1, max_size=4),
+    st.integers(1, 14),
+    st.integers(1, 4),
+    st.integers(1, 5),
+    st.sampled_from(DTYPES),
+    st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 5), st.integers(1, 7), st.integers(1, 6)),
+    st.integers(1, 10),
+    st.integers(0, 10**6),
+)
+def test_any_sizes(monkeypatch, sizes, count, d, classes, dtype, blocks, bits, seed) -> None:
+    """All block sizes brought down to a few, sizes around them, few bits (ties) and many."""
+    group, groups, at_once, pairs, outer = blocks
+    inner = {"GROUP": group, "TERMS": group * groups, "POINTS": at_once, "PAIRS": pairs, "PENDING": 3 * pairs}
+    for name, size in inner.items():
+        monkeypatch.setattr(maxima, name, size)
+    monkeypatch.setattr(extracted, "POINTS_AT_ONCE", outer)
+    generator = torch.Generator().manual_seed(seed)
+    terms = made_up(generator, sizes, d, classes, dtype, bits)
+    x = grid(generator, count, d, bits=bits).to(dtype)
+    check(tp.ExtractedFunction(terms), brute_force(terms, x), x, rtol=0)
+
+
+@by_dtype
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+def test_many_terms(dtype: torch.dtype, offset: float) -> None:
+    """The block sizes as they are; F⁻ of 1e8 leaves float32 no digit of the logits."""
+    generator = torch.Generator().manual_seed(1)
+    terms = made_up(generator, [700, 1, 299], 40, 10, dtype, offset=offset)
+    x = grid(generator, 130, 40).to(dtype)
+    check(tp.ExtractedFunction(terms), brute_force(terms, x), x, rtol=0)
+
+
+def test_ties_go_to_the_lowest_label_then_the_lowest_index() -> None:
+    """As an argmax over N_i^(X) has it: where labels tie, the lowest, even if another one's point comes first."""
+    one = torch.ones(6, 2)
+    block = TermBlock(torch.tensor([2, 1, 2, 1, 0, 1]), one, torch.zeros(6).double(), one, torch.zeros(6).double())
+    block.local_bias[4] = -1.0
+    terms = tp.LinearTerms([block], torch.zeros(2).double(), (2,), 4, "made up", UNCHECKED)
+    f, x = tp.ExtractedFunction(terms), torch.ones(1, 2)
+    assert f(x).tolist() == [[1.0, 2.0, 2.0, -torch.inf]]
+    assert (f.predict(x).tolist(), f.active_term(x).tolist()) == ([1], [1])
+    check(f, brute_force(terms, x), x)
+
+
+def test_labels_without_terms() -> None:
+    """−∞, and never predicted."""
+    terms = terms_of("mlp", "calibrated")
+    only = terms.select(terms.labels == int(terms.labels[0]))
+    f, x = tp.ExtractedFunction(only), case_of("mlp").inputs(50, 8, torch.float64)
+    values = f(x)
+    missing = [i for i in range(3) if i != int(terms.labels[0])]
+    assert (values[:, missing] == -torch.inf).all()
+    assert torch.isfinite(values[:, int(terms.labels[0])]).all()
+    assert (f.predict(x) == terms.labels[0]).all()
+    check_near(f, only, x)
+
+
+# ── terms of networks ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@by_method
+@by_dtype
+@names
+def test_equals_brute_force(name: str, dtype: torch.dtype, method: str) -> None:
+    """On the extracted points (where exact ties are many), near them, and far from them."""
+    x = points(name).to(dtype)
+    terms = tp.extract(network(name).to(dtype), x, split_of(name, method), check="warn", batch_size=10)
+    fresh = case_of(name).inputs(60, 21, dtype)
+    where = torch.cat([x[1:], x[1:] + 1e-3 * fresh[:31], fresh, 100 * fresh])
+    check_near(tp.ExtractedFunction(terms), terms, where)
+
+
+@by_dtype
+@names
+def test_streaming_is_the_same_bits(name: str, dtype: torch.dtype) -> None:
+    net, x = network(name).to(dtype), points(name).to(dtype)
+    decomposition = split_of(name, "calibrated")
+    for size in (1, 10, 1000):
+        kept = tp.ExtractedFunction(tp.extract(net, x, decomposition, check=False, batch_size=size))
+        streamed = tp.ExtractedFunction.streaming(net, x, decomposition, batch_size=size)
+        where = torch.cat([x, case_of(name).inputs(40, 22, dtype)])
+        assert streamed.num_classes == kept.num_classes
+        for _ in range(2):  # each call extracts anew
+            assert torch.equal(streamed(where), kept(where))
+            assert torch.equal(streamed.active_term(where), kept.active_term(where))
+            assert torch.equal(streamed.predict(where), kept.predict(where))
+        assert all(torch.equal(a, b) for a, b in zip(streamed.decide(where), kept.decide(where), strict=True))
+
+
+def test_streaming_calibrates_by_itself() -> None:
+    case = case_of("mlp")
+    model, x = case.make(0), case.inputs(60)
+    streamed, kept = tp.ExtractedFunction.streaming(model, x), tp.ExtractedFunction(tp.extract(model, x))
+    assert torch.equal(streamed(x), kept(x))
+    assert torch.equal(streamed.predict(x), model(x).argmax(1))
+    paper = tp.ExtractedFunction.streaming(model, x, method="paper", dtype=torch.float64)
+    assert torch.equal(paper(x), tp.ExtractedFunction(tp.extract(model, x, method="paper", dtype=torch.float64))(x))
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("kind", ["kept", "streamed"])
+def test_few_terms_few_points(n: int, kind: str) -> None:
+    net, x = network("mlp"), points("mlp")[3 : 3 + n]
+    terms = tp.extract(net, x)
+    f = tp.ExtractedFunction(terms) if kind == "kept" else tp.ExtractedFunction.streaming(net, x)
+    for where in (x, x[:1]):
+        check_near(f, terms, where)
+    assert torch.equal(f.predict(x), net.predict(x))
+
+
+def test_inputs_of_one_number() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(1, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3)).double().eval()
+    x = torch.linspace(-2, 2, 40, dtype=torch.float64).unsqueeze(1)
+    terms = tp.extract(model, x)
+    f = tp.ExtractedFunction(terms)
+    check_near(f, terms, x)
+    assert torch.equal(f.predict(x), model(x).argmax(1))
+
+
+def test_a_store_is_read_in_blocks(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tropica.data.passes.SHARD_POINTS", 8)
+    net, x, decomposition = network("mnist_conv"), points("mnist_conv"), split_of("mnist_conv", "calibrated")
+    tp.extract(net, x, decomposition, out=tmp_path / "terms", batch_size=4)
+    loaded = tp.load_terms(tmp_path / "terms")
+    assert len(loaded.blocks) == 4
+    where = case_of("mnist_conv").inputs(30, 23, torch.float64)
+    kept = tp.ExtractedFunction(tp.extract(net, x, decomposition, batch_size=4))
+    found = tp.ExtractedFunction(loaded)
+    assert torch.equal(found(where), kept(where))
+    assert torch.equal(found.active_term(where), kept.active_term(where))
+
+
+# ── how it is called ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("kind", ["kept", "streamed"])
+def test_any_kind_of_points(kind: str) -> None:
+    """Tensors, arrays, loaders, in the terms' dtype or not: points are taken in the terms' dtype, as the network takes them."""
+    case = case_of("mnist_conv")
+    model, data, x = case.make(0), case.inputs(30), case.inputs(25, 4, torch.float64)
+    terms = tp.extract(model, data)
+    f = tp.ExtractedFunction(terms) if kind == "kept" else tp.ExtractedFunction.streaming(model, data)
+    expected = f(x.float())
+    check_near(f, terms, x.float())
+    loader = DataLoader(TensorDataset(x.float(), torch.zeros(25)), batch_size=7)
+    for points_ in (x, x.numpy(), x.float().numpy(), loader, list(x.split(4)), tp.LabelledData(x.float(), None, "points")):
+        assert torch.equal(f(points_), expected)
+        assert torch.equal(f.predict(points_), f.predict(x))
+
+
+@pytest.mark.parametrize("kind", ["kept", "streamed"])
+def test_refusals(kind: str) -> None:
+    net, x = network("mlp"), points("mlp")
+    f = tp.ExtractedFunction(terms_of("mlp", "calibrated")) if kind == "kept" else tp.ExtractedFunction.streaming(net, x)
+    nan = x.clone()
+    nan[4, 1] = torch.nan
+    bad = [torch.zeros(3, 5), torch.zeros(4), torch.zeros(0, 4), nan, torch.zeros(3, 4, dtype=torch.int64), "points", None, 3.0]
+    for call in (f, f.predict, f.winner, f.decide):
+        for points_ in bad:
+            with pytest.raises(tp.InputError):
+                call(points_)  # type: ignore[operator]
+
+
+def test_takes_terms_only() -> None:
+    with pytest.raises(tp.InputError, match=r"takes the terms that tp\.extract gives, got PiecewiseLinearNetwork"):
+        tp.ExtractedFunction(network("mlp"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["kept", "streamed"])
+def test_progress(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extracted, "POINTS_AT_ONCE", 10)
+    net, x = network("mlp"), points("mlp")
+    terms = terms_of("mlp", "calibrated")
+    f = tp.ExtractedFunction(terms) if kind == "kept" else tp.ExtractedFunction.streaming(net, x, batch_size=10)
+    seen: list[tuple[int, int, str]] = []
+    f(x, progress=lambda *step: seen.append(step))
+    assert [step[0] for step in seen] == [10, 20, 30, 32]
+    assert {step[1] for step in seen} == {32}
+
+
+def test_small_batches_of_points_are_put_together() -> None:
+    """One walk over the terms for a loader of single points too."""
+    f, x = tp.ExtractedFunction(terms_of("mlp", "calibrated")), points("mlp")
+    walks: list[tuple[int, int, str]] = []
+    assert torch.equal(f(list(x.split(1)), progress=lambda *step: walks.append(step)), f(x))
+    assert [step[0] for step in walks] == [32]
+
+
+def test_points_keep_their_values() -> None:
+    """Neither the points nor the terms are changed."""
+    terms, x = terms_of("mlp", "calibrated"), points("mlp").clone()
+    before = [tensor.clone() for tensor in (x, terms.local.weight, terms.local.bias, terms.minus.weight, terms.minus.bias)]
+    tp.ExtractedFunction(terms)(x)
+    after = (x, terms.local.weight, terms.local.bias, terms.minus.weight, terms.minus.bias)
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))

@@ -1,0 +1,135 @@
+"""The nonlinearities one by one: convex, bounded by their envelopes, in all their settings."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from tropica.network.nonlinearities import (
+    Abs,
+    AdaptiveMaxPool,
+    Amax,
+    Floor,
+    Kind,
+    LeakyRelu,
+    Maximum,
+    MaxPool,
+    PRelu,
+    Relu,
+)
+
+SLOPES = torch.tensor([0.0, 0.25, 0.7, 1.0], dtype=torch.float64)
+LEVELS = torch.tensor([-0.5, 0.0, 0.3, 1.0], dtype=torch.float64)
+
+VECTOR, SEQUENCE, IMAGE, VOLUME = (3, 4), (2, 2, 7), (2, 2, 5, 6), (1, 2, 4, 3, 4)
+Setting = tuple[Kind, list[tuple[int, ...]], dict[str, Tensor]]
+KINDS: list[Setting] = [
+    (Relu(), [VECTOR], {}),
+    (LeakyRelu(0.3), [VECTOR], {}),
+    (LeakyRelu(0.0), [VECTOR], {}),
+    (LeakyRelu(1.0), [VECTOR], {}),
+    (PRelu(), [VECTOR], {"slope": SLOPES}),
+    (PRelu(), [IMAGE], {"slope": SLOPES[:2]}),
+    (PRelu(), [SEQUENCE], {"slope": SLOPES[1:2]}),
+    *((Floor(tie), [VECTOR], {"level": LEVELS}) for tie in (0, 0.5, 1)),
+    (Abs(), [VECTOR], {}),
+    (Maximum(), [VECTOR, VECTOR], {}),
+    (Maximum(), [(3, 4, 1), (3, 1, 5)], {}),
+    (Amax((2,), False), [SEQUENCE], {}),
+    (Amax((1,), True, first=True), [SEQUENCE], {}),
+    (Amax((1, 3), False), [IMAGE], {}),
+    (Amax((2, 3), True), [(2, 2, 2, 3)], {}),
+    (MaxPool((3,), (2,), (1,), (2,), ceil_mode=True), [SEQUENCE], {}),
+    (MaxPool((2,), (3,), (1,), (1,)), [SEQUENCE], {}),
+    (MaxPool((2, 3), (2, 1), (0, 1), (1, 2)), [IMAGE], {}),
+    (MaxPool((3, 3), (2, 2), (1, 1), (1, 1), ceil_mode=True), [IMAGE], {}),
+    (MaxPool((2, 2), (3, 3), (0, 0), (1, 1)), [IMAGE], {}),
+    (MaxPool((2, 2), (3, 4), (1, 1), (1, 1), ceil_mode=True), [IMAGE], {}),
+    (MaxPool((2, 3, 2), (2, 1, 3), (1, 0, 1), (1, 1, 2), ceil_mode=True), [VOLUME], {}),
+    (AdaptiveMaxPool((3,)), [SEQUENCE], {}),
+    (AdaptiveMaxPool((2, 4)), [IMAGE], {}),
+    (AdaptiveMaxPool((3, 2, 3)), [VOLUME], {}),
+]
+by_kind = pytest.mark.parametrize(("kind", "shapes", "constants"), KINDS, ids=[repr(kind) for kind, _, _ in KINDS])
+
+
+def inputs(shapes: list[tuple[int, ...]], seed: int, ties: bool = False) -> tuple[Tensor, ...]:
+    """Random inputs; with ties, small integers and halves of them."""
+    generator = torch.Generator().manual_seed(seed)
+    if ties:
+        return tuple(torch.randint(-2, 3, shape, generator=generator).double() / 2 for shape in shapes)
+    return tuple(torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
+
+
+def jacobians(fn, z: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return torch.autograd.functional.jacobian(fn, z)  # type: ignore[return-value]
+
+
+@by_kind
+@pytest.mark.parametrize("ties", [False, True])
+def test_envelope(kind: Kind, shapes: list[tuple[int, ...]], constants: dict[str, Tensor], ties: bool) -> None:
+    """Linear, nonnegative, and no smaller than the absolute value of any Jacobian."""
+    z = inputs(shapes, 0, ties)
+    bounds = jacobians(kind.envelope, z)
+    assert kind.envelope(*z).shape == kind(*z, **constants).shape
+    assert not kind.envelope(*(torch.zeros_like(part) for part in z)).any()
+    assert_close(jacobians(kind.envelope, inputs(shapes, 5)), bounds)
+    for seed in range(3):
+        slopes = jacobians(lambda *z: kind(*z, **constants), inputs(shapes, seed, ties))
+        for bound, slope in zip(bounds, slopes, strict=True):
+            assert (slope.abs() <= bound + 1e-12).all()
+            assert kind.both_signs or (slope >= 0).all()
+
+
+@by_kind
+def test_envelope_is_reached(kind: Kind, shapes: list[tuple[int, ...]], constants: dict[str, Tensor]) -> None:
+    """No entry of the envelope is there in vain: 0 only where every Jacobian has 0."""
+    bounds = jacobians(kind.envelope, inputs(shapes, 0))
+    seen = [torch.zeros_like(bound) for bound in bounds]
+    for seed in range(80):
+        slopes = jacobians(lambda *z: kind(*z, **constants), inputs(shapes, seed))
+        seen = [torch.maximum(most, slope.abs()) for most, slope in zip(seen, slopes, strict=True)]
+    for bound, most in zip(bounds, seen, strict=True):
+        assert ((bound > 0) == (most > 0)).double().mean() > 0.99
+        assert bound.max() <= 1
+
+
+@by_kind
+@pytest.mark.parametrize("ties", [False, True])
+def test_convexity(kind: Kind, shapes: list[tuple[int, ...]], constants: dict[str, Tensor], ties: bool) -> None:
+    """κ(z') ≥ κ(z) + κ'(z)(z' − z), also from a tie."""
+    z = inputs(shapes, 0, ties)
+    slopes = jacobians(lambda *z: kind(*z, **constants), z)
+    here = kind(*z, **constants)
+    for seed in range(1, 20):
+        other = inputs(shapes, seed, ties=seed % 2 == 0)
+        step = sum(
+            (slope.flatten(here.ndim) @ (b - a).flatten() for slope, a, b in zip(slopes, z, other, strict=True)),
+            torch.zeros_like(here),
+        )
+        assert (kind(*other, **constants) >= here + step - 1e-12).all()
+
+
+@by_kind
+def test_choice_is_the_piece(kind: Kind, shapes: list[tuple[int, ...]], constants: dict[str, Tensor]) -> None:
+    """Where the choices agree, so do the Jacobians."""
+    z, agreed = inputs(shapes, 0), 0
+    for seed in range(1, 8):
+        other = inputs(shapes, seed)
+        same = kind.choice(*z, **constants) == kind.choice(*other, **constants)
+        assert same.shape == kind(*z, **constants).shape
+        assert not same.all()
+        agreed += int(same.sum())
+        for a, b in zip(*(jacobians(lambda *z: kind(*z, **constants), at) for at in (z, other)), strict=True):
+            assert a[same].equal(b[same])
+    assert agreed > 0
+
+
+def test_names_are_short_and_kinds_compare() -> None:
+    assert {kind.name for kind, _, _ in KINDS} == {
+        *("relu", "leaky_relu", "prelu", "maximum", "abs", "amax", "max_pool", "adaptive_max_pool")
+    }
+    assert LeakyRelu(0.3) == LeakyRelu(0.3) != LeakyRelu(0.2)
+    assert repr(Amax((1,), True)) == "Amax(dims=(1,), keepdim=True, first=False)"

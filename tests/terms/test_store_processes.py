@@ -1,0 +1,140 @@
+"""Several processes: the same bytes, labels, winners and values as one, whatever their number."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+
+import tropica as tp
+from tests.terms import worker
+from tropica.data import passes as walk
+from tropica.evaluation.combine import combined
+from tropica.runtime.processes import Processes
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def launch(size: int, *args: str) -> list[subprocess.Popen[str]]:
+    """Processes as torchrun starts them."""
+    port = str(free_port())
+    started = []
+    for rank in range(size):
+        environment = {
+            **os.environ,
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(size),
+            "LOCAL_WORLD_SIZE": str(size),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+            "OMP_NUM_THREADS": "1",
+        }
+        command = [sys.executable, "-m", "tests.terms.worker", *args]
+        started.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    return started
+
+
+def finished(started: list[subprocess.Popen[str]]) -> None:
+    for process in started:
+        out, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, out
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
+    """What one process makes and finds."""
+    folder = tmp_path_factory.mktemp("alone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walk, "SHARD_POINTS", 16)
+        return folder, worker.work(folder, False)
+
+
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_as_one_process(tmp_path: Path, size: int, alone: tuple[Path, dict[str, Tensor]]) -> None:
+    """Shards, manifests and decompositions to the byte; labels, winners, values to the bit, in every process."""
+    folder, expected = alone
+    for name in ("labels", "winners"):
+        assert torch.equal(expected[f"searched {name}"], expected[f"kept {name}"])
+        assert torch.equal(expected[f"searched and rescued {name}"], expected[f"rescued {name}"])
+    finished(launch(size, "work", str(tmp_path)))
+    for name in ("terms", "coarse", "inner", "least"):
+        assert content(tmp_path / name) == content(folder / name)
+    assert len(list((tmp_path / "terms").glob("shard-*"))) == 13
+    for rank in range(size):
+        found = safetensors.torch.load_file(tmp_path / f"{rank}.found")
+        assert found.keys() == expected.keys()
+        for name, tensor in expected.items():
+            assert torch.equal(found[name], tensor), name
+
+
+@pytest.mark.slow
+def test_a_refusal_ends_all_of_them(tmp_path: Path, alone: tuple[Path, dict[str, Tensor]]) -> None:
+    """Other points: one process notices, all of them say so, and none waits for the others."""
+    (tmp_path / "terms").symlink_to(alone[0] / "terms")
+    finished(launch(2, "refused", str(tmp_path)))
+    said = [(tmp_path / f"refused {rank}").read_text() for rank in range(2)]
+    assert "the data differs" in said[0]
+    assert "the data differs" in said[1]
+
+
+def test_what_one_process_says() -> None:
+    """Alone every combination is what it was."""
+    one, x = Processes(), torch.randn(3, 4)
+    assert one.maximum(x) is one.minimum(x) is one.total(x) is one.broadcast(x) is x
+    assert (one.gathered({"a": 1}), one.run_on_first(lambda: 5), one.run_on_all(lambda: 6)) == ([{"a": 1}], 5, [6])
+    assert one.first
+    with pytest.raises(tp.InputError, match="torchrun"):
+        tp.extract(worker.network(), worker.points(), distributed=True)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 20])
+def test_shares_are_disjoint_and_complete(size: int) -> None:
+    """No item is done twice, none is left out; they differ by one item at the most."""
+    items = list(range(13))
+    shares = [list(Processes(rank, size).share(items)) for rank in range(size)]
+    assert sorted(item for share in shares for item in share) == items
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+class Together(Processes):
+    """Processes whose tensors are known beforehand."""
+
+    def __init__(self, values: list[Tensor], keys: list[Tensor]) -> None:
+        super().__init__(0, len(values))
+        self.values, self.keys = values, keys
+
+    def maximum(self, x: Tensor) -> Tensor:
+        return torch.stack(self.values).amax(0)
+
+    def minimum(self, x: Tensor) -> Tensor:
+        best, far = self.maximum(x), torch.iinfo(torch.int64).max
+        held = [torch.where((v == best) & (k >= 0), k, far) for v, k in zip(self.values, self.keys, strict=True)]
+        return torch.stack(held).amin(0)
+
+
+def test_the_lexicographic_maximum() -> None:
+    """The largest value, among equal ones the lowest key, and −1 where no process has anything."""
+    none = -torch.inf
+    values = [torch.tensor([1.0, 2.0, none, none, 3.0]), torch.tensor([1.0, 1.0, 5.0, none, 4.0])]
+    keys = [torch.tensor([7, 3, -1, -1, 1]), torch.tensor([4, 0, 9, -1, 8])]
+    for order in ((0, 1), (1, 0)):
+        together = Together([values[i] for i in order], [keys[i] for i in order])
+        value, key = combined(together.values[0], together.keys[0], together)
+        assert value.tolist() == [1.0, 2.0, 5.0, none, 4.0]
+        assert key.tolist() == [4, 3, 9, -1, 8]
