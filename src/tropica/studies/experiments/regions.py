@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from matplotlib.figure import Figure
 
-from tropica.compare.pattern_counts import count_patterns
+from tropica.compare.patterns import count_patterns, count_terms
 from tropica.plots import curves, style
 from tropica.plots.curves import Curve
 from tropica.studies.case import Case
@@ -16,6 +16,7 @@ from tropica.studies.study import Measured, Results, Row, Study, Table, bands, s
 EPOCHS = (0, 1, 3, 5, 10, 15, 20, 30, 40, 50)
 """The epochs that the paper names, and the untrained network."""
 SETS, WAYS = ("train", "test", "both"), ("pattern", "term")
+COUNTS = {"pattern": count_patterns, "term": count_terms}
 
 
 def chosen_epochs(kept: list[int]) -> list[int]:
@@ -37,7 +38,7 @@ def measure(case: Case) -> Measured:
         row: Row = {"epoch": epoch, **{f"{name}_points": len(x) for name, x in points.items()}}
         for name, x in points.items():
             for way in WAYS:
-                row[f"{name}_{way}s"] = count_patterns(at.net, x, by=way, progress=at.step(f"regions by {way}"))
+                row[f"{name}_{way}s"] = COUNTS[way](at.net, x, progress=at.step(f"regions by {way}"))
         rows.append(row)
     return Measured(rows)
 
