@@ -34,7 +34,8 @@ from tropica.studies.demo.report import report_page
 from tropica.studies.demo.rows import DemoRow, paper_table
 from tropica.studies.experiments.deciders import Deciders, deciders
 from tropica.studies.experiments.sizes import potential_sizes
-from tropica.studies.networks import MODELS, build, train
+from tropica.studies.networks import MODELS, build
+from tropica.studies.training.loop import train
 from tropica.terms.linear_terms import LinearTerms
 
 NETWORKS = {"FCN": "fcn4", "CNN": "conv-small"}

@@ -22,7 +22,7 @@ NETWORK, AGREEMENT, ACCURACY = "network_true", "network_extracted", "extracted_t
 def measure(case: Case) -> Measured:
     """A row an epoch and split: those of Table 2 for the network after the epoch. Each epoch is kept as it is measured."""
     rows: list[Row] = []
-    for epoch in spaced_epochs(case.run.epochs, MOST, also=case.run.settings.falls):
+    for epoch in spaced_epochs(case.run.epochs, MOST, also=case.run.settings.milestones):
 
         def of_epoch(epoch: int = epoch) -> list[Row]:
             return [{"epoch": epoch, **row} for row in table2.measure(case.at(epoch)).rows]

@@ -36,7 +36,7 @@ def measure(case: Case) -> Measured:
     """A row an epoch, of this network and the one of the next seed; beside them the angles and distances at the end."""
     other = case.of(case.others[0])
     rows, extra = [], {}
-    for epoch in spaced_epochs(case.run.epochs, MOST, also=case.run.settings.falls):
+    for epoch in spaced_epochs(case.run.epochs, MOST, also=case.run.settings.milestones):
         found = case.part(f"epoch-{epoch:04}", lambda epoch=epoch: compared(case.at(epoch), other.at(epoch)))
         rows.append({"other_seed": other.run.seed, "epoch": epoch, **found["row"]})
         extra = found["points"]
@@ -124,7 +124,7 @@ def findings(results: Results) -> list[str]:
 
 
 def _falls(results: Results) -> list[int]:
-    return TrainSettings(**results.settings["training"]).falls
+    return TrainSettings(**results.settings["training"]).milestones
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
