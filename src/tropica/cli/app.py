@@ -41,7 +41,9 @@ def before_all(
     ctx: typer.Context,
     threads: Annotated[
         int | None,
-        typer.Option("--threads", metavar="N", min=1, help="Threads of torch; one for each core by default.", show_default=False),
+        typer.Option(
+            "--threads", metavar="N", min=1, help="Threads of torch; one for each core by default.", show_default=False
+        ),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")

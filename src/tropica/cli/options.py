@@ -39,8 +39,8 @@ class Method(StrEnum):
 
 
 METHOD_HELP = (
-    "calibrated: from the data's own cotangents; minimal: calibrated, scaled down as far as Theorem 3.3 holds between all pairs "
-    "of points; paper: from the weights alone (Algorithm 3.1 of TropEx)."
+    "calibrated: from the data's own cotangents; minimal: calibrated, scaled down as far as Theorem 3.3 holds between all "
+    "pairs of points; paper: from the weights alone (Algorithm 3.1 of TropEx)."
 )
 
 

@@ -8,11 +8,21 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.text import Text
 
-from tropica.cli.failures import FAILED, stopping
-from tropica.cli.options import Data, Precision
-from tropica.cli.output import console, show_table
-from tropica.cli.training import BatchSize, Epochs, How, Rate, Runs, Seed, TrainLimit, chosen_settings, exactly
-from tropica.data.labelled import LabelledData
+import tropica as tp
+from tropica.cli.exit_codes import FAILED, interruptible
+from tropica.cli.options import DataOption, DtypeOption
+from tropica.cli.output import console, print_table
+from tropica.cli.training_options import (
+    BatchSizeOption,
+    EpochsOption,
+    LrOption,
+    OptimizerOption,
+    RunsOption,
+    SeedOption,
+    TrainLimitOption,
+    load_exactly,
+    train_settings,
+)
 
 Name = Annotated[
     str,
@@ -53,19 +63,19 @@ Networks = Annotated[
 def study(
     ctx: typer.Context,
     name: Name,
-    data: Data,
-    runs: Runs = 5,
+    data: DataOption,
+    runs: RunsOption = 5,
     out: Out = None,
     model: Models = None,
-    seed: Seed = 0,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    lr: Rate = None,
-    optimizer: How = None,
-    limit: TrainLimit = None,
+    seed: SeedOption = 0,
+    epochs: EpochsOption = None,
+    batch_size: BatchSizeOption = None,
+    lr: LrOption = None,
+    optimizer: OptimizerOption = None,
+    limit: TrainLimitOption = None,
     terms: Terms = None,
     test_limit: TestLimit = None,
-    dtype: Precision = None,
+    dtype: DtypeOption = None,
     networks: Networks = None,
 ) -> None:
     """Run one of the paper's experiments: networks are trained, measured with both splits, and reported.
@@ -83,9 +93,9 @@ def study(
     chosen = None if name == ALL else find_study(name)
     folder = out or Path("results") / name
     torch.set_num_threads(ctx.obj or 1)
-    train = exactly(data, limit=limit)
-    test = exactly(data, split="test", limit=test_limit)
-    settings = chosen_settings(train, epochs, batch_size, lr, optimizer)
+    train = load_exactly(data, limit=limit)
+    test = load_exactly(data, split="test", limit=test_limit)
+    settings = train_settings(train, epochs, batch_size, lr, optimizer)
 
     shared: dict[str, Any] = {
         "models": model or (),
@@ -104,21 +114,21 @@ def study(
         begun = f" and {parts} epochs of the next" if parts else ""
         return f"{whole} runs{begun} are whole in {folder}; the same command goes on with what is missing"
 
-    with stopping(left):
+    with interruptible(left):
         if chosen is None:
             _whole(train, test, folder, shared)
             return
         done = run_study(name, train, test, folder, **shared)
     for table in chosen.tables(done.results):
         headings = [heading.replace("\n", " ") for heading in table.headings]
-        show_table(table.title, headings, table.rows, numbers=table.numbers)
+        print_table(table.title, headings, table.rows, numbers=table.numbers)
     screen = console()
     for line in chosen.findings(done.results):
         screen.print(Text(f"• {line}"))
     screen.print(Text(f"done in {done.seconds:.0f} s; written to {folder}: {', '.join(sorted(done.files))}"), soft_wrap=True)
 
 
-def _whole(train: LabelledData, test: LabelledData, folder: Path, shared: dict[str, Any]) -> None:
+def _whole(train: tp.LabelledData, test: tp.LabelledData, folder: Path, shared: dict[str, Any]) -> None:
     """All studies: what each found, and which failed."""
     from tropica.studies.all import run_all
 

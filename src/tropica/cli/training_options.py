@@ -1,74 +1,86 @@
-"""The options of commands that train networks, and what they mean."""
+"""The options of commands that train networks, and the settings and data that they choose."""
 
 from __future__ import annotations
 
-import dataclasses
 from enum import StrEnum
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tropica.data.labelled import LabelledData
+import tropica as tp
 from tropica.errors import DataError
-from tropica.studies.datasets.load import load_data
-from tropica.studies.training.settings import TrainSettings, paper_settings
+
+if TYPE_CHECKING:
+    from tropica.studies.training.settings import TrainSettings
 
 
 class Optimizer(StrEnum):
-    """What trains."""
+    """The optimizers."""
 
     adam = "adam"
     sgd = "sgd"
 
 
-Runs = Annotated[int, typer.Option("--runs", metavar="N", min=1, help="Networks of each kind, each with a seed of its own.")]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the first run; the others count on from it.")]
-Epochs = Annotated[
-    Optional[int],  # noqa: UP045
-    typer.Option("--epochs", metavar="N", min=1, help="Passes of training (20; for color images 50).", show_default=False),
+LEARNING_RATES = {Optimizer.adam: 0.001, Optimizer.sgd: 0.01}
+
+RunsOption = Annotated[
+    int, typer.Option("--runs", metavar="N", min=1, help="Train N networks of each kind, each with its own seed.")
 ]
-BatchSize = Annotated[
-    Optional[int],  # noqa: UP045
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The seed of the first run; others count on.")]
+EpochsOption = Annotated[
+    int | None,
+    typer.Option("--epochs", metavar="N", min=1, help="Epochs of training (20; 50 for color images).", show_default=False),
+]
+BatchSizeOption = Annotated[
+    int | None,
     typer.Option(
-        "--batch-size", metavar="N", min=1, help="Points a step (128; of fewer than 10,000 points 32).", show_default=False
+        "--batch-size", metavar="N", min=1, help="Points in a step (128; 32 for fewer than 10,000 points).", show_default=False
     ),
 ]
-Rate = Annotated[
-    Optional[float],  # noqa: UP045
-    typer.Option("--lr", metavar="X", help="Learning rate (adam 0.001, sgd 0.01).", show_default=False),
+LrOption = Annotated[
+    float | None,
+    typer.Option("--lr", metavar="X", help="The learning rate (adam 0.001, sgd 0.01).", show_default=False),
 ]
-How = Annotated[
-    Optional[Optimizer],  # noqa: UP045
-    typer.Option("--optimizer", help="adam; for color images sgd, stepped, with momentum 0.9.", show_default=False),
+OptimizerOption = Annotated[
+    Optimizer | None,
+    typer.Option(
+        "--optimizer",
+        help="adam; for color images sgd with momentum 0.9 and two decreases of the learning rate.",
+        show_default=False,
+    ),
 ]
-TrainLimit = Annotated[
-    Optional[int],  # noqa: UP045
-    typer.Option("--limit", metavar="N", min=2, help="So many training points, the first ones.", show_default=False),
+TrainLimitOption = Annotated[
+    int | None,
+    typer.Option("--limit", metavar="N", min=2, help="Take the first N training points only.", show_default=False),
 ]
 
 
-def exactly(data: str, *, split: str = "train", limit: int | None = None) -> LabelledData:
-    """Data with as many points as asked for.
+def load_exactly(data: str, *, split: str = "train", limit: int | None = None) -> tp.LabelledData:
+    """Load data with exactly as many points as the limit, where there is one.
 
     Raises:
-        DataError: there are fewer.
+        DataError: the data has fewer points.
     """
-    found = load_data(data, split=split, limit=limit)  # type: ignore[arg-type]
+    found = tp.load_data(data, split=split, limit=limit)  # type: ignore[arg-type]
     if limit is not None and len(found) < limit:
         raise DataError(f"{found.name} has {len(found):,} {split} points; {limit:,} were asked for")
     return found
 
 
-def chosen_settings(
-    data: LabelledData,
+def train_settings(
+    data: tp.LabelledData,
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
     optimizer: Optimizer | None = None,
 ) -> TrainSettings:
-    """The paper's settings for the data, but for what the user chose."""
+    """The paper's settings for the data, except for the settings that are given."""
+    from dataclasses import replace
+
+    from tropica.studies.training.settings import paper_settings
+
     settings = paper_settings(data)
     if optimizer is not None and optimizer.value != settings.optimizer:
-        settings = dataclasses.replace(settings, optimizer=optimizer.value, lr={"adam": 0.001, "sgd": 0.01}[optimizer.value])
+        settings = replace(settings, optimizer=optimizer.value, lr=LEARNING_RATES[optimizer])
     changes = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
-    return dataclasses.replace(settings, **{key: value for key, value in changes.items() if value is not None})
+    return replace(settings, **{key: value for key, value in changes.items() if value is not None})
