@@ -123,8 +123,8 @@ class Job:
                 + (" (for at= it must be made for the part behind that tensor: net.cut(at)[1])" if self.at else "")
             )
         self._split = decomposition.to(self.net.dtype).to(str(self.net.device))
-        self.look = decomposition.pairs is None and (not fresh or decomposition.smallest is None)
-        self.smallest = decomposition.smallest if fresh else None
+        self.look = decomposition.pairs is None and (not fresh or decomposition.smallest_cotangent is None)
+        self.smallest = decomposition.smallest_cotangent if fresh else None
         self.pairs = decomposition.pairs if fresh else None
 
     def make_decomposition(
