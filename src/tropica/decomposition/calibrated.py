@@ -87,7 +87,7 @@ def calibrated_decomposition(
         if settled:
             kept = {name: k.double().cpu() for name, k in weights.items()}
             return DCDecomposition(
-                net, "calibrated", kept, passes=state.passes, smallest=sweep.smallest, history=list(state.history)
+                net, "calibrated", kept, passes=state.passes, smallest_cotangent=sweep.smallest, history=list(state.history)
             )
         saved.save(state)
     raise CertificateError(f"K is not settled after {max_passes} passes over the data; the last one raised {raised} units")

@@ -65,8 +65,8 @@ def decompose(
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
-    >>> s = tp.decompose(model, torch.randn(100, 4))
-    >>> s.method, s.smallest >= 0
+    >>> dec = tp.decompose(model, torch.randn(100, 4))
+    >>> dec.method, dec.smallest_cotangent >= 0
     ('calibrated', True)
     """
     if method not in METHODS:

@@ -52,8 +52,8 @@ class Job:
 
     def use(self, decomposition: DCDecomposition, fresh: bool) -> None:
         self._split = fitted(decomposition, self.net, at=self.about["at"])
-        self.look = decomposition.pairs is None and (not fresh or decomposition.smallest is None)
-        self.smallest = decomposition.smallest if fresh else None
+        self.look = decomposition.pairs is None and (not fresh or decomposition.smallest_cotangent is None)
+        self.smallest = decomposition.smallest_cotangent if fresh else None
         self.pairs = decomposition.pairs if fresh else None
 
     def make_decomposition(

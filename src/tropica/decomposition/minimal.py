@@ -84,7 +84,7 @@ def minimal_decomposition(
     room = processes.run_on_first(lambda: budget(memory, decomposition.net.device))
     search = Search(decomposition, x, data_pass, processes, room, progress)
     smallest = search.smallest()
-    factors = dict.fromkeys([name for name, k in decomposition.weights.items() if bool(k.any())], smallest)
+    factors = dict.fromkeys([name for name, k in decomposition.multipliers.items() if bool(k.any())], smallest)
     common = dict.fromkeys(factors, (1 + margin) * smallest)
     line = f"minimal: λ* = {smallest:.6g} of the calibrated K, the smallest for all pairs of {len(x)} points"
     search.forget()

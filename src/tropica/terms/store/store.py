@@ -30,7 +30,7 @@ from tropica.data.passes import Shard
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.job import Job
 from tropica.decomposition.prepare import check_method
-from tropica.decomposition.storage import load_decomposition, save_decomposition
+from tropica.decomposition.storage import load_decomposition
 from tropica.errors import StoreError
 from tropica.runtime import safetensors_files
 from tropica.runtime.files import TEMPORARY
@@ -158,7 +158,7 @@ class Store:
             self._find_split(job, method, report)
         else:
             self.processes.run_on_first(
-                lambda: None if self._has(job.decomposition) else save_decomposition(job.decomposition, self.folder / SPLIT)
+                lambda: None if self._has(job.decomposition) else job.decomposition.save(self.folder / SPLIT)
             )
         self.manifest.run = job.identity()
         self.manifest.state = "extracting"
@@ -211,7 +211,7 @@ class Store:
                 f"{self.folder / SPLIT}: damaged, and the decomposition that was made again is another one; the finished terms are of "
                 "the one that is lost: give another folder"
             )
-        self.processes.run_on_first(lambda: save_decomposition(made, self.folder / SPLIT))
+        self.processes.run_on_first(lambda: made.save(self.folder / SPLIT))
 
     def _has(self, decomposition: DCDecomposition) -> bool:
         with contextlib.suppress(StoreError):
