@@ -103,7 +103,7 @@ def extract(
             decomposition=decomposition.value,
             at=at,
             dtype=dtype.torch if dtype else None,
-            store_dtype=store_dtype.torch if store_dtype else None,
+            stored_dtype=store_dtype.torch if store_dtype else None,
             out=out,
             check=check.value,
             memory=memory,
