@@ -61,7 +61,7 @@ def decompose(
     net = net.to(dtype.torch) if dtype else net
     decomposition = tp.decompose(net, points, method=method.value, memory=memory, per=(per or Per.network).value, progress=True)
     f_minus = _f_minus_range(decomposition, points)
-    rows = [dataclasses.replace(row, largest=row.largest + 0.0) for row in decomposition.growth()]  # + 0.0: no −0
+    rows = decomposition.summary().rows
     print_table(
         f"The {decomposition.method} decomposition, nonlinearities in forward order",
         ["nonlinearity", "module", "units", "largest K", "mean K", "K > 0"],
@@ -85,7 +85,7 @@ def decompose(
         "nonlinearities": [dataclasses.asdict(row) for row in rows],
         "f_minus": f_minus,
         "passes": decomposition.passes,
-        "smallest_cotangent": decomposition.smallest,
+        "smallest_cotangent": decomposition.smallest_cotangent,
         "factors": dict(decomposition.factors),
         "certificate": None if pairs is None else {**dataclasses.asdict(pairs), "holds": pairs.holds},
         "history": list(decomposition.history),
@@ -107,7 +107,7 @@ def _f_minus_range(decomposition: tp.DCDecomposition, points: tp.LabelledData) -
     def values(x: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             largest_logit = decomposition.net(x).double().abs().amax(1).clamp(min=torch.finfo(torch.float64).tiny)
-        f_minus = decomposition.potential(x)
+        f_minus = decomposition.f_minus(x)
         return torch.stack([f_minus, f_minus / largest_logit])
 
     f_minus, ratio = torch.cat(batched(values, decomposition.net, points, message="measuring F⁻", progress=True), 1)
@@ -120,8 +120,7 @@ def _certificate(decomposition: tp.DCDecomposition) -> dict[str, Any]:
         factors = sorted(set(decomposition.factors.values())) or [0.0]
         size = f"{factors[0]:.4g}" if len(factors) == 1 else f"{factors[0]:.4g} … {factors[-1]:.4g}"
         return {"K / calibrated K": size, "certificate": decomposition.pairs}
-    if decomposition.smallest is None:
+    if decomposition.smallest_cotangent is None:
         return {"smallest cotangent": "not computed: the paper's decomposition has none below 0"}
-    return {
-        "smallest cotangent": f"{decomposition.smallest:.2g} of the largest at its nonlinearity (≥ 0 certifies Theorem 3.3)"
-    }
+    smallest = f"{decomposition.smallest_cotangent:.2g} of the largest at its nonlinearity"
+    return {"smallest cotangent": f"{smallest} (≥ 0 certifies Theorem 3.3)"}

@@ -250,11 +250,11 @@ def _stored(
     if net is None:
         raise InputError(f"these terms are functions of the inner layer {at!r}: give the network as --model")
     from tropica.decomposition.decompose import default_batch_size
-    from tropica.decomposition.extraction import Inner
+    from tropica.decomposition.prepare import inner_points
 
     head, tail = net.cut(at)
     _check_shape(net.input_shape, points)
-    inner = Inner(head, points, default_batch_size(head))
+    inner = inner_points(head, points, default_batch_size(head))
     return Source(function, inner, len(terms), tail.fingerprint == network, rounded)
 
 

@@ -26,7 +26,7 @@ from tropica.cli.options import (
     ModelArgument,
     Split,
     SplitOption,
-    StoreDtype,
+    StoredDtype,
     WeightsOption,
 )
 from tropica.cli.output import (
@@ -69,10 +69,10 @@ def extract(
         str | None,
         typer.Option("--at", metavar="NAME", help="Take terms as functions of this inner layer's output.", show_default=False),
     ] = None,
-    store_dtype: Annotated[
-        StoreDtype | None,
+    stored_dtype: Annotated[
+        StoredDtype | None,
         typer.Option(
-            "--store-dtype", help="The dtype of stored coefficients; that of the computation by default.", show_default=False
+            "--stored-dtype", help="The dtype of stored coefficients; that of the computation by default.", show_default=False
         ),
     ] = None,
     memory: MemoryOption = None,
@@ -103,7 +103,7 @@ def extract(
             decomposition=decomposition.value,
             at=at,
             dtype=dtype.torch if dtype else None,
-            stored_dtype=store_dtype.torch if store_dtype else None,
+            stored_dtype=stored_dtype.torch if stored_dtype else None,
             out=out,
             check=check.value,
             memory=memory,

@@ -60,7 +60,7 @@ class Dtype(_DtypeName):
     float64 = "float64"
 
 
-class StoreDtype(_DtypeName):
+class StoredDtype(_DtypeName):
     """The dtypes of stored coefficients."""
 
     bfloat16 = "bfloat16"
