@@ -1,4 +1,4 @@
-"""A user's folder (a module with networks, their weights, an archive, data), and commands that are run in it, in this process."""
+"""The folder of a user (networks, weights, an archive, data), and commands that are run in it, in this process."""
 
 from __future__ import annotations
 
