@@ -112,7 +112,7 @@ def extract(
         )
     if torchrun_rank():  # the first process reports
         return
-    numbers = _numbers(terms, check) | resources(start) | {"folder": str(out)}
+    numbers = {**_numbers(terms, check), **resources(start), "folder": str(out)}
     labels = ", ".join(f"{label}: {count:,}" for label, count in enumerate(numbers["labels"]))
     coefficients = f"{shape_text(terms.input_shape)} = {terms.center.numel():,} coefficients, {numbers['dtype']}"
     print_facts(

@@ -92,7 +92,8 @@ def _plane(plane: tuple[int, int, int], margin: float, points: tp.LabelledData) 
     missing = [i for i in plane if not 0 <= i < len(points)]
     if missing:
         raise InputError(f"--plane: there is no point {missing[0]}; {points.name} has points 0 … {len(points) - 1}")
-    domain = tp.Plane.through(*(points.inputs[i] for i in plane), margin)
+    i, j, k = plane
+    domain = tp.Plane.through(points.inputs[i], points.inputs[j], points.inputs[k], margin)
     return domain, {"kind": "plane", "points": list(plane), "margin": margin, "data": points.name}
 
 
