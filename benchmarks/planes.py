@@ -1,7 +1,7 @@
 """A plane through three images of a trained network with max-pooling: all cells, the decision boundary, a picture, the time.
 
 The network is the small convolutional one (two convolutions with relu and 2 × 2 max-pooling, two dense layers), trained on
-scikit-learn's digits. One thread. The floor is one forward pass and, for each logit, one backward pass for every cell, which the
+scikit-learn's digits. One thread. The floor is one forward pass and, for each logit, one backward pass for every cell, as the
 maps need, timed in the same run.
 """
 
