@@ -237,8 +237,8 @@ STUDY = Study(
     title="How N^(X) depends on the decomposition",
     question="N has many DC decompositions F⁺ − F⁻, and N^(X) depends on the decomposition. The multipliers K of two are "
     "scaled by λ from 0 (no F⁻ at all) to 10. At each scale: at how many training points Theorem 3.3 fails over all pairs, how "
-    "many keep their label, and how well N^(X) agrees with N on test points. Is the paper's gap between CNN and FCN a property of "
-    "the networks, or of the decomposition?",
+    "many keep their label, and how well N^(X) agrees with N on test points. Is the paper's gap between CNN and FCN a property "
+    "of the networks, or of the decomposition?",
     paper="The paper has one decomposition, its own (paper, λ = 1), and reads the gap between fully connected and "
     "convolutional networks as a property of the networks: 97.7 against 95.7 % on MNIST, 52.5 against 30.8 % on CIFAR-10.",
     measure=measure,

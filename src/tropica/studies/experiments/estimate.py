@@ -147,8 +147,8 @@ def _layers(net: PiecewiseLinearNetwork) -> list[int]:
     """For each nonlinearity the most regions that it can cut one cell of those before it into.
 
     Inside such a cell the nonlinearity sees an affine image of the input space, of dimension d at most, and its u units are
-    maxima of k affine functions: Σ_{j ≤ d} C(u, j) (k − 1)^j regions, whatever the weights are, those of a convolution included. Leaky
-    units are of rank 2, max-pools of the rank of their windows. Holds for any graph, with branches, too.
+    maxima of k affine functions: Σ_{j ≤ d} C(u, j) (k − 1)^j regions, whatever the weights are, those of a convolution
+    included. Leaky units are of rank 2, max-pools of the rank of their windows. Holds for any graph, with branches, too.
     """
     inputs = math.prod(net.input_shape)
     choices = net.choices(torch.zeros(1, *net.input_shape, dtype=net.dtype))

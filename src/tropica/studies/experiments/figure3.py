@@ -85,7 +85,7 @@ def findings(results: Results) -> list[str]:
         for method in METHODS:
             rows = select(results.rows, model=model, decomposition=method)
             means = 100 * rows.groupby(["merged", "layer"])["accuracy"].mean()
-            falls = -means.diff().iloc[1:]
+            falls = -means.diff().iloc[1:].round(6)
             largest, (_, layer) = falls.max(), falls.idxmax()
             fall = (
                 f"the largest single fall, {largest:.1f} points, comes with {layer}"
