@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tropica.decomposition.blocks import rows_of
 from tropica.evaluation.search.concatenated import ConcatenatedTerms
 from tropica.evaluation.search.grouping import neighbor_order
 from tropica.evaluation.search.score_bound import EXTRA, Scaling, ScoreBound, in_range
@@ -150,7 +149,7 @@ def _project(
     errors: list[tuple[Tensor, Tensor]] = []
     for first, block in blocks:
         for start in range(0, len(block), ROWS):
-            part = rows_of(block, start, min(ROWS, len(block) - start)).to(dtype)
+            part = block.rows(start, min(ROWS, len(block) - start)).to(dtype)
             functions = functions_of(part, "plus", first + start, uncertain=True)
             exact = part.local.double() + part.minus.double()
             at = subspace.terms(exact)

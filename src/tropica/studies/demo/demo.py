@@ -178,7 +178,7 @@ def _sizes(made: DCDecomposition, terms: LinearTerms, data: LabelledData) -> dic
     sizes, certificate = potential_sizes(made, data), terms.certificate
     return {
         "terms": len(terms),
-        "largest_k": max(row.largest for row in made.growth()),
+        "largest_k": made.summary().largest,
         "largest_potential": sizes.largest,
         "largest_ratio": sizes.ratio,
         "passes": made.passes,

@@ -40,7 +40,7 @@ def potential_sizes(decomposition: DCDecomposition, data: Data, *, progress: Any
     with reporter(progress) as report:
         total = count_points(data)
         for x in as_batches(data, default_batch_size(net), dtype=net.dtype, device=net.device, shape=net.input_shape):
-            values = decomposition.potential(x)
+            values = decomposition.f_minus(x)
             with torch.no_grad():
                 logits = net(x).double().abs().amax(1)
             low, high = min(low, float(values.min())), max(high, float(values.max()))

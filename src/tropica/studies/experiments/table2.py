@@ -32,7 +32,7 @@ def measure(case: Case) -> Measured:
                 "certificate_holds": certificate.holds,
                 "labels_kept": certificate.labels_kept,
                 "largest_violation": certificate.largest_violation,
-                "largest_k": max((row.largest for row in case.decomposition(method).growth()), default=0.0),
+                "largest_k": case.decomposition(method).summary().largest,
             }
         )
     return Measured(rows)
