@@ -15,7 +15,8 @@ from tropica.data.labelled import LabelledData
 from tropica.errors import DataError
 from tropica.runtime.progress import reporter
 from tropica.studies.datasets.load import load_data
-from tropica.studies.networks import build, train
+from tropica.studies.networks import build
+from tropica.studies.training.loop import train
 
 CACHE = Path(os.environ.get("TROPICA_CACHE", "results/bench-networks"))
 
