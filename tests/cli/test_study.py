@@ -18,7 +18,7 @@ def test_study():
     networks = ("--networks", "nets", "--model", "fcn-small", "--model", "conv-small")
     result = succeed("study", "table2", "--data", "digits", *QUICK, "--runs", 2, "--test-limit", 40, *networks, "--terms", 50)
     numbers = saved("results/table2/numbers.json")
-    assert len(numbers["rows"]) == 2 * 2 * 3, "models, runs, splits"
+    assert len(numbers["rows"]) == 2 * 2 * 3, "models, runs, decompositions"
     assert (numbers["settings"]["terms"], numbers["settings"]["test_points"]) == (50, 40)
     assert "The paper's Table 2" in result.stdout
     assert "• FCN: N^(X) agrees with N on" in result.stdout
@@ -35,13 +35,13 @@ def test_study_refuses_with_a_line():
     assert "digits has 355 test points; 400 were asked for" in refuse(
         "study", "table2", "--data", "digits", "--test-limit", 400
     )
-    assert "1 … 100 training points; 101 were asked for" in refuse(
+    assert "terms must be a number of training points, 1 … 100; found 101" in refuse(
         "study", "table2", "--data", "digits", "--limit", 100, "--terms", 101
     )
     assert "have no labels" in refuse("study", "table2", "--data", "bare.npz")
     assert "of class 4" in refuse("study", "table2", "--data", "fours.npz")
     flat = refuse("study", "figure1", "--data", "digits", "--model", "conv")
-    assert "figure1 shows networks points of shape (2,); conv: this model takes (channels, height, width)" in flat
+    assert "figure1 gives networks points of shape (2,); conv: this model takes (channels, height, width)" in flat
     assert "too small" in refuse("study", "table2", "--data", "tiny.npz", "--model", "conv")
     Path("file").write_text("")
     assert "a folder is needed" in refuse("study", "table2", "--data", "digits", "--out", "file")
@@ -55,21 +55,20 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch):
     monkeypatch.setattr("tropica.studies.training.runs.train", interrupted)
     result = run("study", "table2", "--data", "digits", *QUICK)
     assert result.exit_code == 130
-    assert result.stderr.startswith("stopped: 0 runs are whole in results/table2; the same command goes on")
+    assert result.stderr.startswith("stopped: 0 runs are complete in results/table2; the same command resumes")
 
 
 def few(monkeypatch, **changed):
     """A registry of two quick studies."""
     studies = {name: dataclasses.replace(STUDIES[name], **changed.get(name, {})) for name in ("table2", "cross")}
-    for place in ("registry", "all", "all_page"):
-        monkeypatch.setattr(f"tropica.studies.{place}.STUDIES", studies)
+    monkeypatch.setattr("tropica.studies.registry.STUDIES", studies)
 
 
 def test_all_studies(monkeypatch):
     few(monkeypatch)
     result = succeed("study", "all", "--data", "digits", *QUICK, "--runs", 1, "--test-limit", 40, "--model", "fcn-small")
     assert "table2: Table 2" in result.stdout
-    assert "written to results/all: numbers.json, report.html, and a folder a study" in result.stdout
+    assert "written to results/all: numbers.json, report.html, and a folder for each study" in result.stdout
     numbers = saved("results/all/numbers.json")
     assert list(numbers["studies"]) == ["table2", "cross"]
     assert Path("results/all/networks/fcn-small/seed-0").is_dir()
@@ -109,4 +108,4 @@ def test_all_studies_refuse_with_a_line(monkeypatch):
     monkeypatch.setattr("tropica.studies.training.runs.train", interrupted)
     result = run("study", "all", "--data", "digits", *QUICK)
     assert result.exit_code == 130
-    assert result.stderr.startswith("stopped: 0 runs are whole in results/all; the same command goes on")
+    assert result.stderr.startswith("stopped: 0 runs are complete in results/all; the same command resumes")

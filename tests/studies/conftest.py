@@ -8,11 +8,19 @@ import torch
 from tropica.studies.case import Case
 from tropica.studies.datasets.load import load_data
 from tropica.studies.runner import run_study
+from tropica.studies.tables import select
 from tropica.studies.training.runs import train_run
 from tropica.studies.training.settings import TrainSettings
 
 QUICK = TrainSettings(epochs=3, batch_size=25, lr=2e-3)
 MODELS = ("fcn-small", "conv-small")
+
+
+def rows(result, **wanted):
+    """The rows of a study that have these values, as dictionaries; one at least."""
+    found = select(result.results.rows, **wanted).to_dict("records")
+    assert found
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -1,28 +1,16 @@
-"""The demo, small: all files are there, and its numbers are those that the library gives for the networks it saved."""
+"""The demo, small: its files are there, and its numbers are those that the library gives for the networks it saved."""
 
 import json
-import re
-from html.parser import HTMLParser
 
 import pytest
 import safetensors.torch
 import torch
-from PIL import Image
 
 import tropica as tp
-from tropica.studies.demo.demo import run_demo
-from tropica.studies.demo.figures import examples
-from tropica.studies.experiments.sizes import potential_sizes
+from tests.studies.conftest import rows
+from tests.studies.test_several import Page
+from tropica.studies.demo import MODELS, STUDIES, run_demo
 from tropica.studies.networks import build
-
-FILES = {
-    "angle-distance.png",
-    "conv-small.safetensors",
-    "demo.json",
-    "fcn4.safetensors",
-    "report.html",
-    "term-images.png",
-}
 
 
 @pytest.fixture(scope="module")
@@ -33,118 +21,73 @@ def demo(tmp_path_factory):
     return folder, result, steps
 
 
-def network(folder, model) -> torch.nn.Module:
-    net = build(model, (1, 8, 8), 10)
-    net.load_state_dict(safetensors.torch.load_file(folder / f"{model}.safetensors"))
-    return net.eval()
-
-
-def test_files_and_nothing_else(demo):
+def test_folder(demo):
     folder, result, _ = demo
-    assert {path.name for path in folder.iterdir()} == set(result.files) == FILES
-    assert all(result.files[name] == folder / name for name in FILES)
+    assert {path.name for path in folder.iterdir()} == {*STUDIES, "networks", "numbers.json", "report.html"}
+    assert result.failed == {}
+    assert tuple(result.done) == STUDIES
+    for name, one in result.done.items():
+        assert {path.name for path in (folder / name).iterdir()} == {*one.files, "runs"}
+    weights = [path.name for path in (folder / "networks" / "fcn4" / "seed-3").glob("epoch*")]
+    assert sorted(weights) == ["epoch-0000.safetensors", "epoch-0002.safetensors"]
 
 
-@pytest.mark.parametrize(("name", "model"), [("FCN", "fcn4"), ("CNN", "conv-small")])
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("method", ["calibrated", "paper"])
-def test_numbers_are_the_library_s(demo, name, model, method):
-    numbers = json.loads((demo[0] / "demo.json").read_text())
-    (row,) = (row for row in numbers["rows"] if (row["network"], row["decomposition"]) == (name, method))
-    points = numbers["points"][name][method]
+def test_numbers_are_the_library_s(demo, model, method):
+    folder, result, _ = demo
+    (row,) = rows(result.done["table2"], model=model, decomposition=method)
     data, test = tp.load_data("digits"), tp.load_data("digits", split="test")
-    net = tp.trace(network(demo[0], model), data.inputs[:2])
+    network = build(model, (1, 8, 8), 10)
+    network.load_state_dict(safetensors.torch.load_file(folder / "networks" / model / "seed-3" / "epoch-0002.safetensors"))
+    net = tp.trace(network.eval(), data.inputs[:2])
     decomposition = tp.decompose(net, data, method=method)
     terms = tp.extract(net, data, decomposition)
     f = tp.ExtractedFunction(terms)
     shares = tp.agreement(net, f, test)
-    assert row["model"] == model
     assert row["terms"] == len(data) == 1442
     for key in ("network_extracted", "network_true", "extracted_true"):
         assert row[key] == getattr(shares, key)
     assert row["certificate_holds"] is terms.certificate.holds is True
     assert row["passes"] == decomposition.passes
-    assert row["largest_k"] == pytest.approx(decomposition.summary().largest, rel=1e-6)
-    assert row["largest_potential"] == pytest.approx(float(decomposition.f_minus(data.inputs).max()), rel=1e-6)
-    assert row["largest_ratio"] == pytest.approx(potential_sizes(decomposition, data).ratio, rel=1e-6)
-    winner = f.active_term(test)
-    own = tp.extract(net, test, decomposition, check=False)
-    assert test.labels is not None
-    assert points["true"] == test.labels.tolist()
-    assert points["winner"] == winner.tolist()
-    assert points["extracted"] == terms.labels[winner].tolist()
-    assert points["network"] == own.labels.tolist() == net.predict(test.inputs).tolist()
-    torch.testing.assert_close(torch.tensor(points["angle"], dtype=torch.float64), tp.angles(own.local, terms.local[winner]))
-    found = tp.distances(own.local, terms.local[winner])
-    torch.testing.assert_close(torch.tensor(points["distance"], dtype=torch.float64), found)
+    assert row["largest_multiplier"] == pytest.approx(decomposition.summary().largest, rel=1e-6)
+    f_minus = decomposition.f_minus(data.inputs)
+    assert row["largest_f_minus"] == pytest.approx(float(f_minus.max()), rel=1e-6)
+    with torch.no_grad():
+        ratio = f_minus / net(data.inputs).double().abs().amax(1)
+    assert row["largest_f_minus_ratio"] == pytest.approx(float(ratio.max()), rel=1e-6)
+    active, own = f.active_term(test), tp.extract(net, test, decomposition, check=False)
+    points = result.done["figure2"].results.first_run(model)[method]
+    angle, distance = tp.angles(own.local, terms.local[active]), tp.distances(own.local, terms.local[active])
+    torch.testing.assert_close(torch.tensor(points["angle"], dtype=torch.float64), angle, atol=6e-4, rtol=0)
+    torch.testing.assert_close(torch.tensor(points["distance"], dtype=torch.float64), distance, atol=0, rtol=1e-4)
+    assert points["right"] == (terms.labels[active] == test.labels).tolist()
 
 
-def test_result_is_the_file(demo):
+def test_report(demo):
     folder, result, _ = demo
-    saved = json.loads((folder / "demo.json").read_text())
-    assert [row["extracted_true"] for row in saved["rows"]] == [row.extracted_true for row in result.rows]
-    assert saved["settings"] | {"epochs": 2, "seed": 3, "threads": 1} == saved["settings"]
-    assert set(saved["versions"]) >= {"tropica", "torch", "python"}
-    assert 0 < saved["seconds"] <= result.seconds
-    assert result.holds
-
-
-def test_figures_can_be_read(demo):
-    for name in FILES:
-        if name.endswith(".png"):
-            with Image.open(demo[0] / name) as image:
-                assert image.width == 1050
-                assert image.height > 300
-                assert len(image.convert("RGB").getcolors(10**7) or []) > 20
-
-
-class _Outline(HTMLParser):
-    """Open tags, and all text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.text = ""
-        self.images: list[str] = []
-
-    def handle_starttag(self, tag, attrs):
-        if tag == "img":
-            self.images.append(dict(attrs)["src"] or "")
-            assert dict(attrs)["alt"]
-        elif tag not in ("meta", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-
-def test_report_is_whole_and_needs_nothing_beside_it(demo):
-    folder, result, _ = demo
-    page = _Outline()
     source = (folder / "report.html").read_text(encoding="utf-8")
-    page.feed(source)
-    assert not page.open
-    assert len(page.images) == 2
-    assert all(image.startswith("data:image/png;base64,") for image in page.images)
-    assert not re.search(r'(src|href)="(?!data:)', source)
-    for row in result.rows:
-        assert f"{100 * row.extracted_true:.1f}" in page.text
-    for wanted in ("97.7 ± 0.2", "calibrated", "holds", "Adam", "torch", "seconds", "tropica extract"):
-        assert wanted in page.text
+    page = Page(source)
+    assert set(page.ids) == set(STUDIES)
+    assert len(page.sources) == sum(file.endswith(".png") for one in result.done.values() for file in one.files) == 5
+    assert all(image.startswith("data:image/png;base64,") for image in page.sources)
+    text = " ".join(page.text)
+    for share in result.done["table2"].to_dataframe()["extracted_true"]:
+        assert f"{100 * share:.1f}" in text
+    for wanted in ("97.7 ± 0.2", "calibrated", "of 1 hold", "adam", "torch", "seconds", "tropica extract"):
+        assert wanted in text
     assert str(folder) not in source
+    saved = json.loads((folder / "numbers.json").read_text())
+    assert (saved["settings"]["training"]["epochs"], saved["settings"]["seeds"]) == (2, [3])
 
 
-def test_one_bar_a_step(demo):
-    assert set(demo[2]) == {
-        f"{name}: {step}"
-        for name in ("FCN", "CNN")
-        for step in ("training", "terms, calibrated decomposition", "terms, paper decomposition")
-    }
+def test_one_bar_for_each_study(demo):
+    """All work reports under the name of a study; that of the last one needs nothing that the others have not made."""
+    assert {"all studies: networks", "study table2", "study figure2"} <= set(demo[2])
+    assert set(demo[2]) <= {"all studies: networks", *(f"study {name}" for name in STUDIES)}
 
 
-def test_threads_are_given_back(demo, tmp_path):
+def test_threads_are_restored(tmp_path):
     before = torch.get_num_threads()
     with pytest.raises(tp.InputError, match="epochs"):
         run_demo(tmp_path / "x", epochs=0, threads=before + 1, progress=False)
@@ -158,9 +101,3 @@ def test_a_file_in_the_way_is_refused_at_once(tmp_path):
         with pytest.raises(tp.InputError, match="a folder is needed"):
             run_demo(out, progress=False)
     assert (tmp_path / "taken").read_text() == "mine"
-
-
-def test_examples_with_nothing_right_or_nothing_wrong():
-    truth = torch.tensor([0, 1, 2, 3, 3])
-    assert examples(truth, truth).tolist() == [0, 1, 2]
-    assert examples(truth + 1, truth).tolist() == [0, 1, 2]

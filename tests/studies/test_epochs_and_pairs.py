@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import tropica as tp
-from tests.studies.conftest import MODELS, QUICK
+from tests.studies.conftest import MODELS, QUICK, rows
 from tests.studies.test_runner import ONE, go
-from tests.studies.test_studies import dense, rows
+from tests.studies.test_studies import dense
 from tropica.data.labelled import LabelledData
 from tropica.studies.datasets.load import load_data
-from tropica.studies.experiments.epochs import spaced_epochs
-from tropica.studies.experiments.plane import in_the_plane
+from tropica.studies.epochs import select_epochs
+from tropica.studies.projection import project_to_plane
 from tropica.studies.runner import run_study
 from tropica.studies.study import METHODS
 from tropica.studies.training.runs import train_run
@@ -24,33 +25,33 @@ from tropica.studies.training.settings import TrainSettings
 
 def test_the_plane_is_that_of_the_singular_vectors(sets):
     train, test = sets
-    view = in_the_plane(train, test)
+    data = project_to_plane(train, test)
     x = train.inputs.flatten(1).double()
     _, size, axes = torch.linalg.svd(x - x.mean(0), full_matrices=False)
-    for given, seen in ((train, view.train), (test, view.test)):
+    for given, seen in ((train, data.train), (test, data.test)):
         wanted = (given.inputs.flatten(1).double() - x.mean(0)) @ axes[:2].T / (size[0] / len(x) ** 0.5)
         signs = (wanted * seen.inputs.double()).sum(0).sign()
         torch.testing.assert_close(seen.inputs.double(), wanted * signs, atol=1e-5, rtol=0)
         assert torch.equal(seen.labels, given.labels)
-    assert f"{float((size[:2] ** 2).sum() / (size**2).sum()):.0%}".replace("%", " %") in view.note
-    assert view.kind == "plane"
+    assert f"{float((size[:2] ** 2).sum() / (size**2).sum()):.0%}".replace("%", " %") in data.note
+    assert data.suffix == "plane"
 
 
 def test_points_of_two_numbers_stay_as_they_are():
     data = LabelledData(torch.rand(20, 2), torch.arange(20) % 2, "two", 2)
-    view = in_the_plane(data, data)
-    assert view.train is data
-    assert (view.kind, view.note) == ("", "")
+    plane = project_to_plane(data, data)
+    assert plane.train is data
+    assert (plane.suffix, plane.note) == ("", "")
     image = LabelledData(data.inputs.reshape(20, 1, 1, 2), data.labels, "two", 2)
-    assert torch.equal(in_the_plane(image, image).train.inputs, data.inputs)
+    assert torch.equal(project_to_plane(image, image).train.inputs, data.inputs)
 
 
 def test_points_that_have_no_plane(tmp_path):
     labels = torch.arange(20) % 2
     for inputs, message in (
-        (torch.rand(20, 1), "points of one number"),
+        (torch.rand(20, 1), "points of one coordinate"),
         (torch.full((20, 5), 0.3), "all 20 training points are equal"),
-        (torch.zeros(20, 10_001), "points of 10,001 numbers; at most 10,000"),
+        (torch.zeros(20, 10_001), "points of 10,001 coordinates; at most 10,000"),
     ):
         data = LabelledData(inputs, labels, "odd", 2)
         with pytest.raises(tp.TropicaError, match=message):
@@ -68,18 +69,18 @@ def test_figure1_of_points_on_a_line(tmp_path):
     x = torch.linspace(0, 1, 30)[:, None] * torch.tensor([1.0, 2.0, 3.0])
     data = LabelledData(x, (x[:, 0] > 0.5).long(), "line", 2)
     result = run_study("figure1", data, data, tmp_path, runs=1, settings=ONE)
-    assert all(0 <= row["area_agreement"] <= 1 for row in result.results.rows)
+    assert all(0 <= row["area_agreement"] <= 1 for row in rows(result))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_figure1_beside_values_on_a_grid(study, networks, sets, method):
     result, _ = study("figure1")
-    view = in_the_plane(*sets)
-    run = train_run("fcn-small", view.train, networks / "fcn-small-plane" / "seed-0", QUICK, seed=0)
-    net = tp.trace(run.load(), view.train.inputs[:2]).to(torch.float64)
-    x, test = view.train.inputs.double(), view.test.inputs.double()
+    data = project_to_plane(*sets)
+    run = train_run("fcn-small", data.train, networks / "fcn-small-plane" / "seed-0", QUICK, seed=0)
+    net = tp.trace(run.load(), data.train.inputs[:2]).to(torch.float64)
+    x, test = data.train.inputs.double(), data.test.inputs.double()
     terms = tp.extract(net, x, tp.decompose(net, x, method=method))
-    window = np.array(result.results.extra["fcn-small", 0]["window"])
+    window = np.array(result.results.figure_data["fcn-small", 0]["window"])
     assert (window[0] < torch.cat([x, test]).numpy().min(0)).all()
     random = np.random.default_rng(0).uniform(*window, (20_000, 2))
     grid = torch.from_numpy(random)
@@ -94,7 +95,7 @@ def test_figure1_beside_values_on_a_grid(study, networks, sets, method):
     known = {p.tobytes() for p in patterns}
     assert row["test_in_these"] == np.mean([p.tobytes() in known for p in net.activation_pattern(test).numpy()])
     assert len({p.tobytes() for p in net.activation_pattern(grid).numpy()}) <= row["cells"]
-    assert len(np.unique(patterns[minus.numpy()], axis=0)) <= row["winning_minus"] <= row["cells_with_points"]
+    assert len(np.unique(patterns[minus.numpy()], axis=0)) <= row["active_minus"] <= row["cells_with_points"]
     labels = terms.labels[terms.plus(test).argmax(1)]
     assert row["agreement"] == pytest.approx(float((labels == net.predict(test)).double().mean()), abs=1e-12)
 
@@ -116,12 +117,14 @@ def test_figure4_ends_with_table2(study, cases):
 @pytest.mark.parametrize("method", METHODS)
 def test_figure4_in_the_middle(study, cases, method):
     result, _ = study("figure4")
-    case = cases["fcn-small", 1].at(1)
-    assert bool((case.labels != cases["fcn-small", 1].labels).any()), "another network than after the last epoch"
+    case = cases["fcn-small", 1].after_epoch(1)
+    assert bool((case.network_labels != cases["fcn-small", 1].network_labels).any()), (
+        "another network than after the last epoch"
+    )
     (row,) = rows(result, model="fcn-small", seed=1, decomposition=method, epoch=1)
     labels = dense(case, method)[2]
-    assert row["network_extracted"] == pytest.approx(float((labels == case.labels).double().mean()), abs=1.01 / 60)
-    assert row["network_true"] == pytest.approx(float((case.labels == case.truth).double().mean()), abs=1.01 / 60)
+    assert row["network_extracted"] == pytest.approx(float((labels == case.network_labels).double().mean()), abs=1.01 / 60)
+    assert row["network_true"] == pytest.approx(float((case.network_labels == case.true_labels).double().mean()), abs=1.01 / 60)
 
 
 @pytest.mark.parametrize("name", ["figure4", "figure5"])
@@ -143,13 +146,13 @@ def test_an_interrupted_run_goes_on_with_its_next_epoch(sets, networks, tmp_path
     done = go(sets, folder, name, progress=lambda done, total, message: seen.append(message), **more)
     assert not any("epoch 1" in message for message in seen)
     assert any("epoch 2" in message for message in seen)
-    assert done.results.rows == whole.results.rows
+    pd.testing.assert_frame_equal(done.to_dataframe(), whole.to_dataframe())
     assert not parts.exists()
 
 
 def test_epochs_that_are_looked_at():
-    assert spaced_epochs([0, 5, 10], 3) == [0, 5, 10]
-    many = spaced_epochs(list(range(0, 201, 2)), 10, also=[100, 101])
+    assert select_epochs([0, 5, 10], 3) == [0, 5, 10]
+    many = select_epochs(list(range(0, 201, 2)), 10, also=[100, 101])
     assert {0, 2, 100, 200} <= set(many), "101 is not kept"
     assert len(many) <= 12
     assert all(epoch % 2 == 0 for epoch in many)
@@ -169,7 +172,7 @@ def test_figure5_beside_numpy(study, cases, networks, sets):
         for epoch in (1, 3):
             weights, labels = [], []
             for seed in (0, 1):
-                net = cases[model, seed].at(epoch).net
+                net = cases[model, seed].after_epoch(epoch).net
                 labels.append(net.predict(x))
                 weights.append(net.local_map(x).weight.flatten(2)[torch.arange(len(x)), labels[-1]].numpy())
             a, b = weights
@@ -186,10 +189,10 @@ def test_figure5_beside_numpy(study, cases, networks, sets):
 
 
 def test_a_network_compared_with_itself(cases):
-    from tropica.studies.experiments.figure5 import compared
+    from tropica.studies.experiments.figure5 import compare_networks
 
     case = cases["fcn-small", 0]
-    row = compared(case, case)["row"]
+    row = compare_networks(case, case)["row"]
     assert row["correlation"] == pytest.approx(1.0)
     assert (row["angle_90"], row["distance_90"], row["same_label"]) == (pytest.approx(0, abs=1e-5), 0.0, 1.0)
 

@@ -9,11 +9,20 @@ import torch
 from torch import nn
 
 import tropica as tp
+from tests.studies.conftest import rows
 from tropica.bounds.architecture import NotCovered
 from tropica.bounds.logs import log10
 from tropica.bounds.upper import serra2018
 from tropica.studies.experiments import estimate
-from tropica.studies.experiments.estimate import FEWEST, PAIRS, PLACES, pairs, proven, segments_of, xiong_first
+from tropica.studies.experiments.estimate import (
+    MAX_SEGMENTS,
+    MIN_SEGMENTS,
+    PLACES,
+    draw_pairs,
+    num_segments,
+    proven,
+    xiong_first,
+)
 from tropica.studies.networks import build
 
 
@@ -21,7 +30,7 @@ def chosen(case, place):
     """The pairs that the study drew: of one class first, then of two, from one generator."""
     generator = torch.Generator().manual_seed(case.run.seed)
     for one in PLACES:
-        found = pairs(case.truth, case.test.inputs, one == PLACES[0], PAIRS, generator)
+        found = draw_pairs(case.true_labels, case.test.inputs, one == PLACES[0], MAX_SEGMENTS, generator)
         if one == place:
             return found
     raise AssertionError(place)
@@ -31,24 +40,24 @@ def chosen(case, place):
 def test_pairs_are_of_their_kind(cases, place):
     case = cases["fcn-small", 0]
     found = chosen(case, place)
-    assert len(found) == PAIRS
-    assert len(set(found)) > PAIRS / 2
+    assert len(found) == MAX_SEGMENTS
+    assert len(set(found)) > MAX_SEGMENTS / 2
     for i, j in found:
-        assert (case.truth[i] == case.truth[j]) == (place == "same class")
+        assert (case.true_labels[i] == case.true_labels[j]) == (place == "same class")
         assert not torch.equal(case.test.inputs[i], case.test.inputs[j])
 
 
 def test_points_that_are_alike_make_no_segments():
     x = torch.ones(4, 3)
-    assert pairs(torch.tensor([0, 0, 1, 1]), x, True, 7, torch.Generator()) == []
+    assert draw_pairs(torch.tensor([0, 0, 1, 1]), x, True, 7, torch.Generator()) == []
     x[3] = 0
-    assert set(pairs(torch.tensor([0, 0, 1, 1]), x, True, 7, torch.Generator())) == {(2, 3), (3, 2)}
+    assert set(draw_pairs(torch.tensor([0, 0, 1, 1]), x, True, 7, torch.Generator())) == {(2, 3), (3, 2)}
 
 
 def test_large_networks_have_fewer_segments():
     one, other = (build(name, (1, 28, 28), seed=0) for name in ("fcn-small", "conv"))
-    numbers = [segments_of(tp.trace(model, torch.zeros(2, 1, 28, 28))) for model in (one, other)]
-    assert numbers == [PAIRS, FEWEST]
+    numbers = [num_segments(tp.trace(model, torch.zeros(2, 1, 28, 28))) for model in (one, other)]
+    assert numbers == [MAX_SEGMENTS, MIN_SEGMENTS]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -64,12 +73,12 @@ def test_segments_are_counted(study, cases, place):
             a, b = case.test.inputs[i].double(), case.test.inputs[j].double()
             patterns = case.net.activation_pattern((1 - t) * a + t * b)
             counts.append(1 + int((patterns[1:] != patterns[:-1]).any(1).sum()))
-        (row,) = result.results.where(model=model, seed=seed, quantity="cells a segment", place=place)
-        mean = sum(counts) / PAIRS
+        (row,) = rows(result, model=model, seed=seed, quantity="cells a segment", place=place)
+        mean = sum(counts) / MAX_SEGMENTS
         assert mean <= row["value"] <= 1.05 * mean + 1
-        sd = math.sqrt(sum((count - mean) ** 2 for count in counts) / (PAIRS - 1))
-        assert row["standard_error"] == pytest.approx(sd / math.sqrt(PAIRS), rel=0.25)
-        (regions,) = result.results.where(model=model, seed=seed, quantity="regions a segment", place=place)
+        sd = math.sqrt(sum((count - mean) ** 2 for count in counts) / (MAX_SEGMENTS - 1))
+        assert row["standard_error"] == pytest.approx(sd / math.sqrt(MAX_SEGMENTS), rel=0.25)
+        (regions,) = rows(result, model=model, seed=seed, quantity="regions a segment", place=place)
         assert 1 < regions["value"] <= row["value"]
 
 
@@ -77,11 +86,11 @@ def test_numbers_in_the_cube(study, cases):
     result, _ = study("estimate")
     for (model, seed), case in cases.items():
         cube = tp.Box(0, 1, d=64)
-        wanted = tp.estimate_regions(case.net, cube, segments=PAIRS, seed=seed)
-        (row,) = result.results.where(model=model, seed=seed, quantity="cells, by integral geometry")
+        wanted = tp.estimate_regions(case.net, cube, segments=MAX_SEGMENTS, seed=seed)
+        (row,) = rows(result, model=model, seed=seed, quantity="cells, by integral geometry")
         assert row["log10"] == pytest.approx(math.log10(wanted.value), rel=1e-6)
         assert row["log10_error"] == pytest.approx(wanted.standard_error / wanted.value / math.log(10), rel=1e-6)
-        (met,) = result.results.where(model=model, seed=seed, quantity="cells, Chao1", place="training points")
+        (met,) = rows(result, model=model, seed=seed, quantity="cells, Chao1", place="training points")
         assert met["met"] == len(case.net.activation_pattern(case.points.inputs.double()).unique(dim=0))
         assert met["value"] >= met["met"]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import pandas as pd
 import pytest
 import torch
 
 import tropica as tp
+from tests.studies.conftest import rows
 from tropica.data.labelled import LabelledData
 from tropica.studies.registry import STUDIES, find_study
 from tropica.studies.runner import run_study
@@ -41,7 +43,7 @@ def test_an_interrupted_study_goes_on_with_the_missing_runs(sets, tmp_path):
     parts = go(sets, tmp_path / "parts", runs=3)
     after = stamps(tmp_path / "parts")
     assert {name: after[name] for name in before} == before
-    assert parts.results.rows == whole.results.rows
+    pd.testing.assert_frame_equal(parts.to_dataframe(), whole.to_dataframe())
 
 
 def test_more_runs_and_models_add_to_those_there_are(sets, tmp_path):
@@ -56,13 +58,13 @@ def test_more_runs_and_models_add_to_those_there_are(sets, tmp_path):
 def test_a_removed_run_is_measured_again(sets, tmp_path):
     first = go(sets, tmp_path)
     (tmp_path / "runs" / "fcn-small-1.json").unlink()
-    assert go(sets, tmp_path).results.rows == first.results.rows
+    pd.testing.assert_frame_equal(go(sets, tmp_path).to_dataframe(), first.to_dataframe())
 
 
 def test_fewer_terms(sets, tmp_path):
     result = go(sets, tmp_path, terms=40, runs=1)
     assert result.results.settings["terms"] == 40
-    assert {row["terms"] for row in result.results.rows} == {40}
+    assert set(result.to_dataframe()["terms"]) == {40}
     saved = json.loads((tmp_path / "networks" / "fcn-small" / "seed-0" / "training.json").read_text())
     assert saved["points"] == 150
 
@@ -70,7 +72,7 @@ def test_fewer_terms(sets, tmp_path):
 def test_seeds_count_on_and_differ(sets, tmp_path):
     result = go(sets, tmp_path, seed=7, runs=2)
     assert result.results.settings["seeds"] == [7, 8]
-    one, other = ([row["largest_k"] for row in result.results.where(seed=seed)] for seed in (7, 8))
+    one, other = ([row["largest_multiplier"] for row in rows(result, seed=seed)] for seed in (7, 8))
     assert one != other
 
 
@@ -94,7 +96,7 @@ def test_runs_of_something_else_are_refused(sets, tmp_path):
     with pytest.raises(tp.InputError, match=r"training .*'epochs': 1.* there"):
         go(sets, tmp_path, runs=1, settings=dataclasses.replace(ONE, epochs=2))
     (tmp_path / "runs" / "fcn-small-0.json").write_text("{")
-    with pytest.raises(tp.DataError, match="not what a study wrote"):
+    with pytest.raises(tp.DataError, match="not written by a study"):
         go(sets, tmp_path, runs=1)
 
 
@@ -104,7 +106,7 @@ def test_unknown_names_list_what_exists(sets, tmp_path):
     with pytest.raises(tp.InputError, match="there is no model 'resnet'; there are fcn2, fcn4"):
         go(sets, tmp_path / "x", models=["fcn-small", "resnet"])
     assert not (tmp_path / "x").exists(), "nothing is trained before everything is known to fit"
-    assert find_study("decomposition").name == "split"
+    assert find_study("decomposition").name == "decomposition"
 
 
 def test_data_that_does_not_fit(sets, tmp_path):
@@ -119,12 +121,12 @@ def test_data_that_does_not_fit(sets, tmp_path):
         ((train, bare), "test points have no labels"),
         ((LabelledData(train.inputs, None, "bare"), test), "have no labels"),
         ((fours, test), "all 150 points are of class 4"),
-        ((train, wide), r"shape \(1, 8, 9\) do not go with training points of shape \(1, 8, 8\)"),
-        ((two, test), "test point has label 9, the training points 2 classes"),
+        ((train, wide), r"shape \(1, 8, 9\) do not match training points of shape \(1, 8, 8\)"),
+        ((two, test), "a test point has label 9; the training points have 2 classes"),
     ):
         with pytest.raises(tp.DataError, match=message):
             go(pair, tmp_path / "x")
-    with pytest.raises(tp.InputError, match="1 … 150 training points; 151 were asked for"):
+    with pytest.raises(tp.InputError, match="1 … 150; found 151"):
         go(sets, tmp_path / "x", terms=151)
     with pytest.raises(tp.InputError, match="runs must be 1 or more"):
         go(sets, tmp_path / "x", runs=0)

@@ -9,7 +9,15 @@ import pytest
 import torch
 from hypothesis import given
 
-from tropica.studies.experiments.shift import directions, farthest, largest_plus, moved, shifted, with_copies
+from tests.studies.conftest import rows
+from tropica.studies.experiments.shift import (
+    directions,
+    labels_with_copies,
+    largest_plus,
+    max_shift,
+    shift_in_turn,
+    shifted,
+)
 from tropica.studies.study import METHODS
 
 SHIFTS = st.tuples(st.integers(-5, 5), st.integers(-5, 5))
@@ -36,16 +44,16 @@ def test_directions_and_sizes():
     assert len(set(directions((3, 32, 32)))) == 8
     assert (0, 0) not in directions((3, 32, 32))
     assert directions((7,)) == directions((1, 40)) == [(-1,), (1,)]
-    assert [farthest(shape) for shape in ((1, 28, 28), (1, 8, 8), (1, 40), (2,), (1, 4, 9))] == [5, 3, 5, 1, 1]
+    assert [max_shift(shape) for shape in ((1, 28, 28), (1, 8, 8), (1, 40), (2,), (1, 4, 9))] == [5, 3, 5, 1, 1]
 
 
 def test_points_are_moved_in_all_directions_in_turn():
     x = torch.arange(1.0, 19.0).reshape(18, 1, 1, 1) * torch.nn.functional.one_hot(torch.tensor(24), 49).reshape(1, 1, 7, 7)
-    found = moved(x, 2).flatten(1)
+    found = shift_in_turn(x, 2).flatten(1)
     assert torch.equal(found.amax(1), x.flatten(1).amax(1)), "no point has lost its only pixel"
     assert len(set(found.argmax(1).tolist())) == 8
     assert torch.equal(found.argmax(1)[:2], found.argmax(1)[8:10])
-    assert torch.equal(moved(x, 0), x)
+    assert torch.equal(shift_in_turn(x, 0), x)
 
 
 def explicit(terms, x, radius):
@@ -66,7 +74,7 @@ def explicit(terms, x, radius):
 def test_copies_are_those_that_are_made(cases, method):
     for case in cases.values():
         terms = case.terms(method)
-        for copies in with_copies(terms, case.test.inputs, 2):
+        for copies in labels_with_copies(terms, case.test.inputs, 2):
             for found, values in zip(
                 (copies.maximum, copies.sum), explicit(terms, case.test.inputs, copies.radius), strict=True
             ):
@@ -91,12 +99,12 @@ def test_values_of_several_blocks(cases):
 def test_the_study(study):
     result, _ = study("shift")
     whole, _ = study("table2")
-    for row in (row for row in whole.results.rows if row["decomposition"] in METHODS):
+    for row in (row for row in rows(whole) if row["decomposition"] in METHODS):
         those = {"model": row["model"], "seed": row["seed"], "pixels": 0}
-        (network,) = result.results.where(**those, split="network")
+        (network,) = rows(result, **those, decomposition="network")
         assert network["accuracy"] == row["network_true"]
-        (plain,) = result.results.where(**those, decomposition=row["decomposition"], radius=0)
+        (plain,) = rows(result, **those, decomposition=row["decomposition"], radius=0)
         assert plain["accuracy"] == pytest.approx(row["extracted_true"], abs=1e-12)
         assert plain["agreement"] == pytest.approx(row["network_extracted"], abs=1e-12)
-    assert result.results.values("pixels") == [0, 1, 2, 3]
-    assert result.results.values("rule") == [None, "maximum", "sum"]
+    assert result.to_dataframe()["pixels"].unique().tolist() == [0, 1, 2, 3]
+    assert result.to_dataframe()["rule"].dropna().unique().tolist() == ["maximum", "sum"]

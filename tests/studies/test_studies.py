@@ -10,18 +10,16 @@ import pytest
 import torch
 
 import tropica as tp
-from tests.studies.conftest import models_of
+from tests.studies.conftest import MODELS, models_of, rows
 from tropica.studies.datasets.load import load_data
 from tropica.studies.experiments import cross as cross_study
-from tropica.studies.experiments import decomposition as split_study
-from tropica.studies.experiments.figure3 import cuts
-from tropica.studies.experiments.random import drawn
+from tropica.studies.experiments import decomposition as decomposition_study
+from tropica.studies.experiments.figure3 import layer_cuts
+from tropica.studies.experiments.random import random_points
 from tropica.studies.registry import STUDIES
 from tropica.studies.runner import run_study
 from tropica.studies.study import METHODS
 from tropica.studies.training.settings import TrainSettings
-
-MODELS = ("fcn-small", "conv-small")
 
 
 def dense(case, method):
@@ -30,12 +28,6 @@ def dense(case, method):
     x = case.test.inputs.double()
     plus, minus = terms.plus(x), terms.minus(x)
     return plus, minus, terms.labels[plus.argmax(1)]
-
-
-def rows(result, **wanted):
-    found = result.results.where(**wanted)
-    assert found
-    return found
 
 
 @pytest.mark.parametrize("name", list(STUDIES))
@@ -57,7 +49,7 @@ def test_files_of_every_study(study, name):
     assert "nan" not in page.split("<h2>Settings")[0].replace("base64", "").split("data:image")[0]
     assert STUDIES[name].findings(result.results)
     for table in STUDIES[name].tables(result.results):
-        assert all(len(row) == len(table.headings) for row in table.rows)
+        assert all(len(row) == len(table.headings) for row in table.cells)
 
 
 @pytest.mark.parametrize("name", ["table2", "neighbors", "figure3", "patterns"])
@@ -76,9 +68,9 @@ def test_table2_is_the_dense_one(study, cases, method):
         (row,) = rows(result, model=model, seed=seed, decomposition=method)
         labels = dense(case, method)[2]
         close = 1.01 / len(labels)  # a label may differ in float32
-        assert row["network_extracted"] == pytest.approx(float((labels == case.labels).double().mean()), abs=close)
-        assert row["network_true"] == pytest.approx(float((case.labels == case.truth).double().mean()), abs=close)
-        assert row["extracted_true"] == pytest.approx(float((labels == case.truth).double().mean()), abs=close)
+        assert row["network_extracted"] == pytest.approx(float((labels == case.network_labels).double().mean()), abs=close)
+        assert row["network_true"] == pytest.approx(float((case.network_labels == case.true_labels).double().mean()), abs=close)
+        assert row["extracted_true"] == pytest.approx(float((labels == case.true_labels).double().mean()), abs=close)
         assert row["certificate_holds"] is True
 
 
@@ -89,7 +81,7 @@ def test_regions(study, cases, sets):
         assert [row["epoch"] for row in found] == [0, 1, 3]
         x = torch.cat([data.inputs for data in sets])
         for row in found:
-            net = case.at(row["epoch"]).net
+            net = case.after_epoch(row["epoch"]).net
             patterns = {bytes(p.tolist()) for p in net.activation_pattern(x.double())}
             assert row["both_patterns"] == len(patterns) <= 210
             assert row["both_terms"] <= row["both_patterns"] + 9  # but for cells with several labels
@@ -101,11 +93,11 @@ def test_figure2_medians(study, cases):
         labels = dense(case, "calibrated")[2]
         winner = dense(case, "calibrated")[0].argmax(1)
         own = case.net.local_map(case.test.inputs.double())
-        weight = own.weight.flatten(2)[torch.arange(len(winner)), case.labels]
+        weight = own.weight.flatten(2)[torch.arange(len(winner)), case.network_labels]
         other = case.terms("calibrated").local.weight[winner]
         cosine = (weight * other).sum(1) / (weight.norm(dim=1) * other.norm(dim=1))
-        angle = torch.rad2deg(cosine.clamp(-1, 1).arccos())[labels == case.truth]
-        (row,) = rows(result, model=model, seed=seed, split="calibrated")
+        angle = torch.rad2deg(cosine.clamp(-1, 1).arccos())[labels == case.true_labels]
+        (row,) = rows(result, model=model, seed=seed, decomposition="calibrated")
         assert row["angle_right_50"] == pytest.approx(float(angle.quantile(0.5)), abs=1.5)
         assert row["right"] + row["wrong"] == 60
 
@@ -132,13 +124,18 @@ def test_figure3_in_the_middle(study, cases):
     inner = head(case.points.inputs.double()).detach()
     terms = tp.extract(tail, inner)
     labels = terms.labels[terms.plus(head(case.test.inputs.double())).argmax(1)]
-    (row,) = rows(result, model="conv-small", seed=0, split="calibrated", layer="dense1")
-    assert row["agreement"] == pytest.approx(float((labels == case.labels).double().mean()), abs=1.01 / 60)
+    (row,) = rows(result, model="conv-small", seed=0, decomposition="calibrated", layer="dense1")
+    assert row["agreement"] == pytest.approx(float((labels == case.network_labels).double().mean()), abs=1.01 / 60)
 
 
 def test_cuts_of_networks():
-    assert [c[0] for c in cuts(["conv1", "act1", "pool1", "flatten1", "dense1", "act2", "dense2"])] == ["D", "D", "M", "C"]
-    assert cuts(["conv1", "norm1", "act1", "block1", "act2", "average1", "flatten1", "dense1"])[0] == (
+    assert [c[0] for c in layer_cuts(["conv1", "act1", "pool1", "flatten1", "dense1", "act2", "dense2"])] == [
+        "D",
+        "D",
+        "M",
+        "C",
+    ]
+    assert layer_cuts(["conv1", "norm1", "act1", "block1", "act2", "average1", "flatten1", "dense1"])[0] == (
         "D",
         "dense1",
         "average1",
@@ -161,11 +158,11 @@ def test_neighbors(study, cases, sets):
     distance = (test.inputs[:, None].double() - train.inputs[None].double()).flatten(2).norm(dim=2)
     for (model, seed), case in cases.items():
         winner = dense(case, "calibrated")[0].argmax(1)
-        (row,) = rows(result, model=model, seed=seed, split="calibrated")
+        (row,) = rows(result, model=model, seed=seed, decomposition="calibrated")
         assert row["nearest"] == pytest.approx(float((distance.argmin(1) == winner).double().mean()), abs=1.01 / 60)
         weight = case.terms("calibrated").local.weight
         assert row["common"] == pytest.approx(float(weight.mean(0).norm() / weight.norm(dim=1).mean()), rel=1e-4)
-        images = result.results.extra[model, seed]["statistics"]
+        images = result.results.figure_data[model, seed]["statistics"]
         for name, image in (("mean", weight.mean(0)), ("median", weight.median(0).values), ("largest", weight.amax(0))):
             torch.testing.assert_close(torch.tensor(images[name]).flatten().double(), image, rtol=1e-3, atol=1e-4)
 
@@ -188,23 +185,23 @@ def test_share(study, cases):
     order = torch.randperm(150, generator=torch.Generator().manual_seed(1))[:45]
     terms = case.terms("paper").select(order)
     labels = terms.labels[terms.plus(case.test.inputs.double()).argmax(1)]
-    row = rows(result, model="fcn-small", seed=1, split="paper", share=30)[0]
-    assert row["agreement"] == pytest.approx(float((labels == case.labels).double().mean()), abs=1.01 / 60)
+    row = rows(result, model="fcn-small", seed=1, decomposition="paper", share=30)[0]
+    assert row["agreement"] == pytest.approx(float((labels == case.network_labels).double().mean()), abs=1.01 / 60)
 
 
 def test_random(study):
     result, _ = study("random")
     whole, _ = study("table2")
     for model in MODELS:
-        (row,) = rows(result, model=model, seed=0, split="paper", source="data")
-        (other,) = rows(whole, model=model, seed=0, split="paper")
+        (row,) = rows(result, model=model, seed=0, decomposition="paper", source="data")
+        (other,) = rows(whole, model=model, seed=0, decomposition="paper")
         assert row["agreement"] == row["agreement_on_source"] == pytest.approx(other["network_extracted"], abs=1e-12)
 
 
 def test_random_inputs_keep_to_their_ranges():
     x = torch.rand(40, 1, 3, 3) * torch.arange(9).reshape(1, 3, 3) - 1
     for source in ("shuffled", "uniform"):
-        found = drawn(source, x, torch.Generator().manual_seed(1))
+        found = random_points(source, x, torch.Generator().manual_seed(1))
         assert found.shape == x.shape
         assert bool((found >= x.amin(0)).all() and (found <= x.amax(0)).all())
         assert not torch.equal(found[:, 0, 1, 1], x[:, 0, 1, 1])
@@ -216,10 +213,10 @@ def test_implications(study, cases):
         labels = dense(case, "calibrated")[2]
         those = {"model": model, "seed": seed, "decomposition": "calibrated"}
         found = rows(result, **those, premise="network_right", conclusion="extracted_right")
-        both = int(((labels == case.truth) & (case.labels == case.truth)).sum())
+        both = int(((labels == case.true_labels) & (case.network_labels == case.true_labels)).sum())
         assert abs(found[0]["hold"] - both) <= 1
         forward = rows(
-            result, model=model, seed=seed, split="calibrated", premise="extracted_right", conclusion="network_right"
+            result, model=model, seed=seed, decomposition="calibrated", premise="extracted_right", conclusion="network_right"
         )
         assert forward[0]["hold"] == found[0]["hold"]
 
@@ -229,26 +226,26 @@ def test_cross(study, cases, method):
     result, _ = study("cross")
     for (model, seed), case in cases.items():
         plus, minus, _ = dense(case, method)
-        assert torch.equal(cross_study.minus_winner(case.terms(method), case.test.inputs), minus.argmax(1))
+        assert torch.equal(cross_study.active_minus_term(case.terms(method), case.test.inputs), minus.argmax(1))
         (row,) = rows(result, model=model, seed=seed, decomposition=method)
         straight = float((plus.argmax(1) == minus.argmax(1)).double().mean())
         assert row["straight"] == pytest.approx(straight, abs=2.01 / 60)
         assert row["number_straight"] + row["number_cross"] == 60
 
 
-# ── split ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── decomposition ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("factor", [0.0, 0.03, 3.0])
-def test_scaled_terms_are_those_of_the_scaled_split(cases, method, factor):
+def test_scaled_terms_are_those_of_the_scaled_decomposition(cases, method, factor):
     case = cases["conv-small", 0]
     made = case.decomposition(method)
     inputs = None if made.input_multiplier is None else factor * made.input_multiplier
     multipliers = {name: factor * k for name, k in made.multipliers.items()}
     less = dataclasses.replace(made, multipliers=multipliers, input_multiplier=inputs, constant=factor * made.constant)
     wanted = tp.extract(case.net, case.points, less, check=False)
-    found = split_study.scaled(case.terms(method), factor)
+    found = decomposition_study.scaled(case.terms(method), factor)
     x = case.test.inputs.double()
     for side in ("plus", "minus"):
         exact = getattr(wanted, side)(x)
@@ -259,17 +256,17 @@ def test_scaled_terms_are_those_of_the_scaled_split(cases, method, factor):
 @pytest.mark.parametrize("factor", [0.0, 0.1, 1.0])
 def test_violations_are_those_of_the_full_matrix(cases, method, factor):
     for case in cases.values():
-        terms = split_study.scaled(case.terms(method), factor)
+        terms = decomposition_study.scaled(case.terms(method), factor)
         x = case.points.inputs.double()
         excess = torch.stack([m.amax(1) - m.diagonal() for m in (terms.minus(x), terms.plus(x))])
-        found = split_study.violations(terms, case.points.inputs)
+        found = decomposition_study.violations(terms, case.points.inputs)
         scale = float(terms.minus(x).abs().max())
         assert found["largest"] == pytest.approx(float(excess.max()), rel=1e-6, abs=1e-11 * scale)
         clear = int((excess > 1e-9 * scale).any(0).sum())
         assert found["points"] == clear
 
 
-def test_the_split_study(study):
+def test_the_decomposition_study(study):
     result, _ = study("decomposition")
     whole, _ = study("table2")
     for model in MODELS:
@@ -279,14 +276,14 @@ def test_the_split_study(study):
                 (other,) = rows(whole, model=model, seed=seed, decomposition=method)
                 assert row["agreement"] == pytest.approx(other["network_extracted"], abs=1e-12)
                 assert (row["violating"], row["labels_kept"]) == (0.0, 1.0)
-            (row,) = rows(result, model=model, seed=seed, split="minimal")
-            (other,) = rows(whole, model=model, seed=seed, split="minimal")
+            (row,) = rows(result, model=model, seed=seed, decomposition="minimal")
+            (other,) = rows(whole, model=model, seed=seed, decomposition="minimal")
             assert row["agreement"] == pytest.approx(other["network_extracted"], abs=1e-12)
             assert (row["violating"], row["labels_kept"], other["certificate_holds"]) == (0.0, 1.0, True)
             # A little less of K violates: every factor of the table that is below λ* does.
-            for less in rows(result, model=model, seed=seed, split="calibrated"):
+            for less in rows(result, model=model, seed=seed, decomposition="calibrated"):
                 assert (less["violating"] > 0) == (less["factor"] < row["factor"] / 1.01)
     assert all(row["violating"] > 0.5 for row in rows(result, factor=0.0))
-    factor = split_study.smallest(result.results, "fcn-small", "paper")
+    factor = decomposition_study.smallest_factor(result.results, "fcn-small", "paper")
     assert factor is not None
     assert factor <= 1

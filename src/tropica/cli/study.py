@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 from rich.text import Text
 
-import tropica as tp
 from tropica.cli.exit_codes import FAILED, interruptible
 from tropica.cli.options import DataOption, DtypeOption
-from tropica.cli.output import console, print_table
+from tropica.cli.output import console, print_line, print_table
 from tropica.cli.training_options import (
     BatchSizeOption,
     EpochsOption,
@@ -24,37 +23,41 @@ from tropica.cli.training_options import (
     train_settings,
 )
 
+if TYPE_CHECKING:
+    from tropica.studies.runner import StudiesResult, StudyResult
+    from tropica.studies.tables import Table
+
 Name = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="Of the study, or all; any other word lists those there are.", show_default=False),
+    typer.Argument(metavar="NAME", help="The study, or all; an unknown name lists the studies.", show_default=False),
 ]
 Out = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--out", "-o", metavar="DIR", help="Where numbers, figures and report go (results/NAME).", show_default=False),
+    typer.Option("--out", "-o", metavar="DIR", help="The folder for the results (results/NAME).", show_default=False),
 ]
 Models = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option(
         "--model",
         metavar="NAME",
-        help="A network, as for tropica train; may be repeated. By default some that suit the data.",
+        help="A network, as for tropica train; may be repeated. By default networks that suit the data.",
         show_default=False,
     ),
 ]
 Terms = Annotated[
     Optional[int],  # noqa: UP045
-    typer.Option("--terms", metavar="N", min=1, help="Terms of so many training points (all).", show_default=False),
+    typer.Option("--terms", metavar="N", min=1, help="Terms of the first N training points (all).", show_default=False),
 ]
 TestLimit = Annotated[
     Optional[int],  # noqa: UP045
-    typer.Option("--test-limit", metavar="N", min=1, help="So many test points (all).", show_default=False),
+    typer.Option("--test-limit", metavar="N", min=1, help="The first N test points (all).", show_default=False),
 ]
 Networks = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(
         "--networks",
         metavar="DIR",
-        help="Where trained networks are kept, for studies to share, as tropica train writes them (OUT/networks).",
+        help="The folder of trained networks, which studies can share, as tropica train writes it (OUT/networks).",
         show_default=False,
     ),
 ]
@@ -78,30 +81,28 @@ def study(
     dtype: DtypeOption = None,
     networks: Networks = None,
 ) -> None:
-    """Run one of the paper's experiments: networks are trained, measured with both splits, and reported.
+    """Run one of the paper's experiments: train networks, measure them with several DC decompositions, write a report.
 
-    Writes report.html, numbers.json, rows.csv and figures. What was interrupted goes on with the runs that are missing, and
-    more --runs add to those there are. Runs on one thread unless --threads says otherwise. NAME may be all: every study, each
+    Writes report.html, numbers.json, rows.csv and figures. An interrupted command resumes with the missing runs, and more
+    --runs add to the finished ones. Runs on one thread unless --threads says otherwise. NAME may be all: every study, each
     in a folder, and one report.html of them all; a study that fails is named there, and the exit code is 1.
     """
     import torch
 
-    from tropica.studies.all import ALL
-    from tropica.studies.registry import find_study  # brings matplotlib
-    from tropica.studies.runner import run_study
+    from tropica.studies.registry import find_study  # imports matplotlib and pandas
+    from tropica.studies.runner import ALL, run_studies, run_study
 
-    chosen = None if name == ALL else find_study(name)
+    if name != ALL:
+        find_study(name)
     folder = out or Path("results") / name
     torch.set_num_threads(ctx.obj or 1)
     train = load_exactly(data, limit=limit)
     test = load_exactly(data, split="test", limit=test_limit)
-    settings = train_settings(train, epochs, batch_size, lr, optimizer)
-
     shared: dict[str, Any] = {
         "models": model or (),
         "runs": runs,
         "seed": seed,
-        "settings": settings,
+        "settings": train_settings(train, epochs, batch_size, lr, optimizer),
         "terms": terms,
         "dtype": dtype.torch if dtype else torch.float32,
         "networks": networks,
@@ -109,38 +110,49 @@ def study(
     }
 
     def left() -> str:
-        runs_of = "runs/" if chosen else "*/runs/"
-        whole, parts = (len(list(folder.glob(runs_of + pattern))) for pattern in ("*.json", "*/*.json"))
+        runs_of = "*/runs/" if name == ALL else "runs/"
+        complete, parts = (len(list(folder.glob(runs_of + pattern))) for pattern in ("*.json", "*/*.json"))
         begun = f" and {parts} epochs of the next" if parts else ""
-        return f"{whole} runs{begun} are whole in {folder}; the same command goes on with what is missing"
+        return f"{complete} runs{begun} are complete in {folder}; the same command resumes with the missing ones"
 
     with interruptible(left):
-        if chosen is None:
-            _whole(train, test, folder, shared)
-            return
-        done = run_study(name, train, test, folder, **shared)
-    for table in chosen.tables(done.results):
-        headings = [heading.replace("\n", " ") for heading in table.headings]
-        print_table(table.title, headings, table.rows, numbers=table.numbers)
+        if name == ALL:
+            print_studies(run_studies(train, test, folder, **shared), folder)
+        else:
+            print_study(run_study(name, train, test, folder, **shared), folder)
+
+
+def print_study(result: StudyResult, folder: Path) -> None:
+    """Print a study's tables and findings, and where its files are."""
+    for table in result.study.tables(result.results):
+        print_study_table(table)
     screen = console()
-    for line in chosen.findings(done.results):
+    for line in result.study.findings(result.results):
         screen.print(Text(f"• {line}"))
-    screen.print(Text(f"done in {done.seconds:.0f} s; written to {folder}: {', '.join(sorted(done.files))}"), soft_wrap=True)
+    files = ", ".join(sorted(result.files))
+    print_line(f"done in {result.seconds:.0f} s; written to {folder}: {files}")
 
 
-def _whole(train: tp.LabelledData, test: tp.LabelledData, folder: Path, shared: dict[str, Any]) -> None:
-    """All studies: what each found, and which failed."""
-    from tropica.studies.all import run_all
+def print_study_table(table: Table) -> None:
+    """Print a table of a study."""
+    print_table(table.title, table.headings, table.cells, numbers=len(table.headings) - table.num_names)
 
-    done = run_all(train, test, folder, **shared)
+
+def print_studies(result: StudiesResult, folder: Path) -> None:
+    """Print the findings of several studies, and which failed; exit with code 1 if one did."""
     screen = console()
-    for name, one in done.done.items():
+    for name, one in result.done.items():
         screen.print(Text(f"{name}: {one.study.title}"))
         for line in one.study.findings(one.results):
             screen.print(Text(f"• {line}"))
-    files = ", ".join(sorted(done.files))
-    screen.print(Text(f"done in {done.seconds:.0f} s; written to {folder}: {files}, and a folder a study"), soft_wrap=True)
-    for name, why in done.failed.items():
-        typer.echo(f"error: the study {name} failed: {why}", err=True)
-    if done.failed:
+    files = ", ".join(sorted(result.files))
+    print_line(f"done in {result.seconds:.0f} s; written to {folder}: {files}, and a folder for each study")
+    exit_if_failed(result)
+
+
+def exit_if_failed(result: StudiesResult) -> None:
+    """Print which studies failed, and exit with code 1 if one did."""
+    for name, reason in result.failed.items():
+        typer.echo(f"error: the study {name} failed: {reason}", err=True)
+    if result.failed:
         raise typer.Exit(FAILED)

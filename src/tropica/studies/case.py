@@ -1,13 +1,11 @@
-"""``Case``: one trained network of a study with its data, splits, terms and extracted functions, made when asked for."""
+"""``Case``: one trained network of a study with its data, decompositions, terms and extracted functions."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,26 +20,29 @@ from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import trace
 from tropica.runtime.progress import ProgressCallback, reporter
-from tropica.studies.experiments.deciders import Deciders, deciders
-from tropica.studies.kept import Parts
+from tropica.studies.checkpoints import Checkpoints
+from tropica.studies.deciding import DecidingPoints, deciding_points
 from tropica.studies.networks import family
 from tropica.studies.training.runs import TrainedRun
 from tropica.terms.linear_terms import LinearTerms
 
+T = TypeVar("T")
 
-@dataclass(eq=False)
+
+@dataclass(frozen=True, eq=False)
 class Case:
-    """A trained network.
+    """A trained network; everything that is derived from it is computed at the first use and kept.
 
     Attributes:
-        run: the training, with the weights of its epochs.
+        run: the training, with the weights after each epoch.
         points: the training points that terms are extracted from, X of N^(X).
         test: the test points, with labels.
-        dtype: what to compute in.
-        report: progress, or None.
-        epoch: the weights are those after this epoch, the last by default.
-        others: the same model trained with the next seeds, for studies that compare networks.
-        parts: where what is measured is kept part by part, see :meth:`part`.
+        dtype: of all computations.
+        report: a progress callback, or None.
+        epoch: the network has the weights after this epoch; None means the last epoch.
+        other_runs: trainings of the same model with the next seeds, for studies that compare networks.
+        checkpoints: where parts of a measurement are kept until it is complete.
+        cache: what was derived so far; copies of a case that differ only in the study share it.
     """
 
     run: TrainedRun
@@ -50,34 +51,29 @@ class Case:
     dtype: torch.dtype
     report: ProgressCallback | None = None
     epoch: int | None = None
-    others: tuple[TrainedRun, ...] = ()
-    parts: Parts = field(default_factory=Parts)
-    _splits: dict[str, DCDecomposition] = field(default_factory=dict, init=False)
-    _terms: dict[str, LinearTerms] = field(default_factory=dict, init=False)
-    _deciders: dict[str, Deciders] = field(default_factory=dict, init=False)
+    other_runs: tuple[TrainedRun, ...] = ()
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
+    cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
-    def at(self, epoch: int) -> Case:
-        """The same training after an epoch, with nothing made yet: what is made there goes with it."""
-        return replace(self, epoch=epoch)
+    def after_epoch(self, epoch: int) -> Case:
+        """The network of the same training after an epoch."""
+        return replace(self, epoch=epoch, cache={})
 
-    def of(self, run: TrainedRun) -> Case:
-        """Another training on the same points, at the same epoch."""
-        return replace(self, run=run)
+    def with_run(self, run: TrainedRun) -> Case:
+        """The network of another training, on the same points and after the same epoch."""
+        return replace(self, run=run, cache={})
 
-    def shared(self, *, report: ProgressCallback | None, others: tuple[TrainedRun, ...], parts: Parts) -> Case:
-        """The same network for another study, with what was made of it and what will be: network, splits, terms."""
-        assert self.net  # made here, so that it is made once
-        twin = copy(self)
-        twin.report, twin.others, twin.parts = report, others, parts
-        return twin
+    def with_dtype(self, dtype: torch.dtype) -> Case:
+        """The same network in another dtype."""
+        return replace(self, dtype=dtype, cache={})
 
-    def part(self, name: str, measure: Callable[[], Any]) -> Any:
-        """A part of what is measured, kept on disk until the run is whole: an interrupted run goes on after it."""
-        return self.parts.of(name, measure)
+    def checkpoint(self, name: str, measure: Callable[[], Any]) -> Any:
+        """A part of the measurement, kept on disk until the run is complete: an interrupted run resumes after it."""
+        return self.checkpoints.get(name, measure)
 
     @property
     def title(self) -> str:
-        """For progress bars and legends."""
+        """Model and seed, for progress bars and legends."""
         return f"{self.run.model}, seed {self.run.seed}"
 
     @property
@@ -86,42 +82,42 @@ class Case:
         return family(self.run.model)
 
     @property
-    def truth(self) -> Tensor:
-        """The test points' labels."""
-        assert self.test.labels is not None  # the study has checked it
+    def true_labels(self) -> Tensor:
+        """The labels of the test points: (B,) int64."""
+        assert self.test.labels is not None  # the runner has checked it
         return self.test.labels
 
-    @cached_property
+    @property
     def net(self) -> PiecewiseLinearNetwork:
-        """The network, in ``dtype``."""
-        return trace(self.run.load(self.epoch), self.points.inputs[:2]).to(self.dtype)
+        """The traced network, in ``dtype``."""
+        return self._once("net", lambda: trace(self.run.load(self.epoch), self.points.inputs[:2]).to(self.dtype))
 
-    @cached_property
-    def labels(self) -> Tensor:
-        """The labels that the network gives the test points."""
-        return self.predict(self.net, self.test.inputs)
+    @property
+    def network_labels(self) -> Tensor:
+        """The labels that the network gives the test points: (B,) int64."""
+        return self._once("network labels", lambda: self.predict(self.test.inputs))
 
-    def predict(self, net: PiecewiseLinearNetwork, x: Tensor) -> Tensor:
-        """The network's labels, some points at a time."""
-        return torch.cat([net.predict(part.to(net.dtype)) for part in x.split(512)])
+    def predict(self, x: Tensor) -> Tensor:
+        """The network's labels (B,), computed in batches."""
+        return torch.cat([self.net.predict(part.to(self.dtype)) for part in x.split(512)])
 
-    def step(self, what: str) -> ProgressCallback | bool:
-        """Progress of any inner work, under one name."""
+    def progress(self, what: str) -> ProgressCallback | bool:
+        """A progress callback for inner computations, which reports all of them under one name."""
         report = self.report
         when = "" if self.epoch is None else f"epoch {self.epoch}, "
         return (lambda done, total, message: report(done, total, f"{self.title}: {when}{what}")) if report else False
 
     def decomposition(self, method: str) -> DCDecomposition:
-        """The network's split."""
-        if method not in self._splits:
-            step = self.step(f"{method} split")
-            if method == "minimal":  # of the calibrated decomposition that the study has anyway
-                with reporter(step) as report:
-                    made = minimal_decomposition(self.decomposition("calibrated"), self._pass(), progress=report)
-            else:
-                made = decompose(self.net, self.points, method=method, progress=step)
-            self._splits[method] = made
-        return self._splits[method]
+        """The network's DC decomposition; the calibrated and the minimal one are made on the training points."""
+
+        def make() -> DCDecomposition:
+            progress = self.progress(f"{method} decomposition")
+            if method != "minimal":
+                return decompose(self.net, self.points, method=method, progress=progress)
+            with reporter(progress) as report:
+                return minimal_decomposition(self.decomposition("calibrated"), self._pass(), progress=report)
+
+        return self._once(("decomposition", method), make)
 
     def _pass(self) -> DataPass:
         net = self.net
@@ -129,22 +125,41 @@ class Case:
         return DataPass(self.points, size, net.dtype, net.device, net.input_shape)
 
     def terms(self, method: str) -> LinearTerms:
-        """The training points' terms, with a certificate that the study reports, whether it holds or not."""
-        if method not in self._terms:
-            step = self.step(f"terms, {method} split")
+        """The training points' linear terms, whether their certificate holds or not."""
+
+        def make() -> LinearTerms:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of a certificate that fails
-                self._terms[method] = extract(self.net, self.points, self.decomposition(method), check="warn", progress=step)
-        return self._terms[method]
+                warnings.simplefilter("ignore")  # of a certificate that fails: studies report it
+                progress = self.progress(f"terms, {method} decomposition")
+                return extract(self.net, self.points, self.decomposition(method), check="warn", progress=progress)
+
+        return self._once(("terms", method), make)
 
     def function(self, method: str) -> ExtractedFunction:
-        """N^(X)."""
+        """N^(X) of the training points' terms."""
         return ExtractedFunction(self.terms(method))
 
-    def deciders(self, method: str) -> Deciders:
-        """Which training point decides each test point."""
-        if method not in self._deciders:
-            made, terms = self.decomposition(method), self.terms(method)
-            x = self.test.inputs.to(self.dtype)
-            self._deciders[method] = deciders(made, terms, x, progress=self.step(f"deciding terms, {method} split"))
-        return self._deciders[method]
+    def deciding_points(self, method: str) -> DecidingPoints:
+        """The training point whose term is active at each test point."""
+
+        def make() -> DecidingPoints:
+            x, progress = self.test.inputs.to(self.dtype), self.progress(f"active terms, {method} decomposition")
+            return deciding_points(self.decomposition(method), self.terms(method), x, progress=progress)
+
+        return self._once(("deciding points", method), make)
+
+    def _once(self, key: Any, make: Callable[[], T]) -> T:
+        if key not in self.cache:
+            self.cache[key] = make()
+        return self.cache[key]
+
+
+def equal_share(a: Tensor, b: Tensor, chosen: Tensor | None = None) -> float | None:
+    """The share of points at which two label tensors are equal, among the ``chosen`` points; None without points.
+
+    >>> a, b = torch.tensor([1, 2]), torch.tensor([1, 3])
+    >>> equal_share(a, b), equal_share(a, b, a > 1), equal_share(a, b, a > 2)
+    (0.5, 0.0, None)
+    """
+    equal = (a == b) if chosen is None else (a == b)[chosen]
+    return float(equal.double().mean()) if len(equal) else None

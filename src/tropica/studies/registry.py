@@ -1,4 +1,4 @@
-"""The studies by name. A new study is one file with a ``STUDY``, and one line here."""
+"""The studies by name. A new study is one file in ``experiments`` with a ``STUDY``, and one line here."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ from tropica.studies.experiments import (
     figure5,
     implications,
     leaky,
+    neighbors,
     patterns,
     random,
     regions,
     share,
     shift,
     table2,
-)
-from tropica.studies.experiments import (
-    neighbors as neighbors,
 )
 from tropica.studies.study import Study
 
@@ -34,14 +32,14 @@ IN_ORDER = (
     *(share, shift, random, implications, cross, estimate, decomposition),
 )
 STUDIES: Mapping[str, Study] = MappingProxyType({one.STUDY.name: one.STUDY for one in IN_ORDER})
-"""What ``tropica study`` takes, in the order of the paper."""
+"""The studies by the name that ``tropica study`` takes, in the order of the paper."""
 
 
 def find_study(name: str) -> Study:
-    """A study by its name.
+    """Find a study by its name.
 
     Raises:
-        InputError: there is none; lists those there are.
+        InputError: there is none of this name; the message lists all names.
 
     >>> find_study("table2").title
     'Table 2: network, extracted function and truth'

@@ -1,12 +1,11 @@
-"""``run_study``: train what is missing, measure what is missing, write numbers, figures and the report.
+"""``run_study`` and ``run_studies``: train and measure what is missing; write numbers, figures and the report.
 
-OUT/report.html          the report, self-contained
-OUT/numbers.json         settings, versions, seeds, and all rows
-OUT/rows.csv             the rows
-OUT/NAME.png             figures
-OUT/runs/MODEL-SEED.json what one run measured; a study that was interrupted goes on with those that are missing
-OUT/runs/MODEL-SEED/     parts of a run that is not whole yet, such as its epochs
-NETWORKS/MODEL/seed-K/   the networks, OUT/networks by default; studies may share them
+OUT/report.html      the self-contained report
+OUT/numbers.json     settings, versions, findings and, of a single study, all rows
+OUT/rows.csv         the rows (of a single study)
+OUT/NAME.png         figures (of a single study)
+OUT/networks/        the trained networks, unless they are kept elsewhere
+OUT/STUDY/           with several studies: each as ``run_study`` writes it
 """
 
 from __future__ import annotations
@@ -15,54 +14,75 @@ import io
 import os
 import platform
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
 from tropica.data.labelled import LabelledData
-from tropica.errors import DataError, InputError
+from tropica.errors import TropicaError
 from tropica.plots import style
-from tropica.runtime.files import plain, writable_folder, write_csv, write_file, write_json
+from tropica.runtime.files import writable_folder, write_file, write_json
 from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.studies import registry
 from tropica.studies.case import Case
-from tropica.studies.kept import Parts, kept
-from tropica.studies.networks import MODELS, check_model, family
-from tropica.studies.page import study_page
-from tropica.studies.registry import find_study
-from tropica.studies.study import Measured, Results, Row, Study, View
-from tropica.studies.training.runs import TrainedRun, fingerprint, train_run
-from tropica.studies.training.settings import TrainSettings, check_training_data, paper_settings
+from tropica.studies.prepare import PreparedStudy, prepare_study
+from tropica.studies.report import Section, next_commands, render_report
+from tropica.studies.study import Results, Study, StudyData
+from tropica.studies.training.settings import TrainSettings
+
+ALL = "all"
+"""The name of all studies together on the command line."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StudyResult:
-    """A finished study: what it is, its numbers, its files by name, and how long this call took."""
+    """A finished study.
+
+    Attributes:
+        study: what was measured.
+        results: the numbers of all runs.
+        files: written files by name.
+        seconds: duration of this call.
+    """
 
     study: Study
     results: Results
     files: dict[str, Path]
     seconds: float
 
+    def to_dataframe(self) -> pd.DataFrame:
+        """The rows of all runs, as in ``rows.csv``."""
+        return self.results.rows.copy()
 
-def default_models(data: LabelledData) -> tuple[str, ...]:
-    """Fully connected and convolutional networks of the paper that suit the data's points.
+    def __repr__(self) -> str:
+        return f"StudyResult({self.study.name!r}, {len(self.results.rows):,} rows, models {', '.join(self.results.models)})"
 
-    >>> from tropica.studies.datasets.load import load_data
-    >>> default_models(load_data("mnist1d"))
-    ('fcn-small', 'conv-small')
+
+@dataclass(frozen=True, eq=False)
+class StudiesResult:
+    """Several finished studies.
+
+    Attributes:
+        done: results by name, in the order of the registry.
+        failed: reasons of failure by name, in one line each.
+        files: ``report.html`` and ``numbers.json``.
+        seconds: duration of this call.
     """
-    if len(data.input_shape) == 3 and data.input_shape[0] == 3:
-        return "fcn4", "narrow", "conv"
-    if len(data.input_shape) == 3 and min(data.input_shape[1:]) >= 28:
-        return "fcn4", "fcn6", "conv"
-    if len(data.input_shape) == 3 and min(data.input_shape[1:]) >= 4:
-        return "fcn4", "conv-small"
-    return ("fcn-small", "conv-small") if len(data.input_shape) == 2 and data.input_shape[1] >= 4 else ("fcn-small",)
+
+    done: dict[str, StudyResult]
+    failed: dict[str, str]
+    files: dict[str, Path]
+    seconds: float
+
+    def __repr__(self) -> str:
+        failed = f", failed: {', '.join(self.failed)}" if self.failed else ""
+        return f"StudiesResult({', '.join(self.done)}{failed})"
 
 
 def run_study(
@@ -80,219 +100,190 @@ def run_study(
     networks: str | os.PathLike[str] | None = None,
     progress: Any = False,
 ) -> StudyResult:
-    """Run a study, or what is missing of it.
+    """Run a study, or the runs that are missing in its folder.
 
     Args:
-        name: of the study (`tropica.studies.STUDIES`).
+        name: a key of `tropica.studies.STUDIES`.
         train, test: points with labels.
         out: the folder of the study.
-        models: names of `tropica.studies.networks.MODELS`; by default those that suit the data.
+        models: keys of `tropica.studies.networks.MODELS`; by default models that suit the data.
         runs, seed: networks of each model, with seeds ``seed`` … ``seed + runs − 1``.
-        settings: of the training; the paper's for this data by default.
-        terms: take terms of so many training points, the first ones; of all by default.
-        dtype: what splits and terms are computed in; deep networks need float64.
-        networks: where the trained networks are, for studies that share them.
+        settings: of the training; by default the paper's for this data.
+        terms: the number of training points whose terms are extracted, the first ones; by default all.
+        dtype: of decompositions and terms; deep networks need float64.
+        networks: the folder of trained networks, for studies that share them; by default ``out/networks``.
         progress: True for bars, or a function (done, total, message).
 
     Raises:
-        InputError: an unknown study or model (lists what exists), data that does not fit, or a folder with other runs.
+        InputError: an unknown study or model (lists the known ones), data that does not fit, or a folder with other runs.
 
     >>> import tempfile
     >>> from tropica.studies.datasets.load import load_data
-    >>> data, quick = load_data("digits", limit=200), TrainSettings(epochs=1, batch_size=50, lr=1e-3)
+    >>> data, quick = load_data("digits", limit=100), TrainSettings(epochs=1, batch_size=50, lr=1e-3)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     test = load_data("digits", split="test", limit=50)
-    ...     done = run_study("table2", data, test, folder, models=["fcn-small"], runs=1, settings=quick)
-    ...     sorted(done.files), [row["decomposition"] for row in done.results.rows]
+    ...     result = run_study("table2", data, test, folder, models=["fcn-small"], runs=1, settings=quick)
+    ...     sorted(result.files), result.to_dataframe()["decomposition"].tolist()
     (['numbers.json', 'report.html', 'rows.csv', 'table2.png'], ['paper', 'calibrated', 'minimal'])
     """
     start = time.perf_counter()
+    given: dict[str, Any] = {"models": models, "runs": runs, "seed": seed, "settings": settings, "terms": terms, "dtype": dtype}
     with reporter(progress) as raw:
         report = _by_run(raw) if progress is True and raw else raw
-        plan = Plan.of(name, train, test, out, models, runs, seed, settings, terms, dtype, networks, report)
-        for done, (model, number) in enumerate(plan.runs):
-            plan.run(model, number)
+        prepared = prepare_study(name, train, test, out, networks=networks, report=report, **given)
+        for done, (model, number) in enumerate(prepared.runs):
+            prepared.measure(model, number)
             if report:
-                report(done + 1, len(plan.runs), f"{name}: runs")
-    return plan.finish(start)
+                report(done + 1, len(prepared.runs), f"{name}: runs")
+    return _finish(prepared, start)
 
 
-def _check_sets(train: LabelledData, test: LabelledData) -> int:
-    """The number of classes, of training and test points that go together."""
-    classes = check_training_data(train)
-    if test.labels is None:
-        raise DataError(f"{test.name}: the test points have no labels; studies need them")
-    if test.input_shape != train.input_shape:
-        raise DataError(f"test points of shape {test.input_shape} do not go with training points of shape {train.input_shape}")
-    if int(test.labels.max()) >= classes:
-        raise DataError(f"{test.name}: a test point has label {int(test.labels.max())}, the training points {classes} classes")
-    return classes
+def run_studies(
+    train: LabelledData,
+    test: LabelledData,
+    out: str | os.PathLike[str],
+    *,
+    studies: Sequence[str] | None = None,
+    runs: int = 5,
+    networks: str | os.PathLike[str] | None = None,
+    title: str = "All experiments of the paper",
+    progress: Any = False,
+    **settings: Any,
+) -> StudiesResult:
+    """Run several studies, or the runs that are missing, and write one report.
+
+    Each network goes through all studies before the next one, and the studies share its training, decompositions and terms:
+    memory holds the terms of one network. A study that fails, or that does not suit the data or the models, does not stop the
+    others: the report names it, and its complete runs are kept.
+
+    Args:
+        train, test: points with labels.
+        out: the folder; each study has a folder in it.
+        studies: keys of `tropica.studies.STUDIES`; by default all.
+        runs: networks of each model.
+        networks: the folder of trained networks; by default ``out/networks``.
+        title: of the report.
+        progress: True for bars, or a function (done, total, message).
+        settings: the other arguments of :func:`run_study`: models, seed, settings, terms, dtype.
+
+    Raises:
+        InputError: data or settings that do not fit any study, or a folder with other runs; nothing is written before.
+
+    >>> import tempfile
+    >>> from tropica.studies.datasets.load import load_data
+    >>> from tropica.studies.training.settings import TrainSettings
+    >>> digits = load_data("digits", limit=20)
+    >>> run_studies(digits, digits, tempfile.gettempdir() + "/none", models=["resnet"], settings=TrainSettings(1, 10, 1e-3))
+    Traceback (most recent call last):
+    tropica.errors.InputError: there is no model 'resnet'; there are fcn2, fcn4, fcn6, fcn8, wide, conv, narrow, ...
+    """
+    start = time.perf_counter()
+    folder = writable_folder(out)
+    shared = folder / "networks" if networks is None else networks
+    names = list(registry.STUDIES) if studies is None else [registry.find_study(name).name for name in studies]
+    with reporter(progress) as report:
+        prepared: dict[str, PreparedStudy] = {}
+        errors: dict[str, TropicaError] = {}
+        for name in names:
+            given = {"runs": runs, "networks": shared, "report": _by_study(name, report), **_settings_of(name, settings)}
+            try:
+                prepared[name] = prepare_study(name, train, test, folder / name, **given)
+            except TropicaError as error:
+                errors[name] = error
+        if not any(registry.STUDIES[name].transform is StudyData for name in prepared):
+            raise next(iter(errors.values()))
+        for one in prepared.values():
+            for run in one.runs:
+                one.earlier(*run)  # refuses runs of something else
+        state = _Progress(prepared, failed={name: _in_a_line(error) for name, error in errors.items()})
+        networks_of_all = list(dict.fromkeys(run for one in prepared.values() for run in one.runs))
+        for number, (model, seed) in enumerate(networks_of_all):
+            state.measure(model, seed)
+            if report:
+                report(number + 1, len(networks_of_all), "all studies: networks")
+        for name in prepared:
+            state.finish(name)
+    numbers = state.numbers()
+    sections = [state.section(name) for name in names]
+    commands = next_commands(numbers["settings"]) if networks is None else ()
+    files = {
+        "report.html": write_file(folder / "report.html", render_report(title, sections, numbers["settings"], commands)),
+        "numbers.json": write_json(folder / "numbers.json", numbers),
+    }
+    return StudiesResult(state.done, state.failed, files, time.perf_counter() - start)
 
 
-def _checked(study: Study, view: View, classes: int, models: Sequence[str], runs: int, terms: int | None) -> LabelledData:
-    """The points that terms are taken of, once everything fits; nothing is written or trained before."""
-    train = view.train
-    if runs < 1:
-        raise InputError(f"runs must be 1 or more; found {runs}")
-    if terms is not None and not 1 <= terms <= len(train):
-        raise InputError(f"terms can be taken of 1 … {len(train):,} training points; {terms:,} were asked for")
-    for model in models:
-        try:
-            check_model(model, train.input_shape, classes)
-        except InputError as error:
-            if not view.kind or model not in MODELS:
-                raise
-            raise InputError(f"{study.name} shows networks points of shape {train.input_shape}; {model}: {error}") from error
-    if terms is None:
-        return train
-    assert train.labels is not None
-    return replace(train, inputs=train.inputs[:terms], labels=train.labels[:terms])
+def _settings_of(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings for one study: a study that transforms the data chooses models that suit the transformed data."""
+    return settings if registry.STUDIES[name].transform is StudyData else {**settings, "models": ()}
+
+
+def _by_study(name: str, report: ProgressCallback | None) -> ProgressCallback | None:
+    """One progress bar for each study."""
+    return (lambda done, total, message: report(done, total, f"study {name}")) if report else None
 
 
 def _by_run(report: ProgressCallback) -> ProgressCallback:
-    """One bar a run, whatever is being done in it: what is said after the colon is left out."""
+    """One progress bar for each run: the text behind the colon is left out."""
     return lambda done, total, message: report(done, total, message.partition(":")[0])
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A study's runs: what they share, and where they are kept."""
+class _Progress:
+    """The studies that are done or have failed so far."""
 
-    study: Study
-    view: View
-    points: LabelledData
-    models: tuple[str, ...]
-    seeds: range
-    settings: TrainSettings
-    dtype: torch.dtype
-    folder: Path
-    networks: Path
-    report: ProgressCallback | None
+    prepared: Mapping[str, PreparedStudy]
+    done: dict[str, StudyResult] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        train: LabelledData,
-        test: LabelledData,
-        out: str | os.PathLike[str],
-        models: Sequence[str] = (),
-        runs: int = 5,
-        seed: int = 0,
-        settings: TrainSettings | None = None,
-        terms: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        networks: str | os.PathLike[str] | None = None,
-        report: ProgressCallback | None = None,
-    ) -> Plan:
-        """Check everything, and write and train nothing; arguments and errors as of :func:`run_study`."""
-        study = find_study(name)
-        folder = writable_folder(out)
-        settings = replace(settings or paper_settings(train), activation=study.activation)
-        classes = _check_sets(train, test)
-        view = study.view(train, test)
-        models = tuple(dict.fromkeys(models or default_models(view.train)))
-        points = _checked(study, view, classes, models, runs, terms)
-        shared = writable_folder(networks) if networks is not None else folder / "networks"
-        seeds = range(seed, seed + runs)
-        return cls(study, view, points, models, seeds, settings, dtype, folder, shared, report)
+    def measure(self, model: str, seed: int) -> None:
+        """Measure one network in all studies that have not failed."""
+        cases: dict[str, Case] = {}
+        for name, one in self.prepared.items():
+            if name not in self.failed and (model, seed) in one.runs:
+                try:
+                    one.measure(model, seed, cases)
+                except Exception as error:  # the other studies go on after any error, and the report names it
+                    self.failed[name] = f"{model}, seed {seed}: {_in_a_line(error)}"
 
-    @property
-    def runs(self) -> list[tuple[str, int]]:
-        """Models and seeds."""
-        return [(model, seed) for model in self.models for seed in self.seeds]
+    def finish(self, name: str) -> None:
+        """Write the files of a study that measured all networks."""
+        if name not in self.failed:
+            try:
+                result = _finish(self.prepared[name], time.perf_counter())
+                result.study.summarize(result.results)
+                self.done[name] = result
+            except Exception as error:  # as above
+                self.failed[name] = f"tables and figures: {_in_a_line(error)}"
 
-    @cached_property
-    def about(self) -> dict[str, Any]:
-        """What a measured run depends on, beside its model and seed."""
-        train, test = self.view.train, self.view.test
-        return {
-            "study": self.study.name,
-            "data": train.name,
-            **({"view": self.view.note} if self.view.note else {}),
-            "training_points": len(train),
-            "terms": len(self.points),
-            "test_points": len(test),
-            "shape": list(train.input_shape),
-            "data_fingerprint": fingerprint(train)[:16],
-            "test_fingerprint": fingerprint(test)[:16],
-            "training": dict(vars(self.settings)),
-            "splits": list(self.study.decompositions),
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "tropica": version("tropica"),
+    def section(self, name: str) -> Section:
+        """The section of a study in the report."""
+        if name in self.failed:
+            return Section.of_failure(registry.STUDIES[name], self.failed[name])
+        result = self.done[name]
+        pictures = {file: path.read_bytes() for file, path in result.files.items() if file.endswith(".png")}
+        return Section.of_results(result.study, result.results, pictures)
+
+    def numbers(self) -> dict[str, Any]:
+        """The content of ``numbers.json``."""
+        first = next(iter(self.prepared.values()))
+        studies = {
+            name: {
+                "seconds": result.results.settings["seconds"],
+                "training_seconds": result.results.settings["training_seconds"],
+                "summary": result.study.summarize(result.results),
+                "findings": result.study.findings(result.results),
+            }
+            for name, result in self.done.items()
         }
+        about = {"models": list(first.models), "seeds": list(first.seeds), "versions": _versions(), "study": ALL}
+        return {"settings": {**first.settings, **about}, "studies": studies, "failed": self.failed}
 
-    def kept(self, model: str, seed: int) -> dict[str, Any] | None:
-        """What a run measured before, or None.
 
-        Raises:
-            DataError: something else is there.
-            InputError: a run with other data or settings is there; the message says what differs.
-        """
-        return kept(self._file(model, seed), self.about)
-
-    def run(self, model: str, seed: int, cases: dict[str, Case] | None = None) -> dict[str, Any]:
-        """One run, measured now or before.
-
-        Args:
-            model, seed: which network.
-            cases: of this model and seed, by kind: studies that get the same ones share splits and terms.
-        """
-        before = self.kept(model, seed)
-        if before is not None:
-            return before
-        start = time.perf_counter()
-        trained, *others = (self._trained(model, seed + k) for k in range(self.study.networks))
-        between = time.perf_counter()
-        file = self._file(model, seed)
-        parts = Parts(file.with_suffix(""), self.about)
-        cases = {} if cases is None else cases
-        base = cases.setdefault(self._kind(model), Case(trained, self.points, self.view.test, self.dtype))
-        case = base.shared(report=self.report, others=tuple(others), parts=parts)
-        found: Measured = self.study.measure(case)
-        numbers = {
-            "about": self.about,
-            "model": model,
-            "seed": seed,
-            "training_accuracy": trained.history[-1]["accuracy"],
-            "training_seconds": between - start,
-            "seconds": time.perf_counter() - between,
-            "rows": found.rows,
-            "extra": found.extra,
-        }
-        write_json(file, numbers)
-        parts.clear()
-        return plain(numbers)
-
-    def _trained(self, model: str, seed: int) -> TrainedRun:
-        """A network, trained now or before."""
-        report = self.report
-        step = (lambda done, total, message: report(done, total, f"{model}, seed {seed}: training")) if report else None
-        place = self.networks / self._kind(model) / f"seed-{seed}"
-        return train_run(model, self.view.train, place, self.settings, seed=seed, progress=step)
-
-    def _kind(self, model: str) -> str:
-        """What the folder of such networks is called."""
-        activation = self.settings.activation
-        return "-".join(filter(None, (model, "" if activation == "relu" else activation, self.view.kind)))
-
-    def finish(self, start: float) -> StudyResult:
-        """Numbers, figures and report of all runs; ``start`` is when the call began (``time.perf_counter``)."""
-        rows: list[Row] = []
-        extra: dict[tuple[str, int], dict[str, Any]] = {}
-        seconds = {"seconds": 0.0, "training_seconds": 0.0}
-        for model, seed in self.runs:
-            found = self.run(model, seed)
-            head = {"model": model, "family": family(model), "seed": seed}
-            rows += [head | row for row in found["rows"]]
-            extra[model, seed] = found["extra"]
-            seconds = {key: seconds[key] + found[key] for key in seconds}
-        about = {"models": list(self.models), "seeds": list(self.seeds), **seconds, "versions": _versions()}
-        results = Results(rows, extra, {**self.about, **about})
-        return StudyResult(self.study, results, _write(self.study, results, self.folder), time.perf_counter() - start)
-
-    def _file(self, model: str, seed: int) -> Path:
-        return self.folder / "runs" / f"{model}-{seed}.json"
+def _in_a_line(error: Exception) -> str:
+    """The message of an error in one line, with its type where it is not an error of tropica's own."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, TropicaError) else f"{type(error).__name__}: {text}"
 
 
 def _versions() -> dict[str, str]:
@@ -300,21 +291,26 @@ def _versions() -> dict[str, str]:
     return {**packages, "python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
 
 
-def _write(study: Study, results: Results, folder: Path) -> dict[str, Path]:
-    """Numbers, figures and report."""
+def _finish(prepared: PreparedStudy, start: float) -> StudyResult:
+    """Write numbers, figures and report of all runs; ``start`` is when the call began (``time.perf_counter``)."""
+    study, folder = prepared.study, prepared.folder
+    rows, results = prepared.results()
+    results = Results(results.rows, results.figure_data, {**results.settings, "versions": _versions()})
     with style.applied():
         pictures = {f"{name}.png": _png(figure) for name, figure in study.figures(results).items()}
-    columns = list(dict.fromkeys(key for row in results.rows for key in row))
-    table = [["" if row.get(key) is None else row[key] for key in columns] for row in results.rows]
-    files = {"rows.csv": write_csv(folder / "rows.csv", columns, table)}
-    numbers = {"settings": results.settings, "findings": study.findings(results), "rows": results.rows}
-    files["numbers.json"] = write_json(folder / "numbers.json", numbers)
-    files |= {name: write_file(folder / name, raw) for name, raw in pictures.items()}
-    files["report.html"] = write_file(folder / "report.html", study_page(study, results, pictures))
-    return files
+    numbers = {"settings": results.settings, "findings": study.findings(results), "rows": rows}
+    page = render_report(study.title, [Section.of_results(study, results, pictures)], results.settings)
+    csv = pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n")
+    files = {
+        "rows.csv": write_file(folder / "rows.csv", csv),
+        "numbers.json": write_json(folder / "numbers.json", numbers),
+        **{name: write_file(folder / name, content) for name, content in pictures.items()},
+        "report.html": write_file(folder / "report.html", page),
+    }
+    return StudyResult(study, results, files, time.perf_counter() - start)
 
 
-def _png(figure: Any) -> bytes:
-    raw = io.BytesIO()
-    figure.savefig(raw, format="png", dpi=150)
-    return raw.getvalue()
+def _png(figure: Figure) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=150)
+    return content.getvalue()

@@ -1,4 +1,4 @@
-"""Straight and cross terms: does the winning a⁺ come from the same training point as the winning a⁻? (authors' scripts)"""
+"""Straight and cross terms: do the active a⁺ and the active a⁻ come from the same training point? (authors' scripts)"""
 
 from __future__ import annotations
 
@@ -8,23 +8,31 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from tropica.plots import dots, style
-from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, families, spread
+from tropica.plots import dots
+from tropica.studies.case import Case, equal_share
+from tropica.studies.panels import decomposition_panels
+from tropica.studies.study import METHODS, Measurement, Results, Row, Study
+from tropica.studies.tables import Table, aggregate, by_decomposition, percent, select, spread
 from tropica.terms.linear_terms import LinearTerms
 from tropica.terms.maxima import RunningMaxima, functions_of
 
-KEYS = ("straight", "agreement_straight", "agreement_cross", "accuracy_straight", "accuracy_cross")
+HEADINGS = {
+    "straight": "straight",
+    "agreement, straight": "agreement_straight",
+    "agreement, cross": "agreement_cross",
+    "accuracy, straight": "accuracy_straight",
+    "accuracy, cross": "accuracy_cross",
+}
 
 
-def minus_winner(terms: LinearTerms, x: Tensor) -> Tensor:
+def active_minus_term(terms: LinearTerms, x: Tensor) -> Tensor:
     """The training point whose a⁻ is largest at each point: (B,) int64, the first one at a tie.
 
     >>> import tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
     >>> x = torch.randn(50, 4)
     >>> terms = tp.extract(model, x)
-    >>> bool((terms.minus(x).argmax(1) == minus_winner(terms, x)).double().mean() > 0.9)      # but for ties
+    >>> bool((terms.minus(x).argmax(1) == active_minus_term(terms, x)).double().mean() > 0.9)      # all but ties
     True
     """
     state = RunningMaxima(x.to(terms.dtype).flatten(1), 1)
@@ -35,79 +43,64 @@ def minus_winner(terms: LinearTerms, x: Tensor) -> Tensor:
     return state.winner[:, 0].cpu()
 
 
-def measure(case: Case) -> Measured:
-    """A row a split."""
+def measure(case: Case) -> Measurement:
+    """A row for each decomposition."""
     rows: list[Row] = []
     for method in METHODS:
         terms = case.terms(method)
-        labels, plus = case.function(method).decide(case.test, progress=case.step(f"winners, {method} split"))
-        minus = torch.cat([minus_winner(terms, part) for part in case.test.inputs.split(2048)])
-        straight = plus == minus
+        plus = case.function(method).active_term(case.test, progress=case.progress(f"active terms, {method} decomposition"))
+        minus = torch.cat([active_minus_term(terms, part) for part in case.test.inputs.split(2048)])
+        labels, straight = terms.labels[plus], plus == minus
         row: Row = {"decomposition": method, "points": len(straight), "straight": float(straight.double().mean())}
         for name, chosen in (("straight", straight), ("cross", ~straight)):
             row[f"number_{name}"] = int(chosen.sum())
-            row[f"agreement_{name}"] = _share(labels, case.labels, chosen)
-            row[f"accuracy_{name}"] = _share(labels, case.truth, chosen)
-            row[f"network_{name}"] = _share(case.labels, case.truth, chosen)
+            row[f"agreement_{name}"] = equal_share(labels, case.network_labels, chosen)
+            row[f"accuracy_{name}"] = equal_share(labels, case.true_labels, chosen)
+            row[f"network_{name}"] = equal_share(case.network_labels, case.true_labels, chosen)
         rows.append(row)
-    return Measured(rows)
-
-
-def _share(a: Tensor, b: Tensor, chosen: Tensor) -> float | None:
-    return float((a == b)[chosen].double().mean()) if bool(chosen.any()) else None
+    return Measurement(rows)
 
 
 def tables(results: Results) -> list[Table]:
-    """By network and split."""
-    rows = []
-    for model in results.values("model"):
-        for method in METHODS:
-            found = results.where(model=model, decomposition=method)
-            rows.append([model, method, *(spread(found, key, 100).text() for key in KEYS)])
-    headings = [
-        "in %",
-        "decomposition",
-        "straight",
-        "agreement, straight",
-        "agreement, cross",
-        "accuracy, straight",
-        "accuracy, cross",
-    ]
+    """By network and decomposition."""
+    cells = {heading: (column, percent) for heading, column in HEADINGS.items()}
+    frame = aggregate(results.rows, {"in %": "model", "decomposition": "decomposition"}, cells)
     note = "Agreement of N^(X) with N, and accuracy of N^(X), among the straight and among the cross points."
-    return [Table("Test points, mean ± sd over runs", headings, rows, 5, note)]
+    return [Table("Test points, mean ± sd over runs", frame, note)]
 
 
 def findings(results: Results) -> list[str]:
-    """How often straight, and what it says of the label."""
+    """How many points are straight, and how often N^(X) agrees with N there."""
     lines = []
-    for name in families(results):
+    for family in results.families:
         for method in METHODS:
-            straight, a, b = (spread(results.where(family=name, decomposition=method), key, 100).text() for key in KEYS[:3])
+            found = select(results.rows, family=family, decomposition=method)
+            straight, a, b = (percent(found[c]) for c in ("straight", "agreement_straight", "agreement_cross"))
             lines.append(
-                f"{name}, {method} split: {straight} % of the test points are straight; N^(X) agrees with N on {a} % of these "
-                f"and on {b} % of the cross ones."
+                f"{family}, {method} decomposition: {straight} % of the test points are straight; N^(X) agrees with N on {a} % "
+                f"of these and on {b} % of the cross ones."
             )
     return lines
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """A panel a split, a group a quantity, a mark a network."""
-    figure = style.figure(height=2.6)
-    panels = figure.subplots(1, len(METHODS), sharey=True)
+    """A panel for each decomposition, a group for each quantity, a mark for each network."""
+    figure, panels = decomposition_panels(2.6)
     names = ("straight\npoints", "agreement,\nstraight", "agreement,\ncross")
-    for ax, method in zip(panels, METHODS, strict=True):
-        series = {}
-        for model in results.values("model"):
-            found = [spread(results.where(model=model, decomposition=method), key, 100) for key in KEYS[:3]]
-            series[model] = bands(found)
-        first = ax is panels[0]
-        dots(names, series, ylabel="% of test points" if first else "", title=f"{method} split", legend=first, ax=ax)
+    columns = ["straight", "agreement_straight", "agreement_cross"]
+    for ax, method in zip(panels[0], METHODS, strict=True):
+        found = select(results.rows, decomposition=method).melt(["model"], columns, "quantity", "share")
+        series = {m: spread(select(found, model=m), "quantity", "share", groups=columns) for m in results.models}
+        first = ax is panels[0][0]
+        ylabel = "% of test points" if first else ""
+        dots(names, series, ylabel=ylabel, title=f"{method} decomposition", legend=first, ax=ax)
     return {"cross": figure}
 
 
 def summary(results: Results) -> str:
-    """How often straight."""
-    return f"Winning a⁺ and a⁻ are of one training point for so many % of the test points: {by_decomposition(results, 'straight')}."
+    """The share of straight points."""
+    shares = by_decomposition(results.rows, "straight", METHODS)
+    return f"Test points whose active a⁺ and a⁻ come from one training point (in %): {shares}."
 
 
 STUDY = Study(

@@ -1,4 +1,4 @@
-"""How the decomposition decides what N^(X) knows: K scaled by λ (new here)."""
+"""How N^(X) depends on the DC decomposition: K scaled by λ (not in the paper)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,9 +17,10 @@ from torch import Tensor
 from tropica.decomposition.pairs import SIDES, OwnTerms, excesses, scaled_functions
 from tropica.evaluation.function import ExtractedFunction
 from tropica.plots import curves, style
-from tropica.plots.curves import Curve
-from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, spread
+from tropica.studies.case import Case, equal_share
+from tropica.studies.panels import decomposition_panels
+from tropica.studies.study import METHODS, Measurement, Results, Row, Study
+from tropica.studies.tables import Table, aggregate, by_decomposition, curve, mean_sd, percent, select
 from tropica.terms.linear_terms import LinearTerms, TermBlock
 
 FACTORS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -66,146 +68,136 @@ def violations(terms: LinearTerms, x: Tensor) -> dict[str, float]:
     return {"points": int(bad.sum()), "largest": largest}
 
 
-def measure(case: Case) -> Measured:
-    """A row a decomposition and factor, and one for the minimal decomposition, whose factor is that of the calibrated K."""
+def measure(case: Case) -> Measurement:
+    """A row for each decomposition and factor, and one for the minimal decomposition, with its factor of the calibrated K."""
     rows: list[Row] = []
     for method in METHODS:
-        potential = _potential(case, method)
+        largest = _largest_f_minus(case, method)
         for factor in FACTORS:
-            step = case.step(f"{method} split × {factor:g}")
-            rows.append({"decomposition": method, "factor": factor, **_quality(case, scaled(case.terms(method), factor), step)})
-            rows[-1]["largest_potential"] = factor * potential
-    found = max(case.decomposition(MINIMAL).factors.values(), default=0.0)
-    quality = _quality(case, case.terms(MINIMAL), case.step("minimal decomposition"))
-    rows.append({"decomposition": MINIMAL, "factor": found, **quality, "largest_potential": _potential(case, MINIMAL)})
-    return Measured(rows)
+            progress = case.progress(f"{method} decomposition × {factor:g}")
+            quality = _quality(case, scaled(case.terms(method), factor), progress)
+            rows.append({"decomposition": method, "factor": factor, **quality, "largest_f_minus": factor * largest})
+    factor = max(case.decomposition(MINIMAL).factors.values(), default=0.0)
+    quality = _quality(case, case.terms(MINIMAL), case.progress("minimal decomposition"))
+    largest = _largest_f_minus(case, MINIMAL)
+    rows.append({"decomposition": MINIMAL, "factor": factor, **quality, "largest_f_minus": largest})
+    return Measurement(rows)
 
 
-def _quality(case: Case, terms: LinearTerms, step: Any) -> Row:
-    """Where these terms violate Theorem 3.3, and what N^(X) is worth."""
+def _quality(case: Case, terms: LinearTerms, progress: Any) -> Row:
+    """How often these terms violate Theorem 3.3, and how often N^(X) gives the right labels."""
     function = ExtractedFunction(terms)
     found = violations(terms, case.points.inputs)
-    kept = function.predict(case.points, progress=step) == terms.labels.cpu()
-    labels = function.predict(case.test, progress=step)
+    labels = function.predict(case.test, progress=progress)
     return {
         "violating": found["points"] / len(terms),
         "largest_violation": found["largest"],
-        "labels_kept": float(kept.double().mean()),
-        "agreement": float((labels == case.labels).double().mean()),
-        "accuracy": float((labels == case.truth).double().mean()),
+        "labels_kept": equal_share(function.predict(case.points, progress=progress), terms.labels.cpu()),
+        "agreement": equal_share(labels, case.network_labels),
+        "accuracy": equal_share(labels, case.true_labels),
     }
 
 
-def _potential(case: Case, method: str) -> float:
+def _largest_f_minus(case: Case, method: str) -> float:
     """The largest F⁻ on the training points."""
     parts = case.points.inputs.split(512)
     return max(float(case.decomposition(method).f_minus(part.to(case.dtype)).max()) for part in parts)
 
 
 def tables(results: Results) -> list[Table]:
-    """A table a network."""
-    headings = [
-        "decomposition",
-        "λ",
-        "violating points",
-        "training labels kept",
-        "agreement, test",
-        "accuracy, test",
-        "largest F⁻",
-    ]
+    """A table for each network."""
+    note = (
+        "Violating: training points at which some other point's a⁻ or a⁺ is the largest; checked over all pairs. minimal: "
+        "the smallest λ of the calibrated K without violation, and 1 % more, found for each run on its training points."
+    )
+    cells = {
+        "violating points": ("violating", percent),
+        "training labels kept": ("labels_kept", percent),
+        "agreement, test": ("agreement", percent),
+        "accuracy, test": ("accuracy", percent),
+        "largest F⁻": ("largest_f_minus", lambda values: f"{values.mean():.3g}"),
+    }
     found = []
-    for model in results.values("model"):
-        rows = []
-        for method in METHODS:
-            for factor in FACTORS:
-                some = results.where(model=model, decomposition=method, factor=factor)
-                shares = [spread(some, key, 100) for key in ("violating", "labels_kept", "agreement", "accuracy")]
-                size = f"{spread(some, 'largest_potential').mean:.3g}"
-                rows.append([method, f"{factor:g}", *(one.text() for one in shares), size])
-        some = results.where(model=model, decomposition=MINIMAL)
-        shares = [spread(some, key, 100) for key in ("violating", "labels_kept", "agreement", "accuracy")]
-        size = f"{spread(some, 'largest_potential').mean:.3g}"
-        rows.append([MINIMAL, spread(some, "factor").text(3), *(one.text() for one in shares), size])
-        note = (
-            "Violating: training points at which some other point's a⁻ or a⁺ is the largest; checked over all pairs. minimal: "
-            "the smallest λ of the calibrated K without violation, and 1 % more, found for each run on its training points."
-        )
-        found.append(Table(f"{model}: in %, mean ± sd over runs", headings, rows, 6, note))
+    for model in results.models:
+        rows = select(results.rows, model=model)
+        minimal = mean_sd(select(rows, decomposition=MINIMAL)["factor"], digits=3)
+        rows = rows.assign(text=rows["factor"].map("{:g}".format).mask(rows["decomposition"] == MINIMAL, minimal))
+        frame = aggregate(rows, {"decomposition": "decomposition", "λ": "text"}, cells)
+        found.append(Table(f"{model}: in %, mean ± sd over runs", frame, note))
     return found
 
 
-def smallest(results: Results, model: str, method: str) -> float | None:
-    """The smallest factor at which no training point violates Theorem 3.3, in any run; None where there is none.
+def smallest_factor(results: Results, model: str, method: str) -> float | None:
+    """The smallest factor at which no training point violates Theorem 3.3 in any run; None where there is none.
 
-    It is found on the training points alone: the test points have no say in it.
+    The factor depends on the training points alone, not on the test points.
     """
-    for factor in FACTORS:
-        if all(row["violating"] == 0 for row in results.where(model=model, decomposition=method, factor=factor)):
-            return factor
-    return None
+    largest = select(results.rows, model=model, decomposition=method).groupby("factor")["violating"].max()
+    return min(largest.index[largest == 0], default=None)
 
 
 def findings(results: Results) -> list[str]:
-    """The smallest scale that keeps Theorem 3.3, and what becomes of the gap between the families."""
+    """The smallest scale that keeps Theorem 3.3, and the gap between the families there."""
     lines: list[str] = []
-    gaps: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for model in results.values("model"):
-        kind = results.where(model=model)[0]["family"]
+    gaps: list[dict[str, Any]] = []
+    for model in results.models:
+        rows = select(results.rows, model=model)
+        family = rows["family"].iloc[0]
         for method in METHODS:
-            agreement = {
-                f: spread(results.where(model=model, decomposition=method, factor=f), "agreement", 100) for f in FACTORS
-            }
-            factor = smallest(results, model, method)
+            found = select(rows, decomposition=method).groupby("factor")["agreement"]
+            text, mean = found.agg(percent), found.mean()
+            factor = smallest_factor(results, model, method)
             least = "no λ of these is without violation"
+            gaps.append({"case": f"{method} decomposition with λ = 1", "family": family, "agreement": mean[1.0]})
             if factor is not None:
-                least = f"with the smallest λ without violation, {factor:g}, {agreement[factor].text()} %"
-                gaps.setdefault((method, "the smallest λ without violation"), {}).setdefault(kind, []).append(
-                    agreement[factor].mean
-                )
+                least = f"with the smallest λ without violation, {factor:g}, {text[factor]} %"
+                name = f"{method} decomposition with the smallest λ without violation"
+                gaps.append({"case": name, "family": family, "agreement": mean[factor]})
             lines.append(
-                f"{model}, {method} split: {agreement[1.0].text()} % agreement with K itself; {least}; "
-                f"{agreement[0.0].text()} % without F⁻."
+                f"{model}, {method} decomposition: {text[1.0]} % agreement with K itself; {least}; {text[0.0]} % without F⁻."
             )
-            gaps.setdefault((method, "λ = 1"), {}).setdefault(kind, []).append(agreement[1.0].mean)
-        least = results.where(model=model, decomposition=MINIMAL)
-        found = spread(least, "agreement", 100)
-        gaps.setdefault((MINIMAL, "the smallest λ of each run"), {}).setdefault(kind, []).append(found.mean)
+        minimal = select(rows, decomposition=MINIMAL)
+        gaps.append({"case": "minimal decomposition", "family": family, "agreement": minimal["agreement"].mean()})
+        factor = mean_sd(minimal["factor"], digits=3)
         lines.append(
-            f"{model}, minimal decomposition: {found.text()} % agreement; λ = {spread(least, 'factor').text(3)} of the calibrated K."
+            f"{model}, minimal decomposition: {percent(minimal['agreement'])} % agreement; λ = {factor} of the calibrated K."
         )
-    for (method, what), by_family in gaps.items():
-        if len(by_family) == 2:
-            fcn, cnn = (sum(by_family[kind]) / len(by_family[kind]) for kind in ("FCN", "CNN"))
-            lines.append(f"FCN minus CNN, {method} split with {what}: {fcn - cnn:+.1f} points of agreement.")
+    means = 100 * pd.DataFrame(gaps).groupby(["case", "family"], sort=False)["agreement"].mean().unstack("family")
+    if len(results.families) == 2:
+        for case, gap in (means["FCN"] - means["CNN"]).dropna().items():
+            lines.append(f"FCN minus CNN, {case}: {gap:+.1f} points of agreement.")
     return lines
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """Agreement and violating points over λ, a column a split, with the minimal decomposition among the calibrated K's."""
-    figure = style.figure(height=4.6)
-    panels = figure.subplots(2, len(METHODS), sharex=True, sharey="row", squeeze=False)
+    """Agreement and violating points over λ, a column for each decomposition; the minimal one beside the calibrated."""
+    figure, panels = decomposition_panels(4.6, rows=2, sharex=True)
     ticks = {float(i): f"{factor:g}" for i, factor in enumerate(FACTORS)}
     quantities = {"agreement": "N vs N^(X)\n(% of test points)", "violating": "violating Theorem 3.3\n(% of training points)"}
+    rows = results.rows.assign(place=results.rows["factor"].map(axis_place))
     for column, method in zip(panels.T, METHODS, strict=True):
+        found = select(rows, decomposition=method)
         for ax, (key, label) in zip(column, quantities.items(), strict=True):
-            lines = {}
-            for model in results.values("model"):
-                found = [spread(results.where(model=model, decomposition=method, factor=f), key, 100) for f in FACTORS]
-                lines[model] = Curve(list(ticks), *bands(found))
-            title = f"{method} split" if ax is column[0] else ""
-            ylabel = label if column[0] is panels[0][0] else ""
-            xlabel = "λ, the factor of K" if ax is column[-1] else ""
             first = ax is panels[0][0]
-            curves(lines, xlabel=xlabel, ylabel=ylabel, title=title, ticks=ticks, legend=first, ax=ax)
+            curves(
+                {model: curve(select(found, model=model), "place", key) for model in results.models},
+                xlabel="λ, the factor of K" if ax is column[-1] else "",
+                ylabel=label if column[0] is panels[0][0] else "",
+                title=f"{method} decomposition" if ax is column[0] else "",
+                ticks=ticks,
+                legend=first,
+                ax=ax,
+            )
     _mark_minimal(panels[0][METHODS.index("calibrated")], results)
     return {"decomposition": figure}
 
 
-def place(factor: float) -> float:
-    """Where a factor lies on the figure's axis, on which `FACTORS` are evenly spaced: between them by its logarithm, below
-    the smallest that is not 0 by itself.
+def axis_place(factor: float) -> float:
+    """The place of a factor on the figure's axis, on which `FACTORS` are evenly spaced.
 
-    >>> place(0.0), place(0.01), round(place(0.0173), 2), place(10)
+    Between these the place is linear in the logarithm of the factor, below the smallest positive one in the factor itself.
+
+    >>> axis_place(0.0), axis_place(0.01), round(axis_place(0.0173), 2), axis_place(10)
     (0.0, 1.0, 1.5, 7.0)
     """
     if factor < FACTORS[1]:
@@ -214,25 +206,26 @@ def place(factor: float) -> float:
 
 
 def _mark_minimal(ax: Axes, results: Results) -> None:
-    """A star for each model's minimal decomposition, whose λ is one of the calibrated K, in the color of its curve."""
-    for model, line in zip(results.values("model"), list(ax.lines), strict=True):
-        some = results.where(model=model, decomposition=MINIMAL)
-        at, mean = place(spread(some, "factor").mean), spread(some, "agreement", 100).mean
-        ax.plot([at], [mean], "*", markersize=9, color=line.get_color(), markeredgecolor=style.BLACK, markeredgewidth=0.5)
+    """A star for each network's minimal decomposition, at its λ, in the color of the network's curve."""
+    for model, line in zip(results.models, list(ax.lines), strict=True):
+        mean = select(results.rows, model=model, decomposition=MINIMAL)[["factor", "agreement"]].mean()
+        look = {"markersize": 9, "color": line.get_color(), "markeredgecolor": style.BLACK, "markeredgewidth": 0.5}
+        ax.plot([axis_place(mean["factor"])], [100 * mean["agreement"]], "*", **look)  # type: ignore[arg-type]
     ax.plot([], [], marker="*", markersize=8, color=style.BLACK, linestyle="none", label="minimal decomposition")
     ax.legend(handles=[ax.lines[-1]])
 
 
 def summary(results: Results) -> str:
     """K itself beside the smallest factor without violation, and no F⁻."""
-    whole, none = (by_decomposition(results, "agreement", factor=factor) for factor in (1.0, 0.0))
-    least = [
-        f"{model} {spread(results.where(model=model, decomposition=method, factor=factor), 'agreement', 100).mean:.1f} "
-        f"({method} split, λ = {factor:g})"
-        for model in results.values("model")
-        for method in METHODS
-        if (factor := smallest(results, model, method)) is not None
-    ]
+    whole, none = (by_decomposition(select(results.rows, factor=f), "agreement", METHODS) for f in (1.0, 0.0))
+    least = []
+    for model in results.models:
+        for method in METHODS:
+            factor = smallest_factor(results, model, method)
+            if factor is not None:
+                rows = select(results.rows, model=model, decomposition=method, factor=factor)
+                mean = 100 * rows["agreement"].mean()
+                least.append(f"{model} {mean:.1f} ({method} decomposition, λ = {factor:g})")
     return (
         f"Agreement in % with K itself: {whole}; with the smallest λ of the grid without violation: "
         f"{', '.join(least) or 'there is none'}; without F⁻: {none}."
@@ -241,13 +234,13 @@ def summary(results: Results) -> str:
 
 STUDY = Study(
     name="decomposition",
-    title="How the decomposition decides what N^(X) knows",
-    question="N = F⁺ − F⁻ can be split in many ways, and N^(X) depends on which. Both splits' K are scaled by λ from 0 (no F⁻ "
-    "at all) to 10. At each scale: at how many training points Theorem 3.3 fails over all pairs, how many keep their label, "
-    "and how well N^(X) agrees with N on test points. Is the paper's gap between CNN and FCN a fact about networks, or about "
-    "the split?",
-    paper="The paper has one split, its own (paper, λ = 1), and reads the gap between fully connected and convolutional "
-    "networks as a property of the networks: 97.7 against 95.7 % on MNIST, 52.5 against 30.8 % on CIFAR-10.",
+    title="How N^(X) depends on the decomposition",
+    question="N has many DC decompositions F⁺ − F⁻, and N^(X) depends on the decomposition. The multipliers K of two are "
+    "scaled by λ from 0 (no F⁻ at all) to 10. At each scale: at how many training points Theorem 3.3 fails over all pairs, how "
+    "many keep their label, and how well N^(X) agrees with N on test points. Is the paper's gap between CNN and FCN a property "
+    "of the networks, or of the decomposition?",
+    paper="The paper has one decomposition, its own (paper, λ = 1), and reads the gap between fully connected and "
+    "convolutional networks as a property of the networks: 97.7 against 95.7 % on MNIST, 52.5 against 30.8 % on CIFAR-10.",
     measure=measure,
     tables=tables,
     findings=findings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Sequence
@@ -10,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from matplotlib.axes import Axes
 from torch import nn
 
 from tropica import bounds
 from tropica.errors import InputError
 from tropica.network.trace import trace
+from tropica.plots import style
 from tropica.regions.domains import Space
 from tropica.regions.linear_regions import linear_regions
-from tropica.runtime.files import writable_folder, write_csv, write_file, write_json
+from tropica.runtime.files import writable_folder, write_file, write_json
 from tropica.runtime.progress import reporter
 from tropica.tropical.modules import linear_layer
 
@@ -28,11 +32,13 @@ class DepthRow:
     """One depth: counts of linear regions in all of the input space.
 
     Attributes:
-        depth: hidden layers; ``widths``: hidden widths, which sum to the number of neurons.
+        depth: number of hidden layers.
+        widths: hidden widths, which sum to the number of neurons.
         random: the counts of the random networks.
         constructed: the count of the zig-zag network.
         lower: the bound of Montúfar et al. 2014, which the zig-zag network is built to reach.
-        upper: that of Zhang et al. 2018 (Theorem 6.3); ``best``: that of Serra et al. 2018.
+        upper: the bound of Zhang et al. 2018 (Theorem 6.3).
+        best: the bound of Serra et al. 2018.
     """
 
     depth: int
@@ -46,7 +52,7 @@ class DepthRow:
 
 @dataclass(frozen=True)
 class DepthResult:
-    """The study's rows, a row a depth, and the files that were written."""
+    """The rows of the study, one for each depth, and the written files."""
 
     rows: tuple[DepthRow, ...]
     neurons: int
@@ -70,9 +76,11 @@ def depth_against_width(
     of the theorem has linear output, and the bound is that of its Theorem 6.3.
 
     Args:
-        neurons: hidden units in all; each layer gets a multiple of ``inputs``, as evenly as may be.
+        neurons: hidden units in all; each layer gets a multiple of ``inputs``, as evenly as possible.
+        inputs: dimension of the input space.
         depths: numbers of hidden layers.
-        draws: random networks a depth.
+        draws: number of random networks of each depth.
+        seed: of the first random network.
         out: a folder for ``depth-width.png``, ``.json`` and ``.csv``.
 
     Raises:
@@ -83,21 +91,21 @@ def depth_against_width(
     [((8,), 37, 37), ((4, 4), 59, 121)]
     """
     folder = None if out is None else writable_folder(out)
-    plans = [even_widths(neurons, inputs, depth) for depth in depths]
+    widths_of = [even_widths(neurons, inputs, depth) for depth in depths]
     if draws < 1:
         raise InputError(f"draws must be 1 or more; found {draws}")
     rows = []
     with reporter(progress) as report:
-        for done, widths in enumerate(plans):
+        for done, widths in enumerate(widths_of):
             rows.append(_row(widths, inputs, draws, seed))
             if report:
-                report(done + 1, len(plans), f"{len(widths)} hidden layers")
+                report(done + 1, len(widths_of), f"{len(widths)} hidden layers")
     files = {} if folder is None else _write(folder, rows, neurons, inputs)
     return DepthResult(tuple(rows), neurons, inputs, files)
 
 
 def even_widths(neurons: int, inputs: int, depth: int) -> tuple[int, ...]:
-    """Widths that are multiples of ``inputs`` and sum to ``neurons``, as equal as may be, the larger ones first.
+    """Widths that are multiples of ``inputs`` and sum to ``neurons``, as equal as possible, the larger ones first.
 
     >>> even_widths(24, 2, 5)
     (6, 6, 4, 4, 4)
@@ -140,7 +148,7 @@ def random_network(widths: Sequence[int], inputs: int, *, seed: int = 0) -> nn.S
 
 
 def zigzag(widths: Sequence[int], inputs: int) -> nn.Sequential:
-    """A network that folds the unit cube onto itself in every hidden layer but the last, and cuts what it sees there with
+    """A network that folds the unit cube onto itself in every hidden layer but the last, which cuts the folded cube with
     hyperplanes in general position.
 
     With p = ⌊n_l / inputs⌋ units for each coordinate t in [0, 1] a layer computes relu(pt) − 2 relu(pt − 1) + 2 relu(pt − 2) …,
@@ -191,36 +199,49 @@ def general_position(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _write(folder: Path, rows: Sequence[DepthRow], neurons: int, inputs: int) -> dict[str, Path]:
-    import io
-
-    from tropica.plots import style
-    from tropica.plots.depth_width import depth_width
-
+    figure = style.figure(5.0, 3.4)
     with style.applied():
-        figure = style.figure(5.0, 3.4)
-        depth_width(rows, neurons, inputs, ax=figure.add_subplot())
-        raw = io.BytesIO()
-        figure.savefig(raw, format="png", dpi=200)
-    header = (
-        "depth",
-        "widths",
-        "random (mean)",
-        "random (smallest)",
-        "random (largest)",
-        "constructed",
-        "lower",
-        "upper",
-        "best",
+        draw_depth_width(rows, neurons, inputs, figure.add_subplot())
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=200)
+    frame = pd.DataFrame(
+        {
+            "depth": row.depth,
+            "widths": "-".join(map(str, row.widths)),
+            "random (mean)": sum(row.random) / len(row.random),
+            "random (smallest)": min(row.random),
+            "random (largest)": max(row.random),
+            "constructed": row.constructed,
+            "lower": row.lower,
+            "upper": row.upper,
+            "best": row.best,
+        }
+        for row in rows
     )
-    table = [
-        (r.depth, "-".join(map(str, r.widths)), sum(r.random) / len(r.random), min(r.random), max(r.random), r.constructed,
-         r.lower, r.upper, r.best)
-        for r in rows
-    ]  # fmt: skip
+    numbers = {"neurons": neurons, "inputs": inputs, "rows": [asdict(row) for row in rows]}
     return {
-        "figure": write_file(folder / "depth-width.png", raw.getvalue()),
-        "json": write_json(
-            folder / "depth-width.json", {"neurons": neurons, "inputs": inputs, "rows": [asdict(r) for r in rows]}
-        ),
-        "csv": write_csv(folder / "depth-width.csv", header, table),
+        "figure": write_file(folder / "depth-width.png", content.getvalue()),
+        "json": write_json(folder / "depth-width.json", numbers),
+        "csv": write_file(folder / "depth-width.csv", frame.to_csv(index=False, lineterminator="\n")),
     }
+
+
+def draw_depth_width(rows: Sequence[DepthRow], neurons: int, inputs: int, ax: Axes) -> None:
+    """Draw the counts of random and of zig-zag networks with the bounds, on a logarithmic scale."""
+    depth = [row.depth for row in rows]
+    mean = np.array([np.mean(row.random) for row in rows])
+    reach = np.array([(m - min(row.random), max(row.random) - m) for m, row in zip(mean, rows, strict=True)]).T
+    ax.plot(depth, [row.upper for row in rows], color=style.BLACK, ls="--", lw=1, label="upper bound, Theorem 6.3")
+    if any(row.best < row.upper for row in rows):
+        ax.plot(depth, [row.best for row in rows], color=style.BLACK, ls=":", lw=1.2, label="upper bound, Serra et al. 2018")
+    ax.plot(depth, [row.constructed for row in rows], color=style.BLUE, marker="s", ms=4.5, lw=1.4, label="zig-zag, measured")
+    lower = {"color": style.BLACK, "marker": "_", "ms": 9, "ls": "", "label": "lower bound, Montúfar et al. 2014"}
+    ax.plot(depth, [row.lower for row in rows], **lower)
+    look = {"color": style.VERMILION, "marker": "o", "ms": 4.5, "lw": 1.4, "capsize": 2.5}
+    ax.errorbar(depth, mean, yerr=reach, label="random, measured", **look)
+    ax.set_yscale("log")
+    ax.set_xticks(depth)
+    ax.set_xlabel(f"hidden layers ({neurons} neurons in all)")
+    ax.set_ylabel(f"linear regions of $\\mathbb{{R}}^{inputs}$")
+    ax.legend(loc="upper left")
+    ax.set_ylim(top=30 * max(row.upper for row in rows))

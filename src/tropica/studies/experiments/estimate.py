@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from tropica.bounds.architecture import NotCovered
-from tropica.bounds.convolution import Conv, ConvNet
-from tropica.bounds.logs import log10, serra2018_log10
-from tropica.bounds.lower import montufar2014, serra2018_lower
-from tropica.bounds.maxout import montufar2022
-from tropica.bounds.upper import montufar2017
-from tropica.bounds.xiong import xiong2020_one_layer
+from tropica import bounds
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.plots import dots, style
 from tropica.regions.domains import Box, Segment
 from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, log_cells
-from tropica.regions.segments.complex import segment_regions
+from tropica.regions.linear_regions import linear_regions
 from tropica.studies.case import Case
-from tropica.studies.study import Measured, Results, Row, Study, Table, by_family, spread
+from tropica.studies.study import Measurement, Results, Row, Study
+from tropica.studies.tables import Table, aggregate, by_family, mean_sd, select, spread
 
-PAIRS = 30
+MAX_SEGMENTS = 30
 """Segments of each kind, and random chords, of small networks."""
-FEWEST = 4
-"""And of large ones."""
+MIN_SEGMENTS = 4
+"""Segments of each kind, of large networks."""
 UNITS = 60_000
 """Units times segments of a kind, between these limits: a large convolutional network takes half a minute a segment."""
 SAMPLES = 2000
@@ -41,15 +38,15 @@ LAYERS = "layer by layer (Montúfar 2022)"
 UNBOUNDED = "no theorem"
 
 
-def segments_of(net: PiecewiseLinearNetwork) -> int:
-    """How many segments of a kind."""
-    return max(FEWEST, min(PAIRS, UNITS // sum(nonlinearity.units for nonlinearity in net.nonlinearities)))
+def num_segments(net: PiecewiseLinearNetwork) -> int:
+    """The number of segments of each kind."""
+    return max(MIN_SEGMENTS, min(MAX_SEGMENTS, UNITS // sum(nonlinearity.units for nonlinearity in net.nonlinearities)))
 
 
-def pairs(labels: Tensor, x: Tensor, same: bool, number: int, generator: torch.Generator) -> list[tuple[int, int]]:
+def draw_pairs(labels: Tensor, x: Tensor, same: bool, number: int, generator: torch.Generator) -> list[tuple[int, int]]:
     """Pairs of different points, of one class or of two, drawn with replacement; none where there are none.
 
-    >>> pairs(torch.tensor([0, 1]), torch.eye(2), True, 5, torch.Generator())
+    >>> draw_pairs(torch.tensor([0, 1]), torch.eye(2), True, 5, torch.Generator())
     []
     """
     found: list[tuple[int, int]] = []
@@ -63,15 +60,15 @@ def pairs(labels: Tensor, x: Tensor, same: bool, number: int, generator: torch.G
     return found
 
 
-def measure(case: Case) -> Measured:
-    """A row a quantity and place."""
+def measure(case: Case) -> Measurement:
+    """A row for each quantity and place."""
     rows: list[Row] = []
     generator = torch.Generator().manual_seed(case.run.seed)
-    step = case.step("segments")
-    number = segments_of(case.net)
+    progress = case.progress("segments")
+    number = num_segments(case.net)
     for place in PLACES:
-        chosen = pairs(case.truth, case.test.inputs, place == PLACES[0], number, generator)
-        rows += _segments(case.net, case.test.inputs, chosen, place, step)
+        chosen = draw_pairs(case.true_labels, case.test.inputs, place == PLACES[0], number, generator)
+        rows += _segments(case.net, case.test.inputs, chosen, place, progress)
     values = case.points.inputs
     cube = Box(float(values.min()), float(values.max()), d=values[0].numel())
     density = estimate_density(case.net, cube, segments=number, seed=case.run.seed)
@@ -81,19 +78,19 @@ def measure(case: Case) -> Measured:
     rows.append(_row("cells, Chao1", CUBE, drawn))
     rows.append(_row("cells, Chao1", "training points", estimate_patterns(case.net, values)))
     rows += [{"quantity": f"{kind} bound", "place": name, "log10": value} for name, kind, value in proven(case)]
-    return Measured(rows)
+    return Measurement(rows)
 
 
 def _segments(
-    net: PiecewiseLinearNetwork, x: Tensor, chosen: list[tuple[int, int]], place: str, step: Callable[..., object] | bool
+    net: PiecewiseLinearNetwork, x: Tensor, chosen: list[tuple[int, int]], place: str, progress: Callable[..., object] | bool
 ) -> list[Row]:
     """Cells, linear regions and breakpoints per unit length: means over segments with their standard errors."""
     counts = np.zeros((len(chosen), 3))
     for k, (i, j) in enumerate(chosen):
-        found = segment_regions(net, Segment(x[i], x[j]))
+        found = linear_regions(net, Segment(x[i], x[j]))
         counts[k] = len(found.cells), len(found.regions), (len(found.cells) - 1) / found.volume
-        if callable(step):
-            step(k + 1, len(chosen), "")
+        if callable(progress):
+            progress(k + 1, len(chosen), "")
     rows = []
     for quantity, column in zip(("cells a segment", "regions a segment", "breakpoints per unit length"), counts.T, strict=True):
         mean = float(column.mean()) if len(column) else math.nan
@@ -127,13 +124,13 @@ def _crofton(density: Estimate, cube: Box) -> Row:
 def proven(case: Case) -> list[tuple[str, str, float | None]]:
     """Published bounds as (name, upper or lower, log10), with None where a theorem does not cover the network."""
     net = case.net
-    found = [(LAYERS, "upper", log10(math.prod(_layers(net))))]
+    found = [(LAYERS, "upper", bounds.log10(math.prod(_layers(net))))]
     if case.family == "FCN":
         dense: dict[str, tuple[str, Callable[[Any], float]]] = {
-            "Serra 2018, Theorem 1": ("upper", serra2018_log10),
-            "Montúfar 2017": ("upper", lambda net: log10(montufar2017(net))),
-            "Montúfar 2014": ("lower", lambda net: log10(montufar2014(net))),
-            "Serra 2018, Theorem 6": ("lower", lambda net: log10(serra2018_lower(net))),
+            "Serra 2018, Theorem 1": ("upper", bounds.serra2018_log10),
+            "Montúfar 2017": ("upper", lambda net: bounds.log10(bounds.montufar2017(net))),
+            "Montúfar 2014": ("lower", lambda net: bounds.log10(bounds.montufar2014(net))),
+            "Serra 2018, Theorem 6": ("lower", lambda net: bounds.log10(bounds.serra2018_lower(net))),
         }
         return found + [(name, kind, _or_none(bound, net)) for name, (kind, bound) in dense.items()]
     return [*found, ("first layer of Xiong 2020", "upper", _or_none(lambda net: xiong_first(case.run.load(), net), net))]
@@ -142,20 +139,20 @@ def proven(case: Case) -> list[tuple[str, str, float | None]]:
 def _or_none(bound: Callable[[Any], float], net: PiecewiseLinearNetwork) -> float | None:
     try:
         return bound(net)
-    except InputError:  # NotCovered, or not a chain of dense layers
+    except InputError:  # bounds.NotCovered, or not a chain of dense layers
         return None
 
 
 def _layers(net: PiecewiseLinearNetwork) -> list[int]:
     """For each nonlinearity the most regions that it can cut one cell of those before it into.
 
-    Inside such a cell the nonlinearity sees an affine image of the input space, of dimension d at most, and its u units are maxima of
-    k affine functions: Σ_{j ≤ d} C(u, j) (k − 1)^j regions, whatever the weights are, those of a convolution included. Leaky
-    units are of rank 2, max-pools of the rank of their windows. Holds for any graph, with branches, too.
+    Inside such a cell the nonlinearity sees an affine image of the input space, of dimension d at most, and its u units are
+    maxima of k affine functions: Σ_{j ≤ d} C(u, j) (k − 1)^j regions, whatever the weights are, those of a convolution
+    included. Leaky units are of rank 2, max-pools of the rank of their windows. Holds for any graph, with branches, too.
     """
     inputs = math.prod(net.input_shape)
     choices = net.choices(torch.zeros(1, *net.input_shape, dtype=net.dtype))
-    return [montufar2022((inputs, nonlinearity.units), rank=options) for nonlinearity, _, options in choices]
+    return [bounds.montufar2022((inputs, nonlinearity.units), rank=options) for nonlinearity, _, options in choices]
 
 
 def xiong_first(model: nn.Sequential, net: PiecewiseLinearNetwork) -> float:
@@ -166,42 +163,24 @@ def xiong_first(model: nn.Sequential, net: PiecewiseLinearNetwork) -> float:
     several layers has no pooling; further layers are therefore taken one by one, as there, but pools as maxima.
 
     Raises:
-        NotCovered: no convolution first, or windows that overlap along several axes, whose sum is too large.
+        bounds.NotCovered: no convolution first, or windows that overlap along several axes, whose sum is too large.
     """
     first = next(module for module in model if not isinstance(module, nn.Flatten))
     if not isinstance(first, (nn.Conv1d, nn.Conv2d)) or first.groups != 1 or isinstance(first.padding, str):
-        raise NotCovered("the first layer is no convolution")
+        raise bounds.NotCovered("the first layer is no convolution")
     channels, *sizes = net.input_shape
     padded = [size + 2 * around for size, around in zip(sizes, first.padding, strict=True)]
-    one = ConvNet((channels, *padded), [Conv(first.out_channels, first.kernel_size, first.stride)])
-    return log10(xiong2020_one_layer(one) * math.prod(_layers(net)[1:]))
+    one = bounds.ConvNet((channels, *padded), [bounds.Conv(first.out_channels, first.kernel_size, first.stride)])
+    return bounds.log10(bounds.xiong2020_one_layer(one) * math.prod(_layers(net)[1:]))
 
 
 def tables(results: Results) -> list[Table]:
     """Along segments; and in all, as powers of ten."""
-    lines, numbers = [], []
-    for model in results.values("model"):
-        for place in (*PLACES, CUBE):
-            cells = [_entry(results, model, quantity, place) for quantity in ("cells a segment", "regions a segment")]
-            density = results.where(model=model, quantity="breakpoints per unit length", place=place)
-            samples = sum(row["samples"] for row in density)
-            lines.append([model, place, *cells, _entry(results, model, "breakpoints per unit length", place), f"{samples:,}"])
-        for quantity, place in dict.fromkeys((row["quantity"], row["place"]) for row in results.where(model=model)):
-            found = results.where(model=model, quantity=quantity, place=place)
-            bound = quantity.endswith("bound")
-            if not bound and not quantity.startswith("cells, "):
-                continue
-            value = spread(found, "log10")
-            error = "–" if bound else f"{spread(found, 'log10_error').mean:.2g}"
-            met = "–" if bound or found[0].get("met") is None else f"{spread(found, 'met').mean:,.0f}"
-            name = quantity if bound else f"estimate of {quantity}"
-            numbers.append([model, name, place, met, value.text() if value.number else UNBOUNDED, error])
-    headings = ["network", "segments between points of", "cells", "linear regions", "breakpoints per unit length", "segments"]
     note = (
         "Estimates: mean over segments ± standard error over segments (averaged over runs). Cells differ in their activation "
         "pattern; linear regions are adjacent cells with one affine function joined. The cube: chords through random points in "
         "random directions, from the smallest to the largest value of the data in each of its dimensions. Large networks "
-        f"have fewer segments a run, {FEWEST} of each kind at least."
+        f"have fewer segments a run, {MIN_SEGMENTS} of each kind at least."
     )
     more = (
         "Mean ± sd over runs; standard errors are of the sampling in one run, averaged over runs, and say nothing of a "
@@ -210,88 +189,106 @@ def tables(results: Results) -> list[Table]:
         "geometry takes the breakpoints per unit length for those of independent hyperplanes. Bounds are of the largest number "
         "that any weights can give. No theorem: its assumptions do not hold, or its sum is too large."
     )
-    return [
-        Table("Along segments", headings, lines, 4, note),
-        Table(
-            "How many in all: decimal logarithms",
-            ["network", "what", "where, or by whom", "met", "log10", "standard error"],
-            numbers,
-            3,
-            more,
-        ),
-    ]
+    title = "How many in all: decimal logarithms"
+    return [Table("Along segments", _segment_table(results), note), Table(title, _total_table(results.rows), more)]
 
 
-def _entry(results: Results, model: str, quantity: str, place: str) -> str:
+def _segment_table(results: Results) -> pd.DataFrame:
+    headings = {
+        "cells": "cells a segment",
+        "linear regions": "regions a segment",
+        "breakpoints per unit length": "breakpoints per unit length",
+    }
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for model in results.models:
+        for place in (*PLACES, CUBE):
+            found = select(results.rows, model=model, place=place)
+            texts = {heading: _estimate(select(found, quantity=quantity)) for heading, quantity in headings.items()}
+            segments = select(found, quantity="breakpoints per unit length")["samples"].sum()
+            rows[model, place] = {**texts, "segments": f"{segments:,.0f}"}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["network", "segments between points of"])
+
+
+def _total_table(rows: pd.DataFrame) -> pd.DataFrame:
+    bound = rows["quantity"].str.endswith("bound")
+    rows = rows[bound | rows["quantity"].str.startswith("cells, ")]
+    what = rows["quantity"].where(bound, "estimate of " + rows["quantity"])
+    cells = {
+        "met": ("met", partial(_mean_or_dash, form=",.0f")),
+        "log10": ("log10", lambda values: mean_sd(values).replace("–", UNBOUNDED)),
+        "standard error": ("log10_error", partial(_mean_or_dash, form=".2g")),
+    }
+    return aggregate(rows.assign(what=what), {"network": "model", "what": "what", "where, or by whom": "place"}, cells)
+
+
+def _mean_or_dash(values: pd.Series, form: str) -> str:
+    return "–" if values.isna().all() else format(values.astype(float).mean(), form)
+
+
+def _estimate(rows: pd.DataFrame) -> str:
     """Mean ± standard error in a run, both averaged over runs."""
-    found = results.where(model=model, quantity=quantity, place=place)
-    value, error = (spread(found, key) for key in ("value", "standard_error"))
-    if not value.number:
-        return "–"
-    return f"{value.mean:.3g}" + (f" ± {error.mean:.2g}" if error.number else "")
+    value, error = rows["value"].astype(float).mean(), rows["standard_error"].astype(float).mean()
+    return "–" if math.isnan(value) else f"{value:.3g}" + ("" if math.isnan(error) else f" ± {error:.2g}")
 
 
 def findings(results: Results) -> list[str]:
     """Each network's estimates beside its bounds; then which has the most."""
-    lines, densities = [], {}
-    for model in results.values("model"):
-        same, other = (_entry(results, model, "regions a segment", place) for place in PLACES)
-        density = _entry(results, model, "breakpoints per unit length", CUBE)
-        drawn = results.where(model=model, quantity="cells, Chao1", place=CUBE)
-        guess = _mean(results, model, quantity="cells, by integral geometry")
-        upper = min(
-            spread(results.where(model=model, quantity="upper bound", place=place), "log10").mean
-            for place in results.values("place", model=model, quantity="upper bound")
-            if spread(results.where(model=model, quantity="upper bound", place=place), "log10").number
-        )
+    lines, totals = [], {}
+    for model in results.models:
+        rows = select(results.rows, model=model)
+        same, other = (_estimate(select(rows, quantity="regions a segment", place=place)) for place in PLACES)
+        density = _estimate(select(rows, quantity="breakpoints per unit length", place=CUBE))
+        drawn = select(rows, quantity="cells, Chao1", place=CUBE)
+        guess = select(rows, quantity="cells, by integral geometry")["log10"].astype(float).mean()
+        upper = select(rows, quantity="upper bound").astype({"log10": float}).groupby("place")["log10"].mean().min()
         lines.append(
             f"{model}: an estimated {same} linear regions along a segment between test points of one class, {other} between "
-            f"those of two; {density} breakpoints per unit length on random chords of the cube. {drawn[0]['samples']:,} random "
-            f"points of the cube met {spread(drawn, 'met').mean:,.0f} different cells. Estimated number of cells in the cube: "
-            f"10^{guess:.0f}; smallest published upper bound here: 10^{upper:.0f}."
+            f"those of two; {density} breakpoints per unit length on random chords of the cube. "
+            f"{drawn['samples'].iloc[0]:,.0f} random points of the cube met {drawn['met'].mean():,.0f} different cells. "
+            f"Estimated number of cells in the cube: 10^{guess:.0f}; smallest published upper bound here: 10^{upper:.0f}."
         )
         if guess > upper:
             lines.append(
                 f"{model}: the estimate is above what is proven. It assumes that breakpoints are those of independent "
                 "hyperplanes; here they are not."
             )
-        densities[model] = (guess, upper)
-    ranked = sorted(densities, key=lambda name: densities[name][0])
+        totals[model] = (guess, upper)
+    ranked = sorted(totals, key=lambda name: totals[name][0])
     if len(ranked) > 1:
-        by_bound = sorted(densities, key=lambda name: densities[name][1])
+        by_bound = sorted(totals, key=lambda name: totals[name][1])
         agree = "the bounds rank them in the same order" if by_bound == ranked else "the bounds rank them otherwise"
         lines.append(f"From fewest to most by the estimate: {', '.join(ranked)}; {agree}.")
     return lines
 
 
-def _mean(results: Results, model: str, **wanted: str) -> float:
-    return spread(results.where(model=model, **wanted), "log10").mean
-
-
 def figures(results: Results) -> Mapping[str, Figure]:
-    """Linear regions a segment, breakpoints per unit length, and all numbers as powers of ten."""
-    models = results.values("model")
+    """Linear regions along a segment, breakpoints per unit length, and all numbers as powers of ten."""
+    models, rows = results.models, results.rows
+
+    def series(column: str, **wanted: str) -> tuple[list[float], list[float]]:
+        return spread(select(rows, **wanted), "model", column, 1, groups=models)
+
     figure = style.figure(height=2.9)
     left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1, 1.25])
     for ax, quantity, places, title in (
         (left, "regions a segment", PLACES, "linear regions along a segment"),
         (middle, "breakpoints per unit length", (*PLACES, CUBE), "breakpoints per unit length"),
     ):
-        series = {place: _series(results, models, "value", quantity=quantity, place=place) for place in places}
-        highest = max((mean for means, _ in series.values() for mean in means if not math.isnan(mean)), default=1.0)
-        dots(models, series, ylabel=title, limits=(0, 1.5 * highest), ax=ax)  # room for the legend
+        marks = {place: series("value", quantity=quantity, place=place) for place in places}
+        highest = np.nanmax([[1e-300, *means] for means, _ in marks.values()])
+        dots(
+            models, marks, ylabel=title, limits=(0, 1.5 * (highest if highest > 1e-300 else 1.0)), ax=ax
+        )  # room for the legend
         ax.legend(loc="upper left", handletextpad=0.2)
-    numbers = {
-        "met by random points": {"quantity": "cells, Chao1", "place": CUBE},
-        "estimate, Chao1": {"quantity": "cells, Chao1", "place": CUBE},
-        "estimate, integral geometry": {"quantity": "cells, by integral geometry"},
-        "upper bound, layer by layer": {"quantity": "upper bound", "place": LAYERS},
+    met, _ = series("met", quantity="cells, Chao1", place=CUBE)
+    marks = {
+        "met by random points": ([math.log10(number) for number in met], [0.0] * len(met)),
+        "estimate, Chao1": series("log10", quantity="cells, Chao1", place=CUBE),
+        "estimate, integral geometry": series("log10", quantity="cells, by integral geometry"),
+        "upper bound, layer by layer": series("log10", quantity="upper bound", place=LAYERS),
     }
-    series = {name: _series(results, models, "log10", **wanted) for name, wanted in numbers.items()}
-    met = _series(results, models, "met", quantity="cells, Chao1", place=CUBE)[0]
-    series["met by random points"] = ([math.log10(number) for number in met], [0.0] * len(met))
-    dots(models, series, ylabel="log10 of the number of cells", ax=right)
-    shown = [mean for means, _ in series.values() for mean in means if mean > 0]
+    dots(models, marks, ylabel="log10 of the number of cells", ax=right)
+    shown = [mean for means, _ in marks.values() for mean in means if mean > 0]
     low, high = min(shown), max(shown)
     right.set_yscale("log")
     right.yaxis.set_major_formatter("{x:g}")
@@ -300,16 +297,12 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"estimate": figure}
 
 
-def _series(results: Results, models: list[str], key: str, **wanted: str) -> tuple[list[float], list[float]]:
-    found = [spread(results.where(model=model, **wanted), key) for model in models]
-    return [one.mean for one in found], [one.sd for one in found]
-
-
 def summary(results: Results) -> str:
     """Estimate and bound, as powers of ten."""
-    estimate = by_family(results, "log10", 1, quantity="cells, by integral geometry")
-    bound = by_family(results, "log10", 1, quantity="upper bound", place=LAYERS)
-    line = by_family(results, "value", 1, quantity="regions a segment", place=PLACES[1])
+    rows = results.rows
+    estimate = by_family(select(rows, quantity="cells, by integral geometry"), "log10", 1)
+    bound = by_family(select(rows, quantity="upper bound", place=LAYERS), "log10", 1)
+    line = by_family(select(rows, quantity="regions a segment", place=PLACES[1]), "value", 1)
     return (
         f"Linear regions between two test points of different classes, estimated: {line}. Cells in the cube around the data, "
         f"log10 of an estimate: {estimate}; of an upper bound: {bound}."

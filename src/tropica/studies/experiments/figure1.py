@@ -3,101 +3,103 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from tropica.plots import style
-from tropica.plots.plane import label_map
+from tropica.plots import label_map, style
 from tropica.plots.regions import label_parts
 from tropica.polyhedra.envelope import Envelope, upper_envelope
 from tropica.regions.complex import RegionComplex
 from tropica.regions.domains import Box
 from tropica.regions.linear_regions import linear_regions
-from tropica.studies.case import Case
-from tropica.studies.experiments.plane import in_the_plane
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_decomposition, spread
+from tropica.studies.case import Case, equal_share
+from tropica.studies.projection import project_to_plane
+from tropica.studies.study import METHODS, Measurement, Results, Row, Study
+from tropica.studies.tables import Table, aggregate, by_decomposition, decimals, mean_sd, percent, select
 from tropica.terms.linear_terms import LinearTerms
 
-SPLITS = (*METHODS, "minimal")
+DECOMPOSITIONS = (*METHODS, "minimal")
 MARGIN = 0.05
-"""Of the window on each side of the points."""
+"""Width of the window's border on each side of the points, relative to their extent."""
 SHOWN = 150
 """Training points that the figure shows at most."""
 DIGITS = 5
-"""Of the coordinates kept for the figure."""
+"""Decimals of the coordinates that are kept for the figure."""
 
 
 @dataclass(frozen=True)
-class Cells:
-    """The training points' cells of the network.
+class Representatives:
+    """One training point for each cell of the network and label that training points have.
 
     Attributes:
-        first: for each cell and label met, the first point there, by its number.
-        cell: a number for the cell of each of these.
+        index: the numbers of the training points.
+        cell: a number for the cell of each.
     """
 
-    first: np.ndarray
+    index: np.ndarray
     cell: np.ndarray
 
-    @classmethod
-    def of(cls, patterns: np.ndarray, labels: np.ndarray) -> Cells:
-        """Of activation patterns (D, bytes), and the labels that the network gives (D,)."""
-        _, number = np.unique(patterns, axis=0, return_inverse=True)
-        _, first = np.unique(np.stack([number.ravel(), labels], 1), axis=0, return_index=True)
-        return cls(first, number.ravel()[first])
+
+def representatives(patterns: np.ndarray, labels: np.ndarray) -> Representatives:
+    """The first point of each cell and label, from activation patterns (D, bytes) and the network's labels (D,)."""
+    _, number = np.unique(patterns, axis=0, return_inverse=True)
+    _, index = np.unique(np.stack([number.ravel(), labels], 1), axis=0, return_index=True)
+    return Representatives(index, number.ravel()[index])
 
 
-def measure(case: Case) -> Measured:
-    """A row a split; beside them the polygons of the network and of N^(X), for the figure. All in float64."""
-    case = replace(case, dtype=torch.float64)
+def measure(case: Case) -> Measurement:
+    """A row for each decomposition; for the figure the polygons of the network and of N^(X). All in float64."""
+    case = case.with_dtype(torch.float64)
     points, test = (data.inputs.double().numpy() for data in (case.points, case.test))
     window = _window(np.concatenate([points, test]))
     cx = linear_regions(case.net, Box(*window.tolist()))
     parts, part_labels = label_parts(cx)
-    given = case.predict(case.net, case.points.inputs).numpy()
-    cells = Cells.of(case.net.activation_pattern(case.points.inputs.double()).numpy(), given)
-    head = _of_network(cx, points, test, case, cells)
+    network_labels = case.predict(case.points.inputs).numpy()
+    chosen = representatives(case.net.activation_pattern(case.points.inputs.double()).numpy(), network_labels)
+    about_network = _measure_network(cx, points, test, case)
     rows: list[Row] = []
-    extra: dict[str, Any] = {
+    figure_data: dict[str, Any] = {
         "window": window.tolist(),
         "points": points[:SHOWN].tolist(),
         "labels": case.points.labels[:SHOWN].tolist() if case.points.labels is not None else [],
         "network": _picture(parts, part_labels, cx.boundary().pieces),
     }
-    for method in SPLITS:
+    for method in DECOMPOSITIONS:
         terms = case.terms(method)
-        plus, minus = envelopes(terms, cells, window)
-        labels = given[cells.first]
-        number, winner, size = plus.areas(parts)
-        polygon, rival, shared = minus.areas(plus.polygons)
-        straight = cells.cell[plus.winners[polygon]] == cells.cell[rival]
-        found = case.function(method).predict(case.test, progress=case.step(f"labels, {method} split"))
+        plus, minus = envelopes(terms, chosen, window)
+        labels = network_labels[chosen.index]
+        number, active, size = plus.areas(parts)
+        polygon, active_minus, shared = minus.areas(plus.polygons)
+        straight = chosen.cell[plus.winners[polygon]] == chosen.cell[active_minus]
+        found = case.function(method).predict(case.test, progress=case.progress(f"labels, {method} decomposition"))
         rows.append(
             {
                 "decomposition": method,
-                **head,
-                "winning_plus": len(plus.winners),
-                "winning_minus": len(minus.winners),
-                "area_agreement": float(size[part_labels[number] == labels[winner]].sum() / size.sum()),
+                **about_network,
+                "terms": len(chosen.index),
+                "active_plus": len(plus.winners),
+                "active_minus": len(minus.winners),
+                "area_agreement": float(size[part_labels[number] == labels[active]].sum() / size.sum()),
                 "straight_area": float(shared[straight].sum() / shared.sum()),
-                "agreement": float((found == case.labels).double().mean()),
-                "accuracy": float((found == case.truth).double().mean()),
+                "agreement": equal_share(found, case.network_labels),
+                "accuracy": equal_share(found, case.true_labels),
                 "certificate_holds": terms.certificate.holds,
             }
         )
         ends, pairs = plus.borders()
-        extra[method] = _picture(plus.polygons, labels[plus.winners], ends[labels[pairs[:, 0]] != labels[pairs[:, 1]]])
-    return Measured(rows, extra)
+        figure_data[method] = _picture(plus.polygons, labels[plus.winners], ends[labels[pairs[:, 0]] != labels[pairs[:, 1]]])
+    return Measurement(rows, figure_data)
 
 
-def envelopes(terms: LinearTerms, cells: Cells, window: np.ndarray) -> tuple[Envelope, Envelope]:
-    """max_k a⁺_k and max_k a⁻_k over the window, of a term for each cell and label: those of points of one cell are one."""
+def envelopes(terms: LinearTerms, chosen: Representatives, window: np.ndarray) -> tuple[Envelope, Envelope]:
+    """max_k a⁺_k and max_k a⁻_k over the window; points of one cell and label have the same term, and one stands for all."""
     corners = np.array([window[[i, j], [0, 1]] for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))])
-    some = terms.select(torch.from_numpy(cells.first))
+    some = terms.select(torch.from_numpy(chosen.index))
     plus, minus = (upper_envelope(a.weight.numpy(), a.bias.numpy(), corners) for a in (some.plus, some.minus))
     return plus, minus
 
@@ -109,7 +111,8 @@ def _window(points: np.ndarray) -> np.ndarray:
     return np.stack([low - pad, high + pad])
 
 
-def _of_network(cx: RegionComplex, points: np.ndarray, test: np.ndarray, case: Case, cells: Cells) -> Row:
+def _measure_network(cx: RegionComplex, points: np.ndarray, test: np.ndarray, case: Case) -> Row:
+    """The network's cells in the window, and those that hold training points."""
     met = np.unique(cx.locate(points))
     met = met[met >= 0]
     return {
@@ -121,8 +124,7 @@ def _of_network(cx: RegionComplex, points: np.ndarray, test: np.ndarray, case: C
         "area_with_points": float(cx.volumes[met].sum() / cx.volume),
         "test_in_these": float(np.isin(cx.locate(test), met).mean()),
         "points": len(points),
-        "terms": len(cells.first),
-        "network_accuracy": float((case.labels == case.truth).double().mean()),
+        "network_accuracy": equal_share(case.network_labels, case.true_labels),
     }
 
 
@@ -135,89 +137,91 @@ def _picture(polygons: Sequence[np.ndarray], labels: np.ndarray, boundary: Seque
 
 
 def tables(results: Results) -> list[Table]:
-    """The network's regions, and beside them what N^(X) makes of the window."""
-    before, after = [], []
-    for model in results.values("model"):
-        runs = results.where(model=model, decomposition=SPLITS[0])
-        counts = [spread(runs, key).text(0) for key in ("cells", "regions", "maps", "cells_with_points")]
-        counts.append(f"{runs[0]['points']:,}")
-        shares = [spread(runs, key, 100).text() for key in ("area_with_points", "test_in_these", "network_accuracy")]
-        before.append([model, *counts, *shares])
-        for method in SPLITS:
-            found = results.where(model=model, decomposition=method)
-            numbers = [spread(found, key).text(0) for key in ("terms", "winning_plus", "winning_minus")]
-            keys = ("area_agreement", "straight_area", "agreement", "accuracy")
-            after.append([model, method, *numbers, *(spread(found, key, 100).text() for key in keys)])
+    """The network's regions, and N^(X) in the window."""
+    rows = results.rows.assign(number=results.rows["points"].map("{:,}".format))
+    before = {
+        "cells": ("cells", decimals(0)),
+        "regions": ("regions", decimals(0)),
+        "maps": ("maps", decimals(0)),
+        "cells with points": ("cells_with_points", decimals(0)),
+        "points": ("number", lambda numbers: numbers.iloc[0]),
+        "their area (%)": ("area_with_points", percent),
+        "test points there (%)": ("test_in_these", percent),
+        "accuracy (%)": ("network_accuracy", percent),
+    }
+    after = {
+        "terms": ("terms", decimals(0)),
+        "active a⁺": ("active_plus", decimals(0)),
+        "active a⁻": ("active_minus", decimals(0)),
+        "same label, area (%)": ("area_agreement", percent),
+        "straight, area (%)": ("straight_area", percent),
+        "same label, test (%)": ("agreement", percent),
+        "accuracy (%)": ("accuracy", percent),
+    }
     return [
         Table(
             "The network in the window, mean ± sd over runs",
-            ["network", "cells", "regions", "maps", "cells with points", "points", "their area (%)", "test points there (%)",
-             "accuracy (%)"],
-            before,
-            8,
+            aggregate(select(rows, decomposition=DECOMPOSITIONS[0]), {"network": "model"}, before),
             "Cells: activation patterns; regions: linear regions; maps: affine functions. Points: training points with terms.",
         ),
         Table(
             "N^(X) in the window, mean ± sd over runs",
-            ["network", "decomposition", "terms", "a⁺ that win", "a⁻ that win", "same label, area (%)", "straight, area (%)",
-             "same label, test (%)", "accuracy (%)"],
-            after,
-            7,
-            "Terms: different ones, one for each cell and label that training points meet. Same label: as N. Straight: the "
-            "winning a⁺ and a⁻ are of one cell, so that the value is that of a linear function of N.",
+            aggregate(rows, {"network": "model", "decomposition": "decomposition"}, after),
+            "Terms: different ones, one for each cell and label that training points meet. Active: the largest somewhere in "
+            "the window. Same label: as N. Straight: the active a⁺ and a⁻ are of one cell, so that the value is that of a "
+            "linear function of N.",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def findings(results: Results) -> list[str]:
     """How many regions hold points, and how much of the window keeps its label."""
     lines = []
-    for model in results.values("model"):
-        runs = results.where(model=model, decomposition=SPLITS[0])
-        cells, held = (spread(runs, key).text(0) for key in ("cells", "cells_with_points"))
-        alone = spread(runs, "area_with_points", 100).text()
-        inside = spread(runs, "test_in_these", 100).text()
+    for model in results.models:
+        rows = select(results.rows, model=model)
+        runs = select(rows, decomposition=DECOMPOSITIONS[0])
+        cells, held = (mean_sd(runs[key], digits=0) for key in ("cells", "cells_with_points"))
         lines.append(
-            f"{model}: {held} of {cells} cells in the window hold training points ({alone} % of its area), "
-            f"{runs[0]['points']:,} points in all; {inside} % of the test points lie in these cells."
+            f"{model}: {held} of {cells} cells in the window hold training points ({percent(runs['area_with_points'])} % of "
+            f"its area), {runs['points'].iloc[0]:,} points in all; {percent(runs['test_in_these'])} % of the test points lie "
+            "in these cells."
         )
-        for method in SPLITS:
-            found = results.where(model=model, decomposition=method)
-            terms, plus = (spread(found, key).text(0) for key in ("terms", "winning_plus"))
+        for method in DECOMPOSITIONS:
+            found = select(rows, decomposition=method)
+            terms, plus = (mean_sd(found[key], digits=0) for key in ("terms", "active_plus"))
             lines.append(
-                f"{model}, {method} split: of {terms} different terms {plus} a⁺ are the largest somewhere in the window; N^(X) "
-                f"gives N's label on {spread(found, 'area_agreement', 100).text()} % of the area and on "
-                f"{spread(found, 'agreement', 100).text()} % of the test points."
+                f"{model}, {method} decomposition: of {terms} different terms {plus} a⁺ are the largest somewhere in the "
+                f"window; N^(X) gives N's label on {percent(found['area_agreement'])} % of the area and on "
+                f"{percent(found['agreement'])} % of the test points."
             )
     return lines
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """A figure a network, of its first run: N, and N^(X) with each split."""
-    found = {}
-    models = results.values("model")
-    for model in models:
-        name = "figure1" if model == models[0] else f"figure1-{model}"
-        found[name] = _figure(results.first(model), results.where(model=model))
-    return found
+    """A figure for each network, of its first run: N, and N^(X) with each decomposition."""
+    first = results.models[0]
+    return {
+        "figure1" if model == first else f"figure1-{model}": _figure(
+            results.first_run(model), select(results.rows, model=model)
+        )
+        for model in results.models
+    }
 
 
-def _figure(extra: Mapping[str, Any], rows: list[Row]) -> Figure:
-    window = np.array(extra["window"])
+def _figure(data: Mapping[str, Any], rows: pd.DataFrame) -> Figure:
+    window = np.array(data["window"])
     wide, tall = window[1] - window[0]
-    by_decomposition = {row["decomposition"]: row for row in reversed(rows)}  # of the first run
-    titles = {"network": f"N: {rows[0]['cells']:,} cells"}
-    titles |= {m: f"N^(X), {m} split:\n{by_decomposition[m]['winning_plus']:,} terms" for m in SPLITS}
-    columns = 3 if len(titles) == 3 else 2
-    lines = -(-len(titles) // columns)
+    first = rows.drop_duplicates("decomposition").set_index("decomposition")
+    titles = {"network": f"N: {first['cells'].iloc[0]:,} cells"}
+    titles |= {m: f"N^(X), {m} decomposition:\n{first['active_plus'][m]:,} terms" for m in DECOMPOSITIONS}
+    columns = 2
     across = style.PAPER_WIDTH / columns - 0.3
+    lines = -(-len(titles) // columns)
     figure = style.figure(height=lines * (min(across * tall / wide, 2 * across) + 0.45) + 0.75)
     panels = figure.subplots(lines, columns, squeeze=False).flatten()
-    for ax in panels[len(titles) :]:
-        ax.remove()
-    points, names = np.array(extra["points"]), np.array(extra["labels"])
-    for ax, (key, title) in zip(panels, titles.items(), strict=False):
-        one = extra[key]
+    points, names = np.array(data["points"]), np.array(data["labels"])
+    for ax, (key, title) in zip(panels, titles.items(), strict=True):
+        one = data[key]
         polygons, boundary = ([np.array(p) for p in one[part]] for part in ("polygons", "boundary"))
         labels = np.array(one["labels"])
         label_map(polygons, labels, window, boundary=boundary, points=points, names=names, size=9, title=title, ax=ax)
@@ -231,8 +235,9 @@ def _figure(extra: Mapping[str, Any], rows: list[Row]) -> Figure:
 
 def summary(results: Results) -> str:
     """Regions that hold points, and the area that keeps its label."""
-    cells, held = (spread(results.where(decomposition=SPLITS[0]), key).text(0) for key in ("cells", "cells_with_points"))
-    area = by_decomposition(results, "area_agreement")
+    rows = select(results.rows, decomposition=DECOMPOSITIONS[0])
+    cells, held = (mean_sd(rows[key], digits=0) for key in ("cells", "cells_with_points"))
+    area = by_decomposition(results.rows, "area_agreement", METHODS)
     return f"With two inputs, {held} of {cells} cells hold training points; N^(X) gives N's label on {area} % of the area."
 
 
@@ -240,7 +245,7 @@ STUDY = Study(
     name="figure1",
     title="Figure 1: a network before and after extraction",
     question="A network with two inputs cuts the plane into linear regions. N^(X) has the terms of those that hold training "
-    "points, and these spread over the plane. Data with more than two numbers a point are seen in the plane of their first two "
+    "points, and these spread over the plane. Data with more than two numbers a point are projected to their first two "
     "principal components, and the network is trained on these. The window is a rectangle around all points. Regions and "
     "boundaries are exact: those of N by its linear regions, those of N^(X) as the upper envelope of its a⁺, of which the "
     "largest gives the label. In the figure: areas in the color of their labels, the decision boundary in black, and some "
@@ -253,7 +258,7 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
-    decompositions=SPLITS,
+    decompositions=DECOMPOSITIONS,
     summary=summary,
-    view=in_the_plane,
+    transform=project_to_plane,
 )

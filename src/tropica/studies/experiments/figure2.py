@@ -1,113 +1,110 @@
-"""Figure 2: angle and distance between a test point's own coefficients and those of the training term that decided it."""
+"""Figure 2: angle and distance between the coefficients of a test point and those of its deciding training point."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from tropica.plots import angle_distance, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_decomposition, families, spread
+from tropica.studies.study import METHODS, Measurement, Results, Row, Study
+from tropica.studies.tables import Table, aggregate, by_decomposition, decimals, mean_sd, select
 
 SHOWN = 5000
 """Test points that the figure shows at most."""
 ANSWERS = ("right", "wrong")
 
 
-def measure(case: Case) -> Measured:
-    """A row a split: medians and deciles of right and of wrong answers; beside them the first points, for the figure."""
-    rows, extra = [], {}
+def measure(case: Case) -> Measurement:
+    """A row for each decomposition: quantiles of right and of wrong answers; for the figure the first points."""
+    rows, figure_data = [], {}
     for method in METHODS:
-        found = case.deciders(method)
-        right = found.extracted == case.truth
+        found = case.deciding_points(method)
+        right = found.extracted_labels == case.true_labels
         row: Row = {"decomposition": method, "right": int(right.sum()), "wrong": int((~right).sum())}
         row["no_direction"] = int(found.angle.isnan().sum())
         for answer, chosen in zip(ANSWERS, (right, ~right), strict=True):
-            for name, values in (("angle", found.angle[chosen]), ("distance", found.distance[chosen])):
-                for share in (10, 50, 90):
-                    row[f"{name}_{answer}_{share}"] = quantile(values, share / 100)
+            row |= quantiles(f"angle_{answer}", found.angle[chosen]) | quantiles(f"distance_{answer}", found.distance[chosen])
         rows.append(row)
-        first = slice(SHOWN)
-        extra[method] = {
-            "angle": [round(value, 3) for value in found.angle[first].tolist()],
-            "distance": [float(f"{value:.5g}") for value in found.distance[first].tolist()],
-            "right": right[first].tolist(),
+        figure_data[method] = {
+            "angle": [round(value, 3) for value in found.angle[:SHOWN].tolist()],
+            "distance": [float(f"{value:.5g}") for value in found.distance[:SHOWN].tolist()],
+            "right": right[:SHOWN].tolist(),
         }
-    return Measured(rows, extra)
+    return Measurement(rows, figure_data)
 
 
-def quantile(values: Tensor, share: float) -> float | None:
-    """A quantile of what is not NaN; None where nothing is.
+def quantiles(name: str, values: Tensor) -> dict[str, float | None]:
+    """The median and the outer deciles of the values that are not NaN; None where there are none.
 
-    >>> quantile(torch.tensor([1.0, 2.0, float("nan"), 3.0]), 0.5), quantile(torch.tensor([float("nan")]), 0.5)
-    (2.0, None)
+    >>> quantiles("angle", torch.tensor([1.0, 2.0, float("nan"), 3.0]))
+    {'angle_10': 1.2, 'angle_50': 2.0, 'angle_90': 2.8}
     """
-    there = values[~values.isnan()].double().numpy()  # torch's own quantile takes no more than 2²⁴ values
-    return float(np.quantile(there, share)) if len(there) else None
+    known = values[~values.isnan()].double().numpy()  # torch.quantile takes at most 2²⁴ values
+    return {f"{name}_{share}": float(np.quantile(known, share / 100)) if len(known) else None for share in (10, 50, 90)}
 
 
 def tables(results: Results) -> list[Table]:
-    """Medians by network and split."""
-    headings = ["network", "decomposition", "right", "wrong"]
-    headings += [f"{name}, {answer}" for name in ("angle (°)", "distance") for answer in ANSWERS]
-    rows = []
-    for model in results.values("model"):
-        for method in METHODS:
-            found = results.where(model=model, decomposition=method)
-            medians = [spread(found, f"{name}_{answer}_50").text(2) for name in ("angle", "distance") for answer in ANSWERS]
-            rows.append([model, method, *(spread(found, answer).text(1) for answer in ANSWERS), *medians])
-    return [Table("Medians over test points; mean ± sd over runs", headings, rows, 6)]
+    """Medians by network and decomposition."""
+    cells = {answer: (answer, mean_sd) for answer in ANSWERS}
+    for name, heading in (("angle", "angle (°)"), ("distance", "distance")):
+        cells |= {f"{heading}, {answer}": (f"{name}_{answer}_50", decimals(2)) for answer in ANSWERS}
+    frame = aggregate(results.rows, {"network": "model", "decomposition": "decomposition"}, cells)
+    return [Table("Medians over test points; mean ± sd over runs", frame)]
 
 
 def findings(results: Results) -> list[str]:
-    """Are angles and distances smaller where the answer is right, and are they near 90 degrees?"""
+    """Are angles and distances smaller where the answer is right, and are angles near 90°?"""
     lines = []
-    for name in families(results):
+    for family in results.families:
         for method in METHODS:
-            found = results.where(family=name, decomposition=method)
-            angle, wrong = (spread(found, f"angle_{answer}_50").text() for answer in ANSWERS)
-            smaller = _smaller(found, "angle"), _smaller(found, "distance")
+            rows = select(results.rows, family=family, decomposition=method)
+            angle, wrong = (mean_sd(rows[f"angle_{answer}_50"]) for answer in ANSWERS)
             lines.append(
-                f"{name}, {method} split: the median angle is {angle}° where N^(X) is right and {wrong}° where it is wrong; "
-                f"right answers have the smaller median angle in {smaller[0]} runs, and distance in {smaller[1]}."
+                f"{family}, {method} decomposition: the median angle is {angle}° where N^(X) is right and {wrong}° where it is "
+                f"wrong; right answers have the smaller median angle in {_smaller(rows, 'angle')} runs, and distance in "
+                f"{_smaller(rows, 'distance')}."
             )
     return lines
 
 
-def _smaller(rows: list[Row], name: str) -> str:
-    pairs = [(row[f"{name}_right_50"], row[f"{name}_wrong_50"]) for row in rows]
-    known = [(right, wrong) for right, wrong in pairs if right is not None and wrong is not None]
-    return f"{sum(right < wrong for right, wrong in known)} of {len(known)}"
+def _smaller(rows: pd.DataFrame, name: str) -> str:
+    """In how many runs the median of right answers is smaller, of those that have both."""
+    known = rows[[f"{name}_right_50", f"{name}_wrong_50"]].dropna().astype(float)
+    return f"{int((known.iloc[:, 0] < known.iloc[:, 1]).sum())} of {len(known)}"
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """A row a split, a panel a network (its first run)."""
-    models = results.values("model")
+    """A row for each decomposition, a panel for each network (its first run)."""
     figure = style.figure(height=2.5 * len(METHODS))
-    panels = figure.subplots(len(METHODS), len(models), squeeze=False)
+    panels = figure.subplots(len(METHODS), len(results.models), squeeze=False)
     for row, method in zip(panels, METHODS, strict=True):
-        for ax, model in zip(row, models, strict=True):
-            found = results.first(model)[method]
-            angle, distance = (
-                torch.tensor([torch.nan if v is None else v for v in found[key]]) for key in ("angle", "distance")
-            )
-            angle_distance(angle, distance, torch.tensor(found["right"]), title=f"{model}, {method} split", ax=ax)
+        for ax, model in zip(row, results.models, strict=True):
+            found = results.first_run(model)[method]
+            angle, distance = (with_nan(found[key]) for key in ("angle", "distance"))
+            angle_distance(angle, distance, torch.tensor(found["right"]), title=f"{model}, {method} decomposition", ax=ax)
     return {"figure2": figure}
+
+
+def with_nan(values: list[float | None]) -> Tensor:
+    """Numbers from JSON, where null stands for NaN."""
+    return torch.tensor([torch.nan if value is None else value for value in values])
 
 
 def summary(results: Results) -> str:
     """Angles."""
-    right, wrong = (by_decomposition(results, f"angle_{answer}_50", 1) for answer in ANSWERS)
+    right, wrong = (by_decomposition(results.rows, f"angle_{answer}_50", METHODS, 1) for answer in ANSWERS)
     return f"Median angle in degrees where N^(X) is right: {right}; where it is wrong: {wrong}."
 
 
 STUDY = Study(
     name="figure2",
-    title="Figure 2: how alike a test point's term and the deciding training term are",
+    title="Figure 2: how similar the terms of a test point and of its deciding training point are",
     question="A test point has linear coefficients of its own, those of N on its linear region. N^(X) decides it by the term "
     "of some training point. What is the angle between the two vectors of coefficients, and their Euclidean distance, where "
     "N^(X) gives the true label and where it does not?",

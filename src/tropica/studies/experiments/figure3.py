@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 import torch
 from matplotlib.figure import Figure
@@ -12,20 +11,21 @@ from tropica.decomposition.decompose import decompose
 from tropica.decomposition.prepare import inner_points
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.plots import curves, style
-from tropica.plots.curves import Curve
-from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, by_family, spread
+from tropica.plots import curves
+from tropica.studies.case import Case, equal_share
+from tropica.studies.panels import panel_grid
+from tropica.studies.study import METHODS, Measurement, Results, Row, Study
+from tropica.studies.tables import Table, aggregate, by_decomposition, by_family, curve, percent, select
 
 LETTERS = {"dense": "D", "conv": "C", "pool": "M", "block": "B", "average": "A"}
-"""Layers that are counted; what stands between them (activations, norms, flattening) is merged with the one before it."""
+"""Layers that are counted; what stands between them (activations, norms, flattening) is merged with the layer before it."""
 BATCH = 256
 
 
-def cuts(names: list[str]) -> list[tuple[str, str, str | None]]:
+def layer_cuts(names: list[str]) -> list[tuple[str, str, str | None]]:
     """The layers in the order in which they are merged: letter, name, and the tensor before (None: the input).
 
-    >>> cuts(["flatten1", "dense1", "act1", "dense2"])
+    >>> layer_cuts(["flatten1", "dense1", "act1", "dense2"])
     [('D', 'dense2', 'act1'), ('D', 'dense1', None)]
     """
     found = []
@@ -37,92 +37,80 @@ def cuts(names: list[str]) -> list[tuple[str, str, str | None]]:
     return found[::-1]
 
 
-def measure(case: Case) -> Measured:
-    """A row a decomposition and number of merged layers; 0 is the network itself."""
+def measure(case: Case) -> Measurement:
+    """A row for each decomposition and number of merged layers; 0 is the network itself."""
     names = [name for name, _ in case.run.load().named_children()]
     rows: list[Row] = []
     for method in METHODS:
-        rows.append(_row(case, method, 0, "", "", case.labels))
-        for merged, (letter, name, at) in enumerate(cuts(names), start=1):
-            head, tail = (None, case.net) if at is None else case.net.cut(at)
-            labels = _labels(case, method, head, tail, f"{method} split, {merged} layers merged")
+        rows.append(_row(case, method, 0, "", "", case.network_labels))
+        for merged, (letter, name, before) in enumerate(layer_cuts(names), start=1):
+            head, tail = (None, case.net) if before is None else case.net.cut(before)
+            labels = _labels(case, method, head, tail, f"{method} decomposition, {merged} layers merged")
             rows.append(_row(case, method, merged, letter, name, labels))
-    return Measured(rows)
+    return Measurement(rows)
 
 
 def _labels(
     case: Case, method: str, head: PiecewiseLinearNetwork | None, tail: PiecewiseLinearNetwork, what: str
 ) -> torch.Tensor:
-    """Labels of the function extracted from the tail on the head's outputs; terms are made on the way and not kept."""
-    step = case.step(what)
+    """The labels of the function extracted from the tail, on the head's outputs; its terms are not kept."""
+    progress = case.progress(what)
     points, test = (x if head is None else inner_points(head, x, BATCH) for x in (case.points, case.test))
-    made = decompose(tail, points, method=method, progress=step)
-    return ExtractedFunction.streaming(tail, points, made, progress=step).predict(test, progress=step)
+    decomposition = decompose(tail, points, method=method, progress=progress)
+    return ExtractedFunction.streaming(tail, points, decomposition, progress=progress).predict(test, progress=progress)
 
 
-def _row(case: Case, method: str, merged: int, letter: str, name: str, labels: torch.Tensor) -> Row:
-    return {
-        "decomposition": method,
-        "merged": merged,
-        "letter": letter,
-        "layer": name,
-        "agreement": float((labels == case.labels).double().mean()),
-        "accuracy": float((labels == case.truth).double().mean()),
-    }
+def _row(case: Case, method: str, merged: int, letter: str, layer: str, labels: torch.Tensor) -> Row:
+    agreement, accuracy = equal_share(labels, case.network_labels), equal_share(labels, case.true_labels)
+    row = {"decomposition": method, "merged": merged, "letter": letter, "layer": layer}
+    return {**row, "agreement": agreement, "accuracy": accuracy}
 
 
 def tables(results: Results) -> list[Table]:
-    """A table a network."""
+    """A table for each network."""
     found = []
-    for model in results.values("model"):
-        rows = []
-        for merged in results.values("merged", model=model):
-            layer = results.where(model=model, merged=merged)[0]["layer"] or "none"
-            cells = []
-            for method in METHODS:
-                some = results.where(model=model, merged=merged, decomposition=method)
-                cells += [spread(some, key, 100).text() for key in ("agreement", "accuracy")]
-            rows.append([str(merged), layer, *cells])
-        headings = ["merged", "last merged", *(f"{key}, {method}" for method in METHODS for key in ("agreement", "accuracy"))]
-        found.append(Table(f"{model}: in % of the test points, mean ± sd over runs", headings, rows, 4))
+    for model in results.models:
+        rows = select(results.rows, model=model)
+        rows = rows.assign(last=rows["layer"].replace("", "none"))
+        cells = {key: (key, percent) for key in ("agreement", "accuracy")}
+        frame = aggregate(rows, {"merged": "merged", "last merged": "last"}, cells, across="decomposition")
+        found.append(Table(f"{model}: in % of the test points, mean ± sd over runs", frame))
     return found
 
 
 def findings(results: Results) -> list[str]:
     """The fall of accuracy from the network to N^(X), and the layer at which most of it is lost."""
     lines = []
-    for model in results.values("model"):
+    for model in results.models:
         for method in METHODS:
-            steps = results.values("merged", model=model)
-            means = [spread(results.where(model=model, decomposition=method, merged=m), "accuracy", 100).mean for m in steps]
-            falls = [before - after for before, after in pairwise(means)]
-            worst = max(range(len(falls)), key=falls.__getitem__)
-            layer = results.where(model=model, merged=worst + 1)[0]["layer"]
-            single = f"the largest single fall, {falls[worst]:.1f} points, comes with {layer}"
+            rows = select(results.rows, model=model, decomposition=method)
+            means = 100 * rows.groupby(["merged", "layer"])["accuracy"].mean()
+            falls = -means.diff().iloc[1:].round(6)
+            largest, (_, layer) = falls.max(), falls.idxmax()
+            fall = (
+                f"the largest single fall, {largest:.1f} points, comes with {layer}"
+                if largest > 0
+                else "no layer costs accuracy"
+            )
+            first, last = means.iloc[0], means.iloc[-1]
             lines.append(
-                f"{model}, {method} split: accuracy goes from {means[0]:.1f} % to {means[-1]:.1f} % "
-                f"({means[-1] - means[0]:+.1f} points); {single if falls[worst] > 0 else 'no layer costs accuracy'}."
+                f"{model}, {method} decomposition: accuracy goes from {first:.1f} % to {last:.1f} % "
+                f"({last - first:+.1f} points); {fall}."
             )
     return lines
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """A panel a network: accuracy and agreement, both splits."""
-    models = results.values("model")
-    columns = min(3, len(models))
-    lines_of = -(-len(models) // columns)
-    figure = style.figure(height=2.6 * lines_of)
-    panels = figure.subplots(lines_of, columns, squeeze=False, sharey=True).flatten()
-    for ax in panels[len(models) :]:
-        ax.remove()
-    for ax, model in zip(panels, models, strict=False):
-        steps = results.values("merged", model=model)
-        lines = {}
-        for method in METHODS:
-            for key in ("agreement", "accuracy"):
-                found = [spread(results.where(model=model, decomposition=method, merged=m), key, 100) for m in steps]
-                lines[f"{key}, {method} split"] = Curve(steps, *bands(found))
-        ticks = {m: results.where(model=model, merged=m)[0]["letter"] or "–" for m in steps}
+    """A panel for each network: accuracy and agreement with both decompositions."""
+    figure, panels = panel_grid(len(results.models), 2.6, sharey=True)
+    for ax, model in zip(panels, results.models, strict=True):
+        rows = select(results.rows, model=model)
+        lines = {
+            f"{key}, {method} decomposition": curve(select(rows, decomposition=method), "merged", key)
+            for method in METHODS
+            for key in ("agreement", "accuracy")
+        }
+        ticks = dict(zip(rows["merged"], rows["letter"].replace("", "–"), strict=True))
         first = ax is panels[0]
         ylabel = "% of test points" if first else ""
         curves(lines, xlabel="layers merged, from the output", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax)
@@ -130,12 +118,12 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 
 def summary(results: Results) -> str:
-    """What is left at the end."""
-    last = [max(results.values("merged", model=row["model"])) == row["merged"] for row in results.rows]
-    whole = Results([row for row, one in zip(results.rows, last, strict=True) if one], {}, results.settings)
+    """Accuracy with no layer and with all layers merged."""
+    rows = results.rows
+    last = rows[rows["merged"] == rows.groupby("model")["merged"].transform("max")]
     return (
-        f"Accuracy in % before any layer is merged: {by_family(results, 'accuracy', merged=0)}; with all merged: "
-        f"{by_decomposition(whole, 'accuracy')}."
+        f"Accuracy in % before any layer is merged: {by_family(select(rows, merged=0), 'accuracy')}; with all merged: "
+        f"{by_decomposition(last, 'accuracy', METHODS)}."
     )
 
 

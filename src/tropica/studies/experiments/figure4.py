@@ -3,110 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from tropica.plots import curves, style
-from tropica.plots.curves import Curve
 from tropica.studies.case import Case
+from tropica.studies.epochs import select_epochs
 from tropica.studies.experiments import table2
-from tropica.studies.experiments.epochs import spaced_epochs
-from tropica.studies.study import Measured, Results, Row, Spread, Study, Table, bands, by_decomposition, families, spread
+from tropica.studies.study import METHODS, Measurement, Results, Row, Study
+from tropica.studies.tables import Table, aggregate, by_decomposition, curve, mean_sd, percent, select
 
-MOST = 12
-"""About so many epochs are looked at: each costs two splits and their terms."""
+EPOCHS = 12
+"""About as many epochs are measured: each costs three decompositions and their terms."""
+DECOMPOSITIONS = table2.DECOMPOSITIONS
 NETWORK, AGREEMENT, ACCURACY = "network_true", "network_extracted", "extracted_true"
 
 
-def measure(case: Case) -> Measured:
-    """A row an epoch and split: those of Table 2 for the network after the epoch. Each epoch is kept as it is measured."""
+def measure(case: Case) -> Measurement:
+    """The rows of Table 2 for the network after each of several epochs; each epoch is kept when it is measured."""
     rows: list[Row] = []
-    for epoch in spaced_epochs(case.run.epochs, MOST, also=case.run.settings.milestones):
+    for epoch in select_epochs(case.run.epochs, EPOCHS, also=case.run.settings.milestones):
 
-        def of_epoch(epoch: int = epoch) -> list[Row]:
-            return [{"epoch": epoch, **row} for row in table2.measure(case.at(epoch)).rows]
+        def measure_epoch(epoch: int = epoch) -> list[Row]:
+            return [{"epoch": epoch, **row} for row in table2.measure(case.after_epoch(epoch)).rows]
 
-        rows += case.part(f"epoch-{epoch:04}", of_epoch)
-    return Measured(rows)
+        rows += case.checkpoint(f"epoch-{epoch:04}", measure_epoch)
+    return Measurement(rows)
 
 
 def tables(results: Results) -> list[Table]:
-    """A table a network, a row an epoch."""
-    headings = ["epoch", "N vs true", *(f"{key}, {m}" for m in table2.SPLITS for key in ("N vs N^(X)", "N^(X) vs true"))]
+    """A table for each network, a row for each epoch."""
     found = []
-    for model in results.values("model"):
-        rows = []
-        for epoch in results.values("epoch", model=model):
-            at = {method: results.where(model=model, epoch=epoch, decomposition=method) for method in table2.SPLITS}
-            cells = [spread(at[method], key, 100).text() for method in table2.SPLITS for key in (AGREEMENT, ACCURACY)]
-            rows.append([str(epoch), spread(at[table2.SPLITS[0]], NETWORK, 100).text(), *cells])
-        note = "Epoch 0 is the untrained network." if results.values("epoch", model=model)[0] == 0 else ""
-        title = f"{model}: in % of the test points, mean ± sd over runs"
-        found.append(Table(title, headings, rows, len(headings), note))
+    for model in results.models:
+        rows = select(results.rows, model=model)
+        network = select(rows, decomposition=DECOMPOSITIONS[0])
+        frame = aggregate(network, {"epoch": "epoch"}, {"N vs true": (NETWORK, percent)})
+        cells = {"N vs N^(X)": (AGREEMENT, percent), "N^(X) vs true": (ACCURACY, percent)}
+        frame = frame.join(aggregate(rows, {"epoch": "epoch"}, cells, across="decomposition"))
+        note = "Epoch 0 is the untrained network." if rows["epoch"].iloc[0] == 0 else ""
+        found.append(Table(f"{model}: in % of the test points, mean ± sd over runs", frame, note))
     return found
 
 
 def findings(results: Results) -> list[str]:
     """How agreement goes from the first epoch to the last, and what extraction costs at the end."""
     lines = []
-    for model in results.values("model"):
-        epochs = results.values("epoch", model=model)
-        first, last = next((epoch for epoch in epochs if epoch > 0), epochs[-1]), epochs[-1]
-        for method in table2.SPLITS:
-            early, late = (_at(results, AGREEMENT, model=model, decomposition=method, epoch=epoch) for epoch in (first, last))
-            lowest = min(
-                epochs[1:] or epochs, key=lambda e: _at(results, AGREEMENT, model=model, decomposition=method, epoch=e)
-            )
-            least = _at(results, AGREEMENT, model=model, decomposition=method, epoch=lowest)
-            network, extracted = (
-                _at(results, key, model=model, decomposition=method, epoch=last) for key in (NETWORK, ACCURACY)
-            )
+    for model in results.models:
+        for method in DECOMPOSITIONS:
+            rows = select(results.rows, model=model, decomposition=method)
+            means = 100 * rows.groupby("epoch")[[AGREEMENT, NETWORK, ACCURACY]].mean()
+            trained = means[means.index > 0] if len(means) > 1 else means
+            first, last = trained.index[0], means.index[-1]
+            agreement = means[AGREEMENT].round(6).to_dict()
+            lowest = min(trained.index, key=agreement.__getitem__)
+            network, extracted = means[NETWORK][last], means[ACCURACY][last]
             lines.append(
-                f"{model}, {method} split: N^(X) agrees with N on {early:.1f} % of the test points after epoch {first} and on "
-                f"{late:.1f} % after epoch {last}, least after epoch {lowest} ({least:.1f} %); accuracy at the end is "
-                f"{network:.1f} % for N and {extracted:.1f} % for N^(X) ({extracted - network:+.1f} points)."
+                f"{model}, {method} decomposition: N^(X) agrees with N on {agreement[first]:.1f} % of the test points after "
+                f"epoch {first} and on {agreement[last]:.1f} % after epoch {last}, least after epoch {lowest} "
+                f"({agreement[lowest]:.1f} %); accuracy at the end is {network:.1f} % for N and {extracted:.1f} % for "
+                f"N^(X) ({extracted - network:+.1f} points)."
             )
-    if len(families(results)) == 2:
-        last = results.rows[-1]["epoch"]
-        for method in table2.SPLITS:
-            fcn, cnn = (_gain(results, family=name, decomposition=method, epoch=last).text() for name in families(results))
-            lines.append(f"Accuracy of N^(X) less that of N after epoch {last}, {method} split: FCN {fcn}, CNN {cnn} points.")
+    if len(results.families) == 2:
+        last = results.rows["epoch"].iloc[-1]
+        for method in DECOMPOSITIONS:
+            rows = select(_with_loss(results.rows), decomposition=method, epoch=last)
+            fcn, cnn = (mean_sd(select(rows, family=family)["loss"]) for family in results.families)
+            lines.append(
+                f"Accuracy of N^(X) less that of N after epoch {last}, {method} decomposition: FCN {fcn}, CNN {cnn} points."
+            )
     return lines
 
 
-def _at(results: Results, key: str, **where: Any) -> float:
-    return spread(results.where(**where), key, 100).mean
-
-
-def _gain(results: Results, **where: Any) -> Spread:
-    """Accuracy of N^(X) less that of N, in points."""
-    return Spread.of(100 * (row[ACCURACY] - row[NETWORK]) for row in results.where(**where))
+def _with_loss(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a column of the accuracy of N^(X) less that of N, in points."""
+    return rows.assign(loss=100 * (rows[ACCURACY] - rows[NETWORK]))
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """A column a split, a curve a network: agreement, accuracy, and what extraction does to accuracy."""
+    """A column for each decomposition, a curve for each network: agreement, accuracy, and their difference to N."""
     figure = style.figure(height=6.2)
-    panels = figure.subplots(3, len(table2.SPLITS), sharex=True, sharey="row", squeeze=False)
-    labels = (
-        "N vs N^(X)\n(% of test points)",
-        "N^(X) vs true\n(% of test points)",
-        "accuracy of N^(X)\nless that of N (points)",
-    )
-    for column, method in zip(panels.T, table2.SPLITS, strict=True):
+    panels = figure.subplots(3, len(DECOMPOSITIONS), sharex=True, sharey="row", squeeze=False)
+    quantities = {
+        AGREEMENT: ("N vs N^(X)\n(% of test points)", 100),
+        ACCURACY: ("N^(X) vs true\n(% of test points)", 100),
+        "loss": ("accuracy of N^(X)\nless that of N (points)", 1),
+    }
+    for column, method in zip(panels.T, DECOMPOSITIONS, strict=True):
+        rows = select(_with_loss(results.rows), decomposition=method)
         left = column[0] is panels[0][0]
-        for ax, label, key in zip(column, labels, (AGREEMENT, ACCURACY, None), strict=True):
-            lines = {}
-            for model in results.values("model"):
-                epochs = results.values("epoch", model=model)
-                at = [{"model": model, "decomposition": method, "epoch": epoch} for epoch in epochs]
-                found = [spread(results.where(**one), key, 100) if key else _gain(results, **one) for one in at]
-                lines[model] = Curve(epochs, *bands(found))
+        for ax, (key, (label, scale)) in zip(column, quantities.items(), strict=True):
             curves(
-                lines,
+                {model: curve(select(rows, model=model), "epoch", key, scale) for model in results.models},
                 xlabel="epoch" if ax is column[-1] else "",
                 ylabel=label if left else "",
-                title=f"{method} split" if ax is column[0] else "",
+                title=f"{method} decomposition" if ax is column[0] else "",
                 legend=left and ax is column[0],
                 ax=ax,
             )
@@ -117,20 +108,18 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 def summary(results: Results) -> str:
     """Agreement after the first epoch and after the last."""
-    epochs = results.values("epoch")
+    epochs = results.rows["epoch"].unique().tolist()
     first, last = next((epoch for epoch in epochs if epoch > 0), epochs[-1]), epochs[-1]
-    early, late = (by_decomposition(results, AGREEMENT, epoch=epoch) for epoch in (first, last))
-    return (
-        f"N^(X) agrees with N on so many per cent of the test points: {early} after epoch {first}; {late} after epoch {last}."
-    )
+    early, late = (by_decomposition(select(results.rows, epoch=epoch), AGREEMENT, METHODS) for epoch in (first, last))
+    return f"N^(X) agrees with N on test points (in %): {early} after epoch {first}; {late} after epoch {last}."
 
 
 STUDY = Study(
     name="figure4",
     title="Figure 4: extraction during training",
-    question="After each of several epochs N^(X) is extracted anew, with a decomposition of its own: how often does it give the label "
-    "of the network as it is then, and how often the true one? Where more epochs are kept than these, they lie ever farther "
-    "apart, and those at a fall of the learning rate are among them.",
+    question="After each of several epochs N^(X) is extracted anew, with a decomposition of its own: how often does it give "
+    "the label of the network as it is then, and how often the true one? Where more epochs are kept than these, they lie "
+    "increasingly far apart, and those at a fall of the learning rate are among them.",
     paper="For Narrow (a CNN) the agreement falls rapidly after only one epoch and only slightly from there. For Wide (fully "
     "connected, with as many nodes) it falls slowly over all 50 epochs and never gets as low as Narrow's after its first "
     "epoch. At the end extraction costs Narrow 36.6 points of accuracy and Wide 8.1.",
@@ -138,6 +127,6 @@ STUDY = Study(
     tables=tables,
     findings=findings,
     figures=figures,
-    decompositions=table2.SPLITS,
+    decompositions=DECOMPOSITIONS,
     summary=summary,
 )

@@ -1,4 +1,4 @@
-"""Figure 5 and appendix E.6: how alike the coefficients of two separately trained networks are, epoch by epoch."""
+"""Figure 5 and appendix E.6: how similar the coefficients of two separately trained networks are, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from tropica.decomposition.extract import extract
 from tropica.plots import angle_distance, curves, style
 from tropica.plots.curves import Curve
 from tropica.studies.case import Case
-from tropica.studies.experiments.epochs import spaced_epochs
-from tropica.studies.experiments.figure2 import quantile
-from tropica.studies.study import Measured, Results, Row, Study, Table, bands, families, spread
+from tropica.studies.epochs import select_epochs
+from tropica.studies.experiments.figure2 import quantiles, with_nan
+from tropica.studies.panels import panel_grid
+from tropica.studies.study import Measurement, Results, Row, Study
+from tropica.studies.tables import Table, aggregate, curve, decimals, mean_sd, percent, select
 from tropica.studies.training.settings import TrainSettings
 from tropica.terms.linear_terms import AffineTerms
 
-MOST = 24
-"""About so many epochs are looked at."""
+EPOCHS = 24
+"""About as many epochs are measured."""
 SHOWN = 1500
 """Training points that the figure of angles and distances shows at most."""
 QUANTITIES = {
@@ -32,93 +34,96 @@ QUANTITIES = {
 }
 
 
-def measure(case: Case) -> Measured:
-    """A row an epoch, of this network and the one of the next seed; beside them the angles and distances at the end."""
-    other = case.of(case.others[0])
-    rows, extra = [], {}
-    for epoch in spaced_epochs(case.run.epochs, MOST, also=case.run.settings.milestones):
-        found = case.part(f"epoch-{epoch:04}", lambda epoch=epoch: compared(case.at(epoch), other.at(epoch)))
+def measure(case: Case) -> Measurement:
+    """A row for each epoch, of this network and the one of the next seed; for the figure the points at the end."""
+    other = case.with_run(case.other_runs[0])
+    rows, figure_data = [], {}
+    for epoch in select_epochs(case.run.epochs, EPOCHS, also=case.run.settings.milestones):
+
+        def measure_epoch(epoch: int = epoch) -> dict[str, Row]:
+            return compare_networks(case.after_epoch(epoch), other.after_epoch(epoch))
+
+        found = case.checkpoint(f"epoch-{epoch:04}", measure_epoch)
         rows.append({"other_seed": other.run.seed, "epoch": epoch, **found["row"]})
-        extra = found["points"]
-    return Measured(rows, extra)
+        figure_data = found["points"]
+    return Measurement(rows, figure_data)
 
 
-def compared(one: Case, other: Case) -> dict[str, Row]:
-    """The terms a_k of two networks at the same training points, each of the label that its network gives.
-
-    They are N's own coefficients: a⁺ − a⁻, whatever the split.
-    """
+def compare_networks(one: Case, other: Case) -> dict[str, Row]:
+    """Compare the terms of two networks at the same training points, each of the label that its network gives."""
     (a, labels), (b, other_labels) = own_terms(one), own_terms(other)
     by_input, angle, distance = correlation(a, b), angles(a, b).cpu(), distances(a, b).cpu()
     same = labels == other_labels
-    mean = float(by_input.nanmean())
     row: Row = {
-        "correlation": None if mean != mean else mean,
+        "correlation": None if bool(by_input.isnan().all()) else float(by_input.nanmean()),
         "inputs": int((~by_input.isnan()).sum()),
         "same_label": float(same.double().mean()),
         "no_direction": int(angle.isnan().sum()),
+        **quantiles("angle", angle),
+        **quantiles("distance", distance),
     }
-    for name, values in (("angle", angle), ("distance", distance)):
-        for share in (10, 50, 90):
-            row[f"{name}_{share}"] = quantile(values, share / 100)
-    first = slice(SHOWN)
     points = {
-        "angle": [round(value, 2) for value in angle[first].tolist()],
-        "distance": [float(f"{value:.4g}") for value in distance[first].tolist()],
-        "same": same[first].tolist(),
+        "angle": [round(value, 2) for value in angle[:SHOWN].tolist()],
+        "distance": [float(f"{value:.4g}") for value in distance[:SHOWN].tolist()],
+        "same": same[:SHOWN].tolist(),
     }
     return {"row": row, "points": points}
 
 
 def own_terms(case: Case) -> tuple[AffineTerms, Tensor]:
-    """N_i on the linear region of each training point, i the label that N gives it, and these labels; no split is needed."""
-    nothing = DCDecomposition(case.net, "none", {})
-    terms = extract(case.net, case.points, nothing, check=False, progress=case.step("coefficients"))
+    """N_i on the linear region of each training point, i the label that N gives it, and these labels.
+
+    The terms a = a⁺ − a⁻ do not depend on the decomposition: F⁻ = 0 will do.
+    """
+    zero = DCDecomposition(case.net, "none", {})
+    terms = extract(case.net, case.points, zero, check=False, progress=case.progress("coefficients"))
     return terms.local, terms.labels
 
 
 def tables(results: Results) -> list[Table]:
-    """A table a network, a row an epoch."""
+    """A table for each network, a row for each epoch."""
     falls = _falls(results)
-    headings = ["epoch", "correlation", "angle (°)", "distance", "same label (%)"]
-    found = []
-    for model in results.values("model"):
-        rows = []
-        for epoch in results.values("epoch", model=model):
-            at = results.where(model=model, epoch=epoch)
-            cells = [spread(at, key).text(digits) for key, digits in zip(QUANTITIES, (3, 1, 2), strict=True)]
-            rows.append([f"{epoch}{' ●' if epoch in falls else ''}", *cells, spread(at, "same_label", 100).text()])
-        note = (
-            "Angles and distances: medians over training points. Same label: training points that both networks label alike. "
+    note = "Angles and distances: medians over training points. Same label: training points that both networks label alike. "
+    note += "Neighboring pairs have a network in common." + (" ●: the learning rate falls after this epoch." if falls else "")
+    rows = results.rows.assign(mark=[f"{epoch}{' ●' if epoch in falls else ''}" for epoch in results.rows["epoch"]])
+    cells = {
+        "correlation": ("correlation", decimals(3)),
+        "angle (°)": ("angle_50", mean_sd),
+        "distance": ("distance_50", decimals(2)),
+        "same label (%)": ("same_label", percent),
+    }
+    return [
+        Table(
+            f"{model}: mean ± sd over pairs of networks", aggregate(select(rows, model=model), {"epoch": "mark"}, cells), note
         )
-        note += "Neighboring pairs have a network in common. " + (
-            "●: the learning rate falls after this epoch." if falls else ""
-        )
-        found.append(Table(f"{model}: mean ± sd over pairs of networks", headings, rows, 4, note.strip()))
-    return found
+        for model in results.models
+    ]
 
 
 def findings(results: Results) -> list[str]:
-    """What is left of the correlation at the end, its highest value, and what the falls of the learning rate do."""
+    """The correlation at the end, its highest value, and its change where the learning rate falls."""
     lines = []
-    for model in results.values("model"):
-        epochs = results.values("epoch", model=model)
-        by_epoch = {epoch: spread(results.where(model=model, epoch=epoch), "correlation") for epoch in epochs}
-        highest = max(epochs, key=lambda epoch: by_epoch[epoch].mean if by_epoch[epoch].number else -2.0)
+    for model in results.models:
+        rows = select(results.rows, model=model)
+        epochs = rows["epoch"].unique().tolist()
+        text = rows.groupby("epoch")["correlation"].agg(decimals(3))
+        means = rows.groupby("epoch")["correlation"].mean().astype(float).fillna(-2.0).to_dict()
+        highest = max(epochs, key=means.__getitem__)
         last = epochs[-1]
-        end = results.where(model=model, epoch=last)
+        end = select(rows, epoch=last)
         lines.append(
-            f"{model}: the coefficients of two networks correlate with {by_epoch[last].text(3)} after epoch {last}, at most "
-            f"with {by_epoch[highest].text(3)} (epoch {highest}); after epoch {last} their median angle is "
-            f"{spread(end, 'angle_50').text()}° and their median distance {spread(end, 'distance_50').text(2)}."
+            f"{model}: the coefficients of two networks correlate with {text[last]} after epoch {last}, at most with "
+            f"{text[highest]} (epoch {highest}); after epoch {last} their median angle is {mean_sd(end['angle_50'])}° and "
+            f"their median distance {mean_sd(end['distance_50'], digits=2)}."
         )
         for epoch in _falls(results):
             if {epoch, epoch + 1} <= set(epochs):
-                before, after = by_epoch[epoch].text(3), by_epoch[epoch + 1].text(3)
-                lines.append(f"{model}: where the learning rate falls, after epoch {epoch}, it goes from {before} to {after}.")
-    if len(families(results)) == 2:
-        last = results.rows[-1]["epoch"]
-        fcn, cnn = (spread(results.where(family=name, epoch=last), "correlation").text(3) for name in families(results))
+                change = f"from {text[epoch]} to {text[epoch + 1]}"
+                lines.append(f"{model}: where the learning rate falls, after epoch {epoch}, the correlation goes {change}.")
+    if len(results.families) == 2:
+        last = results.rows["epoch"].iloc[-1]
+        end = select(results.rows, epoch=last)
+        fcn, cnn = (mean_sd(select(end, family=family)["correlation"], digits=3) for family in results.families)
         lines.append(f"FCN {fcn}, CNN {cnn} after epoch {last}, mean ± sd over pairs and architectures.")
     return lines
 
@@ -128,34 +133,21 @@ def _falls(results: Results) -> list[int]:
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """Correlation, angle and distance over epochs; and angle against distance after the last one, a panel a network."""
+    """Correlation, angle and distance over epochs; and angle against distance after the last one."""
+    return {"figure5": _over_epochs(results), "retraining": _at_the_end(results)}
+
+
+def _over_epochs(results: Results) -> Figure:
     figure = style.figure(height=2.4)
-    models = results.values("model")
     for ax, (key, label) in zip(figure.subplots(1, len(QUANTITIES)), QUANTITIES.items(), strict=True):
-        lines = {}
-        for model in models:
-            epochs = results.values("epoch", model=model)
-            lines[model] = Curve(epochs, *bands([spread(results.where(model=model, epoch=e), key) for e in epochs]))
+        lines = {model: curve(select(results.rows, model=model), "epoch", key, 1) for model in results.models}
         curves(lines, xlabel="epoch", ylabel=label, legend=False, ax=ax)
         _mark_falls(ax, lines, _falls(results))
         if key == "angle_50":
             ax.axhline(90, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), handlelength=2.6)
-    columns = min(3, len(models))
-    last = style.figure(height=2.6 * -(-len(models) // columns))
-    panels = last.subplots(-(-len(models) // columns), columns, squeeze=False).flatten()
-    for ax in panels[len(models) :]:
-        ax.remove()
-    for ax, model in zip(panels, models, strict=False):
-        found = results.first(model)
-        angle, distance = (torch.tensor([torch.nan if v is None else v for v in found[key]]) for key in ("angle", "distance"))
-        names = ("same label", "different labels")
-        angle_distance(angle, distance, torch.tensor(found["same"]), title=model, names=names, ax=ax)
-    for ax in last.axes:  # to be compared
-        ax.set_xlim(0, max(other.get_xlim()[1] for other in last.axes))
-        ax.set_ylim(0, max(other.get_ylim()[1] for other in last.axes))
-    return {"figure5": figure, "retraining": last}
+    return figure
 
 
 def _mark_falls(ax: Axes, lines: Mapping[str, Curve], falls: list[int]) -> None:
@@ -165,24 +157,35 @@ def _mark_falls(ax: Axes, lines: Mapping[str, Curve], falls: list[int]) -> None:
         ax.plot(*zip(*at, strict=True), "o", color=style.BLACK, markersize=5, zorder=4, label="learning rate falls")
 
 
+def _at_the_end(results: Results) -> Figure:
+    """A panel for each network (its first run), all on the same scales."""
+    figure, panels = panel_grid(len(results.models), 2.6)
+    for ax, model in zip(panels, results.models, strict=True):
+        found = results.first_run(model)
+        angle, distance = (with_nan(found[key]) for key in ("angle", "distance"))
+        names = ("same label", "different labels")
+        angle_distance(angle, distance, torch.tensor(found["same"]), title=model, names=names, ax=ax)
+    for ax in panels:
+        ax.set_xlim(0, max(other.get_xlim()[1] for other in panels))
+        ax.set_ylim(0, max(other.get_ylim()[1] for other in panels))
+    return figure
+
+
 def summary(results: Results) -> str:
     """Correlation and angle at the end."""
-    last = results.rows[-1]["epoch"]
-    found = [
-        f"{name} {spread(at, 'correlation').mean:.2f} (median angle {spread(at, 'angle_50').mean:.0f}°)"
-        for name in families(results)
-        for at in [results.where(family=name, epoch=last)]
-    ]
-    return f"Correlation of the coefficients of two separately trained networks after epoch {last}: {', '.join(found)}."
+    last = results.rows["epoch"].iloc[-1]
+    means = select(results.rows, epoch=last).groupby("family")[["correlation", "angle_50"]].mean().astype(float)
+    texts = [f"{f} {means['correlation'][f]:.2f} (median angle {means['angle_50'][f]:.0f}°)" for f in results.families]
+    return f"Correlation of the coefficients of two separately trained networks after epoch {last}: {', '.join(texts)}."
 
 
 STUDY = Study(
     name="figure5",
     title="Figure 5: coefficients of two separately trained networks",
-    question="Two networks of one kind, trained alike from different seeds: are their coefficients alike at the same training "
-    "points? Pearson's correlation in each input dimension, averaged over the dimensions, and (E.6) the angle and the "
+    question="Two networks of one kind, trained alike from different seeds: are their coefficients similar at the same "
+    "training points? Pearson's correlation in each input dimension, averaged over the dimensions, and (E.6) the angle and the "
     "Euclidean distance of the coefficients at each point. A run compares its network with that of the next seed, so one "
-    "network more than runs is trained. The coefficients are N's own, a⁺ − a⁻: no split changes them.",
+    "network more than runs is trained. The coefficients are N's own, a⁺ − a⁻, and do not depend on the decomposition.",
     paper="The coefficients of fully connected networks are clearly correlated after training, those of convolutional ones "
     "less, on MNIST and on CIFAR-10; on CIFAR-10 the correlation jumps precisely where the learning rate falls. In E.6 the "
     "coefficients of two CNNs are nearly orthogonal; angles and distances of fully connected networks are much smaller.",
@@ -191,5 +194,5 @@ STUDY = Study(
     findings=findings,
     figures=figures,
     summary=summary,
-    networks=2,
+    num_networks=2,
 )

@@ -1,14 +1,16 @@
-"""The table of implications: what being right, or the same label, says of the others (authors' scripts)."""
+"""The table of implications between the answers of network and extracted function (authors' scripts)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from tropica.plots import dots, style
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, families, spread
+from tropica.studies.study import METHODS, Measurement, Results, Row, Study
+from tropica.studies.tables import Table, by_decomposition, percent, select, spread
 
 STATEMENTS = {
     "network_right": "N is right",
@@ -18,7 +20,7 @@ STATEMENTS = {
     "agree": "N^(X) gives N's label",
     "disagree": "N^(X) gives another label",
 }
-PAIRS = (
+IMPLICATIONS = (
     ("network_right", "extracted_right"),
     ("network_wrong", "extracted_wrong"),
     ("extracted_right", "network_right"),
@@ -31,76 +33,64 @@ PAIRS = (
 )
 
 
-def measure(case: Case) -> Measured:
-    """A row a decomposition and implication, with the counts behind it."""
+def measure(case: Case) -> Measurement:
+    """A row for each decomposition and implication, with the counts behind it."""
     rows: list[Row] = []
     for method in METHODS:
-        found = case.function(method).predict(case.test, progress=case.step(f"labels, {method} split"))
-        network, extracted, agree = case.labels == case.truth, found == case.truth, found == case.labels
-        facts = dict(zip(STATEMENTS, (network, ~network, extracted, ~extracted, agree, ~agree), strict=True))
-        for premise, conclusion in PAIRS:
-            cases, both = int(facts[premise].sum()), int((facts[premise] & facts[conclusion]).sum())
-            rows.append(
-                {
-                    "decomposition": method,
-                    "premise": premise,
-                    "conclusion": conclusion,
-                    "cases": cases,
-                    "hold": both,
-                    "share": both / cases if cases else None,
-                }
-            )
-    return Measured(rows)
+        found = case.function(method).predict(case.test, progress=case.progress(f"labels, {method} decomposition"))
+        network, extracted = case.network_labels == case.true_labels, found == case.true_labels
+        agree = found == case.network_labels
+        holds = dict(zip(STATEMENTS, (network, ~network, extracted, ~extracted, agree, ~agree), strict=True))
+        for premise, conclusion in IMPLICATIONS:
+            cases, both = int(holds[premise].sum()), int((holds[premise] & holds[conclusion]).sum())
+            row = {"decomposition": method, "premise": premise, "conclusion": conclusion, "cases": cases, "hold": both}
+            rows.append({**row, "share": both / cases if cases else None})
+    return Measurement(rows)
 
 
 def tables(results: Results) -> list[Table]:
-    """A row an implication, a column a family and split."""
-    groups = [(name, method) for name in families(results) for method in METHODS]
-    rows = []
-    for premise, conclusion in PAIRS:
-        cells = []
-        for name, method in groups:
-            found = results.where(family=name, decomposition=method, premise=premise, conclusion=conclusion)
-            cells.append(f"{spread(found, 'share', 100).text()} (of {sum(row['cases'] for row in found):,})")
-        rows.append([f"{STATEMENTS[premise]} ⇒ {STATEMENTS[conclusion]}", *cells])
-    headings = ["implication", *(f"{name}, {method}" for name, method in groups)]
+    """A row for each implication, a column for each family and decomposition."""
+    columns = {}
+    for family in results.families:
+        for method in METHODS:
+            found = select(results.rows, family=family, decomposition=method).groupby(["premise", "conclusion"], sort=False)
+            shares, cases = found["share"].agg(percent), found["cases"].sum()
+            columns[f"{family}, {method}"] = [f"{shares[key]} (of {cases[key]:,})" for key in IMPLICATIONS]
+    names = pd.Index([f"{STATEMENTS[p]} ⇒ {STATEMENTS[c]}" for p, c in IMPLICATIONS], name="implication")
     note = "In brackets: the test points, of all runs, for which the premise holds. A run without any is left out of the mean."
-    return [Table("How often it holds, in %, mean ± sd over runs", headings, rows, len(groups), note)]
+    return [Table("How often it holds, in %, mean ± sd over runs", pd.DataFrame(columns, index=names), note)]
 
 
 def findings(results: Results) -> list[str]:
     """Both directions between right and right."""
     lines = []
-    for name in families(results):
+    for family in results.families:
         for method in METHODS:
-            found = results.where(family=name, decomposition=method)
-
-            def share(premise: str, conclusion: str, found: list[Row] = found) -> str:
-                some = [row for row in found if (row["premise"], row["conclusion"]) == (premise, conclusion)]
-                return spread(some, "share", 100).text()
-
+            found = select(results.rows, family=family, decomposition=method)
+            shares = found.groupby(["premise", "conclusion"])["share"].agg(percent)
             lines.append(
-                f"{name}, {method} split: where N is right, so is N^(X) on {share('network_right', 'extracted_right')} % of "
-                f"the test points; where they differ, N is right on {share('disagree', 'network_right')} %, N^(X) on "
-                f"{share('disagree', 'extracted_right')} %."
+                f"{family}, {method} decomposition: where N is right, so is N^(X) on "
+                f"{shares['network_right', 'extracted_right']} % of the test points; where they differ, N is right on "
+                f"{shares['disagree', 'network_right']} %, N^(X) on {shares['disagree', 'extracted_right']} %."
             )
     return lines
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """A group an implication, a mark a family and split."""
+    """A group for each implication, a mark for each family and decomposition."""
     figure = style.figure(height=3.4)
     ax = figure.subplots()
-    series = {}
-    for name in families(results):
-        for method in METHODS:
-            found = [
-                spread(results.where(family=name, decomposition=method, premise=p, conclusion=c), "share", 100)
-                for p, c in PAIRS
-            ]
-            series[f"{name}, {method} split"] = bands(found)
-    names = [f"{STATEMENTS[p]}\n⇒ {STATEMENTS[c]}" for p, c in PAIRS]
-    dots(names, series, ylabel="holds for so many\n% of the cases", ax=ax)
+    names = [f"{STATEMENTS[p]}\n⇒ {STATEMENTS[c]}" for p, c in IMPLICATIONS]
+    rows = results.rows.assign(implication=results.rows["premise"] + " " + results.rows["conclusion"])
+    groups = [f"{p} {c}" for p, c in IMPLICATIONS]
+    series = {
+        f"{family}, {method} decomposition": spread(
+            select(rows, family=family, decomposition=method), "implication", "share", groups=groups
+        )
+        for family in results.families
+        for method in METHODS
+    }
+    dots(names, series, ylabel="holds in % of the cases", ax=ax)
     ax.tick_params(axis="x", rotation=40)
     for label in ax.get_xticklabels():
         label.set_horizontalalignment("right")
@@ -111,15 +101,15 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 def summary(results: Results) -> str:
     """Right follows from right."""
-    share = by_decomposition(results, "share", premise="network_right", conclusion="extracted_right")
-    return f"Where N is right, so is N^(X) on so many % of the test points: {share}."
+    rows = select(results.rows, premise="network_right", conclusion="extracted_right")
+    return f"Where N is right, so is N^(X) on test points (in %): {by_decomposition(rows, 'share', METHODS)}."
 
 
 STUDY = Study(
     name="implications",
     title="Implications between network, extracted function and truth",
-    question="Where the network is right, is N^(X) right? Where they differ, who is right? Each statement about a test point "
-    "as premise, and how often the other one holds where it does.",
+    question="Where the network is right, is N^(X) right? Where they differ, which of the two is right? Each statement about a "
+    "test point as premise, and how often the other one holds where it does.",
     paper="The authors' scripts print such a table; the main text reports no number of it.",
     measure=measure,
     tables=tables,

@@ -1,4 +1,4 @@
-"""Appendix E.5: how much of a test point's activation pattern the training point that decides it shares."""
+"""Appendix E.5: how much of a test point's activation pattern its deciding training point shares."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from tropica.compare.patterns import pattern_agreement
-from tropica.plots import curves, style
-from tropica.plots.curves import Curve
+from tropica.plots import curves
 from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_family, families, spread
+from tropica.studies.panels import panel_grid
+from tropica.studies.study import METHODS, Measurement, Results, Row, Study
+from tropica.studies.tables import Table, aggregate, by_family, curve, percent, select
 
-PAIRS = (*METHODS, "random")
-"""Whom a test point is paired with: the training point that decides it, by split, or some training point."""
+PAIRINGS = (*METHODS, "random")
+"""The training point that a test point is paired with: the deciding point with a decomposition, or a random one."""
 
 
-def measure(case: Case) -> Measured:
-    """A row a pairing and nonlinearity."""
+def measure(case: Case) -> Measurement:
+    """A row for each pairing and nonlinearity."""
     rows: list[Row] = []
     generator = torch.Generator().manual_seed(case.run.seed)
     drawn = torch.randint(len(case.points), (len(case.test),), generator=generator)
-    for pairing in PAIRS:
-        found = None if pairing == "random" else case.deciders(pairing)
-        partner = drawn if found is None else found.winner
-        y = case.points.inputs[partner]
-        step = case.step(f"patterns, {pairing}")
-        shares = pattern_agreement(case.net, case.test.inputs, y, per_point=True, progress=step)
-        right = None if found is None else found.extracted == case.truth
+    for pairing in PAIRINGS:
+        found = None if pairing == "random" else case.deciding_points(pairing)
+        partners = case.points.inputs[drawn if found is None else found.index]
+        progress = case.progress(f"patterns, {pairing}")
+        shares = pattern_agreement(case.net, case.test.inputs, partners, per_point=True, progress=progress)
+        right = None if found is None else found.extracted_labels == case.true_labels
         for i, nonlinearity in enumerate(case.net.nonlinearities):
             rows.append(
                 {
@@ -42,7 +42,7 @@ def measure(case: Case) -> Measured:
                     "agreement_wrong": None if right is None else _mean(shares[~right, i]),
                 }
             )
-    return Measured(rows)
+    return Measurement(rows)
 
 
 def _mean(values: Tensor) -> float | None:
@@ -50,85 +50,69 @@ def _mean(values: Tensor) -> float | None:
 
 
 def tables(results: Results) -> list[Table]:
-    """A table a network."""
+    """A table for each network."""
+    note = (
+        "With the deciding training point, by decomposition, over all test points and over right and wrong answers of N^(X); "
+        "with a training point drawn at random."
+    )
     found = []
-    for model in results.values("model"):
-        rows = []
-        for depth in results.values("depth", model=model):
-            at = results.where(model=model, depth=depth)
-            cells = [
-                spread([row for row in at if row["pairing"] == pairing], key, 100).text()
-                for pairing in METHODS
-                for key in ("agreement", "agreement_right", "agreement_wrong")
-            ]
-            by_chance = spread([row for row in at if row["pairing"] == "random"], "agreement", 100).text()
-            rows.append([at[0]["nonlinearity"], f"{at[0]['units']:,}", *cells, by_chance])
-        headings = [
-            "nonlinearity",
-            "units",
-            *(f"{method}{what}" for method in METHODS for what in ("", ", right", ", wrong")),
-            "random",
-        ]
-        note = (
-            "With the deciding training point, by split, over all test points and over right and wrong answers of N^(X); with "
-        )
-        note += "a training point drawn at random."
-        title = f"{model}: units with equal activation, in %, mean ± sd over runs"
-        found.append(Table(title, headings, rows, len(headings) - 1, note))
+    for model in results.models:
+        rows = select(results.rows, model=model)
+        rows = rows.assign(number=rows["units"].map("{:,}".format))
+        by = {"nonlinearity": "nonlinearity", "units": "number"}
+        parts = []
+        for method in METHODS:
+            cells = {f"{method}{what.replace('_', ', ')}": (f"agreement{what}", percent) for what in ("", "_right", "_wrong")}
+            parts.append(aggregate(select(rows, pairing=method), by, cells))
+        parts.append(aggregate(select(rows, pairing="random"), by, {"random": ("agreement", percent)}))
+        frame = parts[0].join(parts[1:])
+        found.append(Table(f"{model}: units with equal activation, in %, mean ± sd over runs", frame, note))
     return found
 
 
 def findings(results: Results) -> list[str]:
-    """Per layer: the range over layers, beside chance."""
+    """The range over layers, beside that of random pairs."""
     lines = []
-    for name in families(results):
-        for pairing in PAIRS:
-            found = results.where(family=name, pairing=pairing)
-            by_layer = [
-                spread([row for row in found if (row["model"], row["depth"]) == key], "agreement", 100).mean
-                for key in dict.fromkeys((row["model"], row["depth"]) for row in found)
-            ]
-            who = "a training point drawn at random" if pairing == "random" else f"the deciding one ({pairing} split)"
+    for family in results.families:
+        for pairing in PAIRINGS:
+            rows = select(results.rows, family=family, pairing=pairing)
+            by_layer = 100 * rows.groupby(["model", "depth"])["agreement"].mean()
+            who = "a training point drawn at random" if pairing == "random" else f"the deciding one ({pairing} decomposition)"
             lines.append(
-                f"{name}, with {who}: {min(by_layer):.0f} to {max(by_layer):.0f} % of the units of a layer agree, "
-                f"{sum(by_layer) / len(by_layer):.0f} % on average over the layers."
+                f"{family}, with {who}: {by_layer.min():.0f} to {by_layer.max():.0f} % of the units of a layer agree, "
+                f"{by_layer.mean():.0f} % on average over the layers."
             )
     return lines
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """A panel a network, over depth."""
-    models = results.values("model")
-    figure = style.figure(height=2.7)
-    panels = figure.subplots(1, len(models), squeeze=False, sharey=True)[0]
-    for ax, model in zip(panels, models, strict=True):
-        depths = results.values("depth", model=model)
-        lines = {}
-        for pairing in PAIRS:
-            found = [spread(results.where(model=model, pairing=pairing, depth=d), "agreement", 100) for d in depths]
-            name = "random training point" if pairing == "random" else f"deciding, {pairing} split"
-            lines[name] = Curve(depths, *bands(found))
-        ticks = {d: results.where(model=model, depth=d)[0]["nonlinearity"] for d in depths}
+    """A panel for each network, over depth."""
+    figure, panels = panel_grid(len(results.models), 2.7, columns=len(results.models), sharey=True)
+    for ax, model in zip(panels, results.models, strict=True):
+        rows = select(results.rows, model=model)
+        names = {p: "random training point" if p == "random" else f"deciding, {p} decomposition" for p in PAIRINGS}
+        lines = {name: curve(select(rows, pairing=pairing), "depth", "agreement") for pairing, name in names.items()}
+        ticks = dict(zip(rows["depth"], rows["nonlinearity"], strict=True))
         first = ax is panels[0]
         ylabel = "units with equal activation (%)" if first else ""
         curves(lines, xlabel="layer", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax)
-        if len(depths) > 6:
+        if len(ticks) > 6:
             ax.tick_params(axis="x", rotation=60)
     return {"patterns": figure}
 
 
 def summary(results: Results) -> str:
     """The deciding training points beside random ones, on average over layers."""
-    means = "; ".join(f"{by_family(results, 'agreement', pairing=pairing)} ({pairing})" for pairing in PAIRS)
-    return f"Units of a layer with equal activation in %, by the decomposition that decides, and for random pairs: {means}."
+    means = (f"{by_family(select(results.rows, pairing=pairing), 'agreement')} ({pairing})" for pairing in PAIRINGS)
+    return f"Units of a layer with equal activation in %, for the deciding points and for random pairs: {'; '.join(means)}."
 
 
 STUDY = Study(
     name="patterns",
-    title="Appendix E.5: activation patterns of test points and of the training points that decide them",
+    title="Appendix E.5: activation patterns of test points and of their deciding training points",
     question="For each test point and the training point whose term decides it: what share of the units of each layer is "
-    "active at both or at neither (for max-pools: takes the same place of the window)? Beside it, what a training point drawn "
-    "at random shares.",
+    "active at both or at neither (for max-pools: takes the same position of the window)? Beside it, what a training point "
+    "drawn at random shares.",
     paper="In each layer about 80 % of the activations agree: the patterns of test points deviate considerably from those of "
     "the training points that decide them, and generalization cannot be explained by very similar patterns.",
     measure=measure,

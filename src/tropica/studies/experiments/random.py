@@ -12,9 +12,11 @@ from torch import Tensor
 from tropica.decomposition.decompose import decompose
 from tropica.decomposition.extract import extract
 from tropica.evaluation.function import ExtractedFunction
-from tropica.plots import dots, style
-from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, spread
+from tropica.plots import dots
+from tropica.studies.case import Case, equal_share
+from tropica.studies.panels import decomposition_panels
+from tropica.studies.study import METHODS, Measurement, Results, Row, Study
+from tropica.studies.tables import Table, aggregate, by_decomposition, mean_sd, percent, select, spread
 
 SOURCES = {
     "data": "the training points themselves",
@@ -23,11 +25,11 @@ SOURCES = {
 }
 
 
-def drawn(source: str, points: Tensor, generator: torch.Generator) -> Tensor:
-    """As many points of a source as there are training points.
+def random_points(source: str, points: Tensor, generator: torch.Generator) -> Tensor:
+    """Points drawn from a source, as many as there are training points.
 
     >>> x = torch.arange(6.0).reshape(3, 2)
-    >>> bool((drawn("shuffled", x, torch.Generator().manual_seed(0)).sort(0).values == x).all())
+    >>> bool((random_points("shuffled", x, torch.Generator().manual_seed(0)).sort(0).values == x).all())
     True
     """
     if source == "data":
@@ -40,87 +42,81 @@ def drawn(source: str, points: Tensor, generator: torch.Generator) -> Tensor:
     return (low + (high - low) * noise).reshape(points.shape)
 
 
-def measure(case: Case) -> Measured:
-    """A row a decomposition and source."""
+def measure(case: Case) -> Measurement:
+    """A row for each decomposition and source."""
     rows: list[Row] = []
     generator = torch.Generator().manual_seed(case.run.seed)
+    train = case.points.inputs
     for source in SOURCES:
-        x = drawn(source, case.points.inputs, generator)
-        fresh = case.test.inputs if source == "data" else drawn(source, case.points.inputs, generator)[: len(case.test)]
-        given = case.predict(case.net, fresh)
+        x = random_points(source, train, generator)
+        fresh = case.test.inputs if source == "data" else random_points(source, train, generator)[: len(case.test)]
+        network_labels = case.predict(fresh)
         for method in METHODS:
-            step = case.step(f"{source} points, {method} split")
+            progress = case.progress(f"{source} points, {method} decomposition")
             points = replace(case.points, inputs=x, labels=None)
-            made = decompose(case.net, points, method=method, progress=step)
-            terms = extract(case.net, points, made, check=False, progress=step)
+            decomposition = decompose(case.net, points, method=method, progress=progress)
+            terms = extract(case.net, points, decomposition, check=False, progress=progress)
             function = ExtractedFunction(terms)
-            labels = function.predict(case.test, progress=step)
+            labels = function.predict(case.test, progress=progress)
             rows.append(
                 {
                     "decomposition": method,
                     "source": source,
                     "classes": len(terms.labels.unique()),
-                    "agreement": float((labels == case.labels).double().mean()),
-                    "accuracy": float((labels == case.truth).double().mean()),
-                    "agreement_on_source": float((function.predict(fresh, progress=step) == given).double().mean()),
+                    "agreement": equal_share(labels, case.network_labels),
+                    "accuracy": equal_share(labels, case.true_labels),
+                    "agreement_on_source": equal_share(function.predict(fresh, progress=progress), network_labels),
                 }
             )
-    return Measured(rows)
+    return Measurement(rows)
 
 
 def tables(results: Results) -> list[Table]:
     """Agreement by source."""
-    rows = []
-    keys = ("agreement", "accuracy", "agreement_on_source")
-    for model in results.values("model"):
-        for source in SOURCES:
-            for method in METHODS:
-                found = results.where(model=model, source=source, decomposition=method)
-                cells = [spread(found, key, 100).text() for key in keys]
-                rows.append([model, source, method, *cells, spread(found, "classes").text()])
-    headings = ["network", "terms of", "decomposition", "agreement, test", "accuracy, test", "agreement, source", "labels met"]
+    cells = {
+        "agreement, test": ("agreement", percent),
+        "accuracy, test": ("accuracy", percent),
+        "agreement, source": ("agreement_on_source", percent),
+        "labels met": ("classes", mean_sd),
+    }
+    by = {"network": "model", "terms of": "source", "decomposition": "decomposition"}
     note = "; ".join(f"{name}: {text}" for name, text in SOURCES.items())
     note += ". Source: on as many fresh points of the same source (for data, the test points). Labels met: that N gives them."
-    return [Table("In % of the points, mean ± sd over runs", headings, rows, 4, note)]
+    return [Table("In % of the points, mean ± sd over runs", aggregate(results.rows, by, cells), note)]
 
 
 def findings(results: Results) -> list[str]:
-    """Is it the place of the terms that counts?"""
+    """Does it matter where the terms are taken?"""
     lines = []
-    for model in results.values("model"):
+    for model in results.models:
         for method in METHODS:
-            means = [
-                spread(results.where(model=model, source=source, decomposition=method), "agreement", 100).text()
-                for source in SOURCES
-            ]
+            rows = select(results.rows, model=model, decomposition=method)
+            data, shuffled, uniform = (percent(select(rows, source=source)["agreement"]) for source in SOURCES)
             lines.append(
-                f"{model}, {method} split: terms of the data agree with N on {means[0]} % of the test points, of shuffled "
-                f"points on {means[1]} %, of uniform ones on {means[2]} %."
+                f"{model}, {method} decomposition: terms of the data agree with N on {data} % of the test points, of shuffled "
+                f"points on {shuffled} %, of uniform ones on {uniform} %."
             )
     return lines
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """A panel a split, a mark a network and source."""
-    models = results.values("model")
-    figure = style.figure(height=2.5)
-    panels = figure.subplots(1, len(METHODS), sharey=True)
-    for ax, method in zip(panels, METHODS, strict=True):
-        series = {}
-        for model in models:
-            found = [spread(results.where(model=model, source=s, decomposition=method), "agreement", 100) for s in SOURCES]
-            series[model] = bands(found)
-        first = ax is panels[0]
+    """A panel for each decomposition, a mark for each network and source."""
+    figure, panels = decomposition_panels(2.5)
+    sources = list(SOURCES)
+    for ax, method in zip(panels[0], METHODS, strict=True):
+        rows = select(results.rows, decomposition=method)
+        series = {m: spread(select(rows, model=m), "source", "agreement", groups=sources) for m in results.models}
+        first = ax is panels[0][0]
         label = "N vs N^(X) (% of test points)" if first else ""
-        dots(list(SOURCES), series, ylabel=label, title=f"{method} split", limits=(0, 102), legend=first, ax=ax)
+        dots(sources, series, ylabel=label, title=f"{method} decomposition", limits=(0, 102), legend=first, ax=ax)
         ax.set_xlabel("points that terms are taken of")
     return {"random": figure}
 
 
 def summary(results: Results) -> str:
-    """Each source."""
-    found = "; ".join(f"{source}: {by_decomposition(results, 'agreement', source=source)}" for source in SOURCES)
-    return f"Agreement in % on test points with terms of the {found}."
+    """Agreement for each source."""
+    texts = (f"{s}: {by_decomposition(select(results.rows, source=s), 'agreement', METHODS)}" for s in SOURCES)
+    return f"Agreement in % on test points with terms of the {'; '.join(texts)}."
 
 
 STUDY = Study(

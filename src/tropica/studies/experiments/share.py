@@ -8,100 +8,90 @@ import torch
 from matplotlib.figure import Figure
 
 from tropica.evaluation.function import ExtractedFunction
-from tropica.plots import curves, style
-from tropica.plots.curves import Curve
-from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, spread
+from tropica.plots import curves
+from tropica.studies.case import Case, equal_share
+from tropica.studies.panels import decomposition_panels
+from tropica.studies.study import METHODS, Measurement, Results, Row, Study
+from tropica.studies.tables import Table, aggregate, by_decomposition, curve, percent, select
 
 SHARES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 DRAWS = 5
 
 
-def measure(case: Case) -> Measured:
-    """A row a split, share and draw; the same draws for both splits."""
+def measure(case: Case) -> Measurement:
+    """A row for each decomposition, share and draw; the draws are the same for all decompositions."""
     rows: list[Row] = []
     number = len(case.points)
     generator = torch.Generator().manual_seed(case.run.seed)
     draws = [torch.randperm(number, generator=generator) for _ in range(DRAWS)]
     for method in METHODS:
         terms = case.terms(method)
-        step = case.step(f"shares of the terms, {method} split")
+        progress = case.progress(f"shares of the terms, {method} decomposition")
         for share in SHARES:
             taken = max(1, round(number * share / 100))
             for draw, order in enumerate(draws[:1] if share == 100 else draws):
-                some = terms.select(order[:taken].sort().values)
-                labels = ExtractedFunction(some).predict(case.test, progress=step)
+                function = ExtractedFunction(terms.select(order[:taken].sort().values))
+                labels = function.predict(case.test, progress=progress)
                 rows.append(
                     {
                         "decomposition": method,
                         "share": share,
                         "draw": draw,
                         "terms": taken,
-                        "agreement": float((labels == case.labels).double().mean()),
-                        "accuracy": float((labels == case.truth).double().mean()),
+                        "agreement": equal_share(labels, case.network_labels),
+                        "accuracy": equal_share(labels, case.true_labels),
                     }
                 )
-    return Measured(rows)
+    return Measurement(rows)
 
 
 def tables(results: Results) -> list[Table]:
-    """Agreement by share."""
-    rows = []
-    for model in results.values("model"):
-        for share in SHARES:
-            cells = []
-            for method in METHODS:
-                found = results.where(model=model, decomposition=method, share=share)
-                cells += [spread(found, key, 100).text() for key in ("agreement", "accuracy")]
-            terms = results.where(model=model, share=share)[0]["terms"]
-            rows.append([model, f"{share} %", f"{terms:,}", *cells])
-    headings = ["network", "share", "terms", *(f"{key}, {method}" for method in METHODS for key in ("agreement", "accuracy"))]
-    return [Table(f"In % of the test points, mean ± sd over runs and {DRAWS} draws", headings, rows, 6)]
+    """Agreement and accuracy by share."""
+    rows = results.rows.assign(
+        percent=results.rows["share"].map("{} %".format), number=results.rows["terms"].map("{:,}".format)
+    )
+    by = {"network": "model", "share": "percent", "terms": "number"}
+    frame = aggregate(rows, by, {key: (key, percent) for key in ("agreement", "accuracy")}, across="decomposition")
+    return [Table(f"In % of the test points, mean ± sd over runs and {DRAWS} draws", frame)]
 
 
 def findings(results: Results) -> list[str]:
-    """What ten times the terms bring."""
+    """Agreement with a tenth of the terms, with half and with all."""
     lines = []
-    for model in results.values("model"):
+    for model in results.models:
         for method in METHODS:
-            few, half, whole = (
-                spread(results.where(model=model, decomposition=method, share=share), "agreement", 100).mean
-                for share in (10, 50, 100)
-            )
+            found = select(results.rows, model=model, decomposition=method)
+            few, half, all_terms = (100 * select(found, share=share)["agreement"].mean() for share in (10, 50, 100))
             lines.append(
-                f"{model}, {method} split: {few:.1f} % agreement with a tenth of the terms, {half:.1f} % with half, "
-                f"{whole:.1f} % with all."
+                f"{model}, {method} decomposition: {few:.1f} % agreement with a tenth of the terms, {half:.1f} % with half, "
+                f"{all_terms:.1f} % with all."
             )
     return lines
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """A panel a split, a curve a network."""
-    figure = style.figure(height=2.6)
-    panels = figure.subplots(1, len(METHODS), sharey=True)
-    for ax, method in zip(panels, METHODS, strict=True):
-        lines = {}
-        for model in results.values("model"):
-            found = [
-                spread(results.where(model=model, decomposition=method, share=share), "agreement", 100) for share in SHARES
-            ]
-            lines[model] = Curve(SHARES, *bands(found))
-        first = ax is panels[0]
+    """A panel for each decomposition, a curve for each network."""
+    figure, panels = decomposition_panels(2.6)
+    for ax, method in zip(panels[0], METHODS, strict=True):
+        rows = select(results.rows, decomposition=method)
+        lines = {model: curve(select(rows, model=model), "share", "agreement") for model in results.models}
+        first = ax is panels[0][0]
         label = "N vs N^(X) (% of test points)" if first else ""
-        curves(lines, xlabel="share of the training points (%)", ylabel=label, title=f"{method} split", legend=first, ax=ax)
+        title = f"{method} decomposition"
+        curves(lines, xlabel="share of the training points (%)", ylabel=label, title=title, legend=first, ax=ax)
     return {"share": figure}
 
 
 def summary(results: Results) -> str:
-    """Few terms beside all."""
-    few, whole = (by_decomposition(results, "agreement", share=share) for share in (10, 100))
-    return f"Agreement in % with a tenth of the terms: {few}; with all: {whole}."
+    """Agreement with few terms and with all."""
+    few, all_terms = (by_decomposition(select(results.rows, share=share), "agreement", METHODS) for share in (10, 100))
+    return f"Agreement in % with a tenth of the terms: {few}; with all: {all_terms}."
 
 
 STUDY = Study(
     name="share",
     title="N^(X) from a share of the terms",
-    question="How much does N^(X) need of the training points? It is rebuilt from random shares of the terms, five draws each; "
+    question="How many of the training points does N^(X) need? It is rebuilt from random shares of the terms, five draws each; "
     "the decomposition is the one for all points.",
     paper="The authors' scripts measure N^(X) from 10 % to 90 % of the training points in five draws; the main text reports no "
     "number for it.",

@@ -6,23 +6,26 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from tropica.plots import curves, style
-from tropica.plots.curves import Curve
-from tropica.studies.case import Case
-from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_decomposition, by_family, spread
+from tropica.plots import curves
+from tropica.studies.case import Case, equal_share
+from tropica.studies.panels import decomposition_panels
+from tropica.studies.study import METHODS, Measurement, Results, Row, Study
+from tropica.studies.tables import Table, by_decomposition, by_family, curve, percent, select
 from tropica.terms.linear_terms import LinearTerms
 from tropica.terms.maxima import Functions, RunningMaxima
 
-FARTHEST = 5
+MAX_SHIFT = 5
 """Pixels, as in the authors' scripts; less where images are small."""
-POINTS = 8192
-"""Points whose maxima are kept at a time."""
+BATCH = 8192
+"""Points whose maxima are held at a time."""
 RULES = ("maximum", "sum")
-KEYS = ("agreement", "accuracy")
+NETWORK = "network"
+"""Stands for the decomposition in the rows of the network itself."""
 
 
 def shifted(x: Tensor, by: Sequence[int]) -> Tensor:
@@ -57,18 +60,18 @@ def directions(shape: Sequence[int]) -> list[tuple[int, ...]]:
     return [step for step in itertools.product((-1, 0, 1), repeat=axes) if any(step)]
 
 
-def farthest(shape: Sequence[int]) -> int:
-    """How far points are moved at most: FARTHEST, or less than half of a smaller image.
+def max_shift(shape: Sequence[int]) -> int:
+    """The largest shift of points of a shape: MAX_SHIFT, or less than half of a smaller image.
 
-    >>> farthest((3, 32, 32)), farthest((1, 8, 8))
+    >>> max_shift((3, 32, 32)), max_shift((1, 8, 8))
     (5, 3)
     """
     axes = 2 if len(shape) == 3 else 1
-    return max(1, min(FARTHEST, (min(shape[-axes:]) - 1) // 2))
+    return max(1, min(MAX_SHIFT, (min(shape[-axes:]) - 1) // 2))
 
 
-def moved(x: Tensor, pixels: int) -> Tensor:
-    """Each point moved by so many pixels, in one direction after the other: point k in direction k modulo their number."""
+def shift_in_turn(x: Tensor, pixels: int) -> Tensor:
+    """Points shifted by this many pixels, in each direction in turn: point k in direction k modulo the number of directions."""
     out, ways = x.clone(), directions(tuple(x.shape[1:]))
     for k, way in enumerate(ways):
         out[k :: len(ways)] = shifted(x[k :: len(ways)], [pixels * step for step in way])
@@ -76,7 +79,7 @@ def moved(x: Tensor, pixels: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Copies:
+class CopyLabels:
     """Labels of N^(X) with the copies of its terms that are shifted by up to ``radius`` pixels, by maximum and by sum."""
 
     radius: int
@@ -84,8 +87,8 @@ class Copies:
     sum: Tensor
 
 
-def with_copies(terms: LinearTerms, x: Tensor, radius: int) -> Iterator[Copies]:
-    """The labels for 0, 1, …, ``radius`` pixels.
+def labels_with_copies(terms: LinearTerms, x: Tensor, radius: int) -> Iterator[CopyLabels]:
+    """The labels with copies shifted by up to 0, 1, …, ``radius`` pixels.
 
     The copy of an affine function a(x) = ⟨w, x⟩ + b for the shift s is a^s(x) = ⟨T_s w, x⟩ + b. With S the shifts by 0 … r
     pixels in all directions, and k over the points with label i or over all of them,
@@ -96,16 +99,16 @@ def with_copies(terms: LinearTerms, x: Tensor, radius: int) -> Iterator[Copies]:
     T_s^T = T_{−s}, so a^s(x) = a(T_{−s} x): the copies' values are those of the terms at the points shifted back, and no copy
     is ever made. The label is where the first part is largest, as the second is common to all labels.
 
-    Memory: that of one block of products, and (POINTS × labels) float64 values thrice.
+    Memory: that of one block of products, and (BATCH × labels) float64 values thrice.
 
     Args:
         terms: of the training points.
         x: points (N, *input).
         radius: r.
     """
-    parts = [list(_labels(terms, part, radius)) for part in x.to(terms.dtype).split(POINTS)]
+    parts = [list(_labels(terms, part, radius)) for part in x.to(terms.dtype).split(BATCH)]
     for r, found in enumerate(zip(*parts, strict=True)):
-        yield Copies(r, *(torch.cat(column) for column in zip(*found, strict=True)))
+        yield CopyLabels(r, *(torch.cat(column) for column in zip(*found, strict=True)))
 
 
 def _labels(terms: LinearTerms, x: Tensor, radius: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -136,109 +139,104 @@ def largest_plus(terms: LinearTerms, x: Tensor) -> Tensor:
     return state.value + (flat.double() @ terms.center.double()).unsqueeze(1)
 
 
-def measure(case: Case) -> Measured:
-    """A row a split, a shift of the points, a radius of the copies and a rule; the network's own rows have no split."""
+def measure(case: Case) -> Measurement:
+    """A row for each decomposition, shift of the points, radius of the copies and rule; also for the network itself."""
     rows: list[Row] = []
-    most = farthest(case.points.input_shape)
-    for pixels in range(most + 1):
-        x = moved(case.test.inputs, pixels)
-        given = case.predict(case.net, x)
-        rows.append(_row(case, given, given, "network", pixels))
+    largest = max_shift(case.points.input_shape)
+    for pixels in range(largest + 1):
+        x = shift_in_turn(case.test.inputs, pixels)
+        given = case.predict(x)
+        rows.append(_row(case, given, given, NETWORK, pixels))
         for method in METHODS:
-            terms = case.terms(method)
-            for copies in with_copies(terms, x, most):
+            for copies in labels_with_copies(case.terms(method), x, largest):
                 for rule in RULES if copies.radius else RULES[:1]:
-                    labels = getattr(copies, rule)
+                    labels = copies.maximum if rule == "maximum" else copies.sum
                     rows.append(_row(case, labels, given, method, pixels, copies.radius, rule if copies.radius else None))
-    return Measured(rows)
+    return Measurement(rows)
 
 
 def _row(
     case: Case, labels: Tensor, given: Tensor, who: str, pixels: int, radius: int | None = None, rule: str | None = None
 ) -> Row:
-    return {
-        "decomposition": who,
-        "pixels": pixels,
-        "radius": radius,
-        "rule": rule,
-        "accuracy": float((labels == case.truth).double().mean()),
-        "agreement": float((labels == given).double().mean()),
-    }
+    accuracy, agreement = equal_share(labels, case.true_labels), equal_share(labels, given)
+    kind = {"decomposition": who, "pixels": pixels, "radius": radius, "rule": rule}
+    return {**kind, "accuracy": accuracy, "agreement": agreement}
 
 
 def tables(results: Results) -> list[Table]:
-    """A table a network and split: accuracy by shift, for each radius and rule."""
-    pixels = results.values("pixels")
+    """A table for each network: accuracy by shift, for each decomposition, rule and radius."""
+    rows = results.rows
+    rows = rows.assign(
+        function=[_function(*row) for row in rows[["decomposition", "rule"]].itertuples(index=False)],
+        copies=["–" if pd.isna(rule) else f"≤ {r:.0f} px" for rule, r in rows[["rule", "radius"]].itertuples(index=False)],
+        shift=["not shifted" if p == 0 else f"{p} px" for p in rows["pixels"]],
+    )
     found = []
-    for model in results.values("model"):
-        rows = [["N", "–", *_cells(results, pixels, model=model, split="network")]]
-        for method in METHODS:
-            for rule, radius in _kinds(results):
-                name = f"N^(X), {method}" if rule is None else f"+ copies, {rule}"
-                wanted = {"model": model, "decomposition": method, "rule": rule, "radius": radius}
-                rows.append([name, "–" if rule is None else f"≤ {radius} px", *_cells(results, pixels, **wanted)])
-        headings = ["function", "copies", *(f"{p} px" if p else "not shifted" for p in pixels)]
-        note = "Columns: how far the test points are shifted. Copies: of all terms, shifted by up to so many pixels."
-        found.append(Table(f"{model}: right answers in %, mean ± sd over runs", headings, rows, len(pixels), note))
+    for model in results.models:
+        parts = []
+        for who in (NETWORK, *METHODS):
+            for rule in (None, *RULES):
+                chosen = select(rows, model=model, decomposition=who, rule=rule)
+                if len(chosen):
+                    by = ["function", "copies", "shift"]
+                    frame = chosen.groupby(by, sort=False)["accuracy"].agg(percent).unstack("shift")
+                    parts.append(frame[chosen["shift"].unique()])
+        title = f"{model}: right answers in %, mean ± sd over runs"
+        note = "Columns: how far the test points are shifted. Copies: of all terms, shifted by at most this distance."
+        found.append(Table(title, pd.concat(parts), note))
     return found
 
 
-def _kinds(results: Results) -> list[tuple[str | None, int]]:
-    """N^(X) itself, and then each rule with each radius."""
-    radii = [radius for radius in results.values("radius") if radius]
-    return [(None, 0), *((rule, radius) for rule in RULES for radius in radii)]
+def _function(who: str, rule: str | None) -> str:
+    if who == NETWORK:
+        return "N"
+    return f"N^(X), {who}" if pd.isna(rule) else f"+ copies, {rule}"
 
 
-def _cells(results: Results, pixels: Sequence[int], **wanted: object) -> list[str]:
-    return [spread(results.where(pixels=p, **wanted), "accuracy", 100).text() for p in pixels]
+def _mean(rows: pd.DataFrame, **wanted: object) -> str:
+    return f"{100 * select(rows, **wanted)['accuracy'].mean():.1f}"
 
 
 def findings(results: Results) -> list[str]:
     """What a shift by one pixel costs, and what the copies bring and cost."""
     lines = []
-    pixels, radii = results.values("pixels"), results.values("radius")
-    far = pixels[-1]
-    sizes = list(dict.fromkeys((1, max(radius for radius in radii if radius))))
+    far, largest = results.rows["pixels"].max(), int(results.rows["radius"].max())
+    sizes = list(dict.fromkeys((1, largest)))
     reach = ", ".join(map(str, sizes))
-
-    def accuracy(p: int, **wanted: object) -> str:
-        return f"{spread(results.where(pixels=p, **wanted), 'accuracy', 100).mean:.1f}"
-
-    for model in results.values("model"):
-        for method in ("network", *METHODS):
-            plain = {"model": model, "decomposition": method, "radius": None if method == "network" else 0}
-            still, one, most = (accuracy(p, **plain) for p in (0, 1, far))
-            who = "N" if method == "network" else f"N^(X), {method} split"
-            line = f"{model}, {who}: {still} % right; points shifted by 1 pixel {one} %, by {far} {most} %."
-            for rule in RULES if method != "network" else ():
-                copies = [{**plain, "radius": size, "rule": rule} for size in sizes]
-                means = [", ".join(accuracy(p, **one) for one in copies) for p in (0, 1)]
-                line += f" Copies of up to {reach} px by {rule}: {means[0]} %; points shifted by 1 pixel: {means[1]} %."
+    for model in results.models:
+        network = select(results.rows, model=model, decomposition=NETWORK)
+        still, one, most = (_mean(network, pixels=p) for p in (0, 1, far))
+        lines.append(f"{model}, N: {still} % right; points shifted by 1 pixel {one} %, by {far} {most} %.")
+        for method in METHODS:
+            rows = select(results.rows, model=model, decomposition=method)
+            still, one, most = (_mean(rows, pixels=p, radius=0) for p in (0, 1, far))
+            name = f"{model}, N^(X), {method} decomposition"
+            line = f"{name}: {still} % right; points shifted by 1 pixel {one} %, by {far} {most} %."
+            for rule in RULES:
+                still, one = (", ".join(_mean(rows, pixels=p, radius=r, rule=rule) for r in sizes) for p in (0, 1))
+                line += f" Copies of up to {reach} px by {rule}: {still} %; points shifted by 1 pixel: {one} %."
             lines.append(line)
     return lines
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """A panel a network and split: accuracy over the shift, N, N^(X), and the copies of one and of most pixels."""
-    models, pixels = results.values("model"), results.values("pixels")
-    radii = [radius for radius in results.values("radius") if radius]
-    figure = style.figure(height=2.2 * len(models) + 0.5)
-    panels = figure.subplots(len(models), len(METHODS), sharex=True, sharey=True, squeeze=False)
+    """A panel for each network and decomposition: N, N^(X), and the copies of the smallest and the largest radius."""
+    models, rows = results.models, results.rows
+    largest = int(rows["radius"].max())
+    figure, panels = decomposition_panels(2.2 * len(models) + 0.5, rows=len(models), sharex=True)
+    ticks = {float(p): str(p) for p in rows["pixels"].unique()}
     for line, model in zip(panels, models, strict=True):
         for ax, method in zip(line, METHODS, strict=True):
-            wanted = {"N": {"decomposition": "network"}, "N^(X)": {"decomposition": method, "radius": 0}}
+            found = select(rows, model=model, decomposition=method)
+            network = select(rows, model=model, decomposition=NETWORK)
+            lines = {"N": curve(network, "pixels", "accuracy"), "N^(X)": curve(select(found, radius=0), "pixels", "accuracy")}
             for rule in RULES:
-                for radius in dict.fromkeys((radii[0], radii[-1])):
-                    name = f"+ copies ≤ {radius} px, {rule}"
-                    wanted[name] = {"decomposition": method, "radius": radius, "rule": rule}
-            lines = {}
-            for name, keys in wanted.items():
-                found = [spread(results.where(model=model, pixels=p, **keys), "accuracy", 100) for p in pixels]
-                lines[name] = Curve(pixels, [one.mean for one in found], [one.sd for one in found])
+                for radius in dict.fromkeys((1, largest)):
+                    copies = select(found, radius=radius, rule=rule)
+                    lines[f"+ copies ≤ {radius} px, {rule}"] = curve(copies, "pixels", "accuracy")
             ylabel = "right answers (%)" if ax is line[0] else ""
             xlabel = "test points shifted by (pixels)" if model == models[-1] else ""
-            ticks = {float(p): str(p) for p in pixels}
-            title = f"{model}, {method} split"
+            title = f"{model}, {method} decomposition"
             curves(lines, xlabel=xlabel, ylabel=ylabel, title=title, ticks=ticks, legend=False, ax=ax)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=2.6)
@@ -246,10 +244,12 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 
 def summary(results: Results) -> str:
-    """One pixel, without copies and with those of one pixel."""
-    network = by_family(results, "accuracy", split="network", pixels=1)
-    plain = by_decomposition(results, "accuracy", pixels=1, radius=0)
-    rules = "; ".join(f"{rule}: {by_decomposition(results, 'accuracy', pixels=1, radius=1, rule=rule)}" for rule in RULES)
+    """Points shifted by one pixel, without copies and with those of one pixel."""
+    rows = select(results.rows, pixels=1)
+    network = by_family(select(rows, decomposition=NETWORK), "accuracy")
+    plain = by_decomposition(select(rows, radius=0), "accuracy", METHODS)
+    copies = select(rows, radius=1)
+    rules = "; ".join(f"{rule}: {by_decomposition(select(copies, rule=rule), 'accuracy', METHODS)}" for rule in RULES)
     return (
         f"Right answers in % on points shifted by 1 pixel: N {network}; N^(X) {plain}; with copies of the terms shifted by 1 "
         f"pixel, {rules}."

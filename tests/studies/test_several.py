@@ -10,14 +10,15 @@ import shutil
 from html.parser import HTMLParser
 
 import matplotlib.image
+import pandas as pd
 import pytest
 
 import tropica as tp
 from tropica.data.labelled import LabelledData
-from tropica.studies.all import ALL, run_all
 from tropica.studies.datasets.load import load_data
+from tropica.studies.prepare import PreparedStudy, prepare_study
 from tropica.studies.registry import STUDIES
-from tropica.studies.runner import Plan, run_study
+from tropica.studies.runner import ALL, run_studies, run_study
 from tropica.studies.training.settings import TrainSettings
 
 ONE = TrainSettings(epochs=1, batch_size=20, lr=1e-3)
@@ -59,15 +60,15 @@ def small():
 
 
 def go(small, folder, **more):
-    return run_all(*small, folder, **{"models": ["fcn-small", "conv-small"], "runs": 1, "settings": ONE, **more})
+    return run_studies(*small, folder, **{"models": ["fcn-small", "conv-small"], "runs": 1, "settings": ONE, **more})
 
 
 @pytest.fixture(scope="module")
 def whole(small, tmp_path_factory):
-    """All studies, with fewer segments."""
+    """All studies, with fewer segments and random points."""
     folder = tmp_path_factory.mktemp("all")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("tropica.studies.experiments.estimate.PAIRS", 4)
+        patched.setattr("tropica.studies.experiments.estimate.MAX_SEGMENTS", 4)
         patched.setattr("tropica.studies.experiments.estimate.SAMPLES", 200)
         return go(small, folder), folder
 
@@ -76,8 +77,7 @@ def only(monkeypatch, **changed):
     """A registry of a few quick studies, some of them changed."""
     few = {name: STUDIES[name] for name in ("table2", "cross", "implications", "share")}
     studies = {name: dataclasses.replace(one, **changed.get(name, {})) for name, one in few.items()}
-    for place in ("registry", "all", "all_page"):
-        monkeypatch.setattr(f"tropica.studies.{place}.STUDIES", studies)
+    monkeypatch.setattr("tropica.studies.registry.STUDIES", studies)
     return studies
 
 
@@ -139,12 +139,12 @@ def test_numbers_and_folders(whole):
 
 
 @pytest.mark.parametrize("name", ["table2", "cross", "shift", "leaky"])
-def test_shared_splits_and_terms_change_nothing(small, whole, tmp_path, name):
+def test_shared_decompositions_and_terms_change_nothing(small, whole, tmp_path, name):
     result, folder = whole
     alone = run_study(
         name, *small, tmp_path, models=["fcn-small", "conv-small"], runs=1, settings=ONE, networks=folder / "networks"
     )
-    assert alone.results.rows == result.done[name].results.rows
+    pd.testing.assert_frame_equal(alone.to_dataframe(), result.done[name].to_dataframe())
 
 
 def test_what_is_missing_is_measured_and_nothing_else(small, whole, tmp_path, monkeypatch):
@@ -156,19 +156,19 @@ def test_what_is_missing_is_measured_and_nothing_else(small, whole, tmp_path, mo
     after = stamps(folder)
     assert after.keys() == before.keys()
     assert [path for path in before if before[path] != after[path]] == [str(missing)]
-    assert again.done["cross"].results.rows == whole[0].done["cross"].results.rows
+    pd.testing.assert_frame_equal(again.done["cross"].to_dataframe(), whole[0].done["cross"].to_dataframe())
 
 
 def test_an_interruption_keeps_what_is_whole(small, tmp_path, monkeypatch):
-    studies, run = only(monkeypatch), Plan.run
+    studies, measure = only(monkeypatch), PreparedStudy.measure
 
     def interrupted(self, model, seed, cases=None):
         if self.study.name == "share":
             raise KeyboardInterrupt
-        return run(self, model, seed, cases)
+        return measure(self, model, seed, cases)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Plan, "run", interrupted)
+        patched.setattr(PreparedStudy, "measure", interrupted)
         with pytest.raises(KeyboardInterrupt):
             go(small, tmp_path, models=["fcn-small"])
     before = stamps(tmp_path)
@@ -202,14 +202,13 @@ def test_a_study_that_fails_is_named_and_the_others_are_whole(small, whole, tmp_
 
 def test_a_study_that_the_models_do_not_suit_is_named(small, whole, tmp_path, monkeypatch):
     only(monkeypatch)
-    of = Plan.of
 
     def picky(name, *args, **more):
         if name == "cross":
             raise tp.InputError("cross takes no convolutions")
-        return of(name, *args, **more)
+        return prepare_study(name, *args, **more)
 
-    monkeypatch.setattr(Plan, "of", picky)
+    monkeypatch.setattr("tropica.studies.runner.prepare_study", picky)
     result = go(small, copied(whole, tmp_path, ("table2", "implications", "share")))
     assert result.failed == {"cross": "cross takes no convolutions"}
     assert list(result.done) == ["table2", "implications", "share"]
@@ -221,7 +220,7 @@ def test_what_will_not_do_is_refused_before_anything_is_written(small, whole, tm
         go((LabelledData(train.inputs, None, "bare"), test), tmp_path / "x")
     with pytest.raises(tp.InputError, match="there is no model 'resnet'"):
         go(small, tmp_path / "x", models=["resnet"])
-    with pytest.raises(tp.InputError, match="1 … 60 training points; 61 were asked for"):
+    with pytest.raises(tp.InputError, match="1 … 60; found 61"):
         go(small, tmp_path / "x", terms=61)
     assert not (tmp_path / "x").exists()
     with pytest.raises(tp.InputError, match="holds runs of something else: terms 60 there and 50 here"):

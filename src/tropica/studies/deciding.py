@@ -1,0 +1,68 @@
+"""The training point whose term is active at each test point, and how similar the two points' own terms are (Figure 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from tropica.compare.similarity import angles, distances
+from tropica.decomposition.dc_decomposition import DCDecomposition
+from tropica.decomposition.extract import extract
+from tropica.errors import InputError
+from tropica.evaluation.function import ExtractedFunction
+from tropica.terms.linear_terms import AffineTerms, LinearTerms
+
+
+@dataclass(frozen=True, eq=False)
+class DecidingPoints:
+    """N test points, each with its deciding point: the training point whose a⁺ is largest at the test point.
+
+    Attributes:
+        own: the test points' own terms, N_i on the linear region of x with i the label that N gives x.
+        deciding: the deciding points' terms, in the order of the test points.
+        network_labels: (N,) labels of the network N.
+        extracted_labels: (N,) labels of N^(X), which are those of the deciding points.
+        index: (N,) the deciding points, as numbers of training points.
+        angle: (N,) degrees between the coefficients of ``own`` and ``deciding``.
+        distance: (N,) Euclidean distance between these coefficients.
+    """
+
+    own: AffineTerms
+    deciding: AffineTerms
+    network_labels: Tensor
+    extracted_labels: Tensor
+    index: Tensor
+    angle: Tensor
+    distance: Tensor
+
+
+def deciding_points(decomposition: DCDecomposition, terms: LinearTerms, x: Tensor, *, progress: Any = False) -> DecidingPoints:
+    """Find the deciding point of each test point, and compare the two points' terms.
+
+    Args:
+        decomposition: the decomposition that the terms were extracted with.
+        terms: the training points' terms.
+        x: test points (N, *input), in the network's dtype.
+
+    Raises:
+        InputError: points of another shape than the training points.
+
+    >>> import torch, tropica as tp
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval().double()
+    >>> x = torch.randn(100, 4, dtype=torch.float64)
+    >>> decomposition = tp.decompose(model, x)
+    >>> found = deciding_points(decomposition, tp.extract(decomposition.net, x, decomposition), x)
+    >>> found.index.shape, bool(found.distance.max() < 1e-9)      # the training points decide themselves
+    (torch.Size([100]), True)
+    """
+    if tuple(x.shape[1:]) != terms.input_shape:
+        raise InputError(
+            f"the terms are functions of points of shape {terms.input_shape}; found points of {tuple(x.shape[1:])}"
+        )
+    own = extract(decomposition.net, x, decomposition, dtype=terms.dtype, check=False, progress=progress)
+    index = ExtractedFunction(terms).active_term(x, progress=progress)
+    deciding = terms.local[index]
+    angle, distance = (measure(own.local, deciding).cpu() for measure in (angles, distances))
+    return DecidingPoints(own.local, deciding, own.labels.cpu(), terms.labels.cpu()[index], index, angle, distance)

@@ -1,0 +1,127 @@
+"""The report of one or several studies: one HTML page that needs nothing beside it (``templates/report.html.j2``)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tropica.studies.study import Results, Study
+from tropica.studies.tables import Table
+
+
+@dataclass(frozen=True)
+class Section:
+    """The part of a report that one study fills.
+
+    Attributes:
+        study: the study.
+        settings: of all its runs; empty for a study that failed.
+        tables, findings, summary: as the study gives them.
+        pictures: PNG files by name, in base64.
+        failure: why the study failed; empty for a study that is done.
+    """
+
+    study: Study
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tables: Sequence[Table] = ()
+    findings: Sequence[str] = ()
+    summary: str = ""
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    failure: str = ""
+
+    @classmethod
+    def of_results(cls, study: Study, results: Results, pictures: Mapping[str, bytes]) -> Section:
+        """The section of a study that is done, with its figures as PNG files."""
+        encoded = {name: base64.b64encode(content).decode("ascii") for name, content in pictures.items()}
+        summary = study.summarize(results)
+        return cls(study, results.settings, study.tables(results), study.findings(results), summary, encoded)
+
+    @classmethod
+    def of_failure(cls, study: Study, reason: str) -> Section:
+        """The section of a study that failed."""
+        return cls(study, failure=reason)
+
+
+def render_report(title: str, sections: Sequence[Section], settings: Mapping[str, Any], commands: Sequence[str] = ()) -> str:
+    """Render the HTML page.
+
+    Args:
+        title: of the page.
+        sections: of the studies; a page of several begins with their summaries.
+        settings: of all studies, as in ``numbers.json``.
+        commands: command lines that go on from the report.
+    """
+    environment = Environment(
+        loader=PackageLoader("tropica.studies"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["duration"] = duration
+    environment.globals["settings_table"] = settings_table
+    template = environment.get_template("report.html.j2")
+    return template.render(title=title, sections=sections, settings=settings, commands=commands)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> duration(90), duration(150)
+    ('90 seconds', '2.5 minutes')
+    """
+    return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.1f} minutes"
+
+
+def command(name: str, settings: Mapping[str, Any]) -> str:
+    """The command line that gives a study's numbers, with every option; ``settings`` as in ``numbers.json``."""
+    training = settings["training"]
+    options = {
+        "data": settings["data"],
+        "runs": len(settings["seeds"]),
+        "seed": settings["seeds"][0],
+        **{f"model {model}": "" for model in settings["models"]},
+        **{key.replace("_", "-"): training[key] for key in ("epochs", "batch_size", "lr", "optimizer")},
+        "limit": settings["training_points"],
+        "terms": settings["terms"],
+        "test-limit": settings["test_points"],
+        "dtype": settings["dtype"],
+    }
+    return f"tropica study {name} " + " ".join(f"--{option} {value}".rstrip() for option, value in options.items())
+
+
+def settings_table(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Names and texts of a study's settings, the command first; ``settings`` as in ``numbers.json``."""
+    points = {key: f"{settings[key]:,}" for key in ("training_points", "terms", "test_points")}
+    shape = " × ".join(map(str, settings["shape"]))
+    lines = {
+        "command": command(name, settings),
+        "data": f"{settings['data']}, points of {shape}: {points['training_points']} to train, "
+        f"{points['terms']} terms, {points['test_points']} to test",
+        "transformed to": settings.get("transform", ""),
+        "networks": f"{', '.join(settings['models'])}; seeds {', '.join(map(str, settings['seeds']))}",
+        "training": ", ".join(f"{key} {value}" for key, value in settings["training"].items()),
+        "dtype": settings["dtype"],
+        "versions": ", ".join(f"{package} {number}" for package, number in settings["versions"].items()),
+        "seconds": f"{settings['seconds']:.0f} for the measurements of all runs, without training"
+        if "seconds" in settings
+        else "",
+    }
+    return {key: text for key, text in lines.items() if text}
+
+
+def next_commands(settings: Mapping[str, Any]) -> list[str]:
+    """Command lines for the first network of a report, in the report's folder; ``settings`` as in ``numbers.json``."""
+    model, data = settings["models"][0], settings["data"]
+    weights = f"networks/{model}/seed-{settings['seeds'][0]}/epoch-{settings['training']['epochs']:04}.safetensors"
+    network = f"tropica:{model} --weights {weights}"
+    return [
+        f"tropica trace {network} --data {data}",
+        f"tropica decompose {network} --data {data} --method paper",
+        f"tropica extract {network} --data {data} -o terms",
+        f"tropica evaluate terms --data {data} --model {network}",
+    ]
