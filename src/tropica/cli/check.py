@@ -9,14 +9,14 @@ from typing import Annotated
 import typer
 
 import tropica as tp
+from tropica.cli import options
 from tropica.cli.exit_codes import FAILED
-from tropica.cli.options import JsonOption
 from tropica.cli.output import check_writable, print_facts, save_json, shape_text
 
 
 def check(
     terms: Annotated[Path, typer.Argument(metavar="TERMS", help="A folder of terms.", show_default=False)],
-    json: JsonOption = None,
+    json: options.Json = None,
 ) -> None:
     """Compare every file in a folder of terms with its checksum. Damaged and missing files are named (exit code 1).
 

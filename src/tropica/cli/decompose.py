@@ -9,20 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import tropica as tp
-from tropica.cli.options import (
-    METHOD_HELP,
-    ArgOption,
-    DataOption,
-    DtypeOption,
-    JsonOption,
-    LimitOption,
-    MemoryOption,
-    Method,
-    ModelArgument,
-    Split,
-    SplitOption,
-    WeightsOption,
-)
+from tropica.cli import options
 from tropica.cli.output import check_writable, print_facts, print_table, save_json
 
 
@@ -34,22 +21,20 @@ class Per(StrEnum):
 
 
 def decompose(
-    model: ModelArgument,
-    data: DataOption,
-    weights: WeightsOption = None,
-    arg: ArgOption = None,
-    split: SplitOption = Split.train,
-    limit: LimitOption = None,
-    method: Annotated[Method, typer.Option("--method", help=METHOD_HELP)] = Method.calibrated,
-    dtype: DtypeOption = None,
+    model: options.Model,
+    data: options.Data,
+    weights: options.Weights = None,
+    arg: options.Arg = None,
+    split: options.Split = options.SplitName.train,
+    limit: options.Limit = None,
+    method: Annotated[options.Method, typer.Option("--method", help=options.METHOD_HELP)] = options.Method.calibrated,
+    dtype: options.Dtype = None,
     per: Annotated[
         Per | None,
-        typer.Option(
-            "--per", help="With --method minimal: one factor for all nonlinearities, or one for each.", show_default=False
-        ),
+        options.optional("--per", None, "With --method minimal: one factor for all nonlinearities, or one for each."),
     ] = None,
-    memory: MemoryOption = None,
-    json: JsonOption = None,
+    memory: options.Memory = None,
+    json: options.Json = None,
 ) -> None:
     """Write a network as a difference of convex functions, and show where its multipliers K grow."""
     from tropica.cli.models import load_model

@@ -12,23 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import tropica as tp
-from tropica.cli.options import (
-    METHOD_HELP,
-    MODEL_HELP,
-    ArgOption,
-    DataOption,
-    Device,
-    DeviceOption,
-    Dtype,
-    DtypeOption,
-    JsonOption,
-    LimitOption,
-    MemoryOption,
-    Method,
-    Split,
-    SplitOption,
-    WeightsOption,
-)
+from tropica.cli import options
 from tropica.cli.output import (
     check_writable,
     print_facts,
@@ -53,67 +37,44 @@ class Search(StrEnum):
     full = "full"
 
 
-Model = Annotated[
-    str | None,
-    typer.Option("--model", metavar="MODEL", help=f"The network to compare with. {MODEL_HELP}", show_default=False),
-]
-Train = Annotated[
-    str | None,
-    typer.Option(
-        "--train",
-        metavar="SPEC",
-        help="With --streaming: the data to extract terms from (the training points of --data by default). With --model: the "
-        "data of the stored terms.",
-        show_default=False,
-    ),
-]
+TERMS_HELP = "A folder of terms; with --streaming a model, as for extract."
+TRAIN_HELP = (
+    "With --streaming: the data to extract terms from (the training points of --data by default). With --model: the data of "
+    "the stored terms."
+)
+SEARCH_HELP = "exact: rule most terms out by bounds where that is faster; full: evaluate all. The answers are the same."
 
 
 def evaluate(
-    terms: Annotated[
-        str,
-        typer.Argument(
-            metavar="TERMS", help="A folder of terms; with --streaming a model, as for extract.", show_default=False
-        ),
-    ],
-    data: DataOption,
-    split: SplitOption = Split.test,
-    limit: LimitOption = None,
-    model: Model = None,
-    weights: WeightsOption = None,
-    arg: ArgOption = None,
+    terms: Annotated[str, typer.Argument(metavar="TERMS", help=TERMS_HELP, show_default=False)],
+    data: options.Data,
+    split: options.Split = options.SplitName.test,
+    limit: options.Limit = None,
+    model: Annotated[
+        str | None, options.optional("--model", "MODEL", f"The network to compare with. {options.MODEL_HELP}")
+    ] = None,
+    weights: options.Weights = None,
+    arg: options.Arg = None,
     streaming: Annotated[
         bool, typer.Option("--streaming", help="Extract the terms during the evaluation, and keep none.")
     ] = False,
-    train: Train = None,
+    train: Annotated[str | None, options.optional("--train", "SPEC", TRAIN_HELP)] = None,
     train_limit: Annotated[
-        int | None,
-        typer.Option("--train-limit", metavar="N", min=1, help="With --streaming: extract N terms only.", show_default=False),
+        int | None, options.optional("--train-limit", "N", "With --streaming: extract N terms only.", min=1)
     ] = None,
     decomposition: Annotated[
-        Method | None,
-        typer.Option(
-            "--decomposition",
-            help=f"With --streaming: the DC decomposition. {METHOD_HELP}",
-            show_default=Method.calibrated.value,
+        options.Method | None,
+        options.optional(
+            "--decomposition", None, "With --streaming: the DC decomposition, as for extract (calibrated by default)."
         ),
     ] = None,
-    dtype: DtypeOption = None,
-    memory: MemoryOption = None,
-    device: DeviceOption = Device.cpu,
-    search: Annotated[
-        Search,
-        typer.Option(
-            "--search",
-            help="exact: rule most terms out by bounds where that is faster; full: evaluate all. The answers are the same.",
-        ),
-    ] = Search.exact,
-    json: JsonOption = None,
+    dtype: options.Dtype = None,
+    memory: options.Memory = None,
+    device: options.Device = options.DeviceName.cpu,
+    search: Annotated[Search, typer.Option("--search", help=SEARCH_HELP)] = Search.exact,
+    json: options.Json = None,
     csv: Annotated[
-        Path | None,
-        typer.Option(
-            "--csv", metavar="FILE", help="Write each point's labels and the index of its active term.", show_default=False
-        ),
+        Path | None, options.optional("--csv", "FILE", "Write each point's labels and the index of its active term.")
     ] = None,
 ) -> None:
     """Evaluate the extracted function N^(X): how often do its labels, the network's labels and the true labels agree?
@@ -136,7 +97,7 @@ def evaluate(
     if streaming:
         training = tp.load_data(train or data, split="train", limit=train_limit, lazy=True)
         net = load_model(terms, training, weights, arg).to(device.torch)
-        source = _streaming(net, training, points, decomposition or Method.calibrated, dtype, settings)
+        source = _streaming(net, training, points, decomposition or options.Method.calibrated, dtype, settings)
     else:
         stored = _load_terms(Path(terms))
         net = load_model(model, points, weights, arg) if model else None
@@ -216,8 +177,8 @@ def _streaming(
     net: tp.PiecewiseLinearNetwork,
     training: Data,
     points: tp.LabelledData,
-    decomposition: Method,
-    dtype: Dtype | None,
+    decomposition: options.Method,
+    dtype: options.DtypeName | None,
     settings: dict[str, Any],
 ) -> Source:
     """Terms that are extracted during the evaluation."""

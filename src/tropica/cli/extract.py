@@ -11,24 +11,8 @@ from typing import Annotated, Any
 import typer
 
 import tropica as tp
+from tropica.cli import options
 from tropica.cli.exit_codes import interruptible
-from tropica.cli.options import (
-    ArgOption,
-    DataOption,
-    DecompositionOption,
-    Device,
-    DeviceOption,
-    DtypeOption,
-    JsonOption,
-    LimitOption,
-    MemoryOption,
-    Method,
-    ModelArgument,
-    Split,
-    SplitOption,
-    StoredDtype,
-    WeightsOption,
-)
 from tropica.cli.output import (
     check_writable,
     print_facts,
@@ -50,38 +34,28 @@ class Check(StrEnum):
     full = "full"
 
 
+CHECK_HELP = "Check Theorem 3.3 on the data: not at all, on a sample, or between all pairs of points."
+
+
 def extract(
-    model: ModelArgument,
-    data: DataOption,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out", "-o", metavar="DIR", help="The folder of the terms: empty, or one to resume.", show_default=False
-        ),
-    ],
-    weights: WeightsOption = None,
-    arg: ArgOption = None,
-    split: SplitOption = Split.train,
-    limit: LimitOption = None,
-    decomposition: DecompositionOption = Method.calibrated,
-    dtype: DtypeOption = None,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", metavar="NAME", help="Take terms as functions of this inner layer's output.", show_default=False),
-    ] = None,
+    model: options.Model,
+    data: options.Data,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder of the terms: empty, or one to resume.")],
+    weights: options.Weights = None,
+    arg: options.Arg = None,
+    split: options.Split = options.SplitName.train,
+    limit: options.Limit = None,
+    decomposition: options.Decomposition = options.Method.calibrated,
+    dtype: options.Dtype = None,
+    at: Annotated[str | None, options.optional("--at", "NAME", "Take terms as functions of this inner layer's output.")] = None,
     stored_dtype: Annotated[
-        StoredDtype | None,
-        typer.Option(
-            "--stored-dtype", help="The dtype of stored coefficients; that of the computation by default.", show_default=False
-        ),
+        options.StoredDtypeName | None,
+        options.optional("--stored-dtype", None, "The dtype of stored coefficients; that of the computation by default."),
     ] = None,
-    memory: MemoryOption = None,
-    device: DeviceOption = Device.cpu,
-    check: Annotated[
-        Check,
-        typer.Option("--check", help="Check Theorem 3.3 on the data: not at all, on a sample, or between all pairs of points."),
-    ] = Check.sample,
-    json: JsonOption = None,
+    memory: options.Memory = None,
+    device: options.Device = options.DeviceName.cpu,
+    check: Annotated[Check, typer.Option("--check", help=CHECK_HELP)] = Check.sample,
+    json: options.Json = None,
 ) -> None:
     """Extract the linear terms of every point into a folder. The same command resumes an extraction that was stopped.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,7 +23,7 @@ DATA_HELP = (
 )
 
 
-class Split(StrEnum):
+class SplitName(StrEnum):
     """The training points or the test points of a data set."""
 
     train = "train"
@@ -44,7 +44,7 @@ METHOD_HELP = (
 )
 
 
-class _DtypeName(StrEnum):
+class _AnyDtypeName(StrEnum):
     @property
     def torch(self) -> torch.dtype:
         """The dtype of this name."""
@@ -53,14 +53,14 @@ class _DtypeName(StrEnum):
         return getattr(torch, self.value)
 
 
-class Dtype(_DtypeName):
+class DtypeName(_AnyDtypeName):
     """The dtypes of computations."""
 
     float32 = "float32"
     float64 = "float64"
 
 
-class StoredDtype(_DtypeName):
+class StoredDtypeName(_AnyDtypeName):
     """The dtypes of stored coefficients."""
 
     bfloat16 = "bfloat16"
@@ -68,7 +68,7 @@ class StoredDtype(_DtypeName):
     float64 = "float64"
 
 
-class Device(StrEnum):
+class DeviceName(StrEnum):
     """The kinds of device."""
 
     cpu = "cpu"
@@ -81,7 +81,7 @@ class Device(StrEnum):
         Raises:
             InputError: the machine has no such GPU.
         """
-        if self is Device.cpu:
+        if self is DeviceName.cpu:
             return "cpu"
         import torch
 
@@ -98,38 +98,20 @@ def _bytes(text: str) -> int:
     return in_bytes(text)
 
 
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)]
-WeightsOption = Annotated[
-    Path | None,
-    typer.Option("--weights", metavar="FILE", help="A safetensors file with the model's weights.", show_default=False),
-]
-ArgOption = Annotated[
-    list[str] | None,
-    typer.Option("--arg", metavar="KEY=VALUE", help="An argument of the factory; may be repeated.", show_default=False),
-]
-DataOption = Annotated[str, typer.Option("--data", metavar="SPEC", help=DATA_HELP, show_default=False)]
-SplitOption = Annotated[Split, typer.Option("--split", help="Take the training points or the test points of the data.")]
-LimitOption = Annotated[
-    int | None,
-    typer.Option("--limit", metavar="N", min=1, help="Take the first N points only.", show_default=False),
-]
-DecompositionOption = Annotated[Method, typer.Option("--decomposition", help=f"The DC decomposition. {METHOD_HELP}")]
-DtypeOption = Annotated[
-    Dtype | None,
-    typer.Option("--dtype", help="The dtype of the computation; the model's own by default.", show_default=False),
-]
-MemoryOption = Annotated[
-    int | None,
-    typer.Option(
-        "--memory",
-        metavar="SIZE",
-        parser=_bytes,
-        help="The memory to work in, such as 2GB; a quarter of the free memory by default.",
-        show_default=False,
-    ),
-]
-DeviceOption = Annotated[Device, typer.Option("--device", help="The device to compute on.")]
-JsonOption = Annotated[
-    Path | None,
-    typer.Option("--json", metavar="FILE", help="Write all numbers to this file too.", show_default=False),
-]
+def optional(name: str, metavar: str | None, help: str, **settings: Any) -> Any:  # noqa: A002
+    """An option whose default is not shown, because the help text says what happens without it."""
+    return typer.Option(name, metavar=metavar, help=help, show_default=False, **settings)
+
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)]
+Weights = Annotated[Path | None, optional("--weights", "FILE", "A safetensors file with the model's weights.")]
+Arg = Annotated[list[str] | None, optional("--arg", "KEY=VALUE", "An argument of the factory; may be repeated.")]
+Data = Annotated[str, optional("--data", "SPEC", DATA_HELP)]
+Split = Annotated[SplitName, typer.Option("--split", help="Take the training points or the test points of the data.")]
+Limit = Annotated[int | None, optional("--limit", "N", "Take the first N points only.", min=1)]
+Decomposition = Annotated[Method, typer.Option("--decomposition", help=f"The DC decomposition. {METHOD_HELP}")]
+Dtype = Annotated[DtypeName | None, optional("--dtype", None, "The dtype of the computation; the model's own by default.")]
+MEMORY_HELP = "The memory to work in, such as 2GB; a quarter of the free memory by default."
+Memory = Annotated[int | None, optional("--memory", "SIZE", MEMORY_HELP, parser=_bytes)]
+Device = Annotated[DeviceName, typer.Option("--device", help="The device to compute on.")]
+Json = Annotated[Path | None, optional("--json", "FILE", "Write all numbers to this file too.")]

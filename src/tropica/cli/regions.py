@@ -12,41 +12,34 @@ from typing import Annotated, Any
 import typer
 
 import tropica as tp
-from tropica.cli.options import DATA_HELP, ArgOption, ModelArgument, Split, SplitOption, WeightsOption
+from tropica.cli import options
 from tropica.cli.output import check_writable, print_facts, print_written, save_json, shape_text
 from tropica.errors import InputError
 from tropica.runtime.files import writable_folder, write_file
 
+MARGIN_HELP = "The plane's margin around its points, in units of J − I, K − I."
+
 
 def regions(
-    model: ModelArgument,
+    model: options.Model,
     box: Annotated[
-        tuple[float, float] | None,
-        typer.Option("--box", metavar="LO HI", help="The box LO ≤ x ≤ HI, the same for all inputs.", show_default=False),
+        tuple[float, float] | None, options.optional("--box", "LO HI", "The box LO ≤ x ≤ HI, the same for all inputs.")
     ] = None,
     space: Annotated[bool, typer.Option("--space", help="All of the input space.")] = False,
     plane: Annotated[
-        tuple[int, int, int] | None,
-        typer.Option("--plane", metavar="I J K", help="The plane through three points of --data.", show_default=False),
+        tuple[int, int, int] | None, options.optional("--plane", "I J K", "The plane through three points of --data.")
     ] = None,
-    data: Annotated[
-        str | None, typer.Option("--data", metavar="SPEC", help=f"For --plane: {DATA_HELP}", show_default=False)
-    ] = None,
-    split: SplitOption = Split.train,
-    margin: Annotated[
-        float,
-        typer.Option("--margin", metavar="T", min=0, help="The plane's margin around its points, in units of J − I, K − I."),
-    ] = 0.25,
+    data: Annotated[str | None, options.optional("--data", "SPEC", f"For --plane: {options.DATA_HELP}")] = None,
+    split: options.Split = options.SplitName.train,
+    margin: Annotated[float, typer.Option("--margin", metavar="T", min=0, help=MARGIN_HELP)] = 0.25,
     inputs: Annotated[
         int, typer.Option("--inputs", metavar="N", min=1, help="The model's number of inputs, without --data.")
     ] = 2,
-    weights: WeightsOption = None,
-    arg: ArgOption = None,
+    weights: options.Weights = None,
+    arg: options.Arg = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", "-o", metavar="DIR", help="Write regions.json and, in two dimensions, regions.png.", show_default=False
-        ),
+        typer.Option("--out", "-o", metavar="DIR", help="Write regions.json and, in two dimensions, regions.png."),
     ] = None,
 ) -> None:
     """Count the linear regions of a model on a box, on all of space, or on the plane through three data points, exactly.

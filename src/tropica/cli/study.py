@@ -8,20 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 from rich.text import Text
 
+from tropica.cli import options, training_options
 from tropica.cli.exit_codes import FAILED, interruptible
-from tropica.cli.options import DataOption, DtypeOption
 from tropica.cli.output import console, print_line, print_table
-from tropica.cli.training_options import (
-    BatchSizeOption,
-    EpochsOption,
-    LrOption,
-    OptimizerOption,
-    RunsOption,
-    SeedOption,
-    TrainLimitOption,
-    load_exactly,
-    train_settings,
-)
 
 if TYPE_CHECKING:
     from tropica.studies.runner import StudiesResult, StudyResult
@@ -66,19 +55,19 @@ Networks = Annotated[
 def study(
     ctx: typer.Context,
     name: Name,
-    data: DataOption,
-    runs: RunsOption = 5,
+    data: options.Data,
+    runs: training_options.Runs = 5,
     out: Out = None,
     model: Models = None,
-    seed: SeedOption = 0,
-    epochs: EpochsOption = None,
-    batch_size: BatchSizeOption = None,
-    lr: LrOption = None,
-    optimizer: OptimizerOption = None,
-    limit: TrainLimitOption = None,
+    seed: training_options.Seed = 0,
+    epochs: training_options.Epochs = None,
+    batch_size: training_options.BatchSize = None,
+    lr: training_options.Lr = None,
+    optimizer: training_options.Optimizer = None,
+    limit: training_options.TrainLimit = None,
     terms: Terms = None,
     test_limit: TestLimit = None,
-    dtype: DtypeOption = None,
+    dtype: options.Dtype = None,
     networks: Networks = None,
 ) -> None:
     """Run one of the paper's experiments: train networks, measure them with several DC decompositions, write a report.
@@ -96,13 +85,13 @@ def study(
         find_study(name)
     folder = out or Path("results") / name
     torch.set_num_threads(ctx.obj or 1)
-    train = load_exactly(data, limit=limit)
-    test = load_exactly(data, split="test", limit=test_limit)
+    train = training_options.load_exactly(data, limit=limit)
+    test = training_options.load_exactly(data, split="test", limit=test_limit)
     shared: dict[str, Any] = {
         "models": model or (),
         "runs": runs,
         "seed": seed,
-        "settings": train_settings(train, epochs, batch_size, lr, optimizer),
+        "settings": training_options.train_settings(train, epochs, batch_size, lr, optimizer),
         "terms": terms,
         "dtype": dtype.torch if dtype else torch.float32,
         "networks": networks,

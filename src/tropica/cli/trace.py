@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import tropica as tp
-from tropica.cli.options import ArgOption, DataOption, JsonOption, ModelArgument, Split, SplitOption, WeightsOption
+from tropica.cli import options
 from tropica.cli.output import check_writable, print_facts, print_table, save_json, shape_text
 
 
 def trace(
-    model: ModelArgument,
-    data: DataOption,
-    weights: WeightsOption = None,
-    arg: ArgOption = None,
-    split: SplitOption = Split.train,
-    json: JsonOption = None,
+    model: options.Model,
+    data: options.Data,
+    weights: options.Weights = None,
+    arg: options.Arg = None,
+    split: options.Split = options.SplitName.train,
+    json: options.Json = None,
 ) -> None:
     """Show a model as a graph of affine ops and nonlinearities.
 

@@ -10,20 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import tropica as tp
+from tropica.cli import options, training_options
 from tropica.cli.exit_codes import interruptible
-from tropica.cli.options import DataOption, JsonOption
 from tropica.cli.output import check_writable, print_line, print_table, save_json
-from tropica.cli.training_options import (
-    BatchSizeOption,
-    EpochsOption,
-    LrOption,
-    OptimizerOption,
-    RunsOption,
-    SeedOption,
-    TrainLimitOption,
-    load_exactly,
-    train_settings,
-)
 from tropica.errors import DataError
 from tropica.runtime.files import writable_folder
 
@@ -47,23 +36,23 @@ def train(
             show_default=False,
         ),
     ],
-    data: DataOption,
+    data: options.Data,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Save weights as DIR/NAME/seed-K/epoch-0001.safetensors, ...")
     ] = Path("networks"),
-    runs: RunsOption = 5,
-    seed: SeedOption = 0,
-    epochs: EpochsOption = None,
-    batch_size: BatchSizeOption = None,
-    lr: LrOption = None,
-    optimizer: OptimizerOption = None,
+    runs: training_options.Runs = 5,
+    seed: training_options.Seed = 0,
+    epochs: training_options.Epochs = None,
+    batch_size: training_options.BatchSize = None,
+    lr: training_options.Lr = None,
+    optimizer: training_options.Optimizer = None,
     activation: Annotated[Activation, typer.Option("--activation", help="leaky: LeakyReLU(0.3).")] = Activation.relu,
     every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Save the weights of every N-th epoch.")] = 1,
-    limit: TrainLimitOption = None,
+    limit: training_options.TrainLimit = None,
     device: Annotated[
         str, typer.Option("--device", metavar="NAME", help="The device to train on, in torch's words: cpu, cuda, ...")
     ] = "cpu",
-    json: JsonOption = None,
+    json: options.Json = None,
 ) -> None:
     """Train networks of the paper with the paper's settings, and save their weights by epoch.
 
@@ -75,9 +64,9 @@ def train(
     check_writable(json)
     folder = writable_folder(out)
     _check_device(device)
-    points = load_exactly(data, limit=limit)
+    points = training_options.load_exactly(data, limit=limit)
     settings = dataclasses.replace(
-        train_settings(points, epochs, batch_size, lr, optimizer), activation=activation.value, every=every
+        training_options.train_settings(points, epochs, batch_size, lr, optimizer), activation=activation.value, every=every
     )
     done: list[TrainedRun] = []
     kind = name if activation is Activation.relu else f"{name}-{activation.value}"
@@ -118,7 +107,7 @@ def _check_device(device: str) -> None:
 def _test_points(data: str, points: tp.LabelledData) -> tp.LabelledData | None:
     """The test points, if the data has labelled ones of the same shape."""
     try:
-        test = load_exactly(data, split="test")
+        test = training_options.load_exactly(data, split="test")
     except DataError:
         return None
     return test if test.labels is not None and test.input_shape == points.input_shape else None

@@ -8,51 +8,34 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import tropica as tp
+from tropica.cli.options import optional
 from tropica.errors import DataError
 
 if TYPE_CHECKING:
     from tropica.studies.training.settings import TrainSettings
 
 
-class Optimizer(StrEnum):
+class OptimizerName(StrEnum):
     """The optimizers."""
 
     adam = "adam"
     sgd = "sgd"
 
 
-LEARNING_RATES = {Optimizer.adam: 0.001, Optimizer.sgd: 0.01}
+LEARNING_RATES = {OptimizerName.adam: 0.001, OptimizerName.sgd: 0.01}
 
-RunsOption = Annotated[
-    int, typer.Option("--runs", metavar="N", min=1, help="Train N networks of each kind, each with its own seed.")
-]
-SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The seed of the first run; others count on.")]
-EpochsOption = Annotated[
-    int | None,
-    typer.Option("--epochs", metavar="N", min=1, help="Epochs of training (20; 50 for color images).", show_default=False),
-]
-BatchSizeOption = Annotated[
-    int | None,
-    typer.Option(
-        "--batch-size", metavar="N", min=1, help="Points in a step (128; 32 for fewer than 10,000 points).", show_default=False
-    ),
-]
-LrOption = Annotated[
-    float | None,
-    typer.Option("--lr", metavar="X", help="The learning rate (adam 0.001, sgd 0.01).", show_default=False),
-]
-OptimizerOption = Annotated[
-    Optimizer | None,
-    typer.Option(
-        "--optimizer",
-        help="adam; for color images sgd with momentum 0.9 and two decreases of the learning rate.",
-        show_default=False,
-    ),
-]
-TrainLimitOption = Annotated[
-    int | None,
-    typer.Option("--limit", metavar="N", min=2, help="Take the first N training points only.", show_default=False),
-]
+RUNS_HELP = "Train N networks of each kind, each with its own seed."
+EPOCHS_HELP = "Epochs of training (20; 50 for color images)."
+BATCH_HELP = "Points in a step (128; 32 for fewer than 10,000 points)."
+OPTIMIZER_HELP = "adam; for color images sgd with momentum 0.9 and two decreases of the learning rate."
+
+Runs = Annotated[int, typer.Option("--runs", metavar="N", min=1, help=RUNS_HELP)]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The seed of the first run; others count on.")]
+Epochs = Annotated[int | None, optional("--epochs", "N", EPOCHS_HELP, min=1)]
+BatchSize = Annotated[int | None, optional("--batch-size", "N", BATCH_HELP, min=1)]
+Lr = Annotated[float | None, optional("--lr", "X", "The learning rate (adam 0.001, sgd 0.01).")]
+Optimizer = Annotated[OptimizerName | None, optional("--optimizer", None, OPTIMIZER_HELP)]
+TrainLimit = Annotated[int | None, optional("--limit", "N", "Take the first N training points only.", min=2)]
 
 
 def load_exactly(data: str, *, split: str = "train", limit: int | None = None) -> tp.LabelledData:
@@ -72,7 +55,7 @@ def train_settings(
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
-    optimizer: Optimizer | None = None,
+    optimizer: OptimizerName | None = None,
 ) -> TrainSettings:
     """The paper's settings for the data, except for the settings that are given."""
     from dataclasses import replace
