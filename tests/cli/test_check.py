@@ -16,7 +16,7 @@ def test_a_sound_folder(decomposition):
     assert (numbers["command"], numbers["state"], numbers["faults"]) == ("check", "complete", [])
     certificate = numbers["certificate"]
     assert (certificate["pairwise"], certificate["holds"]) == (decomposition == "minimal", True)
-    assert numbers["run"]["method"] == decomposition
+    assert numbers["extraction"]["method"] == decomposition
 
 
 def test_a_damaged_shard(folder):

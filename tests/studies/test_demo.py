@@ -56,7 +56,7 @@ def test_numbers_are_the_library_s(demo, model, method):
     with torch.no_grad():
         ratio = f_minus / net(data.inputs).double().abs().amax(1)
     assert row["largest_f_minus_ratio"] == pytest.approx(float(ratio.max()), rel=1e-6)
-    active, own = f.active_term(test), tp.extract(net, test, decomposition, check=False)
+    active, own = f.active_term(test), tp.extract(net, test, decomposition, check="none")
     points = result.done["figure2"].results.first_run(model)[method]
     angle, distance = tp.angles(own.local, terms.local[active]), tp.distances(own.local, terms.local[active])
     torch.testing.assert_close(torch.tensor(points["angle"], dtype=torch.float64), angle, atol=6e-4, rtol=0)

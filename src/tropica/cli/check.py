@@ -26,16 +26,21 @@ def check(
     manifest, faults = tp.check_terms(terms)
     certificate, shards = manifest.certificate, len(manifest.shards) or len(list(terms.glob("shard-*.safetensors")))
     facts = {
-        "terms": f"{sum(manifest.plan):,} of {shape_text(manifest.shape)}, stored in {manifest.run['stored_dtype']}",
+        "terms": f"{sum(manifest.shard_points):,} of {shape_text(manifest.input_shape)}, in {manifest.extraction.stored_dtype}",
         "state": manifest.state if manifest.state == "complete" else f"not finished ({manifest.state})",
-        "shards": f"{shards} of {len(manifest.plan)}",
-        "decomposition": manifest.run["method"],
+        "shards": f"{shards} of {len(manifest.shard_points)}",
+        "decomposition": manifest.extraction.method,
         "certificate": certificate or "not checked yet",
         "faults": len(faults) or "none",
     }
     print_facts(facts | {"": "\n".join(faults)} if faults else facts)
-    numbers = {"state": manifest.state, "shards": len(manifest.plan), "faults": faults, "run": manifest.run}
-    numbers["certificate"] = certificate and {**dataclasses.asdict(certificate), "holds": certificate.holds}
+    numbers = {
+        "state": manifest.state,
+        "shards": len(manifest.shard_points),
+        "faults": faults,
+        "extraction": manifest.extraction.to_dict(),
+        "certificate": certificate and {**dataclasses.asdict(certificate), "holds": certificate.holds},
+    }
     save_json(json, "check", numbers)
     if faults:
         typer.echo(f"error: {terms}: {len(faults)} of its files must be made anew; run its extraction again", err=True)

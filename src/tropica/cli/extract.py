@@ -63,7 +63,7 @@ def extract(
     torchrun --nproc-per-node=N -m tropica extract ...
     """
     from tropica.cli.models import load_model
-    from tropica.terms.store.store import check_folder
+    from tropica.terms.store.writer import check_folder
 
     check_writable(json)
     check_folder(writable_folder(out))
@@ -104,9 +104,10 @@ def extract(
 
 def _kept(out: Path, points: int) -> str:
     """The parts of an interrupted extraction that were kept."""
-    from tropica.terms.store.store import CALIBRATION, done_points
+    from tropica.terms.store.manifest import CALIBRATION
+    from tropica.terms.store.writer import count_finished_points
 
-    done = done_points(out)
+    done = count_finished_points(out)
     if done:
         return f"{done:,} of {points:,} points are in {out}; the same command resumes there"
     if (out / CALIBRATION).exists():

@@ -25,7 +25,8 @@ from tropica.runtime.processes import Processes
 from tropica.terms.identity import ExtractionIdentity
 from tropica.terms.linear_terms import LinearTerms, TermBlock
 from tropica.terms.maxima import INDEX_BITS, PAIRS, Functions, RunningMaxima, functions_of
-from tropica.terms.store.shards import SPLIT, StoredBlocks
+from tropica.terms.store.manifest import DECOMPOSITION
+from tropica.terms.store.shards import StoredBlocks
 
 MANY = 2**22
 """Candidates that are kept before those that were overtaken are dropped."""
@@ -134,7 +135,7 @@ class Rescue:
         here = replace(again.identity, stored_dtype=there.stored_dtype, method=there.method, decomposition=there.decomposition)
         if differs := here.differences(there):
             raise InputError(f"the stored terms are not those of this network and this data: {differs}")
-        self.decomposition = fitted(load_decomposition(terms.blocks.folder / SPLIT, again.net), again.net)
+        self.decomposition = fitted(load_decomposition(terms.blocks.folder / DECOMPOSITION, again.net), again.net)
         self.center = terms.center.to(again.net.device)
         self.digests = PointDigests()
         self.data_pass = again.data_pass.observed(self.digests)
@@ -155,7 +156,7 @@ class Rescue:
         shard_of = torch.searchsorted(last, index, right=True)
         wanted = [shards[number] for number in shard_of.unique().tolist()]
         for shard in wanted:
-            self.digests.known[shard.number] = self.blocks.inputs(shard.number)
+            self.digests.known[shard.number] = self.blocks.point_digest(shard.number)
         try:
             for shard, group in self.data_pass.iter_shards(wanted):
                 start = shard.first

@@ -131,7 +131,7 @@ class Case:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a certificate that fails: studies report it
                 progress = self.progress(f"terms, {method} decomposition")
-                return extract(self.net, self.points, self.decomposition(method), check="warn", progress=progress)
+                return extract(self.net, self.points, self.decomposition(method), on_failure="warn", progress=progress)
 
         return self._once(("terms", method), make)
 

@@ -61,7 +61,7 @@ def deciding_points(decomposition: DCDecomposition, terms: LinearTerms, x: Tenso
         raise InputError(
             f"the terms are functions of points of shape {terms.input_shape}; found points of {tuple(x.shape[1:])}"
         )
-    own = extract(decomposition.net, x, decomposition, dtype=terms.dtype, check=False, progress=progress)
+    own = extract(decomposition.net, x, decomposition, dtype=terms.dtype, check="none", progress=progress)
     index = ExtractedFunction(terms).active_term(x, progress=progress)
     deciding = terms.local[index]
     angle, distance = (measure(own.local, deciding).cpu() for measure in (angles, distances))

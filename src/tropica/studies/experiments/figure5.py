@@ -76,7 +76,7 @@ def own_terms(case: Case) -> tuple[AffineTerms, Tensor]:
     The terms a = a⁺ − a⁻ do not depend on the decomposition: F⁻ = 0 will do.
     """
     zero = DCDecomposition(case.net, "none", {})
-    terms = extract(case.net, case.points, zero, check=False, progress=case.progress("coefficients"))
+    terms = extract(case.net, case.points, zero, check="none", progress=case.progress("coefficients"))
     return terms.local, terms.labels
 
 

@@ -55,7 +55,7 @@ def measure(case: Case) -> Measurement:
             progress = case.progress(f"{source} points, {method} decomposition")
             points = replace(case.points, inputs=x, labels=None)
             decomposition = decompose(case.net, points, method=method, progress=progress)
-            terms = extract(case.net, points, decomposition, check=False, progress=progress)
+            terms = extract(case.net, points, decomposition, check="none", progress=progress)
             function = ExtractedFunction(terms)
             labels = function.predict(case.test, progress=progress)
             rows.append(
