@@ -116,7 +116,7 @@ def test_nothing_checked_nothing_held() -> None:
 
 
 def test_a_large_set_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "COMPLETE", 10)
+    monkeypatch.setattr(Sample, "draw", lambda points, numbers: Sample(torch.arange(10), points))
     net, x = network("mlp"), points("mlp")
     found = tp.extract(net, x, batch_size=7).certificate
     assert (found.points, found.terms, found.complete, found.holds) == (10, 10, False, True)
@@ -129,10 +129,10 @@ def test_fewer_of_large_points() -> None:
     assert len(Sample.draw(100, 784).index) == 100
 
 
-def test_sample_sees_its_own_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "COMPLETE", 12)
+def test_sample_sees_its_own_points() -> None:
+    sizes = SampleSizes(points=12)
     x = torch.arange(50.0).unsqueeze(1)
-    sample = Sample.draw(50)
+    sample = Sample.draw(50, sizes=sizes)
     start = 0
     for part in x.split(8):
         sample.see(start, part, part[:, 0].double())
@@ -140,7 +140,7 @@ def test_sample_sees_its_own_points(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(sample.x[:, 0].long(), sample.index)
     assert torch.equal(sample.margin.long(), sample.index)
     assert len(sample.index.unique()) == 12
-    assert torch.equal(sample.index, Sample.draw(50).index)
+    assert torch.equal(sample.index, Sample.draw(50, sizes=sizes).index)
 
 
 def test_not_a_number_fails() -> None:

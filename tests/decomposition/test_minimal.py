@@ -264,7 +264,7 @@ def test_what_no_factor_cures_is_an_error() -> None:
 def test_the_certificate_is_the_pairwise_one() -> None:
     """It says so; all pairs count where the decomposition was made on these very points, however many there are."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 3)).eval()
+    model = nn.Sequential(nn.Linear(2, 60), nn.ReLU(), nn.Linear(60, 3)).eval()
     x = torch.randn(4500, 2)
     net = tp.trace(model, x)
     fresh = tp.extract(net, x, method="minimal").certificate
@@ -336,7 +336,7 @@ def test_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_coarse_store(tmp_path: Path) -> None:
     net, x = network("mlp_deep").to(torch.float32), case_of("mlp_deep").inputs(100, 2)
-    terms = tp.extract(net, x, method="minimal", out=tmp_path / "terms", store_dtype=torch.bfloat16)
+    terms = tp.extract(net, x, method="minimal", out=tmp_path / "terms", stored_dtype=torch.bfloat16)
     assert terms.certificate.holds
     function = tp.ExtractedFunction(terms, net=net, data=x)
     assert torch.equal(function.predict(x), net.predict(x))

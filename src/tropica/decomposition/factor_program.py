@@ -50,23 +50,29 @@ def solve_factor_program(
     """
     names, base = list(common), np.array(list(common.values()))
     cost = standard_deviations(decomposition, names, points.x)
-    rows, least, programs = np.zeros((0, len(names))), np.zeros(0), 0
-    for subset in (*points.subsets(), points):
-        while True:
-            solution = linprog(cost, -rows, -least, bounds=(0, None), method="highs")
-            if not solution.success or programs == PROGRAMS:
-                return None
-            programs += 1
-            factors = dict(zip(names, map(float, solution.x + PRECISION * base), strict=True))
-            violated = find_all_violations(DataTerms.extract(decomposition.scaled(factors), subset))
+    rows, least = np.zeros((0, len(names))), np.zeros(0)
+    subsets = [*points.subsets(), points]
+    for programs in range(1, PROGRAMS + 1):
+        solution = linprog(cost, -rows, -least, bounds=(0, None), method="highs")
+        if not solution.success:
+            return None
+        factors = dict(zip(names, map(float, solution.x + PRECISION * base), strict=True))
+        violated: list[Violations] = []
+        while subsets and not violated:
+            violated = find_all_violations(DataTerms.extract(decomposition.scaled(factors), subsets[0]))
             if not violated:
-                break
-            for found in violated:
-                more_rows, more_least = _constraints(decomposition, factors, subset.x, found)
-                rows, least = np.vstack([rows, more_rows]), np.concatenate([least, more_least])
-    share = float(cost @ solution.x / (cost @ base))
-    line = f"minimal by nonlinearity: {programs} programs, {len(rows)} pairs; Σ λ_v sd(F⁻_v) is {share:.1%} of that with one λ"
-    return dict(zip(names, map(float, solution.x + max(margin, PRECISION) * base), strict=True)), line
+                subsets.pop(0)
+        if not violated:
+            share = float(cost @ solution.x / (cost @ base))
+            line = (
+                f"minimal by nonlinearity: {programs} programs, {len(rows)} pairs; "
+                f"Σ λ_v sd(F⁻_v) is {share:.1%} of that with one λ"
+            )
+            return dict(zip(names, map(float, solution.x + max(margin, PRECISION) * base), strict=True)), line
+        for found in violated:
+            more_rows, more_least = _constraints(decomposition, factors, subsets[0].x, found)
+            rows, least = np.vstack([rows, more_rows]), np.concatenate([least, more_least])
+    return None
 
 
 def standard_deviations(decomposition: DCDecomposition, names: list[str], x: Tensor) -> np.ndarray:

@@ -93,10 +93,11 @@ class ExactSearch:
         if not why and self._index is None:
             with self.report.timed("index"):
                 self._index = self._build(state.x)
-        if not why and self._index is None:
+        index = self._index
+        if not why and index is None:
             why = "too few points so far to make up for an index"
         elif not why:
-            why = self._index if isinstance(self._index, str) else self._search(self._index, state)
+            why = self._search(index, state) if isinstance(index, SearchIndex) else str(index)
         self.report.used, self.report.why = ("full", why) if why else ("exact", "")
         return not why
 

@@ -15,7 +15,7 @@ from tropica.plots.curves import Curve
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_decomposition, by_family, spread
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import RunningMaxima
+from tropica.terms.maxima import AffineFunctions, RunningMaxima
 
 FARTHEST = 5
 """Pixels, as in the authors' scripts; less where images are small."""
