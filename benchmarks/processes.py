@@ -39,7 +39,7 @@ def work(folder: Path) -> None:
     start = clock()
     terms = tp.extract(net, x, decomposition, out=folder / "terms", distributed=True)
     extracted = clock()
-    f = tp.ExtractedFunction(tp.load_terms(folder / "terms", verify=False), distributed=True)
+    f = tp.ExtractedFunction(tp.load_terms(folder / "terms", check="none"), distributed=True)
     f.predict(fresh[:1])  # both have the store in their caches
     processes.wait()
     again = clock()

@@ -36,13 +36,13 @@ def cases() -> list[tuple[str, LinearTerms, Tensor]]:
         title = name if data is None else f"{data}-{name}"
         if title in given:
             test = tp.load_data(data or "mnist", split="test")
-            found.append((f"{title} ({Path(given[title]).name})", tp.load_terms(given[title], verify=False), test.inputs))
+            found.append((f"{title} ({Path(given[title]).name})", tp.load_terms(given[title], check="none"), test.inputs))
             continue
         try:
             case = trained(name, epochs, data)
         except tp.DataError:
             continue
-        found.append((case.title, tp.extract(case.model, case.train.inputs, check=False), case.test.inputs))
+        found.append((case.title, tp.extract(case.model, case.train.inputs, check="none"), case.test.inputs))
     terms, x = synthetic(20_000, 10_000, 784)
     return [*found, ("random, nothing to find", terms, x)]
 

@@ -267,7 +267,7 @@ def test_the_certificate_is_the_pairwise_one() -> None:
     model = nn.Sequential(nn.Linear(2, 60), nn.ReLU(), nn.Linear(60, 3)).eval()
     x = torch.randn(4500, 2)
     net = tp.trace(model, x)
-    fresh = tp.extract(net, x, method="minimal").certificate
+    fresh = tp.extract(net, x, decomposition="minimal").certificate
     assert (fresh.pairwise, fresh.complete, fresh.points, fresh.terms) == (True, True, 4500, 4500)
     assert fresh.holds
     assert "of pairs of data points only" in str(fresh)
@@ -291,7 +291,7 @@ def test_other_points_are_checked_as_such() -> None:
 def test_at_an_inner_layer() -> None:
     net, x = network("mlp_deep"), case_of("mlp_deep").inputs(60, 2, torch.float64)
     inner = net.nonlinearities[0].name
-    terms = tp.extract(net, x, at=inner, method="minimal")
+    terms = tp.extract(net, x, at=inner, decomposition="minimal")
     assert terms.certificate.holds
     assert terms.method == "minimal"
     head, tail = net.cut(inner)
@@ -318,14 +318,14 @@ def test_saved_and_loaded(tmp_path: Path, per: str) -> None:
 def test_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store keeps the decomposition; going on makes no other one; verify and load know the certificate."""
     net, x = network("mlp_deep"), case_of("mlp_deep").inputs(100, 2, torch.float64)
-    terms = tp.extract(net, x, method="minimal", out=tmp_path / "terms")
+    terms = tp.extract(net, x, decomposition="minimal", out=tmp_path / "terms")
     loaded = tp.load_terms(tmp_path / "terms")
     assert (loaded.method, loaded.certificate) == ("minimal", terms.certificate)
     assert loaded.certificate.pairwise
     (tmp_path / "terms" / "shard-00000.safetensors").unlink()
     with monkeypatch.context() as patch:
         patch.setattr(minimal, "minimal_decomposition", None)  # the decomposition that is there is used
-        again = tp.extract(net, x, method="minimal", out=tmp_path / "terms")
+        again = tp.extract(net, x, decomposition="minimal", out=tmp_path / "terms")
     assert again.certificate == terms.certificate
     assert torch.equal(again.minus.weight, terms.minus.weight)
     manifest, faults = tp.check_terms(tmp_path / "terms")
@@ -336,7 +336,7 @@ def test_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_coarse_store(tmp_path: Path) -> None:
     net, x = network("mlp_deep").to(torch.float32), case_of("mlp_deep").inputs(100, 2)
-    terms = tp.extract(net, x, method="minimal", out=tmp_path / "terms", stored_dtype=torch.bfloat16)
+    terms = tp.extract(net, x, decomposition="minimal", out=tmp_path / "terms", stored_dtype=torch.bfloat16)
     assert terms.certificate.holds
     function = tp.ExtractedFunction(terms, net=net, data=x)
     assert torch.equal(function.predict(x), net.predict(x))

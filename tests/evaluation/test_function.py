@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 import tropica as tp
-from tests.extracted import by_method, case_of, network, points, split_of, terms_of
+from tests.extracted import case_of, network, points, split_of, terms_of
 from tests.oracles.extracted_function import Extracted, evaluate
 from tropica.data.passes import ShardSizes
 from tropica.evaluation.settings import EvaluationSettings
@@ -153,7 +153,7 @@ def test_labels_without_terms() -> None:
 def test_equals_brute_force(name: str, dtype: torch.dtype, method: str) -> None:
     """On the extracted points (where exact ties are many), near them, and far from them."""
     x = points(name).to(dtype)
-    terms = tp.extract(network(name).to(dtype), x, split_of(name, method), check="warn", batch_size=10)
+    terms = tp.extract(network(name).to(dtype), x, split_of(name, method), on_failure="warn", batch_size=10)
     fresh = case_of(name).inputs(60, 21, dtype)
     where = torch.cat([x[1:], x[1:] + 1e-3 * fresh[:31], fresh, 100 * fresh])
     check_near(tp.ExtractedFunction(terms), terms, where)
@@ -165,7 +165,7 @@ def test_streaming_is_the_same_bits(name: str, dtype: torch.dtype) -> None:
     net, x = network(name).to(dtype), points(name).to(dtype)
     decomposition = split_of(name, "calibrated")
     for size in (1, 1000) if dtype == torch.float32 else (10,):
-        kept = tp.ExtractedFunction(tp.extract(net, x, decomposition, check=False, batch_size=size))
+        kept = tp.ExtractedFunction(tp.extract(net, x, decomposition, check="none", batch_size=size))
         streamed = tp.ExtractedFunction.streaming(net, x, decomposition, batch_size=size)
         where = torch.cat([x, case_of(name).inputs(40, 22, dtype)])
         assert streamed.num_classes == kept.num_classes
@@ -185,7 +185,7 @@ def test_streaming_calibrates_by_itself() -> None:
     assert torch.equal(streamed(x), kept(x))
     assert torch.equal(streamed.predict(x), model(x).argmax(1))
     paper = tp.ExtractedFunction.streaming(model, x, "paper", dtype=torch.float64)
-    assert torch.equal(paper(x), tp.ExtractedFunction(tp.extract(model, x, method="paper", dtype=torch.float64))(x))
+    assert torch.equal(paper(x), tp.ExtractedFunction(tp.extract(model, x, decomposition="paper", dtype=torch.float64))(x))
 
 
 @pytest.mark.parametrize("n", [1, 2])

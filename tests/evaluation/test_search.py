@@ -121,7 +121,7 @@ def test_networks(name: str, kind: torch.dtype) -> None:
     """Terms of networks, that tie where points share a cell: on the data, near it, and far from it."""
     for dtype in (torch.float32, torch.float64):
         x = points(name).to(dtype)
-        terms = tp.extract(network(name).to(dtype), x, check="warn", batch_size=10)
+        terms = tp.extract(network(name).to(dtype), x, on_failure="warn", batch_size=10)
         fresh = case_of(name).inputs(60, 21, dtype)
         where = torch.cat([x, x[1:] + 1e-3 * fresh[: len(x) - 1], fresh, 100 * fresh, x[:3], x[:3]])
         same(terms, where, always(kind, 4), None)
@@ -187,7 +187,7 @@ def test_stores(tmp_path: Path, stored: torch.dtype) -> None:
     computed = torch.float64 if stored == torch.float64 else torch.float32
     net, x = network("mnist_conv").to(computed), points("mnist_conv").to(computed)
     tp.extract(
-        net, x, batch_size=4, out=tmp_path / "terms", shard_sizes=ShardSizes(points=8), stored_dtype=stored, check="warn"
+        net, x, batch_size=4, out=tmp_path / "terms", shard_sizes=ShardSizes(points=8), stored_dtype=stored, on_failure="warn"
     )
     terms = tp.load_terms(tmp_path / "terms")
     at = torch.cat([x, case_of("mnist_conv").inputs(100, 5).to(computed)])

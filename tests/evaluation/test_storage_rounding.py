@@ -26,8 +26,8 @@ SMALL = ShardSizes(points=8)
 def pair(name: str, folder: Path, computed: torch.dtype, stored: torch.dtype, **settings):
     """The same extraction kept whole, and stored in fewer digits."""
     net, x = network(name).to(computed), points(name).to(computed)
-    exact = tp.extract(net, x, batch_size=4, check="warn", **settings)
-    tp.extract(net, x, batch_size=4, out=folder, shard_sizes=SMALL, stored_dtype=stored, check="warn", **settings)
+    exact = tp.extract(net, x, batch_size=4, on_failure="warn", **settings)
+    tp.extract(net, x, batch_size=4, out=folder, shard_sizes=SMALL, stored_dtype=stored, on_failure="warn", **settings)
     return net, x, exact, tp.load_terms(folder)
 
 
@@ -87,7 +87,7 @@ def test_something_is_left_open_and_something_is_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["calibrated", "paper"])
 def test_the_certificate_allows_for_rounding(tmp_path: Path, method: str) -> None:
     net, x = network("mnist_conv").to(torch.float32), points("mnist_conv").float()
-    terms = tp.extract(net, x, out=tmp_path / "terms", stored_dtype=torch.bfloat16, method=method)
+    terms = tp.extract(net, x, out=tmp_path / "terms", stored_dtype=torch.bfloat16, decomposition=method)
     assert terms.certificate.holds
     assert terms.certificate.dtype == "float32"
 

@@ -15,7 +15,6 @@ from torch import Tensor
 
 import tropica as tp
 from tests.terms import worker
-from tropica.data import passes as walk
 from tropica.runtime.processes import Processes
 from tropica.terms.maxima import RunningMaxima
 
@@ -60,9 +59,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
     """What one process makes and finds."""
     folder = tmp_path_factory.mktemp("alone")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walk, "SHARD_POINTS", 16)
-        return folder, worker.work(folder, False)
+    return folder, worker.work(folder, False)
 
 
 @pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
@@ -96,9 +93,9 @@ def test_a_refusal_ends_all_of_them(tmp_path: Path, alone: tuple[Path, dict[str,
 def test_what_one_process_says() -> None:
     """Alone every combination is what it was."""
     one, x = Processes(), torch.randn(3, 4)
-    assert one.maximum(x) is one.minimum(x) is one.total(x) is one.broadcast(x) is x
-    assert (one.gathered({"a": 1}), one.run_on_first(lambda: 5), one.run_on_all(lambda: 6)) == ([{"a": 1}], 5, [6])
-    assert one.first
+    assert one.all_reduce_max(x) is one.all_reduce_min(x) is one.all_reduce_sum(x) is one.broadcast(x) is x
+    assert (one.all_gather({"a": 1}), one.run_on_first(lambda: 5), one.run_on_all(lambda: 6)) == ([{"a": 1}], 5, [6])
+    assert one.is_first
     with pytest.raises(tp.InputError, match="torchrun"):
         tp.extract(worker.network(), worker.points(), distributed=True)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import tropica as tp
-from tropica.data import passes as walk
+from tropica.data.passes import DataPass, ShardSizes
 from tropica.decomposition.calibrated import calibrated_decomposition
 from tropica.decomposition.decompose import as_network
 from tropica.evaluation.search.settings import SearchSettings
@@ -18,12 +18,12 @@ from tropica.evaluation.settings import EvaluationSettings
 from tropica.runtime.processes import Processes
 
 POINTS, FRESH = 200, 60
+SMALL = ShardSizes(points=16)
 
 
 def settings() -> None:
-    """As all processes of the tests have them: many small shards, one thread."""
+    """As all processes of the tests have them: one thread."""
     torch.set_num_threads(1)
-    walk.SHARD_POINTS = 16
 
 
 def network() -> nn.Module:
@@ -44,13 +44,15 @@ SEARCHING = EvaluationSettings(search=SearchSettings(least_terms=1, least_points
 def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
     """All that several processes can do together, as tensors."""
     net, x, fresh = network(), points(), points(FRESH, 1)
-    shared = {"distributed": distributed, "batch_size": 8}
+    shared = {"distributed": distributed, "batch_size": 8, "shard_sizes": SMALL}
     terms = tp.extract(net, x, out=folder / "terms", **shared)
-    coarse = tp.extract(net, x, out=folder / "coarse", store_dtype=torch.bfloat16, **shared)
-    inner = tp.extract(net, list(x.split(7)), out=folder / "inner", at="3", distributed=distributed)
-    few = calibrated_decomposition(as_network(net, x), x, batch_size=4, memory=1, processes=Processes.join(distributed))
-    least = tp.extract(net, x, out=folder / "least", method="minimal", **shared)
-    factors = tp.decompose(net, x, method="minimal", per="nonlinearity", batch_size=8, memory=1, distributed=distributed)
+    coarse = tp.extract(net, x, out=folder / "coarse", stored_dtype=torch.bfloat16, **shared)
+    inner = tp.extract(net, list(x.split(7)), out=folder / "inner", at="3", distributed=distributed, shard_sizes=SMALL)
+    traced = as_network(net, x)
+    data_pass = DataPass(x, 4, traced.dtype, traced.device, traced.input_shape, SMALL)
+    few = calibrated_decomposition(traced, data_pass, memory=1, processes=Processes.join(distributed))
+    least = tp.extract(net, x, out=folder / "least", decomposition="minimal", **shared)
+    factors = tp.decompose(net, x, method="minimal", per="nonlinearity", memory=1, **shared)
     functions = {
         "kept": tp.ExtractedFunction(tp.load_terms(folder / "terms"), distributed=distributed),
         "coarse": tp.ExtractedFunction(coarse, distributed=distributed),
@@ -76,7 +78,7 @@ def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
 def refused(folder: Path) -> None:
     """Both processes must come to an end, with the same error, when one finds that the folder will not do."""
     try:
-        tp.extract(network(), points(seed=2), out=folder / "terms", distributed=True, batch_size=8)
+        tp.extract(network(), points(seed=2), out=folder / "terms", distributed=True, batch_size=8, shard_sizes=SMALL)
     except tp.StoreError as error:
         (folder / f"refused {torch.distributed.get_rank()}").write_text(str(error))
 

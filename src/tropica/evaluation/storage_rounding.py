@@ -25,7 +25,8 @@ from tropica.runtime.processes import Processes
 from tropica.terms.identity import ExtractionIdentity
 from tropica.terms.linear_terms import LinearTerms
 from tropica.terms.maxima import AffineFunctions, Candidates, RunningMaxima, functions_of, key_of
-from tropica.terms.store.shards import SPLIT, StoredBlocks
+from tropica.terms.store.manifest import DECOMPOSITION
+from tropica.terms.store.shards import StoredBlocks
 
 
 class PossibleTerms(RunningMaxima):
@@ -101,7 +102,7 @@ class TermRecomputation:
         here = replace(again.identity, stored_dtype=there.stored_dtype, method=there.method, decomposition=there.decomposition)
         if differs := here.differences(there):
             raise InputError(f"the stored terms are not those of this network and this data: {differs}")
-        self._decomposition = fitted(load_decomposition(terms.blocks.folder / SPLIT, again.net), again.net)
+        self._decomposition = fitted(load_decomposition(terms.blocks.folder / DECOMPOSITION, again.net), again.net)
         self._center = terms.center.to(again.net.device)
         self._digests = PointDigests()
         self._data_pass = again.data_pass.observed(self._digests)
@@ -121,7 +122,7 @@ class TermRecomputation:
         ends = torch.tensor([shard.first + shard.points for shard in shards], device=index.device)
         wanted = [shards[number] for number in torch.searchsorted(ends, index, right=True).unique().tolist()]
         for shard in wanted:
-            self._digests.known[shard.number] = self._blocks.inputs(shard.number)
+            self._digests.known[shard.number] = self._blocks.point_digest(shard.number)
         try:
             for shard, batches in self._data_pass.iter_shards(wanted):
                 first = shard.first
