@@ -11,8 +11,7 @@ from torch import nn
 
 import tropica as tp
 from tests.extracted import by_method, by_name, case_of, cotangents, network, points, split_of, terms_of
-from tropica.decomposition import check
-from tropica.decomposition.check import Sample
+from tropica.decomposition.check import Sample, SampleSizes
 
 NAMES = ("mlp_deep", "mnist_conv", "resnet", "inverted_residual")
 names = pytest.mark.parametrize("name", NAMES)
@@ -108,7 +107,7 @@ def test_smallest_cotangent() -> None:
 
 
 def test_nothing_checked_nothing_held() -> None:
-    """With check=False, of a decomposition that was not certified on this data, nothing is known."""
+    """With check="none", of a decomposition that was not certified on this data, nothing is known."""
     terms = tp.extract(network("mlp"), points("mlp"), split_of("mlp", "calibrated"), check="none")
     assert not terms.certificate.holds
     assert "not checked" in str(terms.certificate)
@@ -117,7 +116,7 @@ def test_nothing_checked_nothing_held() -> None:
 
 
 def test_a_large_set_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "COMPLETE", 10)
+    monkeypatch.setattr(Sample, "draw", lambda points, numbers: Sample(torch.arange(10), points))
     net, x = network("mlp"), points("mlp")
     found = tp.extract(net, x, batch_size=7).certificate
     assert (found.points, found.terms, found.complete, found.holds) == (10, 10, False, True)
@@ -130,10 +129,10 @@ def test_fewer_of_large_points() -> None:
     assert len(Sample.draw(100, 784).index) == 100
 
 
-def test_sample_sees_its_own_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "COMPLETE", 12)
+def test_sample_sees_its_own_points() -> None:
+    sizes = SampleSizes(points=12)
     x = torch.arange(50.0).unsqueeze(1)
-    sample = Sample.draw(50)
+    sample = Sample.draw(50, sizes=sizes)
     start = 0
     for part in x.split(8):
         sample.see(start, part, part[:, 0].double())
@@ -141,7 +140,7 @@ def test_sample_sees_its_own_points(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(sample.x[:, 0].long(), sample.index)
     assert torch.equal(sample.margin.long(), sample.index)
     assert len(sample.index.unique()) == 12
-    assert torch.equal(sample.index, Sample.draw(50).index)
+    assert torch.equal(sample.index, Sample.draw(50, sizes=sizes).index)
 
 
 def test_not_a_number_fails() -> None:

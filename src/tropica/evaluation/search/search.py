@@ -33,8 +33,8 @@ from tropica.evaluation.search.query import (
 from tropica.evaluation.search.settings import SEARCH_SETTINGS, SearchSettings
 from tropica.evaluation.search.subspace import float32_is_exact
 from tropica.runtime.memory import budget
-from tropica.terms.linear_terms import TermBlock
 from tropica.terms.maxima import Candidates, RunningMaxima, in_batches
+from tropica.terms.term_block import TermBlock
 
 
 @dataclass
@@ -93,10 +93,11 @@ class ExactSearch:
         if not why and self._index is None:
             with self.report.timed("index"):
                 self._index = self._build(state.x)
-        if not why and self._index is None:
+        index = self._index
+        if not why and index is None:
             why = "too few points so far to make up for an index"
         elif not why:
-            why = self._index if isinstance(self._index, str) else self._search(self._index, state)
+            why = self._search(index, state) if isinstance(index, SearchIndex) else str(index)
         self.report.used, self.report.why = ("full", why) if why else ("exact", "")
         return not why
 

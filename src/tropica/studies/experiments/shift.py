@@ -17,7 +17,7 @@ from tropica.studies.panels import decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, by_decomposition, by_family, curve, percent, select
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import Functions, RunningMaxima
+from tropica.terms.maxima import AffineFunctions, RunningMaxima
 
 MAX_SHIFT = 5
 """Pixels, as in the authors' scripts; less where images are small."""
@@ -134,7 +134,7 @@ def largest_plus(terms: LinearTerms, x: Tensor) -> Tensor:
     first = 0
     for block in terms:
         parts, bias = (block.local, block.minus), block.local_bias + block.minus_bias
-        state.update(Functions(parts, bias, block.labels, first))
+        state.update(AffineFunctions(parts, bias, block.labels, first))
         first += len(block)
     return state.value + (flat.double() @ terms.center.double()).unsqueeze(1)
 
