@@ -50,8 +50,8 @@ def test_numbers_are_the_library_s(demo, model, method):
         assert row[key] == getattr(shares, key)
     assert row["certificate_holds"] is terms.certificate.holds is True
     assert row["passes"] == decomposition.passes
-    assert row["largest_multiplier"] == pytest.approx(max(k.largest for k in decomposition.growth()), rel=1e-6)
-    f_minus = decomposition.potential(data.inputs)
+    assert row["largest_multiplier"] == pytest.approx(decomposition.summary().largest, rel=1e-6)
+    f_minus = decomposition.f_minus(data.inputs)
     assert row["largest_f_minus"] == pytest.approx(float(f_minus.max()), rel=1e-6)
     with torch.no_grad():
         ratio = f_minus / net(data.inputs).double().abs().amax(1)

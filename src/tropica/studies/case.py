@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tropica.data.labelled import LabelledData
-from tropica.data.passes import Walk
+from tropica.data.passes import DataPass
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.decompose import batch_size_for, decompose
 from tropica.decomposition.extract import extract
@@ -115,14 +115,14 @@ class Case:
             if method != "minimal":
                 return decompose(self.net, self.points, method=method, progress=progress)
             with reporter(progress) as report:
-                return minimal_decomposition(self.decomposition("calibrated"), self._walk(), progress=report)
+                return minimal_decomposition(self.decomposition("calibrated"), self._pass(), progress=report)
 
         return self._once(("decomposition", method), make)
 
-    def _walk(self) -> Walk:
+    def _pass(self) -> DataPass:
         net = self.net
         size = batch_size_for(net, None, None)
-        return Walk.over(self.points, size, dtype=net.dtype, device=net.device, shape=net.input_shape)
+        return DataPass(self.points, size, net.dtype, net.device, net.input_shape)
 
     def terms(self, method: str) -> LinearTerms:
         """The training points' linear terms, whether their certificate holds or not."""

@@ -95,11 +95,11 @@ def with_parts(decomposition: DCDecomposition) -> PiecewiseLinearNetwork:
     constants = dict(net.constants)
     nodes: list[Node] = list(net.graph.nodes)
     sources = [
-        (nonlinearity.name, decomposition.weights[nonlinearity.name])
+        (nonlinearity.name, decomposition.multipliers[nonlinearity.name])
         for nonlinearity in net.nonlinearities
-        if nonlinearity.name in decomposition.weights
+        if nonlinearity.name in decomposition.multipliers
     ]
-    sources += [] if decomposition.input_weight is None else [(INPUT, decomposition.input_weight)]
+    sources += [] if decomposition.input_multiplier is None else [(INPUT, decomposition.input_multiplier)]
     names: list[str] = []
     for name, weight in sources:
         constants[f"K {name}"] = weight.double().cpu().reshape(1, -1)

@@ -101,7 +101,7 @@ def _quality(case: Case, terms: LinearTerms, progress: Any) -> Row:
 def _largest_f_minus(case: Case, method: str) -> float:
     """The largest F⁻ on the training points."""
     parts = case.points.inputs.split(512)
-    return max(float(case.decomposition(method).potential(part.to(case.dtype)).max()) for part in parts)
+    return max(float(case.decomposition(method).f_minus(part.to(case.dtype)).max()) for part in parts)
 
 
 def tables(results: Results) -> list[Table]:

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from tropica.decomposition.decompose import decompose
-from tropica.decomposition.extraction import Inner
+from tropica.decomposition.prepare import inner_points
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.plots import curves
@@ -55,7 +55,7 @@ def _labels(
 ) -> torch.Tensor:
     """The labels of the function extracted from the tail, on the head's outputs; its terms are not kept."""
     progress = case.progress(what)
-    points, test = (x if head is None else Inner(head, x, BATCH) for x in (case.points, case.test))
+    points, test = (x if head is None else inner_points(head, x, BATCH) for x in (case.points, case.test))
     decomposition = decompose(tail, points, method=method, progress=progress)
     return ExtractedFunction.streaming(tail, points, decomposition, progress=progress).predict(test, progress=progress)
 

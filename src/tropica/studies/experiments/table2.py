@@ -42,7 +42,7 @@ def measure(case: Case) -> Measurement:
                 "certificate_holds": terms.certificate.holds,
                 "labels_kept": terms.certificate.labels_kept,
                 "largest_violation": terms.certificate.largest_violation,
-                "largest_multiplier": max((row.largest for row in decomposition.growth()), default=0.0),
+                "largest_multiplier": decomposition.summary().largest,
                 "passes": decomposition.passes,
                 **sizes(case, method),
             }
@@ -57,7 +57,7 @@ def sizes(case: Case, method: str) -> Row:
     """
     largest, ratio = 0.0, 0.0
     for part in case.points.inputs.to(case.dtype).split(512):
-        f_minus = case.decomposition(method).potential(part)
+        f_minus = case.decomposition(method).f_minus(part)
         with torch.no_grad():
             outputs = case.net(part).double().abs().amax(1).clamp(min=torch.finfo(torch.float64).tiny)
         largest, ratio = max(largest, float(f_minus.max())), max(ratio, float((f_minus / outputs).max()))
