@@ -1,4 +1,4 @@
-"""Calibration: passes over the data, and K against the tight one (the plain fixed point, iterated to its end)."""
+"""Calibration: passes over the data, and K relative to the smallest fixed point (iterated to convergence)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tropica.decomposition.dc_decomposition import DCDecomposition
 
 
 def _largest_ratio(decomposition: DCDecomposition, smallest: DCDecomposition) -> float:
-    """The largest ratio over nonlinearities of largest K to largest tight K (nonlinearities whose K is rounding are left out)."""
+    """The largest ratio of largest K to largest smallest K over the nonlinearities whose smallest K is not mere rounding."""
     floor = 1e-6 * max(float(k.max()) for k in smallest.multipliers.values())
     pairs = [(decomposition.multipliers[name], k) for name, k in smallest.multipliers.items() if float(k.max()) > floor]
     return max(float(mine.max() / k.max()) for mine, k in pairs)
@@ -33,21 +33,21 @@ def measure(title: str, model: nn.Module, x: Tensor, size: int) -> list[str]:
         for batch in x.split(size):
             batch_terms(one, batch)
 
-    seconds = in_turns({"split": lambda: tp.decompose(net, x, batch_size=size), "pass": a_pass}, 3)
+    seconds = in_turns({"decompose": lambda: tp.decompose(net, x, batch_size=size), "pass": a_pass}, 3)
     # Without K the pass is one forward and one backward pass: two thirds of the pass that calibration is counted in.
     return [
         title,
         str(len(net.nonlinearities)),
         f"{len(x):,}",
         f"{decomposition.passes:.2f}",
-        f"{median(seconds['split']) / (1.5 * median(seconds['pass'])):.2f}",
+        f"{median(seconds['decompose']) / (1.5 * median(seconds['pass'])):.2f}",
         str(sweeps),
         f"{_largest_ratio(decomposition, smallest):.3f}",
     ]
 
 
 def passes(title: str, model: nn.Module, x: Tensor, size: int) -> list[str]:
-    """A row for data of which only a part fits the memory: its passes."""
+    """One row: the passes over data that does not fit into the memory."""
     net = tp.trace(model, x[:2])
     decomposition = tp.decompose(net, x, batch_size=size, progress=True)
     return [title, str(len(net.nonlinearities)), f"{len(x):,}", f"{decomposition.passes:.2f}", "–", "–", "–"]

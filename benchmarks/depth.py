@@ -1,4 +1,4 @@
-"""Depth: how large K and F⁻ get on deep networks, and what is left of ∇N in a⁺ − a⁻, for both splits, in float64."""
+"""Depth: the size of K and F⁻ on deep networks, and the error of ∇N = a⁺ − a⁻, for both decompositions, in float64."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tropica.decomposition.dc_decomposition import DCDecomposition
 
 POINTS = {"ResNet-18": 64, "VGG-16-BN": 64, "ResNet-50": 32, "MobileNetV2": 32, "DenseNet-121": 24}
 TRAINED = ("ResNet-18",)
-"""Networks that are trained for a little, too, where CIFAR-10 is here (minutes, once)."""
+"""Networks that are also measured after a short training where CIFAR-10 is available (minutes, once)."""
 
 
 def _models(name: str, pictures: Tensor) -> Iterator[tuple[str, nn.Module, tuple[str, ...]]]:
-    """The network in several states, and the splits to look at."""
+    """The network in several states, and the decompositions to measure."""
     yield "as initialized", initial(name), ("calibrated", "paper")
     yield "norms set by data", prepared(name, pictures), ("calibrated",)
     if name in TRAINED and (model := briefly_trained(name)) is not None:
@@ -29,7 +29,7 @@ def _models(name: str, pictures: Tensor) -> Iterator[tuple[str, nn.Module, tuple
 
 
 def _label_share(terms: tp.LinearTerms, x: Tensor) -> float:
-    """Share of the extracted points at which N^(X) gives their label."""
+    """The share of the extracted points at which N^(X) gives the network's label."""
     return float((tp.ExtractedFunction(terms).predict(x) == terms.labels).double().mean())
 
 
@@ -75,7 +75,7 @@ def main() -> None:
     for heading in (
         "network",
         "weights",
-        "split",
+        "decomposition",
         "nonlinearities",
         "points",
         "largest K",
@@ -84,7 +84,7 @@ def main() -> None:
         "passes",
         "certificate",
         "labels kept",
-        "split s",
+        "decomposition s",
     ):
         table.add_column(heading)
     for name in chosen:

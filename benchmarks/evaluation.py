@@ -1,6 +1,6 @@
 """Speed and memory of evaluating N^(X), against torch.matmul on the same blocks.
 
-Floor: terms × points × d multiply-adds for a⁺ at every point, in the largest product that the machine does well.
+Floor: terms × points × d multiply-adds for a⁺ at every point, in the largest product that the machine computes at full speed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tropica.terms.maxima import POINTS, TERMS
 
 
 def synthetic(terms: int, points: int, d: int) -> tuple[LinearTerms, Tensor]:
-    """Random terms and points, alike in size to those of a trained network (gradients of norm 1, inputs in [0, 1])."""
+    """Random terms and points of the size of a trained network's (gradients of norm 1, inputs in [0, 1])."""
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
@@ -36,7 +36,7 @@ def synthetic(terms: int, points: int, d: int) -> tuple[LinearTerms, Tensor]:
 
 
 def products(terms: LinearTerms, x: Tensor) -> None:
-    """torch.matmul of the same blocks, and nothing else."""
+    """torch.matmul of the same blocks alone."""
     weight = terms.blocks[0].local
     for low in range(0, len(weight), TERMS):
         rows = weight[low : low + TERMS].T
@@ -60,7 +60,7 @@ def extra_memory(terms: int, points: int, d: int) -> str:
 
 
 def resident(entry: str) -> float:
-    """MB of this process: resident now (VmRSS), or at the most since the last reset (VmHWM)."""
+    """MB of this process: resident now (VmRSS), or at the peak since the last reset (VmHWM)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(entry)) / 1024
 
@@ -85,9 +85,9 @@ def main() -> None:
         table.add_column(heading)
     for d in (784, 3072):
         terms, points = 20_000, 10_000
-        kept, x = synthetic(terms, points, d)
-        f = tp.ExtractedFunction(kept)
-        work = {"matmul": lambda: products(kept, x), "labels": lambda: f.predict(x), "values": lambda: f(x)}  # noqa: B023
+        terms_in_memory, x = synthetic(terms, points, d)
+        f = tp.ExtractedFunction(terms_in_memory)
+        work = {"matmul": lambda: products(terms_in_memory, x), "labels": lambda: f.predict(x), "values": lambda: f(x)}  # noqa: B023
         seconds = in_turns(work, 7 if d < 1000 else 3)
         table.add_row(
             f"{terms:,}",

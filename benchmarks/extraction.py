@@ -1,7 +1,7 @@
 """Speed of extraction: against plain PyTorch, the layer-by-layer NumPy oracle, and vmap(jacrev).
 
-Floor: one forward and two input-only backward passes, which is the least that ∇N_i and ∇F⁻ take by differentiation; the first
-comparison is with just that. All in one process, in turns.
+Floor: one forward and two input-only backward passes, the least that ∇N_i and ∇F⁻ need by differentiation; the first comparison
+is with exactly this. All candidates run in one process, in turns.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def main() -> None:
     """Print the table."""
     from benchmarks.report import show
 
-    table = Table(title="Extraction, split known, float32; floor: plain PyTorch's forward + 2 input-only backward passes")
+    table = Table(
+        title="Extraction, decomposition given, float32; floor: plain PyTorch's forward + 2 input-only backward passes"
+    )
     for heading in (
         "network",
         "points × batch",

@@ -1,4 +1,4 @@
-"""Runs that are killed and files that are damaged, counted: what came of each.
+"""Killed runs and damaged files, and the outcome of each.
 
 50 SIGKILLs at random moments over extractions and evaluations of one and two processes, each resumed; 200 random corruptions of
 files of a store, each met by loading, verifying and resuming; a full file system (a tmpfs of 300 kB, as the superuser).
@@ -32,12 +32,12 @@ DAMAGES = 200
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All files."""
+    """The bytes of all files."""
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def killed(task: str, size: int, count: int, whole: Path, folder: Path, chance: random.Random) -> tuple[int, int]:
-    """How many were killed in their work, and how many of the resumed runs gave the same bytes and labels."""
+    """The number of runs killed at work, and of resumed runs with the same bytes and labels."""
     same = hits = 0
     x = points(50, 9)
     expected = tp.ExtractedFunction(tp.load_terms(whole)).decide(x)
@@ -68,7 +68,7 @@ def killed(task: str, size: int, count: int, whole: Path, folder: Path, chance: 
 
 
 def damaged(whole: Path, folder: Path) -> tuple[int, int, int, int]:
-    """Of all corruptions: found, without effect, neither; and made good by the next run."""
+    """The number of corruptions that were found, had no effect, or neither; and that the next run repaired."""
     expected, files = tp.load_terms(whole), content(whole)
     found = harmless = missed = mended = 0
     for seed in range(DAMAGES):
@@ -91,7 +91,7 @@ def damaged(whole: Path, folder: Path) -> tuple[int, int, int, int]:
 
 
 def full(whole: Path, folder: Path) -> str:
-    """What a full file system leaves."""
+    """The outcome on a full file system."""
     mounted = folder / "small"
     mounted.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "none", str(mounted)], capture_output=True).returncode:
@@ -99,10 +99,10 @@ def full(whole: Path, folder: Path) -> str:
     try:
         command = [sys.executable, "-m", "tests.terms.victim", "extract", str(mounted / "terms")]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        kept = {name: raw for name, raw in content(mounted / "terms").items() if name.startswith("shard-")}
-        intact = sum(raw == (whole / name).read_bytes() for name, raw in kept.items())
+        shards = {name: raw for name, raw in content(mounted / "terms").items() if name.startswith("shard-")}
+        intact = sum(raw == (whole / name).read_bytes() for name, raw in shards.items())
         said = "a clear error" if "No space left on device" in done.stderr else f"exit code {done.returncode}"
-        return f"{said}; {intact} of {len(kept)} finished shards intact"
+        return f"{said}; {intact} of {len(shards)} finished shards intact"
     finally:
         subprocess.run(["umount", str(mounted)], check=True)
 

@@ -1,7 +1,7 @@
 """Peak memory of extraction and of streaming evaluation, from 5,000 to 50,000 CIFAR-10-sized points.
 
-Each in a process of its own, within 300 MB (``memory=``). The points are made as they are asked for, so that they are in no
-one's memory; nothing else may grow with their number. Bar: ± 10 %.
+Each run is a process of its own, within 300 MB (``memory=``). The points are generated batch by batch and never kept; nothing
+else may grow with their number. Bar: ± 10 %.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOM = 300_000_000
 
 
 class Made(Dataset):
-    """Images that are made when they are asked for."""
+    """Images that are generated on access."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -37,7 +37,7 @@ class Made(Dataset):
 
 
 def model() -> nn.Module:
-    """A convolution as wide as its image, as CIFAR-10 networks begin, a strided one, two dense layers."""
+    """A convolution that keeps the image size, as CIFAR-10 networks begin, a strided one, two dense layers."""
     torch.manual_seed(0)
     convs = [nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 16, 3, stride=4), nn.ReLU(), nn.Flatten()]
     return nn.Sequential(*convs, nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, 10)).eval()
@@ -56,7 +56,7 @@ def work(task: str, count: int) -> int:
 
 
 def in_a_process(task: str, count: int) -> float:
-    """MB at the peak of a process that does nothing else."""
+    """Peak memory in MB, measured in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.flat", task, str(count)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1]) / 1e6

@@ -2,7 +2,7 @@
 
 3-232×3 (three hidden layers of 232 units), float64, ``torch.manual_seed(0)``, PyTorch's own initial weights, on [−1, 1]³:
 15,150,862 cells.
-``TROPICA_LARGE`` says otherwise: width and depth, as in ``TROPICA_LARGE=128x3``.
+``TROPICA_LARGE=128x3`` chooses another width and depth.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Found = TypeVar("Found")
 
 
 def timed(work: Callable[[], Found]) -> tuple[Found, str]:
-    """What comes out; seconds of the process and by the clock, which differ where a machine is busy, and the peak of memory."""
+    """The counts, processor and wall-clock seconds (which differ on a busy machine), and the peak memory."""
     clock, process = time.perf_counter(), time.process_time()
     found = work()
     process, clock = time.process_time() - process, time.perf_counter() - clock
@@ -66,8 +66,8 @@ def main() -> None:
     code = "import json; from benchmarks.large import measure; print(json.dumps(measure()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     table = Table(title="Millions of cells in three dimensions: one core, float64")
-    table.add_column("what")
-    table.add_column("found")
+    table.add_column("quantity")
+    table.add_column("value")
     for what, found in json.loads(done.stdout.splitlines()[-1]).items():
         table.add_row(what, found)
     show(table, "large")

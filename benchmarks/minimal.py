@@ -1,4 +1,4 @@
-"""What the minimal decomposition does for N^(X): agreement on test points, λ and processor time beside the other splits'.
+"""The minimal decomposition: agreement of N^(X) on test points, λ and processor time, beside the other decompositions.
 
 python -m benchmarks.minimal                                      the networks of benchmarks.quality
 python -m benchmarks.minimal DATA TERMS MODEL WEIGHTS [WEIGHTS …] trained networks of ``tropica train`` (TERMS 0: all)
@@ -18,11 +18,11 @@ from benchmarks.networks import Trained, trained
 from tropica.studies.datasets.load import load_data
 from tropica.studies.networks import build
 
-SPLITS = (
+DECOMPOSITIONS = (
     ("paper", "paper", "network"),
     ("calibrated", "calibrated", "network"),
     ("minimal", "minimal", "network"),
-    ("minimal, a λ a nonlinearity", "minimal", "nonlinearity"),
+    ("minimal, one λ per nonlinearity", "minimal", "nonlinearity"),
 )
 
 
@@ -30,12 +30,23 @@ def main(arguments: list[str] | None = None) -> None:
     """Print the table."""
     from benchmarks.report import show
 
-    table = Table(title="N^(X) on the test points by split")
-    headings = ("network", "split", "terms", "N vs N^(X)", "N^(X) vs true", "N vs true", "λ", "certificate", "CPU s", "extract")
+    table = Table(title="N^(X) on the test points, by decomposition")
+    headings = (
+        "network",
+        "decomposition",
+        "terms",
+        "N vs N^(X)",
+        "N^(X) vs true",
+        "N vs true",
+        "λ",
+        "certificate",
+        "CPU s",
+        "extract",
+    )
     for heading in headings:
         table.add_column(heading)
     for job in _given(arguments) if arguments else [trained("fcn4", 4), trained("conv", 2)]:
-        for name, method, per in SPLITS:
+        for name, method, per in DECOMPOSITIONS:
             start = time.process_time()
             decomposition = tp.decompose(job.model, job.train, method=method, per=per, progress=True)
             made = time.process_time()

@@ -1,4 +1,4 @@
-"""Networks and data of the benchmarks: MNIST and CIFAR-10 from TROPICA_DATA where they are, else scikit-learn's digits."""
+"""Networks and data of the benchmarks: MNIST and CIFAR-10 from TROPICA_DATA if they are there, else scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from tropica.data.labelled import LabelledData
 from tropica.errors import DataError
 from tropica.runtime.progress import reporter
 from tropica.studies.datasets.load import load_data
-from tropica.studies.networks import build, train
+from tropica.studies.networks import build
+from tropica.studies.training.loop import train
 
 CACHE = Path(os.environ.get("TROPICA_CACHE", "results/bench-networks"))
 
@@ -31,7 +32,7 @@ class Trained:
 
 
 def mnist_or_digits() -> str:
-    """The name of the data set that is here: mnist, or the embedded digits."""
+    """The name of the available data set: mnist, or else the embedded digits."""
     try:
         load_data("mnist", limit=1)
     except DataError:
@@ -40,7 +41,7 @@ def mnist_or_digits() -> str:
 
 
 def trained(name: str, epochs: int, data: str | None = None) -> Trained:
-    """A network of the paper, trained with Adam on ``data`` (MNIST, or digits); weights are kept for the next run."""
+    """A network of the paper, trained with Adam on ``data`` (MNIST, or digits); its weights are cached."""
     data = data or mnist_or_digits()
     points, test = load_data(data, split="train"), load_data(data, split="test")
     if data == "digits":
@@ -60,7 +61,7 @@ def trained(name: str, epochs: int, data: str | None = None) -> Trained:
 
 
 def briefly_trained(name: str, count: int = 12_800) -> nn.Module | None:
-    """A deep network after one epoch on so many CIFAR-10 images, kept for the next run; None where CIFAR-10 is not here."""
+    """A deep network after one epoch on ``count`` CIFAR-10 images, cached; None where CIFAR-10 is not available."""
     model = initial(name)
     file = CACHE / f"cifar10-{name}-{count}.safetensors"
     if file.exists():
@@ -79,7 +80,7 @@ def briefly_trained(name: str, count: int = 12_800) -> nn.Module | None:
 
 
 def images(count: int) -> tuple[Tensor, str]:
-    """3×32×32 images: CIFAR-10's, or smooth random ones where it is not here; and what they are."""
+    """3×32×32 images and their name: CIFAR-10, or smooth random images where it is not available."""
     try:
         return load_data("cifar10", split="train", limit=count).inputs, "CIFAR-10"
     except DataError:

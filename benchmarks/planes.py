@@ -1,8 +1,8 @@
-"""A plane through three images of a trained network with max-pooling: every cell, the decision boundary, a picture, the time.
+"""A plane through three images of a trained network with max-pooling: all cells, the decision boundary, a picture, the time.
 
 The network is the small convolutional one (two convolutions with relu and 2 × 2 max-pooling, two dense layers), trained on
-scikit-learn's digits. One thread. The floor is one forward and one backward pass a logit for each cell, which the maps need,
-timed in the same run.
+scikit-learn's digits. One thread. The floor is one forward pass and, for each logit, one backward pass for every cell, as the
+maps need, timed in the same run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def plane(found: Trained) -> tuple[tp.Plane, torch.Tensor]:
 
 
 def timed(work: Callable[[], Found]) -> tuple[Found, float]:
-    """What comes out, and the seconds it took."""
+    """The counts and the seconds."""
     start = time.perf_counter()
     return work(), time.perf_counter() - start
 
@@ -50,7 +50,7 @@ def draw(cx: tp.RegionComplex, images: torch.Tensor) -> Figure:
 
 
 def row(found: Trained) -> list[str]:
-    """Take the plane of one network apart, and draw it."""
+    """Compute and draw the linear regions on the plane of one network."""
     net = tp.trace(found.model.double(), found.test.inputs[:2].double())
     domain, images = plane(found)
     cx, cells = timed(lambda: tp.linear_regions(net, domain))

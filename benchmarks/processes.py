@@ -1,8 +1,8 @@
 """Two processes on two cores against one process, one thread each: extraction and evaluation, started by torchrun.
 
-Floor: twice the rate. Timed inside, from the call to its end, the decomposition known; results are compared to the byte. Beside the
-time by the clock stands the processor time of the one process over that of the busier of the two, which does not depend on
-what else the machine does. Bar: 1.7 ×.
+Floor: twice the rate. Each call is timed inside the process, with a given decomposition; results are compared byte by byte. The
+second ratio is the processor time of the single process over that of the busier of the two, which other load on the machine
+does not change. Bar: 1.7 ×.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ POINTS, FRESH, ROUNDS = 16_384, 10_000, 3
 
 
 def work(folder: Path) -> None:
-    """One process's part; the first one prints seconds and a digest of the results."""
+    """The part of one process; the first process prints seconds and a digest of the results."""
     torch.set_num_threads(1)
     processes = Processes.join()
     case = trained("conv", 2)
@@ -43,12 +43,12 @@ def work(folder: Path) -> None:
     f.predict(fresh[:1])  # both have the store in their caches
     processes.wait()
     again = clock()
-    labels, winners = f.decide(fresh)
+    labels, active = f.decide(fresh)
     evaluated = clock()
     parts = {"extraction": (start, extracted), "evaluation": (again, evaluated)}
     taken = processes.all_gather({what: [b - a for a, b in zip(*ends, strict=True)] for what, ends in parts.items()})
     if processes.is_first:
-        digest = hashlib.sha256(labels.numpy().tobytes() + winners.numpy().tobytes())
+        digest = hashlib.sha256(labels.numpy().tobytes() + active.numpy().tobytes())
         for path in sorted((folder / "terms").iterdir()):
             digest.update(path.read_bytes())
         longest = {what: [max(one[what][i] for one in taken) for i in (0, 1)] for what in parts}
@@ -56,12 +56,12 @@ def work(folder: Path) -> None:
 
 
 def clock() -> tuple[float, float]:
-    """Seconds by the clock, and of this process's work."""
+    """Wall-clock seconds, and processor seconds of this process."""
     return time.perf_counter(), time.process_time()
 
 
 def launched(size: int) -> dict[str, Any]:
-    """What so many processes take and find."""
+    """The seconds and results of ``size`` processes."""
     with tempfile.TemporaryDirectory(prefix="tropica-bench-") as folder:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={size}"]
         command += ["-m", "benchmarks.processes", folder]

@@ -1,4 +1,4 @@
-"""Quality of N^(X) on real data: Table 2 of the paper for both splits."""
+"""Quality of N^(X) on real data: Table 2 of the paper for both decompositions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def main() -> None:
     table = Table(title="N^(X) of all training points on the test points; the paper: FCN 97.7 / 97.6, CNN 95.7 / 95.8")
     for heading in (
         "network",
-        "split",
+        "decomposition",
         "terms",
         "N vs N^(X)",
         "N vs true",

@@ -27,7 +27,7 @@ from benchmarks.timing import in_turns, median
 
 ROUNDS = 5
 PEER_CELLS = {"regioncam": 100_000, "affinitree": int(os.environ.get("TROPICA_PEER_CELLS", "2000"))}
-"""Peers are timed up to so many cells; with TROPICA_PEER_CELLS=200000 affinitree takes its minutes a round, too."""
+"""Peers are timed up to this many cells; with TROPICA_PEER_CELLS=200000 affinitree takes minutes a round."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """d-n×L; widths one by one where the biases are zero."""
+        """d-n×L, or all widths for a network with zero biases."""
         if not self.biases:
             return "-".join(map(str, (self.d, *self.widths, 1))) + ", no biases"
         return f"{self.d}-{self.widths[0]}×{len(self.widths)}"
@@ -67,7 +67,7 @@ class Case:
         return model
 
     def traced(self) -> tp.PiecewiseLinearNetwork:
-        """The same, traced."""
+        """The traced network."""
         return tp.trace(self.model(), torch.zeros(2, self.d, dtype=torch.float64))
 
 
@@ -147,17 +147,17 @@ def _affinitree(peer: Any, case: Case, model: nn.Sequential) -> Callable[[], Any
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing on standard output, whoever writes it."""
+    """Suppress standard output, also of compiled code."""
     sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    stdout, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
     try:
         yield
     finally:
         sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(null)
 
 
 PEERS = {"regioncam": _regioncam, "affinitree": _affinitree}

@@ -14,7 +14,7 @@ FOLDER = Path("results/bench")
 
 
 def show(table: Table, name: str) -> None:
-    """Print a table, and keep its cells."""
+    """Print a table, and write its cells to a file."""
     Console(width=170).print(table)
     columns = [str(column.header) for column in table.columns]
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*([*c.cells] for c in table.columns), strict=True)]

@@ -25,7 +25,7 @@ from tropica.terms.maxima import POINTS, TERMS
 
 ROUNDS = 3
 STORES = "TROPICA_STORES"
-"""Folders of terms to take in place of fresh ones, as name=folder:name=folder (extracting the Conv's takes minutes)."""
+"""Folders of terms that replace an extraction, as name=folder:name=folder (extracting those of Conv takes minutes)."""
 
 
 def cases() -> list[tuple[str, LinearTerms, Tensor]]:

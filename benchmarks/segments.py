@@ -44,7 +44,7 @@ def blobs() -> Tensor:
 
 
 def midpoint_error(found: SegmentRegions) -> float:
-    """The largest difference from the network at the middles of all intervals, relative to its largest output there."""
+    """The largest error at the midpoints of all intervals, relative to the network's largest output there."""
     middle = (found.t[:-1] + found.t[1:]) / 2
     with torch.no_grad():
         expected = torch.cat([found.net(found.points(some)) for some in middle.split(500)])

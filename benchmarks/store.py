@@ -1,4 +1,4 @@
-"""What the store costs: extraction to disk against extraction in memory, opening, evaluation from the memory-mapped shards.
+"""The cost of the store: extraction to disk against extraction in memory, opening, evaluation from memory-mapped shards.
 
 Floor: extraction to disk cannot be faster than in memory; what it adds is SHA-256 of points and terms, and the writes. Bars:
 1.10 × extraction in memory, 50 ms to open 1 GB, 90 % of the rate of terms in memory (warm cache, once compared with the
@@ -30,7 +30,7 @@ ROUNDS = 3
 
 
 def overhead(folder: Path) -> tuple[str, float, float]:
-    """The network; seconds in memory; the ratio of extraction to disk to that. The split is known."""
+    """The network, seconds of extraction in memory, and the ratio of extraction to disk, with a given decomposition."""
     case = trained("conv", 2)
     x = case.train.inputs[:POINTS]
     net = tp.trace(case.model, x[:2])
@@ -47,7 +47,7 @@ def overhead(folder: Path) -> tuple[str, float, float]:
 
 
 def stored(terms: LinearTerms, folder: Path) -> None:
-    """Terms that were made up, as a store."""
+    """A store of random terms."""
     folder.mkdir()
     (block,) = terms.blocks
     run = {"network": "0", "split": "0", "method": terms.method, "dtype": "float32", "stored": "float32", "at": ""}
@@ -78,14 +78,14 @@ def opening(folder: Path) -> tuple[float, float]:
 
 
 def mapped(folder: Path) -> tuple[float, float, float]:
-    """Seconds of a prediction in memory; the shares of that rate from the store: the first time, with checksums, and later."""
+    """Seconds of a prediction in memory; the relative rates from the store: the first time, with checksums, and later."""
     terms, x = synthetic(POINTS, 10_000, 784)
     stored(terms, folder)
-    kept, again = tp.ExtractedFunction(terms), tp.ExtractedFunction(tp.load_terms(folder))
+    in_memory, from_store = tp.ExtractedFunction(terms), tp.ExtractedFunction(tp.load_terms(folder))
     work = {
-        "memory": lambda: kept.predict(x),
+        "memory": lambda: in_memory.predict(x),
         "first": lambda: tp.ExtractedFunction(tp.load_terms(folder)).predict(x),
-        "again": lambda: again.predict(x),
+        "again": lambda: from_store.predict(x),
     }
     seconds = in_turns(work, 7)
     return median(seconds["memory"]), ratio(seconds, "memory", "first"), ratio(seconds, "memory", "again")

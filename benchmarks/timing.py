@@ -1,4 +1,4 @@
-"""Timing in turns: competitors run one after another, round after round, so that a drifting machine slows all of them."""
+"""Timing in turns: candidates run one after another, round after round, so that a drifting machine slows all of them."""
 
 from __future__ import annotations
 

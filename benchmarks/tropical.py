@@ -1,7 +1,7 @@
 """Tropical geometry: overlay cells of random tropical rationals, essential monomials, zonotopes; seconds, and Qhull's share.
 
 One core. Process time, median of five rounds. "Qhull s" is one call on the same numbers in float64, without any check: the
-floor of what is done here. Overlays: exponents uniform in the unit cube, or whole numbers below 30, or normal; coefficients
+floor. Overlays: exponents uniform in the unit cube, or whole numbers below 30, or normal; coefficients
 normal. In two more rows all monomials are essential (coefficients −|exponent|²).
 """
 
@@ -55,7 +55,7 @@ def hull_alone(first: Configuration, second: Configuration | None = None) -> flo
 
 
 def overlays() -> Table:
-    """Number 3 of the issue, and harder ones."""
+    """The table of overlays."""
     table = Table(title="Cells of the common refinement of two random tropical polynomials")
     for heading in ("variables", "monomials", "exponents", "essential", "cells", "s", "Qhull s", "ratio", "bar s"):
         table.add_column(heading, justify="right")
@@ -74,7 +74,7 @@ def overlays() -> Table:
 
 
 def pruning() -> Table:
-    """The essential ones of many monomials."""
+    """The table of essential monomials."""
     table = Table(title="Essential monomials")
     for heading in ("variables", "monomials", "coefficients", "essential", "s", "Qhull s", "ratio"):
         table.add_column(heading, justify="right")
@@ -87,7 +87,7 @@ def pruning() -> Table:
 
 
 def zonotopes() -> Table:
-    """Number 2 of the issue."""
+    """The table of zonotopes."""
     table = Table(title="Vertices of zonotopes with normal generators")
     for heading in ("d", "generators", "vertices", "formula", "s"):
         table.add_column(heading, justify="right")

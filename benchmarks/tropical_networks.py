@@ -1,8 +1,8 @@
 """Networks as tropical maps: seconds to read the monomials off, to prove that none is missing, and to multiply out instead.
 
-One core. Process time, median of five rounds (one for what takes longer than a second). Weights: PyTorch's own after
-``manual_seed(0)``, float64. "multiplied out" is the same map by Minkowski sums and pruning, op by op; "equal" says that the two
-have the same monomials, exactly. "essential" is what ``polyhedra.essential`` keeps of F and G.
+One core. Process time, median of five rounds (one where it takes longer than a second). Weights: PyTorch's own after
+``manual_seed(0)``, float64. "multiplied out" is the same map by Minkowski sums and pruning, op by op; "equal": the two
+have exactly the same monomials. "essential" is what ``polyhedra.essential`` keeps of F and G.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LONG = 1.0
 CASES = [(2, 8, 8, 1), (2, 16, 16, 1), (3, 8, 8, 1), (2, 16, 16, 16, 1), (2, 32, 32, 1), (4, 6, 6, 2)]
 BARS = {(2, 8, 8, 1): 0.1, (2, 16, 16, 1): 3.0, (3, 8, 8, 1): 1.5}
 MULTIPLIED = {(2, 8, 8, 1), (2, 16, 16, 1), (3, 8, 8, 1)}
-"""What is multiplied out, too."""
+"""The largest networks that are also multiplied out."""
 
 
 def network(*sizes: int) -> tp.PiecewiseLinearNetwork:
@@ -56,7 +56,7 @@ def terms(tropical: tp.TropicalMap) -> list[tuple[frozenset, frozenset]]:
 
 
 def networks() -> Table:
-    """Number 4 of the issue, and larger ones."""
+    """The table of networks read as maps."""
     table = Table(title="to_tropical")
     for heading in ("network", "cells", "F", "G", "s", "with proof s", "bar s", "essential", "multiplied out s", "equal"):
         table.add_column(heading, justify="right")
@@ -78,7 +78,7 @@ def networks() -> Table:
 
 
 def round_trips() -> Table:
-    """Networks back from maps."""
+    """The table of maps turned back into networks."""
     table = Table(title="to_network")
     for heading in ("network", "monomials", "affine layers", "bound", "dense numbers", "sparse numbers", "s"):
         table.add_column(heading, justify="right")

@@ -11,8 +11,7 @@ from typing import Any as _Any
 if _TYPE_CHECKING:
     from tropica import bounds, plots, polyhedra, studies, tropical
     from tropica.compare.agreement import Agreement, agreement
-    from tropica.compare.pattern_counts import count_patterns
-    from tropica.compare.patterns import pattern_agreement
+    from tropica.compare.patterns import count_patterns, count_terms, pattern_agreement
     from tropica.compare.similarity import angles, correlation, distances
     from tropica.data.labelled import LabelledData
     from tropica.decomposition.dc_decomposition import DCDecomposition
@@ -58,8 +57,7 @@ __version__ = _version("tropica")
 _PACKAGES = ("bounds", "plots", "polyhedra", "studies", "tropical")
 _NAMES = {
     "compare.agreement": ("Agreement", "agreement"),
-    "compare.pattern_counts": ("count_patterns",),
-    "compare.patterns": ("pattern_agreement",),
+    "compare.patterns": ("count_patterns", "count_terms", "pattern_agreement"),
     "compare.similarity": ("angles", "correlation", "distances"),
     "data.labelled": ("LabelledData",),
     "decomposition.dc_decomposition": ("DCDecomposition",),

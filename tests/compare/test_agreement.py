@@ -72,3 +72,12 @@ def test_refusals() -> None:
         tp.agreement("network", f, x)  # type: ignore[arg-type]
     with pytest.raises(tp.InputError, match=r"4 labels.*2|2.*4 labels"):
         tp.agreement(tp.trace(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2)).double().eval(), x), f, x)
+
+
+def test_shown_and_tabulated() -> None:
+    found = tp.Agreement(1.0, 0.5, None, 4)
+    assert repr(found) == "Agreement(4 points: N = N^(X) 100.00%, N = true 50.00%)"
+    table = found.to_dataframe()
+    assert table.index.tolist() == ["network N = extracted N^(X)", "network N = true"]
+    assert table.values.tolist() == [[4, 4, 1.0], [2, 4, 0.5]]
+    assert "<td>50.00%</td>" in found._repr_html_()

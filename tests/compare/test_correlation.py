@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 
 import tropica as tp
 from tests.compare.test_similarity import random_pair, terms
-from tests.extracted import case_of, network
-from tropica.compare import similarity
 
 NUMBERS = st.floats(-1e3, 1e3, width=32)
 
@@ -86,56 +84,12 @@ def test_a_small_spread_far_from_zero():
     assert float(tp.correlation(terms([[v] for v in a]), terms([[v] for v in b]))) == pytest.approx(pearson(a, b), rel=1e-9)
 
 
-def test_blocks_change_nothing(monkeypatch):
+def test_blocks_change_nothing():
     pair = [terms(x) for x in random_pair()]
-    whole = tp.correlation(*pair)
-    monkeypatch.setattr(similarity, "BLOCK", 20)
-    torch.testing.assert_close(tp.correlation(*pair), whole, rtol=0, atol=1e-14)
+    torch.testing.assert_close(tp.correlation(*pair, block_size=20), tp.correlation(*pair), rtol=0, atol=1e-14)
 
 
 def test_pairs_that_do_not_fit_are_refused():
     a, b = random_pair()
     with pytest.raises(tp.InputError, match="49 of 7"):
         tp.correlation(terms(a), terms(b[:49]))
-
-
-# ── pattern_agreement ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("name", ["mlp", "mnist_conv", "resnet"])
-def test_patterns_by_brute_force(name):
-    net = network(name)
-    x, y = (case_of(name).inputs(9, seed, torch.float64) for seed in (1, 2))
-    found = tp.pattern_agreement(net, x, y, per_point=True)
-    assert found.shape == (9, len(net.nonlinearities))
-    for k in range(9):
-        for j, ((_, one, _), (_, other, _)) in enumerate(
-            zip(net.choices(x[k : k + 1]), net.choices(y[k : k + 1]), strict=True)
-        ):
-            units = list(zip(one.flatten().tolist(), other.flatten().tolist(), strict=True))
-            assert float(found[k, j]) == pytest.approx(sum(u == v for u, v in units) / len(units), abs=1e-15)
-    torch.testing.assert_close(tp.pattern_agreement(net, x, y), found.mean(0))
-    assert torch.equal(tp.pattern_agreement(net, x, x), torch.ones(len(net.nonlinearities), dtype=torch.float64))
-
-
-def test_patterns_of_loaders_with_other_batches():
-    net = network("mlp")
-    x, y = (case_of("mlp").inputs(50, seed, torch.float64) for seed in (1, 2))
-    wanted = tp.pattern_agreement(net, x, y, per_point=True)
-    seen = []
-    loader = list(y.split(7))
-    found = tp.pattern_agreement(net, x, loader, per_point=True, progress=lambda *said: seen.append(said))
-    assert torch.equal(found, wanted)
-    assert seen[-1][:2] == (50, 50)
-
-
-def test_a_network_without_nonlinearities_has_no_columns():
-    model = torch.nn.Linear(3, 2).eval()
-    assert tp.pattern_agreement(model, torch.zeros(4, 3), torch.ones(4, 3)).shape == (0,)
-
-
-def test_points_that_do_not_pair():
-    net = network("mlp")
-    x = case_of("mlp").inputs(5, 1, torch.float64)
-    with pytest.raises(tp.InputError, match="5 points in x do not pair with 4"):
-        tp.pattern_agreement(net, x, x[:4])

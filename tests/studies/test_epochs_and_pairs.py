@@ -156,8 +156,8 @@ def test_epochs_that_are_looked_at():
     assert {0, 2, 100, 200} <= set(many), "101 is not kept"
     assert len(many) <= 12
     assert all(epoch % 2 == 0 for epoch in many)
-    assert TrainSettings(epochs=20, batch_size=1, lr=1.0).falls == []
-    assert TrainSettings(epochs=8, batch_size=1, lr=1.0, optimizer="sgd").falls == [4, 6]
+    assert TrainSettings(epochs=20, batch_size=1, lr=1.0).milestones == []
+    assert TrainSettings(epochs=8, batch_size=1, lr=1.0, optimizer="sgd").milestones == [4, 6]
 
 
 # ── figure 5 ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,8 @@ from tropica.errors import (
     UnsupportedOperation,
 )
 from tropica.studies.datasets.load import load_data
-from tropica.studies.networks import MODELS, build, train
+from tropica.studies.networks import MODELS, build
+from tropica.studies.training.loop import train
 
 
 def count(name: str, shape: tuple[int, ...]) -> int:

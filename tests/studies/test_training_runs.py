@@ -10,7 +10,8 @@ import torch
 import tropica as tp
 from tropica.data.labelled import LabelledData
 from tropica.studies.datasets.load import load_data
-from tropica.studies.networks import build, train
+from tropica.studies.networks import build
+from tropica.studies.training.loop import train
 from tropica.studies.training.runs import STATE, train_run
 from tropica.studies.training.settings import TrainSettings, check_training_data, paper_settings
 

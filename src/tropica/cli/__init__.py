@@ -1,4 +1,7 @@
-"""The command line: ``tropica demo | trace | split | extract | evaluate | verify | regions``."""
+"""The command line ``tropica``: one module for each command.
+
+Nothing here imports torch before a command runs, so that ``--help`` answers at once.
+"""
 
 from tropica.cli.app import app, main
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated
 
-import torch
 import typer
 
 from tropica.cli.check import check
 from tropica.cli.decompose import decompose
 from tropica.cli.demo import demo
 from tropica.cli.evaluate import evaluate
+from tropica.cli.exit_codes import CommandGroup
 from tropica.cli.extract import extract
-from tropica.cli.failures import Commands
 from tropica.cli.regions import regions
 from tropica.cli.study import study
 from tropica.cli.trace import trace
 from tropica.cli.train import train
 
 app = typer.Typer(
-    cls=Commands,
+    cls=CommandGroup,
     name="tropica",
     help="The exact linear terms and the tropical geometry of piecewise-linear PyTorch networks.",
     epilog="Start with: tropica demo. Each command shows an example with --help.",
@@ -29,34 +28,40 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"tropica {version('tropica')}, torch {torch.__version__}")
+        typer.echo(f"tropica {version('tropica')}, torch {version('torch')}")
         raise typer.Exit()
 
 
 @app.callback(invoke_without_command=True)
-def before(
+def before_all(
     ctx: typer.Context,
     threads: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--threads", metavar="N", min=1, help="Threads of torch; by default one a core.", show_default=False),
+        int | None,
+        typer.Option(
+            "--threads", metavar="N", min=1, help="Threads of torch; one for each core by default.", show_default=False
+        ),
     ] = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
         raise typer.Exit()
     ctx.obj = threads
     if threads is not None:
+        import torch
+
         torch.set_num_threads(threads)
 
 
 app.command(epilog="Example: tropica demo --out results/demo")(demo)
 app.command(epilog="Example: tropica trace mynets:small --weights small.safetensors --data digits")(trace)
-app.command(epilog="Example: tropica decompose model.pt2 --data images/ --method paper --json growth.json")(decompose)
+app.command(epilog="Example: tropica decompose model.pt2 --data images/ --method paper --json decomposition.json")(decompose)
 app.command(epilog="Example: tropica extract model.pt2 --data mnist.npz -o terms --dtype float64")(extract)
 app.command(epilog="Example: tropica evaluate terms --data mnist.npz --split test --model model.pt2 --csv labels.csv")(evaluate)
 app.command(epilog="Example: tropica check terms")(check)
@@ -66,5 +71,5 @@ app.command(epilog="Example: tropica study table2 --data digits --runs 3 --out r
 
 
 def main() -> None:
-    """The program ``tropica``."""
+    """Run the command line."""
     app()

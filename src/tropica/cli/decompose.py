@@ -4,107 +4,123 @@ from __future__ import annotations
 
 import dataclasses
 from enum import StrEnum
-from typing import Annotated, Optional
+from typing import Annotated, Any
 
 import typer
 
-from tropica.cli.models import ModelChoice
+import tropica as tp
 from tropica.cli.options import (
-    Args,
-    Data,
-    DataSplit,
-    HowSplit,
-    Json,
-    Limit,
-    Memory,
+    METHOD_HELP,
+    ArgOption,
+    DataOption,
+    DtypeOption,
+    JsonOption,
+    LimitOption,
+    MemoryOption,
     Method,
-    Model,
-    Precision,
+    ModelArgument,
     Split,
-    Weights,
+    SplitOption,
+    WeightsOption,
 )
-from tropica.cli.output import checked, save_json, show_facts, show_table
-from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.decompose import decompose as make_decomposition
-from tropica.runtime.memory import in_bytes, peak_memory, size_text
-from tropica.studies.datasets.load import load_data
-from tropica.studies.experiments.sizes import potential_sizes
+from tropica.cli.output import check_writable, print_facts, print_table, save_json
 
 
 class Per(StrEnum):
-    """What has a factor of its own in the minimal decomposition."""
+    """The nonlinearities that share a factor in the minimal decomposition."""
 
     network = "network"
     nonlinearity = "nonlinearity"
 
 
 def decompose(
-    model: Model,
-    data: Data,
-    weights: Weights = None,
-    arg: Args = None,
-    data_split: DataSplit = Split.train,
-    limit: Limit = None,
-    method: HowSplit = Method.calibrated,
-    dtype: Precision = None,
+    model: ModelArgument,
+    data: DataOption,
+    weights: WeightsOption = None,
+    arg: ArgOption = None,
+    split: SplitOption = Split.train,
+    limit: LimitOption = None,
+    method: Annotated[Method, typer.Option("--method", help=METHOD_HELP)] = Method.calibrated,
+    dtype: DtypeOption = None,
     per: Annotated[
-        Optional[Per],  # noqa: UP045
+        Per | None,
         typer.Option(
             "--per", help="With --method minimal: one factor for all nonlinearities, or one for each.", show_default=False
         ),
     ] = None,
-    memory: Memory = None,
-    json: Json = None,
+    memory: MemoryOption = None,
+    json: JsonOption = None,
 ) -> None:
-    """Split a network into a difference of convex functions, and show where the decomposition grows.
+    """Write a network as a difference of convex functions, and show where its multipliers K grow."""
+    from tropica.cli.models import load_model
+    from tropica.runtime.memory import peak_memory, size_text
 
-    N = F⁺ − F⁻ with F⁻ = c⁻ + Σ ⟨K, h⟩ over the nonlinearity outputs h. Large K cost digits: of F⁻ / |logit| = 1e7 float32 keeps none.
-    """
-    checked(json)
-    room = None if memory is None else in_bytes(memory)
-    points = load_data(data, split=data_split.value, limit=limit)
-    net = ModelChoice(model, weights, arg or ()).network(points)
+    check_writable(json)
+    points = tp.load_data(data, split=split.value, limit=limit)
+    net = load_model(model, points, weights, arg)
     net = net.to(dtype.torch) if dtype else net
-    made = make_decomposition(net, points, method=method.value, memory=room, per=(per or Per.network).value, progress=True)
-    sizes = potential_sizes(made, points, progress=True)
-    growth = made.summary().rows
-    rows = [[r.nonlinearity, r.path, f"{r.units:,}", f"{r.largest:.3g}", f"{r.mean:.3g}", f"{r.share:.1%}"] for r in growth]
-    headings = ["nonlinearity", "module", "units", "largest K", "mean K", "K > 0"]
-    show_table(f"The {made.method} split, nonlinearities in forward order", headings, rows, numbers=4)
-    show_facts(
+    decomposition = tp.decompose(net, points, method=method.value, memory=memory, per=(per or Per.network).value, progress=True)
+    f_minus = _f_minus_range(decomposition, points)
+    rows = decomposition.summary().rows
+    print_table(
+        f"The {decomposition.method} decomposition, nonlinearities in forward order",
+        ["nonlinearity", "module", "units", "largest K", "mean K", "K > 0"],
+        [[r.nonlinearity, r.path, f"{r.units:,}", f"{r.largest:.3g}", f"{r.mean:.3g}", f"{r.share:.1%}"] for r in rows],
+        numbers=4,
+    )
+    print_facts(
         {
-            "F⁻ on the data": f"{sizes.smallest:.3g} … {sizes.largest:.3g}",
-            "largest F⁻ / |logit|": f"{sizes.ratio:.3g}",
-            "passes over the data": f"{made.passes:.1f}" if made.passes else "none: K comes from the weights alone",
-            **_checked(made),
+            "F⁻ on the data": f"{f_minus['smallest']:.3g} … {f_minus['largest']:.3g}",
+            "largest F⁻ / |logit|": f"{f_minus['ratio']:.3g}",
+            "passes over the data": f"{decomposition.passes:.1f}" if decomposition.passes else "none: K comes from the weights",
+            **_certificate(decomposition),
             "peak memory": size_text(peak_memory()),
         }
     )
+    pairs = decomposition.pairs
     numbers = {
-        "method": made.method,
+        "method": decomposition.method,
         "points": len(points),
-        "dtype": str(made.net.dtype).removeprefix("torch."),
-        "nonlinearities": [dataclasses.asdict(row) for row in growth],
-        "potential": dataclasses.asdict(sizes),
-        "passes": made.passes,
-        "smallest_cotangent": made.smallest_cotangent,
-        "factors": dict(made.factors),
-        "pairs": None if made.pairs is None else {**dataclasses.asdict(made.pairs), "holds": made.pairs.holds},
-        "history": list(made.history),
-        "network": made.net.fingerprint,
-        "fingerprint": made.fingerprint,
+        "dtype": str(decomposition.net.dtype).removeprefix("torch."),
+        "nonlinearities": [dataclasses.asdict(row) for row in rows],
+        "f_minus": f_minus,
+        "passes": decomposition.passes,
+        "smallest_cotangent": decomposition.smallest_cotangent,
+        "factors": dict(decomposition.factors),
+        "certificate": None if pairs is None else {**dataclasses.asdict(pairs), "holds": pairs.holds},
+        "history": list(decomposition.history),
+        "network": decomposition.net.fingerprint,
+        "fingerprint": decomposition.fingerprint,
     }
-    save_json(json, "decomposition", numbers)
+    save_json(json, "decompose", numbers)
 
 
-def _checked(made: DCDecomposition) -> dict[str, str]:
+def _f_minus_range(decomposition: tp.DCDecomposition, points: tp.LabelledData) -> dict[str, float]:
+    """The smallest and the largest F⁻(x) over the points, and the largest F⁻(x) / max_i |N_i(x)|.
+
+    N_i = F⁺_i − F⁻ loses as many digits as this ratio has.
+    """
+    import torch
+
+    from tropica.compare.batched import batched
+
+    def values(x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            largest_logit = decomposition.net(x).double().abs().amax(1).clamp(min=torch.finfo(torch.float64).tiny)
+        f_minus = decomposition.f_minus(x)
+        return torch.stack([f_minus, f_minus / largest_logit])
+
+    f_minus, ratio = torch.cat(batched(values, decomposition.net, points, message="measuring F⁻", progress=True), 1)
+    return {"smallest": float(f_minus.min()), "largest": float(f_minus.max()), "ratio": float(ratio.max())}
+
+
+def _certificate(decomposition: tp.DCDecomposition) -> dict[str, Any]:
     """What certifies Theorem 3.3 on the data."""
-    if made.pairs is not None:
-        factors = sorted(set(made.factors.values())) or [0.0]
+    if decomposition.pairs is not None:
+        factors = sorted(set(decomposition.factors.values())) or [0.0]
         size = f"{factors[0]:.4g}" if len(factors) == 1 else f"{factors[0]:.4g} … {factors[-1]:.4g}"
-        return {"K / calibrated K": size, "certificate": str(made.pairs)}
-    if made.smallest_cotangent is None:
-        return {"smallest cotangent": "not looked at: the paper's decomposition is nonnegative by construction"}
-    return {
-        "smallest cotangent": f"{made.smallest_cotangent:.2g} of the largest at its nonlinearity (≥ 0 certifies Theorem 3.3)"
-    }
+        return {"K / calibrated K": size, "certificate": decomposition.pairs}
+    if decomposition.smallest_cotangent is None:
+        return {"smallest cotangent": "not computed: the paper's decomposition has none below 0"}
+    smallest = f"{decomposition.smallest_cotangent:.2g} of the largest at its nonlinearity"
+    return {"smallest cotangent": f"{smallest} (≥ 0 certifies Theorem 3.3)"}

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from tropica.cli.output import console
-from tropica.cli.study import exit_if_failed, print_table
+from tropica.cli.output import print_line
+from tropica.cli.study import exit_if_failed, print_study_table
 from tropica.errors import CertificateError
 
 
@@ -32,13 +31,12 @@ def demo(
     exit_if_failed(result)
     table2 = result.done["table2"]
     for table in table2.study.tables(table2.results)[1:]:
-        print_table(table)
-    screen = console()
-    screen.print(f"done in {result.seconds:.0f} s; written to {out}:")
-    screen.print(Text(f"  {result.files['report.html']}  the report: open this"), soft_wrap=True)
-    screen.print(Text(f"  {result.files['numbers.json']}  settings and findings"), soft_wrap=True)
+        print_study_table(table)
+    print_line(f"done in {result.seconds:.0f} s; written to {out}:")
+    print_line(f"  {result.files['report.html']}  the report: open this")
+    print_line(f"  {result.files['numbers.json']}  settings and findings")
     for one in result.done.values():
         files = ", ".join(sorted(name for name in one.files if name != "report.html"))
-        screen.print(Text(f"  {one.files['report.html'].parent}: {files}"), soft_wrap=True)
+        print_line(f"  {one.files['report.html'].parent}: {files}")
     if not table2.to_dataframe()["certificate_holds"].all():
         raise CertificateError("a certificate fails; the table says which")

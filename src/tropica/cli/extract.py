@@ -4,138 +4,151 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
-from tropica.cli.failures import stopping
-from tropica.cli.models import ModelChoice
+import tropica as tp
+from tropica.cli.exit_codes import interruptible
 from tropica.cli.options import (
-    Args,
-    Data,
-    DataSplit,
+    ArgOption,
+    DataOption,
+    DecompositionOption,
     Device,
-    HowSplit,
-    Json,
-    Limit,
-    Memory,
+    DeviceOption,
+    DtypeOption,
+    JsonOption,
+    LimitOption,
+    MemoryOption,
     Method,
-    Model,
-    Precision,
+    ModelArgument,
     Split,
-    StoreDtype,
-    Weights,
-    Where,
+    SplitOption,
+    StoredDtype,
+    WeightsOption,
 )
-from tropica.cli.output import checked, prints, save_json, say_written, shape_text, show_facts
-from tropica.decomposition.extract import extract as extract_terms
+from tropica.cli.output import (
+    check_writable,
+    print_facts,
+    print_written,
+    resources,
+    resources_text,
+    save_json,
+    shape_text,
+    torchrun_rank,
+)
 from tropica.runtime.files import writable_folder
-from tropica.runtime.memory import in_bytes, peak_memory, size_text
-from tropica.runtime.processes import started_by_torchrun
-from tropica.studies.datasets.load import load_data
-from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.store.store import CALIBRATION, check_folder, done_points
+
+
+class Check(StrEnum):
+    """The extent to which Theorem 3.3 is checked on the data."""
+
+    none = "none"
+    sample = "sample"
+    full = "full"
 
 
 def extract(
-    model: Model,
-    data: Data,
+    model: ModelArgument,
+    data: DataOption,
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", metavar="DIR", help="The folder for the terms; empty, or one to go on with.", show_default=False
+            "--out", "-o", metavar="DIR", help="The folder of the terms: empty, or one to resume.", show_default=False
         ),
     ],
-    weights: Weights = None,
-    arg: Args = None,
-    data_split: DataSplit = Split.train,
-    limit: Limit = None,
-    method: HowSplit = Method.calibrated,
-    dtype: Precision = None,
+    weights: WeightsOption = None,
+    arg: ArgOption = None,
+    split: SplitOption = Split.train,
+    limit: LimitOption = None,
+    decomposition: DecompositionOption = Method.calibrated,
+    dtype: DtypeOption = None,
     at: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
+        typer.Option("--at", metavar="NAME", help="Take terms as functions of this inner layer's output.", show_default=False),
+    ] = None,
+    stored_dtype: Annotated[
+        StoredDtype | None,
         typer.Option(
-            "--at", metavar="NAME", help="Take the terms as functions of this inner layer's output.", show_default=False
+            "--stored-dtype", help="The dtype of stored coefficients; that of the computation by default.", show_default=False
         ),
     ] = None,
-    store_dtype: Annotated[
-        Optional[StoreDtype],  # noqa: UP045
-        typer.Option(
-            "--store-dtype", help="What to keep coefficients in; as they are computed by default.", show_default=False
-        ),
-    ] = None,
-    memory: Memory = None,
-    device: Where = Device.cpu,
-    check: Annotated[bool, typer.Option("--check/--no-check", help="Certify Theorem 3.3 on the data.")] = True,
-    json: Json = None,
+    memory: MemoryOption = None,
+    device: DeviceOption = Device.cpu,
+    check: Annotated[
+        Check,
+        typer.Option("--check", help="Check Theorem 3.3 on the data: not at all, on a sample, or between all pairs of points."),
+    ] = Check.sample,
+    json: JsonOption = None,
 ) -> None:
-    """Extract the linear terms of every point into a folder; stopped, the same command goes on where it was.
+    """Extract the linear terms of every point into a folder. The same command resumes an extraction that was stopped.
 
     A certificate that fails is an error (exit code 1): deep networks need --dtype float64. Several processes share the work:
     torchrun --nproc-per-node=N -m tropica extract ...
     """
-    checked(json)
+    from tropica.cli.models import load_model
+    from tropica.terms.store.store import check_folder
+
+    check_writable(json)
     check_folder(writable_folder(out))
-    room = None if memory is None else in_bytes(memory)
     start = time.perf_counter()
-    points = load_data(data, split=data_split.value, limit=limit, lazy=True)
-    net = ModelChoice(model, weights, arg or ()).network(points).to(device.torch)
-    with stopping(lambda: _left(out, len(points))):
-        terms = extract_terms(
+    points = tp.load_data(data, split=split.value, limit=limit, lazy=True)
+    net = load_model(model, points, weights, arg).to(device.torch)
+    with interruptible(lambda: _kept(out, len(points))):
+        terms = tp.extract(
             net,
             points,
+            decomposition=decomposition.value,
             at=at,
-            method=method.value,
             dtype=dtype.torch if dtype else None,
-            stored_dtype=store_dtype.torch if store_dtype else None,
+            stored_dtype=stored_dtype.torch if stored_dtype else None,
             out=out,
-            check=check,
-            memory=room,
-            distributed=started_by_torchrun(),
+            check=check.value,
+            memory=memory,
+            distributed=torchrun_rank() is not None,
             progress=True,
         )
-    if not prints():
+    if torchrun_rank():  # the first process reports
         return
-    seconds = time.perf_counter() - start
-    counts = terms.labels.bincount(minlength=terms.num_classes).tolist()
-    show_facts(
+    numbers = {**_numbers(terms, check), **resources(start), "folder": str(out)}
+    labels = ", ".join(f"{label}: {count:,}" for label, count in enumerate(numbers["labels"]))
+    coefficients = f"{shape_text(terms.input_shape)} = {terms.center.numel():,} coefficients, {numbers['dtype']}"
+    print_facts(
         {
-            "terms": f"{len(terms):,}, of {shape_text(terms.input_shape)} = {terms.center.numel():,} coefficients, {_dtype(terms)}",
-            "labels": ", ".join(f"{label}: {count:,}" for label, count in enumerate(counts)),
+            "terms": f"{len(terms):,}, each with {coefficients}",
+            "labels": labels,
             "decomposition": terms.method,
-            "certificate": str(terms.certificate).removeprefix("certificate ") if check else "not asked for (--no-check)",
-            "seconds": f"{seconds:.1f}",
-            "peak memory": size_text(peak_memory()),
+            "certificate": "not checked (--check none)" if check is Check.none else str(terms.certificate),
+            **resources_text(numbers),
         }
     )
-    say_written(out)
-    save_json(
-        json, "extract", _numbers(terms, counts, check) | {"seconds": seconds, "peak_memory": peak_memory(), "folder": str(out)}
-    )
+    print_written(out)
+    save_json(json, "extract", numbers)
 
 
-def _left(out: Path, points: int) -> str:
-    """What an interrupted extraction leaves behind."""
+def _kept(out: Path, points: int) -> str:
+    """The parts of an interrupted extraction that were kept."""
+    from tropica.terms.store.store import CALIBRATION, done_points
+
     done = done_points(out)
     if done:
-        return f"{done:,} of {points:,} points are in {out}; the same command goes on from there"
+        return f"{done:,} of {points:,} points are in {out}; the same command resumes there"
     if (out / CALIBRATION).exists():
-        return f"the calibration's last pass is in {out}; the same command goes on from there"
+        return f"the calibration's last pass is in {out}; the same command resumes there"
     return "no terms were written yet"
 
 
-def _dtype(terms: LinearTerms) -> str:
-    return str(terms.dtype).removeprefix("torch.")
-
-
-def _numbers(terms: LinearTerms, counts: list[int], check: bool) -> dict[str, Any]:
+def _numbers(terms: tp.LinearTerms, check: Check) -> dict[str, Any]:
+    certificate = terms.certificate
     return {
         "points": len(terms),
-        "shape": list(terms.input_shape),
-        "labels": counts,
-        "method": terms.method,
-        "dtype": _dtype(terms),
-        "certificate": {**dataclasses.asdict(terms.certificate), "holds": terms.certificate.holds} if check else None,
+        "input_shape": list(terms.input_shape),
+        "num_classes": terms.num_classes,
+        "labels": terms.labels.bincount(minlength=terms.num_classes).tolist(),
+        "decomposition": terms.method,
+        "dtype": str(terms.dtype).removeprefix("torch."),
+        "certificate": None if check is Check.none else {**dataclasses.asdict(certificate), "holds": certificate.holds},
         "about": dict(terms.about),
     }

@@ -1,4 +1,4 @@
-"""Models as they are named on the command line. Nothing is unpickled: archives and weights are read as plain data."""
+"""Models as the command line names them. Nothing is unpickled: archives and weights are read as plain data."""
 
 from __future__ import annotations
 
@@ -7,102 +7,61 @@ import importlib
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from tropica.cli.failures import one_line
+import tropica as tp
+from tropica.cli.exit_codes import on_one_line
 from tropica.cli.weights import load_weights
 from tropica.data.batches import first_points
 from tropica.data.labelled import LabelledData
 from tropica.data.readers.mapped import FileData
 from tropica.errors import DataError, InputError, TropicaError
-from tropica.network.network import PiecewiseLinearNetwork
-from tropica.network.readers.pt2 import load_network
-from tropica.network.trace import trace
 from tropica.studies.networks import build
 
-PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
-"""Endings of files that could only be read by unpickling, which can run any code that is in them."""
+PICKLE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
+"""Suffixes of files that are read by unpickling, which can run any code in them."""
 BUILT_IN = "tropica:"
 
 
-@dataclass(frozen=True)
-class ModelChoice:
-    """A model as the user named it."""
+def load_model(
+    spec: str, data: LabelledData | FileData, weights: Path | None = None, args: Sequence[str] | None = None
+) -> tp.PiecewiseLinearNetwork:
+    """The traced network of a model, checked to take the points of the data.
 
-    spec: str
-    weights: Path | None = None
-    args: Sequence[str] = ()
+    Args:
+        spec: ``model.pt2``, ``package.module:factory``, or ``tropica:NAME``.
+        data: the points; the model is traced on the first two.
+        weights: a safetensors file with the model's weights.
+        args: arguments KEY=VALUE of the factory.
 
-    def network(self, data: LabelledData | FileData) -> PiecewiseLinearNetwork:
-        """The traced network, which takes the data's points.
-
-        Raises:
-            DataError: no such model, or one that would have to be unpickled.
-            InputError: weights or data that do not fit it.
-            UnsupportedOperation, TraceError, NonFiniteWeights: as :func:`tropica.trace`.
-        """
-        refuse_pickle(self.spec)
-        if Path(self.spec).suffix == ".pt2":
-            if self.weights or self.args:
-                raise InputError(f"{self.spec} has its own weights and layers: leave out --weights and --arg")
-            net = load_network(self.spec)
-        else:
-            model = self._module(data).eval()
-            if self.weights is not None:
-                self._load(model, data)
-            net = trace(model, _example(model, data))
-        if net.input_shape != data.input_shape:
-            raise InputError(f"the model takes points of shape {net.input_shape}, {data.name} has points of {data.input_shape}")
-        return net
-
-    def _load(self, model: nn.Module, data: LabelledData | FileData) -> None:
-        assert self.weights is not None
-        refuse_pickle(str(self.weights))
-        try:
-            load_weights(model, self.weights)
-        except InputError as error:
-            if not self.spec.startswith(BUILT_IN) or isinstance(error, DataError):
-                raise
-            raise InputError(
-                f"{error}; {self.spec} was built for points of shape {data.input_shape}, as in {data.name}"
-            ) from None
-
-    def _module(self, data: LabelledData | FileData) -> nn.Module:
-        if self.spec.startswith(BUILT_IN):
-            return self._built_in(data)
-        module, _, name = self.spec.partition(":")
-        if not module or not name or Path(self.spec).suffix == ".safetensors":
-            hint = "; a safetensors file holds weights only: name the model, and give this as --weights"
-            raise DataError(
-                f"{self.spec!r} is not a model: give a file model.pt2, package.module:factory, or {BUILT_IN}NAME"
-                + (hint if self.spec.endswith(".safetensors") else "")
-            )
-        return _made(_found(module, name), self.spec, parsed(self.args))
-
-    def _built_in(self, data: LabelledData | FileData) -> nn.Module:
-        """A network of `tropica.studies.networks`, for the data's points and classes."""
-        if self.weights is None:
-            raise InputError(f"{self.spec} is not trained: give its weights as --weights FILE.safetensors")
-        settings = {"classes": data.num_classes, **parsed(self.args)}
-        if settings["classes"] is None:
-            raise InputError(f"{data.name} does not say how many classes there are: give --arg classes=N")
-        try:
-            return build(self.spec.removeprefix(BUILT_IN), data.input_shape, **settings)
-        except TypeError as error:
-            raise InputError(f"{self.spec}: {one_line(str(error))}") from error
+    Raises:
+        DataError: the model does not exist, or would have to be unpickled.
+        InputError: weights or data do not fit the model.
+        UnsupportedOperation, TraceError, NonFiniteWeights: as :func:`tropica.trace`.
+    """
+    refuse_pickle(spec)
+    if Path(spec).suffix == ".pt2":
+        if weights or args:
+            raise InputError(f"{spec} has its own weights and layers: leave out --weights and --arg")
+        net = tp.load_network(spec)
+    else:
+        model = _module(spec, data, weights, args or ()).eval()
+        net = tp.trace(model, _example(model, data))
+    if net.input_shape != data.input_shape:
+        raise InputError(f"the model takes points of shape {net.input_shape}, {data.name} has points of {data.input_shape}")
+    return net
 
 
 def refuse_pickle(file: str) -> None:
-    """Raise `DataError` for the kinds of file that can only be unpickled.
+    """Raise `DataError` for a file that is read by unpickling.
 
     >>> refuse_pickle("model.safetensors")
     """
-    if Path(file).suffix.lower() in PICKLED:
+    if Path(file).suffix.lower() in PICKLE_SUFFIXES:
         raise DataError(
             f"{file}: such files are read by unpickling, which runs whatever code is in them, so they are refused; save "
             "weights with safetensors.torch.save_model(model, 'model.safetensors'), or a whole model with "
@@ -110,29 +69,83 @@ def refuse_pickle(file: str) -> None:
         )
 
 
-def parsed(args: Sequence[str]) -> dict[str, Any]:
-    """Arguments KEY=VALUE, values as Python literals where they are ones, else as text.
+def parse_arguments(args: Sequence[str]) -> dict[str, Any]:
+    """Arguments KEY=VALUE as a dict; a value that is not a Python literal is a string.
 
-    >>> parsed(["width=64", "bias=False", "name=wide"])
+    >>> parse_arguments(["width=64", "bias=False", "name=wide"])
     {'width': 64, 'bias': False, 'name': 'wide'}
     """
-    found: dict[str, Any] = {}
+    parsed: dict[str, Any] = {}
     for arg in args:
         key, sign, value = arg.partition("=")
         if not sign or not key.isidentifier():
             raise InputError(f"--arg takes KEY=VALUE, found {arg!r}")
         try:
-            found[key] = ast.literal_eval(value)
+            parsed[key] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
-            found[key] = value
-    return found
+            parsed[key] = value
+    return parsed
 
 
-def _found(module: str, name: str) -> Any:
-    """What a module of the user's calls ``name``; the current folder is looked into first."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+def _module(spec: str, data: LabelledData | FileData, weights: Path | None, args: Sequence[str]) -> nn.Module:
+    """The module with its weights."""
+    built_in = spec.startswith(BUILT_IN)
+    model = _built_in(spec, data, weights, args) if built_in else _imported(spec, args)
+    if weights is not None:
+        refuse_pickle(str(weights))
+        try:
+            load_weights(model, weights)
+        except InputError as error:
+            if not built_in or isinstance(error, DataError):
+                raise
+            raise InputError(f"{error}; {spec} was built for points of shape {data.input_shape}, as in {data.name}") from None
+    return model
+
+
+def _built_in(spec: str, data: LabelledData | FileData, weights: Path | None, args: Sequence[str]) -> nn.Module:
+    """A network of `tropica.studies.networks`, built for the points and the classes of the data."""
+    if weights is None:
+        raise InputError(f"{spec} is not trained: give its weights as --weights FILE.safetensors")
+    arguments = {"num_classes": data.num_classes, **parse_arguments(args)}
+    if arguments["num_classes"] is None:
+        raise InputError(f"{data.name} does not say how many classes there are: give --arg num_classes=N")
+    try:
+        return build(spec.removeprefix(BUILT_IN), data.input_shape, **arguments)
+    except TypeError as error:
+        raise InputError(f"{spec}: {on_one_line(str(error))}") from error
+
+
+def _imported(spec: str, args: Sequence[str]) -> nn.Module:
+    """A module of the user's code, or the module that a factory returns, with the same random weights in every run."""
+    module, _, name = spec.partition(":")
+    if not module or not name or Path(spec).suffix == ".safetensors":
+        hint = "; a safetensors file holds weights only: name the model, and give this file as --weights"
+        raise DataError(
+            f"{spec!r} is not a model: give a file model.pt2, package.module:factory, or {BUILT_IN}NAME"
+            + (hint if spec.endswith(".safetensors") else "")
+        )
+    found, arguments = _attribute(module, name), parse_arguments(args)
+    if isinstance(found, nn.Module):
+        if arguments:
+            raise InputError(f"{spec} is a module already, and takes no --arg")
+        return found
+    if not callable(found):
+        raise DataError(f"{spec} is a {type(found).__name__}; a torch.nn.Module, or a function that returns one, is needed")
+    torch.manual_seed(0)
+    try:
+        model = found(**arguments)
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{spec} failed: {_describe_exception(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise DataError(f"{spec} returned a {type(model).__name__}; a torch.nn.Module is needed")
+    return model
+
+
+def _attribute(module: str, name: str) -> Any:
+    """An attribute of a module, which is looked up in the current folder first."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     try:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -140,7 +153,7 @@ def _found(module: str, name: str) -> Any:
             raise DataError(f"there is no module {module!r}, in this folder or installed") from None
         raise DataError(f"module {module!r} needs {error.name!r}, which is not installed") from error
     except (Exception, SystemExit) as error:
-        raise DataError(f"module {module!r} cannot be imported: {_raised(error)}") from error
+        raise DataError(f"module {module!r} cannot be imported: {_describe_exception(error)}") from error
     for part in name.split("."):
         if not hasattr(found, part):
             raise DataError(f"module {module!r} has no {name!r}")
@@ -148,35 +161,17 @@ def _found(module: str, name: str) -> Any:
     return found
 
 
-def _made(found: Any, spec: str, args: dict[str, Any]) -> nn.Module:
-    """The module itself, or what its factory gives; random weights are the same in every run."""
-    if isinstance(found, nn.Module):
-        if args:
-            raise InputError(f"{spec} is a module already, and takes no --arg")
-        return found
-    if not callable(found):
-        raise DataError(f"{spec} is a {type(found).__name__}; a torch.nn.Module, or a function that gives one, is needed")
-    torch.manual_seed(0)
-    try:
-        model = found(**args)
-    except (Exception, SystemExit) as error:
-        raise InputError(f"{spec} failed: {_raised(error)}") from error
-    if not isinstance(model, nn.Module):
-        raise DataError(f"{spec} gave a {type(model).__name__}; a torch.nn.Module is needed")
-    return model
-
-
-def _raised(error: BaseException) -> str:
-    """An exception of the user's own code: type, text, and the line it came from."""
-    at = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {one_line(str(error))} ({at.filename}:{at.lineno})"
+def _describe_exception(error: BaseException) -> str:
+    """An exception of the user's own code: its type, its message, and the line that raised it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {on_one_line(str(error))} ({frame.filename}:{frame.lineno})"
 
 
 def _example(model: nn.Module, data: LabelledData | FileData) -> torch.Tensor:
-    """Two points of the data in the model's dtype, once the model has taken them.
+    """Two points of the data in the model's dtype, after a trial run of the model.
 
     Raises:
-        InputError: it does not; says what its first layer takes, if that can be seen.
+        InputError: the model cannot take the points; the message says what its first layer takes, if it is known.
     """
     weight = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     x = first_points(data, 2, dtype=weight.dtype)
@@ -187,8 +182,8 @@ def _example(model: nn.Module, data: LabelledData | FileData) -> torch.Tensor:
         raise
     except Exception as error:
         raise InputError(
-            f"the model cannot take the data: {data.name} has points of shape {data.input_shape}{_first_layer(model)}; it raised "
-            f"{type(error).__name__}: {one_line(str(error))}"
+            f"the model cannot take the data: {data.name} has points of shape {data.input_shape}{_first_layer(model)}; it "
+            f"raised {type(error).__name__}: {on_one_line(str(error))}"
         ) from error
     return x
 

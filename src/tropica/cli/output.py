@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,23 +16,26 @@ from rich.table import Table
 from rich.text import Text
 
 from tropica.runtime.files import writable_file, write_json
-from tropica.runtime.processes import started_by_torchrun
 
 PIPED_WIDTH = 120
 
 
-def prints() -> bool:
-    """Is this the process that prints and writes what the command found? (Of several, the first.)"""
-    return os.environ.get("RANK", "0") == "0" or not started_by_torchrun()
+def torchrun_rank() -> int | None:
+    """The number of this process among those that torchrun started; None for a process on its own."""
+    if "RANK" not in os.environ:
+        return None
+    from tropica.runtime.processes import started_by_torchrun
+
+    return int(os.environ["RANK"]) if started_by_torchrun() else None
 
 
 def console() -> Console:
-    """Standard output; as wide as the terminal, or wide enough for all tables where it is a file or a pipe."""
+    """Standard output: as wide as the terminal, or wide enough for every table in a file or a pipe."""
     return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, soft_wrap=False)
 
 
-def show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: int = 0) -> None:
-    """Print a table; its last ``numbers`` columns are numbers, set to the right."""
+def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: int = 0) -> None:
+    """Print a table; its last ``numbers`` columns are aligned to the right."""
     table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(headings):
         table.add_column(Text(heading), justify="right" if i >= len(headings) - numbers else "left", overflow="fold")
@@ -40,8 +44,8 @@ def show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[obje
     console().print(table)
 
 
-def show_facts(facts: Mapping[str, object]) -> None:
-    """Print names and values, a line each, values below each other."""
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Print names and values, one pair on each line."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column()
     grid.add_column(overflow="fold")
@@ -50,8 +54,13 @@ def show_facts(facts: Mapping[str, object]) -> None:
     console().print(grid)
 
 
+def print_line(text: str) -> None:
+    """Print one line of plain text, however long."""
+    console().print(Text(text), soft_wrap=True)
+
+
 def shape_text(shape: Sequence[int]) -> str:
-    """A shape as people write it.
+    """A shape with multiplication signs.
 
     >>> shape_text((1, 28, 28))
     '1 × 28 × 28'
@@ -59,7 +68,21 @@ def shape_text(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
 
-def checked(*files: Path | None) -> None:
+def resources(start: float) -> dict[str, float]:
+    """The seconds since ``start`` (``time.perf_counter()``), and this process's peak memory in bytes."""
+    from tropica.runtime.memory import peak_memory
+
+    return {"seconds": time.perf_counter() - start, "peak_memory": peak_memory()}
+
+
+def resources_text(used: Mapping[str, float]) -> dict[str, str]:
+    """The same for people."""
+    from tropica.runtime.memory import size_text
+
+    return {"seconds": f"{used['seconds']:.1f}", "peak memory": size_text(int(used["peak_memory"]))}
+
+
+def check_writable(*files: Path | None) -> None:
     """Refuse output files that cannot be written, before the work begins."""
     for file in files:
         if file is not None:
@@ -67,12 +90,12 @@ def checked(*files: Path | None) -> None:
 
 
 def save_json(file: Path | None, command: str, numbers: Mapping[str, Any]) -> None:
-    """Write a command's numbers, if a file is asked for, and say so."""
+    """Write the numbers of a command to the file, if one was asked for, and print its name."""
     if file is not None:
         write_json(file, {"tropica": version("tropica"), "command": command, **numbers})
-        say_written(file)
+        print_written(file)
 
 
-def say_written(file: Path) -> None:
-    """One line for a file that is there now."""
-    console().print(Text(f"wrote {file}"), soft_wrap=True)
+def print_written(path: Path) -> None:
+    """Print the name of a file or folder that was written."""
+    print_line(f"wrote {path}")

@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 from rich.text import Text
 
-from tropica.cli.failures import FAILED, stopping
-from tropica.cli.options import Data, Precision
-from tropica.cli.output import console, show_table
-from tropica.cli.training import BatchSize, Epochs, How, Rate, Runs, Seed, TrainLimit, chosen_settings, exactly
+from tropica.cli.exit_codes import FAILED, interruptible
+from tropica.cli.options import DataOption, DtypeOption
+from tropica.cli.output import console, print_line, print_table
+from tropica.cli.training_options import (
+    BatchSizeOption,
+    EpochsOption,
+    LrOption,
+    OptimizerOption,
+    RunsOption,
+    SeedOption,
+    TrainLimitOption,
+    load_exactly,
+    train_settings,
+)
 
 if TYPE_CHECKING:
     from tropica.studies.runner import StudiesResult, StudyResult
@@ -56,19 +66,19 @@ Networks = Annotated[
 def study(
     ctx: typer.Context,
     name: Name,
-    data: Data,
-    runs: Runs = 5,
+    data: DataOption,
+    runs: RunsOption = 5,
     out: Out = None,
     model: Models = None,
-    seed: Seed = 0,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    lr: Rate = None,
-    optimizer: How = None,
-    limit: TrainLimit = None,
+    seed: SeedOption = 0,
+    epochs: EpochsOption = None,
+    batch_size: BatchSizeOption = None,
+    lr: LrOption = None,
+    optimizer: OptimizerOption = None,
+    limit: TrainLimitOption = None,
     terms: Terms = None,
     test_limit: TestLimit = None,
-    dtype: Precision = None,
+    dtype: DtypeOption = None,
     networks: Networks = None,
 ) -> None:
     """Run one of the paper's experiments: train networks, measure them with several DC decompositions, write a report.
@@ -86,13 +96,13 @@ def study(
         find_study(name)
     folder = out or Path("results") / name
     torch.set_num_threads(ctx.obj or 1)
-    train = exactly(data, limit=limit)
-    test = exactly(data, split="test", limit=test_limit)
+    train = load_exactly(data, limit=limit)
+    test = load_exactly(data, split="test", limit=test_limit)
     shared: dict[str, Any] = {
         "models": model or (),
         "runs": runs,
         "seed": seed,
-        "settings": chosen_settings(train, epochs, batch_size, lr, optimizer),
+        "settings": train_settings(train, epochs, batch_size, lr, optimizer),
         "terms": terms,
         "dtype": dtype.torch if dtype else torch.float32,
         "networks": networks,
@@ -105,7 +115,7 @@ def study(
         begun = f" and {parts} epochs of the next" if parts else ""
         return f"{complete} runs{begun} are complete in {folder}; the same command resumes with the missing ones"
 
-    with stopping(left):
+    with interruptible(left):
         if name == ALL:
             print_studies(run_studies(train, test, folder, **shared), folder)
         else:
@@ -115,17 +125,17 @@ def study(
 def print_study(result: StudyResult, folder: Path) -> None:
     """Print a study's tables and findings, and where its files are."""
     for table in result.study.tables(result.results):
-        print_table(table)
+        print_study_table(table)
     screen = console()
     for line in result.study.findings(result.results):
         screen.print(Text(f"• {line}"))
     files = ", ".join(sorted(result.files))
-    screen.print(Text(f"done in {result.seconds:.0f} s; written to {folder}: {files}"), soft_wrap=True)
+    print_line(f"done in {result.seconds:.0f} s; written to {folder}: {files}")
 
 
-def print_table(table: Table) -> None:
+def print_study_table(table: Table) -> None:
     """Print a table of a study."""
-    show_table(table.title, table.headings, table.cells, numbers=len(table.headings) - table.num_names)
+    print_table(table.title, table.headings, table.cells, numbers=len(table.headings) - table.num_names)
 
 
 def print_studies(result: StudiesResult, folder: Path) -> None:
@@ -136,8 +146,7 @@ def print_studies(result: StudiesResult, folder: Path) -> None:
         for line in one.study.findings(one.results):
             screen.print(Text(f"• {line}"))
     files = ", ".join(sorted(result.files))
-    text = f"done in {result.seconds:.0f} s; written to {folder}: {files}, and a folder for each study"
-    screen.print(Text(text), soft_wrap=True)
+    print_line(f"done in {result.seconds:.0f} s; written to {folder}: {files}, and a folder for each study")
     exit_if_failed(result)
 
 

@@ -1,4 +1,4 @@
-"""Weights from a safetensors file into a model, or one line that says what does not fit."""
+"""Loading of weights from a safetensors file into a model."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from torch import Tensor, nn
 
 from tropica.errors import DataError, InputError
 
-NAMED = 4
-"""How many names a message gives before it only counts."""
+NAMES_SHOWN = 4
 
 
 def load_weights(model: nn.Module, file: Path) -> None:
-    """Load weights in place; a file of float64 makes the model one of float64.
+    """Load weights in place; a file of float64 weights makes the model a float64 model.
 
     Tensors that the model shares (tied weights) need to be in the file once.
 
     Raises:
-        DataError: no such file, or not a safetensors file.
-        InputError: names or shapes that do not fit the model; names them.
+        DataError: the file is missing, or not a safetensors file.
+        InputError: names or shapes do not fit the model; the message lists them.
     """
     found = _read(file)
     wanted = model.state_dict()
@@ -35,10 +34,10 @@ def load_weights(model: nn.Module, file: Path) -> None:
         for name, tensor in wanted.items()
         if name in found and found[name].shape != tensor.shape
     ]
-    faults = [("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen)]
-    if any(names for _, names in faults):
-        said = "; ".join(f"{what}: {_some(names)}" for what, names in faults if names)
-        raise InputError(f"{file}: the weights do not fit the model; {said}")
+    faults = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
+    if any(faults.values()):
+        listed = "; ".join(f"{fault}: {_first(names)}" for fault, names in faults.items() if names)
+        raise InputError(f"{file}: the weights do not fit the model; {listed}")
     floats = [tensor.dtype for tensor in found.values() if tensor.is_floating_point()]
     if floats and all(dtype == torch.float64 for dtype in floats):
         model.double()
@@ -56,12 +55,12 @@ def _read(file: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _some(names: Iterable[str]) -> str:
-    """The first few names, and how many more there are.
+def _first(names: Iterable[str]) -> str:
+    """The first few names, and the number of the others.
 
-    >>> _some(["a", "b", "c", "d", "e", "f"])
+    >>> _first(["a", "b", "c", "d", "e", "f"])
     'a, b, c, d and 2 more'
     """
-    named = list(names)
-    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
-    return ", ".join(named[:NAMED]) + more
+    listed = list(names)
+    more = f" and {len(listed) - NAMES_SHOWN} more" if len(listed) > NAMES_SHOWN else ""
+    return ", ".join(listed[:NAMES_SHOWN]) + more

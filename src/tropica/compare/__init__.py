@@ -1,1 +1,1 @@
-"""N against N^(X), and comparisons between terms, layers and models."""
+"""Comparisons of a network with its extracted function, of terms with terms, and of activation patterns."""

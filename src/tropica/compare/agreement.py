@@ -1,44 +1,84 @@
-"""``tp.agreement``: how often network, extracted function and truth agree (the paper's Table 2)."""
+"""``tp.agreement``: how often the network, the extracted function and the true labels agree (Table 2 of TropEx)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.data.batches import Data, as_batches, count_points
+from tropica.compare.batched import predicted_labels
+from tropica.data.batches import Data, count_points
 from tropica.data.labelled import LabelledData
-from tropica.decomposition.decompose import as_network, default_batch_size
+from tropica.decomposition.decompose import as_network
 from tropica.errors import InputError
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.runtime.progress import ProgressCallback
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+COMPARISONS = {
+    "network_extracted": "network N = extracted N^(X)",
+    "network_true": "network N = true",
+    "extracted_true": "extracted N^(X) = true",
+}
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Shares of points, in [0, 1], and the counts behind them; what needs true labels is None without them.
+    """Shares of points with equal labels, in [0, 1]; None where one of the two labels is not known.
 
     Attributes:
         network_extracted: N and N^(X) give the same label.
-        network_true: N is right.
-        extracted_true: N^(X) is right.
-        points: number of points.
+        network_true: N gives the true label.
+        extracted_true: N^(X) gives the true label.
+        points: the number of points.
+
+    >>> Agreement(1.0, 0.75, 0.75, points=4)
+    Agreement(4 points: N = N^(X) 100.00%, N = true 75.00%, N^(X) = true 75.00%)
     """
 
-    network_extracted: float
+    network_extracted: float | None
     network_true: float | None
     extracted_true: float | None
     points: int
 
     @property
+    def shares(self) -> dict[str, float | None]:
+        """The three shares by name."""
+        return {name: getattr(self, name) for name in COMPARISONS}
+
+    @property
     def counts(self) -> dict[str, int | None]:
         """The shares as numbers of points."""
-        shares = (self.network_extracted, self.network_true, self.extracted_true)
-        names = ("network_extracted", "network_true", "extracted_true")
-        return {n: None if s is None else round(s * self.points) for n, s in zip(names, shares, strict=True)}
+        return {name: None if share is None else round(share * self.points) for name, share in self.shares.items()}
+
+    def to_dataframe(self) -> DataFrame:
+        """A pandas table with a row for each known comparison: points with equal labels, all points, share.
+
+        >>> Agreement(1.0, None, None, points=4).to_dataframe()["equal"].tolist()
+        [4]
+        """
+        import pandas as pd
+
+        counts = self.counts
+        rows = {COMPARISONS[key]: (counts[key], self.points, share) for key, share in self.shares.items() if share is not None}
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["equal", "points", "share"])
+
+    def __repr__(self) -> str:
+        shares = [
+            f"{COMPARISONS[key].replace('network ', '').replace('extracted ', '')} {share:.2%}"
+            for key, share in self.shares.items()
+            if share is not None
+        ]
+        return f"Agreement({self.points:,} points: {', '.join(shares)})"
+
+    def _repr_html_(self) -> str:
+        return self.to_dataframe().to_html(formatters={"share": "{:.2%}".format})
 
 
 def agreement(
@@ -47,15 +87,16 @@ def agreement(
     x: Data,
     y: Tensor | np.ndarray | None = None,
     *,
-    progress: Any = False,
+    progress: bool | ProgressCallback = False,
 ) -> Agreement:
-    """Compare N, N^(X) and true labels on points (Table 2: N vs N^(X), N vs true, N^(X) vs true).
+    """Compare the labels of N, the labels of N^(X) and the true labels (Table 2 of TropEx).
 
     Args:
         net: the network, traced or not.
         f: the extracted function.
-        x: points (B, *input); LabelledData brings its labels along.
-        y: true labels (B,), whole numbers.
+        x: the points (B, *input).
+        y: the true labels (B,), integers; by default the labels of x where x is LabelledData.
+        progress: True for a bar, or a function (done, total, message).
 
     Raises:
         InputError: points, labels, network and function do not fit each other.
@@ -73,28 +114,29 @@ def agreement(
         raise InputError(
             f"the extracted function has {f.num_classes} labels, the network {net.num_classes}: is it of another network?"
         )
-    truth = None if y is None else _checked(y, count_points(x, where="points"))
-    found = f.predict(x, progress=progress)
-    size = default_batch_size(net)
-    batches = as_batches(x, size, dtype=net.dtype, device=net.device, shape=net.input_shape, where="points")
-    given = torch.cat([net.predict(batch).cpu() for batch in batches])
-
-    def share(a: Tensor, b: Tensor) -> float:
-        return float((a == b).double().mean())
-
-    return Agreement(
-        share(given, found),
-        None if truth is None else share(given, truth),
-        None if truth is None else share(found, truth),
-        len(found),
-    )
+    true = None if y is None else _as_labels(y, count_points(x, where="points"))
+    extracted = f.predict(x, progress=progress)
+    return compare_labels(predicted_labels(net, x), extracted, true)
 
 
-def _checked(y: Tensor | np.ndarray, points: int) -> Tensor:
-    """Labels as a tensor, one a point."""
+def compare_labels(network: Tensor | None, extracted: Tensor, true: Tensor | None) -> Agreement:
+    """The agreement of labels (B,) of N, of N^(X), and true ones, where they are known.
+
+    >>> compare_labels(None, torch.tensor([0, 1, 2, 0]), torch.tensor([0, 1, 2, 3]))
+    Agreement(4 points: N^(X) = true 75.00%)
+    """
+
+    def share(a: Tensor | None, b: Tensor | None) -> float | None:
+        return None if a is None or b is None else float((a == b).double().mean())
+
+    return Agreement(share(network, extracted), share(network, true), share(extracted, true), len(extracted))
+
+
+def _as_labels(y: Tensor | np.ndarray, points: int) -> Tensor:
+    """Labels as a tensor on the CPU, one for each point."""
     if not isinstance(y, (Tensor, np.ndarray)):
         raise InputError(f"labels must be a tensor or an array, got {type(y).__name__}")
     labels = torch.as_tensor(y).cpu()
     if labels.shape != (points,) or labels.is_floating_point():
-        raise InputError(f"labels must be integers of shape ({points},), one a point; got {tuple(y.shape)} {y.dtype}")
+        raise InputError(f"labels must be integers of shape ({points},), one for each point; got {tuple(y.shape)} {y.dtype}")
     return labels

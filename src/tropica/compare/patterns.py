@@ -1,40 +1,100 @@
-"""``tp.pattern_agreement``: how much of their activation pattern paired points share (the paper's Appendix E.5)."""
+"""Activation patterns of data: how many there are, how many terms go with them, and how much paired points share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from tropica.compare.batched import batched
 from tropica.data.batches import Data, as_batches, count_points
 from tropica.decomposition.decompose import as_network, default_batch_size
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.runtime.progress import reporter
+from tropica.runtime.progress import ProgressCallback, reporter
+
+TERM_ROUNDING = 1e-9
+"""Terms that differ by less than this share of their size count as one: the rounding of float64, with room to spare."""
+
+
+def count_patterns(
+    net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, *, progress: bool | ProgressCallback = False
+) -> int:
+    """The number of distinct activation patterns (cells) that the points of the data meet, exactly.
+
+    Args:
+        net: the network, traced or not; it is evaluated in float64.
+        data: the points (N, *input).
+        progress: True for a bar, or a function (done, total, message).
+
+    Raises:
+        InputError: the data does not fit the network.
+
+    >>> import torch, tropica as tp
+    >>> model = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.ReLU(), torch.nn.Linear(1, 1)).eval()
+    >>> count_patterns(model, torch.tensor([[-2.0], [-1.0], [1.0], [2.0]]))
+    2
+    """
+    net = as_network(net, data).to(torch.float64)
+
+    def patterns(x: Tensor) -> set[bytes]:
+        return {row.tobytes() for row in net.activation_pattern(x).numpy()}
+
+    return len(set().union(*batched(patterns, net, data, message="counting patterns", progress=progress)))
+
+
+def count_terms(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, *, progress: bool | ProgressCallback = False) -> int:
+    """The number of distinct affine functions x ↦ ⟨w, x⟩ + β that give the points of the data their labels.
+
+    The functions are computed in float64 and compared up to rounding, together with the label. Points of one activation
+    pattern share their term, except where one cell holds several labels.
+
+    Args:
+        net: the network, traced or not; it is evaluated in float64.
+        data: the points (N, *input).
+        progress: True for a bar, or a function (done, total, message).
+
+    Raises:
+        InputError: the data does not fit the network.
+
+    >>> import torch, tropica as tp
+    >>> model = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.ReLU(), torch.nn.Linear(1, 1)).eval()
+    >>> count_terms(model, torch.tensor([[-2.0], [-1.0], [1.0], [2.0]]))
+    2
+    """
+    net = as_network(net, data).to(torch.float64)
+    return _count_distinct(
+        torch.cat(batched(partial(_projections, net), net, data, message="counting terms", progress=progress))
+    )
 
 
 def pattern_agreement(
-    net: PiecewiseLinearNetwork | torch.nn.Module, x: Data, y: Data, *, per_point: bool = False, progress: Any = False
+    net: PiecewiseLinearNetwork | torch.nn.Module,
+    x: Data,
+    y: Data,
+    *,
+    per_point: bool = False,
+    progress: bool | ProgressCallback = False,
 ) -> Tensor:
-    """The share of units that take the same affine piece at x_k as at y_k, for each nonlinearity (a layer's activation, or a pool).
+    """The share of units that take the same affine piece at x_k as at y_k, for each nonlinearity (Appendix E.5 of TropEx).
 
-    For ReLU units: both active or both inactive; for max-pooling: the same place of the window wins. It is read off in the
-    network's dtype, as the network itself decides.
+    ReLU units agree where both are active or both inactive; max-pooling windows agree where the same input attains the
+    maximum. Pieces are read in the network's own dtype.
 
     Args:
         net: the network, traced or not.
-        x, y: as many points each (N, *input), paired: such as test points and the training points that decide them.
-        per_point: give the share of each pair; by default their mean.
+        x, y: equally many points (N, *input), paired, such as test points and their deciding points.
+        per_point: return the share of each pair; by default the mean over pairs.
         progress: True for a bar, or a function (done, total, message).
 
     Returns:
-        (nonlinearities,) float64 in [0, 1] in the order of ``net.nonlinearities``, or (N, nonlinearities) with ``per_point``. A network without nonlinearities
-        gives no column.
+        (nonlinearities,) float64 in [0, 1] in the order of ``net.nonlinearities``, or (N, nonlinearities) with ``per_point``.
+        A network without nonlinearities has no column.
 
     Raises:
-        InputError: not as many points, or data that does not fit the network.
+        InputError: x and y differ in length, or do not fit the network.
 
     >>> import torch, tropica as tp
     >>> layer = torch.nn.Linear(1, 2)
@@ -48,37 +108,68 @@ def pattern_agreement(
     total, others = count_points(x, where="x"), count_points(y, where="y")
     if total != others:
         raise InputError(f"points are compared in pairs: {total} points in x do not pair with {others} in y")
-    size = default_batch_size(net)
     shares: list[Tensor] = []
     done = 0
     with reporter(progress) as report:
-        sides = (_rows(data, size, net, where) for data, where in ((x, "x"), (y, "y")))
-        for one, other in zip(*sides, strict=True):
-            shares.append(_shares(net, one, other))
-            done += len(one)
+        for a, b in zip(_equal_batches(net, x, "x"), _equal_batches(net, y, "y"), strict=True):
+            shares.append(_shared_pieces(net, a, b))
+            done += len(a)
             if report:
                 report(done, total, "comparing patterns")
     found = torch.cat(shares).cpu()
     return found if per_point else found.mean(0)
 
 
-def _rows(data: Data, size: int, net: PiecewiseLinearNetwork, where: str) -> Iterator[Tensor]:
-    """Batches of exactly ``size`` points but for the last, so that those of two sources pair."""
+def _projections(net: PiecewiseLinearNetwork, x: Tensor) -> Tensor:
+    """For each point: its label, two random projections of its term (w, β), and the term's size (B, 4)."""
+    local, labels = net.local_map(x), net.predict(x)
+    weight, bias = local.weight.flatten(2), local.bias
+    if net.num_outputs == 1:  # the term of label 0 is −z
+        sign = (2 * labels - 1).double()
+        weight, bias = weight[:, 0] * sign[:, None], bias[:, 0] * sign
+    else:
+        rows = torch.arange(len(x), device=x.device)
+        weight, bias = weight[rows, labels], bias[rows, labels]
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.randn(2, weight.shape[1] + 1, generator=generator, dtype=torch.float64).to(x.device)
+    # β = N(x) − ⟨w, x⟩ has the absolute error of ⟨w, x⟩.
+    size = weight.norm(dim=1) * (1 + x.flatten(1).norm(dim=1)) + bias.abs()
+    projected = torch.cat([weight, bias[:, None]], 1) @ directions.T
+    return torch.cat([labels[:, None].double(), projected, size[:, None]], 1).cpu()
+
+
+def _count_distinct(projections: Tensor) -> int:
+    """The number of rows that differ by more than rounding: groups by label are split at gaps in each projection."""
+    group = projections[:, 0].long()
+    for column in (1, 2):
+        order = torch.argsort(projections[:, column], stable=True)
+        order = order[torch.argsort(group[order], stable=True)]
+        value, size = projections[order, column], projections[order, 3]
+        starts = torch.zeros(len(order), dtype=torch.long)
+        gap = torch.diff(value) > TERM_ROUNDING * torch.maximum(size[1:], size[:-1])
+        starts[1:] = gap | (torch.diff(group[order]) != 0)
+        group[order] = starts.cumsum(0)
+    return len(torch.unique(group))
+
+
+def _equal_batches(net: PiecewiseLinearNetwork, data: Data, where: str) -> Iterator[Tensor]:
+    """Batches of one fixed size, the last one excepted, so that the batches of two sources pair."""
+    size = default_batch_size(net)
     waiting: list[Tensor] = []
     count = 0
     for batch in as_batches(data, size, dtype=net.dtype, device=net.device, shape=net.input_shape, where=where):
         waiting.append(batch)
         count += len(batch)
         while count >= size:
-            whole = waiting[0] if len(waiting) == 1 else torch.cat(waiting)
-            yield whole[:size]
-            waiting, count = ([whole[size:]], count - size) if count > size else ([], 0)
+            points = waiting[0] if len(waiting) == 1 else torch.cat(waiting)
+            yield points[:size]
+            waiting, count = ([points[size:]], count - size) if count > size else ([], 0)
     if count:
         yield torch.cat(waiting)
 
 
-def _shares(net: PiecewiseLinearNetwork, x: Tensor, y: Tensor) -> Tensor:
-    """(B, nonlinearities): the means of equal choices."""
+def _shared_pieces(net: PiecewiseLinearNetwork, x: Tensor, y: Tensor) -> Tensor:
+    """The share of units with equal pieces (B, nonlinearities)."""
     pairs = zip(net.choices(x), net.choices(y), strict=True)
     columns = [(one == other).flatten(1).double().mean(1) for (_, one, _), (_, other, _) in pairs]
     return torch.stack(columns, 1) if columns else torch.zeros(len(x), 0, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""``tp.angles``, ``tp.distances``, ``tp.correlation``: how alike the coefficients of paired terms are (Figures 2, 5)."""
+"""``tp.angles``, ``tp.distances``, ``tp.correlation``: similarity of the coefficients of paired terms (Figures 2 and 5)."""
 
 from __future__ import annotations
 
@@ -10,40 +10,42 @@ from torch import Tensor
 from tropica.errors import InputError
 from tropica.terms.linear_terms import AffineTerms
 
-BLOCK = 2**19
-"""Coefficients of each side that are held in float64 at once (4 MB)."""
+BLOCK_SIZE = 2**19
+"""Coefficients of each side that are held in float64 at a time (4 MB)."""
 
 
-def angles(a: AffineTerms, b: AffineTerms) -> Tensor:
+def angles(a: AffineTerms, b: AffineTerms, *, block_size: int = BLOCK_SIZE) -> Tensor:
     """The angle between the coefficient vectors of each pair of terms, in degrees.
 
         angle_k = 2 · atan2(‖u − v‖, ‖u + v‖) · 180/π,   u = a_k / ‖a_k‖,  v = b_k / ‖b_k‖
 
-    which, unlike the arc cosine of ⟨u, v⟩, is exact to rounding for small angles too (Kahan). Constant parts play no role.
+    (Kahan). Unlike the arc cosine of ⟨u, v⟩, this formula is accurate for small angles too. Constant parts are not used.
 
     Args:
-        a, b: D terms each, over inputs of the same size d; row k of the one is compared with row k of the other.
+        a, b: D terms each, over inputs of the same size d; row k of a is compared with row k of b.
+        block_size: coefficients of each side that are held in float64 at a time.
 
     Returns:
-        (D,) float64 in [0, 180]. A vector of zeros has no direction: NaN.
+        (D,) float64 in [0, 180]; NaN where one of the vectors is zero.
 
     Raises:
-        InputError: not terms, or not as many, or not of as many coefficients.
+        InputError: a and b are not terms of equal shape.
 
     >>> import torch
     >>> east, north = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 5.0]])
     >>> a, b = (AffineTerms(w, torch.zeros(1), (2,)) for w in (east, north))
-    >>> angles(a, b), angles(a, a)
+    >>> angles(a, b).round(decimals=6), angles(a, a)
     (tensor([90.], dtype=torch.float64), tensor([0.], dtype=torch.float64))
     """
-    return _rowwise(_angle, a, b)
+    return _row_by_row(_angle, a, b, block_size)
 
 
-def distances(a: AffineTerms, b: AffineTerms) -> Tensor:
+def distances(a: AffineTerms, b: AffineTerms, *, block_size: int = BLOCK_SIZE) -> Tensor:
     """The Euclidean distance ‖a_k − b_k‖ between the coefficient vectors of each pair of terms.
 
     Args:
-        a, b: D terms each, over inputs of the same size d; constant parts play no role.
+        a, b: D terms each, over inputs of the same size d; constant parts are not used.
+        block_size: coefficients of each side that are held in float64 at a time.
 
     Returns:
         (D,) float64, in units of the network's output per unit of input.
@@ -53,27 +55,27 @@ def distances(a: AffineTerms, b: AffineTerms) -> Tensor:
 
     >>> import torch
     >>> a, b = (AffineTerms(torch.tensor([w]), torch.zeros(1), (2,)) for w in ([3.0, 0.0], [0.0, 4.0]))
-    >>> distances(a, b)
+    >>> distances(a, b).round(decimals=6)
     tensor([5.], dtype=torch.float64)
     """
-    return _rowwise(_distance, a, b)
+    return _row_by_row(_distance, a, b, block_size)
 
 
-def correlation(a: AffineTerms, b: AffineTerms) -> Tensor:
-    """Pearson's correlation of the coefficients in each input dimension, over the pairs of terms.
+def correlation(a: AffineTerms, b: AffineTerms, *, block_size: int = BLOCK_SIZE) -> Tensor:
+    """Pearson's correlation coefficient over the pairs of terms, for the coefficient in each input dimension.
 
         r_j = Σ_k (a_kj − ā_j)(b_kj − b̄_j) / √(Σ_k (a_kj − ā_j)² · Σ_k (b_kj − b̄_j)²),   ā_j, b̄_j means over k
 
-    The paper's Figure 5 is its mean over the dimensions, for the terms that two networks have at the same points:
-    ``tp.correlation(one.local, other.local).nanmean()``. Constant parts play no role; rows of zeros (terms with no slope)
-    count like all others. The rows are walked three times, and beside them some 100 MB are held.
+    Figure 5 of TropEx shows its mean over the dimensions, for the terms of two networks at the same points:
+    ``tp.correlation(one.local, other.local).nanmean()``. Constant parts are not used; terms with zero coefficients count like
+    all others. The rows are read three times, in blocks.
 
     Args:
-        a, b: D terms each, over inputs of the same size d; row k of the one is paired with row k of the other.
+        a, b: D terms each, over inputs of the same size d; row k of a is paired with row k of b.
+        block_size: coefficients of each side that are held in float64 at a time.
 
     Returns:
-        (d,) float64 in [−1, 1]. A dimension in which the coefficients of ``a`` or those of ``b`` are all equal, as with fewer
-        than two terms, has no correlation: NaN.
+        (d,) float64 in [−1, 1]; NaN in a dimension where all coefficients of ``a`` or all coefficients of ``b`` are equal.
 
     Raises:
         InputError: as :func:`angles`.
@@ -83,51 +85,51 @@ def correlation(a: AffineTerms, b: AffineTerms) -> Tensor:
     ...     AffineTerms(torch.tensor(w), torch.zeros(3), (2,))
     ...     for w in ([[0.0, 1.0], [1.0, 2.0], [2.0, 4.0]], [[5.0, 1.0], [3.0, 1.0], [1.0, 1.0]])
     ... )
-    >>> correlation(a, b)
+    >>> correlation(a, b).round(decimals=6)
     tensor([-1.,  nan], dtype=torch.float64)
     """
     _check_pairs(a, b)
     size = a.weight.shape[1]
     if not len(a):
         return torch.full((size,), torch.nan, dtype=torch.float64, device=a.weight.device)
-    # Differences from the first row, over the largest of them: no sum overflows, and a constant dimension is exactly zero.
+    # Differences from the first row, divided by the largest: no sum overflows, and a constant dimension is exactly 0.
     first = [side.weight[0].double() / 2 for side in (a, b)]
-    reach = torch.zeros(2, size, dtype=torch.float64, device=a.weight.device)
-    for rows in _pairs(a, b):
+    spread = torch.zeros(2, size, dtype=torch.float64, device=a.weight.device)
+    for rows in _blocks(a, b, block_size):
         for side in (0, 1):
             moved = (rows[side] / 2 - first[side]).abs_()
-            reach[side] = torch.maximum(reach[side], moved.amax(0))
-    scale = torch.where(reach == 0, 1.0, reach)
+            spread[side] = torch.maximum(spread[side], moved.amax(0))
+    scale = torch.where(spread == 0, 1.0, spread)
 
     def scaled() -> Iterator[tuple[Tensor, Tensor]]:
-        for x, y in _pairs(a, b):
+        for x, y in _blocks(a, b, block_size):
             yield (x / 2 - first[0]) / scale[0], (y / 2 - first[1]) / scale[1]
 
-    mean, products, left = torch.zeros_like(reach), torch.zeros(3, size).to(reach), torch.zeros_like(reach)
+    mean, products, residue = torch.zeros_like(spread), torch.zeros(3, size).to(spread), torch.zeros_like(spread)
     for u, v in scaled():
         mean += torch.stack([u.sum(0), v.sum(0)])
     mean /= len(a)
     for u, v in scaled():
         u, v = u - mean[0], v - mean[1]
         products += torch.stack([(u * u).sum(0), (v * v).sum(0), (u * v).sum(0)])
-        left += torch.stack([u.sum(0), v.sum(0)])  # 0 but for the rounding of the means, which is taken off again
-    uu, vv, uv = products - torch.stack([left[0] ** 2, left[1] ** 2, left[0] * left[1]]) / len(a)
+        residue += torch.stack([u.sum(0), v.sum(0)])  # zero except for the rounding of the means, corrected below
+    uu, vv, uv = products - torch.stack([residue[0] ** 2, residue[1] ** 2, residue[0] * residue[1]]) / len(a)
     found = (uv / (uu.sqrt() * vv.sqrt())).clamp(-1, 1)
-    return torch.where((reach == 0).any(0), torch.nan, found)
+    return torch.where((spread == 0).any(0), torch.nan, found)
 
 
-def _pairs(a: AffineTerms, b: AffineTerms) -> Iterator[tuple[Tensor, Tensor]]:
-    """Both sides' coefficients, some rows at a time in float64 on the first one's device."""
-    step = max(1, BLOCK // max(1, a.weight.shape[1]))
+def _blocks(a: AffineTerms, b: AffineTerms, block_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Blocks of paired rows, in float64 on the device of a."""
+    step = max(1, block_size // max(1, a.weight.shape[1]))
     for start in range(0, len(a), step):
         rows = slice(start, start + step)
         yield a.weight[rows].double(), b.weight[rows].to(a.weight.device, torch.float64)
 
 
-def _rowwise(measure: Callable[[Tensor, Tensor], Tensor], a: AffineTerms, b: AffineTerms) -> Tensor:
-    """The measure of each pair of rows, some rows at a time in float64."""
+def _row_by_row(measure: Callable[[Tensor, Tensor], Tensor], a: AffineTerms, b: AffineTerms, block_size: int) -> Tensor:
+    """The measure of each pair of rows, in float64."""
     _check_pairs(a, b)
-    out = [measure(x, y) for x, y in _pairs(a, b)]
+    out = [measure(x, y) for x, y in _blocks(a, b, block_size)]
     return torch.cat(out) if out else torch.empty(0, dtype=torch.float64, device=a.weight.device)
 
 
@@ -149,7 +151,7 @@ def _angle(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _direction(a: Tensor) -> Tensor:
-    """Unit vectors; NaN where there is no direction. Scaled first, so that no square under- or overflows."""
+    """Unit vectors; NaN for zero rows. Rows are scaled first, so that no square under- or overflows."""
     a = a / _largest(a)
     return a / torch.linalg.vector_norm(a, dim=1, keepdim=True)
 

@@ -1,1 +1,1 @@
-"""The data sets of the studies: embedded, generated, and from openml.org."""
+"""Data sets of the studies: embedded, generated, and from openml.org."""

@@ -1,4 +1,4 @@
-"""`digits`: the 1,797 handwritten digits of 8 × 8 pixels that come with scikit-learn (from the UCI repository)."""
+"""`digits`: the 1,797 handwritten digits of 8 × 8 pixels from the UCI repository, as scikit-learn ships them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tropica.data.labelled import LabelledData, Split
 
 
 def load_digits(split: Split, limit: int | None) -> LabelledData:
-    """Points (1, 8, 8) in [0, 1] (sixteenths), ten classes, a fixed stratified split.
+    """Points (1, 8, 8) in [0, 1] (multiples of 1/16) of ten classes, with a fixed stratified split.
 
     >>> load_digits("test", None)
     LabelledData('digits', test: 355 points of shape (1, 8, 8), 10 classes)

@@ -1,4 +1,4 @@
-"""`load_data`: data by name, file or folder."""
+"""`load_data`: data sets by name, file or folder."""
 
 from __future__ import annotations
 
@@ -36,23 +36,24 @@ def load_data(
 def load_data(
     spec: str | os.PathLike[str], *, split: Split = "train", limit: int | None = None, lazy: bool = False
 ) -> LabelledData | FileData:
-    """Points and labels by name, file or folder.
+    """The points and labels of a data set given by name, file or folder.
 
     Args:
         spec: `digits` or `mnist1d` (embedded); a path `*.npz`, `*.npy` or `*.parquet`, or an image folder with one
-            subfolder a class; `openml:NAME`; `mnist` or `cifar10`, short for `mnist.npz` and `cifar10-{split}.parquet` in the
-            folder that the environment variable TROPICA_DATA names. Relative paths are looked up in this folder
-            second. `{split}` in a path stands for `train` or `test`.
-        split: `train` or `test`. A file that holds one set only is a train set, unless its path has `{split}`.
-        limit: at most so many points, the first ones; None for all.
-        lazy: leave the points of a `.npy` or `.parquet` file where they are, and read them batch by batch.
+            subfolder for each class; `openml:NAME`; `mnist` or `cifar10`, short for `mnist.npz` and `cifar10-{split}.parquet`
+            in the folder that the environment variable TROPICA_DATA names. A relative path is looked up in the current folder
+            first, then in TROPICA_DATA. `{split}` in a path stands for `train` or `test`.
+        split: `train` or `test`. A file with a single set of points is a train set, unless its path has `{split}`.
+        limit: take at most this many points, from the start; None for all.
+        lazy: read the points of a `.npy` or `.parquet` file batch by batch, and keep none in memory.
 
     Returns:
-        Inputs (N, *shape) float32, images (channels, height, width) in [0, 1]; labels (N,) int64 or None. With `lazy` and
-        such a file, `FileData`, which whatever takes data takes too; its points are checked as they are read.
+        Inputs (N, *shape) float32, images (channels, height, width) in [0, 1]; labels (N,) int64 or None. With `lazy` and a
+        `.npy` or `.parquet` file, `FileData`, which is accepted wherever data is; its points are checked as they are read.
 
     Raises:
-        DataError: unknown specification, nothing there, not the promised layout, a missing package, no network.
+        DataError: the specification is unknown, the file is missing or has another layout, a package is missing, or openml.org
+            cannot be reached.
         InputError: a point has a NaN or an infinity.
 
     >>> load_data("digits", split="test", limit=100)
@@ -71,7 +72,7 @@ def load_data(
 
 
 def _file_suffix(spec: str) -> str:
-    """The ending of the file that a specification names; '' for what is no file."""
+    """The suffix of the file that a specification names; '' where it names no file."""
     return "" if spec in EMBEDDED or spec.startswith(OPENML) else os.path.splitext(SHORTHANDS.get(spec, spec))[1].lower()
 
 
@@ -87,14 +88,14 @@ def _load(spec: str, split: Split, limit: int | None) -> LabelledData:
 
 
 def _file_request(spec: str, split: Split, limit: int | None) -> FileRequest:
-    """The request for a file or folder that is there and of a known kind."""
+    """The request for a file or folder that exists and is of a known kind."""
     if spec in SHORTHANDS:
         return FileRequest.of(locate_shorthand(spec, SHORTHANDS[spec]), split, limit)
     accepted = [*EMBEDDED, *SHORTHANDS, *(f"*{suffix}" for suffix in FILES), "an image folder", f"{OPENML}NAME"]
     hint = f"data may be {', '.join(accepted)}"
     try:
         request = FileRequest.of(spec, split, limit)
-    except DataError as error:  # perhaps not a path at all but a name mistyped
+    except DataError as error:  # perhaps a mistyped name rather than a path
         raise DataError(f"{error}; {hint}") from error
     if not request.path.is_dir() and request.path.suffix.lower() not in FILES:
         raise DataError(f"{request.path}: this kind of file is not known; {hint}")

@@ -1,8 +1,8 @@
-"""`mnist1d`: MNIST-1D, generated. Ten 12-point templates, padded, scaled, shifted, sheared, drowned in noise.
+"""`mnist1d`: MNIST-1D, generated from ten templates of 12 points that are padded, scaled, shifted and sheared, plus noise.
 
-Source: S. Graydanus, "Scaling *down* deep learning", 2020 (arXiv:2011.14439). This is the paper's construction with its
-published constants, not its random numbers: points differ one by one from the authors' file, their law does not. The
-paper reports 32 % (logistic regression), 68 % (dense) and 94 % (convolutional); here such models reach 33, 69 and 94 %.
+Source: S. Greydanus, "Scaling *down* deep learning", 2020 (arXiv:2011.14439). The construction and its constants are those of
+the paper, the random numbers are not: single points differ from the authors' file, their distribution does not. The paper
+reports accuracies of 32 % (logistic regression), 68 % (dense) and 94 % (convolutional); here such models reach 33, 69 and 94 %.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ TEMPLATES = np.array(
     ]
 )
 POINTS, TRAIN, SEED = 5_000, 4_000, 42
-PADDING = (36, 60)  # zeros after the template, both ends included
+PADDING = (36, 60)  # number of zeros after the template, both bounds included
 CANVAS = TEMPLATES.shape[1] + PADDING[1]  # every padded signal is stretched to this length: 72
-LENGTH = 40  # of a finished signal
-SCALE, SHIFT, SHEAR = 0.4, 48, 0.75  # scale and shear are whole widths: the factor is 1 ± 0.2, the slope ± 0.375
-CORRELATED, SMOOTHING, WHITE = 0.25, 2.0, 0.02  # noise: standard deviation before smoothing, kernel width, white noise
+LENGTH = 40  # length of a finished signal
+SCALE, SHIFT, SHEAR = 0.4, 48, 0.75  # widths of intervals: the factor is 1 ± 0.2, the slope ± 0.375
+CORRELATED, SMOOTHING, WHITE = 0.25, 2.0, 0.02  # standard deviation before smoothing, kernel width, white noise
 
 
 def load_mnist1d(split: Split, limit: int | None) -> LabelledData:
-    """Signals (1, 40), 4,000 to train and 1,000 to test, ten classes, standardised over the whole set (not in [0, 1]).
+    """Signals (1, 40), 4,000 to train and 1,000 to test, ten classes, standardized over the whole set (not in [0, 1]).
 
     >>> load_mnist1d("train", 100)
     LabelledData('mnist1d', train: 100 points of shape (1, 40), 10 classes)
@@ -51,12 +51,12 @@ def load_mnist1d(split: Split, limit: int | None) -> LabelledData:
 @lru_cache(maxsize=1)
 def _generate() -> tuple[np.ndarray, np.ndarray]:
     """All signals (5000, 1, 40) and classes (5000,), shuffled."""
-    # PCG64 is named, for default_rng may become another generator one day.
+    # PCG64 is named because default_rng may change.
     rng = np.random.Generator(np.random.PCG64(SEED))
     classes = rng.permutation(np.arange(POINTS) % len(TEMPLATES))
-    centerd = (TEMPLATES - TEMPLATES.mean(1, keepdims=True)) / TEMPLATES.std(1, keepdims=True)
-    started_at_zero = (centerd - centerd[:, :1]) / 6
-    signals = np.stack([_signal(started_at_zero[label], rng) for label in classes])
+    standardized = (TEMPLATES - TEMPLATES.mean(1, keepdims=True)) / TEMPLATES.std(1, keepdims=True)
+    from_zero = (standardized - standardized[:, :1]) / 6
+    signals = np.stack([_signal(from_zero[label], rng) for label in classes])
     return ((signals - signals.mean()) / signals.std())[:, None], classes
 
 
@@ -65,7 +65,7 @@ def _signal(template: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     padding = np.zeros(rng.integers(*PADDING, endpoint=True))
     signal = _resample(np.concatenate([template, padding]), CANVAS) * (1 + SCALE * rng.uniform(-0.5, 0.5))
     is_template = _resample(np.concatenate([np.ones_like(template), padding]), CANVAS) > 0
-    # Correlated noise fills the padding, so that the place of the template cannot be read off the zeros.
+    # Correlated noise fills the padding; zeros would give the position of the template away.
     signal = np.roll(np.where(is_template, signal, _correlated_noise(rng)), rng.integers(SHIFT))
     signal = signal + WHITE * rng.standard_normal(CANVAS)
     signal = signal + SHEAR * rng.uniform(-0.5, 0.5) * np.linspace(-0.5, 0.5, CANVAS)
@@ -73,12 +73,12 @@ def _signal(template: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _resample(signal: np.ndarray, length: int) -> np.ndarray:
-    """The signal at `length` places, first and last kept, linear in between."""
+    """The signal at `length` positions from its first to its last point, interpolated linearly."""
     return np.interp(np.linspace(0, len(signal) - 1, length), np.arange(len(signal)), signal)
 
 
 def _correlated_noise(rng: np.random.Generator) -> np.ndarray:
-    """White noise (72,) under a Gaussian kernel cut at four widths; the ends are reflected."""
+    """White noise (72,) smoothed by a Gaussian kernel that is cut at four widths; the ends are reflected."""
     reach = int(4 * SMOOTHING)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SMOOTHING) ** 2)
     noise = np.pad(CORRELATED * rng.standard_normal(CANVAS), reach, mode="symmetric")

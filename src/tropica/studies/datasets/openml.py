@@ -1,4 +1,4 @@
-"""`openml:NAME`: the data sets of openml.org, through scikit-learn's client and its cache."""
+"""`openml:NAME`: the data sets of openml.org, by scikit-learn's client and its cache."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tropica.errors import DataError
 
 
 def load_openml(name: str, split: Split, limit: int | None) -> LabelledData:
-    """The newest active version of a set, with a fixed stratified split (OpenML names no test points).
+    """The newest active version of a data set, with a fixed stratified split (OpenML names no test points).
 
-    Features that are all whole numbers from 0 to 255, both met, are taken for 8-bit images and divided by 255, and
-    shaped (1, side, side) where their number is a square. Targets that are not classes are left out.
+    Features that are all whole numbers with minimum 0 and maximum 255 are taken for 8-bit images: they are divided by 255, and
+    shaped (1, side, side) where their number is a square. Targets that are not classes are ignored.
 
     Raises:
-        DataError: no network, no such set, or features that are not numbers.
+        DataError: openml.org cannot be reached, the data set does not exist, or its features are not numbers.
     """
     where = f"openml:{name}"
     bunch = _fetch(name)
@@ -36,18 +36,18 @@ def load_openml(name: str, split: Split, limit: int | None) -> LabelledData:
 def _fetch(name: str) -> Any:
     from sklearn import datasets  # slow to import
 
-    # The fast parser needs pandas; the other gives the same arrays.
+    # The fast parser needs pandas; the other one gives the same arrays.
     parser = "auto" if find_spec("pandas") else "liac-arff"
     try:
         return datasets.fetch_openml(name, as_frame=False, parser=parser)
-    except (OSError, HTTPException) as error:  # URLError, HTTPError, timeouts and resets are all OSErrors
+    except (OSError, HTTPException) as error:  # URLError, HTTPError, timeouts and resets are OSErrors
         raise DataError(f"openml:{name} could not be fetched from openml.org (is there a network?): {error}") from error
     except ValueError as error:
-        raise DataError(f"openml:{name} is not a set that can be loaded: {error}") from error
+        raise DataError(f"openml:{name} is not a data set that can be loaded: {error}") from error
 
 
 def _numbers(features: Any, where: str) -> np.ndarray:
-    """The features (N, d) as floats; OpenML also has sparse matrices and words."""
+    """The features (N, d) as floats; OpenML also has sparse matrices and strings."""
     dense = features.toarray() if hasattr(features, "toarray") else np.asarray(features)
     try:
         return dense.astype(np.float64)
@@ -56,7 +56,7 @@ def _numbers(features: Any, where: str) -> np.ndarray:
 
 
 def _classes(target: Any) -> tuple[int | None, np.ndarray | None]:
-    """The number of classes and the class of each point, or None twice where the target is a measurement."""
+    """The number of classes and the class of each point; (None, None) where the target is not a class."""
     if target is None or np.ndim(target) != 1 or np.asarray(target).dtype.kind == "f":
         return None, None
     names, codes = np.unique(np.asarray(target).astype(str), return_inverse=True)
@@ -64,7 +64,7 @@ def _classes(target: Any) -> tuple[int | None, np.ndarray | None]:
 
 
 def _as_images(features: np.ndarray) -> np.ndarray:
-    """8-bit images as uint8, square where they can be; anything else as it is."""
+    """8-bit images as uint8, square where possible; other features unchanged."""
     if not (features.min() == 0 and features.max() == 255 and np.all(features == np.round(features))):
         return features
     side = isqrt(features.shape[1])

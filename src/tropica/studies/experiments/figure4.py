@@ -23,7 +23,7 @@ NETWORK, AGREEMENT, ACCURACY = "network_true", "network_extracted", "extracted_t
 def measure(case: Case) -> Measurement:
     """The rows of Table 2 for the network after each of several epochs; each epoch is kept when it is measured."""
     rows: list[Row] = []
-    for epoch in select_epochs(case.run.epochs, EPOCHS, also=case.run.settings.falls):
+    for epoch in select_epochs(case.run.epochs, EPOCHS, also=case.run.settings.milestones):
 
         def measure_epoch(epoch: int = epoch) -> list[Row]:
             return [{"epoch": epoch, **row} for row in table2.measure(case.after_epoch(epoch)).rows]

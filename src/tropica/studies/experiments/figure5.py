@@ -38,7 +38,7 @@ def measure(case: Case) -> Measurement:
     """A row for each epoch, of this network and the one of the next seed; for the figure the points at the end."""
     other = case.with_run(case.other_runs[0])
     rows, figure_data = [], {}
-    for epoch in select_epochs(case.run.epochs, EPOCHS, also=case.run.settings.falls):
+    for epoch in select_epochs(case.run.epochs, EPOCHS, also=case.run.settings.milestones):
 
         def measure_epoch(epoch: int = epoch) -> dict[str, Row]:
             return compare_networks(case.after_epoch(epoch), other.after_epoch(epoch))
@@ -129,7 +129,7 @@ def findings(results: Results) -> list[str]:
 
 
 def _falls(results: Results) -> list[int]:
-    return TrainSettings(**results.settings["training"]).falls
+    return TrainSettings(**results.settings["training"]).milestones
 
 
 def figures(results: Results) -> Mapping[str, Figure]:

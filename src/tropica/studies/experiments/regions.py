@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from matplotlib.figure import Figure
 
-from tropica.compare.pattern_counts import count_patterns
+from tropica.compare.patterns import count_patterns, count_terms
 from tropica.plots import curves
 from tropica.studies.case import Case
 from tropica.studies.panels import panel_grid
@@ -16,7 +16,8 @@ from tropica.studies.tables import Table, aggregate, curve, decimals, select
 
 EPOCHS = (0, 1, 3, 5, 10, 15, 20, 30, 40, 50)
 """The epochs that the paper names, and the untrained network."""
-SETS, COUNTED = ("train", "test", "both"), ("pattern", "term")
+SETS = ("train", "test", "both")
+COUNTS = {"pattern": count_patterns, "term": count_terms}
 
 
 def paper_epochs(kept: list[int]) -> list[int]:
@@ -37,15 +38,15 @@ def measure(case: Case) -> Measurement:
         then = case.after_epoch(epoch)
         row: Row = {"epoch": epoch, **{f"{name}_points": len(x) for name, x in points.items()}}
         for name, x in points.items():
-            for way in COUNTED:
-                row[f"{name}_{way}s"] = count_patterns(then.net, x, by=way, progress=then.progress(f"regions by {way}"))
+            for counted, count in COUNTS.items():
+                row[f"{name}_{counted}s"] = count(then.net, x, progress=then.progress(f"counting {counted}s"))
         rows.append(row)
     return Measurement(rows)
 
 
 def tables(results: Results) -> list[Table]:
     """Every epoch of every network."""
-    cells = {f"{name}: {way}s": (f"{name}_{way}s", decimals(0)) for name in SETS for way in COUNTED}
+    cells = {f"{name}: {way}s": (f"{name}_{way}s", decimals(0)) for name in SETS for way in COUNTS}
     frame = aggregate(results.rows, {"network": "model", "epoch": "epoch"}, cells)
     points = ", ".join(f"{name} {results.rows[f'{name}_points'].iloc[0]:,}" for name in SETS)
     note = f"Points: {points}. A term is counted with its label, so points of one cell with several labels have several."
@@ -71,9 +72,9 @@ def findings(results: Results) -> list[str]:
 
 def figures(results: Results) -> Mapping[str, Figure]:
     """Different regions per point over epochs, by pattern and by term."""
-    figure, panels = panel_grid(len(COUNTED), 2.5, sharey=True)
+    figure, panels = panel_grid(len(COUNTS), 2.5, sharey=True)
     scale = 100 / results.rows["both_points"].iloc[0]
-    for ax, way in zip(panels, COUNTED, strict=True):
+    for ax, way in zip(panels, COUNTS, strict=True):
         lines = {m: curve(select(results.rows, model=m), "epoch", f"both_{way}s", scale) for m in results.models}
         label = "different regions\n(% of training and test points)" if ax is panels[0] else ""
         curves(lines, xlabel="epoch", ylabel=label, title=f"by {way}", legend=ax is panels[0], ax=ax)

@@ -1,1 +1,1 @@
-"""Training of classifiers: the loop, the papers' settings, and runs kept by epoch."""
+"""Training of classifiers: the loop, the paper's settings, and runs whose weights are saved by epoch."""

@@ -1,11 +1,11 @@
-"""``train``: the cross-entropy of logits, by Adam or by SGD with a stepped rate, and what is needed to go on with it."""
+"""``train``: minimize the cross-entropy of logits by Adam, or by SGD with a stepped learning rate."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,20 +14,20 @@ from torch.optim import SGD, Adam, Optimizer
 
 from tropica.data.validate import validate_points
 from tropica.errors import InputError, NonFiniteWeights
+from tropica.runtime.progress import ProgressCallback
 
-Progress: TypeAlias = Callable[[int, int, str], object]
-
-MOMENTUM, RATE_STEPS, RATE_FALL = 0.9, (0.5, 0.75), 10
-"""Of SGD: the rate falls tenfold at these shares of the epochs."""
+MOMENTUM = 0.9
+MILESTONES, DECAY = (0.5, 0.75), 10
+"""SGD divides its learning rate by DECAY after these shares of the epochs."""
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What a training needs beside the weights to go on after an epoch, as if it had never stopped.
+    """The state after an epoch that, together with the weights, resumes a training exactly.
 
     Attributes:
-        tensors: the optimizer's state and those of the random generators, by name.
-        history: as `train` returns it, an entry for each epoch done.
+        tensors: the state of the optimizer and of the random generators, by name.
+        history: an entry for each finished epoch, as `train` returns it.
     """
 
     tensors: Mapping[str, Tensor]
@@ -35,7 +35,7 @@ class TrainingState:
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """The number of finished epochs."""
         return len(self.history)
 
 
@@ -49,30 +49,31 @@ def train(
     lr: float = 1e-3,
     optimizer: Literal["adam", "sgd"] = "adam",
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     start: TrainingState | None = None,
     after_epoch: Callable[[TrainingState], object] | None = None,
 ) -> list[dict[str, float]]:
     """Train a classifier in place with the cross-entropy of its logits, and leave it in eval mode.
 
     Args:
-        model: points (B, *shape) to logits (B, classes); its device and dtype are kept.
+        model: maps points (B, *shape) to logits (B, num_classes); its device and dtype are kept.
         inputs: (N, *shape), floating point; batches are moved to the model's device.
-        labels: (N,) int64 in 0 … classes − 1.
-        epochs, batch_size: passes over the points, shuffled in each, and points a step.
-        lr: the learning rate; with `sgd` it falls tenfold after half and after three quarters of the epochs.
+        labels: (N,) int64 in 0 … num_classes − 1.
+        epochs: passes over the points, each in a new random order.
+        batch_size: points in a step.
+        lr: the learning rate; `sgd` divides it by 10 after half and after three quarters of the epochs.
         optimizer: `adam`, or `sgd` with momentum 0.9.
-        seed: of the shuffles and of dropout; the same seed, machine and number of threads give the same weights.
-        progress: called with (steps done, steps in all, message) after each step.
-        start: the state after some epoch, to go on from there; the model must have that epoch's weights.
-        after_epoch: called with the state after each epoch (its tensors are the live ones: copy or write them at once).
+        seed: the seed of the random orders and of any dropout; torch's global generators are left as they were.
+        progress: called with (finished steps, all steps, message).
+        start: the state to resume from; the model must have the weights of that epoch.
+        after_epoch: called with the state after each epoch. The tensors are live: copy or write them before returning.
 
     Returns:
-        One dict an epoch: `epoch` (from 1), mean `loss` and `accuracy` in [0, 1] over the epoch's steps.
+        For each epoch a dict with `epoch` (from 1), and `loss` and `accuracy` in [0, 1] averaged over the epoch's steps.
 
     Raises:
-        InputError: inputs, labels or settings that do not fit.
-        NonFiniteWeights: the loss is no longer finite.
+        InputError: inputs, labels or settings do not fit the model.
+        NonFiniteWeights: the loss is not finite.
 
     >>> from tropica.studies.networks import build
     >>> x = torch.tensor([[0.0], [1.0]]).repeat(50, 1)
@@ -82,7 +83,7 @@ def train(
     """
     parameter = next(model.parameters())
     _check_training(model.eval(), inputs, labels, epochs, batch_size, parameter)
-    steps = _optimizer(optimizer, model, lr)
+    stepper = _optimizer(optimizer, model, lr)
     batches = -(-len(inputs) // batch_size)
     points = inputs.to(parameter.dtype)
     history = [] if start is None else list(start.history)
@@ -92,35 +93,35 @@ def train(
             last = f", loss {history[-1]['loss']:.4f}, accuracy {history[-1]['accuracy']:.1%}" if history else ""
             progress(len(history) * batches + step, epochs * batches, f"epoch {len(history) + 1}/{epochs}{last}")
 
-    # The global generator serves the shuffles and any dropout in the model, and is given back as it was.
+    # Dropout draws from the global generator, so the random orders do too; its state is restored afterwards.
     with torch.random.fork_rng(devices=[parameter.device] if parameter.device.type == "cuda" else []):
         torch.manual_seed(seed)
         if start is not None:
-            _restore(steps, parameter.device, start)
+            _restore(stepper, parameter.device, start)
         model.train()
         try:
             for epoch in range(len(history) + 1, epochs + 1):
-                for group in steps.param_groups:
-                    group["lr"] = rate_at(epoch, epochs, lr, optimizer)
-                loss, accuracy = _epoch(model, steps, points, labels, batch_size, report)
+                for group in stepper.param_groups:
+                    group["lr"] = learning_rate(epoch, epochs, lr, optimizer)
+                loss, accuracy = _train_epoch(model, stepper, points, labels, batch_size, report)
                 if not isfinite(loss):
                     raise NonFiniteWeights(f"training diverged in epoch {epoch}: the loss is {loss}; lower lr={lr}")
                 history.append({"epoch": epoch, "loss": loss, "accuracy": accuracy})
                 if after_epoch is not None:
-                    after_epoch(TrainingState(_tensors(steps, parameter.device), list(history)))
+                    after_epoch(TrainingState(_state_tensors(stepper, parameter.device), list(history)))
         finally:
             model.eval()
     return history
 
 
-def rate_at(epoch: int, epochs: int, lr: float, optimizer: str) -> float:
+def learning_rate(epoch: int, epochs: int, lr: float, optimizer: str) -> float:
     """The learning rate in an epoch (from 1).
 
-    >>> [rate_at(epoch, 8, 0.5, "sgd") for epoch in (4, 5, 7)]
+    >>> [learning_rate(epoch, 8, 0.5, "sgd") for epoch in (4, 5, 7)]
     [0.5, 0.05, 0.005]
     """
-    falls = sum(epoch > int(share * epochs) for share in RATE_STEPS) if optimizer == "sgd" else 0
-    return lr / RATE_FALL**falls
+    passed = sum(epoch > int(share * epochs) for share in MILESTONES) if optimizer == "sgd" else 0
+    return lr / DECAY**passed
 
 
 def _check_training(
@@ -133,10 +134,10 @@ def _check_training(
     if not all(isinstance(number, int) and number > 0 for number in (epochs, batch_size)):
         raise InputError(f"epochs and batch_size must be whole numbers, 1 or more; found {epochs!r}, {batch_size!r}")
     with torch.no_grad():
-        classes = model(inputs[:1].to(parameter)).shape[1]
+        outputs = model(inputs[:1].to(parameter)).shape[1]
     low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= classes:
-        raise InputError(f"the model has {classes} outputs, so labels lie in 0 … {classes - 1}; found {low} … {high}")
+    if low < 0 or high >= outputs:
+        raise InputError(f"the model has {outputs} outputs, so labels lie in 0 … {outputs - 1}; found {low} … {high}")
 
 
 def _optimizer(name: str, model: nn.Module, lr: float) -> Optimizer:
@@ -147,43 +148,42 @@ def _optimizer(name: str, model: nn.Module, lr: float) -> Optimizer:
     raise InputError(f"the optimizer must be 'adam' or 'sgd'; found {name!r}")
 
 
-def _tensors(steps: Optimizer, device: torch.device) -> dict[str, Tensor]:
-    """The optimizer's tensors as ``number/name``, and the generators' states."""
-    state = steps.state_dict()["state"]
-    found = {f"{i}/{key}": value for i, one in state.items() for key, value in one.items() if isinstance(value, Tensor)}
-    found["generator"] = torch.get_rng_state()
+def _state_tensors(stepper: Optimizer, device: torch.device) -> dict[str, Tensor]:
+    """The optimizer's tensors as ``number/name``, and the states of the random generators."""
+    state = stepper.state_dict()["state"]
+    tensors = {f"{i}/{key}": value for i, one in state.items() for key, value in one.items() if isinstance(value, Tensor)}
+    tensors["generator"] = torch.get_rng_state()
     if device.type == "cuda":
-        found["generator-cuda"] = torch.cuda.get_rng_state(device)
-    return found
+        tensors["generator-cuda"] = torch.cuda.get_rng_state(device)
+    return tensors
 
 
-def _restore(steps: Optimizer, device: torch.device, start: TrainingState) -> None:
-    whole = steps.state_dict()
+def _restore(stepper: Optimizer, device: torch.device, start: TrainingState) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in start.tensors.items():
         number, _, key = name.partition("/")
         if key:
             state.setdefault(int(number), {})[key] = value
-    steps.load_state_dict({**whole, "state": state})
+    stepper.load_state_dict({**stepper.state_dict(), "state": state})
     torch.set_rng_state(start.tensors["generator"].cpu())
     if device.type == "cuda" and "generator-cuda" in start.tensors:
         torch.cuda.set_rng_state(start.tensors["generator-cuda"].cpu(), device)
 
 
-def _epoch(
-    model: nn.Module, steps: Optimizer, inputs: Tensor, labels: Tensor, batch_size: int, report: Callable[[int], None]
+def _train_epoch(
+    model: nn.Module, stepper: Optimizer, inputs: Tensor, labels: Tensor, batch_size: int, report: Callable[[int], None]
 ) -> tuple[float, float]:
-    """One pass in random order: mean loss and accuracy, each batch as it was before its own step."""
+    """One pass in random order: mean loss and accuracy, each batch measured before its own step."""
     device = next(model.parameters()).device
-    loss_sum, right = torch.zeros((), device=device), torch.zeros((), device=device)
+    loss_sum, correct = torch.zeros((), device=device), torch.zeros((), device=device)
     for step, rows in enumerate(torch.randperm(len(inputs)).split(batch_size), start=1):
         x, y = inputs[rows].to(device), labels[rows].to(device)
         logits = model(x)
         loss = cross_entropy(logits, y)
-        steps.zero_grad()
+        stepper.zero_grad()
         loss.backward()
-        steps.step()
+        stepper.step()
         loss_sum += loss.detach() * len(rows)
-        right += (logits.argmax(1) == y).sum()
+        correct += (logits.argmax(1) == y).sum()
         report(step)
-    return float(loss_sum) / len(inputs), float(right) / len(inputs)
+    return float(loss_sum) / len(inputs), float(correct) / len(inputs)

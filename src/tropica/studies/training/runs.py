@@ -1,12 +1,12 @@
-"""``train_run``: one training in one folder, kept by epoch, which goes on where it stopped.
+"""``train_run``: one training in one folder. Weights are saved by epoch, and an interrupted training resumes.
 
     FOLDER/epoch-0000.safetensors   weights of the untrained network
     FOLDER/epoch-0001.safetensors   after the first epoch, and so on
-    FOLDER/state.safetensors        weights, optimizer and random generators after the last epoch done
-    FOLDER/training.json            settings and history, to be read by people
+    FOLDER/state.safetensors        weights, optimizer and random generators after the last finished epoch
+    FOLDER/training.json            settings and history, for people to read
 
-Each file is written under another name and renamed: whole, or not there. What counts is ``state.safetensors``; it is written
-last, so an epoch that was interrupted is done again, with the same outcome as if it had never been interrupted.
+Each file is written under a temporary name and renamed, so no file is ever incomplete. ``state.safetensors`` is written last: an
+interrupted epoch is repeated, with the result of an uninterrupted training.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from torch import Tensor, nn
 from tropica.data.labelled import LabelledData
 from tropica.errors import DataError, InputError
 from tropica.runtime.files import write_file, write_json
+from tropica.runtime.progress import ProgressCallback
 from tropica.studies.networks import build
-from tropica.studies.training.loop import Progress, TrainingState, train
+from tropica.studies.training.loop import TrainingState, train
 from tropica.studies.training.settings import TrainSettings, check_training_data
 
 STATE, SUMMARY = "state.safetensors", "training.json"
 DESCRIPTION = "tropica"
-"""The key of the state's description among the metadata of its file."""
+"""The key of the state's description in the metadata of its file."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,15 @@ class TrainedRun:
     """A finished training.
 
     Attributes:
-        model: a name of `tropica.studies.networks.MODELS`.
-        shape, classes: what it was built for.
-        settings, seed: how it was trained.
-        folder: where its weights are.
-        history: a dict an epoch, as :func:`tropica.training.train` returns it.
+        model: a name in `tropica.studies.networks.MODELS`.
+        input_shape, num_classes: the shape of one point, and the number of outputs.
+        settings, seed: the settings of the training and its seed.
+        folder: the folder of its files.
+        history: an entry for each epoch, as :func:`tropica.studies.training.loop.train` returns it.
     """
 
     model: str
-    shape: tuple[int, ...]
+    input_shape: tuple[int, ...]
     num_classes: int
     settings: TrainSettings
     seed: int
@@ -57,26 +58,26 @@ class TrainedRun:
 
     @property
     def epochs(self) -> list[int]:
-        """The epochs of which weights are kept, from 0 (untrained) to the last."""
-        return [epoch for epoch in range(self.settings.epochs + 1) if self.settings.kept(epoch)]
+        """The epochs whose weights are saved, from 0 (untrained) to the last."""
+        return [epoch for epoch in range(self.settings.epochs + 1) if self.settings.saves(epoch)]
 
     def weights(self, epoch: int | None = None) -> Path:
-        """The file of the weights after an epoch, the last by default."""
-        return self.folder / _file(self.settings.epochs if epoch is None else epoch)
+        """The file of the weights after an epoch, by default the last."""
+        return self.folder / _weights_file(self.settings.epochs if epoch is None else epoch)
 
     def load(self, epoch: int | None = None) -> nn.Sequential:
-        """The network after an epoch, the last by default, in eval mode.
+        """The network after an epoch, by default the last, in eval mode.
 
         Raises:
-            DataError: the weights of that epoch are not there, or damaged.
+            DataError: the weights of that epoch are missing or damaged.
         """
-        model = build(self.model, self.shape, self.num_classes, seed=self.seed, activation=self.settings.activation)
+        model = build(self.model, self.input_shape, self.num_classes, seed=self.seed, activation=self.settings.activation)
         file = self.weights(epoch)
         tensors, _ = _read(file)
         try:
             model.load_state_dict(tensors)
         except RuntimeError as error:
-            raise DataError(f"{file}: these are not the weights of {self.model} for points of shape {self.shape}") from error
+            raise DataError(f"{file}: not the weights of {self.model} for points of shape {self.input_shape}") from error
         return model
 
 
@@ -88,22 +89,22 @@ def train_run(
     *,
     seed: int = 0,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> TrainedRun:
-    """Train a network of `tropica.studies.networks` in a folder, or go on with it, or find that it is done.
+    """Train a network of `tropica.studies.networks`, or resume the training in the folder; a finished one is returned as it is.
 
     Args:
-        model: a name of `MODELS`.
+        model: a name in `MODELS`.
         data: the training points with their labels.
-        folder: of this run alone.
-        settings: of the training.
-        seed: of the weights, and of the order of the points.
-        device: where to train.
-        progress: called with (steps done, steps in all, message).
+        folder: the folder of this run alone.
+        settings: the settings of the training.
+        seed: the seed of the weights and of the order of the points.
+        device: the device to train on.
+        progress: called with (finished steps, all steps, message).
 
     Raises:
-        DataError: no labels, one class only, or a damaged state.
-        InputError: an unknown model, data it cannot take, or a folder with another run; the message says what differs.
+        DataError: the data has no labels or one class only, or the state in the folder is damaged.
+        InputError: an unknown model, data that it cannot take, or a folder with another run; the message says what differs.
 
     >>> import tempfile
     >>> from tropica.studies.datasets.load import load_data
@@ -113,29 +114,29 @@ def train_run(
     ...     run.epochs, run.load()(digits.inputs).shape
     ([0, 1, 2], torch.Size([200, 10]))
     """
-    classes = check_training_data(data)
+    num_classes = check_training_data(data)
     assert data.labels is not None
-    made = build(model, data.input_shape, classes, seed=seed, activation=settings.activation)
-    about = _identity(model, data, classes, settings, seed)
-    state = _resume(folder, made, about)
-    run = TrainedRun(model, data.input_shape, classes, settings, seed, folder, [] if state is None else state.history)
+    network = build(model, data.input_shape, num_classes, seed=seed, activation=settings.activation)
+    identity = _identity(model, data, num_classes, settings, seed)
+    state = _resume(folder, network, identity)
+    run = TrainedRun(model, data.input_shape, num_classes, settings, seed, folder, [] if state is None else state.history)
     if state is None:
-        _write_weights(folder, 0, made)
+        _write_weights(folder, 0, network)
     elif state.epoch >= settings.epochs:
         return run
-    made.to(device)
+    network.to(device)
 
-    def keep(now: TrainingState) -> None:
-        if settings.kept(now.epoch):
-            _write_weights(folder, now.epoch, made)
-        write_json(folder / SUMMARY, {**about, "history": now.history})
-        tensors = {f"weights/{key}": value for key, value in made.state_dict().items()}
+    def save(now: TrainingState) -> None:
+        if settings.saves(now.epoch):
+            _write_weights(folder, now.epoch, network)
+        write_json(folder / SUMMARY, {**identity, "history": now.history})
+        tensors = {f"weights/{key}": value for key, value in network.state_dict().items()}
         tensors |= {f"state/{key}": value for key, value in now.tensors.items()}
-        description = {DESCRIPTION: json.dumps({**about, "history": now.history})}
-        write_file(folder / STATE, safetensors.torch.save(_plain(tensors), metadata=description))
+        description = {DESCRIPTION: json.dumps({**identity, "history": now.history})}
+        write_file(folder / STATE, safetensors.torch.save(_on_cpu(tensors), metadata=description))
 
     history = train(
-        made,
+        network,
         data.inputs,
         data.labels,
         epochs=settings.epochs,
@@ -145,13 +146,13 @@ def train_run(
         seed=seed,
         progress=progress,
         start=state,
-        after_epoch=keep,
+        after_epoch=save,
     )
     return dataclasses.replace(run, history=history)
 
 
 def fingerprint(data: LabelledData) -> str:
-    """A digest of points and labels."""
+    """The SHA-256 of points and labels."""
     digest = hashlib.sha256(str(data.input_shape).encode())
     digest.update(data.inputs.contiguous().numpy().tobytes())
     if data.labels is not None:
@@ -159,25 +160,26 @@ def fingerprint(data: LabelledData) -> str:
     return digest.hexdigest()
 
 
-def _file(epoch: int) -> str:
+def _weights_file(epoch: int) -> str:
     return f"epoch-{epoch:04}.safetensors"
 
 
 def _identity(model: str, data: LabelledData, num_classes: int, settings: TrainSettings, seed: int) -> dict[str, Any]:
-    """What must agree for a run to be gone on with."""
-    points = {"data": data.name, "points": len(data), "fingerprint": fingerprint(data)}
+    """The values that a run and its continuation must share."""
     return {
         "model": model,
-        "shape": list(data.input_shape),
+        "input_shape": list(data.input_shape),
         "num_classes": num_classes,
         "seed": seed,
-        **points,
+        "data": data.name,
+        "points": len(data),
+        "fingerprint": fingerprint(data),
         **vars(settings),
     }
 
 
-def _resume(folder: Path, model: nn.Module, about: Mapping[str, Any]) -> TrainingState | None:
-    """The state that the folder holds, its weights put into the model; None where there is none."""
+def _resume(folder: Path, network: nn.Module, identity: Mapping[str, Any]) -> TrainingState | None:
+    """The state in the folder, its weights loaded into the network; None where there is no state."""
     file = folder / STATE
     if not file.exists():
         return None
@@ -187,18 +189,20 @@ def _resume(folder: Path, model: nn.Module, about: Mapping[str, Any]) -> Trainin
         history = found.pop("history")
     except (KeyError, ValueError) as error:
         raise DataError(f"{file}: not the state of a training; remove the folder to train anew") from error
-    differing = [key for key in about if found.get(key) != about[key]]
+    differing = [key for key in identity if found.get(key) != identity[key]]
     if differing:
-        said = ", ".join(f"{key} {found.get(key)} there and {about[key]} here" for key in differing if key != "fingerprint")
-        raise InputError(f"{folder} holds another run: {said or 'other points'}; choose another folder, or remove this one")
-    weights = {key.removeprefix("weights/"): value for key, value in tensors.items() if key.startswith("weights/")}
-    model.load_state_dict(weights)
-    rest = {key.removeprefix("state/"): value for key, value in tensors.items() if key.startswith("state/")}
-    return TrainingState(rest, history)
+        named = ", ".join(f"{key} {found.get(key)} there and {identity[key]} here" for key in differing if key != "fingerprint")
+        raise InputError(f"{folder} holds another run: {named or 'other points'}; choose another folder, or remove this one")
+    network.load_state_dict(_with_prefix(tensors, "weights/"))
+    return TrainingState(_with_prefix(tensors, "state/"), history)
+
+
+def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """A file's tensors and metadata."""
+    """The tensors and the metadata of a file."""
     try:
         with safetensors.safe_open(file, framework="pt") as opened:
             return {key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
@@ -208,10 +212,10 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise DataError(f"{file}: damaged ({error}); remove the folder to train anew") from error
 
 
-def _write_weights(folder: Path, epoch: int, model: nn.Module) -> None:
-    write_file(folder / _file(epoch), safetensors.torch.save(_plain(dict(model.state_dict()))))
+def _write_weights(folder: Path, epoch: int, network: nn.Module) -> None:
+    write_file(folder / _weights_file(epoch), safetensors.torch.save(_on_cpu(network.state_dict())))
 
 
-def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """On the CPU, each in memory of its own."""
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU that share no memory, as safetensors needs them."""
     return {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}

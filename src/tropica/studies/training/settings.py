@@ -1,4 +1,4 @@
-"""How networks are trained: the paper's settings where it gives them, and what this library chose where it does not."""
+"""Settings of a training: those of the paper where the paper gives them, and defaults of this library elsewhere."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Literal
 from tropica.data.labelled import LabelledData
 from tropica.errors import DataError, InputError
 from tropica.studies.networks import ACTIVATIONS
-from tropica.studies.training.loop import rate_at
+from tropica.studies.training.loop import learning_rate
 
 SMALL = 10_000
-"""Fewer training points than this are trained in smaller batches."""
+"""Data sets with fewer training points are trained in smaller batches."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class TrainSettings:
     """Settings of a training.
 
     Attributes:
-        epochs, batch_size, lr, optimizer: as :func:`tropica.training.train` takes them.
-        activation: `relu` or `leaky`, as :func:`tropica.studies.networks.build` takes it.
-        every: weights are kept of epoch 0 (untrained), of each so many epochs, and of the last.
+        epochs, batch_size, lr, optimizer: arguments of :func:`tropica.studies.training.loop.train`.
+        activation: `relu` or `leaky`, an argument of :func:`tropica.studies.networks.build`.
+        every: weights are saved after epochs 0 (untrained), every, 2·every, …, and after the last epoch.
 
     Raises:
-        InputError: a setting that will not do.
+        InputError: a setting is out of range.
     """
 
     epochs: int
@@ -47,27 +47,27 @@ class TrainSettings:
         if self.activation not in ACTIVATIONS:
             raise InputError(f"the activation must be one of {', '.join(ACTIVATIONS)}; found {self.activation!r}")
 
-    def kept(self, epoch: int) -> bool:
-        """Are the weights after this epoch kept?"""
+    def saves(self, epoch: int) -> bool:
+        """Whether the weights after this epoch are saved."""
         return epoch % self.every == 0 or epoch == self.epochs
 
     @property
-    def falls(self) -> list[int]:
-        """The epochs after which the learning rate falls.
+    def milestones(self) -> list[int]:
+        """The epochs after which the learning rate decreases.
 
-        >>> TrainSettings(epochs=50, batch_size=128, lr=0.01, optimizer="sgd").falls
+        >>> TrainSettings(epochs=50, batch_size=128, lr=0.01, optimizer="sgd").milestones
         [25, 37]
         """
-        rates = [rate_at(epoch, self.epochs, self.lr, self.optimizer) for epoch in range(1, self.epochs + 1)]
+        rates = [learning_rate(epoch, self.epochs, self.lr, self.optimizer) for epoch in range(1, self.epochs + 1)]
         return [epoch for epoch in range(1, self.epochs) if rates[epoch] < rates[epoch - 1]]
 
 
 def paper_settings(data: LabelledData) -> TrainSettings:
-    """The settings for a data set.
+    """The paper's settings for a data set.
 
-    Color images as CIFAR-10 in the paper: SGD with momentum 0.9 and a rate that falls tenfold twice, 50 epochs. All else as
-    its MNIST: Adam, 20 epochs. The paper's main text names neither rates nor batches; chosen here are 0.01 (SGD) and
-    0.001 (Adam), 128 points a step, and 32 where there are fewer than 10,000 points.
+    Color images are trained like CIFAR-10 in the paper: 50 epochs of SGD with momentum 0.9, whose learning rate decreases
+    tenfold twice. All other data is trained like MNIST: 20 epochs of Adam. The paper's main text names neither learning rates
+    nor batch sizes; this library takes 0.01 (SGD) and 0.001 (Adam), and 128 points in a step (32 for fewer than 10,000 points).
 
     >>> from tropica.studies.datasets.load import load_data
     >>> paper_settings(load_data("digits"))
@@ -80,10 +80,10 @@ def paper_settings(data: LabelledData) -> TrainSettings:
 
 
 def check_training_data(data: LabelledData) -> int:
-    """The number of classes, for data that a classifier can be trained on.
+    """The number of classes of data that a classifier can be trained on.
 
     Raises:
-        DataError: no labels, or one class only.
+        DataError: the data has no labels, or one class only.
     """
     if data.labels is None:
         raise DataError(f"{data.name}: these points have no labels; training and studies need them")

@@ -1,0 +1,62 @@
+"""A function of a network's inputs, evaluated batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from tropica.data.batches import Data, as_batches, count_points
+from tropica.decomposition.decompose import default_batch_size
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.runtime.progress import ProgressCallback, reporter
+
+T = TypeVar("T")
+
+
+def batched(
+    function: Callable[[Tensor], T],
+    net: PiecewiseLinearNetwork,
+    data: Data,
+    *,
+    message: str,
+    progress: bool | ProgressCallback = False,
+    where: str = "data",
+) -> list[T]:
+    """Evaluate a function on each batch of the data.
+
+    Args:
+        function: takes points (B, *input) in the network's dtype and on its device.
+        net: the traced network; its size decides the batch size.
+        data: the points (N, *input).
+        message: the name of the work in the progress bar.
+        progress: True for a bar, or a function (done, total, message).
+        where: the name of the data in error messages.
+
+    Returns:
+        The results, one for each batch, in the order of the data.
+    """
+    results: list[T] = []
+    done, total = 0, count_points(data, where=where)
+    batches = as_batches(data, default_batch_size(net), dtype=net.dtype, device=net.device, shape=net.input_shape, where=where)
+    with reporter(progress) as report:
+        for x in batches:
+            results.append(function(x))
+            done += len(x)
+            if report:
+                report(done, total, message)
+    return results
+
+
+def predicted_labels(net: PiecewiseLinearNetwork, data: Data, *, where: str = "points") -> Tensor:
+    """The network's labels of all points, on the CPU.
+
+    >>> import tropica as tp
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 2, bias=False)).eval()
+    >>> _ = model[0].weight.data.copy_(torch.eye(2))
+    >>> predicted_labels(tp.trace(model, torch.zeros(2, 2)), torch.tensor([[3.0, 1.0], [0.0, 1.0]]))
+    tensor([0, 1])
+    """
+    return torch.cat(batched(lambda x: net.predict(x).cpu(), net, data, message="labels of the network", where=where))

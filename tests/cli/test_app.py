@@ -1,0 +1,89 @@
+"""Help, the options before all commands, and the program in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.cli.folder import succeed
+
+COMMANDS = ("demo", "trace", "decompose", "extract", "evaluate", "check", "regions", "train", "study")
+HEAVY = ("torch", "numpy", "matplotlib", "sklearn", "pandas", "tropica.studies")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command):
+    assert f"Example: tropica {command}" in succeed(command, "--help").stdout
+
+
+def test_without_a_command_the_commands_are_listed():
+    result = succeed()
+    assert all(command in result.stdout for command in COMMANDS)
+    assert succeed("--version").stdout.startswith("tropica 0.")
+
+
+def test_threads(folder):
+    before = torch.get_num_threads()
+    try:
+        succeed("--threads", "2", "trace", "small.pt2", "--data", "few.npz")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_demo(tmp_path):
+    result = succeed("demo", "--out", tmp_path / "demo", "--epochs", "1")
+    assert (tmp_path / "demo" / "report.html").stat().st_size > 50_000
+    assert "calibrated" in result.stdout
+
+
+def test_help_loads_nothing_heavy():
+    code = f"""
+import sys
+from typer.testing import CliRunner
+from tropica.cli import app
+for arguments in (["--help"], *([command, "--help"] for command in {COMMANDS!r})):
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    loaded = [name for name in {HEAVY!r} if name in sys.modules]
+    assert not loaded, (arguments, loaded)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_importing_tropica_loads_no_optional_package():
+    unwanted = ("matplotlib", "sklearn", "pandas", "tropica.studies")
+    code = f"import sys, tropica; assert not [name for name in {unwanted!r} if name in sys.modules]"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def program(*args: str, cwd: Path) -> subprocess.Popen[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("TROPICA_")}
+    command = [sys.executable, "-m", "tropica", *args]
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_program_succeeds_and_fails(folder):
+    good = program("trace", "nets:small", "--data", "few.npz", cwd=folder)
+    bad = program("trace", "nets:Smooth", "--data", "few.npz", cwd=folder)
+    out, err = good.communicate(timeout=120)
+    assert (good.returncode, err) == (0, "")
+    assert "1 × 8 × 8" in out
+    out, err = bad.communicate(timeout=120)
+    assert (bad.returncode, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert err.startswith("error: tropica cannot use the operation 'aten.gelu")
+
+
+def test_the_program_is_stopped_by_a_signal(folder):
+    (folder / "nets_slow.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(60)\n")
+    process = program("trace", "nets_slow:net", "--data", "few.npz", cwd=folder)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "here\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "stopped: no file was written\n")
