@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from torch import Tensor
 
 from tropica.compare.similarity import angles, distances
@@ -36,6 +37,18 @@ class DecidingPoints:
     index: Tensor
     angle: Tensor
     distance: Tensor
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Labels, deciding point, angle and distance of each test point."""
+        names = ("network_labels", "extracted_labels", "index", "angle", "distance")
+        return pd.DataFrame({name: getattr(self, name).numpy() for name in names})
+
+    def __repr__(self) -> str:
+        agree = float((self.network_labels == self.extracted_labels).double().mean())
+        return f"DecidingPoints({len(self.index):,} test points, {agree:.1%} with the network's label)"
+
+    def _repr_html_(self) -> str:
+        return self.to_dataframe().to_html(max_rows=10)
 
 
 def deciding_points(decomposition: DCDecomposition, terms: LinearTerms, x: Tensor, *, progress: Any = False) -> DecidingPoints:
