@@ -75,7 +75,7 @@ def deciding_points(decomposition: DCDecomposition, terms: LinearTerms, x: Tenso
             f"the terms are functions of points of shape {terms.input_shape}; found points of {tuple(x.shape[1:])}"
         )
     own = extract(decomposition.net, x, decomposition, dtype=terms.dtype, check=False, progress=progress)
-    index = ExtractedFunction(terms).active_term(x, progress=progress)
+    labels, index = ExtractedFunction(terms).labels_and_terms(x, progress=progress)
     deciding = terms.local[index]
     angle, distance = (measure(own.local, deciding).cpu() for measure in (angles, distances))
-    return DecidingPoints(own.local, deciding, own.labels.cpu(), terms.labels.cpu()[index], index, angle, distance)
+    return DecidingPoints(own.local, deciding, own.labels.cpu(), labels, index, angle, distance)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from tropica.plots import dots
 from tropica.studies.case import Case, equal_share
 from tropica.studies.panels import decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, percent, select, spread
-from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import RunningMaxima, functions_of
 
 HEADINGS = {
     "straight": "straight",
@@ -25,32 +21,13 @@ HEADINGS = {
 }
 
 
-def active_minus_term(terms: LinearTerms, x: Tensor) -> Tensor:
-    """The training point whose a⁻ is largest at each point: (B,) int64, the first one at a tie.
-
-    >>> import tropica as tp
-    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
-    >>> x = torch.randn(50, 4)
-    >>> terms = tp.extract(model, x)
-    >>> bool((terms.minus(x).argmax(1) == active_minus_term(terms, x)).double().mean() > 0.9)      # all but ties
-    True
-    """
-    state = RunningMaxima(x.to(terms.dtype).flatten(1), 1)
-    first = 0
-    for block in terms:
-        state.update(functions_of(block, "minus", first))
-        first += len(block)
-    return state.winner[:, 0].cpu()
-
-
 def measure(case: Case) -> Measurement:
     """A row for each decomposition."""
     rows: list[Row] = []
     for method in METHODS:
-        terms = case.terms(method)
-        plus = case.function(method).active_term(case.test, progress=case.progress(f"active terms, {method} decomposition"))
-        minus = torch.cat([active_minus_term(terms, part) for part in case.test.inputs.split(2048)])
-        labels, straight = terms.labels[plus], plus == minus
+        function, progress = case.function(method), case.progress(f"active terms, {method} decomposition")
+        labels, plus = function.labels_and_terms(case.test, progress=progress)
+        straight = plus == function.active_minus_term(case.test, progress=progress)
         row: Row = {"decomposition": method, "points": len(straight), "straight": float(straight.double().mean())}
         for name, chosen in (("straight", straight), ("cross", ~straight)):
             row[f"number_{name}"] = int(chosen.sum())

@@ -3,69 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from tropica.decomposition.pairs import SIDES, OwnTerms, excesses, scaled_functions
+from tropica.decomposition.pairwise import pairwise_excess
 from tropica.evaluation.function import ExtractedFunction
 from tropica.plots import curves, style
 from tropica.studies.case import Case, equal_share
 from tropica.studies.panels import decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, curve, mean_sd, percent, select
-from tropica.terms.linear_terms import LinearTerms, TermBlock
+from tropica.terms.linear_terms import LinearTerms
 
 FACTORS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 MINIMAL = "minimal"
-
-
-def scaled(terms: LinearTerms, factor: float) -> LinearTerms:
-    """The terms of the decomposition λK: F⁻ is linear in K, so a⁻ is that of K times λ, and a⁺ = a + λa⁻.
-
-    >>> import tropica as tp
-    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
-    >>> terms = tp.extract(model, torch.randn(50, 4))
-    >>> bool(torch.allclose(scaled(terms, 0.5).plus.bias, terms.local.bias + terms.minus.bias / 2))
-    True
-    """
-    blocks = [
-        TermBlock(block.labels, block.local, block.local_bias, block.minus * factor, block.minus_bias * factor)
-        for block in terms
-    ]
-    return replace(terms, blocks=blocks, center=terms.center * factor)
-
-
-def violations(terms: LinearTerms, x: Tensor) -> dict[str, float]:
-    """Where Theorem 3.3 fails among all pairs of the extracted points.
-
-    Args:
-        terms: those of the points.
-        x: the points (D, *input).
-
-    Returns:
-        ``points``: how many have some other point's a⁻ or a⁺ above their own, by more than 100 units of rounding in the terms'
-        dtype; ``largest``: by how much at most, in logits.
-    """
-    x = x.to(terms.dtype).flatten(1)
-    own, first = OwnTerms.room(len(x), x.device), [0, *accumulate(terms.lengths)]
-    for at, block in zip(first, terms, strict=False):
-        own.see(at, x[at : at + len(block)], block, torch.zeros(len(block)), terms.center)
-    bad, largest = torch.zeros(len(x), dtype=torch.bool), 0.0
-    # Without F⁻ all a⁻ are 0: none exceeds another, and to find that out would mean to compare ties, which is slow.
-    for side in SIDES if bool(own.minus_size.any()) else SIDES[:1]:
-        functions = (scaled_functions(block, side, first=at) for at, block in zip(first, terms, strict=False))
-        excess, _ = excesses(x, own.value(side), functions)
-        bad |= excess > own.tolerance(side, terms.dtype)
-        largest = max(largest, float(excess.max()))
-    return {"points": int(bad.sum()), "largest": largest}
 
 
 def measure(case: Case) -> Measurement:
@@ -75,7 +30,7 @@ def measure(case: Case) -> Measurement:
         largest = _largest_f_minus(case, method)
         for factor in FACTORS:
             progress = case.progress(f"{method} decomposition × {factor:g}")
-            quality = _quality(case, scaled(case.terms(method), factor), progress)
+            quality = _quality(case, case.terms(method).scaled(factor), progress)
             rows.append({"decomposition": method, "factor": factor, **quality, "largest_f_minus": factor * largest})
     factor = max(case.decomposition(MINIMAL).factors.values(), default=0.0)
     quality = _quality(case, case.terms(MINIMAL), case.progress("minimal decomposition"))
@@ -87,11 +42,11 @@ def measure(case: Case) -> Measurement:
 def _quality(case: Case, terms: LinearTerms, progress: Any) -> Row:
     """How often these terms violate Theorem 3.3, and how often N^(X) gives the right labels."""
     function = ExtractedFunction(terms)
-    found = violations(terms, case.points.inputs)
+    excess, violated = pairwise_excess(terms, case.points.inputs)
     labels = function.predict(case.test, progress=progress)
     return {
-        "violating": found["points"] / len(terms),
-        "largest_violation": found["largest"],
+        "violating": float(violated.double().mean()),
+        "largest_violation": float(excess.max()),
         "labels_kept": equal_share(function.predict(case.points, progress=progress), terms.labels.cpu()),
         "agreement": equal_share(labels, case.network_labels),
         "accuracy": equal_share(labels, case.true_labels),
