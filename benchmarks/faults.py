@@ -40,7 +40,7 @@ def killed(task: str, size: int, count: int, whole: Path, folder: Path, chance: 
     """The number of runs killed at work, and of resumed runs with the same bytes and labels."""
     same = hits = 0
     x = points(50, 9)
-    expected = tp.ExtractedFunction(tp.load_terms(whole)).decide(x)
+    expected = tp.ExtractedFunction(tp.load_terms(whole)).labels_and_terms(x)
     while hits < count:
         terms = folder / f"{task}-{size}-{hits}"
         if task == "evaluate":
@@ -60,7 +60,7 @@ def killed(task: str, size: int, count: int, whole: Path, folder: Path, chance: 
         hits += 1
         resumed = run(name, terms, size)
         resumed.communicate()
-        found = tp.ExtractedFunction(tp.load_terms(terms)).decide(x)
+        found = tp.ExtractedFunction(tp.load_terms(terms)).labels_and_terms(x)
         equal = all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
         same += resumed.returncode == 0 and content(terms) == content(whole) and equal
         shutil.rmtree(terms)

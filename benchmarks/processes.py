@@ -43,7 +43,7 @@ def work(folder: Path) -> None:
     f.predict(fresh[:1])  # both have the store in their caches
     processes.wait()
     again = clock()
-    labels, active = f.decide(fresh)
+    labels, active = f.labels_and_terms(fresh)
     evaluated = clock()
     parts = {"extraction": (start, extracted), "evaluation": (again, evaluated)}
     taken = processes.all_gather({what: [b - a for a, b in zip(*ends, strict=True)] for what, ends in parts.items()})

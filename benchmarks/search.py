@@ -21,7 +21,7 @@ import tropica as tp
 from benchmarks.evaluation import synthetic
 from benchmarks.networks import trained
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import POINTS, TERMS
+from tropica.terms.maxima import BLOCK_SIZES
 
 ROUNDS = 3
 STORES = "TROPICA_STORES"
@@ -49,10 +49,10 @@ def cases() -> list[tuple[str, LinearTerms, Tensor]]:
 
 def products(weight: Tensor, x: Tensor) -> None:
     """The full product, in blocks."""
-    for low in range(0, len(weight), TERMS):
-        rows = weight[low : low + TERMS].T
-        for start in range(0, len(x), POINTS):
-            torch.matmul(x[start : start + POINTS], rows)
+    for low in range(0, len(weight), BLOCK_SIZES.functions):
+        rows = weight[low : low + BLOCK_SIZES.functions].T
+        for start in range(0, len(x), BLOCK_SIZES.points):
+            torch.matmul(x[start : start + BLOCK_SIZES.points], rows)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -76,7 +76,7 @@ def main() -> None:
         weight = torch.cat([block.local + block.minus for block in terms.blocks])
         f = tp.ExtractedFunction(terms, search="exact")
         f.predict(x)
-        report, index = f.searched, f.searched.seconds.get("index", 0.0)
+        report, index = f.search_report, f.search_report.seconds.get("index", 0.0)
         report.seconds.clear()
         flat = x.flatten(1)
         turns = [(seconds(lambda: products(weight, flat)), seconds(lambda: f.predict(x))) for _ in range(ROUNDS)]  # noqa: B023

@@ -11,8 +11,7 @@ from torch import nn
 
 import tropica as tp
 from tests.extracted import by_method, by_name, case_of, cotangents, network, points, split_of, terms_of
-from tropica.decomposition import check
-from tropica.decomposition.check import Sample
+from tropica.decomposition.check import Sample, SampleSizes
 
 NAMES = ("mlp_deep", "mnist_conv", "resnet", "inverted_residual")
 names = pytest.mark.parametrize("name", NAMES)

@@ -159,7 +159,7 @@ def test_an_evaluation_that_is_killed_leaves_the_store_alone(tmp_path: Path, who
     kill(process)
     assert content(tmp_path / "terms") == content(whole)
     x = points(50, 9)
-    one, other = (tp.ExtractedFunction(tp.load_terms(folder)).decide(x) for folder in (whole, tmp_path / "terms"))
+    one, other = (tp.ExtractedFunction(tp.load_terms(folder)).labels_and_terms(x) for folder in (whole, tmp_path / "terms"))
     assert torch.equal(one[0], other[0])
     assert torch.equal(one[1], other[1])
 

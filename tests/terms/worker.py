@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import safetensors.torch
@@ -15,7 +13,8 @@ import tropica as tp
 from tropica.data import passes as walk
 from tropica.decomposition.calibrated import calibrated_decomposition
 from tropica.decomposition.decompose import as_network
-from tropica.evaluation.search import search
+from tropica.evaluation.search.settings import SearchSettings
+from tropica.evaluation.settings import EvaluationSettings
 from tropica.runtime.processes import Processes
 
 POINTS, FRESH = 200, 60
@@ -38,16 +37,8 @@ def points(n: int = POINTS, seed: int = 0) -> Tensor:
     return torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
 
 
-@contextlib.contextmanager
-def searching() -> Iterator[None]:
-    """The exact search, however small the task."""
-    wanted = {"LEAST_TERMS": 1, "LEAST_POINTS": 1, "LEAST_WORK": 1, "ENOUGH": 1, "MOST_LEFT": 1.0}
-    before = {name: getattr(search, name) for name in wanted}
-    vars(search).update(wanted)
-    try:
-        yield
-    finally:
-        vars(search).update(before)
+SEARCHING = EvaluationSettings(search=SearchSettings(least_terms=1, least_points=1, least_work=1, least_asked=1, most_left=1.0))
+"""The exact search, however small the task."""
 
 
 def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
@@ -63,7 +54,7 @@ def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
     functions = {
         "kept": tp.ExtractedFunction(tp.load_terms(folder / "terms"), distributed=distributed),
         "coarse": tp.ExtractedFunction(coarse, distributed=distributed),
-        "rescued": tp.ExtractedFunction(coarse, net=net, data=x, distributed=distributed),
+        "recomputed": tp.ExtractedFunction(coarse, net=net, data=x, distributed=distributed),
         "streamed": tp.ExtractedFunction.streaming(net, x, **shared),
     }
     found = {"labels": terms.labels, "local": terms.local.weight, "inner": inner.minus.weight}
@@ -72,14 +63,13 @@ def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
     assert least.certificate.complete
     for name, f in functions.items():
         found[f"{name} values"] = f(fresh)
-        found[f"{name} labels"], found[f"{name} winners"] = f.decide(fresh)
-        found[f"{name} certain"] = f.certain(fresh).long()
-    with searching():
-        for name, more in {"searched": {}, "searched and rescued": {"net": net, "data": x}}.items():
-            stored = tp.load_terms(folder / ("coarse" if more else "terms"))
-            f = tp.ExtractedFunction(stored, distributed=distributed, **more)
-            found[f"{name} labels"], found[f"{name} winners"] = f.decide(fresh)
-            assert f.searched.used == "exact", f.searched.why
+        found[f"{name} labels"], found[f"{name} terms"] = f.labels_and_terms(fresh)
+        found[f"{name} certain"] = f.label_is_certified(fresh).long()
+    for name, more in {"searched": {}, "searched and recomputed": {"net": net, "data": x}}.items():
+        stored = tp.load_terms(folder / ("coarse" if more else "terms"))
+        f = tp.ExtractedFunction(stored, distributed=distributed, settings=SEARCHING, **more)
+        found[f"{name} labels"], found[f"{name} terms"] = f.labels_and_terms(fresh)
+        assert f.search_report.used == "exact", f.search_report.why
     return found
 
 

@@ -142,13 +142,13 @@ def evaluate(
         net = load_model(model, points, weights, arg) if model else None
         source = _stored(stored, net, points, train, settings | {"device": device.torch, "search": search.value})
     _check_labels(points, source.function.num_classes)
-    labels, active = source.function.decide(source.inputs, progress=True)
-    certain = int(source.function.certain(source.inputs, progress=True).sum()) if source.rounded else None
+    labels, active = source.function.labels_and_terms(source.inputs, progress=True)
+    certain = int(source.function.label_is_certified(source.inputs, progress=True).sum()) if source.rounded else None
     if torchrun_rank():  # the first process reports
         return
     network = None if net is None else predicted_labels(net, points)
     found = compare_labels(network, labels, points.labels)
-    searched = source.function.searched
+    searched = source.function.search_report
     numbers = {
         "points": found.points,
         **found.shares,
@@ -225,7 +225,7 @@ def _streaming(
 
     _check_shape(net.input_shape, points)
     function = tp.ExtractedFunction.streaming(
-        net, training, method=decomposition.value, dtype=dtype.torch if dtype else None, progress=True, **settings
+        net, training, decomposition.value, dtype=dtype.torch if dtype else None, progress=True, **settings
     )
     return Source(function, points, count_points(training), same_network=True, rounded=False)
 

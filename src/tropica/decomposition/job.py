@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from tropica.data.passes import DataPass, PointDigests
-from tropica.decomposition.dc_decomposition import DCDecomposition, PairwiseCheck
+from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import extract_batches, find_center
 from tropica.decomposition.prepare import Extraction, decomposition_for, fitted
 from tropica.network.network import PiecewiseLinearNetwork
@@ -30,7 +30,7 @@ class Job:
     digests: PointDigests
     look: bool = False
     smallest: float | None = None
-    pairs: PairwiseCheck | None = None
+    pairs: Certificate | None = None
     center: Tensor | None = None
     _split: DCDecomposition | None = None
 

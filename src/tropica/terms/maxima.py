@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tropica.errors import CertificateError
 from tropica.runtime.processes import Processes
-from tropica.terms.linear_terms import TermBlock
+from tropica.terms.term_block import TermBlock
 
 INDEX_BITS = 40
 """An active function is kept as one number: its ``prefer``, shifted by this many bits, plus its index."""
@@ -141,8 +141,18 @@ def functions_of(block: TermBlock, family: Family, first: int = 0, *, uncertain:
     return AffineFunctions((block.local, block.minus), bias, segments, first, prefer, uncertainty)
 
 
+def key_of(prefer: Tensor, index: Tensor) -> Tensor:
+    """``prefer`` and index of a function as one number, whose order is the preference among equal values."""
+    return (prefer << INDEX_BITS) + index
+
+
+def split_key(key: Tensor) -> tuple[Tensor, Tensor]:
+    """``prefer`` and index of the functions with these keys."""
+    return key >> INDEX_BITS, key & (2**INDEX_BITS - 1)
+
+
 class Candidates(NamedTuple):
-    """Pairs of a point and a function that may attain the maximum, with the segment and an upper bound of the value: (n,) each."""
+    """Pairs of a point and a function that may attain the maximum, with its segment and an upper bound of its value: (n,)."""
 
     point: Tensor
     function: Tensor
@@ -183,7 +193,7 @@ class RunningMaxima:
     @property
     def argmax(self) -> Tensor:
         """Index of the active function at every point, in every segment: (N, segments), −1 without one."""
-        return torch.where(self.key < 0, self.key, self.key & (2**INDEX_BITS - 1))
+        return torch.where(self.key < 0, self.key, split_key(self.key)[1])
 
     def update(self, functions: AffineFunctions) -> None:
         """Take a block of functions into account.
@@ -206,13 +216,14 @@ class RunningMaxima:
                 f"matrix products in {self.x.dtype} are less exact than their dtype on {self.x.device}; "
                 "set torch.set_float32_matmul_precision('highest')"
             )
-        key = functions.global_index(index)
-        if functions.prefer is not None:
-            key += functions.prefer[index] << INDEX_BITS
-        self._merge(point * self.value.shape[1] + segment, value, key)
+        prefer = torch.zeros_like(index) if functions.prefer is None else functions.prefer[index]
+        self.merge(point * self.value.shape[1] + segment, value, key_of(prefer, functions.global_index(index)))
 
-    def _merge(self, place: Tensor, value: Tensor, key: Tensor) -> None:
-        """The larger value is kept, among equal values the lower key."""
+    def merge(self, place: Tensor, value: Tensor, key: Tensor) -> None:
+        """Take values with their keys into account: the larger value is kept, among equal values the lower key.
+
+        ``place`` is point · segments + segment.
+        """
         best = self.value.flatten().scatter_reduce(0, place, value, "amax")
         kept = torch.where((self.value.flatten() == best) & (self.key.flatten() >= 0), self.key.flatten(), UNSET)
         lowest = kept.scatter_reduce(0, place, torch.where(value == best[place], key, UNSET), "amin")

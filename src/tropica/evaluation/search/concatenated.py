@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tropica.terms.linear_terms import TermBlock
 from tropica.terms.maxima import AffineFunctions
+from tropica.terms.term_block import TermBlock
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from tropica.evaluation.search.grouping import neighbor_order
 from tropica.evaluation.search.score_bound import EXTRA, Scaling, ScoreBound, in_range
 from tropica.evaluation.search.settings import SEARCH_SETTINGS, SearchSettings
 from tropica.evaluation.search.subspace import SAMPLE, Subspace, fit_subspace, narrow_subspace
-from tropica.terms.linear_terms import TermBlock
 from tropica.terms.maxima import functions_of
+from tropica.terms.term_block import TermBlock
 
 ROWS = 256
 """Terms or points that are projected at once: their float64 copies stay in the processor's cache."""

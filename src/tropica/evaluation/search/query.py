@@ -114,7 +114,7 @@ def narrow(index: SearchIndex, points: PointBlock, pairs: GroupPairs, number: in
 
 
 def last_product(index: SearchIndex, points: PointBlock, pairs: GroupPairs, settings: SearchSettings) -> Iterator[Candidates]:
-    """Scores of the remaining groups in the working dtype; yields the candidates for the active term, and raises the lower bound."""
+    """Yield the candidates of the remaining groups by scores in the working dtype, which raise the lower bound."""
     dtype, lower_bound = points.x.dtype, points.lower_bound
     relative, absolute = (error[index.members].amax(1) for error in index.error)
     bias = index.functions.bias[index.members].to(dtype)

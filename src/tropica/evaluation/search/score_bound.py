@@ -4,8 +4,8 @@ A term's row and a point's row have K = r + 5 columns each,
 
     f_k = (α_1 … α_r, hi, lo, rest_k, e_k, l_k),    y_x = (ξ_1 … ξ_r, s, s, rest_x, z_x, ε_x),
 
-where α, ξ and the two rests are those of :mod:`tropica.evaluation.search.subspace`, (hi + lo)·s is β up to rounding, and e_k z_x + l_k ε_x
-is at least the sum of all errors. Then
+where α, ξ and the two rests are those of :mod:`tropica.evaluation.search.subspace`, (hi + lo)·s is β up to rounding, and
+e_k z_x + l_k ε_x is at least the sum of all errors. Then
 
     ⟨a_k, x⟩ + b_k  ≤  shift(x) + (the computed ⟨f_k, y_x⟩, raised as :meth:`ScoreBound.raised` does) / scale.
 
@@ -141,8 +141,8 @@ class ScoreBound:
         return torch.where(found.double() < least, torch.nextafter(found, torch.full_like(found, torch.inf)), found)
 
     def raised(self, products: Tensor) -> Tensor:
-        """Computed products as float32, not below the exact ones, and at least 0. Those that were rounded to 8 bits, to nearest or
-        towards 0, are raised."""
+        """Computed products as float32, not below the exact ones, and at least 0. Those that were rounded to 8 bits,
+        to nearest or towards 0, are raised."""
         products = products.float().clamp_min_(0)
         return products if self.dtype == torch.float32 else products.mul_(1 + 2 * self.unit + 2.0**-12)
 
