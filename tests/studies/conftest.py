@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from functools import partial
+
 import pytest
 import torch
 
 from tropica.studies.case import Case
 from tropica.studies.datasets.load import load_data
+from tropica.studies.experiments import estimate
+from tropica.studies.registry import STUDIES
 from tropica.studies.runner import run_study
 from tropica.studies.tables import select
 from tropica.studies.training.runs import train_run
@@ -14,6 +19,13 @@ from tropica.studies.training.settings import TrainSettings
 
 QUICK = TrainSettings(epochs=3, batch_size=25, lr=2e-3)
 MODELS = ("fcn-small", "conv-small")
+SIZES = estimate.SampleSizes(max_segments=6, min_segments=2, points=200)
+
+
+def quick_studies(*names):
+    """The studies (all by default), with few samples in the estimates."""
+    quick = dataclasses.replace(estimate.STUDY, measure=partial(estimate.measure, sizes=SIZES))
+    return {name: quick if name == "estimate" else STUDIES[name] for name in names or STUDIES}
 
 
 def rows(result, **wanted):
@@ -48,7 +60,9 @@ def study(sets, networks, tmp_path_factory):
     def run(name):
         if name not in done:
             folder = tmp_path_factory.mktemp(name)
-            result = run_study(name, *sets, folder, models=models_of(name), runs=2, settings=QUICK, networks=networks)
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr("tropica.studies.registry.STUDIES", quick_studies())
+                result = run_study(name, *sets, folder, models=models_of(name), runs=2, settings=QUICK, networks=networks)
             done[name] = (result, folder)
         return done[name]
 

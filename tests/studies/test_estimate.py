@@ -9,20 +9,12 @@ import torch
 from torch import nn
 
 import tropica as tp
-from tests.studies.conftest import rows
+from tests.studies.conftest import SIZES, rows
 from tropica.bounds.architecture import NotCovered
 from tropica.bounds.logs import log10
 from tropica.bounds.upper import serra2018
 from tropica.studies.experiments import estimate
-from tropica.studies.experiments.estimate import (
-    MAX_SEGMENTS,
-    MIN_SEGMENTS,
-    PLACES,
-    draw_pairs,
-    num_segments,
-    proven,
-    xiong_first,
-)
+from tropica.studies.experiments.estimate import PLACES, SAMPLE_SIZES, draw_pairs, proven, xiong_first
 from tropica.studies.networks import build
 
 
@@ -30,7 +22,7 @@ def chosen(case, place):
     """The pairs that the study drew: of one class first, then of two, from one generator."""
     generator = torch.Generator().manual_seed(case.run.seed)
     for one in PLACES:
-        found = draw_pairs(case.true_labels, case.test.inputs, one == PLACES[0], MAX_SEGMENTS, generator)
+        found = draw_pairs(case.true_labels, case.test.inputs, one == PLACES[0], SIZES.max_segments, generator)
         if one == place:
             return found
     raise AssertionError(place)
@@ -40,8 +32,8 @@ def chosen(case, place):
 def test_pairs_are_of_their_kind(cases, place):
     case = cases["fcn-small", 0]
     found = chosen(case, place)
-    assert len(found) == MAX_SEGMENTS
-    assert len(set(found)) > MAX_SEGMENTS / 2
+    assert len(found) == SIZES.max_segments
+    assert len(set(found)) > SIZES.max_segments / 2
     for i, j in found:
         assert (case.true_labels[i] == case.true_labels[j]) == (place == "same class")
         assert not torch.equal(case.test.inputs[i], case.test.inputs[j])
@@ -56,8 +48,8 @@ def test_points_that_are_alike_make_no_segments():
 
 def test_large_networks_have_fewer_segments():
     one, other = (build(name, (1, 28, 28), seed=0) for name in ("fcn-small", "conv"))
-    numbers = [num_segments(tp.trace(model, torch.zeros(2, 1, 28, 28))) for model in (one, other)]
-    assert numbers == [MAX_SEGMENTS, MIN_SEGMENTS]
+    numbers = [SAMPLE_SIZES.num_segments(tp.trace(model, torch.zeros(2, 1, 28, 28))) for model in (one, other)]
+    assert numbers == [SAMPLE_SIZES.max_segments, SAMPLE_SIZES.min_segments]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -74,10 +66,10 @@ def test_segments_are_counted(study, cases, place):
             patterns = case.net.activation_pattern((1 - t) * a + t * b)
             counts.append(1 + int((patterns[1:] != patterns[:-1]).any(1).sum()))
         (row,) = rows(result, model=model, seed=seed, quantity="cells a segment", place=place)
-        mean = sum(counts) / MAX_SEGMENTS
+        mean = sum(counts) / SIZES.max_segments
         assert mean <= row["value"] <= 1.05 * mean + 1
-        sd = math.sqrt(sum((count - mean) ** 2 for count in counts) / (MAX_SEGMENTS - 1))
-        assert row["standard_error"] == pytest.approx(sd / math.sqrt(MAX_SEGMENTS), rel=0.25)
+        sd = math.sqrt(sum((count - mean) ** 2 for count in counts) / (SIZES.max_segments - 1))
+        assert row["standard_error"] == pytest.approx(sd / math.sqrt(SIZES.max_segments), rel=0.25)
         (regions,) = rows(result, model=model, seed=seed, quantity="regions a segment", place=place)
         assert 1 < regions["value"] <= row["value"]
 
@@ -86,7 +78,7 @@ def test_numbers_in_the_cube(study, cases):
     result, _ = study("estimate")
     for (model, seed), case in cases.items():
         cube = tp.Box(0, 1, d=64)
-        wanted = tp.estimate_regions(case.net, cube, segments=MAX_SEGMENTS, seed=seed)
+        wanted = tp.estimate_regions(case.net, cube, segments=SIZES.max_segments, seed=seed)
         (row,) = rows(result, model=model, seed=seed, quantity="cells, by integral geometry")
         assert row["log10"] == pytest.approx(math.log10(wanted.value), rel=1e-6)
         assert row["log10_error"] == pytest.approx(wanted.standard_error / wanted.value / math.log(10), rel=1e-6)

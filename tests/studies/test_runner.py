@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import tropica as tp
-from tests.studies.conftest import rows
+from tests.studies.conftest import quick_studies, rows
 from tropica.data.labelled import LabelledData
 from tropica.studies.registry import STUDIES, find_study
-from tropica.studies.runner import run_study
+from tropica.studies.runner import run_studies, run_study
 from tropica.studies.training.settings import TrainSettings
 
 ONE = TrainSettings(epochs=1, batch_size=50, lr=1e-3)
@@ -136,11 +136,14 @@ def test_data_that_does_not_fit(sets, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-def test_two_classes_and_few_points(tmp_path):
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(30, 5, generator=generator)
+def test_two_classes_and_few_points(tmp_path, monkeypatch):
+    """Every study takes points of five numbers and two classes, of which some are never met."""
+    monkeypatch.setattr("tropica.studies.registry.STUDIES", quick_studies())
+    x = torch.rand(30, 5, generator=torch.Generator().manual_seed(0))
     data = LabelledData(x, (x.sum(1) > 2.5).long(), "halves", 2)
-    for name in STUDIES:
-        result = run_study(name, data, data, tmp_path / name, runs=1, settings=ONE, networks=tmp_path / "networks")
-        assert result.results.settings["models"] == ["fcn-small"]
-        assert result.files["report.html"].exists()
+    result = run_studies(data, data, tmp_path, runs=1, settings=ONE)
+    assert result.failed == {}
+    assert list(result.done) == list(STUDIES)
+    for name, one in result.done.items():
+        assert one.results.models == ["fcn-small"]
+        assert one.files["report.html"] == tmp_path / name / "report.html"

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 import tropica as tp
+from tests.studies.conftest import quick_studies
 from tropica.data.labelled import LabelledData
 from tropica.studies.datasets.load import load_data
 from tropica.studies.prepare import PreparedStudy, prepare_study
@@ -68,14 +69,13 @@ def whole(small, tmp_path_factory):
     """All studies, with fewer segments and random points."""
     folder = tmp_path_factory.mktemp("all")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("tropica.studies.experiments.estimate.MAX_SEGMENTS", 4)
-        patched.setattr("tropica.studies.experiments.estimate.SAMPLES", 200)
+        patched.setattr("tropica.studies.registry.STUDIES", quick_studies())
         return go(small, folder), folder
 
 
 def only(monkeypatch, **changed):
     """A registry of a few quick studies, some of them changed."""
-    few = {name: STUDIES[name] for name in ("table2", "cross", "implications", "share")}
+    few = quick_studies("table2", "cross", "implications", "share")
     studies = {name: dataclasses.replace(one, **changed.get(name, {})) for name, one in few.items()}
     monkeypatch.setattr("tropica.studies.registry.STUDIES", studies)
     return studies

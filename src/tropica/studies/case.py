@@ -11,15 +11,13 @@ import torch
 from torch import Tensor
 
 from tropica.data.labelled import LabelledData
-from tropica.data.passes import DataPass
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.decompose import batch_size_for, decompose
+from tropica.decomposition.decompose import decompose, minimize
 from tropica.decomposition.extract import extract
-from tropica.decomposition.minimal import minimal_decomposition
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import trace
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback
 from tropica.studies.checkpoints import Checkpoints
 from tropica.studies.deciding import DecidingPoints, deciding_points
 from tropica.studies.networks import family
@@ -112,17 +110,11 @@ class Case:
 
         def make() -> DCDecomposition:
             progress = self.progress(f"{method} decomposition")
-            if method != "minimal":
-                return decompose(self.net, self.points, method=method, progress=progress)
-            with reporter(progress) as report:
-                return minimal_decomposition(self.decomposition("calibrated"), self._pass(), progress=report)
+            if method == "minimal":
+                return minimize(self.decomposition("calibrated"), self.points, progress=progress)
+            return decompose(self.net, self.points, method=method, progress=progress)
 
         return self._once(("decomposition", method), make)
-
-    def _pass(self) -> DataPass:
-        net = self.net
-        size = batch_size_for(net, None, None)
-        return DataPass(self.points, size, net.dtype, net.device, net.input_shape)
 
     def terms(self, method: str) -> LinearTerms:
         """The training points' linear terms, whether their certificate holds or not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from torch import Tensor
 
 from tropica.compare.similarity import angles, distances
@@ -37,6 +38,18 @@ class DecidingPoints:
     angle: Tensor
     distance: Tensor
 
+    def to_dataframe(self) -> pd.DataFrame:
+        """Labels, deciding point, angle and distance of each test point."""
+        names = ("network_labels", "extracted_labels", "index", "angle", "distance")
+        return pd.DataFrame({name: getattr(self, name).numpy() for name in names})
+
+    def __repr__(self) -> str:
+        agree = float((self.network_labels == self.extracted_labels).double().mean())
+        return f"DecidingPoints({len(self.index):,} test points, {agree:.1%} with the network's label)"
+
+    def _repr_html_(self) -> str:
+        return self.to_dataframe().to_html(max_rows=10)
+
 
 def deciding_points(decomposition: DCDecomposition, terms: LinearTerms, x: Tensor, *, progress: Any = False) -> DecidingPoints:
     """Find the deciding point of each test point, and compare the two points' terms.
@@ -62,7 +75,7 @@ def deciding_points(decomposition: DCDecomposition, terms: LinearTerms, x: Tenso
             f"the terms are functions of points of shape {terms.input_shape}; found points of {tuple(x.shape[1:])}"
         )
     own = extract(decomposition.net, x, decomposition, dtype=terms.dtype, check="none", progress=progress)
-    index = ExtractedFunction(terms).active_term(x, progress=progress)
+    labels, index = ExtractedFunction(terms).labels_and_terms(x, progress=progress)
     deciding = terms.local[index]
     angle, distance = (measure(own.local, deciding).cpu() for measure in (angles, distances))
-    return DecidingPoints(own.local, deciding, own.labels.cpu(), terms.labels.cpu()[index], index, angle, distance)
+    return DecidingPoints(own.local, deciding, own.labels.cpu(), labels, index, angle, distance)

@@ -63,6 +63,9 @@ class StudyResult:
     def __repr__(self) -> str:
         return f"StudyResult({self.study.name!r}, {len(self.results.rows):,} rows, models {', '.join(self.results.models)})"
 
+    def _repr_html_(self) -> str:
+        return "".join(f"<p>{table.title}</p>{table.frame.to_html()}" for table in self.study.tables(self.results))
+
 
 @dataclass(frozen=True, eq=False)
 class StudiesResult:
@@ -83,6 +86,14 @@ class StudiesResult:
     def __repr__(self) -> str:
         failed = f", failed: {', '.join(self.failed)}" if self.failed else ""
         return f"StudiesResult({', '.join(self.done)}{failed})"
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The summary of each study, and why a study failed."""
+        summaries = {name: result.study.summarize(result.results) for name, result in self.done.items()}
+        return pd.DataFrame({"summary": pd.Series(summaries, dtype=object), "failed": pd.Series(self.failed, dtype=object)})
+
+    def _repr_html_(self) -> str:
+        return self.to_dataframe().to_html(na_rep="")
 
 
 def run_study(

@@ -6,7 +6,7 @@ import io
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,39 @@ class DepthRow:
 
 @dataclass(frozen=True)
 class DepthResult:
-    """The rows of the study, one for each depth, and the written files."""
+    """The counts for each depth.
+
+    Attributes:
+        rows: one for each depth.
+        neurons, inputs: of all networks.
+        files: written files by kind.
+    """
 
     rows: tuple[DepthRow, ...]
     neurons: int
     inputs: int
     files: dict[str, Path]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The rows, with mean, smallest and largest count of the random networks."""
+        counts = ("constructed", "lower", "upper", "best")
+        return pd.DataFrame(
+            {
+                "depth": row.depth,
+                "widths": "-".join(map(str, row.widths)),
+                "random (mean)": sum(row.random) / len(row.random),
+                "random (smallest)": min(row.random),
+                "random (largest)": max(row.random),
+                **{name: getattr(row, name) for name in counts},
+            }
+            for row in self.rows
+        )
+
+    def __repr__(self) -> str:
+        return f"DepthResult({self.neurons} neurons, {self.inputs} inputs, depths {[row.depth for row in self.rows]})"
+
+    def _repr_html_(self) -> str:
+        return self.to_dataframe().to_html(index=False)
 
 
 def depth_against_width(
@@ -100,8 +127,8 @@ def depth_against_width(
             rows.append(_row(widths, inputs, draws, seed))
             if report:
                 report(done + 1, len(widths_of), f"{len(widths)} hidden layers")
-    files = {} if folder is None else _write(folder, rows, neurons, inputs)
-    return DepthResult(tuple(rows), neurons, inputs, files)
+    result = DepthResult(tuple(rows), neurons, inputs, {})
+    return result if folder is None else replace(result, files=_write(folder, result))
 
 
 def even_widths(neurons: int, inputs: int, depth: int) -> tuple[int, ...]:
@@ -198,36 +225,24 @@ def general_position(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
     return normals, -normals.sum(1) / 2 + random.standard_normal(n) * 0.01
 
 
-def _write(folder: Path, rows: Sequence[DepthRow], neurons: int, inputs: int) -> dict[str, Path]:
+def _write(folder: Path, result: DepthResult) -> dict[str, Path]:
     figure = style.figure(5.0, 3.4)
     with style.applied():
-        draw_depth_width(rows, neurons, inputs, figure.add_subplot())
+        draw_depth_width(result, figure.add_subplot())
         content = io.BytesIO()
         figure.savefig(content, format="png", dpi=200)
-    frame = pd.DataFrame(
-        {
-            "depth": row.depth,
-            "widths": "-".join(map(str, row.widths)),
-            "random (mean)": sum(row.random) / len(row.random),
-            "random (smallest)": min(row.random),
-            "random (largest)": max(row.random),
-            "constructed": row.constructed,
-            "lower": row.lower,
-            "upper": row.upper,
-            "best": row.best,
-        }
-        for row in rows
-    )
-    numbers = {"neurons": neurons, "inputs": inputs, "rows": [asdict(row) for row in rows]}
+    csv = result.to_dataframe().to_csv(index=False, lineterminator="\n")
+    numbers = {"neurons": result.neurons, "inputs": result.inputs, "rows": [asdict(row) for row in result.rows]}
     return {
         "figure": write_file(folder / "depth-width.png", content.getvalue()),
         "json": write_json(folder / "depth-width.json", numbers),
-        "csv": write_file(folder / "depth-width.csv", frame.to_csv(index=False, lineterminator="\n")),
+        "csv": write_file(folder / "depth-width.csv", csv),
     }
 
 
-def draw_depth_width(rows: Sequence[DepthRow], neurons: int, inputs: int, ax: Axes) -> None:
+def draw_depth_width(result: DepthResult, ax: Axes) -> None:
     """Draw the counts of random and of zig-zag networks with the bounds, on a logarithmic scale."""
+    rows = result.rows
     depth = [row.depth for row in rows]
     mean = np.array([np.mean(row.random) for row in rows])
     reach = np.array([(m - min(row.random), max(row.random) - m) for m, row in zip(mean, rows, strict=True)]).T
@@ -241,7 +256,7 @@ def draw_depth_width(rows: Sequence[DepthRow], neurons: int, inputs: int, ax: Ax
     ax.errorbar(depth, mean, yerr=reach, label="random, measured", **look)
     ax.set_yscale("log")
     ax.set_xticks(depth)
-    ax.set_xlabel(f"hidden layers ({neurons} neurons in all)")
-    ax.set_ylabel(f"linear regions of $\\mathbb{{R}}^{inputs}$")
+    ax.set_xlabel(f"hidden layers ({result.neurons} neurons in all)")
+    ax.set_ylabel(f"linear regions of $\\mathbb{{R}}^{{{result.inputs}}}$")
     ax.legend(loc="upper left")
     ax.set_ylim(top=30 * max(row.upper for row in rows))

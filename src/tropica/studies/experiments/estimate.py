@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,23 +25,36 @@ from tropica.studies.case import Case
 from tropica.studies.study import Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_family, mean_sd, select, spread
 
-MAX_SEGMENTS = 30
-"""Segments of each kind, and random chords, of small networks."""
-MIN_SEGMENTS = 4
-"""Segments of each kind, of large networks."""
-UNITS = 60_000
-"""Units times segments of a kind, between these limits: a large convolutional network takes half a minute a segment."""
-SAMPLES = 2000
-"""Random points of the cube."""
 PLACES = ("same class", "different classes")
 CUBE = "the cube"
 LAYERS = "layer by layer (Montúfar 2022)"
 UNBOUNDED = "no theorem"
 
 
-def num_segments(net: PiecewiseLinearNetwork) -> int:
-    """The number of segments of each kind."""
-    return max(MIN_SEGMENTS, min(MAX_SEGMENTS, UNITS // sum(nonlinearity.units for nonlinearity in net.nonlinearities)))
+@dataclass(frozen=True)
+class SampleSizes:
+    """How much is sampled.
+
+    Attributes:
+        max_segments: segments of each kind, and random chords, of small networks.
+        min_segments: the same, of large networks.
+        units: units times segments of each kind, between these limits; a large convolutional network takes half a minute for
+            one segment.
+        points: random points of the cube.
+    """
+
+    max_segments: int = 30
+    min_segments: int = 4
+    units: int = 60_000
+    points: int = 2000
+
+    def num_segments(self, net: PiecewiseLinearNetwork) -> int:
+        """The number of segments of each kind for a network."""
+        units = sum(nonlinearity.units for nonlinearity in net.nonlinearities)
+        return max(self.min_segments, min(self.max_segments, self.units // units))
+
+
+SAMPLE_SIZES = SampleSizes()
 
 
 def draw_pairs(labels: Tensor, x: Tensor, same: bool, number: int, generator: torch.Generator) -> list[tuple[int, int]]:
@@ -60,12 +74,12 @@ def draw_pairs(labels: Tensor, x: Tensor, same: bool, number: int, generator: to
     return found
 
 
-def measure(case: Case) -> Measurement:
+def measure(case: Case, sizes: SampleSizes = SAMPLE_SIZES) -> Measurement:
     """A row for each quantity and place."""
     rows: list[Row] = []
     generator = torch.Generator().manual_seed(case.run.seed)
     progress = case.progress("segments")
-    number = num_segments(case.net)
+    number = sizes.num_segments(case.net)
     for place in PLACES:
         chosen = draw_pairs(case.true_labels, case.test.inputs, place == PLACES[0], number, generator)
         rows += _segments(case.net, case.test.inputs, chosen, place, progress)
@@ -74,7 +88,7 @@ def measure(case: Case) -> Measurement:
     density = estimate_density(case.net, cube, segments=number, seed=case.run.seed)
     rows.append(_row("breakpoints per unit length", CUBE, density))
     rows.append(_crofton(density, cube))
-    drawn = estimate_patterns(case.net, cube, samples=SAMPLES, seed=case.run.seed)
+    drawn = estimate_patterns(case.net, cube, samples=sizes.points, seed=case.run.seed)
     rows.append(_row("cells, Chao1", CUBE, drawn))
     rows.append(_row("cells, Chao1", "training points", estimate_patterns(case.net, values)))
     rows += [{"quantity": f"{kind} bound", "place": name, "log10": value} for name, kind, value in proven(case)]
@@ -180,7 +194,7 @@ def tables(results: Results) -> list[Table]:
         "Estimates: mean over segments ± standard error over segments (averaged over runs). Cells differ in their activation "
         "pattern; linear regions are adjacent cells with one affine function joined. The cube: chords through random points in "
         "random directions, from the smallest to the largest value of the data in each of its dimensions. Large networks "
-        f"have fewer segments a run, {MIN_SEGMENTS} of each kind at least."
+        f"have fewer segments a run, {SAMPLE_SIZES.min_segments} of each kind at least."
     )
     more = (
         "Mean ± sd over runs; standard errors are of the sampling in one run, averaged over runs, and say nothing of a "

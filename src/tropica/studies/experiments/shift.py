@@ -11,13 +11,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from tropica.evaluation.function import ExtractedFunction
 from tropica.plots import curves
 from tropica.studies.case import Case, equal_share
 from tropica.studies.panels import decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, by_decomposition, by_family, curve, percent, select
-from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import AffineFunctions, RunningMaxima
 
 MAX_SHIFT = 5
 """Pixels, as in the authors' scripts; less where images are small."""
@@ -87,7 +86,7 @@ class CopyLabels:
     sum: Tensor
 
 
-def labels_with_copies(terms: LinearTerms, x: Tensor, radius: int) -> Iterator[CopyLabels]:
+def labels_with_copies(function: ExtractedFunction, x: Tensor, radius: int) -> Iterator[CopyLabels]:
     """The labels with copies shifted by up to 0, 1, …, ``radius`` pixels.
 
     The copy of an affine function a(x) = ⟨w, x⟩ + b for the shift s is a^s(x) = ⟨T_s w, x⟩ + b. With S the shifts by 0 … r
@@ -102,41 +101,25 @@ def labels_with_copies(terms: LinearTerms, x: Tensor, radius: int) -> Iterator[C
     Memory: that of one block of products, and (BATCH × labels) float64 values thrice.
 
     Args:
-        terms: of the training points.
+        function: N^(X).
         x: points (N, *input).
         radius: r.
     """
-    parts = [list(_labels(terms, part, radius)) for part in x.to(terms.dtype).split(BATCH)]
+    parts = [list(_labels(function, part, radius)) for part in x.split(BATCH)]
     for r, found in enumerate(zip(*parts, strict=True)):
         yield CopyLabels(r, *(torch.cat(column) for column in zip(*found, strict=True)))
 
 
-def _labels(terms: LinearTerms, x: Tensor, radius: int) -> Iterator[tuple[Tensor, Tensor]]:
-    total = torch.zeros(len(x), terms.num_classes, dtype=torch.float64)
+def _labels(function: ExtractedFunction, x: Tensor, radius: int) -> Iterator[tuple[Tensor, Tensor]]:
+    total = torch.zeros(len(x), function.num_classes, dtype=torch.float64)
     largest = torch.full_like(total, -torch.inf)
-    shape = tuple(x.shape[1:])
-    ways = directions(shape)
+    ways = directions(x.shape[1:])
     for r in range(radius + 1):
         for way in ways if r else [tuple(0 for _ in ways[0])]:
-            values = largest_plus(terms, shifted(x, [-r * step for step in way]))
+            values = function.f_plus(shifted(x, [-r * step for step in way]))
             total += values
             largest = torch.maximum(largest, values)
         yield largest.argmax(1), total.argmax(1)
-
-
-def largest_plus(terms: LinearTerms, x: Tensor) -> Tensor:
-    """max over the points k with label i of a⁺_k(x), (N, labels) in float64: −∞ where no point has the label.
-
-    What is common to all a⁻, ``center``, moves no label of N^(X), but counts here, where values at shifted points meet.
-    """
-    flat = x.flatten(1)
-    state = RunningMaxima(flat, terms.num_classes)
-    first = 0
-    for block in terms:
-        parts, bias = (block.local, block.minus), block.local_bias + block.minus_bias
-        state.update(AffineFunctions(parts, bias, block.labels, first))
-        first += len(block)
-    return state.value + (flat.double() @ terms.center.double()).unsqueeze(1)
 
 
 def measure(case: Case) -> Measurement:
@@ -148,7 +131,7 @@ def measure(case: Case) -> Measurement:
         given = case.predict(x)
         rows.append(_row(case, given, given, NETWORK, pixels))
         for method in METHODS:
-            for copies in labels_with_copies(case.terms(method), x, largest):
+            for copies in labels_with_copies(case.function(method), x, largest):
                 for rule in RULES if copies.radius else RULES[:1]:
                     labels = copies.maximum if rule == "maximum" else copies.sum
                     rows.append(_row(case, labels, given, method, pixels, copies.radius, rule if copies.radius else None))
