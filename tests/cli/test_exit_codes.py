@@ -1,6 +1,5 @@
 """Command lines that cannot be used, failures and interruptions: one line on standard error, and an exit code."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 import tropica as tp
 from tests.cli.folder import assert_matches, refuse, run, succeed
 from tropica.cli.exit_codes import code_and_message
-from tropica.terms.certificate import Certificate
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -48,8 +46,10 @@ def test_a_folder_with_other_terms():
 
 
 def test_a_failing_certificate(monkeypatch):
-    failed = Certificate(-0.5, 3.0, 1e-3, 0.9, 0, 60, 60, True, "float32")
-    monkeypatch.setattr(sys.modules["tropica.decomposition.extract"], "check_terms", lambda *_: failed)
+    def fail(*_, **__):
+        raise tp.CertificateError("the terms' certificate fails: a cotangent is negative; extract with dtype=torch.float64")
+
+    monkeypatch.setattr(tp, "extract", fail)
     line = refuse("extract", "small.pt2", "--data", "few.npz", "-o", "uncertain", code=1)
     assert_matches("certificate fails: .*extract with --dtype float64", line)
 

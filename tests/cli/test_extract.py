@@ -1,5 +1,6 @@
 """``tropica extract`` writes the terms of ``tp.extract``, and resumes."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 import tropica as tp
 from tests.cli.folder import SMALL, assert_matches, refuse, run, saved, small_network, succeed
+from tropica.data.passes import ShardSizes
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -52,19 +54,13 @@ def test_terms_of_an_inner_layer():
 
 
 def test_an_interrupted_extraction_resumes(monkeypatch):
-    extract = tp.extract
+    extract = partial(tp.extract, batch_size=16, shard_sizes=ShardSizes(points=1))
 
-    def interrupted(*args, progress, **options):
-        def stop(done, total, message):
-            if message == "extracting" and done >= 32:
-                raise KeyboardInterrupt
+    def stop(done, total, message):
+        if message == "extracting" and done >= 32:
+            raise KeyboardInterrupt
 
-        return extract(*args, batch_size=16, shard_sizes=SIZES, progress=stop, **options)
-
-    from tropica.data.passes import ShardSizes
-
-    SIZES = ShardSizes(points=1)
-    monkeypatch.setattr(tp, "extract", interrupted)
+    monkeypatch.setattr(tp, "extract", lambda *args, **options: extract(*args, **(options | {"progress": stop})))
     result = run("extract", "small.pt2", "--data", "few.npz", "-o", "half")
     assert result.exit_code == 130
     assert_matches(r"^stopped: \d\d of 60 points are in half; the same command resumes there\n$", result.stderr)
