@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -139,6 +139,28 @@ class LinearTerms:
         tensors: dict[str, Any] = {name: self._picked(name, chosen.long()) for name in names}
         block = TermBlock(**tensors)
         return LinearTerms([block], self.center, self.input_shape, self.num_classes, self.method, self.certificate, self.about)
+
+    def scaled(self, factor: float) -> LinearTerms:
+        """The terms of the decomposition whose multipliers K are ``factor`` times as large, without a certificate.
+
+        F⁻ is linear in K: a⁻ becomes factor · a⁻, and a⁺ becomes a + factor · a⁻.
+
+        Raises InputError for terms that are stored in a coarser dtype than they were extracted in.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+        >>> terms = tp.extract(model, torch.randn(50, 4))
+        >>> bool(torch.allclose(terms.scaled(0.5).plus.bias, terms.local.bias + terms.minus.bias / 2))
+        True
+        """
+        if self.lossy:
+            raise InputError(f"terms that are stored in {self.dtype} cannot be scaled; extract them in their own dtype")
+        blocks = [
+            replace(block, minus=block.minus * factor, minus_bias=block.minus_bias * factor, smallest_cotangent=None)
+            for block in self
+        ]
+        unchecked = Certificate.unchecked(str(self.working).removeprefix("torch."))
+        return replace(self, blocks=blocks, center=self.center * factor, certificate=unchecked)
 
     def _picked(self, name: str, index: Tensor) -> Tensor:
         """Rows of one of the blocks' tensors, block by block: what is on disk is read only where it is wanted."""
