@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 
+import tropica as tp
 from tests.studies.conftest import rows
 from tropica.studies.experiments.shift import (
     directions,
     labels_with_copies,
-    largest_plus,
     max_shift,
     shift_in_turn,
     shifted,
@@ -74,7 +74,7 @@ def explicit(terms, x, radius):
 def test_copies_are_those_that_are_made(cases, method):
     for case in cases.values():
         terms = case.terms(method)
-        for copies in labels_with_copies(terms, case.test.inputs, 2):
+        for copies in labels_with_copies(case.function(method), case.test.inputs, 2):
             for found, values in zip(
                 (copies.maximum, copies.sum), explicit(terms, case.test.inputs, copies.radius), strict=True
             ):
@@ -85,11 +85,13 @@ def test_copies_are_those_that_are_made(cases, method):
                 assert torch.equal(found[clear], values.argmax(1)[clear])
 
 
-def test_values_of_several_blocks(cases):
+def test_f_plus_is_the_maximum_by_label(cases):
     case = cases["conv-small", 1]
     terms = case.terms("calibrated")
     values = terms.plus(case.test.inputs.double())
-    found = largest_plus(terms, case.test.inputs.double())
+    found = case.function("calibrated").f_plus(case.test)
+    streamed = tp.ExtractedFunction.streaming(case.net, case.points, case.decomposition("calibrated")).f_plus(case.test)
+    torch.testing.assert_close(streamed, found)
     for label in range(10):
         mask = terms.labels == label
         wanted = values[:, mask].amax(1) if bool(mask.any()) else torch.full((60,), -torch.inf, dtype=torch.float64)

@@ -88,6 +88,35 @@ def decompose(
         )
 
 
+def minimize(
+    calibrated: DCDecomposition, data: Data, *, memory: int | None = None, progress: bool | ProgressCallback = False
+) -> DCDecomposition:
+    """Scale a calibrated decomposition down to the minimal one, as ``decompose(net, data, method="minimal")`` gives it.
+
+    Args:
+        calibrated: the calibrated decomposition of these points.
+        data: the points.
+        memory: bytes to work in; by default a quarter of what is free.
+        progress: True for a bar, or a function (done, total, message).
+
+    Raises:
+        CertificateError: rounding hides which terms are the larger ones.
+
+    >>> import torch, tropica as tp
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+    >>> x = torch.randn(100, 4)
+    >>> minimal = minimize(tp.decompose(model, x), x)
+    >>> minimal.method, minimal.pairs.holds
+    ('minimal', True)
+    """
+    from tropica.decomposition.minimal import minimal_decomposition
+
+    net = calibrated.net
+    data_pass = DataPass(data, batch_size_for(net, None, memory), net.dtype, net.device, net.input_shape)
+    with reporter(progress) as report:
+        return minimal_decomposition(calibrated, data_pass, memory=memory, progress=report)
+
+
 def minimal_options(method: str, per: str, margin: float | None) -> dict[str, Any]:
     """Those of the minimal decomposition, checked before any work. Raises InputError where another method gets them."""
     from tropica.decomposition.minimal import (

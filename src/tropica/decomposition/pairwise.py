@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.terms.certificate import Certificate
+from tropica.terms.linear_terms import LinearTerms
 from tropica.terms.maxima import AffineFunctions, RunningMaxima, functions_of, norms_of
 from tropica.terms.term_block import TermBlock
 
@@ -181,6 +182,37 @@ def check_pairs(
         dtype=str(dtype).removeprefix("torch."),
         pairwise=pairwise,
     )
+
+
+def pairwise_excess(terms: LinearTerms, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Compare the terms of all pairs of points: by how much does another point's term exceed a point's own term at the point?
+
+    Args:
+        terms: the terms of the points.
+        x: the points (D, *input_shape).
+
+    Returns:
+        The largest excess over a⁺ and a⁻ at each point, (D,) float64, 0 where the own terms are the largest; and where the
+        excess is more than the rounding of the extraction explains, (D,) bool, so that Theorem 3.3 fails.
+
+    >>> import tropica as tp
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+    >>> x = torch.randn(50, 4)
+    >>> [bool(pairwise_excess(tp.extract(model, x).scaled(factor), x)[1].any()) for factor in (1.0, 0.0)]
+    [False, True]
+    """
+    x = x.to(terms.working).flatten(1)
+    parts = []
+    for first, block in indexed(terms):
+        parts.append((first, OwnTerms.of(x[first : first + len(block)], block, torch.zeros(len(block)), terms.center)))
+    own = OwnTerms.concatenate(parts, len(x), x.device)
+    worst = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    violated = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    for side in own.sides:
+        excess, _ = excesses(x, own.value(side), (functions_of(block, side, first) for first, block in indexed(terms)))
+        worst = torch.maximum(worst, excess)
+        violated |= excess > own.tolerance(side, terms.working)
+    return worst, violated
 
 
 def indexed(blocks: Iterable[TermBlock]) -> Iterator[tuple[int, TermBlock]]:

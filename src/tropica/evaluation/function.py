@@ -165,6 +165,28 @@ class ExtractedFunction:
         """The index of the data point whose a⁺_k is largest at x: (B,) int64; at a tie, the first one of the lowest label."""
         return self.labels_and_terms(x, progress=progress)[1]
 
+    def active_minus_term(self, x: Data, *, progress: Any = False) -> Tensor:
+        """The index of the data point whose a⁻_k is largest at x: (B,) int64, the first one at a tie."""
+        return self._map(lambda part, report: self._maxima(part, ("minus",), report)[0].argmax[:, 0], x, progress)
+
+    def f_plus(self, x: Data, *, progress: Any = False) -> Tensor:
+        """The maximum of a⁺_k(x) over the data points with label i, for each i: (B, num_classes) in float64, −∞ without any.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+        >>> x = torch.randn(200, 4)
+        >>> terms = tp.extract(model, x)
+        >>> f_plus = tp.ExtractedFunction(terms).f_plus(x)
+        >>> bool(torch.allclose(f_plus.amax(1), terms.plus(x).amax(1)))
+        True
+        """
+
+        def values(part: Tensor, report: ProgressCallback | None) -> Tensor:
+            center = self._terms.center(self._processes).to(part.device)
+            return self._maxima(part, ("plus by label",), report)[0].value + (part.double() @ center).unsqueeze(1)
+
+        return self._map(values, x, progress)
+
     def labels_and_terms(self, x: Data, *, progress: Any = False) -> tuple[Tensor, Tensor]:
         """Labels and active terms, (B,) each, from one pass over the terms."""
 

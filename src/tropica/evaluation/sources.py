@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from tropica.data.passes import DEFAULT_SIZES
 from tropica.runtime.processes import Processes
@@ -48,6 +49,10 @@ class TermSource(Protocol):
         """Where products are computed."""
         ...
 
+    def center(self, processes: Processes) -> Tensor:
+        """The vector that every ∇F⁻ is stored relative to: (d,) float64."""
+        ...
+
     def blocks(self, processes: Processes, report: ProgressCallback | None = None) -> Iterator[tuple[int, TermBlock]]:
         """Iterate over this process's share of the blocks, each with the index of its first term."""
         ...
@@ -84,6 +89,10 @@ class KeptTerms:
     def dtype(self) -> torch.dtype:
         """The dtype of the extraction."""
         return self.terms.working
+
+    def center(self, processes: Processes) -> Tensor:
+        """The vector that every ∇F⁻ is stored relative to: (d,) float64."""
+        return self.terms.center
 
     def blocks(self, processes: Processes, report: ProgressCallback | None = None) -> Iterator[tuple[int, TermBlock]]:
         """Iterate over this process's share of the blocks, with coefficients in the dtype of the extraction, on the device."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from tropica.data.passes import DataPass
 from tropica.decomposition.dc_decomposition import DCDecomposition
@@ -53,9 +54,13 @@ class StreamedTerms:
         """The network's device."""
         return self.decomposition.net.device
 
+    def center(self, processes: Processes) -> Tensor:
+        """The vector that every ∇F⁻ is stored relative to: (d,) float64."""
+        return find_center(self.decomposition, self.data_pass, processes)
+
     def blocks(self, processes: Processes, report: ProgressCallback | None = None) -> Iterator[tuple[int, TermBlock]]:
         """Extract this process's share of the terms, batch by batch, each with the index of its first term."""
-        center, halving = find_center(self.decomposition, self.data_pass, processes), BatchHalving()
+        center, halving = self.center(processes), BatchHalving()
         shards = processes.share(self.data_pass.shards)
         done, total = 0, sum(shard.points for shard in shards)
         for shard, batches in self.data_pass.iter_shards(shards):

@@ -174,6 +174,28 @@ class LinearTerms:
         tensors: dict[str, Any] = {name: self._select(name, chosen.long()) for name in self._names}
         return replace(self, blocks=[TermBlock(**tensors)])
 
+    def scaled(self, factor: float) -> LinearTerms:
+        """The terms of the decomposition whose multipliers K are ``factor`` times as large, without a certificate.
+
+        F⁻ is linear in K: a⁻ becomes factor · a⁻, and a⁺ becomes a + factor · a⁻.
+
+        Raises InputError for terms that are stored in a coarser dtype than they were extracted in.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+        >>> terms = tp.extract(model, torch.randn(50, 4))
+        >>> bool(torch.allclose(terms.scaled(0.5).plus.bias, terms.local.bias + terms.minus.bias / 2))
+        True
+        """
+        if self.lossy:
+            raise InputError(f"terms that are stored in {self.dtype} cannot be scaled; extract them in their own dtype")
+        blocks = [
+            replace(block, minus=block.minus * factor, minus_bias=block.minus_bias * factor, smallest_cotangent=None)
+            for block in self
+        ]
+        unchecked = Certificate.unchecked(str(self.working).removeprefix("torch."))
+        return replace(self, blocks=blocks, center=self.center * factor, certificate=unchecked)
+
     @property
     def _names(self) -> Sequence[str]:
         """The tensors that all blocks have."""
