@@ -18,12 +18,6 @@ import tropica as tp
 from benchmarks.evaluation import synthetic
 from benchmarks.networks import trained
 from benchmarks.timing import in_turns, median, ratio
-from tropica.data.passes import SHARD_POINTS, Shard
-from tropica.decomposition.blocks import rows_of
-from tropica.runtime.safetensors_files import checksum_of, write
-from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.store.manifest import Manifest
-from tropica.terms.store.shards import write_shard
 
 POINTS = 20_000
 ROUNDS = 3
@@ -46,28 +40,10 @@ def overhead(folder: Path) -> tuple[str, float, float]:
     return f"{case.title}, {len(x):,} points", median(seconds["memory"]), ratio(seconds, "disk", "memory")
 
 
-def stored(terms: LinearTerms, folder: Path) -> None:
-    """A store of random terms."""
-    folder.mkdir()
-    (block,) = terms.blocks
-    run = {"network": "0", "split": "0", "method": terms.method, "dtype": "float32", "stored": "float32", "at": ""}
-    run |= {"points": str(len(terms)), "batch_size": str(SHARD_POINTS), "batches": "0"}
-    entries = []
-    for number, first in enumerate(range(0, len(terms), SHARD_POINTS)):
-        part = rows_of(block, first, min(SHARD_POINTS, len(terms) - first))
-        shard = Shard(number, range(0), first, len(part))
-        entries.append(write_shard(folder, shard, run, "", "", part, torch.zeros(len(part), dtype=torch.float64), None).entry)
-    manifest = Manifest(run, [entry.points for entry in entries], list(terms.input_shape), terms.num_classes, "complete")
-    manifest.shards, manifest.data, manifest.certificate = entries, checksum_of({}), terms.certificate
-    manifest.decomposition = write(folder / "split.safetensors", {"kind": "none"}, {"none": torch.zeros(1)})
-    manifest.center = write(folder / "center.safetensors", {"kind": "center"}, {"center": terms.center})
-    manifest.write(folder)
-
-
 def opening(folder: Path) -> tuple[float, float]:
     """GB of a store, and milliseconds to open it (the median of 9)."""
     terms, _ = synthetic(40_000, 1, 3072)
-    stored(terms, folder)
+    terms.save(folder)
     size = sum(path.stat().st_size for path in folder.iterdir())
     taken = []
     for _ in range(9):
@@ -80,7 +56,7 @@ def opening(folder: Path) -> tuple[float, float]:
 def mapped(folder: Path) -> tuple[float, float, float]:
     """Seconds of a prediction in memory; the relative rates from the store: the first time, with checksums, and later."""
     terms, x = synthetic(POINTS, 10_000, 784)
-    stored(terms, folder)
+    terms.save(folder)
     in_memory, from_store = tp.ExtractedFunction(terms), tp.ExtractedFunction(tp.load_terms(folder))
     work = {
         "memory": lambda: in_memory.predict(x),

@@ -5,8 +5,8 @@
     FOLDER/state.safetensors        weights, optimizer and random generators after the last finished epoch
     FOLDER/training.json            settings and history, for people to read
 
-Each file is written under a temporary name and renamed, so no file is ever incomplete. ``state.safetensors`` is written last: an
-interrupted epoch is repeated, with the result of an uninterrupted training.
+Each file is written under a temporary name and renamed, so no file is ever incomplete. ``state.safetensors`` is written last:
+an interrupted epoch is repeated, with the result of an uninterrupted training.
 """
 
 from __future__ import annotations
