@@ -18,7 +18,7 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import trace
 from tropica.runtime.memory import budget
 from tropica.runtime.processes import Processes
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 
 METHODS = ("calibrated", "minimal", "paper")
 
@@ -81,7 +81,7 @@ def decompose(
     walk = Walk.over(data, size, dtype=net.dtype, device=net.device, shape=net.input_shape)
     walk.remember = checkpoint is not None
     path = None if checkpoint is None else Path(checkpoint)
-    with reporter(progress if processes.is_first else False) as report:
+    with progress_callback(progress if processes.is_first else False) as report:
         return decomposition_of_data(
             method, net, walk, memory=memory, processes=processes, checkpoint=path, progress=report, **options
         )
@@ -119,7 +119,7 @@ def decomposition_of_data(
 ) -> DCDecomposition:
     """The calibrated decomposition in a budget of memory, which the first process decides; or that one scaled down ("minimal")."""
     room = processes.run_on_first(
-        lambda: min(CALIBRATION, budget(None, net.device, together=True)) if memory is None else budget(memory)
+        lambda: min(CALIBRATION, budget(None, net.device, all_processes=True)) if memory is None else budget(memory)
     )
     made = calibrated_decomposition(net, walk, memory=room, processes=processes, checkpoint=checkpoint, progress=progress)
     if method == "calibrated":

@@ -17,7 +17,7 @@ from tropica.decomposition.extraction import Job
 from tropica.errors import CertificateError, InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.processes import Processes
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.terms.certificate import Certificate
 from tropica.terms.linear_terms import LinearTerms, TermBlock
 from tropica.terms.store.store import Store
@@ -82,10 +82,10 @@ def extract(
     if check not in (True, False, "warn"):
         raise InputError(f"check must be True, False or 'warn', got {check!r}")
     processes = Processes.join(distributed)
-    if processes.size > 1 and out is None:
+    if processes.world_size > 1 and out is None:
         raise InputError("several processes write their terms to a folder: give out=")
     settings: dict[str, Any] = {"at": at, "dtype": dtype, "stored": store_dtype, "memory": memory, "processes": processes}
-    with reporter(progress if processes.is_first else False) as report:
+    with progress_callback(progress if processes.is_first else False) as report:
         if out is None:
             job = Job.prepare(net, data, batch_size=batch_size, **settings)
             if decomposition is None:

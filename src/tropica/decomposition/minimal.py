@@ -165,7 +165,7 @@ class Search:
         self.inputs = x
         self.x = x.flatten(1)
         self.own = OwnTerms.room(len(x), net.device)
-        fits = 2 * self.x.numel() * net.dtype.itemsize / processes.size <= room / 2
+        fits = 2 * self.x.numel() * net.dtype.itemsize / processes.world_size <= room / 2
         self._kept: dict[int, list[tuple[int, TermBlock]]] | None = None
         kept: dict[int, list[tuple[int, TermBlock]]] = {}
         for shard in processes.share(walk.shards):
@@ -289,7 +289,7 @@ class Search:
     def _blocks(self, shards: Sequence[Shard]) -> Iterator[tuple[int, TermBlock]]:
         """This process's part of the terms of some shards, with the index of the first term."""
         for shard in shards:
-            if shard.number % self.processes.size == self.processes.rank:
+            if shard.number % self.processes.world_size == self.processes.rank:
                 if self._kept is not None:
                     yield from self._kept[shard.number]
                 else:

@@ -60,7 +60,7 @@ class Sweep:
             return [self._raised]
 
         raised = sum(said[0] for said in processes.run_on_all(work))
-        if processes.size > 1:
+        if processes.world_size > 1:
             for name in self.weights:
                 self.weights[name] = processes.all_reduce_max(self.weights[name])
             self.smallest = float(processes.all_reduce_min(torch.tensor(self.smallest, dtype=torch.float64)))

@@ -24,7 +24,7 @@ from tropica.evaluation.search.search import SEARCHES, Search, SearchReport
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.memory import BatchHalving, budget
 from tropica.runtime.processes import Processes
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.terms.linear_terms import LazyBlocks, LinearTerms, TermBlock
 from tropica.terms.maxima import Part, RunningMaxima, functions_of
 
@@ -145,7 +145,7 @@ class ExtractedFunction:
         needed for several processes.
         """
         processes = Processes.join(distributed)
-        with reporter(progress if processes.is_first else False) as report:
+        with progress_callback(progress if processes.is_first else False) as report:
             job = Job.prepare(net, data, dtype=dtype, batch_size=batch_size, memory=memory, processes=processes)
             if decomposition is None:
                 job.make_decomposition(method, report)
@@ -250,10 +250,10 @@ class ExtractedFunction:
         parts = as_batches(x, size, dtype=source.dtype, device=source.device, shape=source.input_shape, where="points")
         groups = gathered(parts, size, min(NUMBERS, numbers)) if source.kept else [list(parts)]
         # Each process must walk as often as the others: only one process alone may halve a group that does not fit.
-        fitting = BatchHalving() if source.kept and source.processes.size == 1 else None
+        fitting = BatchHalving() if source.kept and source.processes.world_size == 1 else None
         results: list[T] = []
         done = 0
-        with reporter(progress if source.processes.is_first else False) as report:
+        with progress_callback(progress if source.processes.is_first else False) as report:
             for group in groups:
                 part = (group[0] if len(group) == 1 else torch.cat(group)).flatten(1)
                 results += fitting(lambda rows: work(rows, report), part) if fitting else [work(part, report)]
@@ -276,7 +276,7 @@ def _pieces(terms: LinearTerms, processes: Processes) -> Iterator[tuple[int, Ter
     first = 0
     pieces: list[tuple[int, int, int, int]] = []
     for number, length in enumerate(terms.lengths):
-        step = length if processes.size == 1 or isinstance(terms.blocks, LazyBlocks) else SHARD_POINTS
+        step = length if processes.world_size == 1 or isinstance(terms.blocks, LazyBlocks) else SHARD_POINTS
         pieces += [(number, start, min(step, length - start), first + start) for start in range(0, length, step)]
         first += length
     for number, start, count, index in processes.share(pieces):

@@ -19,7 +19,7 @@ from tropica.network.trace import trace
 from tropica.regions.domains import Space
 from tropica.regions.linear_regions import linear_regions
 from tropica.runtime.files import writable_folder, write_csv, write_file, write_json
-from tropica.runtime.progress import reporter
+from tropica.runtime.progress import progress_callback
 from tropica.tropical.modules import linear_layer
 
 
@@ -87,7 +87,7 @@ def depth_against_width(
     if draws < 1:
         raise InputError(f"draws must be 1 or more; found {draws}")
     rows = []
-    with reporter(progress) as report:
+    with progress_callback(progress) as report:
         for done, widths in enumerate(plans):
             rows.append(_row(widths, inputs, draws, seed))
             if report:
