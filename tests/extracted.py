@@ -48,7 +48,7 @@ def potential(decomposition: tp.DCDecomposition, x: Tensor) -> tuple[Tensor, Ten
         nonlinearities.append(nonlinearity)
         outputs.append(out)
 
-    scores = decomposition.net.as_scores(decomposition.net.run(x, visit))
+    scores = decomposition.net.as_scores(decomposition.net.graph.evaluate(x, decomposition.net.constants, visit=visit))
     total = torch.full((len(x),), decomposition.constant, dtype=x.dtype)
     for nonlinearity, h in zip(nonlinearities, outputs, strict=True):
         total = total + (h.reshape(len(x), -1) * decomposition.weights[nonlinearity.name].to(x.dtype).reshape(1, -1)).sum(1)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
 from tropica.errors import InputError
-from tropica.network.check import evaluate
 from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import LeakyRelu, PRelu, Relu
@@ -41,8 +38,7 @@ class _Chain:
 
     def __init__(self, net: PiecewiseLinearNetwork) -> None:
         self.constants = net.constants
-        example = torch.zeros(2, *net.input_shape, dtype=net.dtype, device=net.device)
-        self.units = {name: value.numel() // 2 for name, value in evaluate(net.graph, net.constants, example).items()}
+        self.units = {name: shape.numel() for name, shape in net.shapes.items()}
         self.inputs = self.units[INPUT]
         self.hidden: list[int] = []
         self.leaky = False

@@ -143,7 +143,7 @@ class DCDecomposition:
                 total.add_(nonlinearity.per_point(out, len(x)).flatten(1).double() @ weight.to(x.device).flatten())
 
         with torch.no_grad():
-            self.net.run(self.net.check_input(x), visit)
+            self.net.graph.evaluate(self.net.check_input(x), self.net.constants, visit=visit)
         if self.input_weight is not None:
             total += x.double().flatten(1) @ self.input_weight.to(x.device).flatten()
         return total

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.errors import CertificateError
-from tropica.network.check import evaluate
 from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
 from tropica.network.network import PiecewiseLinearNetwork
 
@@ -79,8 +78,7 @@ class _Sweep:
     def __init__(self, net: PiecewiseLinearNetwork, raised: Mapping[str, Tensor] | None = None) -> None:
         self.net = net
         self.raised = raised or {}
-        origin = torch.zeros(1, *net.input_shape, dtype=torch.float64, device=net.device)
-        self.values = evaluate(net.graph, net.constants, origin)  # for their shapes
+        self.values = {name: torch.zeros(shape, dtype=torch.float64, device=net.device) for name, shape in net.shapes.items()}
         self.bounds: dict[str, Bound] = {}
         self.rows: dict[str, list[Tensor]] = {}
         self.constant = 0.0

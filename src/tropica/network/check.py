@@ -12,22 +12,12 @@ from torch import Tensor, nn
 from tropica.errors import TraceError, TraceMismatch
 from tropica.network.builder import cast
 from tropica.network.export import first_line
-from tropica.network.graph import INPUT, Affine, Graph, Node, Nonlinearity, Origin
+from tropica.network.graph import Affine, Graph, Node, Nonlinearity, Origin
 
 if TYPE_CHECKING:
     from tropica.network.network import PiecewiseLinearNetwork
 
 Constants = Mapping[str, Tensor]
-
-
-def evaluate(graph: Graph, constants: Constants, x: Tensor) -> dict[str, Tensor]:
-    """All values of a graph by name (small inputs only: nothing is dropped on the way)."""
-    table = _cast_all(constants, x.dtype)
-    env = {INPUT: x}
-    with torch.no_grad():
-        for node in graph.nodes:
-            env[node.name] = node.apply([env[i] for i in node.inputs], table)
-    return env
 
 
 def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
@@ -126,20 +116,16 @@ def _shapes(graph: Graph, constants: Constants, x: Tensor) -> dict[str, list[tor
         found[nonlinearity.name] = [out.shape, *(z.shape for z in inputs)]
 
     with torch.no_grad():
-        graph.run(x, _cast_all(constants, x.dtype), visit)
+        graph.evaluate(x, _cast_all(constants, x.dtype), visit=visit)
     return found
 
 
 def _nonlinearity_values(graph: Graph, constants: Constants, x: Tensor) -> dict[str, tuple[Origin | None, Tensor]]:
     """Where each nonlinearity stands and what it gives, and under "" the graph's output."""
-    found: dict[str, tuple[Origin | None, Tensor]] = {}
-
-    def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        found[nonlinearity.name] = (nonlinearity.origin, out)
-
     with torch.no_grad():
-        found[""] = (None, graph.run(x, _cast_all(constants, x.dtype), visit))
-    return found
+        values = graph.evaluate(x, _cast_all(constants, x.dtype), keep=[node.name for node in graph.nonlinearities])
+    found: dict[str, tuple[Origin | None, Tensor]] = {n.name: (n.origin, values[n.name]) for n in graph.nonlinearities}
+    return {**found, "": (None, values[graph.output])}
 
 
 def _cast_all(constants: Constants, dtype: torch.dtype) -> dict[str, Tensor]:

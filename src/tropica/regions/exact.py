@@ -17,7 +17,6 @@ import torch
 from scipy.sparse import csr_array
 
 from tropica.exact.dyadic import decode
-from tropica.network.check import evaluate
 from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
 from tropica.network.nonlinearities import Abs, Floor, LeakyRelu, Maximum, PRelu, Relu
 from tropica.regions.functions import Folded, Numbering
@@ -224,7 +223,7 @@ class Exact:
         folded, d = self.folded, self.state.d
         with torch.no_grad():
             x = folded.inputs(torch.from_numpy(np.append(point, 1.0)[None]))
-            floats = evaluate(folded.net.graph, folded.net.constants, x)
+            floats = folded.net.graph.evaluate(x, folded.net.constants, keep=folded.net.graph.names)
         choices: dict[str, np.ndarray] = {}
         for number, bend in enumerate(bend for bend in folded.bends if bend.nonlinearity.name in floats):
             inputs = [Rationals.floats(floats[name].numpy().ravel()) for name in bend.nonlinearity.inputs]

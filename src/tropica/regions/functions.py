@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.network.check import evaluate
 from tropica.network.graph import INPUT, Node, Nonlinearity
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Abs, Amax, Floor, LeakyRelu, Maximum, PRelu, Relu
@@ -119,8 +118,7 @@ class Folded:
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of one point of every value."""
-        example = torch.zeros(1, *self.net.input_shape, dtype=torch.float64)
-        return {name: tuple(v.shape[1:]) for name, v in evaluate(self.net.graph, self.net.constants, example).items()}
+        return {name: tuple(shape[1:]) for name, shape in self.net.shapes.items()}
 
     def inputs(self, at: Tensor) -> Tensor:
         """The network's inputs at homogeneous coordinates (V, d + 1)."""

@@ -103,7 +103,7 @@ def _live(folded: Folded, centers: np.ndarray) -> np.ndarray:
             choices.append(nonlinearity.kind.choice(*inputs, **nonlinearity.roles(net.constants)).detach())
 
         with torch.enable_grad():
-            total = (net.run(x.requires_grad_(), visit).flatten(1) @ mix).sum()
+            total = (net.graph.evaluate(x.requires_grad_(), net.constants, visit=visit).flatten(1) @ mix).sum()
             slopes = torch.autograd.grad(total, outs, allow_unused=True, materialize_grads=True) if outs else ()
         codes = torch.zeros(len(x), 2, dtype=torch.int64)
         for slope, choice, name in zip(slopes, choices, names, strict=True):

@@ -120,7 +120,7 @@ def _doubtful(folded: Folded, t: np.ndarray, limits: dict[str, torch.Tensor]) ->
     with torch.no_grad():
         for _, x in folded.batches(t):
             found.append(np.zeros(len(x), bool))
-            folded.net.run(x, visit)
+            folded.net.graph.evaluate(x, folded.net.constants, visit=visit)
     return np.concatenate(found)
 
 

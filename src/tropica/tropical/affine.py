@@ -13,7 +13,6 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.exact.tables import compact, from_floats
-from tropica.network.check import evaluate
 from tropica.network.graph import Affine, Nonlinearity
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Abs, Floor, LeakyRelu, Maximum, PRelu, Relu
@@ -139,8 +138,7 @@ class ExactNetwork:
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of one point of every value."""
-        example = torch.zeros(1, *self.net.input_shape, dtype=torch.float64)
-        return {name: tuple(v.shape[1:]) for name, v in evaluate(self.net.graph, self.net.constants, example).items()}
+        return {name: tuple(shape[1:]) for name, shape in self.net.shapes.items()}
 
     def affine(self, node: Affine) -> ExactAffine:
         """An affine node as matrices."""

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.network.check import evaluate
 from tropica.network.graph import INPUT, Affine, Nonlinearity
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.segments.nonlinearities import NonlinearityForm, Threshold, Window, nonlinearity_form
@@ -224,7 +223,7 @@ def _plan(net: PiecewiseLinearNetwork) -> Plan:
         found = PiecewiseLinearNetwork(net.graph, net._exact, net.input_shape, net.dtype, net.device, net.dropped)
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(2, *net.input_shape, generator=generator, dtype=torch.float64)
-    one, two = (evaluate(net.graph, found.constants, points[:n]) for n in (1, 2))
+    one, two = (net.graph.evaluate(points[:n], found.constants, keep=net.graph.names) for n in (1, 2))
     layouts = {name: _layout(name, one[name], two[name]) for name in one}
     plan = Plan(found, layouts)
     for node in net.graph.nodes:
