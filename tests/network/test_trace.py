@@ -17,7 +17,7 @@ import tropica as tp
 from tests.network_list import mlp
 from tests.network_modules import Apply, Headed
 from tests.traced import by_name, case_of, logits, model_of, points, traced
-from tropica.network.graph import Affine, Nonlinearity
+from tropica.network.graph import AffineNode, NonlinearityNode
 from tropica.network.table import supported
 
 FLOAT32 = [
@@ -55,7 +55,7 @@ def test_graph(name: str) -> None:
     """Only affine ops and nonlinearities, each with its own name, each input made before it is read."""
     net, made = traced(name), {"input"}
     for node in net.graph.nodes:
-        assert isinstance(node, Affine | Nonlinearity)
+        assert isinstance(node, AffineNode | NonlinearityNode)
         assert set(node.inputs) <= made
         assert node.name not in made
         made.add(node.name)
@@ -67,9 +67,9 @@ def test_graph(name: str) -> None:
 def test_nonlinearities(name: str) -> None:
     """A nonlinearity's units are one point's part of its output, and its path is a module of the model."""
     net, x = traced(name), points(name, 3)
-    seen: list[Nonlinearity] = []
+    seen: list[NonlinearityNode] = []
 
-    def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+    def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         seen.append(nonlinearity)
         assert nonlinearity.per_point(out, 3).shape == (3, *nonlinearity.unit_shape)
         assert nonlinearity.units == math.prod(nonlinearity.unit_shape) > 0
@@ -90,7 +90,7 @@ def test_jacobian_signs(name: str) -> None:
     for node in net.graph.nodes:
         inputs = [values[i] for i in node.inputs]
         values[node.name] = node.apply(inputs, net.constants)
-        if not isinstance(node, Affine):
+        if not isinstance(node, AffineNode):
             continue
         roles = node.roles(net.constants)
         up = [
@@ -105,7 +105,7 @@ def test_jacobian_signs(name: str) -> None:
             assert_close(rise(node, roles, up), rises[0] - rises[1], rtol=1e-9, atol=1e-11)
 
 
-def rise(node: Affine, roles: dict[str, Tensor], direction: list[Tensor]) -> Tensor:
+def rise(node: AffineNode, roles: dict[str, Tensor], direction: list[Tensor]) -> Tensor:
     """J · direction for an affine op with these constants."""
     direction = [step.double() for step in direction]
     return node.fn(*direction, **roles) - node.fn(*(torch.zeros_like(step) for step in direction), **roles)
@@ -192,7 +192,7 @@ def test_evaluate_frees_values() -> None:
     alive: list[weakref.ref[Tensor]] = []
     most = 0
 
-    def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+    def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         nonlocal most
         alive.extend(weakref.ref(z) for z in (*inputs, out))
         most = max(most, sum(ref() is not None for ref in alive))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tropica.errors import InputError
-from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
+from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import LeakyRelu, PRelu, Relu
 
@@ -48,18 +48,18 @@ class _Chain:
         """Go on by one node."""
         if node.inputs != (self.last,):
             raise _refused(f"{_name(node)} reads {' and '.join(node.inputs)}, which makes a branch")
-        if isinstance(node, Nonlinearity):
+        if isinstance(node, NonlinearityNode):
             self._nonlinearity(node)
         else:
             self._affine(node)
         self.last = node.name
 
-    def _nonlinearity(self, node: Nonlinearity) -> None:
-        if not isinstance(node.kind, (Relu, LeakyRelu, PRelu)):
-            raise _refused(f"{_name(node)} is a nonlinearity of kind {node.kind.name!r}")
+    def _nonlinearity(self, node: NonlinearityNode) -> None:
+        if not isinstance(node.op, (Relu, LeakyRelu, PRelu)):
+            raise _refused(f"{_name(node)} is a nonlinearity of kind {node.op.name!r}")
         if self.matrices != 1:
             raise _refused(f"there are {self.matrices} dense layers before {_name(node)}, not one")
-        self.leaky |= not isinstance(node.kind, Relu) and getattr(node.kind, "slope", 1) != 0
+        self.leaky |= not isinstance(node.op, Relu) and getattr(node.op, "slope", 1) != 0
         self.hidden.append(node.units)
         self.matrices = 0
 
@@ -69,7 +69,7 @@ class _Chain:
         weight = self.constants.get(node.constants.get("weight", ""))
         if op in DENSE and weight is not None and weight.ndim == 2 and weight.numel() == before * after:
             self.matrices += 1
-        elif not isinstance(node, Affine) or op not in ENTRYWISE or before != after:
+        elif not isinstance(node, AffineNode) or op not in ENTRYWISE or before != after:
             raise _refused(f"{_name(node)} is no dense layer on all of its {before} inputs")
 
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.network.graph import Nonlinearity
+from tropica.network.graph import NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 
 
-def forward(net: PiecewiseLinearNetwork, x: Tensor) -> tuple[Tensor, list[tuple[Nonlinearity, Tensor]]]:
+def forward(net: PiecewiseLinearNetwork, x: Tensor) -> tuple[Tensor, list[tuple[NonlinearityNode, Tensor]]]:
     """Scores (B, labels) and the output of every nonlinearity, with the tape for backward passes (none of a nonlinearity of constants)."""
     need_gradients()
     with torch.enable_grad():

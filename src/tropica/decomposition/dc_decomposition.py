@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tropica.errors import CertificateError
-from tropica.network.graph import INPUT, Nonlinearity
+from tropica.network.graph import INPUT, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 
 
@@ -106,7 +106,7 @@ class DCDecomposition:
         weights = {name: k * factors.get(name, 1.0) for name, k in self.weights.items()}
         return replace(self, weights=weights, smallest=None, pairs=None)
 
-    def weight(self, nonlinearity: Nonlinearity) -> Tensor | None:
+    def weight(self, nonlinearity: NonlinearityNode) -> Tensor | None:
         """K of a nonlinearity in the network's dtype and on its device, or None where K = 0.
 
         Raises CertificateError where K is too large for the dtype.
@@ -137,7 +137,7 @@ class DCDecomposition:
         """
         total = torch.full((len(x),), self.constant, dtype=torch.float64, device=x.device)
 
-        def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
             weight = self.weights.get(nonlinearity.name)
             if weight is not None:
                 total.add_(nonlinearity.per_point(out, len(x)).flatten(1).double() @ weight.to(x.device).flatten())

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from tropica.decomposition.cotangents import need_gradients, shortfall, winner_seed
-from tropica.network.graph import INPUT, Node, Nonlinearity
+from tropica.network.graph import INPUT, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.memory import release_freed_memory
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
@@ -43,7 +43,7 @@ def cuts(net: PiecewiseLinearNetwork) -> list[Cut]:
     nodes = net.graph.nodes
     found: list[Cut] = []
     for at, node in enumerate(nodes):
-        if isinstance(node, Nonlinearity):
+        if isinstance(node, NonlinearityNode):
             later = {name for n in nodes[at + 1 :] for name in n.inputs} | {net.graph.output}
             made = {n.name for n in nodes[at + 1 :]}
             found.append(Cut(at, tuple(sorted(later - made))))
@@ -137,7 +137,7 @@ def tight_weights(
         if len(held) < before:
             release_freed_memory()
         nonlinearity = nodes[stage.cut.at]
-        assert isinstance(nonlinearity, Nonlinearity)
+        assert isinstance(nonlinearity, NonlinearityNode)
         needed = torch.zeros(nonlinearity.unit_shape, dtype=net.dtype, device=net.device)
         for batch in held:
             if batch.x is not None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tropica.errors import TraceError, TraceMismatch
 from tropica.network.builder import cast
 from tropica.network.export import first_line
-from tropica.network.graph import Affine, Graph, Node, Nonlinearity, Origin
+from tropica.network.graph import AffineNode, Graph, Node, NonlinearityNode, Origin
 
 if TYPE_CHECKING:
     from tropica.network.network import PiecewiseLinearNetwork
@@ -32,22 +32,22 @@ def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
     renamed: dict[str, str] = {}
     for node in graph.nodes:
         here = replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
-        axis = _batch_axis(two[node.name][0], three[node.name][0]) if isinstance(node, Nonlinearity) else 0
-        if axis == 0 or not isinstance(here, Nonlinearity):
+        axis = _batch_axis(two[node.name][0], three[node.name][0]) if isinstance(node, NonlinearityNode) else 0
+        if axis == 0 or not isinstance(here, NonlinearityNode):
             nodes.append(here)
             continue
         single = all(constants[name].numel() == 1 for name in node.constants.values())
-        if axis is None or not here.kind.elementwise or not single or len(set(two[node.name])) > 1:
+        if axis is None or not here.op.elementwise or not single or len(set(two[node.name])) > 1:
             raise _misplaced(node.origin, two[node.name][0], three[node.name][0])
         nodes += _moved(here, axis)
         renamed[node.name] = nodes[-1].name
     return Graph(tuple(nodes), renamed.get(graph.output, graph.output))
 
 
-def _moved(nonlinearity: Nonlinearity, axis: int) -> list[Node]:
+def _moved(nonlinearity: NonlinearityNode, axis: int) -> list[Node]:
     """The nonlinearity between two moves of dimension ``axis``: to the front, and back."""
     front = [
-        Affine(
+        AffineNode(
             f"{nonlinearity.name}.front{i}",
             (name,),
             {},
@@ -57,7 +57,7 @@ def _moved(nonlinearity: Nonlinearity, axis: int) -> list[Node]:
         )
         for i, name in enumerate(nonlinearity.inputs)
     ]
-    back = Affine(
+    back = AffineNode(
         f"{nonlinearity.name}.back",
         (nonlinearity.name,),
         {},
@@ -90,7 +90,7 @@ def check_points(graph: Graph, constants: Constants, example: Tensor) -> Graph:
                 f"{_place(at)}: the value of one point changes with the other points of its batch; every point must be "
                 "treated by itself (is there a reduction over the batch?)"
             )
-    nodes = (replace(node, unit_shape=units[node.name]) if isinstance(node, Nonlinearity) else node for node in graph.nodes)
+    nodes = (replace(node, unit_shape=units[node.name]) if isinstance(node, NonlinearityNode) else node for node in graph.nodes)
     return Graph(tuple(nodes), graph.output)
 
 
@@ -112,7 +112,7 @@ def _shapes(graph: Graph, constants: Constants, x: Tensor) -> dict[str, list[tor
     """Shapes at every nonlinearity: of its output, then of its inputs."""
     found: dict[str, list[torch.Size]] = {}
 
-    def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+    def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         found[nonlinearity.name] = [out.shape, *(z.shape for z in inputs)]
 
     with torch.no_grad():

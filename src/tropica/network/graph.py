@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.network.nonlinearities import Kind
+from tropica.network.nonlinearities import Nonlinearity
 
 V = TypeVar("V")
 Given = Tensor | Mapping[str, Tensor]
@@ -58,7 +58,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Affine(Node):
+class AffineNode(Node):
     """An affine op: ``y = J x + c``, given as a function rather than a matrix.
 
     ``fn(*inputs, **constants)`` computes it. Where a constant has the role ``weight``, J is linear in it, so J⁺ and J⁻ are
@@ -87,18 +87,18 @@ class Affine(Node):
 
 
 @dataclass(frozen=True)
-class Nonlinearity(Node):
+class NonlinearityNode(Node):
     """A nonlinearity ``h = κ(z)``: every output is a maximum of affine functions of the inputs."""
 
-    kind: Kind = field(default_factory=Kind)
+    op: Nonlinearity = field(default_factory=Nonlinearity)
     unit_shape: tuple[int, ...] = ()
 
     def apply(self, inputs: Sequence[Tensor], constants: Mapping[str, Tensor]) -> Tensor:
-        return self.kind(*inputs, **self.roles(constants))
+        return self.op(*inputs, **self.roles(constants))
 
     @property
     def signature(self) -> str:
-        return repr(self.kind)
+        return repr(self.op)
 
     @property
     def units(self) -> int:
@@ -115,7 +115,7 @@ class Nonlinearity(Node):
         return h.reshape(points, *self.unit_shape)
 
 
-Visitor = Callable[[Nonlinearity, tuple[Tensor, ...], Tensor], None]
+Visitor = Callable[[NonlinearityNode, tuple[Tensor, ...], Tensor], None]
 """Called at each nonlinearity with the nonlinearity, its inputs and its output."""
 
 
@@ -127,9 +127,9 @@ class Graph:
     output: str
 
     @property
-    def nonlinearities(self) -> tuple[Nonlinearity, ...]:
+    def nonlinearities(self) -> tuple[NonlinearityNode, ...]:
         """The nonlinearities in forward order."""
-        return tuple(node for node in self.nodes if isinstance(node, Nonlinearity))
+        return tuple(node for node in self.nodes if isinstance(node, NonlinearityNode))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -182,7 +182,7 @@ class Graph:
 
         def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
             out = node.apply(inputs, constants)
-            if visit is not None and isinstance(node, Nonlinearity):
+            if visit is not None and isinstance(node, NonlinearityNode):
                 visit(node, tuple(inputs), out)
             return out
 

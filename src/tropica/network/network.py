@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.network.builder import cast
-from tropica.network.graph import INPUT, Graph, Nonlinearity
+from tropica.network.graph import INPUT, Graph, NonlinearityNode
 from tropica.network.patterns import pack_patterns
 
 
@@ -103,7 +103,7 @@ class PiecewiseLinearNetwork:
     # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def nonlinearities(self) -> tuple[Nonlinearity, ...]:
+    def nonlinearities(self) -> tuple[NonlinearityNode, ...]:
         """The nonlinearities in forward order: name, path (module), kind, unit_shape, units."""
         return self.graph.nonlinearities
 
@@ -169,15 +169,15 @@ class PiecewiseLinearNetwork:
         >>> net.activation_pattern(torch.randn(5, 2)).shape
         torch.Size([5, 1])
         """
-        return pack_patterns(self.choices(x), len(x)).cpu()
+        return pack_patterns(self.active_pieces(x), len(x)).cpu()
 
-    def choices(self, x: Tensor) -> list[tuple[Nonlinearity, Tensor, int]]:
+    def active_pieces(self, x: Tensor) -> list[tuple[NonlinearityNode, Tensor, int]]:
         """For each nonlinearity the winning piece of every unit (B, *unit_shape) and the number of pieces."""
-        found: list[tuple[Nonlinearity, Tensor, int]] = []
+        found: list[tuple[NonlinearityNode, Tensor, int]] = []
 
-        def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-            choice = nonlinearity.kind.choice(*inputs, **nonlinearity.roles(self.constants))
-            options = nonlinearity.kind.options(*(z.shape for z in inputs))
+        def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+            choice = nonlinearity.op.active_piece(*inputs, **nonlinearity.roles(self.constants))
+            options = nonlinearity.op.num_pieces(*(z.shape for z in inputs))
             found.append((nonlinearity, nonlinearity.per_point(choice, len(x)), options))
 
         with torch.no_grad():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
-from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
+from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
 from tropica.tropical.affine import ExactAffine, ExactNetwork, ExactNonlinearity, Larger, Largest, Leaky, Level
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
@@ -29,9 +29,9 @@ def multiplied_out(network: ExactNetwork, limit: int) -> TropicalMap:
 
     def step(node: Node, inputs: Sequence[Units]) -> Units:
         work.at = node.name
-        if isinstance(node, Nonlinearity):
+        if isinstance(node, NonlinearityNode):
             return work.nonlinearity(network.nonlinearity(node), inputs)
-        assert isinstance(node, Affine)
+        assert isinstance(node, AffineNode)
         return work.affine(network.affine(node), inputs)
 
     graph = network.net.graph

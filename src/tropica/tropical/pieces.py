@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tropica.exact.tables import Table, compact
-from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
+from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
 from tropica.tropical.affine import ExactAffine, ExactNetwork, ExactNonlinearity, Largest, Leaky, Level, Matrix, Size, largest
 
 
@@ -83,9 +83,9 @@ class _Forward:
         return Pieces(f.lowest(), g.lowest(), self.group)
 
     def _step(self, node: Node, inputs: Sequence[Value]) -> Value:
-        if isinstance(node, Nonlinearity):
+        if isinstance(node, NonlinearityNode):
             return self._nonlinearity(self.network.nonlinearity(node), inputs)
-        assert isinstance(node, Affine)
+        assert isinstance(node, AffineNode)
         return self._affine(self.network.affine(node), inputs)
 
     # ── groups ─────────────────────────────────────────────────────────────────────────────────────────────────────────
