@@ -79,6 +79,6 @@ def _rows(data: Data, size: int, net: PiecewiseLinearNetwork, where: str) -> Ite
 
 def _shares(net: PiecewiseLinearNetwork, x: Tensor, y: Tensor) -> Tensor:
     """(B, nonlinearities): the means of equal choices."""
-    pairs = zip(net.choices(x), net.choices(y), strict=True)
+    pairs = zip(net.active_pieces(x), net.active_pieces(y), strict=True)
     columns = [(one == other).flatten(1).double().mean(1) for (_, one, _), (_, other, _) in pairs]
     return torch.stack(columns, 1) if columns else torch.zeros(len(x), 0, dtype=torch.float64)

@@ -153,13 +153,7 @@ BATCH = 2**28
 def default_batch_size(net: PiecewiseLinearNetwork, memory: int | None = None) -> int:
     """A power of two up to 1024: the largest whose activations and gradients fit the memory (see ``budget``), and 256 MB."""
     room = min(BATCH, budget(memory, net.device))
-    numbers = 0
-    x = torch.zeros(1, *net.input_shape, dtype=net.dtype, device=net.device)
-    env = {"input": x}
-    with torch.no_grad():
-        for node in net.graph.nodes:
-            env[node.name] = node.apply([env[i] for i in node.inputs], net.constants)
-            numbers += env[node.name].numel()
+    numbers = sum(net.shapes[node.name].numel() for node in net.graph.nodes)
     size = 1024
     while size > 1 and 2 * size * numbers * net.dtype.itemsize > room:
         size //= 2

@@ -238,7 +238,7 @@ def _name(dtype: torch.dtype) -> str:
 
 def _pushed(head: PiecewiseLinearNetwork, x: Tensor) -> Tensor:
     with torch.no_grad():
-        return head.run(x)
+        return head(x)
 
 
 @dataclass(frozen=True)

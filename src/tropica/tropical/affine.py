@@ -13,10 +13,9 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.exact.tables import compact, from_floats
-from tropica.network.check import evaluate
-from tropica.network.graph import Affine, Nonlinearity
+from tropica.network.graph import AffineNode, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.network.nonlinearities import Abs, Floor, LeakyRelu, Maximum, PRelu, Relu
+from tropica.network.nonlinearities import Abs, ClampMin, LeakyRelu, Maximum, PRelu, Relu
 
 LARGEST = 2_000_000
 """Entries of the matrix of one op."""
@@ -139,10 +138,9 @@ class ExactNetwork:
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of one point of every value."""
-        example = torch.zeros(1, *self.net.input_shape, dtype=torch.float64)
-        return {name: tuple(v.shape[1:]) for name, v in evaluate(self.net.graph, self.net.constants, example).items()}
+        return {name: tuple(shape[1:]) for name, shape in self.net.shapes.items()}
 
-    def affine(self, node: Affine) -> ExactAffine:
+    def affine(self, node: AffineNode) -> ExactAffine:
         """An affine node as matrices."""
         if node.name not in self._known:
             self._known[node.name] = self._affine(node)
@@ -150,7 +148,7 @@ class ExactNetwork:
         assert isinstance(found, ExactAffine)
         return found
 
-    def nonlinearity(self, node: Nonlinearity) -> ExactNonlinearity:
+    def nonlinearity(self, node: NonlinearityNode) -> ExactNonlinearity:
         """A nonlinearity with its constants."""
         if node.name not in self._known:
             self._known[node.name] = self._nonlinearity(node)
@@ -161,7 +159,7 @@ class ExactNetwork:
     def _zeros(self, name: str, points: int = 1) -> Tensor:
         return torch.zeros(points, *self.shapes[name], dtype=torch.float64)
 
-    def _affine(self, node: Affine) -> ExactAffine:
+    def _affine(self, node: AffineNode) -> ExactAffine:
         """By automatic differentiation, which gives the weights themselves, without rounding."""
         constants = self.net.constants
         offset = node.apply([self._zeros(name) for name in node.inputs], constants)
@@ -185,8 +183,8 @@ class ExactNetwork:
         dense = [row.reshape(out, size).numpy() for row, size in zip(rows, sizes, strict=True)]
         return ExactAffine(tuple(Matrix(*_dyadic(matrix)) for matrix in dense), c, shift)
 
-    def _nonlinearity(self, node: Nonlinearity) -> ExactNonlinearity:
-        kind, constants = node.kind, self.net.constants
+    def _nonlinearity(self, node: NonlinearityNode) -> ExactNonlinearity:
+        kind, constants = node.op, self.net.constants
         if isinstance(kind, Relu):
             return Leaky(np.zeros(node.units, dtype=np.int64), 0)
         if isinstance(kind, LeakyRelu):
@@ -195,18 +193,18 @@ class ExactNetwork:
             return Leaky(*_dyadic(-node.apply([self._zeros(node.inputs[0]) - 1], constants).detach().numpy().ravel()))
         if isinstance(kind, Abs):
             return Size()
-        if isinstance(kind, Floor):
+        if isinstance(kind, ClampMin):
             level = torch.broadcast_to(node.roles(constants)["level"], (1, *self.shapes[node.inputs[0]]))
             return Level(*_dyadic(level.numpy().ravel()))
         if isinstance(kind, Maximum):
             return Larger()
         return Largest(self._places(node))
 
-    def _places(self, node: Nonlinearity) -> np.ndarray:
+    def _places(self, node: NonlinearityNode) -> np.ndarray:
         """Which entries each unit of a pool takes the largest of, found with one-hot inputs."""
         size = self._zeros(node.inputs[0]).numel()
         one_hot = torch.eye(size, dtype=torch.float64).reshape(size, *self.shapes[node.inputs[0]])
-        member = (node.kind(one_hot).reshape(size, -1) > 0.5).T.numpy()  # (units, size)
+        member = (node.op(one_hot).reshape(size, -1) > 0.5).T.numpy()  # (units, size)
         width = int(member.sum(1).max(initial=1))
         order = np.argsort(~member, axis=1, kind="stable")[:, :width]
         return np.where(np.take_along_axis(member, order, 1), order, -1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
-from tropica.network.graph import INPUT, Affine, Nonlinearity
+from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
 from tropica.tropical.affine import ExactAffine, ExactNetwork, ExactNonlinearity, Larger, Largest, Leaky, Level
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
@@ -25,19 +25,18 @@ def multiplied_out(network: ExactNetwork, limit: int) -> TropicalMap:
         TooManyMonomials: a polynomial with more than ``limit`` monomials.
     """
     d = network.inputs
-    env: dict[str, Units] = {INPUT: [TropicalRational(TropicalPolynomial.variable(i, d)) for i in range(d)]}
     work = _Multiplication(limit, d)
-    graph = network.net.graph
-    for node, dead in zip(graph.nodes, graph.last_uses(), strict=True):
-        inputs = [env[name] for name in node.inputs]
+
+    def step(node: Node, inputs: Sequence[Units]) -> Units:
         work.at = node.name
-        if isinstance(node, Affine):
-            env[node.name] = work.affine(network.affine(node), inputs)
-        elif isinstance(node, Nonlinearity):
-            env[node.name] = work.nonlinearity(network.nonlinearity(node), inputs)
-        for name in dead:
-            env.pop(name, None)
-    return TropicalMap(env[graph.output])
+        if isinstance(node, NonlinearityNode):
+            return work.nonlinearity(network.nonlinearity(node), inputs)
+        assert isinstance(node, AffineNode)
+        return work.affine(network.affine(node), inputs)
+
+    graph = network.net.graph
+    variables = [TropicalRational(TropicalPolynomial.variable(i, d)) for i in range(d)]
+    return TropicalMap(graph.interpret({INPUT: variables}, step)[graph.output])
 
 
 class _Multiplication:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from tropica.exact.tables import exact
-from tropica.network.graph import Graph, Nonlinearity
+from tropica.network.graph import Graph, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Amax, Relu
 from tropica.tropical.from_network import LIMIT, to_tropical, traced
@@ -139,6 +139,6 @@ def _with_label(net: PiecewiseLinearNetwork) -> PiecewiseLinearNetwork:
     graph = net.graph
     many = net.num_outputs > 1
     kind = Amax((-1,), keepdim=True, first=True) if many else Relu()
-    label = Nonlinearity(LABEL, (graph.output,), kind=kind, unit_shape=(1,))
+    label = NonlinearityNode(LABEL, (graph.output,), op=kind, unit_shape=(1,))
     net = net.to(torch.float64)
     return PiecewiseLinearNetwork(Graph((*graph.nodes, label), LABEL), net.constants, net.input_shape, net.dtype, net.device)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tropica.exact.tables import Table, compact
-from tropica.network.graph import INPUT, Affine, Nonlinearity
+from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
 from tropica.tropical.affine import ExactAffine, ExactNetwork, ExactNonlinearity, Largest, Leaky, Level, Matrix, Size, largest
 
 
@@ -76,20 +76,17 @@ class _Forward:
     def run(self) -> Pieces:
         d = self.network.inputs
         start = np.eye(d, d + 1, dtype=np.int64)[None]
-        env = {INPUT: Value(start, start, 0, self.group)}
         graph = self.network.net.graph
-        for node, dead in zip(graph.nodes, graph.last_uses(), strict=True):
-            inputs = [env[name] for name in node.inputs]
-            if isinstance(node, Affine):
-                env[node.name] = self._affine(self.network.affine(node), inputs)
-            elif isinstance(node, Nonlinearity):
-                env[node.name] = self._nonlinearity(self.network.nonlinearity(node), inputs)
-            for name in dead:
-                env.pop(name, None)
-        out = self._now(env[graph.output])
+        out = self._now(graph.interpret({INPUT: Value(start, start, 0, self.group)}, self._step)[graph.output])
         bottom = 1 << (out.shift + 1)
         f, g = Table(out.total + out.difference, bottom), Table(out.total - out.difference, bottom)
         return Pieces(f.lowest(), g.lowest(), self.group)
+
+    def _step(self, node: Node, inputs: Sequence[Value]) -> Value:
+        if isinstance(node, NonlinearityNode):
+            return self._nonlinearity(self.network.nonlinearity(node), inputs)
+        assert isinstance(node, AffineNode)
+        return self._affine(self.network.affine(node), inputs)
 
     # ── groups ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

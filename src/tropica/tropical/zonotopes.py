@@ -11,7 +11,7 @@ from torch import nn
 
 from tropica.errors import InputError
 from tropica.exact.tables import Table
-from tropica.network.graph import INPUT, Graph, Nonlinearity
+from tropica.network.graph import INPUT, Graph, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Relu
 from tropica.polyhedra.polytope import Polytope, hull_of_union
@@ -84,12 +84,12 @@ def _constant(value: object, like: Table) -> np.ndarray:
     return out
 
 
-def _read(net: PiecewiseLinearNetwork) -> tuple[Nonlinearity, bool]:
+def _read(net: PiecewiseLinearNetwork) -> tuple[NonlinearityNode, bool]:
     """The hidden nonlinearity, and whether a ReLU stands on the output."""
     nonlinearities = net.nonlinearities
-    names = ", ".join(f"{k.kind.name} of {k.units}" for k in nonlinearities) or "none"
+    names = ", ".join(f"{k.op.name} of {k.units}" for k in nonlinearities) or "none"
     rectified = (
-        len(nonlinearities) == 2 and isinstance(nonlinearities[1].kind, Relu) and net.graph.output == nonlinearities[1].name
+        len(nonlinearities) == 2 and isinstance(nonlinearities[1].op, Relu) and net.graph.output == nonlinearities[1].name
     )
     if len(nonlinearities) not in (1, 1 + rectified) or (
         len(nonlinearities) == 1 and net.graph.output == nonlinearities[0].name
@@ -106,7 +106,7 @@ def _read(net: PiecewiseLinearNetwork) -> tuple[Nonlinearity, bool]:
     return nonlinearities[0], rectified
 
 
-def _last(net: PiecewiseLinearNetwork) -> Nonlinearity:
+def _last(net: PiecewiseLinearNetwork) -> NonlinearityNode:
     return net.nonlinearities[-1]
 
 

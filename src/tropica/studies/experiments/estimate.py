@@ -154,7 +154,7 @@ def _layers(net: PiecewiseLinearNetwork) -> list[int]:
     units are of rank 2, max-pools of the rank of their windows. Holds for any graph, with branches, too.
     """
     inputs = math.prod(net.input_shape)
-    choices = net.choices(torch.zeros(1, *net.input_shape, dtype=net.dtype))
+    choices = net.active_pieces(torch.zeros(1, *net.input_shape, dtype=net.dtype))
     return [montufar2022((inputs, nonlinearity.units), rank=options) for nonlinearity, _, options in choices]
 
 
