@@ -18,8 +18,7 @@ from tests.extracted import by_name, case_of, network, points, split_of
 from tests.networks import tagged
 from tests.oracles.minimal import exact_pairs, pairs
 from tests.random_networks import Network, random_networks
-from tropica.data import passes as walk
-from tropica.data.passes import Walk
+from tropica.data.passes import DataPass, ShardSizes
 from tropica.decomposition import minimal
 from tropica.decomposition.factors import spreads
 from tropica.decomposition.minimal import MARGIN, Search, checked
@@ -190,9 +189,8 @@ def test_stages_shards_and_memory(name: str, per: str, monkeypatch: pytest.Monke
     check_pairs(expected, x)
     monkeypatch.setattr(minimal, "FEW", 8)
     monkeypatch.setattr(minimal, "ROUND", 2)
-    monkeypatch.setattr(walk, "SHARD_POINTS", 8)
     calibrated = tp.decompose(net, x)
-    over = Walk.over(x, 8, dtype=net.dtype, device=net.device, shape=net.input_shape)
+    over = DataPass(x, 8, net.dtype, net.device, net.input_shape, ShardSizes(points=8))
     for memory in (2**30, 1):
         found = minimal.minimal_decomposition(calibrated, over, per=per, memory=memory)
         check_pairs(found, x)

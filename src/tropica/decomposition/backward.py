@@ -27,7 +27,7 @@ class BatchTerms:
     local_value: Tensor
     minus_value: Tensor
     margin: Tensor
-    smallest: float | None
+    smallest_cotangent: float | None
 
 
 def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) -> BatchTerms:
@@ -38,7 +38,7 @@ def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) 
     Args:
         decomposition: the DC decomposition; its network is run as it is.
         x: points (B, *input) in the network's dtype.
-        check: also look at every cotangent of F⁻ and F⁺_i at every nonlinearity (the certificate): ``smallest`` is then the smallest
+        check: also look at every cotangent of F⁻ and F⁺_i at every nonlinearity (the certificate): ``smallest_cotangent`` is then the smallest
             one, relative to the largest at its nonlinearity.
     """
     points = len(x)

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from tropica.decomposition.decompose import decompose
-from tropica.decomposition.extraction import Inner
+from tropica.decomposition.prepare import inner_points
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.plots import curves, style
@@ -55,7 +55,7 @@ def _labels(
 ) -> torch.Tensor:
     """Labels of the function extracted from the tail on the head's outputs; terms are made on the way and not kept."""
     step = case.step(what)
-    points, test = (x if head is None else Inner(head, x, BATCH) for x in (case.points, case.test))
+    points, test = (x if head is None else inner_points(head, x, BATCH) for x in (case.points, case.test))
     made = decompose(tail, points, method=method, progress=step)
     return ExtractedFunction.streaming(tail, points, made, progress=step).predict(test, progress=step)
 
