@@ -59,7 +59,7 @@ def test_round_trip_and_counts(seed: int, whole: bool) -> None:
     if whole:
         x = torch.from_numpy(np.random.default_rng(seed).integers(-100, 100, (200, 2)).astype(float))
         assert torch.equal(back(x), model(x))
-        assert all(r.f.table.bottom == r.g.table.bottom == 1 for r in tropical)
+        assert all(r.f.table.denominator == r.g.table.denominator == 1 for r in tropical)
 
 
 @pytest.mark.parametrize("sizes", [(1, 4, 3, 1), (3, 3, 2), (3, 2, 2, 1), (4, 3, 1)], ids=str)

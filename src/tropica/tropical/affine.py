@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.exact.tables import compact, from_floats
+from tropica.exact.dyadic import decode
+from tropica.exact.rational_arrays import exact_array
 from tropica.network.check import evaluate
 from tropica.network.graph import Affine, Nonlinearity
 from tropica.network.network import PiecewiseLinearNetwork
@@ -213,5 +214,4 @@ class ExactNetwork:
 
 
 def _dyadic(array: np.ndarray) -> tuple[np.ndarray, int]:
-    found = from_floats(np.asarray(array, dtype=np.float64), "the network's weights")
-    return compact(found.top), found.bottom.bit_length() - 1
+    return decode(exact_array(array, "the network's weights", array.ndim))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tropica.exact.tables import exact
+from tropica.exact.rational_arrays import to_fraction
 from tropica.network.graph import Graph, Nonlinearity
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Amax, Relu
@@ -124,7 +124,7 @@ def boundary_superset(
     0⊙x₂ ⊕ 0⊙x₁
     """
     network = traced(net)
-    level = exact(threshold, "threshold")
+    level = to_fraction(threshold, "threshold")
     rational = to_tropical(network, limit=limit, check=check)
     if len(rational) > 1:
         whole = to_tropical(_with_label(network), limit=limit, check=check)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.exact.tables import Table, together
+from tropica.exact.rational_arrays import RationalArray, common_denominator
 from tropica.network.graph import INPUT, Affine, Graph, Node
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.domains import Box
@@ -82,11 +82,11 @@ def decomposition_polynomials(decomposition: DCDecomposition, *, limit: int = LI
     return DecompositionPolynomials(tuple(plus), minus, _excess(network, [*plus, minus], centers))
 
 
-def differences(found: Pieces) -> list[Table]:
+def differences(found: Pieces) -> list[RationalArray]:
     """N of each output as affine pieces: f − g."""
-    (f, g), bottom = together(found.f, found.g)
+    (f, g), bottom = common_denominator(found.f, found.g)
     n = f.astype(object) - g
-    return [Table(n[:, i], bottom) for i in range(n.shape[1])]
+    return [RationalArray(n[:, i], bottom) for i in range(n.shape[1])]
 
 
 def with_parts(decomposition: DCDecomposition) -> PiecewiseLinearNetwork:

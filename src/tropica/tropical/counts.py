@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tropica.errors import InputError
-from tropica.exact.tables import Table, together
+from tropica.exact.rational_arrays import RationalArray, common_denominator
 from tropica.polyhedra.complexes import dual_subdivision
 from tropica.tropical.monomials import essential_product
 from tropica.tropical.polynomial import TropicalPolynomial
@@ -45,7 +45,7 @@ class Overlay:
         names: dict[tuple[int, ...], int] = {}
         columns = []
         for k in range(0, len(self.polynomials), 2):
-            (f, g), _ = together(self.polynomials[k].table, self.polynomials[k + 1].table)
+            (f, g), _ = common_denominator(self.polynomials[k].table, self.polynomials[k + 1].table)
             columns.append(f.astype(object)[self.winners[:, k]] - g.astype(object)[self.winners[:, k + 1]])
         rows = np.concatenate(columns, 1).tolist()
         return np.array([names.setdefault(tuple(row), len(names)) for row in rows], dtype=np.int64)
@@ -129,8 +129,8 @@ def random_polynomial(variables: int, monomials: int, *, degree: int = 20, seed:
     exponents = exponents[:monomials]
     centerd = exponents - degree / 2
     heights = np.round((-(centerd**2).sum(1) + random.standard_normal(monomials)) * 2**20).astype(np.int64)
-    (a, b), bottom = together(Table(exponents), Table(heights, 2**20))
-    return TropicalPolynomial.from_table(Table(np.concatenate([a, b[:, None]], 1), bottom))
+    (a, b), bottom = common_denominator(RationalArray(exponents), RationalArray(heights, 2**20))
+    return TropicalPolynomial.from_table(RationalArray(np.concatenate([a, b[:, None]], 1), bottom))
 
 
 def random_rational(variables: int, monomials: int, *, degree: int = 20, seed: int = 0) -> TropicalRational:

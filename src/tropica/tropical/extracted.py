@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.exact.tables import Table, from_floats, together
+from tropica.exact.rational_arrays import RationalArray, common_denominator, rational_array
 from tropica.terms.linear_terms import LinearTerms
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
@@ -35,20 +35,22 @@ def from_terms(terms: LinearTerms) -> TropicalMap:
     labels = terms.labels.cpu().numpy()
     minus = _rows([(block.minus, block.minus_bias) for block in terms])
     local = _rows([(block.local, block.local_bias) for block in terms])
-    (a, b), bottom = together(local, minus)
-    plus = Table(a.astype(object) + b, bottom)
+    (a, b), bottom = common_denominator(local, minus)
+    plus = RationalArray(a.astype(object) + b, bottom)
     bottom_part = TropicalPolynomial.from_table(minus)
     present = sorted(set(labels.tolist()))
     return TropicalMap(
         (
-            TropicalRational(TropicalPolynomial.from_table(Table(plus.top[labels == i], plus.bottom)), bottom_part)
+            TropicalRational(
+                TropicalPolynomial.from_table(RationalArray(plus.numerators[labels == i], plus.denominator)), bottom_part
+            )
             for i in present
         ),
         present,
     )
 
 
-def _rows(blocks: list[tuple[Tensor, Tensor]]) -> Table:
+def _rows(blocks: list[tuple[Tensor, Tensor]]) -> RationalArray:
     """Weights and biases (n, d + 1), exactly."""
     parts = [np.concatenate([w.double().cpu().numpy(), b.double().cpu().numpy()[:, None]], 1) for w, b in blocks]
-    return from_floats(np.concatenate(parts), "the terms")
+    return rational_array(np.concatenate(parts), "the terms", 2)

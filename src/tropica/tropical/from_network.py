@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from tropica.errors import InputError
-from tropica.exact.tables import Table, from_floats
+from tropica.exact.rational_arrays import RationalArray, rational_array
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import trace
 from tropica.regions.domains import Space
@@ -158,14 +158,14 @@ def cell_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:
         ) from None
 
 
-Read = Callable[[Pieces], list[Table]]
+Read = Callable[[Pieces], list[RationalArray]]
 """What is collected of pieces: convex functions, a table (groups, d + 1) each."""
 
 
-def convex_parts(found: Pieces) -> list[Table]:
+def convex_parts(found: Pieces) -> list[RationalArray]:
     """F of each output, and then G of each."""
-    both = ((part.top, part.bottom) for part in (found.f, found.g))
-    return [Table(top[:, i], bottom) for top, bottom in both for i in range(top.shape[1])]
+    both = ((part.numerators, part.denominator) for part in (found.f, found.g))
+    return [RationalArray(top[:, i], bottom) for top, bottom in both for i in range(top.shape[1])]
 
 
 class Collection:
@@ -182,8 +182,10 @@ class Collection:
 
     def add(self, points: np.ndarray) -> None:
         """The pieces at points (P, d) of floats."""
-        at = from_floats(points, "points")
-        self.add_flags(np.concatenate([at.top, np.full((len(points), 1), at.bottom, dtype=at.top.dtype)], 1)[:, None])
+        at = rational_array(points, "points", 2)
+        self.add_flags(
+            np.concatenate([at.numerators, np.full((len(points), 1), at.denominator, dtype=at.numerators.dtype)], 1)[:, None]
+        )
 
     def add_flags(self, flags: np.ndarray) -> None:
         """The pieces at flags (P, L, d + 1); a direction that tells all functions apart is put behind them."""
@@ -191,7 +193,7 @@ class Collection:
         if not self.functions:
             self.functions = [Monomials() for _ in tables]
         for monomials, table in zip(self.functions, tables, strict=True):
-            monomials.add(table.top, table.bottom)
+            monomials.add(table.numerators, table.denominator)
 
     def polynomials(self) -> list[TropicalPolynomial]:
         """The functions, as far as they have been found."""
@@ -236,6 +238,6 @@ class Monomials:
         top = np.empty((len(self.rows), len(next(iter(self.rows)))), dtype=object)
         for i, row in enumerate(sorted(self.rows)):
             top[i] = row
-        found = TropicalPolynomial.from_table(Table(top, self.bottom))
+        found = TropicalPolynomial.from_table(RationalArray(top, self.bottom))
         found.__dict__["_essential"] = found
         return found

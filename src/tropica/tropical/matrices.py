@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from tropica.errors import InputError
-from tropica.exact.tables import plain
+from tropica.exact.rational_arrays import ratio
 
 ZERO = -math.inf
 """The tropical zero."""
@@ -179,7 +179,7 @@ def matrix(a: Any, name: str) -> np.ndarray:
 def _rational(array: np.ndarray) -> np.ndarray:
     """The same numbers as ints and Fractions."""
     out = np.empty(array.shape, dtype=object)
-    out.ravel()[:] = [v if v == ZERO else plain(Fraction(v)) for v in array.ravel().tolist()]
+    out.ravel()[:] = [v if v == ZERO else ratio(Fraction(v)) for v in array.ravel().tolist()]
     return out
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.tables import exact
+from tropica.exact.rational_arrays import to_fraction
 from tropica.tropical import notation
 from tropica.tropical.polynomial import Number, TropicalPolynomial
 
@@ -53,7 +53,7 @@ class MinPlusPolynomial:
 
     def exact(self, x: Any) -> Fraction:
         """The value at one point in exact arithmetic."""
-        return -self.max_plus.exact([-exact(value, "a coordinate") for value in x])
+        return -self.max_plus.exact([-to_fraction(value, "a coordinate") for value in x])
 
     def __add__(self, other: MinPlusPolynomial | Number) -> MinPlusPolynomial:
         found = _max_plus(other)
@@ -89,7 +89,7 @@ class MinPlusPolynomial:
 
 
 def _negated(value: Any) -> Any:
-    return -value if isinstance(value, int | float | Fraction | np.number) else -exact(value, "a coefficient")
+    return -value if isinstance(value, int | float | Fraction | np.number) else -to_fraction(value, "a coefficient")
 
 
 def _max_plus(other: object) -> TropicalPolynomial | Number | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.tables import Table, compact, times, together
+from tropica.exact.rational_arrays import RationalArray, common_denominator, compact, multiply
 from tropica.polyhedra.overlay import overlay_pairs
 
 LARGEST = 5_000_000
@@ -41,45 +41,45 @@ def merged(top: np.ndarray) -> np.ndarray:
     return out
 
 
-def joined(a: Table, b: Table) -> Table:
+def joined(a: RationalArray, b: RationalArray) -> RationalArray:
     """The monomials of f ⊕ g."""
-    (first, last), bottom = together(a, b)
-    return Table(merged(np.concatenate([first, last])), bottom).lowest()
+    (first, last), bottom = common_denominator(a, b)
+    return RationalArray(merged(np.concatenate([first, last])), bottom).reduced()
 
 
-def product(a: Table, b: Table) -> Table:
+def product(a: RationalArray, b: RationalArray) -> RationalArray:
     """The monomials of f ⊙ g: every sum of one of either.
 
     Raises:
         InputError: more than ``LARGEST``.
     """
-    rows = len(a.top) * len(b.top)
+    rows = len(a.numerators) * len(b.numerators)
     if rows > LARGEST:
         raise InputError(
-            f"a product of {len(a.top):,} and {len(b.top):,} monomials has {rows:,}, more than the {LARGEST:,} that fit; "
+            f"a product of {len(a.numerators):,} and {len(b.numerators):,} monomials has {rows:,}; at most {LARGEST:,} fit; "
             "drop what never wins first: f.essential() * g.essential()"
         )
-    (first, last), bottom = together(a, b)
+    (first, last), bottom = common_denominator(a, b)
     total = first[:, None, :] + last[None, :, :]
-    return Table(merged(compact(total.reshape(rows, -1))), bottom).lowest()
+    return RationalArray(merged(compact(total.reshape(rows, -1))), bottom).reduced()
 
 
-def essential_product(a: Table, b: Table) -> tuple[Table, np.ndarray]:
+def essential_product(a: RationalArray, b: RationalArray) -> tuple[RationalArray, np.ndarray]:
     """The essential monomials of f ⊙ g, and of which of f and of g each is the sum (M, 2): without making all sums."""
-    (first, last), bottom = together(a, b)
+    (first, last), bottom = common_denominator(a, b)
     pairs = overlay_pairs(first[:, :-1], first[:, -1], last[:, :-1], last[:, -1])
     total = first.astype(object)[pairs[:, 0]] + last[pairs[:, 1]]
-    return Table(compact(total), bottom).lowest(), pairs
+    return RationalArray(compact(total), bottom).reduced(), pairs
 
 
-def scaled(a: Table, numerator: int, denominator: int) -> Table:
+def scaled(a: RationalArray, numerator: int, denominator: int) -> RationalArray:
     """The monomials of f to a nonnegative rational power, as scaling: (a·α, a·c)."""
-    return Table(merged(times(a.top, numerator)), a.bottom * denominator).lowest()
+    return RationalArray(merged(multiply(a.numerators, numerator)), a.denominator * denominator).reduced()
 
 
-def same(a: Table, b: Table) -> bool:
+def same(a: RationalArray, b: RationalArray) -> bool:
     """Do two lists hold the same monomials, in any order?"""
-    if len(a.top) != len(b.top):
+    if len(a.numerators) != len(b.numerators):
         return False
-    (first, last), _ = together(a, b)
+    (first, last), _ = common_denominator(a, b)
     return set(map(tuple, first.tolist())) == set(map(tuple, last.tolist()))

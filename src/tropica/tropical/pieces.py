@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tropica.exact.tables import Table, compact
+from tropica.exact.rational_arrays import RationalArray, compact
 from tropica.network.graph import INPUT, Affine, Nonlinearity
 from tropica.tropical.affine import ExactAffine, ExactNetwork, ExactNonlinearity, Largest, Leaky, Level, Matrix, Size, largest
 
@@ -53,8 +53,8 @@ class Pieces:
         group: (P,) the group of each flag.
     """
 
-    f: Table
-    g: Table
+    f: RationalArray
+    g: RationalArray
     group: np.ndarray
 
 
@@ -88,8 +88,8 @@ class _Forward:
                 env.pop(name, None)
         out = self._now(env[graph.output])
         bottom = 1 << (out.shift + 1)
-        f, g = Table(out.total + out.difference, bottom), Table(out.total - out.difference, bottom)
-        return Pieces(f.lowest(), g.lowest(), self.group)
+        f, g = RationalArray(out.total + out.difference, bottom), RationalArray(out.total - out.difference, bottom)
+        return Pieces(f.reduced(), g.reduced(), self.group)
 
     # ── groups ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.exact.tables import Table, exact, from_fractions, plain, table, together
+from tropica.exact.rational_arrays import RationalArray, common_denominator, from_fractions, rational_array, to_fraction
 from tropica.tropical import notation
 from tropica.tropical.monomials import essential_product, joined, merged, product, same, scaled
 
@@ -54,18 +54,18 @@ class TropicalPolynomial:
     (3.5, 6)
     """
 
-    table: Table
+    table: RationalArray
 
     def __init__(self, terms: Mapping[Any, Any]) -> None:
         if not isinstance(terms, Mapping):
             raise InputError(f"a tropical polynomial is made of {{exponents: coefficient}}; found {type(terms).__name__}")
         rows: list[list[Fraction]] = []
         for key, value in terms.items():
-            row = [exact(e, f"an exponent of {key!r}") for e in _exponents(key)]
+            row = [to_fraction(e, f"an exponent of {key!r}") for e in _exponents(key)]
             if rows and len(row) != len(rows[0]) - 1:
                 raise InputError(f"exponents must have one length; found {len(rows[0]) - 1}, and {len(row)} in {key!r}")
             if not _is_zero(value):
-                rows.append([*row, exact(value, f"the coefficient of {key!r}")])
+                rows.append([*row, to_fraction(value, f"the coefficient of {key!r}")])
         if not rows:
             raise InputError("a tropical polynomial has at least one monomial; found none with a coefficient above −∞")
         self.table = _stored(from_fractions((n for row in rows for n in row), (len(rows), len(rows[0]))))
@@ -82,20 +82,20 @@ class TropicalPolynomial:
             raise InputError(f"coefficients must be an array of 1 dimension; found {coefficients!r}")
         keep = [i for i, value in enumerate(listed) if not _is_zero(value)]
         given = exponents.detach().cpu().numpy() if isinstance(exponents, Tensor) else exponents
-        powers = table(given, "exponents", 2)
-        if len(powers.top) != len(listed):
-            raise InputError(f"there must be a coefficient for each exponent; found {len(powers.top)} and {len(listed)}")
+        powers = rational_array(given, "exponents", 2)
+        if len(powers.numerators) != len(listed):
+            raise InputError(f"there must be a coefficient for each exponent; found {len(powers.numerators)} and {len(listed)}")
         if not keep:
             raise InputError("a tropical polynomial has at least one monomial; found none with a coefficient above −∞")
         if isinstance(coefficients, np.ndarray | Tensor) and len(keep) == len(listed):
-            constants = table(coefficients, "coefficients", 1)
+            constants = rational_array(coefficients, "coefficients", 1)
         else:
-            constants = from_fractions([exact(listed[i], "a coefficient") for i in keep], (len(keep),))
-        (top, last), bottom = together(Table(powers.top[keep], powers.bottom), constants)
-        return cls.from_table(Table(np.concatenate([top, last[:, None]], 1), bottom))
+            constants = from_fractions([to_fraction(listed[i], "a coefficient") for i in keep], (len(keep),))
+        (top, last), bottom = common_denominator(RationalArray(powers.numerators[keep], powers.denominator), constants)
+        return cls.from_table(RationalArray(np.concatenate([top, last[:, None]], 1), bottom))
 
     @classmethod
-    def from_table(cls, numbers: Table) -> TropicalPolynomial:
+    def from_table(cls, numbers: RationalArray) -> TropicalPolynomial:
         """From a table (n, d + 1) as ``table`` has it."""
         self = cls.__new__(cls)
         self.table = _stored(numbers)
@@ -127,17 +127,17 @@ class TropicalPolynomial:
     @property
     def variables(self) -> int:
         """d."""
-        return self.table.top.shape[1] - 1
+        return self.table.numerators.shape[1] - 1
 
     @cached_property
     def exponents(self) -> np.ndarray:
         """(n, d): int64 where all are whole, else an object array of ints and Fractions."""
-        return Table(self.table.top[:, :-1], self.table.bottom).lowest().numbers()
+        return RationalArray(self.table.numerators[:, :-1], self.table.denominator).reduced().numbers()
 
     @cached_property
     def coefficients(self) -> np.ndarray:
         """(n,): as ``exponents``."""
-        return Table(self.table.top[:, -1], self.table.bottom).lowest().numbers()
+        return RationalArray(self.table.numerators[:, -1], self.table.denominator).reduced().numbers()
 
     def to_dict(self) -> dict[tuple[int | Fraction, ...], int | Fraction]:
         """{exponents: coefficient}, exact.
@@ -150,10 +150,10 @@ class TropicalPolynomial:
     @property
     def monomials(self) -> Iterator[TropicalPolynomial]:
         """Each monomial by itself."""
-        return (self.from_table(Table(row[None], self.table.bottom)) for row in self.table.top)
+        return (self.from_table(RationalArray(row[None], self.table.denominator)) for row in self.table.numerators)
 
     def __len__(self) -> int:
-        return len(self.table.top)
+        return len(self.table.numerators)
 
     def __repr__(self) -> str:
         return notation.text(self.exponents, self.coefficients)
@@ -212,12 +212,14 @@ class TropicalPolynomial:
 
     def exact_terms(self, x: Iterable[Any]) -> list[Fraction]:
         """The value of every monomial at one point, exactly."""
-        point = [exact(value, "a coordinate") for value in x]
+        point = [to_fraction(value, "a coordinate") for value in x]
         if len(point) != self.variables:
             raise InputError(f"a point must have {self.variables} coordinates; found {len(point)}")
         bottom = math.lcm(*(v.denominator for v in point))
         top = [v.numerator * (bottom // v.denominator) for v in point] + [bottom]
-        return [Fraction(sum(map(int.__mul__, row, top)), bottom * self.table.bottom) for row in self.table.top.tolist()]
+        return [
+            Fraction(sum(map(int.__mul__, row, top)), bottom * self.table.denominator) for row in self.table.numerators.tolist()
+        ]
 
     # ── the semiring ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -257,7 +259,7 @@ class TropicalPolynomial:
 
     def __pow__(self, power: Number) -> TropicalPolynomial:
         """f^a = a · f for a ≥ 0, by scaling every monomial: (a·α, a·c). ``expand`` multiplies out instead."""
-        a = exact(power, "a power")
+        a = to_fraction(power, "a power")
         if a < 0 and len(self) > 1:
             raise InputError(f"a negative power ({a}) of several monomials is no polynomial; use 1 / f ** {-a}, a rational")
         return self.from_table(scaled(self.table, a.numerator, a.denominator))
@@ -322,10 +324,10 @@ class TropicalPolynomial:
 
         if len(self) == 1:
             return self
-        keep = essential(self.table.top[:, :-1], self.table.top[:, -1])
+        keep = essential(self.table.numerators[:, :-1], self.table.numerators[:, -1])
         if len(keep) == len(self):
             return self
-        found = self.from_table(Table(self.table.top[keep], self.table.bottom))
+        found = self.from_table(RationalArray(self.table.numerators[keep], self.table.denominator))
         found.__dict__["_essential"] = found
         return found
 
@@ -378,8 +380,8 @@ def probes(d: int) -> list[list[Fraction]]:
     return [[Fraction(2 * i + 3, 7 * i + 11) for i in range(d)], [Fraction(5 - 11 * i, 3 + i) for i in range(d)]]
 
 
-def _stored(numbers: Table) -> Table:
-    return Table(merged(numbers.top), numbers.bottom).lowest()
+def _stored(numbers: RationalArray) -> RationalArray:
+    return RationalArray(merged(numbers.numerators), numbers.denominator).reduced()
 
 
 def _exponents(key: Any) -> Sequence[Any]:
@@ -398,4 +400,4 @@ def _is_zero(value: Any) -> bool:
     return isinstance(value, float | np.floating) and value == -math.inf
 
 
-__all__ = ["Number", "TropicalPolynomial", "plain", "probes"]
+__all__ = ["Number", "TropicalPolynomial", "probes"]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.exact.tables import exact
+from tropica.exact.rational_arrays import to_fraction
 from tropica.tropical.polynomial import Number, TropicalPolynomial, probes
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class TropicalRational:
 
     def exact(self, x: Iterable[Any]) -> Fraction:
         """The value at one point (d,) in exact arithmetic."""
-        point = [exact(value, "a coordinate") for value in x]
+        point = [to_fraction(value, "a coordinate") for value in x]
         return self.f.exact(point) - self.g.exact(point)
 
     def essential(self) -> TropicalRational:
@@ -119,7 +119,7 @@ class TropicalRational:
 
     def __pow__(self, power: Number) -> TropicalRational:
         """a · r, by scaling; a < 0 exchanges f and g."""
-        a = exact(power, "a power")
+        a = to_fraction(power, "a power")
         return TropicalRational(self.f**a, self.g**a) if a >= 0 else TropicalRational(self.g**-a, self.f**-a)
 
     def compose(self, *inner: Any) -> TropicalRational:

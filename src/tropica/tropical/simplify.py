@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tropica.errors import InputError
-from tropica.exact.tables import Table
+from tropica.exact.rational_arrays import RationalArray
 from tropica.regions.domains import Box
 from tropica.tropical.modules import linear_layer
 from tropica.tropical.polynomial import TropicalPolynomial
@@ -93,7 +93,7 @@ def _covering(f: TropicalPolynomial, points: np.ndarray, tolerance: float) -> Tr
         newly = open_ & near[best]
         left -= near[:, newly].sum(1)
         open_ &= ~newly
-    return TropicalPolynomial.from_table(Table(f.table.top[sorted(kept)], f.table.bottom))
+    return TropicalPolynomial.from_table(RationalArray(f.table.numerators[sorted(kept)], f.table.denominator))
 
 
 class SmallerLayer(nn.Module):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tropica.errors import InputError
-from tropica.exact.tables import Table, compact, from_floats, together
+from tropica.exact.rational_arrays import RationalArray, common_denominator, compact, rational_array
 from tropica.tropical.modules import linear_layer
 from tropica.tropical.polynomial import TropicalPolynomial
 from tropica.tropical.rational import TropicalMap, TropicalRational
@@ -70,7 +70,7 @@ def to_network(
     one = np.eye(len(places), dtype=np.int64)
     difference = one[places[::2]] - one[places[1::2]]  # F − G of each output
     entrance = rounds[0].entrance if rounds else difference
-    layers: list[nn.Module] = [_exact_linear(entrance @ first.top.astype(object), first.bottom)]
+    layers: list[nn.Module] = [_exact_linear(entrance @ first.numerators.astype(object), first.denominator)]
     if not rounds:
         return nn.Sequential(*layers).eval()
     layers.append(nn.ReLU())
@@ -80,10 +80,10 @@ def to_network(
     return nn.Sequential(*layers).eval()
 
 
-def _stacked(tables: Sequence[Table]) -> Table:
+def _stacked(tables: Sequence[RationalArray]) -> RationalArray:
     """The rows of all, over one denominator."""
-    bottom = math.lcm(*(t.bottom for t in tables))
-    return Table(np.concatenate([t.over(bottom) for t in tables]), bottom)
+    bottom = math.lcm(*(t.denominator for t in tables))
+    return RationalArray(np.concatenate([t.numerators_over(bottom) for t in tables]), bottom)
 
 
 # ── the tournament ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -219,8 +219,8 @@ def limbs(top: np.ndarray, bottom: int) -> list[np.ndarray]:
         InputError: a number beyond 10^308, or with digits below 10^−323.
     """
     found: list[np.ndarray] = []
-    left = Table(compact(top), bottom)
-    while not found or bool((left.top != 0).any()):
+    left = RationalArray(compact(top), bottom)
+    while not found or bool((left.numerators != 0).any()):
         nearest = left.floats()
         if not bool(np.isfinite(nearest).all()) or (found and not nearest.any()):
             raise InputError("a coefficient is too large or too small for float64: between 10^−323 and 10^308 it must be")
@@ -229,7 +229,7 @@ def limbs(top: np.ndarray, bottom: int) -> list[np.ndarray]:
     return found
 
 
-def _less(left: Table, nearest: np.ndarray) -> Table:
+def _less(left: RationalArray, nearest: np.ndarray) -> RationalArray:
     """left − nearest, exactly."""
-    (a, b), bottom = together(left, from_floats(nearest, "coefficients"))
-    return Table(compact(a.astype(object) - b), bottom)
+    (a, b), bottom = common_denominator(left, rational_array(nearest, "coefficients", 2))
+    return RationalArray(compact(a.astype(object) - b), bottom)

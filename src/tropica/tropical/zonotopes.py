@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tropica.errors import InputError
-from tropica.exact.tables import Table
+from tropica.exact.rational_arrays import RationalArray
 from tropica.network.graph import INPUT, Graph, Nonlinearity
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Relu
@@ -67,7 +67,7 @@ def zonotopes(net: PiecewiseLinearNetwork | nn.Module) -> list[LayerPolytopes]:
     above, below = (_fractions(part) for part in inner)  # F and G of each hidden unit before its maximum
     floor = below.copy()
     if isinstance(nonlinearity, Level):
-        floor[:, -1] += _fractions(Table(nonlinearity.level, 1 << nonlinearity.shift))
+        floor[:, -1] += _fractions(RationalArray(nonlinearity.level, 1 << nonlinearity.shift))
     positive, negative = (_fractions(part) for part in outer)
     found = []
     for p, q in zip(positive, negative, strict=True):
@@ -78,8 +78,8 @@ def zonotopes(net: PiecewiseLinearNetwork | nn.Module) -> list[LayerPolytopes]:
     return found
 
 
-def _constant(value: object, like: Table) -> np.ndarray:
-    out = np.zeros(like.top.shape[-1], dtype=object)
+def _constant(value: object, like: RationalArray) -> np.ndarray:
+    out = np.zeros(like.numerators.shape[-1], dtype=object)
     out[-1] = value
     return out
 
@@ -118,14 +118,14 @@ def _part(net: PiecewiseLinearNetwork, start: str, end: str, shape: Sequence[int
     return PiecewiseLinearNetwork(graph, net.to(torch.float64).constants, tuple(shape), torch.float64, torch.device("cpu"))
 
 
-def _affine(net: PiecewiseLinearNetwork) -> tuple[Table, Table]:
+def _affine(net: PiecewiseLinearNetwork) -> tuple[RationalArray, RationalArray]:
     """F and G of each output of an affine network: (outputs, d + 1)."""
     network = ExactNetwork(net)
     flag = np.zeros((1, 1, network.inputs + 1), dtype=np.int64)
     flag[..., -1] = 1
     found = pieces(network, flag)
-    return Table(found.f.top[0], found.f.bottom), Table(found.g.top[0], found.g.bottom)
+    return RationalArray(found.f.numerators[0], found.f.denominator), RationalArray(found.g.numerators[0], found.g.denominator)
 
 
-def _fractions(table: Table) -> np.ndarray:
+def _fractions(table: RationalArray) -> np.ndarray:
     return table.numbers().astype(object)
