@@ -357,7 +357,7 @@ F = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1})
         (lambda: tp.TropicalPolynomial([1, 2]), "found list"),  # type: ignore[arg-type]
         (lambda: tp.TropicalPolynomial.from_arrays([[1, 2]], [1, 2]), "found 1 and 2"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1, 2], [1]], [1, 2]), "different lengths"),
-        (lambda: tp.TropicalPolynomial.from_arrays([1, 2], [1, 2]), "2 dimensions"),
+        (lambda: tp.TropicalPolynomial.from_arrays([1, 2], [1, 2]), "2 axes"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1.0, math.inf]], [1]), "finite"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1]], [-INF]), "above −∞"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1]], 3), "coefficients must be an array of 1 dimension; found 3"),
