@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import fractions, lifted
 from tropica.exact import linear_programs as programs
-from tropica.exact.linear_programs import shadowed, vertices_by_programs
+from tropica.exact.linear_programs import _reaches_origin
 from tropica.polyhedra import upper
 from tropica.polyhedra.configuration import configuration
 from tropica.polyhedra.hull import essential
@@ -22,7 +22,7 @@ from tropica.polyhedra.hull import essential
 def test_programs_find_what_enumeration_finds(drawn):
     points, heights = drawn
     ready = configuration(points, heights)
-    found = ready.index[vertices_by_programs(ready.lifted)]
+    found = ready.index[upper.vertices_by_linear_programs(ready.lifted)]
     assert found.tolist() == oracle.essential(fractions(points), fractions(heights))
 
 
@@ -43,7 +43,7 @@ def test_whatever_is_proposed_the_answer_is_right(monkeypatch, kind):
         d = int(rng.integers(1, 4))
         points, heights = rng.integers(-2, 3, (9, d)), rng.integers(-2, 3, 9)
         ready = configuration(points, heights)
-        assert ready.index[vertices_by_programs(ready.lifted)].tolist() == essential(points, heights).tolist()
+        assert ready.index[upper.vertices_by_linear_programs(ready.lifted)].tolist() == essential(points, heights).tolist()
 
 
 @settings(max_examples=80)
@@ -57,7 +57,7 @@ def test_the_exact_simplex_method(drawn):
             w = oracle.weights([Fraction(0)] * points.shape[1], [fractions(points)[i] for i in chosen])
             if w is not None and min(w) >= 0 and sum(a * heights[i] for a, i in zip(w, chosen, strict=True)) >= 0:
                 covers = True
-    assert shadowed(z) == covers
+    assert _reaches_origin(z) == covers
 
 
 @pytest.mark.parametrize("d", [6, 9, 14])

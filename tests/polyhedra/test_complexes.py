@@ -11,9 +11,10 @@ from hypothesis import assume, given, settings
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import lifted, rational, value, whole
 from tropica.errors import InputError
+from tropica.exact.rational_arrays import primitive
 from tropica.polyhedra import lattice
 from tropica.polyhedra.complexes import dual_subdivision, hypersurface
-from tropica.polyhedra.polytope import Polytope, primitive_rational
+from tropica.polyhedra.polytope import Polytope
 
 
 def ties(points, heights, x) -> set[int]:
@@ -86,7 +87,7 @@ def outgoing(cx, face, vertex) -> np.ndarray:
     if face.rays:
         return cx.rays[face.rays[0]]
     other = next(v for v in face.vertices if v != vertex)
-    return primitive_rational(cx.vertices[other] - cx.vertices[vertex])
+    return primitive(cx.vertices[other] - cx.vertices[vertex])
 
 
 @settings(max_examples=150)

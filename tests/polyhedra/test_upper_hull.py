@@ -215,7 +215,7 @@ def test_random_floats_against_the_value_of_the_maximum(d, n):
         ([[0.0], [np.inf]], [0, 0], "(1, 0) is inf"),
         ([[0], [1]], [0, -np.inf], "(1,) is -inf"),
         ([[0], [1]], np.array([0, float("nan")], dtype=object), "found nan"),
-        ([[0], ["a"]], [0, 0], "dtype"),
+        ([[0], ["a"]], [0, 0], "found 'a'"),
         ([[0], [1j]], [0, 0], "complex128"),
         (np.array([[0], [None]], dtype=object), [0, 0], "found None"),
     ],

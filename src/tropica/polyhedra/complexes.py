@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.linear_algebra import echelon, quotient
+from tropica.exact.linear_algebra import echelon, kernel
+from tropica.exact.rational_arrays import from_fractions, primitive, ratio
 from tropica.polyhedra import lattice
 from tropica.polyhedra.facets import extreme, facets
 from tropica.polyhedra.hull import UpperHull, upper_hull
 from tropica.polyhedra.overlay import side_by_side
-from tropica.polyhedra.polytope import primitive_rational
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class Subdivision:
         found = []
         for f in facets(flat[corners]):
             on = flat @ f.normal == f.offset
-            normal = primitive_rational(c.functional(f.normal[None])[0])
+            normal = primitive(c.functional(f.normal[None])[0])
             found.append((normal, frozenset(self.hull.vertices[on.astype(bool)].tolist())))
         return sorted(found, key=lambda pair: pair[0].tolist())
 
@@ -119,8 +119,8 @@ class Subdivision:
         parts = [
             Fraction(int(y) - int(x), s) for x, y, s in zip(c.coordinates[a], c.coordinates[b], c.scales[:-1], strict=True)
         ]
-        bottom = math.lcm(*(p.denominator for p in parts))
-        return quotient(math.gcd(*(p.numerator * (bottom // p.denominator) for p in parts)), bottom)
+        both = from_fractions(parts, (len(parts),))
+        return ratio(math.gcd(*both.numerators.tolist()), both.denominator)
 
     def __repr__(self) -> str:
         return f"Subdivision({len(self.cells)} cells, {len(self.hull.vertices)} vertices, dimension {self.dimension})"
@@ -240,24 +240,7 @@ def hypersurface(points: Any, heights: Any) -> PolyhedralComplex:
     c = s.hull.configuration
     d = c.coordinates.shape[1]
     rays = np.array([normal for normal, _ in s.border], dtype=object).reshape(len(s.border), d)
-    return PolyhedralComplex(s, s.hull.slopes, rays, kernel(c.spans, list(c.axes)))
-
-
-def kernel(reduced: np.ndarray, axes: list[int]) -> np.ndarray:
-    """Primitive integer vectors (d − k, d) that span what is orthogonal to the rows (k, d), given with their pivot columns.
-
-    >>> kernel(np.array([[1, 0, 2]], dtype=object), [0]).tolist()
-    [[0, 1, 0], [-2, 0, 1]]
-    """
-    d = reduced.shape[1]
-    out = []
-    for free in (c for c in range(d) if c not in axes):
-        vector = [Fraction(0)] * d
-        vector[free] = Fraction(1)
-        for i, a in enumerate(axes):
-            vector[a] = -Fraction(int(reduced[i, free]), int(reduced[i, a]))
-        out.append(primitive_rational(np.array(vector, dtype=object)))
-    return np.array(out, dtype=object).reshape(len(out), d)
+    return PolyhedralComplex(s, s.hull.slopes, rays, kernel(c.spans))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.linear_algebra import compact, echelon, exact_array, integers, quotient
+from tropica.exact.linear_algebra import echelon, projection
+from tropica.exact.rational_arrays import compact, exact_array, exact_numbers, rationals
 from tropica.polyhedra.predicates import Points, spread_out
 
 
@@ -83,13 +84,14 @@ def configuration(points: Any, heights: Any) -> Configuration:
         raise InputError(f"there must be one height a point; found {len(p)} points and {len(h)} heights")
     if not len(p):
         raise InputError("at least one point is needed; found none")
-    read = [integers(p[:, j]) for j in range(p.shape[1])]
-    top, bottom = integers(h)
-    coordinates = columns([c for c, _ in read], len(p))
+    read = [rationals(p[:, j]) for j in range(p.shape[1])]
+    last = rationals(h)
+    top = last.numerators
+    coordinates = columns([c.numerators for c in read], len(p))
     index = _highest(coordinates, top)
     coordinates, top = coordinates[index], top[index]
     axes, directions = affine_hull(coordinates)
-    scales = (*(s for _, s in read), bottom)
+    scales = (*(c.denominator for c in read), last.denominator)
     return Configuration(len(p), index, coordinates, top, scales, axes, directions)
 
 
@@ -160,34 +162,3 @@ def _spans(coordinates: np.ndarray) -> bool:
         return False
     corners = Points([compact(coordinates[chosen, j]) for j in range(d)] + [np.zeros(d + 1, np.int64)])
     return bool(corners.orientation(np.arange(d + 1)[None], d)[0])
-
-
-def exact_numbers(rows: np.ndarray) -> np.ndarray:
-    """The same numbers, as ints where they are whole."""
-    out = np.empty(rows.shape, dtype=object)
-    out.ravel()[:] = [quotient(*e.as_integer_ratio()) for e in rows.ravel().tolist()]
-    return out
-
-
-def projection(basis: np.ndarray) -> np.ndarray:
-    """The matrix (d, d) of Fractions of the orthogonal projection on the span of independent integer rows (k, d)."""
-    k, d = basis.shape
-    if k == 0:
-        return np.full((d, d), Fraction(0), dtype=object)
-    gram = basis @ basis.T
-    solved = solve(gram, basis)
-    return basis.T @ solved
-
-
-def solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """X with matrix X = right, for an invertible integer matrix (k, k) and integers (k, c); Fractions."""
-    k = len(matrix)
-    left = np.concatenate([matrix, right], 1).astype(object)
-    for c in range(k):
-        p = next(r for r in range(c, k) if left[r, c] != 0)
-        left[[c, p]] = left[[p, c]]
-        left[c] = left[c] * (1 / Fraction(left[c, c]))
-        for r in range(k):
-            if r != c and left[r, c] != 0:
-                left[r] = left[r] - left[c] * left[r, c]
-    return left[:, k:]

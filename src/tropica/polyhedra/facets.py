@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tropica.exact.linear_algebra import compact, echelon, rank
+from tropica.exact.linear_algebra import echelon, rank
+from tropica.exact.rational_arrays import compact
 from tropica.polyhedra.configuration import row_numbers
 from tropica.polyhedra.predicates import Points
 from tropica.polyhedra.upper import upper_cells, upper_vertices

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.linear_algebra import echelon, exact_array, integers
+from tropica.exact.determinants import determinants
+from tropica.exact.linear_algebra import echelon
+from tropica.exact.rational_arrays import exact_array, exact_numbers, rationals
 from tropica.polyhedra.complexes import dual_subdivision
-from tropica.polyhedra.configuration import columns, exact_numbers, row_numbers
-from tropica.polyhedra.predicates import determinants
+from tropica.polyhedra.configuration import row_numbers
 
 SUBSETS = 50_000
 """Subsets of rows up to which the constant is exact."""
@@ -61,9 +62,8 @@ def hoffman_constant(rows: Any, *, subsets: int = SUBSETS, seed: int = 0) -> Hof
     given = exact_array(rows, "rows", 2)
     if subsets < 1:
         raise InputError(f"subsets must be at least 1; found {subsets}")
-    read = [integers(given[:, j]) for j in range(given.shape[1])]
-    common = math.lcm(*(s for _, s in read))
-    whole = columns([c.astype(object) * (common // s) for c, s in read], len(given)).astype(object)  # `common` times A
+    read = rationals(given)
+    common, whole = read.denominator, read.numerators.astype(object)
     whole = whole[(whole != 0).any(1)]
     if not len(whole):
         raise InputError("a row that is not zero is needed; found none")

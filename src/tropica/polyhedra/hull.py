@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tropica.exact.linear_algebra import as_objects, quotient
+from tropica.exact.determinants import cofactors
+from tropica.exact.rational_arrays import as_objects, ratio
 from tropica.polyhedra.configuration import Configuration, configuration
-from tropica.polyhedra.predicates import cofactors
 from tropica.polyhedra.upper import upper_faces, upper_vertices
 
 
@@ -79,7 +79,7 @@ class UpperHull:
         for j, scale in enumerate(c.scales[:-1]):
             p = c.coordinates[at, j].tolist()
             value = [v + Fraction(int(a), scale) * x for v, a, x in zip(value, p, self.slopes[:, j].tolist(), strict=True)]
-        return as_objects(quotient(v.numerator, v.denominator) for v in value)
+        return as_objects(ratio(v.numerator, v.denominator) for v in value)
 
 
 def upper_hull(points: Any, heights: Any) -> UpperHull:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.linear_algebra import exact_array
+from tropica.exact.linear_algebra import ranks
+from tropica.exact.rational_arrays import exact_array
 from tropica.polyhedra.configuration import Configuration, configuration
 from tropica.polyhedra.hull import essential
-from tropica.polyhedra.upper import Groups, propose, ranks
+from tropica.polyhedra.upper import Groups, propose
 from tropica.polyhedra.wrapping import cell_ridges, wrap
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.linear_algebra import as_objects, compact, exact_array, quotient
+from tropica.exact.determinants import determinants
+from tropica.exact.rational_arrays import as_objects, compact, exact_array, exact_numbers, primitive, ratio
 from tropica.polyhedra import lattice
-from tropica.polyhedra.configuration import configuration, exact_numbers
+from tropica.polyhedra.configuration import configuration
 from tropica.polyhedra.facets import Facet, extreme, facets
 from tropica.polyhedra.overlay import overlay_pairs
-from tropica.polyhedra.predicates import Points, determinants
+from tropica.polyhedra.predicates import Points
 from tropica.polyhedra.upper import propose, upper_faces
 
 
@@ -72,7 +73,7 @@ class Polytope:
         Normals are primitive integer vectors, in the span of the polytope's own directions.
         """
         normals = np.stack([f.normal for f in self._facets]) if self._facets else np.zeros((0, self.dimension), dtype=object)
-        rows = [primitive_rational(n) for n in self._points.functional(normals)]
+        rows = [primitive(n) for n in self._points.functional(normals)]
         normals = np.stack(rows) if rows else np.zeros((0, self.ambient), dtype=object)
         offsets = as_objects(n @ self.vertices[f[0]] for n, f in zip(normals, self.facets, strict=True))
         return normals, offsets
@@ -108,7 +109,7 @@ class Polytope:
         k = self.dimension
         corners = self._flat[_simplices(self._flat)]
         total = sum(abs(int(v)) for v in determinants(corners[:, 1:] - corners[:, :1])) if k else 1
-        return quotient(total, math.factorial(k) * math.prod(self._points.scales[:-1]))
+        return ratio(total, math.factorial(k) * math.prod(self._points.scales[:-1]))
 
     def contains(self, points: Any) -> np.ndarray:
         """Which of the points (n, d) are in the polytope, its border included: (n,) bool, exactly.
@@ -189,17 +190,6 @@ def _check_both(first: object, second: object) -> None:
             raise InputError(f"two Polytopes are needed; found {type(p).__name__}")
     if first.ambient != second.ambient:  # type: ignore[attr-defined]
         raise InputError(f"both must be in one space; found dimensions {first.ambient} and {second.ambient}")  # type: ignore[attr-defined]
-
-
-def primitive_rational(vector: np.ndarray) -> np.ndarray:
-    """The shortest integer vector in the direction of a rational one.
-
-    >>> primitive_rational(np.array([Fraction(1, 2), 3], dtype=object)).tolist()
-    [1, 6]
-    """
-    bottom = math.lcm(*(e.denominator for e in vector.tolist()))
-    whole = as_objects(e.numerator * (bottom // e.denominator) for e in vector.tolist())
-    return whole // (math.gcd(*whole.tolist()) or 1)
 
 
 def _simplices(flat: np.ndarray) -> np.ndarray:

@@ -9,9 +9,10 @@ is a sum of k! products, and each product goes through at most k(k + 1)/2 roundi
 from __future__ import annotations
 
 import math
-from itertools import combinations
 
 import numpy as np
+
+from tropica.exact.determinants import bareiss, cofactors, determinants, permanents
 
 UNIT = 2.0**-53
 BLOCK = 1 << 20
@@ -161,80 +162,6 @@ def spread_out(x: np.ndarray) -> list[int]:
         axis = left[far] / np.sqrt(lengths[far])
         left = left - (left @ axis)[:, None] * axis
     return chosen
-
-
-def determinants(matrices: np.ndarray) -> np.ndarray:
-    """Of (B, k, k), expanded row by row: no division, any dtype.
-
-    >>> determinants(np.array([[[1, 2], [3, 4]]]))
-    array([-2])
-    """
-    return _expanded(matrices, signed=True)
-
-
-def permanents(matrices: np.ndarray) -> np.ndarray:
-    """Like determinants, all products added."""
-    return _expanded(matrices, signed=False)
-
-
-def _expanded(matrices: np.ndarray, *, signed: bool) -> np.ndarray:
-    k = matrices.shape[-1]
-    if k == 0:
-        return np.ones(len(matrices), matrices.dtype)
-    return _minors(matrices, k, signed)[tuple(range(k))]
-
-
-def cofactors(matrices: np.ndarray, *, signed: bool) -> np.ndarray:
-    """Of (B, k − 1, k): the vector c (B, k) with det(rows, last row q) = ⟨c, q⟩."""
-    k = matrices.shape[-1]
-    out = np.empty((len(matrices), k), matrices.dtype)
-    minors = _minors(matrices, k - 1, signed)
-    for c in range(k):
-        rest = tuple(i for i in range(k) if i != c)
-        minor = minors[rest] if rest else np.ones(len(matrices), matrices.dtype)
-        out[:, c] = -minor if signed and (k - 1 + c) % 2 else minor
-    return out
-
-
-def _minors(matrices: np.ndarray, rows: int, signed: bool) -> dict[tuple[int, ...], np.ndarray]:
-    """All minors of the first rows, by their columns."""
-    k = matrices.shape[-1]
-    level: dict[tuple[int, ...], np.ndarray] = {(c,): matrices[:, 0, c] for c in range(k)} if rows else {}
-    for r in range(1, rows):
-        following = {}
-        for subset in combinations(range(k), r + 1):
-            total = None
-            for place, c in enumerate(subset):
-                term = matrices[:, r, c] * level[subset[:place] + subset[place + 1 :]]
-                if total is None:
-                    total = -term if signed and r % 2 else term
-                elif signed and (r + place) % 2:
-                    total = total - term
-                else:
-                    total = total + term
-            following[subset] = total
-        level = following
-    return level
-
-
-def bareiss(matrices: np.ndarray) -> np.ndarray:
-    """Determinants of integer matrices (B, k, k) of any size, one by one, by fraction-free elimination."""
-    return np.array([_bareiss([list(map(int, row)) for row in m]) for m in matrices], dtype=object)
-
-
-def _bareiss(m: list[list[int]]) -> int:
-    k, sign, last = len(m), 1, 1
-    for i in range(k - 1):
-        if m[i][i] == 0:
-            swap = next((r for r in range(i + 1, k) if m[r][i] != 0), None)
-            if swap is None:
-                return 0
-            m[i], m[swap], sign = m[swap], m[i], -sign
-        for r in range(i + 1, k):
-            for c in range(i + 1, k):
-                m[r][c] = (m[r][c] * m[i][i] - m[r][i] * m[i][c]) // last
-        last = m[i][i]
-    return sign * m[-1][-1] if k else 1
 
 
 def _object_signs(values: np.ndarray) -> np.ndarray:

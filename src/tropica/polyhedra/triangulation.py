@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import ConvexHull, KDTree, QhullError
 
-from tropica.exact.linear_algebra import compact
-from tropica.polyhedra.predicates import Points, cofactors, spread_out
+from tropica.exact.determinants import cofactors
+from tropica.exact.rational_arrays import compact
+from tropica.polyhedra.predicates import Points, spread_out
 
 FAR = 8.0
 """How far below the lifted points the point is that makes their hull full-dimensional, in units of their spread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import combinations
 
@@ -10,9 +11,10 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from tropica.exact.linear_algebra import echelon
-from tropica.exact.linear_programs import vertices_by_programs
-from tropica.polyhedra.predicates import Points, cofactors
+from tropica.exact.determinants import cofactors
+from tropica.exact.linear_algebra import echelon, ranks
+from tropica.exact.linear_programs import exceeds_upper_hull
+from tropica.polyhedra.predicates import Points
 from tropica.polyhedra.triangulation import Triangulation, Unverified, triangulate
 from tropica.polyhedra.wrapping import cell_ridges, wrap
 
@@ -65,9 +67,22 @@ def upper_vertices(points: Points) -> np.ndarray:
     if points.width == 1:
         return np.arange(points.n)
     if points.width > LOW:
-        return vertices_by_programs(points)
+        return vertices_by_linear_programs(points)
     found = propose(points)
     return _wrapped(points)[1] if found is None else Groups(points, found).vertices
+
+
+def vertices_by_linear_programs(points: Points) -> np.ndarray:
+    """As :func:`upper_vertices`, by a linear program with k + 1 variables and n − 1 rows for each point.
+
+    The number of faces of a hull grows too fast with the dimension to list them all.
+    """
+    z, largest = points.whole.astype(object), np.abs(points.floats).argmax(0)
+    scales = [Fraction(abs(int(column[i])) or 1) for column, i in zip(points.whole.T, largest.tolist(), strict=True)]
+    scaled = points.floats / np.maximum(np.abs(points.floats).max(0), 1e-300)
+    every = np.arange(points.n)
+    others = ((i, np.delete(every, i)) for i in every.tolist())
+    return np.flatnonzero([exceeds_upper_hull(z[j] - z[i], scaled[j] - scaled[i], scales) for i, j in others])
 
 
 def cell_vertices(x: np.ndarray, cell: np.ndarray) -> np.ndarray:
@@ -217,28 +232,3 @@ def _residues(sides: np.ndarray) -> np.ndarray:
     """Normals modulo the prime of ridges with these sides (B, k − 1, k)."""
     rest = (sides % PRIME).astype(object)
     return (cofactors(rest, signed=True) % PRIME).astype(np.int64)
-
-
-def ranks(matrices: np.ndarray, prime: int = 0) -> np.ndarray:
-    """Ranks (M,) of integer matrices (M, r, c): modulo a prime below 2³¹ (then at most the rank), or exactly for 0."""
-    left = matrices.copy() if prime else matrices.astype(object)
-    count, rows, columns = left.shape
-    every = np.arange(count)
-    used = np.zeros((count, rows), bool)
-    found = np.zeros(count, np.int64)
-    for c in range(columns):
-        candidates = (left[:, :, c] != 0) & ~used
-        p = candidates.argmax(1)
-        has = candidates[every, p]
-        found += has
-        used[every[has], p[has]] = True
-        if c == columns - 1:
-            break
-        pivot_row = np.where(has[:, None], left[every, p], 0)
-        scale = np.where(has, left[every, p, c], 1)
-        entry = left[:, :, c].copy()
-        if prime:
-            left = (left * scale[:, None, None] % prime - entry[:, :, None] * pivot_row[:, None, :] % prime) % prime
-        else:
-            left = left * scale[:, None, None] - entry[:, :, None] * pivot_row[:, None, :]
-    return found

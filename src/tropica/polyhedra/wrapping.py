@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from tropica.exact.linear_algebra import echelon
-from tropica.polyhedra.predicates import Points, bareiss
+from tropica.exact.determinants import bareiss
+from tropica.exact.linear_algebra import echelon, kernel
+from tropica.exact.rational_arrays import primitive
+from tropica.polyhedra.predicates import Points
 
 
 def wrap(points: Points) -> list[np.ndarray]:
@@ -59,12 +59,6 @@ def plane_through(corners: np.ndarray) -> np.ndarray:
     return primitive(normal)
 
 
-def primitive(vector: np.ndarray) -> np.ndarray:
-    """Divided by the greatest common divisor of its entries."""
-    divisor = math.gcd(*vector.tolist()) or 1
-    return vector // divisor
-
-
 def _hyperplane(z: np.ndarray, cell: np.ndarray, k: int) -> np.ndarray:
     """The normal (k + 1,) of a cell, its last entry positive."""
     _, rows, _ = echelon(z[cell, :k] - z[cell[:1], :k])
@@ -98,10 +92,10 @@ def _first_cell(z: np.ndarray, k: int) -> np.ndarray:
     top = int(max(range(len(z)), key=lambda i: heights[i]))
     cell = np.flatnonzero(heights == heights[top])
     while True:
-        basis, _, axes = echelon(z[cell, :k] - z[cell[:1], :k])
-        if len(axes) == k:
+        across = kernel(z[cell, :k] - z[cell[:1], :k])
+        if not len(across):
             return cell
-        turn = orthogonal(basis, axes, k)
+        turn = across[0]
         ahead = (z[:, :k] - z[cell[0], :k]) @ turn
         turn = turn if (ahead > 0).any() else -turn
         gaps = _gaps(z, normal, cell[0])
@@ -112,14 +106,3 @@ def _first_cell(z: np.ndarray, k: int) -> np.ndarray:
         # N + t·turn with t = gap / ahead of a point met
         normal = primitive(np.append(normal[:k] * ahead[new] + turn * gaps[new], normal[k] * ahead[new]))
         cell = following
-
-
-def orthogonal(basis: np.ndarray, axes: list[int], k: int) -> np.ndarray:
-    """An integer vector ≠ 0 orthogonal to the rows of a reduced matrix with these pivot columns."""
-    free = next(c for c in range(k) if c not in axes)
-    scale = math.lcm(*(int(basis[i, a]) for i, a in enumerate(axes))) if axes else 1
-    out = np.zeros(k, dtype=object)
-    out[free] = scale
-    for i, a in enumerate(axes):
-        out[a] = -basis[i, free] * (scale // basis[i, a])
-    return primitive(out)

@@ -12,10 +12,11 @@ import numpy as np
 
 from tropica.bounds.arrangements import binomial_sum
 from tropica.errors import InputError
-from tropica.exact.linear_algebra import echelon, exact_array, integers, quotient
-from tropica.polyhedra.configuration import columns, exact_numbers
+from tropica.exact.determinants import cofactors, determinants
+from tropica.exact.linear_algebra import echelon
+from tropica.exact.rational_arrays import exact_array, exact_numbers, ratio, rationals
+from tropica.polyhedra.configuration import columns
 from tropica.polyhedra.polytope import Polytope
-from tropica.polyhedra.predicates import cofactors, determinants
 
 MOST = 5_000_000
 """Subsets of generators that are gone through at most."""
@@ -50,9 +51,9 @@ class Zonotope:
             self.generators = np.zeros((0, len(self.offset)), dtype=object)
         elif len(self.offset) != d:
             raise InputError(f"the offset must have {d} coordinates, as the generators do; found {len(self.offset)}")
-        read = [integers(given[:, j]) for j in range(d)] if m else []
-        self._scales = [s for _, s in read]
-        self._whole = columns([c for c, _ in read], m).astype(object)
+        read = [rationals(given[:, j]) for j in range(d)] if m else []
+        self._scales = [c.denominator for c in read]
+        self._whole = columns([c.numerators for c in read], m).astype(object)
 
     @property
     def ambient(self) -> int:
@@ -107,7 +108,7 @@ class Zonotope:
         total = 0
         for chosen in _chunks(m, d):
             total += sum(abs(int(v)) for v in determinants(self._whole[chosen]))
-        return quotient(total, math.prod(self._scales))
+        return ratio(total, math.prod(self._scales))
 
     def polytope(self) -> Polytope:
         """The same set with faces, inequalities, …"""

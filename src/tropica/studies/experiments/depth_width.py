@@ -20,7 +20,7 @@ from tropica.regions.domains import Space
 from tropica.regions.linear_regions import linear_regions
 from tropica.runtime.files import writable_folder, write_csv, write_file, write_json
 from tropica.runtime.progress import progress_callback
-from tropica.tropical.modules import linear_layer
+from tropica.tropical.to_network import linear_layer
 
 
 @dataclass(frozen=True)
