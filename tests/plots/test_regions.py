@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 import tropica as tp
 from tests.regions.test_complex import NONLINEARITIES, mlp, traced
+from tropica.plots.cell_colors import cell_colors
 from tropica.plots.label_polygons import label_polygons
 
 

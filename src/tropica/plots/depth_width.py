@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -41,13 +42,13 @@ def depth_width(
     spread = np.array([(m - min(counts), max(counts) - m) for m, counts in zip(mean, random, strict=True)]).T
     with style.applied():
         ax = style.axes(ax, 5.0, 3.4)
-        bound = {"color": style.BLACK}
+        bound: dict[str, Any] = {"color": style.BLACK}
         ax.plot(depths, upper, ls="--", lw=1, label="upper bound, Theorem 6.3", **bound)
         if any(b < u for b, u in zip(tighter, upper, strict=True)):
             ax.plot(depths, tighter, ls=":", lw=1.2, label="upper bound, Serra et al. 2018", **bound)
         ax.plot(depths, constructed, color=style.BLUE, marker="s", ms=4.5, lw=1.4, label="zig-zag, measured")
         ax.plot(depths, lower, marker="_", ms=9, ls="", label="lower bound, Montúfar et al. 2014", **bound)
-        look = {"color": style.VERMILION, "marker": "o", "ms": 4.5, "lw": 1.4, "capsize": 2.5}
+        look: dict[str, Any] = {"color": style.VERMILION, "marker": "o", "ms": 4.5, "lw": 1.4, "capsize": 2.5}
         ax.errorbar(depths, mean, yerr=spread, label="random, measured", **look)
         ax.set_yscale("log")
         ax.set_xticks(list(depths))

@@ -133,8 +133,10 @@ def _draw_surface(ax: Axes, surface: ClippedHypersurface) -> None:
 def _counts(surface: PolyhedralComplex) -> str:
     """The numbers of vertices, and of bounded and unbounded facets."""
     d = surface.ambient
-    vertices = 0 if len(surface.lineality) else len(surface.vertices)
     unbounded = "unbounded facet" if d == 3 else "line" if len(surface.lineality) else "ray"
-    bounded = "bounded edge" if d == 2 else "bounded facet"
-    parts = (vertices, "vertex", "vertices"), (len(surface.bounded(d - 1)), bounded), (len(surface.unbounded(d - 1)), unbounded)
-    return ", ".join(style.plural(*part) for part in parts)
+    parts = (
+        style.plural(0 if len(surface.lineality) else len(surface.vertices), "vertex", "vertices"),
+        style.plural(len(surface.bounded(d - 1)), "bounded edge" if d == 2 else "bounded facet"),
+        style.plural(len(surface.unbounded(d - 1)), unbounded),
+    )
+    return ", ".join(parts)

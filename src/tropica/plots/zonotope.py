@@ -73,7 +73,7 @@ def _draw_in_space(ax: Axes, z: Zonotope) -> None:
     ax.computed_zorder = False  # type: ignore[attr-defined]  # arrows stay in front of the faces
     ax.scatter(*x.T, s=8, color=style.BLACK, depthshade=False, zorder=3)
     for i, g in enumerate(generators):
-        ax.quiver(*start, *g, color=style.VERMILION, linewidth=1.6, arrow_length_ratio=0.12, zorder=4)
+        ax.quiver(*np.concatenate([start, g]).tolist(), color=style.VERMILION, linewidth=1.6, arrow_length_ratio=0.12, zorder=4)
         if len(generators) <= MAX_NAMED:
             ax.text(*(start + 1.06 * g), _name(i), zorder=5, **TEXT)  # type: ignore[call-arg]
     low, high = x.min(0), x.max(0)

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.exact.dyadic import decode
-from tropica.network.graph import Affine, Nonlinearity
+from tropica.network.graph import AffineNode, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.network.nonlinearities import Abs, Floor, LeakyRelu, Maximum, PRelu, Relu
+from tropica.network.nonlinearities import Abs, ClampMin, LeakyRelu, Maximum, PRelu, Relu
 
 MAX_ENTRIES = 2_000_000
 """Entries that the matrix of one op may have."""
@@ -148,14 +148,14 @@ def exact_network(net: PiecewiseLinearNetwork) -> ExactNetwork:
     ops: dict[str, ExactAffine | ExactNonlinearity] = {}
     for node in net.graph.nodes:
         inputs = [zeros[name] for name in node.inputs]
-        if isinstance(node, Affine):
+        if isinstance(node, AffineNode):
             ops[node.name] = _exact_affine(node, inputs, net.constants)
-        elif isinstance(node, Nonlinearity):
+        elif isinstance(node, NonlinearityNode):
             ops[node.name] = _exact_nonlinearity(node, inputs, net.constants)
     return ExactNetwork(net, ops)
 
 
-def _exact_affine(node: Affine, zeros: Sequence[Tensor], constants: Mapping[str, Tensor]) -> ExactAffine:
+def _exact_affine(node: AffineNode, zeros: Sequence[Tensor], constants: Mapping[str, Tensor]) -> ExactAffine:
     """An affine op by automatic differentiation, which gives the weights themselves, without rounding."""
     offset = node.apply(zeros, constants)
     out, sizes = offset.numel(), [z.numel() for z in zeros]
@@ -177,9 +177,9 @@ def _exact_affine(node: Affine, zeros: Sequence[Tensor], constants: Mapping[str,
     return ExactAffine(tuple(matrices), *_integers(offset.ravel()))
 
 
-def _exact_nonlinearity(node: Nonlinearity, zeros: Sequence[Tensor], constants: Mapping[str, Tensor]) -> ExactNonlinearity:
+def _exact_nonlinearity(node: NonlinearityNode, zeros: Sequence[Tensor], constants: Mapping[str, Tensor]) -> ExactNonlinearity:
     """A nonlinearity with its constants."""
-    op = node.kind
+    op = node.op
     if isinstance(op, Relu):
         return ExactLeakyRelu(np.zeros(node.units, dtype=np.int64), 0)
     if isinstance(op, LeakyRelu):
@@ -188,18 +188,18 @@ def _exact_nonlinearity(node: Nonlinearity, zeros: Sequence[Tensor], constants: 
         return ExactLeakyRelu(*_integers(-node.apply([zeros[0] - 1], constants).ravel()))
     if isinstance(op, Abs):
         return ExactAbs()
-    if isinstance(op, Floor):
+    if isinstance(op, ClampMin):
         return ExactClampMin(*_integers(torch.broadcast_to(node.roles(constants)["level"], zeros[0].shape).ravel()))
     if isinstance(op, Maximum):
         return ExactMaximum()
     return ExactWindowMaximum(_window_members(node, zeros[0]))
 
 
-def _window_members(node: Nonlinearity, zeros: Tensor) -> np.ndarray:
+def _window_members(node: NonlinearityNode, zeros: Tensor) -> np.ndarray:
     """The positions in each unit's window, found with one-hot inputs."""
     size = zeros.numel()
     one_hot = torch.eye(size, dtype=torch.float64).reshape(size, *zeros.shape[1:])
-    member = (node.kind(one_hot).reshape(size, -1) > 0.5).T.numpy()  # (units, size)
+    member = (node.op(one_hot).reshape(size, -1) > 0.5).T.numpy()  # (units, size)
     width = int(member.sum(1).max(initial=1))
     order = np.argsort(~member, axis=1, kind="stable")[:, :width]
     return np.where(np.take_along_axis(member, order, 1), order, -1)
