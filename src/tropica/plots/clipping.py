@@ -42,7 +42,7 @@ class Drawn:
     def __init__(self, p: Any, dimensions: tuple[int, ...], limits: Limits | None = None) -> None:
         points, heights = monomials(p)
         self.complex: PolyhedralComplex = hypersurface(points, heights)
-        d = self.complex.ambient
+        d = self.complex.ambient_dimension
         if d not in dimensions:
             wanted = " or ".join(map(str, dimensions))
             raise InputError(f"this figure is drawn for {wanted} variables; the polynomial has {d}")

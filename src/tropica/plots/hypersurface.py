@@ -40,7 +40,7 @@ def hypersurface(p: Any, *, limits: Limits | None = None, ax: Axes | None = None
     """
     drawn = Drawn(p, (2, 3), limits)
     with style.applied():
-        if drawn.complex.ambient == 3:
+        if drawn.complex.ambient_dimension == 3:
             return _surface(drawn, ax, title)
         ax = ax or style.shown_figure(3.8, 3.6).add_subplot()
         _curve(ax, drawn, numbered=False)
@@ -81,7 +81,7 @@ def curve_and_dual(
 
 def counts(drawn: Drawn) -> str:
     """How many vertices, and pieces of each kind, a hypersurface has."""
-    found, d = drawn.complex, drawn.complex.ambient
+    found, d = drawn.complex, drawn.complex.ambient_dimension
     inner, outer = len(found.bounded(d - 1)), len(found.unbounded(d - 1))
     vertices = sum(not len(found.lineality) for _ in found.vertices)
     if d == 2:
