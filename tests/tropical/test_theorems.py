@@ -25,7 +25,7 @@ from tropica.tropical.random_functions import random_rational
 
 
 def upper(z) -> list[list]:
-    return sorted(z.at(z.upper_signs).tolist())
+    return sorted(z.points(z.upper_signs).tolist())
 
 
 def lifted(f: tp.TropicalPolynomial) -> list[list]:

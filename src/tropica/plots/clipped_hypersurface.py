@@ -98,7 +98,7 @@ def clipped_hypersurface(p: Any, dimensions: tuple[int, ...], limits: Limits | N
         InputError: another d, limits that do not fit.
     """
     found = hypersurface(*exponents_and_coefficients(p))
-    d = found.ambient
+    d = found.ambient_dimension
     if d not in dimensions:
         wanted = " or ".join(map(str, dimensions))
         raise InputError(f"this figure is drawn for {wanted} variables; the polynomial has {d}")

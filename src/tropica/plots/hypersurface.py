@@ -43,7 +43,7 @@ def hypersurface(p: Any, *, limits: Limits | None = None, ax: Axes | None = None
     """
     surface = clipped_hypersurface(p, (2, 3), limits)
     with style.applied():
-        if surface.complex.ambient == 3:
+        if surface.complex.ambient_dimension == 3:
             ax = style.axes_in_space(ax, "a surface")
             _draw_surface(ax, surface)
         else:
@@ -132,7 +132,7 @@ def _draw_surface(ax: Axes, surface: ClippedHypersurface) -> None:
 
 def _counts(surface: PolyhedralComplex) -> str:
     """The numbers of vertices, and of bounded and unbounded facets."""
-    d = surface.ambient
+    d = surface.ambient_dimension
     unbounded = "unbounded facet" if d == 3 else "line" if len(surface.lineality) else "ray"
     parts = (
         style.plural(0 if len(surface.lineality) else len(surface.vertices), "vertex", "vertices"),

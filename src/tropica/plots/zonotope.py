@@ -35,10 +35,10 @@ def zonotope(z: Zonotope, *, ax: Axes | None = None, title: str = "") -> Axes:
     """
     if not isinstance(z, Zonotope):
         raise InputError(f"a Zonotope is needed; found {type(z).__name__}")
-    if z.ambient not in (2, 3):
-        raise InputError(f"zonotopes are drawn in 2 or 3 dimensions; this one is in {z.ambient}")
+    if z.ambient_dimension not in (2, 3):
+        raise InputError(f"zonotopes are drawn in 2 or 3 dimensions; this one is in {z.ambient_dimension}")
     with style.applied():
-        if z.ambient == 3:
+        if z.ambient_dimension == 3:
             ax = style.axes_in_space(ax, "a zonotope in space")
             _draw_in_space(ax, z)
         else:
