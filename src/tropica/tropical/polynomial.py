@@ -25,8 +25,8 @@ class TropicalPolynomial:
     """f(x) = ⊕_k c_k ⊙ x^{α_k} = max_k (c_k + ⟨α_k, x⟩): max-plus, with exact exponents and coefficients.
 
     Exponents are integers, as in the paper, or any rationals (a signomial). Numbers are ints, Fractions, floats (the binary
-    fractions that they are) or texts such as "1/3". Of equal exponents the one with the largest coefficient is kept; −∞, the
-    tropical zero, is dropped. Polynomials are immutable.
+    fractions that they are) or texts such as "1/3". Among equal exponents the largest coefficient is kept; −∞, the tropical
+    zero, is dropped. Polynomials are immutable.
 
         f + g   f ⊕ g, the maximum         f * g   f ⊙ g, the sum          f / g   f ⊘ g, the difference: a TropicalRational
         f ** a  a · f, by scaling          f(x)    values in float64       f == g  equality as functions
