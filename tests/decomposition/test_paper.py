@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import tropica as tp
 from tests.checks import check_guarantee, check_rule, close
-from tests.extracted import by_name, case_of, network, points, split_of, terms_of
+from tests.extracted import by_name, by_op, case_of, network, points, split_of, terms_of
 from tests.network_modules import Shape
 from tests.networks import tagged
 from tests.oracles import algorithm31
@@ -63,7 +63,7 @@ def test_equals_algorithm31_on_random_networks(drawn: tuple[nn.Sequential, Shape
     check_algorithm31(model, tp.extract(net, x, tp.decompose(net, method="paper"), check="warn"), x)
 
 
-@by_name
+@by_op
 def test_is_the_rule_on_matrices(name: str) -> None:
     """(P, Q) ↦ (P J⁺ + Q J⁻, P J⁻ + Q J⁺), with every J written out."""
     check_rule(network(name), split_of(name, "paper"))
@@ -88,11 +88,11 @@ def test_by_hand() -> None:
         ):
             parameter.copy_(torch.tensor(values))
     decomposition = tp.decompose(tp.trace(model, torch.zeros(2, 1, dtype=torch.float64)), method="paper")
-    assert [k.tolist() for k in decomposition.weights.values()] == [[3.0, 1.0]]
+    assert [k.tolist() for k in decomposition.multipliers.values()] == [[3.0, 1.0]]
     assert decomposition.constant == 2.0
-    assert decomposition.input_weight is not None
-    assert decomposition.input_weight.tolist() == [6.0]
-    assert (decomposition.method, decomposition.passes, decomposition.smallest) == ("paper", 0.0, None)
+    assert decomposition.input_multiplier is not None
+    assert decomposition.input_multiplier.tolist() == [6.0]
+    assert (decomposition.method, decomposition.passes, decomposition.smallest_cotangent) == ("paper", 0.0, None)
 
 
 def test_overflow_is_said() -> None:

@@ -380,7 +380,7 @@ F = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1})
         (lambda: F.exact([1, math.nan]), "coordinate"),
         (lambda: compose(F, F), "2 functions"),
         (lambda: compose(F, F, tp.TropicalPolynomial({0: 0})), "same variables"),
-        (lambda: compose(F, F, 3), "found a int"),
+        (lambda: compose(F, F, 3), "found a int"),  # type: ignore[arg-type]
         (lambda: F * math.nan, "found nan"),
         (lambda: tp.tropical.random_polynomial(2, 10, degree=2), "10"),
         (lambda: matrices.matmul([[1, 2]], [[1, 2]]), "no product"),

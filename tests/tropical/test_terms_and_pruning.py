@@ -50,8 +50,8 @@ def test_terms_are_monomials(sizes: tuple[int, ...], whole: bool) -> None:
             generic = torch.arange(len(x))[mine] < 50
             assert (where.monomial[generic] >= 0).all()
     # F⁺ and F⁻ are functions: values against the split itself.
-    values = net.scores(x) + decomposition.potential(x)[:, None]
-    assert np.allclose(found.minus(x), decomposition.potential(x), rtol=1e-12, atol=1e-12)
+    values = net.scores(x) + decomposition.f_minus(x)[:, None]
+    assert np.allclose(found.minus(x), decomposition.f_minus(x), rtol=1e-12, atol=1e-12)
     assert np.allclose(np.stack([p(x) for p in found.plus], 1), values, rtol=1e-12, atol=1e-12)
 
 

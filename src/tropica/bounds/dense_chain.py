@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import torch
-
 from tropica.errors import InputError
-from tropica.network.check import evaluate
-from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
+from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import LeakyRelu, PRelu, Relu
 
@@ -28,14 +25,13 @@ def dense_chain(net: PiecewiseLinearNetwork) -> tuple[int, tuple[int, ...], bool
     Raises:
         InputError: any other network; the message says what was found.
     """
-    example = torch.zeros(2, *net.input_shape, dtype=net.dtype, device=net.device)
-    units = {name: value.numel() // 2 for name, value in evaluate(net.graph, net.constants, example).items()}
+    units = {name: shape.numel() for name, shape in net.shapes.items()}
     hidden: list[int] = []
     last, matrices, leaky = INPUT, 0, False
     for node in net.graph.nodes:
         if node.inputs != (last,):
             raise _not_a_chain(f"{_name(node)} reads {' and '.join(node.inputs)}, which makes a branch")
-        if isinstance(node, Affine):
+        if isinstance(node, AffineNode):
             matrices += _is_dense(node, net, units[last], units[node.name])
         else:
             leaky |= _is_leaky(node)
@@ -49,14 +45,14 @@ def dense_chain(net: PiecewiseLinearNetwork) -> tuple[int, tuple[int, ...], bool
     return units[INPUT], tuple(hidden), leaky
 
 
-def _is_leaky(node: Nonlinearity) -> bool:
+def _is_leaky(node: NonlinearityNode) -> bool:
     """Whether an activation is a leaky ReLU rather than a ReLU."""
-    if not isinstance(node.kind, (Relu, LeakyRelu, PRelu)):
-        raise _not_a_chain(f"{_name(node)} is a nonlinearity of kind {node.kind.name!r}")
-    return not isinstance(node.kind, Relu) and getattr(node.kind, "slope", 1) != 0
+    if not isinstance(node.op, (Relu, LeakyRelu, PRelu)):
+        raise _not_a_chain(f"{_name(node)} is a nonlinearity of kind {node.op.name!r}")
+    return not isinstance(node.op, Relu) and getattr(node.op, "slope", 1) != 0
 
 
-def _is_dense(node: Affine, net: PiecewiseLinearNetwork, before: int, after: int) -> bool:
+def _is_dense(node: AffineNode, net: PiecewiseLinearNetwork, before: int, after: int) -> bool:
     """Whether an affine op is a dense layer, from ``before`` units to ``after``, rather than an entrywise one."""
     weight = net.constants.get(node.constants.get("weight", ""))
     if _op(node) in DENSE and weight is not None and weight.ndim == 2 and weight.numel() == before * after:

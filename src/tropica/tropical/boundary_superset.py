@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tropica.exact.rational_arrays import to_fraction
-from tropica.network.graph import Graph, Nonlinearity
+from tropica.network.graph import Graph, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Amax, Relu
 from tropica.polyhedra.complexes import Face, PolyhedralComplex
@@ -149,7 +149,7 @@ def _largest_logit(net: PiecewiseLinearNetwork) -> PiecewiseLinearNetwork:
     """The network that computes the largest logit; for one logit z, max(z, 0)."""
     graph = net.graph
     op = Amax((-1,), keepdim=True, first=True) if net.num_outputs > 1 else Relu()
-    node = Nonlinearity(LARGEST_LOGIT, (graph.output,), kind=op, unit_shape=(1,))
+    node = NonlinearityNode(LARGEST_LOGIT, (graph.output,), op=op, unit_shape=(1,))
     net = net.to(torch.float64)
     return PiecewiseLinearNetwork(
         Graph((*graph.nodes, node), LARGEST_LOGIT), net.constants, net.input_shape, net.dtype, net.device

@@ -35,7 +35,6 @@ from tropica.tropical.exact_network import (
     ExactWindowMaximum,
     IntegerMatrix,
     max_abs,
-    propagate,
 )
 
 
@@ -107,7 +106,7 @@ class _FlagPass:
         size = self.flags.shape[2] - 1
         identity = np.eye(size, size + 1, dtype=np.int64)[None]
         value = Parts(identity, identity, 0, self.group)
-        out = self._regrouped(propagate(self.network.net.graph, value, self._apply, start=start, stop=stop))
+        out = self._regrouped(self.network.net.graph.interpret({start: value}, self._apply, stop=stop)[stop])
         bottom = 1 << (out.shift + 1)
         f, g = RationalArray(out.total + out.difference, bottom), RationalArray(out.total - out.difference, bottom)
         return ConvexPieces(f.reduced(), g.reduced(), self.group)
@@ -128,7 +127,7 @@ class _FlagPass:
         return Parts(value.difference[old], value.total[old], value.shift, self.group)
 
     def _refine(self, active: np.ndarray) -> np.ndarray:
-        """Split the groups by the active pieces (P, units) of a nonlinearity; returns those of each group (groups, units, 1)."""
+        """Split the groups by the active pieces (P, units); returns the active pieces of each group (groups, units, 1)."""
         keys = np.concatenate([self.group[:, None], active.astype(np.int64)], 1)
         _, self.first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         self.group = group.ravel()
@@ -163,7 +162,7 @@ class _FlagPass:
             positive = self._refine(self._positive(z.difference))
             z = self._regrouped(z)
             n = np.where(positive, z.difference, -z.difference)  # S' = F' + G' with G' = S and F' = N' + S
-            return Parts(n, compact(n + 2 * z.total), z.shift, self.group)
+            return Parts(n, compact(_sum(n, _times_power(z.total, 1))), z.shift, self.group)
         if isinstance(op, ExactWindowMaximum):
             return self._window_maximum(op.members, z)
         return self._maximum(inputs)

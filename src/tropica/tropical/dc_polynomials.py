@@ -17,7 +17,7 @@ from torch import Tensor
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, common_denominator
-from tropica.network.graph import INPUT, Affine, Graph, Node
+from tropica.network.graph import INPUT, AffineNode, Graph, Node
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.domains import Box
 from tropica.regions.linear_regions import linear_regions
@@ -95,16 +95,13 @@ def dc_network(decomposition: DCDecomposition) -> PiecewiseLinearNetwork:
     net = decomposition.net.to(torch.float64).to("cpu")
     constants = dict(net.constants)
     nodes: list[Node] = list(net.graph.nodes)
-    sources = [
-        (nonlinearity.name, decomposition.weights[nonlinearity.name])
-        for nonlinearity in net.nonlinearities
-        if nonlinearity.name in decomposition.weights
-    ]
-    sources += [] if decomposition.input_weight is None else [(INPUT, decomposition.input_weight)]
+    multipliers = {**decomposition.multipliers, INPUT: decomposition.input_multiplier}
     names: list[str] = []
-    for name, weight in sources:
-        constants[f"K {name}"] = weight.double().cpu().reshape(1, -1)
-        node = Affine(f"⟨K, {name}⟩", (name,), {"weight": f"K {name}"}, fn=_inner)
+    for name, multiplier in multipliers.items():
+        if multiplier is None:
+            continue
+        constants[f"K {name}"] = multiplier.double().cpu().reshape(1, -1)
+        node = AffineNode(f"⟨K, {name}⟩", (name,), {"weight": f"K {name}"}, fn=_inner)
         nodes.append(node)
         names.append(node.name)
     constants["c⁻"] = torch.tensor([decomposition.constant], dtype=torch.float64)
@@ -114,7 +111,7 @@ def dc_network(decomposition: DCDecomposition) -> PiecewiseLinearNetwork:
         scores = torch.cat([-logits, logits], 1) if net.num_outputs == 1 else logits
         return torch.cat([scores + minus, minus], 1)
 
-    nodes.append(Affine("F⁺, F⁻", (net.graph.output, *names), {"bias": "c⁻"}, fn=parts))
+    nodes.append(AffineNode("F⁺, F⁻", (net.graph.output, *names), {"bias": "c⁻"}, fn=parts))
     graph = Graph(tuple(nodes), "F⁺, F⁻")
     return PiecewiseLinearNetwork(graph, constants, net.input_shape, torch.float64, torch.device("cpu"))
 

@@ -1,11 +1,11 @@
-"""A network in exact arithmetic: its nodes as integers over powers of two, and the one loop over them."""
+"""A network in exact arithmetic: its nodes as integers over powers of two."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -13,10 +13,9 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.exact.dyadic import decode
-from tropica.network.check import evaluate
-from tropica.network.graph import INPUT, Affine, Graph, Node, Nonlinearity
+from tropica.network.graph import AffineNode, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.network.nonlinearities import Abs, Floor, LeakyRelu, Maximum, PRelu, Relu
+from tropica.network.nonlinearities import Abs, ClampMin, LeakyRelu, Maximum, PRelu, Relu
 
 MAX_ENTRIES = 2_000_000
 """Entries that the matrix of one op may have."""
@@ -135,27 +134,6 @@ class ExactNetwork:
         return torch.Size(self.net.input_shape).numel()
 
 
-V = TypeVar("V")
-Apply: TypeAlias = Callable[[Node, Sequence[V]], V]
-
-
-def propagate(graph: Graph, value: V, apply: Apply[V], *, start: str = INPUT, stop: str | None = None) -> V:
-    """Carry a value of any type through the nodes of a graph, from ``start`` (the input) to ``stop`` (the output).
-
-    Args:
-        value: of ``start``.
-        apply: the value of a node from those of its inputs. Values are dropped after their last use.
-    """
-    stop = graph.output if stop is None else stop
-    part = graph.between(start, stop) if start != stop else Graph((), stop)
-    values = {start: value}
-    for node, dead in zip(part.nodes, part.last_uses(), strict=True):
-        values[node.name] = apply(node, [values[name] for name in node.inputs])
-        for name in dead:
-            values.pop(name, None)
-    return values[stop]
-
-
 # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -166,19 +144,18 @@ def exact_network(net: PiecewiseLinearNetwork) -> ExactNetwork:
         InputError: an op whose matrix has more than two million entries.
     """
     net = net.to(torch.float64).to("cpu")
-    example = torch.zeros(1, *net.input_shape, dtype=torch.float64)
-    zeros = {name: torch.zeros_like(v) for name, v in evaluate(net.graph, net.constants, example).items()}
+    zeros = {name: torch.zeros(1, *shape[1:], dtype=torch.float64) for name, shape in net.shapes.items()}
     ops: dict[str, ExactAffine | ExactNonlinearity] = {}
     for node in net.graph.nodes:
         inputs = [zeros[name] for name in node.inputs]
-        if isinstance(node, Affine):
+        if isinstance(node, AffineNode):
             ops[node.name] = _exact_affine(node, inputs, net.constants)
-        elif isinstance(node, Nonlinearity):
+        elif isinstance(node, NonlinearityNode):
             ops[node.name] = _exact_nonlinearity(node, inputs, net.constants)
     return ExactNetwork(net, ops)
 
 
-def _exact_affine(node: Affine, zeros: Sequence[Tensor], constants: Mapping[str, Tensor]) -> ExactAffine:
+def _exact_affine(node: AffineNode, zeros: Sequence[Tensor], constants: Mapping[str, Tensor]) -> ExactAffine:
     """An affine op by automatic differentiation, which gives the weights themselves, without rounding."""
     offset = node.apply(zeros, constants)
     out, sizes = offset.numel(), [z.numel() for z in zeros]
@@ -200,9 +177,9 @@ def _exact_affine(node: Affine, zeros: Sequence[Tensor], constants: Mapping[str,
     return ExactAffine(tuple(matrices), *_integers(offset.ravel()))
 
 
-def _exact_nonlinearity(node: Nonlinearity, zeros: Sequence[Tensor], constants: Mapping[str, Tensor]) -> ExactNonlinearity:
+def _exact_nonlinearity(node: NonlinearityNode, zeros: Sequence[Tensor], constants: Mapping[str, Tensor]) -> ExactNonlinearity:
     """A nonlinearity with its constants."""
-    op = node.kind
+    op = node.op
     if isinstance(op, Relu):
         return ExactLeakyRelu(np.zeros(node.units, dtype=np.int64), 0)
     if isinstance(op, LeakyRelu):
@@ -211,18 +188,18 @@ def _exact_nonlinearity(node: Nonlinearity, zeros: Sequence[Tensor], constants: 
         return ExactLeakyRelu(*_integers(-node.apply([zeros[0] - 1], constants).ravel()))
     if isinstance(op, Abs):
         return ExactAbs()
-    if isinstance(op, Floor):
+    if isinstance(op, ClampMin):
         return ExactClampMin(*_integers(torch.broadcast_to(node.roles(constants)["level"], zeros[0].shape).ravel()))
     if isinstance(op, Maximum):
         return ExactMaximum()
     return ExactWindowMaximum(_window_members(node, zeros[0]))
 
 
-def _window_members(node: Nonlinearity, zeros: Tensor) -> np.ndarray:
+def _window_members(node: NonlinearityNode, zeros: Tensor) -> np.ndarray:
     """The positions in each unit's window, found with one-hot inputs."""
     size = zeros.numel()
     one_hot = torch.eye(size, dtype=torch.float64).reshape(size, *zeros.shape[1:])
-    member = (node.kind(one_hot).reshape(size, -1) > 0.5).T.numpy()  # (units, size)
+    member = (node.op(one_hot).reshape(size, -1) > 0.5).T.numpy()  # (units, size)
     width = int(member.sum(1).max(initial=1))
     order = np.argsort(~member, axis=1, kind="stable")[:, :width]
     return np.where(np.take_along_axis(member, order, 1), order, -1)

@@ -136,8 +136,8 @@ def product(a: RationalArray, b: RationalArray) -> RationalArray:
     rows = len(a.numerators) * len(b.numerators)
     if rows > MAX_PRODUCT:
         raise InputError(
-            f"a product of {len(a.numerators):,} and {len(b.numerators):,} monomials has {rows:,}; at most {MAX_PRODUCT:,} fit; "
-            "use f.essential() * g.essential(), or f.times_essential(g)"
+            f"a product of {len(a.numerators):,} and {len(b.numerators):,} monomials has {rows:,}, and at most {MAX_PRODUCT:,} "
+            "fit; use f.essential() * g.essential(), or f.times_essential(g)"
         )
     (first, last), bottom = common_denominator(a, b)
     total = first[:, None, :] + last[None, :, :]

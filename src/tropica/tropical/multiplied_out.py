@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from tropica.network.graph import Node
+from tropica.network.graph import INPUT, Node
 from tropica.tropical.exact_network import (
     ExactAbs,
     ExactAffine,
@@ -21,7 +21,6 @@ from tropica.tropical.exact_network import (
     ExactNetwork,
     ExactNonlinearity,
     ExactWindowMaximum,
-    propagate,
 )
 from tropica.tropical.limits import ALTERNATIVES, TooManyMonomials
 from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
@@ -45,7 +44,8 @@ def multiplied_out(network: ExactNetwork, limit: int) -> TropicalMap:
         step, op = _Step(limit, node.name, d), network.ops[node.name]
         return step.affine(op, values) if isinstance(op, ExactAffine) else step.nonlinearity(op, values)
 
-    return TropicalMap(propagate(network.net.graph, inputs, apply))
+    graph = network.net.graph
+    return TropicalMap(graph.interpret({INPUT: inputs}, apply)[graph.output])
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ class TropicalPolynomial:
         f ** a  a · f, by scaling          f(x)    values in float64       f == g  equality as functions
 
     Args:
-        terms: {exponents: coefficient}; for one variable the exponents may be plain numbers. Or a :class:`RationalArray` of exact
-            numbers (n, d + 1), exponents first, coefficients in the last column.
+        terms: {exponents: coefficient}; for one variable the exponents may be plain numbers. Or a :class:`RationalArray`
+            (n, d + 1), exponents first, coefficients in the last column.
         pruned: the caller knows that every monomial is essential.
 
     Attributes:

@@ -10,7 +10,7 @@ from torch import nn
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray
-from tropica.network.graph import INPUT, Nonlinearity
+from tropica.network.graph import INPUT, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Relu
 from tropica.polyhedra.polytope import Polytope, hull_of_union
@@ -71,7 +71,7 @@ def zonotopes(net: PiecewiseLinearNetwork | nn.Module) -> list[LayerPolytopes]:
     Raises:
         InputError: another kind of network; the message lists its nonlinearities.
 
-    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.ReLU(), torch.nn.Linear(5, 1)).double().eval()
+    >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 1)).double().eval()
     >>> (found,) = zonotopes(model)
     >>> len(found.g.generators) == len(found.h.generators) == 5
     True
@@ -100,10 +100,10 @@ def zonotopes(net: PiecewiseLinearNetwork | nn.Module) -> list[LayerPolytopes]:
     return found
 
 
-def _hidden_layer(net: PiecewiseLinearNetwork) -> tuple[Nonlinearity, bool]:
+def _hidden_layer(net: PiecewiseLinearNetwork) -> tuple[NonlinearityNode, bool]:
     """The hidden nonlinearity, and whether a ReLU stands on the output."""
     first, *others = net.nonlinearities or (None,)
-    rectified = len(others) == 1 and isinstance(others[0].kind, Relu) and net.graph.output == others[0].name
+    rectified = len(others) == 1 and isinstance(others[0].op, Relu) and net.graph.output == others[0].name
     if first is None or (others and not rectified) or net.graph.output == first.name:
         raise _refused(net)
     after = net.graph.between(first.name, net.graph.output)
@@ -115,7 +115,7 @@ def _hidden_layer(net: PiecewiseLinearNetwork) -> tuple[Nonlinearity, bool]:
 
 
 def _refused(net: PiecewiseLinearNetwork) -> InputError:
-    names = ", ".join(f"{node.kind.name} of {node.units}" for node in net.nonlinearities) or "none"
+    names = ", ".join(f"{node.op.name} of {node.units}" for node in net.nonlinearities) or "none"
     return InputError(f"zonotopes are those of {ONE_LAYER}; this one has the nonlinearities: {names}")
 
 
