@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tropica.errors import InputError
-from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
+from tropica.network.graph import INPUT, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import LeakyRelu, PRelu, Relu
 
@@ -31,14 +31,14 @@ def dense_chain(net: PiecewiseLinearNetwork) -> tuple[int, tuple[int, ...], bool
     for node in net.graph.nodes:
         if node.inputs != (last,):
             raise _not_a_chain(f"{_name(node)} reads {' and '.join(node.inputs)}, which makes a branch")
-        if isinstance(node, AffineNode):
-            matrices += _is_dense(node, net, units[last], units[node.name])
-        else:
+        if isinstance(node, NonlinearityNode):
             leaky |= _is_leaky(node)
             if matrices != 1:
                 raise _not_a_chain(f"there are {matrices} dense layers before {_name(node)}, not one")
             hidden.append(node.units)
             matrices = 0
+        else:
+            matrices += _is_dense(node, net, units[last], units[node.name])
         last = node.name
     if not hidden:
         raise _not_a_chain("it has no activation")
@@ -52,7 +52,7 @@ def _is_leaky(node: NonlinearityNode) -> bool:
     return not isinstance(node.op, Relu) and getattr(node.op, "slope", 1) != 0
 
 
-def _is_dense(node: AffineNode, net: PiecewiseLinearNetwork, before: int, after: int) -> bool:
+def _is_dense(node: Node, net: PiecewiseLinearNetwork, before: int, after: int) -> bool:
     """Whether an affine op is a dense layer, from ``before`` units to ``after``, rather than an entrywise one."""
     weight = net.constants.get(node.constants.get("weight", ""))
     if _op(node) in DENSE and weight is not None and weight.ndim == 2 and weight.numel() == before * after:

@@ -54,7 +54,8 @@ class BoundTable(dict[str, Bound]):
         return f"{type(self).__name__}({len(self)} bounds: {left}largest number of regions{right})"
 
     def _repr_html_(self) -> str:
-        return self.to_dataframe().to_html(index=False, formatters={"value": _shortened, "log10": "{:.2f}".format})
+        frame = self.to_dataframe().assign(value=[_shortened(bound.value) for bound in self.values()])
+        return frame.to_html(index=False, float_format="%.2f")
 
 
 def _shortened(value: int) -> str:

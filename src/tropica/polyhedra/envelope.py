@@ -31,7 +31,7 @@ class Envelope:
 
     weight: np.ndarray
     bias: np.ndarray
-    winners: np.ndarray
+    active: np.ndarray
     polygons: Sequence[np.ndarray]
     across: Sequence[np.ndarray]
     neighbors: Sequence[np.ndarray]
