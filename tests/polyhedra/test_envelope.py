@@ -10,6 +10,7 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 import tropica as tp
 from tropica.polyhedra.envelope import upper_envelope
+from tropica.polyhedra.hull import upper_hull
 from tropica.polyhedra.polygons import area, clip
 
 SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
@@ -105,3 +106,8 @@ def test_functions_of_one_direction_and_equal_ones():
         upper_envelope(np.zeros((3, 3)), np.zeros(3), SQUARE)
     with pytest.raises(tp.InputError, match="finite"):
         upper_envelope(weight, np.array([0.0, np.nan, 0, 0]), SQUARE)
+
+
+def test_results_are_one_line():
+    assert repr(upper_envelope(np.array([[1.0, 0.0], [-1.0, 0.0]]), np.zeros(2), SQUARE)) == "Envelope(2 of 2 functions active)"
+    assert repr(upper_hull([[0], [1], [2]], [0, 1, 0])) == "UpperHull(2 cells, 3 vertices, dimension 1)"

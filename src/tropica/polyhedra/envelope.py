@@ -92,6 +92,9 @@ class Envelope:
         """The index into ``active`` of each function there."""
         return {k: i for i, k in enumerate(self.active.tolist())}
 
+    def __repr__(self) -> str:
+        return f"Envelope({len(self.active)} of {len(self.weight)} functions active)"
+
 
 def upper_envelope(weight: np.ndarray, bias: np.ndarray, window: np.ndarray) -> Envelope:
     """The maximum of affine functions x ↦ ⟨w_k, x⟩ + b_k over a convex polygon.
