@@ -96,9 +96,9 @@ def test_a_refusal_ends_all_of_them(tmp_path: Path, alone: tuple[Path, dict[str,
 def test_what_one_process_says() -> None:
     """Alone every combination is what it was."""
     one, x = Processes(), torch.randn(3, 4)
-    assert one.maximum(x) is one.minimum(x) is one.total(x) is one.broadcast(x) is x
-    assert (one.gathered({"a": 1}), one.run_on_first(lambda: 5), one.run_on_all(lambda: 6)) == ([{"a": 1}], 5, [6])
-    assert one.first
+    assert one.all_reduce_max(x) is one.all_reduce_min(x) is one.all_reduce_sum(x) is one.broadcast(x) is x
+    assert (one.all_gather({"a": 1}), one.run_on_first(lambda: 5), one.run_on_all(lambda: 6)) == ([{"a": 1}], 5, [6])
+    assert one.is_first
     with pytest.raises(tp.InputError, match="torchrun"):
         tp.extract(worker.network(), worker.points(), distributed=True)
 
@@ -119,11 +119,11 @@ class Together(Processes):
         super().__init__(0, len(values))
         self.values, self.keys = values, keys
 
-    def maximum(self, x: Tensor) -> Tensor:
+    def all_reduce_max(self, x: Tensor) -> Tensor:
         return torch.stack(self.values).amax(0)
 
-    def minimum(self, x: Tensor) -> Tensor:
-        best, far = self.maximum(x), torch.iinfo(torch.int64).max
+    def all_reduce_min(self, x: Tensor) -> Tensor:
+        best, far = self.all_reduce_max(x), torch.iinfo(torch.int64).max
         held = [torch.where((v == best) & (k >= 0), k, far) for v, k in zip(self.values, self.keys, strict=True)]
         return torch.stack(held).amin(0)
 
