@@ -1,4 +1,4 @@
-"""Tropical polynomials as text: the paper's notation, and LaTeX."""
+"""Tropical polynomials as text in the paper's notation, and as LaTeX."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 _UP = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _DOWN = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 SHOWN = 12
-"""Monomials that are spelled out."""
+"""Monomials that ``repr`` and notebooks spell out."""
 
 
 def text(exponents: np.ndarray, coefficients: np.ndarray) -> str:
-    """1⊙x₁² ⊕ 2⊙x₁x₂ ⊕ 2; exponents that are not whole in parentheses: x₁^(1/2)."""
+    """Text such as 1⊙x₁² ⊕ 2⊙x₁x₂ ⊕ 2; exponents that are not whole stand in parentheses: x₁^(1/2)."""
     terms = [_term(list(e), c) for e, c in zip(exponents[:SHOWN], coefficients[:SHOWN], strict=True)]
     return " ⊕ ".join(terms) + (f" ⊕ … ({len(exponents):,} monomials)" if len(exponents) > SHOWN else "")
 
@@ -33,18 +33,24 @@ def _power(i: int, exponent: int | Fraction) -> str:
 
 
 def _short(number: int | Fraction) -> str:
-    """Exact where that is short, else three digits with a mark that it is not all."""
+    """The exact number where it is short, else four digits and "…"."""
     exact = str(number)
     return exact if len(exact) <= 12 else f"{float(number):.4g}…"
 
 
 def latex(exponents: np.ndarray, coefficients: np.ndarray) -> str:
-    r"""1 \odot x_1^{2} \oplus 2, all monomials, exact."""
+    r"""LaTeX such as ``1 \odot x_1^{2} \oplus 2``: all monomials, exact."""
     terms = []
     for row, c in zip(exponents, coefficients, strict=True):
         powers = [_latex_power(i, e) for i, e in enumerate(row, start=1) if e != 0]
         terms.append(" \\odot ".join([_latex_number(c), " ".join(powers)] if powers else [_latex_number(c)]))
     return " \\oplus ".join(terms)
+
+
+def display_latex(exponents: np.ndarray, coefficients: np.ndarray) -> str:
+    """LaTeX between dollar signs for a notebook: all monomials, or their number where they are many."""
+    few = len(exponents) <= SHOWN
+    return f"${latex(exponents, coefficients)}$" if few else f"$\\text{{{len(exponents):,} monomials}}$"
 
 
 def _latex_power(i: int, exponent: int | Fraction) -> str:

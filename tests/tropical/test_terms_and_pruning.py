@@ -15,10 +15,11 @@ import tropica as tp
 from tests.tropical.networks import c2, graph, linear, mlp
 from tropica.errors import InputError
 from tropica.tropical import simplify
-from tropica.tropical.bridge import decomposition_polynomials, largest_excess, membership, with_parts
-from tropica.tropical.counts import overlay, random_polynomial, random_rational
-from tropica.tropical.extracted import from_terms
-from tropica.tropical.simplify import drop_generators
+from tropica.tropical.dc_polynomials import dc_network, decomposition_polynomials, largest_excess, membership
+from tropica.tropical.from_terms import from_terms
+from tropica.tropical.generator_pruning import drop_generators
+from tropica.tropical.overlay import overlay
+from tropica.tropical.random_functions import random_polynomial, random_rational
 
 SIZES = [(2, 4, 2), (2, 5, 4, 3), (2, 4, 1), (3, 4, 3), (1, 5, 2)]
 
@@ -68,7 +69,7 @@ def test_calibrated_terms_lie_below(sizes: tuple[int, ...]) -> None:
     decomposition = tp.decompose(net, x)
     terms = tp.extract(net, x, decomposition)
     assert largest_excess(terms, decomposition, tp.Box(-6, 6, d=sizes[0])) < 1e-12
-    parts = with_parts(decomposition)(x)
+    parts = dc_network(decomposition)(x)
     at = torch.arange(len(x))
     assert torch.allclose(terms.minus(x)[at, at], parts[:, -1], rtol=1e-10, atol=1e-10)
     assert torch.allclose(terms.plus(x)[at, at], parts[at, terms.labels], rtol=1e-10, atol=1e-10)
@@ -80,7 +81,7 @@ def test_extracted_function_as_a_map_and_as_a_network(sizes: tuple[int, ...]) ->
     x = torch.from_numpy(np.random.default_rng(1).standard_normal((80, sizes[0])))
     terms = tp.extract(net, x)
     extracted = tp.ExtractedFunction(terms)
-    tropical = tp.TropicalRational.from_terms(terms)
+    tropical = from_terms(terms)
     assert tropical.labels == tuple(sorted(set(terms.labels.tolist())))
     wider = torch.randn(200, sizes[0], dtype=torch.float64)
     assert torch.allclose(tropical(wider), extracted(wider)[:, list(tropical.labels)], atol=1e-10)
@@ -193,7 +194,7 @@ def test_number_of_regions_without_linear_programs() -> None:
     r = random_rational(3, 30, degree=6, seed=2)
     found = overlay(r)
     assert len(found) == len((r.f.essential() * r.g.essential()).essential())
-    inside = {tuple(w) for w in found.winners.tolist()}
+    inside = {tuple(w) for w in found.active_terms.tolist()}
     f, g = r.f.essential(), r.g.essential()
     for x in np.random.default_rng(0).integers(-20, 20, (40, 3)) + 0.37:
         pair = [p.exact_terms(x.tolist()) for p in (f, g)]

@@ -1,4 +1,4 @@
-"""N^(X) as a tropical rational map: the bridge from TropEx's terms."""
+"""``from_terms``: N^(X), the function extracted by TropEx, as a tropical rational map."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.exact.tables import Table, from_floats, together
+from tropica.exact.rational_arrays import RationalArray, common_denominator, rational_array
 from tropica.terms.linear_terms import LinearTerms
-from tropica.tropical.polynomial import TropicalPolynomial
-from tropica.tropical.rational import TropicalMap, TropicalRational
+from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
+from tropica.tropical.rational_map import TropicalMap
 
 
 def from_terms(terms: LinearTerms) -> TropicalMap:
-    """The extracted function of a data set as a tropical rational map, exactly as its terms are stored:
+    """The extracted function of a data set as a tropical rational map, with the exact numbers of its stored terms:
 
         N_i^(X) = ⊕_{k with label i} a⁺_k  ⊘  ⊕_k a⁻_k.
 
-    The vector that is common to all a⁻_k, and all a⁺_k, is left out: it cancels. ``labels`` of the map says which label each
-    output is the score of; a label that no data point has would be −∞, and has none.
+    The vector that all a⁻_k and all a⁺_k share is left out: it cancels. The map's ``labels`` name the label that each output
+    is the score of; a label without a data point would have the score −∞, and has no output.
 
     Raises:
         InputError: not a LinearTerms.
@@ -35,20 +35,15 @@ def from_terms(terms: LinearTerms) -> TropicalMap:
     labels = terms.labels.cpu().numpy()
     minus = _rows([(block.minus, block.minus_bias) for block in terms])
     local = _rows([(block.local, block.local_bias) for block in terms])
-    (a, b), bottom = together(local, minus)
-    plus = Table(a.astype(object) + b, bottom)
-    bottom_part = TropicalPolynomial.from_table(minus)
+    (a, b), bottom = common_denominator(local, minus)
+    plus = RationalArray(a.astype(object) + b, bottom)
+    shared = TropicalPolynomial(minus)
     present = sorted(set(labels.tolist()))
-    return TropicalMap(
-        (
-            TropicalRational(TropicalPolynomial.from_table(Table(plus.top[labels == i], plus.bottom)), bottom_part)
-            for i in present
-        ),
-        present,
-    )
+    tops = [TropicalPolynomial(RationalArray(plus.numerators[labels == i], plus.denominator)) for i in present]
+    return TropicalMap((TropicalRational(f, shared) for f in tops), present)
 
 
-def _rows(blocks: list[tuple[Tensor, Tensor]]) -> Table:
+def _rows(blocks: list[tuple[Tensor, Tensor]]) -> RationalArray:
     """Weights and biases (n, d + 1), exactly."""
     parts = [np.concatenate([w.double().cpu().numpy(), b.double().cpu().numpy()[:, None]], 1) for w, b in blocks]
-    return from_floats(np.concatenate(parts), "the terms")
+    return rational_array(np.concatenate(parts), "the terms", 2)
