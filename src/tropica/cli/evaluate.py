@@ -34,10 +34,10 @@ from tropica.data.batches import Data as Points
 from tropica.data.batches import as_batches
 from tropica.data.labelled import LabelledData
 from tropica.data.readers.mapped import FileData
-from tropica.decomposition.decompose import default_batch_size
 from tropica.decomposition.extraction import Inner
 from tropica.errors import InputError
 from tropica.evaluation.function import ExtractedFunction
+from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.files import write_csv
 from tropica.runtime.memory import in_bytes, peak_memory, size_text

@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 
-from tropica.data.batches import Data, first_points
+from tropica.data.batches import Data
 from tropica.data.passes import Walk
 from tropica.decomposition.calibrated import calibrated_decomposition
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.paper import paper_decomposition
 from tropica.errors import InputError
+from tropica.network.batch_size import batch_size_for
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.network.trace import trace
+from tropica.network.trace import as_network
 from tropica.runtime.memory import budget
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback, reporter
@@ -127,35 +128,3 @@ def decomposition_of_data(
     from tropica.decomposition.minimal import minimal_decomposition
 
     return minimal_decomposition(made, walk, memory=memory, processes=processes, progress=progress, **options)
-
-
-def as_network(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data | None) -> PiecewiseLinearNetwork:
-    """The network itself, or a module traced on the first points of the data, in the module's dtype and on its device."""
-    if isinstance(net, PiecewiseLinearNetwork):
-        return net
-    if data is None:
-        raise InputError("a module is traced on data, and none is given: use tp.trace(model, example) first")
-    if not isinstance(net, torch.nn.Module):
-        raise InputError(f"a network or a torch.nn.Module is needed, got {type(net).__name__}")
-    weight = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(0))
-    return trace(net, first_points(data, 2, dtype=weight.dtype, device=weight.device))
-
-
-def batch_size_for(net: PiecewiseLinearNetwork, wanted: int | None, memory: int | None = None) -> int:
-    """The batch size that was asked for, if one was (data checks that it is a whole number, 1 or more)."""
-    return default_batch_size(net, memory) if wanted is None else wanted
-
-
-BATCH = 2**28
-"""Bytes of a batch's activations and gradients: more of them make nothing faster."""
-
-
-def default_batch_size(net: PiecewiseLinearNetwork, memory: int | None = None) -> int:
-    """A power of two up to 1024: the largest whose activations and gradients fit the memory (see ``budget``), and 256 MB."""
-    room = min(BATCH, budget(memory, net.device))
-    numbers = sum(net.shapes[node.name].numel() for node in net.graph.nodes)
-    size = 1024
-    while size > 1 and 2 * size * numbers * net.dtype.itemsize > room:
-        size //= 2
-    # In less than 8 at a time a processor is slow; that much memory there is, unless the user says that there is not.
-    return max(size, 8) if memory is None else size

@@ -16,10 +16,12 @@ from tropica.data.passes import Walk
 from tropica.decomposition.backward import BatchTerms, batch_terms
 from tropica.decomposition.blocks import DTYPES, center_of, empty_block, rows_of, write_block
 from tropica.decomposition.dc_decomposition import DCDecomposition, PairwiseCheck
-from tropica.decomposition.decompose import METHODS, as_network, batch_size_for, decomposition_of_data
+from tropica.decomposition.decompose import METHODS, decomposition_of_data
 from tropica.decomposition.paper import paper_decomposition
 from tropica.errors import InputError
+from tropica.network.batch_size import batch_size_for
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
 from tropica.runtime.memory import BatchHalving
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.runtime.progress import ProgressCallback

@@ -14,7 +14,6 @@ from tropica.data.batches import Data, as_batches, count_points
 from tropica.data.passes import SHARD_POINTS
 from tropica.decomposition.blocks import rows_of
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.decompose import as_network
 from tropica.decomposition.extraction import Job
 from tropica.errors import InputError
 from tropica.evaluation.combine import combined
@@ -22,6 +21,7 @@ from tropica.evaluation.gather import NUMBERS, gathered
 from tropica.evaluation.lossy import Candidates, Rescue, rounded
 from tropica.evaluation.search.search import SEARCHES, Search, SearchReport
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
 from tropica.runtime.memory import BatchHalving, budget
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback, reporter

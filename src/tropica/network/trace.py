@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from tropica.data.batches import Data, first_points
 from tropica.errors import InputError, NonFiniteWeights, TraceError, TrainingModeError
 from tropica.network.builder import EXAMPLE_POINTS
 from tropica.network.check import batch_first, check_network, check_points
@@ -50,6 +51,22 @@ def trace(model: nn.Module, example: Tensor) -> PiecewiseLinearNetwork:
         _check_model(model)
         _check_example(model, example)
         return trace_checked(model, example.detach())
+
+
+def as_network(net: PiecewiseLinearNetwork | nn.Module, data: Data | None) -> PiecewiseLinearNetwork:
+    """The network itself, or a module traced on the first two points of the data, in the module's dtype and on its device.
+
+    Raises:
+        InputError: ``net`` is neither, or it is a module and there is no data; else as :func:`trace`.
+    """
+    if isinstance(net, PiecewiseLinearNetwork):
+        return net
+    if not isinstance(net, nn.Module):
+        raise InputError(f"a network or a torch.nn.Module is needed, got {type(net).__name__}")
+    if data is None:
+        raise InputError("a module is traced on data, and none is given; trace it first with tp.trace(model, example)")
+    weight = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(0))
+    return trace(net, first_points(data, 2, dtype=weight.dtype, device=weight.device))
 
 
 def trace_checked(model: nn.Module, example: Tensor, relocate: Relocate = lambda at: at) -> PiecewiseLinearNetwork:
