@@ -1,8 +1,10 @@
 """Settings of all tests and doctests."""
 
+import resource
 import signal
 
 import hypothesis
+import pytest
 import torch
 
 # Small tensors: on two cores, threads that wait for each other cost more than they bring.
@@ -14,3 +16,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 hypothesis.settings.register_profile("tropica", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("tropica")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the processor time of the run: this process, its workers, and the commands that tests start."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(one.ru_utime + one.ru_stime for one in used)
+    terminalreporter.write_line(f"processor time: {seconds:.0f} s ({seconds / 60:.1f} minutes)")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 import tropica as tp
 from tests.traced import by_name as by_name
+from tests.traced import by_op as by_op
 from tests.traced import case_of as case_of
 from tests.traced import traced as network
 from tropica.network.graph import NonlinearityNode

@@ -1,6 +1,7 @@
 """The one shared list of test networks: every supported operation at least once, small and quick.
 
-A test loops over `CASES`, or over `tagged("nonlinearity")`. Tags:
+A test of a single op loops over `CASES`, or over `tagged("nonlinearity")`; a test of what holds for any graph loops over
+`REPRESENTATIVE`, which has each kind of op, head and degeneracy at least once. Tags:
 
 * `affine`, `nonlinearity`, `rewritten`: the operation under test is affine; a nonlinearity; rewritten into the two;
 * `architecture`: a small network of a known family; `paper`: one of TropEx's, scaled down;
@@ -32,7 +33,7 @@ from tests.network_modules import (
     zero_first_weights,
 )
 
-__all__ = ["CASES", "Case", "logits_of", "tagged"]
+__all__ = ["CASES", "REPRESENTATIVE", "Case", "logits_of", "tagged"]
 
 AFFINE_MODULES = [
     around("linear", VECTOR, "affine sequential31 rational", lambda: nn.Linear(8, 6)),
@@ -242,6 +243,15 @@ NETWORKS = [
 ]
 
 CASES: list[Case] = [*AFFINE_MODULES, *AFFINE_FUNCTIONS, *NONLINEARITIES, *REWRITTEN, *CHAINS, *DEGENERATE, *NETWORKS]
+
+_REPRESENTATIVE = """
+    linear batch_norm2d_negative conv2d_groups upsample_bilinear cat_constant pad_reflect view
+    relu leaky_relu prelu_per_channel max_pool2d_padding maximum_constant amax abs
+    hardtanh prelu_mixed clamp_tensor linear_only batch_norm_mlp one_logit softmax
+    duplicated constant same_twice mlp mnist_conv resnet inverted_residual maxout
+"""
+REPRESENTATIVE: list[Case] = [one for one in CASES if one.name in _REPRESENTATIVE.split()]
+"""About one network of each kind: matrix and image ops, every nonlinearity, heads, degenerate weights, architectures."""
 
 
 def tagged(*tags: str) -> list[Case]:

@@ -9,10 +9,16 @@ import torch
 from torch import Tensor, nn
 
 import tropica as tp
-from tests.networks import CASES, Case, logits_of
+from tests.networks import CASES, REPRESENTATIVE, Case, logits_of
 
 POINTS = 12
-by_name = pytest.mark.parametrize("name", [case.name for case in CASES])
+_SLOW = {case.name for case in CASES} - {case.name for case in REPRESENTATIVE}
+by_op = pytest.mark.parametrize("name", [case.name for case in CASES])
+"""For what must hold op by op: every network of the list."""
+by_name = pytest.mark.parametrize(
+    "name", [pytest.param(case.name, marks=[pytest.mark.slow] if case.name in _SLOW else []) for case in CASES]
+)
+"""For what must hold of any graph: the representative networks; the others are slow tests."""
 _CASES = {case.name: case for case in CASES}
 
 

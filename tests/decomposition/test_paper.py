@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import tropica as tp
 from tests.checks import check_guarantee, check_rule, close
-from tests.extracted import by_name, case_of, network, points, split_of, terms_of
+from tests.extracted import by_name, by_op, case_of, network, points, split_of, terms_of
 from tests.network_modules import Shape
 from tests.networks import tagged
 from tests.oracles import algorithm31
@@ -63,7 +63,7 @@ def test_equals_algorithm31_on_random_networks(drawn: tuple[nn.Sequential, Shape
     check_algorithm31(model, tp.extract(net, x, tp.decompose(net, method="paper"), check="warn"), x)
 
 
-@by_name
+@by_op
 def test_is_the_rule_on_matrices(name: str) -> None:
     """(P, Q) ↦ (P J⁺ + Q J⁻, P J⁻ + Q J⁺), with every J written out."""
     check_rule(network(name), split_of(name, "paper"))

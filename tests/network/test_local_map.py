@@ -10,20 +10,20 @@ from torch.testing import assert_close
 import tropica as tp
 from tests.networks import logits_of
 from tests.oracles.dense import local_affine_map
-from tests.traced import by_name, logits, model_of, points, traced
+from tests.traced import by_name, by_op, logits, model_of, points, traced
 from tropica.network.network import AffineMap
 
 # PyTorch's own derivative of hardsigmoid takes 1/6 as a float32 number, in float64 too.
 ROUGH = {"hardsigmoid": 1e-7}
 
 
-@by_name
+@by_op
 def test_against_the_model(name: str) -> None:
     x, model = points(name, 4), logits_of(model_of(name))
     local = traced(name).local_map(x)
-    wanted = local_affine_map(model if traced(name).outputs > 1 else nn.Sequential(model, nn.Flatten()), x)
+    wanted = local_affine_map(model if traced(name).num_outputs > 1 else nn.Sequential(model, nn.Flatten()), x)
     rough = ROUGH.get(name, 1e-9)
-    assert local.weight.shape == (4, traced(name).outputs, *x.shape[1:])
+    assert local.weight.shape == (4, traced(name).num_outputs, *x.shape[1:])
     assert_close(local.weight, wanted.weight, rtol=rough, atol=rough * 1e-3)
     assert_close(local.bias, wanted.bias, rtol=rough, atol=rough)
     assert_close(local(x), logits(name, x), rtol=1e-10, atol=1e-11)

@@ -46,7 +46,7 @@ def test_nothing_is_unpickled(archive: Path, tmp_path: Path) -> None:
     sign.rmdir()
     torch.save(Bomb(sign), tmp_path / "bomb.pt")
     for bomb in (payload, (tmp_path / "bomb.pt").read_bytes()):
-        assert tp.load_network(rewrite(archive, {"sample_inputs/model.pt": lambda old, bomb=bomb: bomb})).outputs == 2
+        assert tp.load_network(rewrite(archive, {"sample_inputs/model.pt": lambda old, bomb=bomb: bomb})).num_outputs == 2
         changed = rewrite(archive, {"weights/weight_0": lambda old, bomb=bomb: bomb})
         with contextlib.suppress(tp.TropicaError):  # bytes like any others, finite numbers or not
             tp.load_network(changed)

@@ -16,7 +16,7 @@ from torch.testing import assert_close
 import tropica as tp
 from tests.network_list import mlp
 from tests.network_modules import Apply, Headed
-from tests.traced import by_name, case_of, logits, model_of, points, traced
+from tests.traced import by_name, by_op, case_of, logits, model_of, points, traced
 from tropica.network.graph import AffineNode, NonlinearityNode
 from tropica.network.table import supported
 
@@ -40,7 +40,7 @@ FLOAT32 = [
 ]
 
 
-@by_name
+@by_op
 def test_logits(name: str) -> None:
     """For a batch, and for each point as a batch of its own."""
     x = points(name)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.export import Dim, export
 
 from tests.network_modules import Shape
-from tests.networks import CASES, Case, logits_of, tagged
+from tests.networks import CASES, REPRESENTATIVE, Case, logits_of, tagged
 from tests.oracles import algorithm31, extracted_function
 from tests.oracles.algorithm31 import Terms
 from tests.oracles.dense import exact_at, local_affine_map, local_values
@@ -22,7 +22,7 @@ from tests.random_networks import Network, random_networks, random_sequential31
 
 POINTS = 24
 TOGETHER = 8
-by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+by_name = pytest.mark.parametrize("case", REPRESENTATIVE, ids=lambda case: case.name)
 sequential31 = pytest.mark.parametrize("case", tagged("sequential31"), ids=lambda case: case.name)
 rational = pytest.mark.parametrize("case", tagged("rational"), ids=lambda case: case.name)
 few = settings(max_examples=30, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
