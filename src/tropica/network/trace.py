@@ -11,10 +11,10 @@ from torch.nn.parameter import is_lazy
 from tropica.data.batches import Data, first_points
 from tropica.errors import InputError, NonFiniteWeights, TraceError, TrainingModeError
 from tropica.network.builder import EXAMPLE_POINTS
-from tropica.network.check import batch_first, check_network, check_points
 from tropica.network.export import ONE_AT_A_TIME, check_signature, export, first_line
-from tropica.network.interpret import Relocate, interpret
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace_checks import batch_first, check_network, check_points
+from tropica.network.translate import Relocate, translate
 
 
 def trace(model: nn.Module, example: Tensor) -> PiecewiseLinearNetwork:
@@ -80,7 +80,7 @@ def trace_checked(model: nn.Module, example: Tensor, relocate: Relocate = lambda
             raise
         check_signature(program)
         with torch.device("cpu"):  # a graph belongs to no device, whatever the default one is
-            graph, constants, dropped = interpret(program, points, relocate)
+            graph, constants, dropped = translate(program, points, relocate)
             graph = check_points(batch_first(graph, constants, points), constants, points)
         net = PiecewiseLinearNetwork(graph, constants, tuple(points.shape[1:]), points.dtype, points.device, dropped)
         check_network(net, model, points)
