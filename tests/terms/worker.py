@@ -14,8 +14,8 @@ from torch import Tensor, nn
 import tropica as tp
 from tropica.data import passes as walk
 from tropica.decomposition.calibrated import calibrated_decomposition
-from tropica.decomposition.decompose import as_network
 from tropica.evaluation.search import search
+from tropica.network.trace import as_network
 from tropica.runtime.processes import Processes
 
 POINTS, FRESH = 200, 60

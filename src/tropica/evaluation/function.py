@@ -13,7 +13,7 @@ from torch import Tensor
 from tropica.data.batches import Data, as_batches, count_points
 from tropica.data.passes import DEFAULT_SIZES, DataPass, ShardSizes
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.decompose import as_network
+from tropica.network.trace import as_network
 from tropica.decomposition.extraction import extract_batches, find_center
 from tropica.decomposition.prepare import decomposition_for, prepare_extraction
 from tropica.errors import InputError
