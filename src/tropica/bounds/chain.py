@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import torch
-
 from tropica.errors import InputError
-from tropica.network.check import evaluate
-from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
+from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import LeakyRelu, PRelu, Relu
 
@@ -41,8 +38,7 @@ class _Chain:
 
     def __init__(self, net: PiecewiseLinearNetwork) -> None:
         self.constants = net.constants
-        example = torch.zeros(2, *net.input_shape, dtype=net.dtype, device=net.device)
-        self.units = {name: value.numel() // 2 for name, value in evaluate(net.graph, net.constants, example).items()}
+        self.units = {name: shape.numel() for name, shape in net.shapes.items()}
         self.inputs = self.units[INPUT]
         self.hidden: list[int] = []
         self.leaky = False
@@ -52,18 +48,18 @@ class _Chain:
         """Go on by one node."""
         if node.inputs != (self.last,):
             raise _refused(f"{_name(node)} reads {' and '.join(node.inputs)}, which makes a branch")
-        if isinstance(node, Nonlinearity):
+        if isinstance(node, NonlinearityNode):
             self._nonlinearity(node)
         else:
             self._affine(node)
         self.last = node.name
 
-    def _nonlinearity(self, node: Nonlinearity) -> None:
-        if not isinstance(node.kind, (Relu, LeakyRelu, PRelu)):
-            raise _refused(f"{_name(node)} is a nonlinearity of kind {node.kind.name!r}")
+    def _nonlinearity(self, node: NonlinearityNode) -> None:
+        if not isinstance(node.op, (Relu, LeakyRelu, PRelu)):
+            raise _refused(f"{_name(node)} is a nonlinearity of kind {node.op.name!r}")
         if self.matrices != 1:
             raise _refused(f"there are {self.matrices} dense layers before {_name(node)}, not one")
-        self.leaky |= not isinstance(node.kind, Relu) and getattr(node.kind, "slope", 1) != 0
+        self.leaky |= not isinstance(node.op, Relu) and getattr(node.op, "slope", 1) != 0
         self.hidden.append(node.units)
         self.matrices = 0
 
@@ -73,7 +69,7 @@ class _Chain:
         weight = self.constants.get(node.constants.get("weight", ""))
         if op in DENSE and weight is not None and weight.ndim == 2 and weight.numel() == before * after:
             self.matrices += 1
-        elif not isinstance(node, Affine) or op not in ENTRYWISE or before != after:
+        elif not isinstance(node, AffineNode) or op not in ENTRYWISE or before != after:
             raise _refused(f"{_name(node)} is no dense layer on all of its {before} inputs")
 
 

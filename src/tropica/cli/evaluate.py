@@ -33,7 +33,7 @@ from tropica.cli.output import checked, prints, save_json, say_written, show_fac
 from tropica.data.batches import Data as Points
 from tropica.data.batches import as_batches
 from tropica.data.labelled import LabelledData
-from tropica.data.readers.mapped import FileData
+from tropica.data.file_data import FileData
 from tropica.decomposition.decompose import default_batch_size
 from tropica.decomposition.prepare import inner_points
 from tropica.errors import InputError

@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.network.graph import Nonlinearity
+from tropica.network.graph import NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 
 
-def forward(net: PiecewiseLinearNetwork, x: Tensor) -> tuple[Tensor, list[tuple[Nonlinearity, Tensor]]]:
+def forward(net: PiecewiseLinearNetwork, x: Tensor) -> tuple[Tensor, list[tuple[NonlinearityNode, Tensor]]]:
     """Scores (B, labels) and the output of every nonlinearity, with the tape for backward passes (none of a nonlinearity of constants)."""
     need_gradients()
-    nonlinearities: list[tuple[Nonlinearity, Tensor]] = []
     with torch.enable_grad():
-        scores = net.as_scores(net.run(x, lambda nonlinearity, _, out: nonlinearities.append((nonlinearity, out))))
-    return scores, nonlinearities
+        values = net.graph.evaluate(x, net.constants, keep=[node.name for node in net.nonlinearities])
+        scores = net.as_scores(values[net.graph.output])
+    return scores, [(node, values[node.name]) for node in net.nonlinearities]
 
 
 def need_gradients() -> None:

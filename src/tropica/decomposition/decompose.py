@@ -18,7 +18,7 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import trace
 from tropica.runtime.memory import budget
 from tropica.runtime.processes import Processes
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 
 METHODS = ("calibrated", "minimal", "paper")
 
@@ -82,7 +82,7 @@ def decompose(
     size = processes.run_on_first(lambda: batch_size_for(net, batch_size, memory))
     data_pass = DataPass(data, size, net.dtype, net.device, net.input_shape, shard_sizes)
     path = None if checkpoint is None else Path(checkpoint)
-    with reporter(progress if processes.is_first else False) as report:
+    with progress_callback(progress if processes.is_first else False) as report:
         return decomposition_of_data(
             method, net, data_pass, memory=memory, processes=processes, checkpoint=path, progress=report, **options
         )
@@ -121,7 +121,7 @@ def decomposition_of_data(
 ) -> DCDecomposition:
     """The calibrated decomposition in a budget of memory, which the first process decides; or that one scaled down ("minimal")."""
     room = processes.run_on_first(
-        lambda: min(CALIBRATION, budget(None, net.device, together=True)) if memory is None else budget(memory)
+        lambda: min(CALIBRATION, budget(None, net.device, all_processes=True)) if memory is None else budget(memory)
     )
     made = calibrated_decomposition(
         net, data_pass, memory=room, processes=processes, checkpoint=checkpoint, digests=digests, progress=progress
@@ -157,13 +157,7 @@ BATCH = 2**28
 def default_batch_size(net: PiecewiseLinearNetwork, memory: int | None = None) -> int:
     """A power of two up to 1024: the largest whose activations and gradients fit the memory (see ``budget``), and 256 MB."""
     room = min(BATCH, budget(memory, net.device))
-    numbers = 0
-    x = torch.zeros(1, *net.input_shape, dtype=net.dtype, device=net.device)
-    env = {"input": x}
-    with torch.no_grad():
-        for node in net.graph.nodes:
-            env[node.name] = node.apply([env[i] for i in node.inputs], net.constants)
-            numbers += env[node.name].numel()
+    numbers = sum(net.shapes[node.name].numel() for node in net.graph.nodes)
     size = 1024
     while size > 1 and 2 * size * numbers * net.dtype.itemsize > room:
         size //= 2

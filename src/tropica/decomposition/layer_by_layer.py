@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from tropica.decomposition.cotangents import need_gradients, shortfall, winner_seed
-from tropica.network.graph import INPUT, Nonlinearity
+from tropica.network.graph import INPUT, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.memory import release_freed_memory
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
@@ -43,7 +43,7 @@ def cuts(net: PiecewiseLinearNetwork) -> list[Cut]:
     nodes = net.graph.nodes
     found: list[Cut] = []
     for at, node in enumerate(nodes):
-        if isinstance(node, Nonlinearity):
+        if isinstance(node, NonlinearityNode):
             later = {name for n in nodes[at + 1 :] for name in n.inputs} | {net.graph.output}
             made = {n.name for n in nodes[at + 1 :]}
             found.append(Cut(at, tuple(sorted(later - made))))
@@ -62,13 +62,16 @@ class Stage:
 def stages(net: PiecewiseLinearNetwork) -> list[Stage]:
     """One stage a nonlinearity, the last nonlinearity's first. A pass is one forward and two backward passes, counted in flops."""
     x = torch.zeros(1, *net.input_shape, dtype=net.dtype, device=net.device)
-    values, sizes, prefix = {INPUT: x}, {INPUT: x.numel()}, [0.0]
+    sizes, prefix = {name: shape.numel() for name, shape in net.shapes.items()}, [0.0]
+
+    def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+        with FlopCounterMode(display=False) as counter:
+            out = node.apply(inputs, net.constants)
+        prefix.append(prefix[-1] + counter.get_total_flops())
+        return out
+
     with torch.no_grad():
-        for node in net.graph.nodes:
-            with FlopCounterMode(display=False) as counter:
-                values[node.name] = node.apply([values[i] for i in node.inputs], net.constants)
-            sizes[node.name] = values[node.name].numel()
-            prefix.append(prefix[-1] + counter.get_total_flops())
+        net.graph.interpret({INPUT: x}, step)
     total = prefix[-1] or 1.0
     found: list[Stage] = []
     end = len(net.graph.nodes)
@@ -134,7 +137,7 @@ def tight_weights(
         if len(held) < before:
             release_freed_memory()
         nonlinearity = nodes[stage.cut.at]
-        assert isinstance(nonlinearity, Nonlinearity)
+        assert isinstance(nonlinearity, NonlinearityNode)
         needed = torch.zeros(nonlinearity.unit_shape, dtype=net.dtype, device=net.device)
         for batch in held:
             if batch.x is not None:
@@ -174,17 +177,17 @@ def _pull_back(
     net: PiecewiseLinearNetwork, x: Tensor, cut: Cut, end: int, later: dict[str, tuple[Tensor, Tensor]]
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Cotangents at a cut from those at the next one (``later``, behind node ``end − 1``; empty: from the output)."""
-    alive = _forward_to(net, x, cut)
-    leaves = {name: value.detach().requires_grad_() for name, value in alive.items()}
-    env = dict(leaves)
+    nodes = net.graph.nodes
+    with torch.no_grad():
+        alive = net.graph.evaluate(x, net.constants, stop=nodes[cut.at].name, keep=cut.alive)
+    leaves = {name: alive[name].detach().requires_grad_() for name in cut.alive}
     with torch.enable_grad():
-        for node in net.graph.nodes[cut.at + 1 : end]:
-            env[node.name] = node.apply([env[i] for i in node.inputs], net.constants)
+        values = net.graph.evaluate(leaves, net.constants, stop=nodes[end - 1].name, keep=later)
         if not later:
-            scores = net.as_scores(env[net.graph.output])
+            scores = net.as_scores(values[net.graph.output])
             outputs, seeds = [scores], [(winner_seed(scores), torch.zeros_like(scores))]
         else:
-            outputs, seeds = [env[name] for name in later], list(later.values())
+            outputs, seeds = [values[name] for name in later], list(later.values())
     pulled: list[Sequence[Tensor]] = []
     for which in (0, 1):
         live = [(out, seed[which]) for out, seed in zip(outputs, seeds, strict=True) if out.requires_grad]
@@ -195,16 +198,3 @@ def _pull_back(
             )
         )
     return dict(zip(leaves, zip(*pulled, strict=True), strict=True))
-
-
-def _forward_to(net: PiecewiseLinearNetwork, x: Tensor, cut: Cut) -> dict[str, Tensor]:
-    """The values alive at a cut."""
-    env = {INPUT: x}
-    keep = set(cut.alive)
-    with torch.no_grad():
-        for node, dead in zip(net.graph.nodes[: cut.at + 1], net.graph.last_uses(), strict=False):
-            env[node.name] = node.apply([env[i] for i in node.inputs], net.constants)
-            for name in dead:
-                if name not in keep:
-                    del env[name]
-    return {name: env[name] for name in cut.alive}

@@ -22,8 +22,7 @@ from torch import Tensor
 
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.errors import CertificateError
-from tropica.network.check import evaluate
-from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
+from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 
 
@@ -79,8 +78,7 @@ class _Sweep:
     def __init__(self, net: PiecewiseLinearNetwork, raised: Mapping[str, Tensor] | None = None) -> None:
         self.net = net
         self.raised = raised or {}
-        origin = torch.zeros(1, *net.input_shape, dtype=torch.float64, device=net.device)
-        self.values = evaluate(net.graph, net.constants, origin)  # for their shapes
+        self.values = {name: torch.zeros(shape, dtype=torch.float64, device=net.device) for name, shape in net.shapes.items()}
         self.bounds: dict[str, Bound] = {}
         self.rows: dict[str, list[Tensor]] = {}
         self.constant = 0.0
@@ -95,9 +93,9 @@ class _Sweep:
         """K by nonlinearity name, and under INPUT that of the input."""
         weights: dict[str, Tensor] = {}
         for node in reversed(self.net.graph.nodes):
-            if isinstance(node, Nonlinearity):
+            if isinstance(node, NonlinearityNode):
                 weights[node.name] = self._nonlinearity(node, self._arrived(node.name))
-            elif isinstance(node, Affine):
+            elif isinstance(node, AffineNode):
                 self._rows_through(node, self.rows.pop(node.name, []))
                 self._bound_through(node, self.bounds.pop(node.name, None))
         weights[INPUT] = self._arrived(INPUT).negative[0]
@@ -121,14 +119,14 @@ class _Sweep:
         """c of the affine op J x + c."""
         return node.apply([torch.zeros_like(z) for z in self._inputs(node)], self.net.constants)
 
-    def _nonlinearity(self, node: Nonlinearity, bound: Bound) -> Tensor:
+    def _nonlinearity(self, node: NonlinearityNode, bound: Bound) -> Tensor:
         """K = Q; P + Q goes on through the nonlinearity."""
         raised = bound.positive + bound.negative
-        for name, p in zip(node.inputs, pull(node.kind.envelope, self._inputs(node), raised), strict=True):
-            self._give(name, Bound(p, p if node.kind.both_signs else torch.zeros_like(p)))
+        for name, p in zip(node.inputs, pull(node.op.jacobian_bound, self._inputs(node), raised), strict=True):
+            self._give(name, Bound(p, p if node.op.both_signs else torch.zeros_like(p)))
         return bound.negative.reshape(node.unit_shape)
 
-    def _rows_through(self, node: Affine, rows: list[Tensor]) -> None:
+    def _rows_through(self, node: AffineNode, rows: list[Tensor]) -> None:
         """The Jacobian's rows, up to the last affine layer, at whose input the bound starts; c⁻ gains Σ_i (b_i)⁻ there."""
         if not rows:
             return
@@ -143,7 +141,7 @@ class _Sweep:
             else:
                 self.rows[name] = list(arriving)
 
-    def _bound_through(self, node: Affine, bound: Bound | None) -> None:
+    def _bound_through(self, node: AffineNode, bound: Bound | None) -> None:
         """(P, Q) ↦ (P J⁺ + Q J⁻, P J⁻ + Q J⁺). Adding Q to an op's output adds ⟨Q, c⟩ to F⁻."""
         if bound is None:
             return
@@ -155,7 +153,7 @@ class _Sweep:
             through = Bound(p_plus + q_minus, p_minus + q_plus)
             self._give(name, through if sign > 0 else Bound(-through.negative, -through.positive))
 
-    def _parts(self, node: Affine) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    def _parts(self, node: AffineNode) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
         """The op with Jacobian J⁺ and the op with J⁻ (without weight: the op itself, and nothing)."""
         roles = node.roles(self.net.constants)
         if not node.weighted:

@@ -146,7 +146,7 @@ def inner_points(head: PiecewiseLinearNetwork, data: Data, batch_size: int) -> D
 def _outputs_of(head: PiecewiseLinearNetwork) -> Callable[[Tensor], Tensor]:
     def outputs(x: Tensor) -> Tensor:
         with torch.no_grad():
-            return head.run(x)
+            return head.graph.evaluate(x, head.constants)
 
     return outputs
 

@@ -18,7 +18,7 @@ from tropica.decomposition.cotangents import forward, shortfall, winner_seed
 from tropica.decomposition.layer_by_layer import Progress
 from tropica.decomposition.paper import allowance
 from tropica.errors import CertificateError
-from tropica.network.graph import Nonlinearity
+from tropica.network.graph import NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.memory import BatchHalving
 from tropica.runtime.processes import Processes
@@ -60,7 +60,7 @@ class Sweep:
             return [self._raised]
 
         raised = sum(said[0] for said in processes.run_on_all(work))
-        if processes.size > 1:
+        if processes.world_size > 1:
             for name in self.weights:
                 self.weights[name] = processes.all_reduce_max(self.weights[name])
             self.smallest = float(processes.all_reduce_min(torch.tensor(self.smallest, dtype=torch.float64)))
@@ -86,7 +86,7 @@ class Sweep:
             h.register_hook(partial(self._visit, nonlinearity, local, len(x)))
         torch.autograd.grad(scores, x, torch.zeros_like(scores), allow_unused=True)
 
-    def _visit(self, nonlinearity: Nonlinearity, local: Tensor, points: int, arriving: Tensor) -> Tensor:
+    def _visit(self, nonlinearity: NonlinearityNode, local: Tensor, points: int, arriving: Tensor) -> Tensor:
         minus, local = nonlinearity.per_point(arriving, points), nonlinearity.per_point(local, points)
         k = self._before[nonlinearity.name]
         needed = shortfall(minus, local)

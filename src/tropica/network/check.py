@@ -12,22 +12,12 @@ from torch import Tensor, nn
 from tropica.errors import TraceError, TraceMismatch
 from tropica.network.builder import cast
 from tropica.network.export import first_line
-from tropica.network.graph import INPUT, Affine, Graph, Node, Nonlinearity, Origin
+from tropica.network.graph import AffineNode, Graph, Node, NonlinearityNode, Origin
 
 if TYPE_CHECKING:
     from tropica.network.network import PiecewiseLinearNetwork
 
 Constants = Mapping[str, Tensor]
-
-
-def evaluate(graph: Graph, constants: Constants, x: Tensor) -> dict[str, Tensor]:
-    """All values of a graph by name (small inputs only: nothing is dropped on the way)."""
-    table = _cast_all(constants, x.dtype)
-    env = {INPUT: x}
-    with torch.no_grad():
-        for node in graph.nodes:
-            env[node.name] = node.apply([env[i] for i in node.inputs], table)
-    return env
 
 
 def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
@@ -42,22 +32,22 @@ def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
     renamed: dict[str, str] = {}
     for node in graph.nodes:
         here = replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
-        axis = _batch_axis(two[node.name][0], three[node.name][0]) if isinstance(node, Nonlinearity) else 0
-        if axis == 0 or not isinstance(here, Nonlinearity):
+        axis = _batch_axis(two[node.name][0], three[node.name][0]) if isinstance(node, NonlinearityNode) else 0
+        if axis == 0 or not isinstance(here, NonlinearityNode):
             nodes.append(here)
             continue
         single = all(constants[name].numel() == 1 for name in node.constants.values())
-        if axis is None or not here.kind.elementwise or not single or len(set(two[node.name])) > 1:
+        if axis is None or not here.op.elementwise or not single or len(set(two[node.name])) > 1:
             raise _misplaced(node.origin, two[node.name][0], three[node.name][0])
         nodes += _moved(here, axis)
         renamed[node.name] = nodes[-1].name
     return Graph(tuple(nodes), renamed.get(graph.output, graph.output))
 
 
-def _moved(nonlinearity: Nonlinearity, axis: int) -> list[Node]:
+def _moved(nonlinearity: NonlinearityNode, axis: int) -> list[Node]:
     """The nonlinearity between two moves of dimension ``axis``: to the front, and back."""
     front = [
-        Affine(
+        AffineNode(
             f"{nonlinearity.name}.front{i}",
             (name,),
             {},
@@ -67,7 +57,7 @@ def _moved(nonlinearity: Nonlinearity, axis: int) -> list[Node]:
         )
         for i, name in enumerate(nonlinearity.inputs)
     ]
-    back = Affine(
+    back = AffineNode(
         f"{nonlinearity.name}.back",
         (nonlinearity.name,),
         {},
@@ -100,7 +90,7 @@ def check_points(graph: Graph, constants: Constants, example: Tensor) -> Graph:
                 f"{_place(at)}: the value of one point changes with the other points of its batch; every point must be "
                 "treated by itself (is there a reduction over the batch?)"
             )
-    nodes = (replace(node, unit_shape=units[node.name]) if isinstance(node, Nonlinearity) else node for node in graph.nodes)
+    nodes = (replace(node, unit_shape=units[node.name]) if isinstance(node, NonlinearityNode) else node for node in graph.nodes)
     return Graph(tuple(nodes), graph.output)
 
 
@@ -122,24 +112,20 @@ def _shapes(graph: Graph, constants: Constants, x: Tensor) -> dict[str, list[tor
     """Shapes at every nonlinearity: of its output, then of its inputs."""
     found: dict[str, list[torch.Size]] = {}
 
-    def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+    def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         found[nonlinearity.name] = [out.shape, *(z.shape for z in inputs)]
 
     with torch.no_grad():
-        graph.run(x, _cast_all(constants, x.dtype), visit)
+        graph.evaluate(x, _cast_all(constants, x.dtype), visit=visit)
     return found
 
 
 def _nonlinearity_values(graph: Graph, constants: Constants, x: Tensor) -> dict[str, tuple[Origin | None, Tensor]]:
     """Where each nonlinearity stands and what it gives, and under "" the graph's output."""
-    found: dict[str, tuple[Origin | None, Tensor]] = {}
-
-    def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        found[nonlinearity.name] = (nonlinearity.origin, out)
-
     with torch.no_grad():
-        found[""] = (None, graph.run(x, _cast_all(constants, x.dtype), visit))
-    return found
+        values = graph.evaluate(x, _cast_all(constants, x.dtype), keep=[node.name for node in graph.nonlinearities])
+    found: dict[str, tuple[Origin | None, Tensor]] = {n.name: (n.origin, values[n.name]) for n in graph.nonlinearities}
+    return {**found, "": (None, values[graph.output])}
 
 
 def _cast_all(constants: Constants, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -40,7 +40,7 @@ def trace(model: nn.Module, example: Tensor) -> PiecewiseLinearNetwork:
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
     >>> net = tp.trace(model, torch.randn(2, 4))
-    >>> [(k.kind.name, k.units) for k in net.nonlinearities], net.num_outputs
+    >>> [(k.op.name, k.units) for k in net.nonlinearities], net.num_outputs
     ([('relu', 8)], 3)
     """
     if not isinstance(model, nn.Module):

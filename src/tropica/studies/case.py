@@ -21,7 +21,7 @@ from tropica.decomposition.minimal import minimal_decomposition
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import trace
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.studies.experiments.deciders import Deciders, deciders
 from tropica.studies.kept import Parts
 from tropica.studies.networks import family
@@ -116,7 +116,7 @@ class Case:
         if method not in self._splits:
             step = self.step(f"{method} split")
             if method == "minimal":  # of the calibrated decomposition that the study has anyway
-                with reporter(step) as report:
+                with progress_callback(step) as report:
                     made = minimal_decomposition(self.decomposition("calibrated"), self._pass(), progress=report)
             else:
                 made = decompose(self.net, self.points, method=method, progress=step)
