@@ -53,7 +53,8 @@ def decompose(
             step (see :mod:`tropica.decomposition.layer_by_layer`), as K depends on it.
         checkpoint: a file to keep the calibration's state in after each pass; the same call then goes on behind the last one.
         distributed: share the work among the processes of torch.distributed, all of which make the same call.
-        per: the minimal decomposition's λ: one for the "network", or one for each "nonlinearity", which leaves less of F⁻ and takes longer.
+        per: the minimal decomposition's λ: one for the "network", or one for each "nonlinearity", which leaves less of F⁻
+            and takes longer.
         margin: how much larger than the smallest the minimal decomposition's λ is, as a share; by default 0.01.
         progress: True for a bar, or a function (done, total, message).
         shard_sizes: points that one process handles at a time.
@@ -119,7 +120,8 @@ def decomposition_of_data(
     progress: ProgressCallback | None,
     **options: Any,
 ) -> DCDecomposition:
-    """The calibrated decomposition in a budget of memory, which the first process decides; or that one scaled down ("minimal")."""
+    """The calibrated decomposition in a budget of memory, which the first process decides; or that one scaled down
+    ("minimal")."""
     room = processes.run_on_first(
         lambda: min(CALIBRATION, budget(None, net.device, all_processes=True)) if memory is None else budget(memory)
     )
