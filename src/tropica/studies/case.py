@@ -135,7 +135,9 @@ class Case:
             step = self.step(f"terms, {method} split")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a certificate that fails
-                self._terms[method] = extract(self.net, self.points, self.decomposition(method), on_failure="warn", progress=step)
+                self._terms[method] = extract(
+                    self.net, self.points, self.decomposition(method), on_failure="warn", progress=step
+                )
         return self._terms[method]
 
     def function(self, method: str) -> ExtractedFunction:
