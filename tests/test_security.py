@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import tropica as tp
-from tests.cli.case import Payload
+from tests.cli.test_models import Payload
 from tests.extracted import network, points
 from tropica.decomposition.storage import load_decomposition
 

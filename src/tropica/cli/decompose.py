@@ -44,7 +44,7 @@ def decompose(
     points = tp.load_data(data, split=split.value, limit=limit)
     net = load_model(model, points, weights, arg)
     net = net.to(dtype.torch) if dtype else net
-    decomposition = tp.decompose(net, points, method=method.value, memory=memory, per=(per or Per.network).value, progress=True)
+    decomposition = tp.decompose(net, points, method=method.value, memory=memory, per=per.value if per else None, progress=True)
     f_minus = _f_minus_range(decomposition, points)
     rows = decomposition.summary().rows
     print_table(

@@ -210,8 +210,8 @@ def _stored(
         return Source(function, points, len(terms), net and net.fingerprint == network, rounded)
     if net is None:
         raise InputError(f"these terms are functions of the inner layer {at!r}: give the network as --model")
-    from tropica.decomposition.decompose import default_batch_size
     from tropica.decomposition.prepare import inner_points
+    from tropica.network.batch_size import default_batch_size
 
     head, tail = net.cut(at)
     _check_shape(net.input_shape, points)

@@ -24,7 +24,7 @@ from typer.core import TyperGroup
 
 from tropica.cli.output import torchrun_rank
 from tropica.errors import CertificateError, ProcessError, TraceMismatch, TropicaError, UnsupportedOperation
-from tropica.runtime.interrupts import terminated
+from tropica.runtime.interrupts import raise_keyboard_interrupt
 
 FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 LONGEST_ADVICE = 160
@@ -82,7 +82,7 @@ def exit_with(error: Exception) -> NoReturn:
     code, message = code_and_message(error)
     word = "stopped" if code == INTERRUPTED else "error"
     rank = torchrun_rank()
-    if not getattr(error, "relayed", False):  # the process that raised the error prints it
+    if not getattr(error, "from_another_process", False):  # the process that raised the error prints it
         typer.echo(f"{word}{f' (process {rank})' if rank else ''}: {message}", err=True)
     sys.stderr.flush()
     if rank is not None:
@@ -126,7 +126,7 @@ def _handle_sigterm() -> Any:
     """Make SIGTERM act like Ctrl-C unless the program handles it already; the previous handler, or None."""
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         return None
-    return signal.signal(signal.SIGTERM, terminated)
+    return signal.signal(signal.SIGTERM, raise_keyboard_interrupt)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:

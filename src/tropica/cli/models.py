@@ -17,8 +17,8 @@ import tropica as tp
 from tropica.cli.exit_codes import on_one_line
 from tropica.cli.weights import load_weights
 from tropica.data.batches import first_points
+from tropica.data.file_data import FileData
 from tropica.data.labelled import LabelledData
-from tropica.data.readers.mapped import FileData
 from tropica.errors import DataError, InputError, TropicaError
 from tropica.studies.networks import build
 

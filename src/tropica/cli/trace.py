@@ -48,9 +48,9 @@ def trace(
 
 def describe(net: tp.PiecewiseLinearNetwork) -> dict[str, Any]:
     """A network in plain numbers and names."""
-    from tropica.network.graph import Nonlinearity
+    from tropica.network.graph import NonlinearityNode
 
-    affine = (node.origin.op for node in net.graph.nodes if not isinstance(node, Nonlinearity))
+    affine = (node.origin.op for node in net.graph.nodes if not isinstance(node, NonlinearityNode))
     return {
         "input_shape": list(net.input_shape),
         "num_outputs": net.num_outputs,
@@ -60,7 +60,7 @@ def describe(net: tp.PiecewiseLinearNetwork) -> dict[str, Any]:
         "fingerprint": net.fingerprint,
         "units": sum(node.units for node in net.nonlinearities),
         "nonlinearities": [
-            {"name": node.name, "path": node.path, "op": node.kind.name, "shape": list(node.unit_shape), "units": node.units}
+            {"name": node.name, "path": node.path, "op": node.op.name, "shape": list(node.unit_shape), "units": node.units}
             for node in net.nonlinearities
         ],
         "affine_ops": dict(Counter(_short_name(op) for op in affine).most_common()),

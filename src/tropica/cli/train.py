@@ -58,7 +58,7 @@ def train(
 
     The same command resumes a training that was stopped, with the result of an uninterrupted one.
     """
-    from tropica.runtime.progress import reporter
+    from tropica.runtime.progress import progress_callback
     from tropica.studies.training.runs import train_run
 
     check_writable(json)
@@ -74,7 +74,7 @@ def train(
     def kept() -> str:
         return f"{len(done)} of {runs} runs are finished in {folder / kind}; the same command resumes after the last epoch"
 
-    with interruptible(kept), reporter(True) as report:
+    with interruptible(kept), progress_callback(True) as report:
         for number in range(seed, seed + runs):
             title = f"training {kind}, seed {number}"
             progress = (lambda i, n, message, title=title: report(i, n, title)) if report else None

@@ -12,10 +12,10 @@ from torch import Tensor
 from tropica.compare.batched import predicted_labels
 from tropica.data.batches import Data, count_points
 from tropica.data.labelled import LabelledData
-from tropica.decomposition.decompose import as_network
 from tropica.errors import InputError
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
 from tropica.runtime.progress import ProgressCallback
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from tropica.data.batches import Data, as_batches, count_points
-from tropica.decomposition.decompose import default_batch_size
+from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def batched(
     results: list[T] = []
     done, total = 0, count_points(data, where=where)
     batches = as_batches(data, default_batch_size(net), dtype=net.dtype, device=net.device, shape=net.input_shape, where=where)
-    with reporter(progress) as report:
+    with progress_callback(progress) as report:
         for x in batches:
             results.append(function(x))
             done += len(x)

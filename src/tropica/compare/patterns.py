@@ -10,10 +10,11 @@ from torch import Tensor
 
 from tropica.compare.batched import batched
 from tropica.data.batches import Data, as_batches, count_points
-from tropica.decomposition.decompose import as_network, default_batch_size
 from tropica.errors import InputError
+from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.network.trace import as_network
+from tropica.runtime.progress import ProgressCallback, progress_callback
 
 TERM_ROUNDING = 1e-9
 """Terms that differ by less than this share of their size count as one: the rounding of float64, with room to spare."""
@@ -110,7 +111,7 @@ def pattern_agreement(
         raise InputError(f"points are compared in pairs: {total} points in x do not pair with {others} in y")
     shares: list[Tensor] = []
     done = 0
-    with reporter(progress) as report:
+    with progress_callback(progress) as report:
         for a, b in zip(_equal_batches(net, x, "x"), _equal_batches(net, y, "y"), strict=True):
             shares.append(_shared_pieces(net, a, b))
             done += len(a)
@@ -170,6 +171,6 @@ def _equal_batches(net: PiecewiseLinearNetwork, data: Data, where: str) -> Itera
 
 def _shared_pieces(net: PiecewiseLinearNetwork, x: Tensor, y: Tensor) -> Tensor:
     """The share of units with equal pieces (B, nonlinearities)."""
-    pairs = zip(net.choices(x), net.choices(y), strict=True)
+    pairs = zip(net.active_pieces(x), net.active_pieces(y), strict=True)
     columns = [(one == other).flatten(1).double().mean(1) for (_, one, _), (_, other, _) in pairs]
     return torch.stack(columns, 1) if columns else torch.zeros(len(x), 0, dtype=torch.float64)

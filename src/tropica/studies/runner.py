@@ -28,7 +28,7 @@ from tropica.data.labelled import LabelledData
 from tropica.errors import TropicaError
 from tropica.plots import style
 from tropica.runtime.files import writable_folder, write_file, write_json
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.studies import registry
 from tropica.studies.case import Case
 from tropica.studies.prepare import PreparedStudy, prepare_study
@@ -139,7 +139,7 @@ def run_study(
     """
     start = time.perf_counter()
     given: dict[str, Any] = {"models": models, "runs": runs, "seed": seed, "settings": settings, "terms": terms, "dtype": dtype}
-    with reporter(progress) as raw:
+    with progress_callback(progress) as raw:
         report = _by_run(raw) if progress is True and raw else raw
         prepared = prepare_study(name, train, test, out, networks=networks, report=report, **given)
         for done, (model, number) in enumerate(prepared.runs):
@@ -192,7 +192,7 @@ def run_studies(
     folder = writable_folder(out)
     shared = folder / "networks" if networks is None else networks
     names = list(registry.STUDIES) if studies is None else [registry.find_study(name).name for name in studies]
-    with reporter(progress) as report:
+    with progress_callback(progress) as report:
         prepared: dict[str, PreparedStudy] = {}
         errors: dict[str, TropicaError] = {}
         for name in names:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tropica.plots.curves import Curve
+from tropica.plots.mean_curves import Curve
 
 Cells = Mapping[str, tuple[str, Callable[[pd.Series], str]]]
 """Headings to (column, aggregation), as in pandas' named aggregation."""
@@ -133,7 +133,7 @@ def by_decomposition(rows: pd.DataFrame, column: str, methods: Sequence[str], sc
 def spread(
     rows: pd.DataFrame, by: str, column: str, scale: float = 100.0, groups: Sequence[Any] | None = None
 ) -> tuple[list[float], list[float]]:
-    """Means and standard deviations of a column in groups, as :func:`tropica.plots.dots` takes them.
+    """Means and standard deviations of a column in groups, as :func:`tropica.plots.grouped_means` takes them.
 
     Args:
         rows: the numbers of all runs.

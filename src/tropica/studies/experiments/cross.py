@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from tropica.plots import dots
+from tropica.plots import grouped_means
 from tropica.studies.case import Case, equal_share
 from tropica.studies.panels import decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
@@ -70,7 +70,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         series = {m: spread(select(found, model=m), "quantity", "share", groups=columns) for m in results.models}
         first = ax is panels[0][0]
         ylabel = "% of test points" if first else ""
-        dots(names, series, ylabel=ylabel, title=f"{method} decomposition", legend=first, ax=ax)
+        grouped_means(names, series, ylabel=ylabel, title=f"{method} decomposition", legend=first, ax=ax)
     return {"cross": figure}
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tropica.decomposition.pairwise import pairwise_excess
 from tropica.evaluation.function import ExtractedFunction
-from tropica.plots import curves, style
+from tropica.plots import mean_curves, style
 from tropica.studies.case import Case, equal_share
 from tropica.studies.panels import decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
@@ -134,7 +134,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         found = select(rows, decomposition=method)
         for ax, (key, label) in zip(column, quantities.items(), strict=True):
             first = ax is panels[0][0]
-            curves(
+            mean_curves(
                 {model: curve(select(found, model=model), "place", key) for model in results.models},
                 xlabel="λ, the factor of K" if ax is column[-1] else "",
                 ylabel=label if column[0] is panels[0][0] else "",

@@ -23,8 +23,8 @@ from tropica.plots import style
 from tropica.regions.domains import Space
 from tropica.regions.linear_regions import linear_regions
 from tropica.runtime.files import writable_folder, write_file, write_json
-from tropica.runtime.progress import reporter
-from tropica.tropical.modules import linear_layer
+from tropica.runtime.progress import progress_callback
+from tropica.tropical.to_network import linear_layer
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def depth_against_width(
     if draws < 1:
         raise InputError(f"draws must be 1 or more; found {draws}")
     rows = []
-    with reporter(progress) as report:
+    with progress_callback(progress) as report:
         for done, widths in enumerate(widths_of):
             rows.append(_row(widths, inputs, draws, seed))
             if report:

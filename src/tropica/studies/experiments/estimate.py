@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tropica import bounds
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.plots import dots, style
+from tropica.plots import grouped_means, style
 from tropica.regions.domains import Box, Segment
 from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, log_cells
 from tropica.regions.linear_regions import linear_regions
@@ -165,7 +165,7 @@ def _layers(net: PiecewiseLinearNetwork) -> list[int]:
     included. Leaky units are of rank 2, max-pools of the rank of their windows. Holds for any graph, with branches, too.
     """
     inputs = math.prod(net.input_shape)
-    choices = net.choices(torch.zeros(1, *net.input_shape, dtype=net.dtype))
+    choices = net.active_pieces(torch.zeros(1, *net.input_shape, dtype=net.dtype))
     return [bounds.montufar2022((inputs, nonlinearity.units), rank=options) for nonlinearity, _, options in choices]
 
 
@@ -290,7 +290,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
     ):
         marks = {place: series("value", quantity=quantity, place=place) for place in places}
         highest = np.nanmax([[1e-300, *means] for means, _ in marks.values()])
-        dots(
+        grouped_means(
             models, marks, ylabel=title, limits=(0, 1.5 * (highest if highest > 1e-300 else 1.0)), ax=ax
         )  # room for the legend
         ax.legend(loc="upper left", handletextpad=0.2)
@@ -301,7 +301,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         "estimate, integral geometry": series("log10", quantity="cells, by integral geometry"),
         "upper bound, layer by layer": series("log10", quantity="upper bound", place=LAYERS),
     }
-    dots(models, marks, ylabel="log10 of the number of cells", ax=right)
+    grouped_means(models, marks, ylabel="log10 of the number of cells", ax=right)
     shown = [mean for means, _ in marks.values() for mean in means if mean > 0]
     low, high = min(shown), max(shown)
     right.set_yscale("log")

@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 from tropica.plots import label_map, style
-from tropica.plots.regions import label_parts
+from tropica.plots.label_polygons import label_polygons
 from tropica.polyhedra.envelope import Envelope, upper_envelope
 from tropica.regions.complex import RegionComplex
 from tropica.regions.domains import Box
@@ -58,7 +58,7 @@ def measure(case: Case) -> Measurement:
     points, test = (data.inputs.double().numpy() for data in (case.points, case.test))
     window = _window(np.concatenate([points, test]))
     cx = linear_regions(case.net, Box(*window.tolist()))
-    parts, part_labels = label_parts(cx)
+    parts, part_labels = label_polygons(cx)
     network_labels = case.predict(case.points.inputs).numpy()
     chosen = representatives(case.net.activation_pattern(case.points.inputs.double()).numpy(), network_labels)
     about_network = _measure_network(cx, points, test, case)
@@ -224,7 +224,7 @@ def _figure(data: Mapping[str, Any], rows: pd.DataFrame) -> Figure:
         one = data[key]
         polygons, boundary = ([np.array(p) for p in one[part]] for part in ("polygons", "boundary"))
         labels = np.array(one["labels"])
-        label_map(polygons, labels, window, boundary=boundary, points=points, names=names, size=9, title=title, ax=ax)
+        label_map(polygons, labels, window, boundary=boundary, points=points, point_labels=names, size=9, title=title, ax=ax)
         ax.set_xlabel("first coordinate")
         ax.set_ylabel("second coordinate" if ax is panels[0] else "")
     handles, texts = panels[0].get_legend_handles_labels()

@@ -11,7 +11,7 @@ from tropica.decomposition.decompose import decompose
 from tropica.decomposition.prepare import inner_points
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.plots import curves
+from tropica.plots import mean_curves
 from tropica.studies.case import Case, equal_share
 from tropica.studies.panels import panel_grid
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
@@ -113,7 +113,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         ticks = dict(zip(rows["merged"], rows["letter"].replace("", "–"), strict=True))
         first = ax is panels[0]
         ylabel = "% of test points" if first else ""
-        curves(lines, xlabel="layers merged, from the output", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax)
+        mean_curves(lines, xlabel="merged layers, from the output", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax)
     return {"figure3": figure}
 
 

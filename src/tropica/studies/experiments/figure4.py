@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tropica.plots import curves, style
+from tropica.plots import mean_curves, style
 from tropica.studies.case import Case
 from tropica.studies.epochs import select_epochs
 from tropica.studies.experiments import table2
@@ -93,7 +93,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         rows = select(_with_loss(results.rows), decomposition=method)
         left = column[0] is panels[0][0]
         for ax, (key, (label, scale)) in zip(column, quantities.items(), strict=True):
-            curves(
+            mean_curves(
                 {model: curve(select(rows, model=model), "epoch", key, scale) for model in results.models},
                 xlabel="epoch" if ax is column[-1] else "",
                 ylabel=label if left else "",

@@ -12,8 +12,8 @@ from torch import Tensor
 from tropica.compare.similarity import angles, correlation, distances
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extract import extract
-from tropica.plots import angle_distance, curves, style
-from tropica.plots.curves import Curve
+from tropica.plots import angle_distance, mean_curves, style
+from tropica.plots.mean_curves import Curve
 from tropica.studies.case import Case
 from tropica.studies.epochs import select_epochs
 from tropica.studies.experiments.figure2 import quantiles, with_nan
@@ -141,7 +141,7 @@ def _over_epochs(results: Results) -> Figure:
     figure = style.figure(height=2.4)
     for ax, (key, label) in zip(figure.subplots(1, len(QUANTITIES)), QUANTITIES.items(), strict=True):
         lines = {model: curve(select(results.rows, model=model), "epoch", key, 1) for model in results.models}
-        curves(lines, xlabel="epoch", ylabel=label, legend=False, ax=ax)
+        mean_curves(lines, xlabel="epoch", ylabel=label, legend=False, ax=ax)
         _mark_falls(ax, lines, _falls(results))
         if key == "angle_50":
             ax.axhline(90, color="0.6", linewidth=0.8, linestyle=":", zorder=0)

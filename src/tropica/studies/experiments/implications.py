@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tropica.plots import dots, style
+from tropica.plots import grouped_means, style
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, by_decomposition, percent, select, spread
@@ -90,7 +90,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         for family in results.families
         for method in METHODS
     }
-    dots(names, series, ylabel="holds in % of the cases", ax=ax)
+    grouped_means(names, series, ylabel="holds in % of the cases", ax=ax)
     ax.tick_params(axis="x", rotation=40)
     for label in ax.get_xticklabels():
         label.set_horizontalalignment("right")

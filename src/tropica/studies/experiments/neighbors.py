@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from tropica.plots import coefficient_statistics, style, term_images
+from tropica.plots import active_terms, coefficient_statistics, style
 from tropica.studies.case import Case
 from tropica.studies.deciding import DecidingPoints
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
@@ -157,7 +157,7 @@ def _draw_examples(results: Results, method: str) -> Figure:
         own, deciding = (_affine(one[key], tuple(points.shape[1:])) for key in ("own", "deciding"))
         captions = [tuple(line) for line in one["captions"]]
         axes = part.subplots(len(points), 4, squeeze=False)
-        term_images(points, own, torch.tensor(one["deciding_points"]), deciding, captions, one["right"], ax=axes)
+        active_terms(points, own, torch.tensor(one["deciding_points"]), deciding, captions, one["right"], ax=axes)
     return figure
 
 

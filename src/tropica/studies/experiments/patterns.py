@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from tropica.compare.patterns import pattern_agreement
-from tropica.plots import curves
+from tropica.plots import mean_curves
 from tropica.studies.case import Case
 from tropica.studies.panels import panel_grid
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
@@ -95,7 +95,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         ticks = dict(zip(rows["depth"], rows["nonlinearity"], strict=True))
         first = ax is panels[0]
         ylabel = "units with equal activation (%)" if first else ""
-        curves(lines, xlabel="layer", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax)
+        mean_curves(lines, xlabel="layer", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax)
         if len(ticks) > 6:
             ax.tick_params(axis="x", rotation=60)
     return {"patterns": figure}

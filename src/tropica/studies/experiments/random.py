@@ -12,7 +12,7 @@ from torch import Tensor
 from tropica.decomposition.decompose import decompose
 from tropica.decomposition.extract import extract
 from tropica.evaluation.function import ExtractedFunction
-from tropica.plots import dots
+from tropica.plots import grouped_means
 from tropica.studies.case import Case, equal_share
 from tropica.studies.panels import decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
@@ -108,7 +108,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         series = {m: spread(select(rows, model=m), "source", "agreement", groups=sources) for m in results.models}
         first = ax is panels[0][0]
         label = "N vs N^(X) (% of test points)" if first else ""
-        dots(sources, series, ylabel=label, title=f"{method} decomposition", limits=(0, 102), legend=first, ax=ax)
+        grouped_means(sources, series, ylabel=label, title=f"{method} decomposition", limits=(0, 102), legend=first, ax=ax)
         ax.set_xlabel("points that terms are taken of")
     return {"random": figure}
 

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from tropica.evaluation.function import ExtractedFunction
-from tropica.plots import curves
+from tropica.plots import mean_curves
 from tropica.studies.case import Case, equal_share
 from tropica.studies.panels import decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
@@ -78,7 +78,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         first = ax is panels[0][0]
         label = "N vs N^(X) (% of test points)" if first else ""
         title = f"{method} decomposition"
-        curves(lines, xlabel="share of the training points (%)", ylabel=label, title=title, legend=first, ax=ax)
+        mean_curves(lines, xlabel="share of the training points (%)", ylabel=label, title=title, legend=first, ax=ax)
     return {"share": figure}
 
 

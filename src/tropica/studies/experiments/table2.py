@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from tropica.compare.agreement import agreement
-from tropica.plots import dots
+from tropica.plots import grouped_means
 from tropica.studies.case import Case
 from tropica.studies.panels import panel_grid
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
@@ -139,7 +139,7 @@ def figures(results: Results, name: str = "table2") -> Mapping[str, Figure]:
         }
         first = ax is panels[0]
         ylabel = "equal labels (% of test points)" if first else ""
-        dots(results.models, series, ylabel=ylabel, title=title, legend=first, ax=ax)
+        grouped_means(results.models, series, ylabel=ylabel, title=title, legend=first, ax=ax)
     return {name: figure}
 
 
