@@ -117,7 +117,7 @@ class AffineFunctions:
         sizes: BlockSizes = BLOCK_SIZES,
         dtype: torch.dtype = torch.float64,
     ) -> Tensor:
-        """The functions ``index`` (n,) at the points x[``point``] (n,), pair by pair, with products in ``dtype``: (n,) float64."""
+        """The functions ``index`` (n,) at the points x[``point``] (n,), pair by pair, products in ``dtype``: (n,) float64."""
         value = torch.empty(len(index), dtype=torch.float64, device=x.device)
         step = max(1, sizes.pairs // x.shape[1])
         for low in range(0, len(index), step):
