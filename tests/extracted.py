@@ -13,7 +13,7 @@ from tests.traced import by_name as by_name
 from tests.traced import by_op as by_op
 from tests.traced import case_of as case_of
 from tests.traced import traced as network
-from tropica.network.graph import Nonlinearity
+from tropica.network.graph import NonlinearityNode
 
 METHODS = ("calibrated", "paper")
 POINTS = 32
@@ -40,16 +40,16 @@ def terms_of(name: str, method: str) -> tp.LinearTerms:
     return tp.extract(network(name), points(name), split_of(name, method), on_failure="warn")
 
 
-def potential(decomposition: tp.DCDecomposition, x: Tensor) -> tuple[Tensor, Tensor, list[Nonlinearity], list[Tensor]]:
+def potential(decomposition: tp.DCDecomposition, x: Tensor) -> tuple[Tensor, Tensor, list[NonlinearityNode], list[Tensor]]:
     """F⁻(x) = c⁻ + Σ ⟨K_v, h_v(x)⟩ (B,) and the scores (B, labels), summed up by hand, with the nonlinearities and their outputs h_v."""
-    nonlinearities: list[Nonlinearity] = []
+    nonlinearities: list[NonlinearityNode] = []
     outputs: list[Tensor] = []
 
-    def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+    def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         nonlinearities.append(nonlinearity)
         outputs.append(out)
 
-    scores = decomposition.net.as_scores(decomposition.net.run(x, visit))
+    scores = decomposition.net.as_scores(decomposition.net.graph.evaluate(x, decomposition.net.constants, visit=visit))
     total = torch.full((len(x),), decomposition.constant, dtype=x.dtype)
     for nonlinearity, h in zip(nonlinearities, outputs, strict=True):
         total = total + (h.reshape(len(x), -1) * decomposition.multipliers[nonlinearity.name].to(x.dtype).reshape(1, -1)).sum(1)
@@ -58,7 +58,7 @@ def potential(decomposition: tp.DCDecomposition, x: Tensor) -> tuple[Tensor, Ten
     return total, scores, nonlinearities, outputs
 
 
-def cotangents(decomposition: tp.DCDecomposition, x: Tensor) -> list[tuple[Nonlinearity, Tensor, Tensor]]:
+def cotangents(decomposition: tp.DCDecomposition, x: Tensor) -> list[tuple[NonlinearityNode, Tensor, Tensor]]:
     """For each nonlinearity dF⁻/dh_v and dF⁺_i/dh_v (B, *units), K_v included, i the label of each point: plain derivatives of F."""
     x = x.detach().requires_grad_()
     minus, scores, nonlinearities, outputs = potential(decomposition, x)

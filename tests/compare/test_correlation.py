@@ -110,7 +110,7 @@ def test_patterns_by_brute_force(name):
     assert found.shape == (9, len(net.nonlinearities))
     for k in range(9):
         for j, ((_, one, _), (_, other, _)) in enumerate(
-            zip(net.choices(x[k : k + 1]), net.choices(y[k : k + 1]), strict=True)
+            zip(net.active_pieces(x[k : k + 1]), net.active_pieces(y[k : k + 1]), strict=True)
         ):
             units = list(zip(one.flatten().tolist(), other.flatten().tolist(), strict=True))
             assert float(found[k, j]) == pytest.approx(sum(u == v for u, v in units) / len(units), abs=1e-15)

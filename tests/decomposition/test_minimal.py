@@ -295,7 +295,7 @@ def test_at_an_inner_layer() -> None:
     assert terms.certificate.holds
     assert terms.method == "minimal"
     head, tail = net.cut(inner)
-    pushed = head.run(x)
+    pushed = head(x)
     full = pairs(tp.decompose(tail, pushed), pushed)
     assert common(made(tail, pushed)) == pytest.approx(full.least(), rel=1e-6)
 

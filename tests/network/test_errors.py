@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import tropica as tp
 from tests.traced import traced
-from tropica.network.table import supported
+from tropica.network.ops.registry import supported
 
 HERE = __file__
 
@@ -289,7 +289,7 @@ def test_not_a_model() -> None:
 def test_batches(x: Tensor, why: str) -> None:
     """What a traced network says to a batch that does not fit, whatever it is asked."""
     net = traced("mlp")
-    for method in (net, net.predict, net.scores, net.local_map, net.activation_pattern, net.choices):
+    for method in (net, net.predict, net.scores, net.local_map, net.activation_pattern, net.active_pieces):
         with pytest.raises(tp.InputError, match=why):
             method(x)
 

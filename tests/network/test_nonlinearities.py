@@ -11,11 +11,11 @@ from tropica.network.nonlinearities import (
     Abs,
     AdaptiveMaxPool,
     Amax,
-    Floor,
-    Kind,
+    ClampMin,
     LeakyRelu,
     Maximum,
     MaxPool,
+    Nonlinearity,
     PRelu,
     Relu,
 )
@@ -24,7 +24,7 @@ SLOPES = torch.tensor([0.0, 0.25, 0.7, 1.0], dtype=torch.float64)
 LEVELS = torch.tensor([-0.5, 0.0, 0.3, 1.0], dtype=torch.float64)
 
 VECTOR, SEQUENCE, IMAGE, VOLUME = (3, 4), (2, 2, 7), (2, 2, 5, 6), (1, 2, 4, 3, 4)
-Setting = tuple[Kind, list[tuple[int, ...]], dict[str, Tensor]]
+Setting = tuple[Nonlinearity, list[tuple[int, ...]], dict[str, Tensor]]
 KINDS: list[Setting] = [
     (Relu(), [VECTOR], {}),
     (LeakyRelu(0.3), [VECTOR], {}),
@@ -33,7 +33,7 @@ KINDS: list[Setting] = [
     (PRelu(), [VECTOR], {"slope": SLOPES}),
     (PRelu(), [IMAGE], {"slope": SLOPES[:2]}),
     (PRelu(), [SEQUENCE], {"slope": SLOPES[1:2]}),
-    *((Floor(tie), [VECTOR], {"level": LEVELS}) for tie in (0, 0.5, 1)),
+    *((ClampMin(tie), [VECTOR], {"level": LEVELS}) for tie in (0, 0.5, 1)),
     (Abs(), [VECTOR], {}),
     (Maximum(), [VECTOR, VECTOR], {}),
     (Maximum(), [(3, 4, 1), (3, 1, 5)], {}),
@@ -69,13 +69,13 @@ def jacobians(fn, z: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 @by_kind
 @pytest.mark.parametrize("ties", [False, True])
-def test_envelope(kind: Kind, shapes: list[tuple[int, ...]], constants: dict[str, Tensor], ties: bool) -> None:
+def test_envelope(kind: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor], ties: bool) -> None:
     """Linear, nonnegative, and no smaller than the absolute value of any Jacobian."""
     z = inputs(shapes, 0, ties)
-    bounds = jacobians(kind.envelope, z)
-    assert kind.envelope(*z).shape == kind(*z, **constants).shape
-    assert not kind.envelope(*(torch.zeros_like(part) for part in z)).any()
-    assert_close(jacobians(kind.envelope, inputs(shapes, 5)), bounds)
+    bounds = jacobians(kind.jacobian_bound, z)
+    assert kind.jacobian_bound(*z).shape == kind(*z, **constants).shape
+    assert not kind.jacobian_bound(*(torch.zeros_like(part) for part in z)).any()
+    assert_close(jacobians(kind.jacobian_bound, inputs(shapes, 5)), bounds)
     for seed in range(3):
         slopes = jacobians(lambda *z: kind(*z, **constants), inputs(shapes, seed, ties))
         for bound, slope in zip(bounds, slopes, strict=True):
@@ -84,9 +84,9 @@ def test_envelope(kind: Kind, shapes: list[tuple[int, ...]], constants: dict[str
 
 
 @by_kind
-def test_envelope_is_reached(kind: Kind, shapes: list[tuple[int, ...]], constants: dict[str, Tensor]) -> None:
+def test_envelope_is_reached(kind: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor]) -> None:
     """No entry of the envelope is there in vain: 0 only where every Jacobian has 0."""
-    bounds = jacobians(kind.envelope, inputs(shapes, 0))
+    bounds = jacobians(kind.jacobian_bound, inputs(shapes, 0))
     seen = [torch.zeros_like(bound) for bound in bounds]
     for seed in range(80):
         slopes = jacobians(lambda *z: kind(*z, **constants), inputs(shapes, seed))
@@ -98,7 +98,7 @@ def test_envelope_is_reached(kind: Kind, shapes: list[tuple[int, ...]], constant
 
 @by_kind
 @pytest.mark.parametrize("ties", [False, True])
-def test_convexity(kind: Kind, shapes: list[tuple[int, ...]], constants: dict[str, Tensor], ties: bool) -> None:
+def test_convexity(kind: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor], ties: bool) -> None:
     """κ(z') ≥ κ(z) + κ'(z)(z' − z), also from a tie."""
     z = inputs(shapes, 0, ties)
     slopes = jacobians(lambda *z: kind(*z, **constants), z)
@@ -113,12 +113,12 @@ def test_convexity(kind: Kind, shapes: list[tuple[int, ...]], constants: dict[st
 
 
 @by_kind
-def test_choice_is_the_piece(kind: Kind, shapes: list[tuple[int, ...]], constants: dict[str, Tensor]) -> None:
+def test_choice_is_the_piece(kind: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor]) -> None:
     """Where the choices agree, so do the Jacobians."""
     z, agreed = inputs(shapes, 0), 0
     for seed in range(1, 8):
         other = inputs(shapes, seed)
-        same = kind.choice(*z, **constants) == kind.choice(*other, **constants)
+        same = kind.active_piece(*z, **constants) == kind.active_piece(*other, **constants)
         assert same.shape == kind(*z, **constants).shape
         assert not same.all()
         agreed += int(same.sum())

@@ -28,7 +28,7 @@ def neighbors(name: str) -> Tensor:
 @by_name
 def test_equal_iff_same_choices(name: str) -> None:
     net, x = traced(name), neighbors(name)
-    choices = [choice.flatten(1).long() for _, choice, _ in net.choices(x)]
+    choices = [choice.flatten(1).long() for _, choice, _ in net.active_pieces(x)]
     every = torch.cat(choices, 1) if choices else torch.zeros(len(x), 0)
     packed = net.activation_pattern(x)
     assert packed.dtype == torch.uint8
@@ -45,7 +45,7 @@ def test_choices_are_pieces(name: str) -> None:
     """Every choice is one of the nonlinearity's pieces, one for each unit; the bits are counted as documented."""
     net, x = traced(name), points(name)
     bits = 0
-    for nonlinearity, choice, options in net.choices(x):
+    for nonlinearity, choice, options in net.active_pieces(x):
         assert choice.shape == (len(x), *nonlinearity.unit_shape)
         assert 0 <= int(choice.min()) <= int(choice.max()) < max(2, options)
         bits += nonlinearity.units * max(1, (options - 1).bit_length())
@@ -86,7 +86,7 @@ def test_packing_by_hand() -> None:
     net = tp.trace(Two().eval(), torch.zeros(2, 6))
     x = torch.tensor([[1.0, -1.0, 2.0, 3.0, 4.0, 5.0], [-1.0, 2.0, -3.0, 4.0, 3.0, -3.0]])
     assert net.activation_pattern(x).tolist() == [[0b10111110, 0b10000000], [0b01011001, 0b00000000]]
-    assert [nonlinearity.kind.name for nonlinearity in net.nonlinearities] == ["relu", "amax"]
+    assert [nonlinearity.op.name for nonlinearity in net.nonlinearities] == ["relu", "amax"]
 
 
 POOLS = [
@@ -112,7 +112,7 @@ ADAPTIVE = [
 def test_max_pool_choices(kind: MaxPool, shape: tuple[int, ...]) -> None:
     """The place in the window, row-major, of the largest entry; places in the padding never win."""
     z = torch.randn(MANY, *shape, generator=torch.Generator().manual_seed(0))
-    out, choice, sizes = kind(z), kind.choice(z), shape[1:]
+    out, choice, sizes = kind(z), kind.active_piece(z), shape[1:]
     for at in product(*(range(n) for n in out.shape[2:])):
         best = torch.full(z.shape[:2], -torch.inf)
         place = torch.full(z.shape[:2], -1)
@@ -124,14 +124,14 @@ def test_max_pool_choices(kind: MaxPool, shape: tuple[int, ...]) -> None:
                 place[entry > best], best = i, torch.maximum(best, entry)
         assert choice[(..., *at)].equal(place)
         assert out[(..., *at)].equal(best)
-    assert kind.options(z.shape) == prod(kind.kernel)
+    assert kind.num_pieces(z.shape) == prod(kind.kernel)
 
 
 @pytest.mark.parametrize(("kind", "shape"), ADAPTIVE, ids=str)
 def test_adaptive_max_pool_choices(kind: AdaptiveMaxPool, shape: tuple[int, ...]) -> None:
     """The place in the window, whose widths are those of the axis's longest windows."""
     z, sizes = torch.randn(MANY, *shape, generator=torch.Generator().manual_seed(0)), shape[1:]
-    out, choice = kind(z), kind.choice(z)
+    out, choice = kind(z), kind.active_piece(z)
     starts = [[i * n // k for i in range(k)] for n, k in zip(sizes, kind.size, strict=True)]
     ends = [[-(-(i + 1) * n // k) for i in range(k)] for n, k in zip(sizes, kind.size, strict=True)]
     longest = [max(b - a for a, b in zip(*both, strict=True)) for both in zip(starts, ends, strict=True)]
@@ -143,7 +143,7 @@ def test_adaptive_max_pool_choices(kind: AdaptiveMaxPool, shape: tuple[int, ...]
             place = place * reach + position
         assert choice[(..., *at)].equal(place)
         assert out[(..., *at)].equal(window.flatten(2).amax(2))
-    assert kind.options(z.shape) == prod(longest)
+    assert kind.num_pieces(z.shape) == prod(longest)
 
 
 def test_amax_choices() -> None:
@@ -152,8 +152,8 @@ def test_amax_choices() -> None:
     kind = Amax((1, 3))
     flat = z.permute(0, 2, 1, 3).flatten(2)
     first = (flat == flat.amax(2, keepdim=True)).int().argmax(2)
-    assert kind.choice(z).equal(first)
-    assert kind.options(z.shape) == 8
+    assert kind.active_piece(z).equal(first)
+    assert kind.num_pieces(z.shape) == 8
 
 
 @pytest.mark.parametrize("name", ["max_pool2d_padding", "mnist_conv", "resnet"])

@@ -31,8 +31,8 @@ def test_same_as_a_trace(name: str, tmp_path: Path) -> None:
     assert_close(net(x), wanted(x), rtol=1e-12, atol=1e-12)
     assert_close(net(x[:1]), wanted(x[:1]), rtol=1e-12, atol=1e-12)
     assert (net.dropped, net.dtype, net.input_shape) == (wanted.dropped, wanted.dtype, wanted.input_shape)
-    assert [(k.kind, k.unit_shape, k.path, k.origin.source) for k in net.nonlinearities] == [
-        (k.kind, k.unit_shape, k.path, k.origin.source) for k in wanted.nonlinearities
+    assert [(k.op, k.unit_shape, k.path, k.origin.source) for k in net.nonlinearities] == [
+        (k.op, k.unit_shape, k.path, k.origin.source) for k in wanted.nonlinearities
     ]
     assert {n.origin.path for n in net.graph.nodes} <= {name for name, _ in model_of(name).named_modules()}
     assert net.activation_pattern(x).equal(wanted.activation_pattern(x))
@@ -65,7 +65,7 @@ def test_code_of_many_kinds(strict: bool, dtype: torch.dtype, tmp_path: Path) ->
         assert_close(net(x).softmax(1), model(x))
     finally:
         torch.set_default_dtype(torch.float32)
-    assert [(nonlinearity.path, nonlinearity.kind.name) for nonlinearity in net.nonlinearities] == [
+    assert [(nonlinearity.path, nonlinearity.op.name) for nonlinearity in net.nonlinearities] == [
         ("block.2", "relu"),
         ("", "maximum"),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -16,9 +17,8 @@ import tropica as tp
 from tests.network_list import mlp
 from tests.network_modules import Apply, Headed
 from tests.traced import by_name, by_op, case_of, logits, model_of, points, traced
-from tropica.network.check import evaluate
-from tropica.network.graph import Affine, Nonlinearity
-from tropica.network.table import supported
+from tropica.network.graph import AffineNode, NonlinearityNode
+from tropica.network.ops.registry import supported
 
 FLOAT32 = [
     "weight_norm_linear",
@@ -55,7 +55,7 @@ def test_graph(name: str) -> None:
     """Only affine ops and nonlinearities, each with its own name, each input made before it is read."""
     net, made = traced(name), {"input"}
     for node in net.graph.nodes:
-        assert isinstance(node, Affine | Nonlinearity)
+        assert isinstance(node, AffineNode | NonlinearityNode)
         assert set(node.inputs) <= made
         assert node.name not in made
         made.add(node.name)
@@ -67,15 +67,15 @@ def test_graph(name: str) -> None:
 def test_nonlinearities(name: str) -> None:
     """A nonlinearity's units are one point's part of its output, and its path is a module of the model."""
     net, x = traced(name), points(name, 3)
-    seen: list[Nonlinearity] = []
+    seen: list[NonlinearityNode] = []
 
-    def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+    def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         seen.append(nonlinearity)
         assert nonlinearity.per_point(out, 3).shape == (3, *nonlinearity.unit_shape)
         assert nonlinearity.units == math.prod(nonlinearity.unit_shape) > 0
         assert math.prod(nonlinearity.unit_shape) * 3 == out.numel()
 
-    net.run(x, visit)
+    net.graph.evaluate(x, net.constants, visit=visit)
     assert tuple(seen) == net.nonlinearities
     for nonlinearity in net.nonlinearities:
         model_of(name).get_submodule(nonlinearity.path)
@@ -90,7 +90,7 @@ def test_jacobian_signs(name: str) -> None:
     for node in net.graph.nodes:
         inputs = [values[i] for i in node.inputs]
         values[node.name] = node.apply(inputs, net.constants)
-        if not isinstance(node, Affine):
+        if not isinstance(node, AffineNode):
             continue
         roles = node.roles(net.constants)
         up = [
@@ -105,7 +105,7 @@ def test_jacobian_signs(name: str) -> None:
             assert_close(rise(node, roles, up), rises[0] - rises[1], rtol=1e-9, atol=1e-11)
 
 
-def rise(node: Affine, roles: dict[str, Tensor], direction: list[Tensor]) -> Tensor:
+def rise(node: AffineNode, roles: dict[str, Tensor], direction: list[Tensor]) -> Tensor:
     """J · direction for an affine op with these constants."""
     direction = [step.double() for step in direction]
     return node.fn(*direction, **roles) - node.fn(*(torch.zeros_like(step) for step in direction), **roles)
@@ -157,13 +157,49 @@ def test_heads(dropped: str | None, outputs: int, head: nn.Module) -> None:
     assert net.scores(x).argmax(1).equal(labels)
 
 
-def test_evaluate() -> None:
-    """All values by name, in the dtype of the points."""
-    net, x = traced("resnet"), points("resnet", 2, dtype=torch.float32)
-    values = evaluate(net.graph, net.constants, x)
-    assert set(values) == {"input", *(node.name for node in net.graph.nodes)}
-    assert_close(values[net.graph.output], logits("resnet", x), rtol=1e-5, atol=1e-5)
-    assert all(value.dtype == torch.float32 for value in values.values())
+def test_evaluate_keeps_values() -> None:
+    """All values by name, in the dtype of the points, each of which the rest of the graph can start from."""
+    net, x = traced("resnet"), points("resnet", 2)
+    graph = net.graph
+    values = graph.evaluate(x, net.constants, keep=graph.names)
+    assert list(values) == ["input", *(node.name for node in graph.nodes)]
+    assert_close(values[graph.output], logits("resnet", x))
+    assert {name: value[:1].shape for name, value in values.items()} == net.shapes
+    for node in graph.nodes:
+        assert graph.evaluate(x, net.constants, stop=node.name).equal(values[node.name])
+        assert graph.evaluate(values, net.constants, stop=node.name) is values[node.name]
+
+
+def test_evaluate_from_a_cut() -> None:
+    """The values behind a cut give the output and its gradients; without one of them the evaluation is refused."""
+    net, x = traced("resnet"), points("resnet", 3).requires_grad_()
+    skip = next(node for node in net.graph.nodes if len(node.inputs) == 2)
+    cut = net.graph.evaluate(x, net.constants, stop=skip.inputs[0], keep=skip.inputs)
+    assert set(cut) == set(skip.inputs)
+    out = net.graph.evaluate(cut, net.constants)
+    assert out.equal(net(x))
+    (direct,) = torch.autograd.grad(net(x).sum(), x)
+    assert_close(torch.autograd.grad(out.sum(), x)[0], direct)
+    del cut[min(skip.inputs, key=net.graph.names.index)]
+    with pytest.raises(tp.InputError, match="input"):
+        net.graph.evaluate(cut, net.constants)
+
+
+def test_evaluate_frees_values() -> None:
+    """A value is freed after its last use, unless it is kept: of a chain two values are alive at a time."""
+    model = nn.Sequential(*(layer for _ in range(6) for layer in (nn.Linear(4, 4), nn.ReLU()))).eval()
+    net = tp.trace(model, torch.zeros(2, 4))
+    alive: list[weakref.ref[Tensor]] = []
+    most = 0
+
+    def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        nonlocal most
+        alive.extend(weakref.ref(z) for z in (*inputs, out))
+        most = max(most, sum(ref() is not None for ref in alive))
+
+    with torch.no_grad():
+        net.graph.evaluate(torch.zeros(2, 4), net.constants, visit=visit)
+    assert most == 2
 
 
 def test_wrapped_models() -> None:

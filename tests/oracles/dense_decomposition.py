@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tropica.network.graph import INPUT, Node, Nonlinearity
+from tropica.network.graph import INPUT, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 
 FAR = 1e6
@@ -40,8 +40,8 @@ def data_free(net: PiecewiseLinearNetwork) -> Split:
     constant = 0.0
     for node in reversed(net.graph.nodes):
         (P, Q), R = pairs[node.name], rows[node.name]
-        matrices, offset = _affine(net, node, shapes) if not isinstance(node, Nonlinearity) else ([], P)
-        if isinstance(node, Nonlinearity):
+        matrices, offset = _affine(net, node, shapes) if not isinstance(node, NonlinearityNode) else ([], P)
+        if isinstance(node, NonlinearityNode):
             P, Q = P + R.amax(0).clamp(min=0), Q + (-R).clamp(min=0).sum(0)
             weights[node.name] = Q
             for name, (most, least) in zip(node.inputs, _slopes(net, node, shapes), strict=True):
@@ -80,7 +80,7 @@ def _affine(net: PiecewiseLinearNetwork, node: Node, shapes: dict[str, torch.Siz
     return matrices, offset
 
 
-def _slopes(net: PiecewiseLinearNetwork, node: Nonlinearity, shapes: dict[str, torch.Size]) -> list[tuple[Tensor, Tensor]]:
+def _slopes(net: PiecewiseLinearNetwork, node: NonlinearityNode, shapes: dict[str, torch.Size]) -> list[tuple[Tensor, Tensor]]:
     """For each input of a nonlinearity the largest slopes, and minus the smallest where that is negative (outputs, inputs)."""
     found = []
     for place, name in enumerate(node.inputs):

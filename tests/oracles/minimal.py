@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import tropica as tp
 from tests.oracles.dense import exact_at
-from tropica.network.graph import Nonlinearity
+from tropica.network.graph import NonlinearityNode
 
 
 class Pairs(NamedTuple):
@@ -52,10 +52,9 @@ class Pairs(NamedTuple):
 def pairs(decomposition: tp.DCDecomposition, x: Tensor) -> Pairs:
     """All of them, for x (N, *input) in float64."""
     x = x.detach().requires_grad_()
-    outputs: list[tuple[Nonlinearity, Tensor]] = []
-    scores = decomposition.net.as_scores(
-        decomposition.net.run(x, lambda nonlinearity, _, out: outputs.append((nonlinearity, out)))
-    )
+    outputs: list[tuple[NonlinearityNode, Tensor]] = []
+    net = decomposition.net
+    scores = net.as_scores(net.graph.evaluate(x, net.constants, visit=lambda node, _, out: outputs.append((node, out))))
     labels = scores.argmax(1)
     best = scores.gather(1, labels[:, None])[:, 0]
     parts = [

@@ -150,7 +150,7 @@ def test_patterns(study, cases):
     for (model, seed), case in cases.items():
         winner = dense(case, "paper")[0].argmax(1)
         x, y = case.test.inputs.double(), case.points.inputs.double()[winner]
-        for (nonlinearity, one, _), (_, other, _) in zip(case.net.choices(x), case.net.choices(y), strict=True):
+        for (nonlinearity, one, _), (_, other, _) in zip(case.net.active_pieces(x), case.net.active_pieces(y), strict=True):
             (row,) = rows(result, model=model, seed=seed, pairing="paper", nonlinearity=nonlinearity.path)
             assert row["agreement"] == pytest.approx(float((one == other).double().mean()), abs=0.02)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from fractions import Fraction
 
@@ -17,7 +16,7 @@ from tests.oracles.polyhedra import essential
 from tests.tropical.strategies import FLOAT, RATIONAL, WHOLE, points, polynomials, rationals
 from tropica.errors import InputError
 from tropica.polyhedra.polytope import Polytope, hull_of_union, minkowski_sum
-from tropica.tropical import matrices
+from tropica.tropical.composition import compose
 
 P2 = polynomials(2)
 INF = math.inf
@@ -105,7 +104,7 @@ def test_equality_is_that_of_functions(f, g) -> None:
 @given(P2, polynomials(1, most=3), polynomials(1, most=3), points(1))
 def test_composition(f, a, b, x) -> None:
     inner = [a.exact(x), b.exact(x)]
-    assert f.compose(a, b).exact(x) == f.exact(inner)
+    assert compose(f, a, b).exact(x) == f.exact(inner)
 
 
 @settings(max_examples=40)
@@ -117,9 +116,9 @@ def test_composition(f, a, b, x) -> None:
 )
 def test_composition_with_rationals(f, r, s, x) -> None:
     inner = [r.exact(x), s.exact(x)]
-    assert f.compose(r, s).exact(x) == f.exact(inner)
+    assert compose(f, r, s).exact(x) == f.exact(inner)
     outer = f / tp.TropicalPolynomial({(1, 0): 0, (0, 1): 1})
-    assert outer.compose(r, s).exact(x) == outer.exact(inner)
+    assert compose(outer, r, s).exact(x) == outer.exact(inner)
 
 
 # ── polytopes ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -222,14 +221,14 @@ def test_maps() -> None:
     assert m.predict(torch.from_numpy(at)).tolist() == [2, 2]
     assert tp.TropicalMap([x / y]).predict(at).tolist() == [0, 1]  # one logit
     assert tp.TropicalMap([x / y], [7]).predict(at).tolist() == [7, 7]  # the one label that data had
-    assert m.compose(y, x) == tp.TropicalMap([y / x, x / y, x + y])
+    assert compose(m, y, x) == tp.TropicalMap([y / x, x / y, x + y])
     assert [r.variables for r in m] == [2, 2, 2]
     assert repr(m) == "TropicalMap(2 → 3, monomials 1 ⊘ 1, 1 ⊘ 1, 2 ⊘ 1)"
 
 
 @given(P2, P2, points(2))
 def test_min_plus_is_a_view(f, g, x) -> None:
-    p, q = f.min_plus, g.min_plus
+    p, q = tp.MinPlusPolynomial(f), tp.MinPlusPolynomial(g)
     assert (
         p.exact(x)
         == -f.exact([-v for v in x])
@@ -252,7 +251,8 @@ def test_dicts_and_arrays(f) -> None:
     assert tp.TropicalPolynomial(f.to_dict()).to_dict() == f.to_dict()
     again = tp.TropicalPolynomial.from_arrays(f.exponents, f.coefficients)
     assert list(again.to_dict().items()) == list(f.to_dict().items())
-    assert sum(f.monomials, start=next(f.monomials)) == f
+    monomials = [tp.TropicalPolynomial({e: c}) for e, c in f.to_dict().items()]
+    assert sum(monomials, start=monomials[0]) == f
 
 
 def test_repeated_exponents_and_tropical_zero() -> None:
@@ -283,62 +283,6 @@ def test_numbers_of_any_size() -> None:
     assert (g * g * g * g).exact([0]) == 2**54
 
 
-# ── matrices ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-ENTRY = st.one_of(st.integers(-9, 9), st.just(-INF))
-
-
-def square_matrices(most: int = 4):
-    return st.integers(1, most).flatmap(lambda n: st.lists(st.lists(ENTRY, min_size=n, max_size=n), min_size=n, max_size=n))
-
-
-@given(square_matrices(), st.integers(0, 5))
-def test_matrix_powers(a, n) -> None:
-    size = len(a)
-    want = [[0 if i == j else -INF for j in range(size)] for i in range(size)]
-    for _ in range(n):
-        want = [[max(want[i][k] + a[k][j] for k in range(size)) for j in range(size)] for i in range(size)]
-    assert matrices.power(a, n).tolist() == want
-
-
-@given(square_matrices())
-def test_permanent(a) -> None:
-    n = len(a)
-    sums = sorted((sum(a[i][s[i]] for i in range(n)) for s in itertools.permutations(range(n))), reverse=True)
-    found = matrices.permanent(a)
-    assert found.value == sums[0]
-    if sums[0] > -INF:
-        assert sum(a[i][j] for i, j in enumerate(found.permutation)) == sums[0]
-        assert found.singular == (len(sums) > 1 and sums[1] == sums[0])
-    else:
-        assert found.singular
-
-
-@given(square_matrices())
-def test_eigenvalue(a) -> None:
-    n = len(a)
-    means = [
-        Fraction(sum(int(a[c[i]][c[(i + 1) % k]]) for i in range(k)), k)
-        for k in range(1, n + 1)
-        for c in itertools.permutations(range(n), k)
-        if all(a[c[i]][c[(i + 1) % k]] > -INF for i in range(k))
-    ]
-    exact = matrices.eigenvalue(np.array([[v if v == -INF else Fraction(v) for v in row] for row in a], dtype=object))
-    assert exact == max(means, default=-INF)
-    assert matrices.eigenvalue(a) == pytest.approx(float(max(means, default=-INF)))
-
-
-def test_matrices_of_fractions() -> None:
-    a = np.array([[Fraction(1, 3), Fraction(1, 2)], [-INF, Fraction(1, 5)]], dtype=object)
-    assert matrices.permanent(a).value == Fraction(8, 15)
-    assert matrices.matmul(a, a).tolist() == [[Fraction(2, 3), Fraction(5, 6)], [-INF, Fraction(2, 5)]]
-    assert matrices.eigenvalue(a) == Fraction(1, 3)
-    cube = matrices.matmul(a, matrices.matmul(a, a))
-    assert matrices.power(a, 3).tolist() == cube.tolist() == [[Fraction(1), Fraction(7, 6)], [-INF, Fraction(3, 5)]]
-    assert all(isinstance(v, int | Fraction) for n in (0, 1, 5) for v in matrices.power(a, n).ravel() if v != -INF)
-    assert matrices.matmul([[2**60 + 1]], [[2]]).tolist() == [[2**60 + 3]]
-
-
 # ── bad input ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 F = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1})
@@ -357,7 +301,7 @@ F = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1})
         (lambda: tp.TropicalPolynomial([1, 2]), "found list"),  # type: ignore[arg-type]
         (lambda: tp.TropicalPolynomial.from_arrays([[1, 2]], [1, 2]), "found 1 and 2"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1, 2], [1]], [1, 2]), "different lengths"),
-        (lambda: tp.TropicalPolynomial.from_arrays([1, 2], [1, 2]), "2 dimensions"),
+        (lambda: tp.TropicalPolynomial.from_arrays([1, 2], [1, 2]), "2 axes"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1.0, math.inf]], [1]), "finite"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1]], [-INF]), "above −∞"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1]], 3), "coefficients must be an array of 1 dimension; found 3"),
@@ -376,16 +320,11 @@ F = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1})
         (lambda: F("ab"), "must be numbers"),
         (lambda: F.exact([1, 2, 3]), "2 coordinates"),
         (lambda: F.exact([1, math.nan]), "coordinate"),
-        (lambda: F.compose(F), "2 functions"),
-        (lambda: F.compose(F, tp.TropicalPolynomial({0: 0})), "same variables"),
-        (lambda: F.compose(F, 3), "found a int"),
+        (lambda: compose(F, F), "2 functions"),
+        (lambda: compose(F, F, tp.TropicalPolynomial({0: 0})), "same variables"),
+        (lambda: compose(F, F, 3), "found a int"),  # type: ignore[arg-type]
         (lambda: F * math.nan, "found nan"),
         (lambda: tp.tropical.random_polynomial(2, 10, degree=2), "10"),
-        (lambda: matrices.matmul([[1, 2]], [[1, 2]]), "no product"),
-        (lambda: matrices.permanent([[1, 2]]), "square"),
-        (lambda: matrices.eigenvalue([[math.nan]]), "found nan"),
-        (lambda: matrices.power([[1]], -1), "0 or more"),
-        (lambda: matrices.matmul([["a"]], [[1]]), "matrix of numbers"),
     ],
 )
 def test_bad_input(call, says: str) -> None:

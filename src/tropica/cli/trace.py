@@ -8,7 +8,7 @@ from typing import Any
 from tropica.cli.models import ModelChoice
 from tropica.cli.options import Args, Data, DataSplit, Json, Model, Split, Weights
 from tropica.cli.output import checked, save_json, shape_text, show_facts, show_table
-from tropica.network.graph import Nonlinearity
+from tropica.network.graph import NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.studies.datasets.load import load_data
 
@@ -44,7 +44,7 @@ def trace(
             "outputs": f"{net.num_outputs} logits, {net.num_classes} labels",
             "dropped": f"a final {net.dropped}" if net.dropped else "nothing",
             "affine ops": _counts(numbers["affine_ops"]),
-            "nonlinearities": f"{len(nonlinearities)} with {numbers['units']:,} units: {_counts(Counter(k.kind.name for k in net.nonlinearities))}",
+            "nonlinearities": f"{len(nonlinearities)} with {numbers['units']:,} units: {_counts(Counter(k.op.name for k in net.nonlinearities))}",
         }
     )
     save_json(json, "trace", numbers)
@@ -52,7 +52,7 @@ def trace(
 
 def described(net: PiecewiseLinearNetwork) -> dict[str, Any]:
     """A network in plain numbers and names."""
-    affine = (node.origin.op for node in net.graph.nodes if not isinstance(node, Nonlinearity))
+    affine = (node.origin.op for node in net.graph.nodes if not isinstance(node, NonlinearityNode))
     return {
         "input_shape": list(net.input_shape),
         "outputs": net.num_outputs,
@@ -62,7 +62,7 @@ def described(net: PiecewiseLinearNetwork) -> dict[str, Any]:
         "fingerprint": net.fingerprint,
         "units": sum(nonlinearity.units for nonlinearity in net.nonlinearities),
         "nonlinearities": [
-            {"name": k.name, "path": k.path, "kind": k.kind.name, "shape": list(k.unit_shape), "units": k.units}
+            {"name": k.name, "path": k.path, "kind": k.op.name, "shape": list(k.unit_shape), "units": k.units}
             for k in net.nonlinearities
         ],
         "affine_ops": dict(Counter(_short(op) for op in affine).most_common()),

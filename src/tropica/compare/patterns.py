@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from tropica.data.batches import Data, as_batches, count_points
-from tropica.decomposition.decompose import as_network, default_batch_size
 from tropica.errors import InputError
+from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.runtime.progress import reporter
+from tropica.network.trace import as_network
+from tropica.runtime.progress import progress_callback
 
 
 def pattern_agreement(
@@ -51,7 +52,7 @@ def pattern_agreement(
     size = default_batch_size(net)
     shares: list[Tensor] = []
     done = 0
-    with reporter(progress) as report:
+    with progress_callback(progress) as report:
         sides = (_rows(data, size, net, where) for data, where in ((x, "x"), (y, "y")))
         for one, other in zip(*sides, strict=True):
             shares.append(_shares(net, one, other))
@@ -79,6 +80,6 @@ def _rows(data: Data, size: int, net: PiecewiseLinearNetwork, where: str) -> Ite
 
 def _shares(net: PiecewiseLinearNetwork, x: Tensor, y: Tensor) -> Tensor:
     """(B, nonlinearities): the means of equal choices."""
-    pairs = zip(net.choices(x), net.choices(y), strict=True)
+    pairs = zip(net.active_pieces(x), net.active_pieces(y), strict=True)
     columns = [(one == other).flatten(1).double().mean(1) for (_, one, _), (_, other, _) in pairs]
     return torch.stack(columns, 1) if columns else torch.zeros(len(x), 0, dtype=torch.float64)

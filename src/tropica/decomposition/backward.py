@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tropica.decomposition.cotangents import forward
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.network.graph import Nonlinearity
+from tropica.network.graph import NonlinearityNode
 from tropica.terms.certificate import smaller
 
 
@@ -79,7 +79,7 @@ def _gradient(outputs: list[Tensor], x: Tensor, seeds: list[Tensor], keep: bool 
 class _Watch:
     """Looks at the cotangents of two backward passes, of N_i and then of F⁻, at every nonlinearity."""
 
-    def __init__(self, nonlinearities: list[tuple[Nonlinearity, Tensor]], points: int) -> None:
+    def __init__(self, nonlinearities: list[tuple[NonlinearityNode, Tensor]], points: int) -> None:
         self.smallest = math.inf
         self._local: dict[str, Tensor] = {}
         self._first = True
@@ -98,7 +98,7 @@ class _Watch:
         self._local.clear()
         return 0.0 if self.smallest == math.inf else self.smallest
 
-    def _see(self, nonlinearity: Nonlinearity, g: Tensor, points: int) -> None:
+    def _see(self, nonlinearity: NonlinearityNode, g: Tensor, points: int) -> None:
         g = nonlinearity.per_point(g, points)
         if self._first:
             self._local[nonlinearity.name] = g

@@ -70,7 +70,7 @@ class Sample:
 
     def join(self, processes: Processes) -> None:
         """Add the points that the other processes have seen, each its own."""
-        if processes.size > 1:
+        if processes.world_size > 1:
             seen = None if self._x is None else [self._x.shape[1], str(self._x.dtype)]
             d, dtype = next(found for found in processes.all_gather(seen) if found)
             like = torch.zeros(len(self.index), d, dtype=getattr(torch, dtype.removeprefix("torch.")))

@@ -78,7 +78,7 @@ class DataTerms:
         source = points.data_pass
         data_pass = DataPass(inputs, source.batch_size, net.dtype, net.device, net.input_shape, source.sizes)
         center = find_center(decomposition, data_pass, processes)
-        fits = 2 * inputs.numel() * net.dtype.itemsize / processes.size <= points.memory / 2
+        fits = 2 * inputs.numel() * net.dtype.itemsize / processes.world_size <= points.memory / 2
         x, parts, kept = inputs.flatten(1), [], {}
         for shard, block in extract_shards(decomposition, data_pass, center, processes.share(data_pass.shards)):
             assert block.margin is not None
@@ -104,7 +104,7 @@ class DataTerms:
         """Iterate over this process's part of the terms of some shards, or of all, each with the index of its first term."""
         processes = self.points.processes
         chosen = self.data_pass.shards if shards is None else shards
-        mine = [shard for shard in chosen if shard.number % processes.size == processes.rank]
+        mine = [shard for shard in chosen if shard.number % processes.world_size == processes.rank]
         if self.kept is not None:
             yield from ((shard.first, self.kept[shard.number]) for shard in mine)
         else:

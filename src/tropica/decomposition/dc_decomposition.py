@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tropica.errors import CertificateError
-from tropica.network.graph import INPUT, Nonlinearity
+from tropica.network.graph import INPUT, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime import safetensors_files
 from tropica.terms.certificate import Certificate
@@ -126,18 +126,18 @@ class DCDecomposition:
         """The outputs N(x) and F⁻(x), by one forward pass."""
         minus = torch.full((len(x),), self.constant, dtype=torch.float64, device=x.device)
 
-        def add(nonlinearity: Nonlinearity, _: tuple[Tensor, ...], h: Tensor) -> None:
+        def add(nonlinearity: NonlinearityNode, _: tuple[Tensor, ...], h: Tensor) -> None:
             k = self.multipliers.get(nonlinearity.name)
             if k is not None:
                 minus.add_(nonlinearity.per_point(h, len(x)).flatten(1).double() @ k.to(x.device).flatten())
 
         with torch.no_grad():
-            outputs = self.net.run(self.net.check_input(x), add)
+            outputs = self.net.graph.evaluate(self.net.check_input(x), self.net.constants, visit=add)
         if self.input_multiplier is not None:
             minus += x.double().flatten(1) @ self.input_multiplier.to(x.device).flatten()
         return outputs, minus
 
-    def multiplier(self, node: Nonlinearity) -> Tensor | None:
+    def multiplier(self, node: NonlinearityNode) -> Tensor | None:
         """K of a nonlinearity in the network's dtype and on its device, or None where K = 0.
 
         Raises CertificateError where K exceeds the range of the dtype.

@@ -17,7 +17,7 @@ from tropica.decomposition.prepare import check_method, prepare_extraction
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.processes import Processes
-from tropica.runtime.progress import reporter
+from tropica.runtime.progress import progress_callback
 from tropica.terms.linear_terms import LinearTerms
 from tropica.terms.store.writer import StoreWriter
 
@@ -85,10 +85,10 @@ def extract(
     _check_arguments(check, on_failure)
     check_method(decomposition)
     processes = Processes.join(distributed)
-    if processes.size > 1 and out is None:
+    if processes.world_size > 1 and out is None:
         raise InputError("several processes write their terms to a folder: give out=")
     store = None if out is None else StoreWriter(out, processes)
-    with reporter(progress if processes.is_first else False) as report, store or contextlib.nullcontext():
+    with progress_callback(progress if processes.is_first else False) as report, store or contextlib.nullcontext():
         extraction = prepare_extraction(
             net,
             data,

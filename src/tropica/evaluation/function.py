@@ -11,7 +11,6 @@ from torch import Tensor
 from tropica.data.batches import Data, as_batches, count_points
 from tropica.data.passes import DEFAULT_SIZES, ShardSizes
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.decompose import as_network
 from tropica.decomposition.prepare import decomposition_for, prepare_extraction
 from tropica.errors import InputError
 from tropica.evaluation.search.search import ExactSearch, SearchReport
@@ -20,10 +19,11 @@ from tropica.evaluation.sources import KeptTerms, TermSource
 from tropica.evaluation.storage_rounding import PossibleTerms, TermRecomputation
 from tropica.evaluation.streaming import StreamedTerms
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
 from tropica.runtime.html import html_table
 from tropica.runtime.memory import BatchHalving, budget
 from tropica.runtime.processes import Processes
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.terms.linear_terms import LinearTerms
 from tropica.terms.maxima import Family, RunningMaxima, functions_of, split_key
 
@@ -125,7 +125,7 @@ class ExtractedFunction:
         needed for several processes.
         """
         processes = Processes.join(distributed)
-        with reporter(progress if processes.is_first else False) as report:
+        with progress_callback(progress if processes.is_first else False) as report:
             sizes = {"batch_size": batch_size, "memory": memory, "processes": processes, "shard_sizes": shard_sizes}
             prepared = prepare_extraction(net, data, dtype=dtype, **sizes)
             made = decomposition_for(prepared, decomposition, memory=memory, processes=processes, progress=report)
@@ -216,10 +216,10 @@ class ExtractedFunction:
         batches = as_batches(x, size, dtype=terms.dtype, device=terms.device, shape=terms.input_shape, where="points")
         groups = _merged(batches, size, min(settings.numbers, numbers)) if kept else [torch.cat(list(batches))]
         # Each process must make as many passes as the others: only a single process may halve a group that does not fit.
-        halving = BatchHalving() if kept and processes.size == 1 else None
+        halving = BatchHalving() if kept and processes.world_size == 1 else None
         results: list[Tensor] = []
         done = 0
-        with reporter(progress if processes.is_first else False) as report:
+        with progress_callback(progress if processes.is_first else False) as report:
             for group in groups:
                 part = group.flatten(1)
                 results += halving(lambda rows: work(rows, report), part) if halving else [work(part, report)]

@@ -96,7 +96,7 @@ class KeptTerms:
         first = 0
         parts: list[tuple[int, int, int, int]] = []
         for number, length in enumerate(self.terms.lengths):
-            step = length if processes.size == 1 or lazy else DEFAULT_SIZES.points
+            step = length if processes.world_size == 1 or lazy else DEFAULT_SIZES.points
             parts += [(number, start, min(step, length - start), first + start) for start in range(0, length, step)]
             first += length
         for number, start, count, index in processes.share(parts):

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from tropica.errors import NonFiniteWeights
-from tropica.network.graph import INPUT, Affine, Graph, Node, Nonlinearity, Origin
-from tropica.network.nonlinearities import Kind
+from tropica.network.graph import INPUT, AffineNode, Graph, Node, NonlinearityNode, Origin
+from tropica.network.nonlinearities import Nonlinearity
 
 TWO_ACTIVATIONS = "it multiplies two activations, which is not piecewise linear; one factor must be a constant"
 EXAMPLE_POINTS = 2
@@ -74,7 +74,7 @@ class Builder:
         self._known: dict[int, str] = {}  # the tensors stay alive in `constants`, so their ids stay theirs
 
     def affine(self, fn: Callable[..., Tensor], *inputs: Value, **constants: Tensor | None) -> Value:
-        """Add an affine op; see :class:`~tropica.network.graph.Affine` for ``fn`` and the role ``weight``."""
+        """Add an affine op; see :class:`~tropica.network.graph.AffineNode` for ``fn`` and the role ``weight``."""
         return self._affine(fn, inputs, constants)
 
     def _affine(
@@ -85,12 +85,12 @@ class Builder:
         signs: tuple[int, ...] = (),
     ) -> Value:
         name, names = self._name(), tuple(v.name for v in inputs)
-        return self._add(Affine(name, names, self._keep(constants), self.origin, fn, signs, self.settings), inputs)
+        return self._add(AffineNode(name, names, self._keep(constants), self.origin, fn, signs, self.settings), inputs)
 
-    def nonlinearity(self, kind: Kind, *inputs: Value, **constants: Tensor | None) -> Value:
+    def nonlinearity(self, kind: Nonlinearity, *inputs: Value, **constants: Tensor | None) -> Value:
         """Add a nonlinearity."""
         name, names = self._name(), tuple(v.name for v in inputs)
-        return self._add(Nonlinearity(name, names, self._keep(constants), self.origin, kind), inputs)
+        return self._add(NonlinearityNode(name, names, self._keep(constants), self.origin, kind), inputs)
 
     def scale(self, x: Value, factor: Tensor | float) -> Value:
         """factor · x, with broadcasting."""

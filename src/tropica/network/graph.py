@@ -7,14 +7,19 @@ constants themselves live beside the graph, so that one graph serves every dtype
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar, overload
 
 import torch
 from torch import Tensor
 
-from tropica.network.nonlinearities import Kind
+from tropica.errors import InputError
+from tropica.network.nonlinearities import Nonlinearity
+
+V = TypeVar("V")
+Given = Tensor | Mapping[str, Tensor]
 
 INPUT = "input"
 """The name under which the network's input stands in a graph."""
@@ -53,7 +58,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Affine(Node):
+class AffineNode(Node):
     """An affine op: ``y = J x + c``, given as a function rather than a matrix.
 
     ``fn(*inputs, **constants)`` computes it. Where a constant has the role ``weight``, J is linear in it, so J⁺ and J⁻ are
@@ -82,18 +87,18 @@ class Affine(Node):
 
 
 @dataclass(frozen=True)
-class Nonlinearity(Node):
+class NonlinearityNode(Node):
     """A nonlinearity ``h = κ(z)``: every output is a maximum of affine functions of the inputs."""
 
-    kind: Kind = field(default_factory=Kind)
+    op: Nonlinearity = field(default_factory=Nonlinearity)
     unit_shape: tuple[int, ...] = ()
 
     def apply(self, inputs: Sequence[Tensor], constants: Mapping[str, Tensor]) -> Tensor:
-        return self.kind(*inputs, **self.roles(constants))
+        return self.op(*inputs, **self.roles(constants))
 
     @property
     def signature(self) -> str:
-        return repr(self.kind)
+        return repr(self.op)
 
     @property
     def units(self) -> int:
@@ -110,7 +115,7 @@ class Nonlinearity(Node):
         return h.reshape(points, *self.unit_shape)
 
 
-Visitor = Callable[[Nonlinearity, tuple[Tensor, ...], Tensor], None]
+Visitor = Callable[[NonlinearityNode, tuple[Tensor, ...], Tensor], None]
 """Called at each nonlinearity with the nonlinearity, its inputs and its output."""
 
 
@@ -122,48 +127,137 @@ class Graph:
     output: str
 
     @property
-    def nonlinearities(self) -> tuple[Nonlinearity, ...]:
+    def nonlinearities(self) -> tuple[NonlinearityNode, ...]:
         """The nonlinearities in forward order."""
-        return tuple(node for node in self.nodes if isinstance(node, Nonlinearity))
+        return tuple(node for node in self.nodes if isinstance(node, NonlinearityNode))
 
-    def run(self, x: Tensor, constants: Mapping[str, Tensor], visit: Visitor | None = None) -> Tensor:
-        """The output for a batch x; values are dropped after their last use, ``visit`` sees every nonlinearity as it is computed."""
-        env = {INPUT: x}
-        for node, dead in zip(self.nodes, self._dead, strict=True):
-            inputs = tuple(env[name] for name in node.inputs)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all values: the input's first, then one a node."""
+        return (INPUT, *(node.name for node in self.nodes))
+
+    @overload
+    def evaluate(
+        self, x: Given, constants: Mapping[str, Tensor], *, stop: str | None = None, visit: Visitor | None = None
+    ) -> Tensor: ...
+
+    @overload
+    def evaluate(
+        self,
+        x: Given,
+        constants: Mapping[str, Tensor],
+        *,
+        stop: str | None = None,
+        keep: Iterable[str],
+        visit: Visitor | None = None,
+    ) -> dict[str, Tensor]: ...
+
+    def evaluate(
+        self,
+        x: Given,
+        constants: Mapping[str, Tensor],
+        *,
+        stop: str | None = None,
+        keep: Iterable[str] | None = None,
+        visit: Visitor | None = None,
+    ) -> Tensor | dict[str, Tensor]:
+        """Compute the output, or other values, of a batch.
+
+        A node is evaluated only if the result depends on it, and a value is dropped after its last use unless it is kept.
+        Gradients are recorded as the caller's autograd mode has it.
+
+        Args:
+            x: the input (B, *input), or the values by name that the evaluation starts from (those behind a cut).
+            constants: the tensors that the nodes name.
+            stop: name of the value to compute; the output by default.
+            keep: names of further values to return.
+            visit: called with each nonlinearity, its inputs and its output, as they are computed.
+
+        Returns:
+            The value of ``stop``; with ``keep`` a dictionary of the kept values and of ``stop``.
+
+        Raises:
+            InputError: the result depends on a value that cannot be computed from those given.
+        """
+
+        def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
             out = node.apply(inputs, constants)
-            if visit is not None and isinstance(node, Nonlinearity):
-                visit(node, inputs, out)
-            env[node.name] = out
-            for name in dead:
+            if visit is not None and isinstance(node, NonlinearityNode):
+                visit(node, tuple(inputs), out)
+            return out
+
+        values = self.interpret(x if isinstance(x, Mapping) else {INPUT: x}, step, stop=stop, keep=keep or ())
+        return values if keep is not None else values[stop or self.output]
+
+    def interpret(
+        self,
+        values: Mapping[str, V],
+        step: Callable[[Node, Sequence[V]], V],
+        *,
+        stop: str | None = None,
+        keep: Iterable[str] = (),
+    ) -> dict[str, V]:
+        """Evaluate the graph on values of any type: ``step`` gives a node's value from those of its inputs.
+
+        :meth:`evaluate` is this for tensors; sets of polynomials or exact affine functions pass through the graph in the same way.
+        """
+        wanted = tuple(dict.fromkeys((*keep, stop or self.output)))
+        env = dict(values)
+        for node, unused in self._schedule(frozenset(values), frozenset(wanted)):
+            env[node.name] = step(node, [env[name] for name in node.inputs])
+            for name in unused:
                 del env[name]
-        return env[self.output]
+        return {name: env[name] for name in wanted}
 
     @cached_property
-    def _dead(self) -> list[tuple[str, ...]]:
-        return self.last_uses()
+    def _schedules(self) -> dict[tuple[frozenset[str], frozenset[str]], list[tuple[Node, tuple[str, ...]]]]:
+        return {}
+
+    def _schedule(self, given: frozenset[str], wanted: frozenset[str]) -> list[tuple[Node, tuple[str, ...]]]:
+        """The nodes that compute the wanted values from the given ones, each with the values that nobody reads after it."""
+        if (given, wanted) not in self._schedules:
+            nodes, needed = _ancestors(self.nodes, given, wanted)
+            missing = needed - given - {node.name for node in nodes}
+            if missing:
+                raise InputError(
+                    f"the value of {', '.join(sorted(missing))} is needed, and {', '.join(sorted(given))} is given"
+                )
+            self._schedules[given, wanted] = list(zip(nodes, _last_uses(nodes, wanted), strict=True))
+        return self._schedules[given, wanted]
 
     def last_uses(self) -> list[tuple[str, ...]]:
-        """For each node, the values that nobody reads after it (so that a run can drop them)."""
-        last: dict[str, int] = {}
-        for i, node in enumerate(self.nodes):
-            last[node.name] = i
-            last.update(dict.fromkeys(node.inputs, i))
-        last.pop(self.output, None)
-        dead: list[list[str]] = [[] for _ in self.nodes]
-        for name, i in last.items():
-            dead[i].append(name)
-        return [tuple(names) for names in dead]
+        """For each node, the values that nobody reads after it (so that they can be dropped)."""
+        return _last_uses(self.nodes, {self.output})
 
     def pruned(self) -> Graph:
         """The same function without the nodes that the output does not depend on."""
-        needed = {self.output}
-        for node in reversed(self.nodes):
-            if node.name in needed:
-                needed.update(node.inputs)
-        return Graph(tuple(node for node in self.nodes if node.name in needed), self.output)
+        return Graph(_ancestors(self.nodes, set(), {self.output})[0], self.output)
 
     def between(self, start: str, end: str) -> Graph:
         """The part that computes ``end`` from ``start``; nodes that need anything before ``start`` are kept and will show."""
         at = next((i for i, node in enumerate(self.nodes) if node.name == start), -1)
         return Graph(self.nodes[at + 1 :], end).pruned()
+
+
+def _ancestors(nodes: Sequence[Node], given: Set[str], wanted: Set[str]) -> tuple[tuple[Node, ...], set[str]]:
+    """The nodes that wanted values depend on, given values not followed further, and the names of all values involved."""
+    needed = set(wanted)
+    found: list[Node] = []
+    for node in reversed(nodes):
+        if node.name in needed and node.name not in given:
+            needed.update(node.inputs)
+            found.append(node)
+    return tuple(reversed(found)), needed
+
+
+def _last_uses(nodes: Sequence[Node], keep: Set[str]) -> list[tuple[str, ...]]:
+    """For each node, the values that no later node reads and that need not be kept."""
+    last: dict[str, int] = {}
+    for i, node in enumerate(nodes):
+        last[node.name] = i
+        last.update(dict.fromkeys(node.inputs, i))
+    unused: list[list[str]] = [[] for _ in nodes]
+    for name, i in last.items():
+        if name not in keep:
+            unused[i].append(name)
+    return [tuple(names) for names in unused]

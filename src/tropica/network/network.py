@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.network.builder import cast
-from tropica.network.graph import INPUT, Graph, Nonlinearity, Visitor
+from tropica.network.graph import INPUT, Graph, NonlinearityNode
 from tropica.network.patterns import pack_patterns
 
 
@@ -70,11 +70,7 @@ class PiecewiseLinearNetwork:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Logits (B, s) of a batch (B, *input) in the network's dtype; differentiable with respect to x."""
-        return self.run(self.check_input(x))
-
-    def run(self, x: Tensor, visit: Visitor | None = None) -> Tensor:
-        """The forward pass without input checks; ``visit`` sees every nonlinearity as it is computed."""
-        return self.graph.run(x, self.constants, visit)
+        return self.graph.evaluate(self.check_input(x), self.constants)
 
     def scores(self, x: Tensor) -> Tensor:
         """One score a label: the logits; for a network of one logit z the two scores (−z, z)."""
@@ -107,15 +103,22 @@ class PiecewiseLinearNetwork:
     # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def nonlinearities(self) -> tuple[Nonlinearity, ...]:
+    def nonlinearities(self) -> tuple[NonlinearityNode, ...]:
         """The nonlinearities in forward order: name, path (module), kind, unit_shape, units."""
         return self.graph.nonlinearities
 
     @cached_property
+    def shapes(self) -> dict[str, torch.Size]:
+        """Shape of every value in the graph, by name, for a batch of one point."""
+        x = torch.zeros(1, *self.input_shape, dtype=self.dtype, device=self.device)
+        with torch.no_grad():
+            values = self.graph.evaluate(x, self.constants, keep=self.graph.names)
+        return {name: value.shape for name, value in values.items()}
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of one point's output: (s,), or that of the inner tensor for the first part of a cut network."""
-        with torch.no_grad():
-            return tuple(self.run(torch.zeros(2, *self.input_shape, dtype=self.dtype, device=self.device)).shape[1:])
+        return tuple(self.shapes[self.graph.output][1:])
 
     @property
     def num_outputs(self) -> int:
@@ -149,7 +152,7 @@ class PiecewiseLinearNetwork:
         # Whatever mode the caller is in, a tape is needed here, and tensors that may stand on one.
         with torch.inference_mode(False), torch.enable_grad():
             x = self.check_input(x).detach().clone().requires_grad_()
-            logits = self.run(x).flatten(1)
+            logits = self.graph.evaluate(x, self.constants).flatten(1)
             # One backward pass a logit. All at once (is_grads_batched) takes s times the memory, and no less time.
             weight = torch.stack([_input_gradient(logits, i, x) for i in range(logits.shape[1])], 1)
         x, logits = x.detach().double(), logits.detach().double()
@@ -166,19 +169,19 @@ class PiecewiseLinearNetwork:
         >>> net.activation_pattern(torch.randn(5, 2)).shape
         torch.Size([5, 1])
         """
-        return pack_patterns(self.choices(x), len(x)).cpu()
+        return pack_patterns(self.active_pieces(x), len(x)).cpu()
 
-    def choices(self, x: Tensor) -> list[tuple[Nonlinearity, Tensor, int]]:
+    def active_pieces(self, x: Tensor) -> list[tuple[NonlinearityNode, Tensor, int]]:
         """For each nonlinearity the winning piece of every unit (B, *unit_shape) and the number of pieces."""
-        found: list[tuple[Nonlinearity, Tensor, int]] = []
+        found: list[tuple[NonlinearityNode, Tensor, int]] = []
 
-        def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-            choice = nonlinearity.kind.choice(*inputs, **nonlinearity.roles(self.constants))
-            options = nonlinearity.kind.options(*(z.shape for z in inputs))
+        def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+            choice = nonlinearity.op.active_piece(*inputs, **nonlinearity.roles(self.constants))
+            options = nonlinearity.op.num_pieces(*(z.shape for z in inputs))
             found.append((nonlinearity, nonlinearity.per_point(choice, len(x)), options))
 
         with torch.no_grad():
-            self.run(self.check_input(x), visit)
+            self.graph.evaluate(self.check_input(x), self.constants, visit=visit)
         return found
 
     # ── remaking ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -227,8 +230,7 @@ class PiecewiseLinearNetwork:
         nodes = (replace(node, inputs=tuple(INPUT if i == name else i for i in node.inputs)) for node in tail.nodes)
         head = self._part(self.graph.between(INPUT, name), self.input_shape, None)
         with torch.no_grad():
-            inner = head.run(torch.zeros(2, *self.input_shape, dtype=self.dtype, device=self.device)).shape
-            again = head.run(torch.zeros(3, *self.input_shape, dtype=self.dtype, device=self.device)).shape
+            inner, again = (head(torch.zeros(n, *self.input_shape, dtype=self.dtype, device=self.device)).shape for n in (2, 3))
         if (*inner, *again) != (2, *inner[1:], 3, *inner[1:]):
             raise InputError(f"the network cannot be cut at {at!r}: the batch is not the first dimension there, {tuple(inner)}")
         return head, self._part(Graph(tuple(nodes), tail.output), tuple(inner[1:]), self.dropped)

@@ -3,8 +3,8 @@
 A nonlinearity maps its inputs to outputs that are each a maximum of affine functions of them. A class states these things:
 
 * calling it computes the nonlinearity, with PyTorch's own op, so that ties take PyTorch's subgradient (relu has slope 0 at 0);
-* ``choice`` says which of the affine functions won at each output, ``options`` how many there are: the activation pattern;
-* ``envelope`` is a linear op with nonnegative entries that dominate those of every Jacobian the nonlinearity can have: the data-free
+* ``active_piece`` says which of the affine functions won at each output, ``num_pieces`` how many there are: the activation pattern;
+* ``jacobian_bound`` is a linear op with nonnegative entries that dominate those of every Jacobian the nonlinearity can have: the data-free
   bound of the paper's decomposition passes through it (Table 1: relu and leaky relu leave it, max-pool repeats it over the window);
 * ``both_signs`` says that the Jacobian's entries take either sign (abs);
 * ``elementwise`` says that every output looks at the same place of its inputs, so that, with constants of one number, the
@@ -24,7 +24,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Kind:
+class Nonlinearity:
     """Base class of the nonlinearities."""
 
     name = "nonlinearity"
@@ -34,21 +34,21 @@ class Kind:
     def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+    def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         """Index of the winning affine function at each output (ties: the one whose slope PyTorch takes, else the first)."""
         raise NotImplementedError
 
-    def options(self, *shapes: torch.Size) -> int:
+    def num_pieces(self, *shapes: torch.Size) -> int:
         """Number of affine functions that each output is the maximum of, for inputs of these shapes."""
         return 2
 
-    def envelope(self, *inputs: Tensor) -> Tensor:
+    def jacobian_bound(self, *inputs: Tensor) -> Tensor:
         """A nonnegative linear op whose Jacobian dominates the absolute value of every Jacobian of the nonlinearity."""
         return inputs[0].clone()
 
 
 @dataclass(frozen=True)
-class Relu(Kind):
+class Relu(Nonlinearity):
     """max(z, 0), slope 0 at 0."""
 
     name = "relu"
@@ -57,12 +57,12 @@ class Relu(Kind):
     def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return torch.relu(inputs[0])
 
-    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+    def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0] > 0
 
 
 @dataclass(frozen=True)
-class LeakyRelu(Kind):
+class LeakyRelu(Nonlinearity):
     """max(z, αz) with one slope α in [0, 1]."""
 
     name = "leaky_relu"
@@ -72,12 +72,12 @@ class LeakyRelu(Kind):
     def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return F.leaky_relu(inputs[0], self.slope)
 
-    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+    def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0] > 0
 
 
 @dataclass(frozen=True)
-class PRelu(Kind):
+class PRelu(Nonlinearity):
     """max(z, αz) with constant slopes α in [0, 1], one or one a channel."""
 
     name = "prelu"
@@ -86,12 +86,12 @@ class PRelu(Kind):
     def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return F.prelu(inputs[0], constants["slope"])
 
-    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+    def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0] > 0
 
 
 @dataclass(frozen=True)
-class Floor(Kind):
+class ClampMin(Nonlinearity):
     """max(z, c) for a constant c. The slope at the tie is 1 (as clamp's), 1/2 (maximum's) or 0 (threshold's, hardtanh's)."""
 
     name = "maximum"
@@ -104,13 +104,13 @@ class Floor(Kind):
             return torch.where(z > level, z, level)
         return torch.clamp_min(z, level) if self.tie == 1 else torch.maximum(z, level)
 
-    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+    def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         z, level = inputs[0], constants["level"]
         return z > level if self.tie == 0 else z >= level
 
 
 @dataclass(frozen=True)
-class Abs(Kind):
+class Abs(Nonlinearity):
     """max(z, −z), slope 0 at 0."""
 
     name = "abs"
@@ -120,12 +120,12 @@ class Abs(Kind):
     def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0].abs()
 
-    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+    def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0] > 0
 
 
 @dataclass(frozen=True)
-class Maximum(Kind):
+class Maximum(Nonlinearity):
     """max(a, b) of two activations, with broadcasting; a tie takes half of each slope, as in PyTorch."""
 
     name = "maximum"
@@ -134,15 +134,15 @@ class Maximum(Kind):
     def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return torch.maximum(*inputs)
 
-    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+    def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0] < inputs[1]
 
-    def envelope(self, *inputs: Tensor) -> Tensor:
+    def jacobian_bound(self, *inputs: Tensor) -> Tensor:
         return inputs[0] + inputs[1]
 
 
 @dataclass(frozen=True)
-class Amax(Kind):
+class Amax(Nonlinearity):
     """The maximum over dimensions; ties share the slope evenly, as in ``torch.amax`` (``first``: the first one takes it)."""
 
     name = "amax"
@@ -155,17 +155,17 @@ class Amax(Kind):
             return inputs[0].max(self.dims[0], self.keepdim).values
         return inputs[0].amax(self.dims, self.keepdim)
 
-    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+    def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         z = inputs[0]
         dims = sorted(d % z.ndim for d in self.dims)
         kept = [d for d in range(z.ndim) if d not in dims]
         first = _first_argmax(z.permute(*kept, *dims).flatten(len(kept)))
         return first.reshape([1 if d in dims else n for d, n in enumerate(z.shape)]) if self.keepdim else first
 
-    def options(self, *shapes: torch.Size) -> int:
+    def num_pieces(self, *shapes: torch.Size) -> int:
         return math.prod(shapes[0][d] for d in self.dims)
 
-    def envelope(self, *inputs: Tensor) -> Tensor:
+    def jacobian_bound(self, *inputs: Tensor) -> Tensor:
         return inputs[0].sum(self.dims, self.keepdim)
 
 
@@ -176,7 +176,7 @@ _CONVOLUTIONS: tuple[Callable[..., Tensor], ...] = (F.conv1d, F.conv2d, F.conv3d
 
 
 @dataclass(frozen=True)
-class MaxPool(Kind):
+class MaxPool(Nonlinearity):
     """Max-pooling over 1 to 3 spatial dimensions: overlap, padding, dilation and ceil_mode as in ``torch.nn``."""
 
     name = "max_pool"
@@ -193,7 +193,7 @@ class MaxPool(Kind):
     def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return self._pool(inputs[0])
 
-    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+    def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         z, spatial = inputs[0], len(self.kernel)
         at: Tensor = self._pool(z, return_indices=True)[1]
         place = torch.zeros_like(at)
@@ -202,10 +202,10 @@ class MaxPool(Kind):
             place = place * self.kernel[axis] + (position - start) // self.dilation[axis]
         return place
 
-    def options(self, *shapes: torch.Size) -> int:
+    def num_pieces(self, *shapes: torch.Size) -> int:
         return math.prod(self.kernel)
 
-    def envelope(self, *inputs: Tensor) -> Tensor:
+    def jacobian_bound(self, *inputs: Tensor) -> Tensor:
         """Window sums, as a depthwise convolution with ones; windows that ceil_mode lets hang over are padded with zeros."""
         z, spatial = inputs[0], len(self.kernel)
         out = self(z.detach()).shape[-spatial:]
@@ -222,7 +222,7 @@ class MaxPool(Kind):
 
 
 @dataclass(frozen=True)
-class AdaptiveMaxPool(Kind):
+class AdaptiveMaxPool(Nonlinearity):
     """Adaptive max-pooling over 1 to 3 spatial dimensions to a fixed output size.
 
     Window i of ``out`` windows over ``full`` positions is [⌊i·full/out⌋, ⌈(i + 1)·full/out⌉), as in PyTorch.
@@ -234,7 +234,7 @@ class AdaptiveMaxPool(Kind):
     def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return _ADAPTIVE_MAX_POOLS[len(self.size) - 1](inputs[0], self.size)
 
-    def choice(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+    def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         z, spatial = inputs[0], len(self.size)
         at: Tensor = _ADAPTIVE_MAX_POOLS[spatial - 1](z, self.size, return_indices=True)[1]
         place = torch.zeros_like(at)
@@ -244,11 +244,11 @@ class AdaptiveMaxPool(Kind):
             place = place * max(_adaptive_windows(full, out)) + (position - start)
         return place
 
-    def options(self, *shapes: torch.Size) -> int:
+    def num_pieces(self, *shapes: torch.Size) -> int:
         spatial = len(self.size)
         return math.prod(max(_adaptive_windows(n, out)) for n, out in zip(shapes[0][-spatial:], self.size, strict=True))
 
-    def envelope(self, *inputs: Tensor) -> Tensor:
+    def jacobian_bound(self, *inputs: Tensor) -> Tensor:
         """Window sums: averages times the windows' areas."""
         z, spatial = inputs[0], len(self.size)
         area = z.new_ones(())

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tropica.network.graph import Nonlinearity
+from tropica.network.graph import NonlinearityNode
 
 
-def pack_patterns(choices: Sequence[tuple[Nonlinearity, Tensor, int]], points: int) -> Tensor:
+def pack_patterns(choices: Sequence[tuple[NonlinearityNode, Tensor, int]], points: int) -> Tensor:
     """Pack winning pieces into uint8 rows (points, bytes), ⌈log₂ pieces⌉ bits a unit, nonlinearities in forward order."""
     bits = [_bits(choice.flatten(1), options) for _, choice, options in choices]
     row = torch.cat(bits, 1) if bits else torch.zeros(points, 0, dtype=torch.uint8)

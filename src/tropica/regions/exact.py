@@ -17,9 +17,8 @@ import torch
 from scipy.sparse import csr_array
 
 from tropica.exact.dyadic import decode
-from tropica.network.check import evaluate
-from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
-from tropica.network.nonlinearities import Abs, Floor, LeakyRelu, Maximum, PRelu, Relu
+from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
+from tropica.network.nonlinearities import Abs, ClampMin, LeakyRelu, Maximum, PRelu, Relu
 from tropica.regions.functions import Folded, Numbering
 from tropica.regions.state import State
 
@@ -94,16 +93,16 @@ class Exact:
             return max(inputs[0][i] for i in places[:turn]) - inputs[0][places[turn]]
         return self._functions(nonlinearity, inputs, point[self.state.d])[unit]
 
-    def _functions(self, nonlinearity: Nonlinearity, inputs: list[Rationals], scale: Fraction) -> Rationals:
+    def _functions(self, nonlinearity: NonlinearityNode, inputs: list[Rationals], scale: Fraction) -> Rationals:
         """The functions of a nonlinearity of two choices."""
         z = inputs[0]
-        if isinstance(nonlinearity.kind, Floor):
+        if isinstance(nonlinearity.op, ClampMin):
             level = self._constant(nonlinearity, "level", len(z.top))
             bottom = math.lcm(z.bottom, level.bottom * scale.denominator)
             return Rationals(
                 z.over(bottom) - level.top * scale.numerator * (bottom // (level.bottom * scale.denominator)), bottom
             )
-        if isinstance(nonlinearity.kind, Maximum):
+        if isinstance(nonlinearity.op, Maximum):
             bottom = math.lcm(z.bottom, inputs[1].bottom)
             return Rationals(z.over(bottom) - inputs[1].over(bottom), bottom)
         return z
@@ -169,7 +168,7 @@ class Exact:
             inputs = [values[name] for name in last.inputs]
             values[last.name] = self._piece(last, self._choice(last, number - 1, inputs, scale), inputs, scale)
         for node in folded.bends[number].before:
-            assert isinstance(node, Affine)
+            assert isinstance(node, AffineNode)
             values[node.name] = self._affine(node, [values[name] for name in node.inputs], scale)
         stages.append({name: values[name] for name in folded.bends[number].alive})
 
@@ -181,10 +180,10 @@ class Exact:
         matrix = exact.top.reshape(fixed.shape)
         return Rationals(point.top[: d + 1] @ matrix, exact.bottom * point.bottom).lowest()
 
-    def _choice(self, nonlinearity: Nonlinearity, bend: int, inputs: list[Rationals], scale: Fraction) -> np.ndarray:
+    def _choice(self, nonlinearity: NonlinearityNode, bend: int, inputs: list[Rationals], scale: Fraction) -> np.ndarray:
         """Which piece each unit takes: for a pool the entry of its input, else whether it is the first of the two."""
         z = inputs[0]
-        if isinstance(nonlinearity.kind, (Relu, Abs, LeakyRelu, PRelu, Floor, Maximum)):
+        if isinstance(nonlinearity.op, (Relu, Abs, LeakyRelu, PRelu, ClampMin, Maximum)):
             return self._functions(nonlinearity, inputs, scale).top > 0
         rows = self._table(bend).tolist()
         return np.array([max((i for i in row if i >= 0), key=lambda i: z.top[i]) for row in rows])
@@ -195,22 +194,22 @@ class Exact:
         assert options is not None
         return options.table
 
-    def _piece(self, nonlinearity: Nonlinearity, choice: np.ndarray, inputs: list[Rationals], scale: Fraction) -> Rationals:
+    def _piece(self, nonlinearity: NonlinearityNode, choice: np.ndarray, inputs: list[Rationals], scale: Fraction) -> Rationals:
         """The pieces that the units take."""
         z = inputs[0]
-        if isinstance(nonlinearity.kind, Relu):
+        if isinstance(nonlinearity.op, Relu):
             return Rationals(np.where(choice, z.top, 0), z.bottom)
-        if isinstance(nonlinearity.kind, Abs):
+        if isinstance(nonlinearity.op, Abs):
             return Rationals(np.where(choice, z.top, -z.top), z.bottom)
-        if isinstance(nonlinearity.kind, (LeakyRelu, PRelu)):
+        if isinstance(nonlinearity.op, (LeakyRelu, PRelu)):
             slopes = self._slopes(nonlinearity, len(z.top))
             return Rationals(np.where(choice, z.top * slopes.bottom, z.top * slopes.top), z.bottom * slopes.bottom).lowest()
-        if isinstance(nonlinearity.kind, Floor):
+        if isinstance(nonlinearity.op, ClampMin):
             level = self._constant(nonlinearity, "level", len(z.top))
             bottom = math.lcm(z.bottom, level.bottom * scale.denominator)
             floor = level.top * scale.numerator * (bottom // (level.bottom * scale.denominator))
             return Rationals(np.where(choice, z.over(bottom), floor), bottom)
-        if isinstance(nonlinearity.kind, Maximum):
+        if isinstance(nonlinearity.op, Maximum):
             bottom = math.lcm(z.bottom, inputs[1].bottom)
             return Rationals(np.where(choice, z.over(bottom), inputs[1].over(bottom)), bottom)
         return Rationals(z.top[choice], z.bottom)
@@ -224,7 +223,7 @@ class Exact:
         folded, d = self.folded, self.state.d
         with torch.no_grad():
             x = folded.inputs(torch.from_numpy(np.append(point, 1.0)[None]))
-            floats = evaluate(folded.net.graph, folded.net.constants, x)
+            floats = folded.net.graph.evaluate(x, folded.net.constants, keep=folded.net.graph.names)
         choices: dict[str, np.ndarray] = {}
         for number, bend in enumerate(bend for bend in folded.bends if bend.nonlinearity.name in floats):
             inputs = [Rationals.floats(floats[name].numpy().ravel()) for name in bend.nonlinearity.inputs]
@@ -236,27 +235,27 @@ class Exact:
             values = {INPUT: self._input(Rationals(unit, 1))}
             for node in folded.net.graph.nodes:
                 inputs = [values[name] for name in node.inputs]
-                if isinstance(node, Nonlinearity):
+                if isinstance(node, NonlinearityNode):
                     values[node.name] = self._piece(node, choices[node.name], inputs, scale)
                 else:
-                    assert isinstance(node, Affine)
+                    assert isinstance(node, AffineNode)
                     values[node.name] = self._affine(node, inputs, scale)
             columns.append(values[folded.net.graph.output])
         bottom = math.lcm(*(column.bottom for column in columns))
         whole = Rationals(np.concatenate([column.over(bottom) for column in columns]), bottom).lowest()
         return (*whole.top.tolist(), whole.bottom)
 
-    def _slopes(self, nonlinearity: Nonlinearity, size: int) -> Rationals:
-        if isinstance(nonlinearity.kind, LeakyRelu):
-            return Rationals.floats(np.full(size, nonlinearity.kind.slope))
+    def _slopes(self, nonlinearity: NonlinearityNode, size: int) -> Rationals:
+        if isinstance(nonlinearity.op, LeakyRelu):
+            return Rationals.floats(np.full(size, nonlinearity.op.slope))
         example = torch.full((1, *self._shape(nonlinearity)), -1.0, dtype=torch.float64)
         return Rationals.floats(-nonlinearity.apply([example], self.folded.net.constants).numpy().ravel())
 
-    def _constant(self, nonlinearity: Nonlinearity, role: str, size: int) -> Rationals:
+    def _constant(self, nonlinearity: NonlinearityNode, role: str, size: int) -> Rationals:
         level = nonlinearity.roles(self.folded.net.constants)[role]
         return Rationals.floats(torch.broadcast_to(level, (1, *self._shape(nonlinearity))).numpy().ravel())
 
-    def _shape(self, nonlinearity: Nonlinearity) -> tuple[int, ...]:
+    def _shape(self, nonlinearity: NonlinearityNode) -> tuple[int, ...]:
         return self.folded.shapes[nonlinearity.inputs[0]]
 
     def _affine(self, node: Node, inputs: list[Rationals], scale: Fraction) -> Rationals:

@@ -18,12 +18,11 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.network.check import evaluate
-from tropica.network.graph import INPUT, Node, Nonlinearity
+from tropica.network.graph import INPUT, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.network.nonlinearities import Abs, Amax, Floor, LeakyRelu, Maximum, PRelu, Relu
+from tropica.network.nonlinearities import Abs, Amax, ClampMin, LeakyRelu, Maximum, PRelu, Relu
 
-PLAIN = (Relu, LeakyRelu, PRelu, Abs, Floor)
+PLAIN = (Relu, LeakyRelu, PRelu, Abs, ClampMin)
 """Nonlinearities whose one function a unit is their input, up to a constant."""
 
 BATCH = 2**11
@@ -45,7 +44,7 @@ class Bend:
     """
 
     before: tuple[Node, ...]
-    nonlinearity: Nonlinearity
+    nonlinearity: NonlinearityNode
     alive: tuple[str, ...]
     lasting: frozenset[str]
 
@@ -53,8 +52,8 @@ class Bend:
     def simple(self) -> bool:
         """Is its input the function itself, and read by nothing later?"""
         return (
-            isinstance(self.nonlinearity.kind, PLAIN)
-            and not isinstance(self.nonlinearity.kind, Floor)
+            isinstance(self.nonlinearity.op, PLAIN)
+            and not isinstance(self.nonlinearity.op, ClampMin)
             and self.nonlinearity.inputs[0] not in self.lasting
         )
 
@@ -79,7 +78,7 @@ class Folded:
         found: list[Bend] = []
         start = 0
         for at, node in enumerate(nodes):
-            if isinstance(node, Nonlinearity):
+            if isinstance(node, NonlinearityNode):
                 after = {name for n in nodes[at + 1 :] for name in n.inputs} | {self.net.graph.output}
                 made = {INPUT, *(n.name for n in nodes[:at])}
                 before = tuple(nodes[start:at])
@@ -89,8 +88,8 @@ class Folded:
         if self.labels:
             output = self.net.graph.output
             kind = Amax((-1,), first=True) if self.net.num_outputs > 1 else Relu()
-            label = Nonlinearity(
-                LABEL, (output,), kind=kind, unit_shape=() if self.net.num_outputs > 1 else self.shapes[output]
+            label = NonlinearityNode(
+                LABEL, (output,), op=kind, unit_shape=() if self.net.num_outputs > 1 else self.shapes[output]
             )
             found.append(Bend(tuple(nodes[start:]), label, (output,), frozenset({output})))
         return found
@@ -102,7 +101,7 @@ class Folded:
         shapes = (self.shapes[bend.nonlinearity.inputs[0]] for bend in self.bends)
         return [
             None
-            if isinstance(bend.nonlinearity.kind, two)
+            if isinstance(bend.nonlinearity.op, two)
             else Options(bend.nonlinearity, torch.zeros(1, *shape, dtype=torch.float64))
             for bend, shape in zip(self.bends, shapes, strict=True)
         ]
@@ -112,15 +111,14 @@ class Folded:
         """Values that are 0.0 only where they are zero: outputs of relus, and the largest of several of these."""
         found: set[str] = set()
         for node in self.net.graph.nodes:
-            if isinstance(node, Nonlinearity) and (isinstance(node.kind, Relu) or found.issuperset(node.inputs)):
+            if isinstance(node, NonlinearityNode) and (isinstance(node.op, Relu) or found.issuperset(node.inputs)):
                 found.add(node.name)
         return frozenset(found)
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of one point of every value."""
-        example = torch.zeros(1, *self.net.input_shape, dtype=torch.float64)
-        return {name: tuple(v.shape[1:]) for name, v in evaluate(self.net.graph, self.net.constants, example).items()}
+        return {name: tuple(shape[1:]) for name, shape in self.net.shapes.items()}
 
     def inputs(self, at: Tensor) -> Tensor:
         """The network's inputs at homogeneous coordinates (V, d + 1)."""
@@ -144,8 +142,8 @@ class Folded:
         constants = self.net.constants
         if scale is None:
             return node.apply(inputs, constants)
-        if isinstance(node, Nonlinearity):
-            if isinstance(node.kind, Floor):
+        if isinstance(node, NonlinearityNode):
+            if isinstance(node.op, ClampMin):
                 level = node.roles(constants)["level"]
                 return torch.maximum(inputs[0], level * _like(scale, inputs[0]))
             return node.apply(inputs, constants)
@@ -160,26 +158,26 @@ class Folded:
         nonlinearity = bend.nonlinearity
         inputs = [values[name] for name in nonlinearity.inputs]
         points = len(inputs[0])
-        if isinstance(nonlinearity.kind, Floor):
+        if isinstance(nonlinearity.op, ClampMin):
             level = nonlinearity.roles(self.net.constants)["level"]
             out = inputs[0] - (level if scale is None else level * _like(scale, inputs[0]))
             return out.reshape(points, -1)
-        if isinstance(nonlinearity.kind, PLAIN):
+        if isinstance(nonlinearity.op, PLAIN):
             return inputs[0].reshape(points, -1)
-        assert isinstance(nonlinearity.kind, Maximum)
+        assert isinstance(nonlinearity.op, Maximum)
         return (inputs[0] - inputs[1]).reshape(points, -1)
 
 
 class Options:
     """Which entries of its input each unit of a pool takes the largest of: ``table`` (units, m), padded with −1."""
 
-    def __init__(self, nonlinearity: Nonlinearity, example: Tensor) -> None:
+    def __init__(self, nonlinearity: NonlinearityNode, example: Tensor) -> None:
         self.nonlinearity, self.shape = nonlinearity, example.shape[1:]
         if self.shape.numel() * nonlinearity.units > LARGEST:
             raise InputError(
-                f"{nonlinearity.kind.name} with {self.shape.numel():,} inputs and {nonlinearity.units:,} units is too large to take apart"
+                f"{nonlinearity.op.name} with {self.shape.numel():,} inputs and {nonlinearity.units:,} units is too large to take apart"
             )
-        rows = [nonlinearity.kind(one_hot).reshape(len(one_hot), -1) > 0.5 for one_hot in self._one_hot(example.dtype)]
+        rows = [nonlinearity.op(one_hot).reshape(len(one_hot), -1) > 0.5 for one_hot in self._one_hot(example.dtype)]
         member = torch.cat(rows).T  # (units, size)
         count = member.sum(1)
         self.m = int(count.max())
@@ -196,10 +194,10 @@ class Options:
             yield one_hot.reshape(-1, *self.shape)
 
     def choices(self, winners: np.ndarray) -> Tensor:
-        """For each unit the nonlinearity's own number for an entry of its input, as ``kind.choice`` gives it: (1, units)."""
+        """For each unit the nonlinearity's own number for an entry of its input, as ``op.active_piece`` gives it: (1, units)."""
         one_hot = torch.zeros(len(winners), self.shape.numel(), dtype=torch.float64)
         one_hot[torch.arange(len(winners)), torch.from_numpy(winners)] = 1
-        found = self.nonlinearity.kind.choice(one_hot.reshape(-1, *self.shape)).reshape(len(winners), -1)
+        found = self.nonlinearity.op.active_piece(one_hot.reshape(-1, *self.shape)).reshape(len(winners), -1)
         return found.diagonal().unsqueeze(0)
 
     def gap(self, z: Tensor) -> Tensor:

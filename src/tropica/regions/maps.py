@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.network.graph import Nonlinearity
+from tropica.network.graph import NonlinearityNode
 from tropica.regions.exact import Exact, TooLarge
 from tropica.regions.functions import Folded
 from tropica.regions.noise import UNIT, Rounding
@@ -65,7 +65,7 @@ def errors(folded: Folded, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     rounding = Rounding(folded, corners, False)
     terms = folded.basis.shape[1] + len(folded.basis) + 2
     for node in folded.net.graph.nodes:
-        if isinstance(node, Nonlinearity):
+        if isinstance(node, NonlinearityNode):
             rounding.bend(node)
         else:
             terms += rounding.run((node,))
@@ -98,12 +98,12 @@ def _live(folded: Folded, centers: np.ndarray) -> np.ndarray:
         outs: list[Tensor] = []
         choices: list[Tensor] = []
 
-        def visit(nonlinearity: Nonlinearity, inputs: tuple[Tensor, ...], out: Tensor, outs=outs, choices=choices) -> None:
+        def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor, outs=outs, choices=choices) -> None:
             outs.append(out)
-            choices.append(nonlinearity.kind.choice(*inputs, **nonlinearity.roles(net.constants)).detach())
+            choices.append(nonlinearity.op.active_piece(*inputs, **nonlinearity.roles(net.constants)).detach())
 
         with torch.enable_grad():
-            total = (net.run(x.requires_grad_(), visit).flatten(1) @ mix).sum()
+            total = (net.graph.evaluate(x.requires_grad_(), net.constants, visit=visit).flatten(1) @ mix).sum()
             slopes = torch.autograd.grad(total, outs, allow_unused=True, materialize_grads=True) if outs else ()
         codes = torch.zeros(len(x), 2, dtype=torch.int64)
         for slope, choice, name in zip(slopes, choices, names, strict=True):

@@ -32,8 +32,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.network.graph import INPUT, Affine, Node, Nonlinearity
-from tropica.network.nonlinearities import Abs, Floor, Relu
+from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
+from tropica.network.nonlinearities import Abs, ClampMin, Relu
 from tropica.regions.functions import Folded, Options
 
 UNIT = 2.0**-53
@@ -110,7 +110,7 @@ class Rounding:
     def run(self, nodes: tuple[Node, ...]) -> int:
         """Through affine nodes; the terms of their longest sums, added up."""
         for node in nodes:
-            assert isinstance(node, Affine)
+            assert isinstance(node, AffineNode)
             self.alive[node.name], self.lengths[node.name] = self._affine(node, [self.alive[name] for name in node.inputs])
         return sum(self._parts[node.name][3] for node in nodes)
 
@@ -119,10 +119,10 @@ class Rounding:
         self.alive = {name: noise for name, noise in self.alive.items() if name in names}
         self.lengths = {name: both for name, both in self.lengths.items() if name in names}
 
-    def bend(self, nonlinearity: Nonlinearity) -> None:
+    def bend(self, nonlinearity: NonlinearityNode) -> None:
         """Through a nonlinearity."""
         inputs = [self.alive[name] for name in nonlinearity.inputs]
-        if isinstance(nonlinearity.kind, Floor):
+        if isinstance(nonlinearity.op, ClampMin):
             out = inputs[0].clone()
             level = nonlinearity.roles(self.folded.net.constants)["level"].abs()
             out[X] = torch.maximum(out[X], torch.broadcast_to(level, (1, *out.shape[1:]))[0])
@@ -130,12 +130,12 @@ class Rounding:
             out = nonlinearity.apply(inputs, self.folded.net.constants)  # each of these numbers is ≥ 0
         self.alive[nonlinearity.name] = out
         self.lengths[nonlinearity.name] = length(out)
-        if isinstance(nonlinearity.kind, SHORT):
+        if isinstance(nonlinearity.op, SHORT):
             self.lengths[nonlinearity.name] = torch.minimum(
                 self.lengths[nonlinearity.name], self.lengths[nonlinearity.inputs[0]]
             )
 
-    def functions(self, nonlinearity: Nonlinearity, options: Options | None, turn: int) -> Tensor:
+    def functions(self, nonlinearity: NonlinearityNode, options: Options | None, turn: int) -> Tensor:
         """(3, n): of the functions of a nonlinearity, or of one turn of its tournament."""
         inputs = [self.alive[name].reshape(3, -1) for name in nonlinearity.inputs]
         if options is not None:
@@ -143,7 +143,7 @@ class Rounding:
             found = torch.where(table < 0, 0.0, inputs[0][:, table.clamp(min=0)]).amax(2) * 2
         elif len(inputs) == 2:
             found = inputs[0] + inputs[1]
-        elif isinstance(nonlinearity.kind, Floor):
+        elif isinstance(nonlinearity.op, ClampMin):
             level = nonlinearity.roles(self.folded.net.constants)["level"].abs()
             found = inputs[0].clone()
             found[X] += torch.broadcast_to(level, (1, *self.folded.shapes[nonlinearity.inputs[0]])).reshape(-1)
@@ -163,11 +163,11 @@ class Rounding:
         self.alive[name].reshape(3, -1)[E, units] += torch.from_numpy(by)
         self.lengths[name][0] += float(np.abs(by).sum())
 
-    def _affine(self, node: Affine, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def _affine(self, node: AffineNode, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
         if node.name not in self._parts:
             self._parts[node.name] = self._taken(node)
         plain, constants, offset, terms = self._parts[node.name]
-        assert isinstance(plain, Affine)
+        assert isinstance(plain, AffineNode)
         signs = plain.signs or (1,) * len(inputs)
         zeros = plain.apply([torch.zeros_like(z[:1]) for z in inputs], constants)
         scaled = [sign * LARGE * z for sign, z in zip(signs, inputs, strict=True)]
@@ -187,7 +187,7 @@ class Rounding:
             both = torch.minimum(both, gain[1] * before * (1 + 4 * UNIT) + length(added))
         return out, both
 
-    def _gain(self, node: Affine, terms: int) -> tuple[Tensor, float] | None:
+    def _gain(self, node: AffineNode, terms: int) -> tuple[Tensor, float] | None:
         """Bounds on the lengths of the rows of J, and on its largest singular value; None where J is too large."""
         if node.name not in self._gains:
             self._gains[node.name] = None
@@ -202,7 +202,7 @@ class Rounding:
                 self._gains[node.name] = matrix.norm(dim=1) * slack, largest_singular_value(matrix) * slack
         return self._gains[node.name]
 
-    def _taken(self, node: Affine) -> tuple[Node, Mapping[str, Tensor], Tensor, int]:
+    def _taken(self, node: AffineNode) -> tuple[Node, Mapping[str, Tensor], Tensor, int]:
         """A node with |weight| for its weight, |offset| of the node as it is, and the terms of its longest sum."""
         table = dict(self.folded.net.constants)
         zeros = [torch.zeros(1, *self.folded.shapes[name], dtype=torch.float64) for name in node.inputs]

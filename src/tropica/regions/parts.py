@@ -46,7 +46,7 @@ class Walked:
         self._solid, self.centers = solid, solid.centers
         self.numbers = np.arange(len(solid.cells))
         """The cell of each part; a tournament (a pool's) cuts cells into parts."""
-        self._joined = any(not nonlinearity.kind.elementwise for nonlinearity in solid.folded.net.nonlinearities)
+        self._joined = any(not nonlinearity.op.elementwise for nonlinearity in solid.folded.net.nonlinearities)
         if self._joined:
             parts, self._lost = equal_patterns(solid)
             self.numbers[parts.members] = parts.faces

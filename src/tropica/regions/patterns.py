@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from tropica.network.graph import Nonlinearity
-from tropica.network.nonlinearities import Floor, Maximum
+from tropica.network.graph import NonlinearityNode
+from tropica.network.nonlinearities import ClampMin, Maximum
 from tropica.network.patterns import pack_patterns
 from tropica.regions.cells import Incidence, grouped
 from tropica.regions.exact import TooLarge
@@ -36,7 +36,7 @@ def checked_patterns(solid: Solid, which: np.ndarray | None = None) -> Iterator[
     """
     folded, cells = solid.folded, solid.cells
     which = np.arange(len(cells)) if which is None else which
-    matches = _Matches(solid) if all(nonlinearity.kind.elementwise for nonlinearity in folded.net.nonlinearities) else None
+    matches = _Matches(solid) if all(nonlinearity.op.elementwise for nonlinearity in folded.net.nonlinearities) else None
     limits = _limits(folded, solid.centers)
     constant, always = _constant(folded, limits), None
     for low in range(0, len(which), BLOCK):
@@ -81,7 +81,7 @@ def _limits(folded: Folded, t: np.ndarray) -> dict[str, torch.Tensor]:
     limits: dict[str, torch.Tensor] = {}
     options = {bend.nonlinearity.name: options for bend, options in zip(folded.bends, folded.options, strict=True)}
     for node in folded.net.graph.nodes:
-        if isinstance(node, Nonlinearity):
+        if isinstance(node, NonlinearityNode):
             some = options[node.name]
             limits[node.name] = rounding.functions(node, some, 0 if some is None else some.m - 1)[[E, L]]
             rounding.bend(node)
@@ -92,9 +92,9 @@ def _limits(folded: Folded, t: np.ndarray) -> dict[str, torch.Tensor]:
 
 def _constant(folded: Folded, limits: dict[str, torch.Tensor]) -> np.ndarray:
     """Which bits of a pattern are of units whose functions are constants, as packed bits."""
-    chosen: list[tuple[Nonlinearity, torch.Tensor, int]] = []
+    chosen: list[tuple[NonlinearityNode, torch.Tensor, int]] = []
     for bend, options in zip(folded.bends, folded.options, strict=True):
-        count = 2 if options is None else bend.nonlinearity.kind.options(torch.Size((1, *options.shape)))
+        count = 2 if options is None else bend.nonlinearity.op.num_pieces(torch.Size((1, *options.shape)))
         every = (1 << max(1, (count - 1).bit_length())) - 1  # all digits of the unit
         chosen.append((bend.nonlinearity, torch.where(limits[bend.nonlinearity.name][1] == 0, every, 0).unsqueeze(0), count))
     return pack_patterns(chosen, 1).numpy()[0]
@@ -105,7 +105,7 @@ def _doubtful(folded: Folded, t: np.ndarray, limits: dict[str, torch.Tensor]) ->
     bends = {bend.nonlinearity.name: (bend, options) for bend, options in zip(folded.bends, folded.options, strict=True)}
     found = [np.zeros(0, bool)]
 
-    def visit(nonlinearity: Nonlinearity, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
+    def visit(nonlinearity: NonlinearityNode, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
         bend, options = bends[nonlinearity.name]
         error, slope = limits[nonlinearity.name]
         if options is None:
@@ -120,7 +120,7 @@ def _doubtful(folded: Folded, t: np.ndarray, limits: dict[str, torch.Tensor]) ->
     with torch.no_grad():
         for _, x in folded.batches(t):
             found.append(np.zeros(len(x), bool))
-            folded.net.run(x, visit)
+            folded.net.graph.evaluate(x, folded.net.constants, visit=visit)
     return np.concatenate(found)
 
 
@@ -131,15 +131,15 @@ def _corners(cells: Incidence, cell: int) -> list[int]:
 
 def _exact(solid: Solid, vertices: list[int]) -> np.ndarray:
     """The pattern in the middle of some vertices, in exact arithmetic."""
-    chosen: list[tuple[Nonlinearity, torch.Tensor, int]] = []
+    chosen: list[tuple[NonlinearityNode, torch.Tensor, int]] = []
     folded = solid.folded
     for bend, options, found in zip(folded.bends, folded.options, solid.exact.choices(vertices), strict=True):
-        kind = bend.nonlinearity.kind
+        kind = bend.nonlinearity.op
         if options is not None:
-            choice, count = options.choices(found), kind.options(torch.Size((1, *options.shape)))
+            choice, count = options.choices(found), kind.num_pieces(torch.Size((1, *options.shape)))
         else:
             second = found < 0 if isinstance(kind, Maximum) else found > 0
-            if isinstance(kind, Floor) and kind.tie != 0:
+            if isinstance(kind, ClampMin) and kind.tie != 0:
                 second = found >= 0
             choice, count = torch.from_numpy(second).unsqueeze(0), 2
         chosen.append((bend.nonlinearity, choice, count))
@@ -156,7 +156,7 @@ class _Matches:
         cuts = [functions[c] for c in range(functions.first, functions.stop)]
         self._column = np.array([starts[bend] + unit for bend, _, unit in cuts], dtype=int)
         self._second = np.array(
-            [isinstance(bends[bend].kind, Maximum) for bend, _, _ in cuts], dtype=bool
+            [isinstance(bends[bend].op, Maximum) for bend, _, _ in cuts], dtype=bool
         )  # a − b < 0 is choice 1
         self._signs = Signs(names.positive[functions.first :])
         self._domain = names.positive[planes : functions.first].sum(0, dtype=np.uint64)

@@ -239,7 +239,7 @@ class RunningMaxima:
 
     def all_reduce(self, processes: Processes) -> None:
         """Replace this process's maxima by those over all processes."""
-        if processes.size > 1:
+        if processes.world_size > 1:
             best = processes.all_reduce_max(self.value)
             lowest = processes.all_reduce_min(torch.where((self.value == best) & (self.key >= 0), self.key, UNSET))
             self.value, self.key = best, torch.where(lowest == UNSET, -1, lowest)

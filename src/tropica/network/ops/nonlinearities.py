@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from tropica.network.builder import Builder, Operand, Refused, Value, activation_first
-from tropica.network.nonlinearities import Abs, AdaptiveMaxPool, Amax, Floor, LeakyRelu, Maximum, MaxPool, PRelu, Relu
+from tropica.network.nonlinearities import Abs, AdaptiveMaxPool, Amax, ClampMin, LeakyRelu, Maximum, MaxPool, PRelu, Relu
 from tropica.network.ops.arithmetic import reduced_dims
-from tropica.network.table import op
+from tropica.network.ops.registry import op
 
 
 @op("relu.default")
@@ -60,7 +60,7 @@ def floor(b: Builder, x: Value, level: Tensor | float, tie: float) -> Value:
     wide = constant.shape
     if torch.broadcast_shapes(x.shape, wide) != x.shape:
         x = b.affine(lambda x: x.expand(torch.broadcast_shapes(x.shape, wide)), x)
-    return b.nonlinearity(Floor(tie), x, level=constant)
+    return b.nonlinearity(ClampMin(tie), x, level=constant)
 
 
 @op("amax.default")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tropica.exact.dyadic import decode
-from tropica.network.graph import Nonlinearity
+from tropica.network.graph import NonlinearityNode
 from tropica.regions.segments.lines import where_set
 from tropica.regions.segments.nonlinearities import Threshold, Window
 from tropica.regions.segments.plan import INPUT, AffineStep, Plan
@@ -140,7 +140,7 @@ class ExactWalk:
                 if isinstance(step, AffineStep):
                     values[node.name] = self._affine(node.name, step, inputs)
                 else:
-                    assert isinstance(node, Nonlinearity)
+                    assert isinstance(node, NonlinearityNode)
                     t, parent, choice, out = self._nonlinearity(step, t, inputs)
                     values = {name: Dyadic(v.numbers[:, parent], v.exponent) for name, v in values.items()}
                     nonlinearities = {name: c[parent] for name, c in nonlinearities.items()}

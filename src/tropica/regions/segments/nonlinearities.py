@@ -18,11 +18,11 @@ from tropica.network.nonlinearities import (
     Abs,
     AdaptiveMaxPool,
     Amax,
-    Floor,
-    Kind,
+    ClampMin,
     LeakyRelu,
     Maximum,
     MaxPool,
+    Nonlinearity,
     PRelu,
     Relu,
 )
@@ -67,9 +67,11 @@ NonlinearityForm = Threshold | Window
 Shape = Sequence[int]
 
 
-def nonlinearity_form(kind: Kind, inputs: Sequence[Shape], output: Shape, constants: Mapping[str, Tensor]) -> NonlinearityForm:
+def nonlinearity_form(
+    kind: Nonlinearity, inputs: Sequence[Shape], output: Shape, constants: Mapping[str, Tensor]
+) -> NonlinearityForm:
     """The form of a nonlinearity whose tensors have these shapes for one point."""
-    if isinstance(kind, (Relu, LeakyRelu, PRelu, Abs, Floor)):
+    if isinstance(kind, (Relu, LeakyRelu, PRelu, Abs, ClampMin)):
         return _threshold(kind, inputs[0], constants)
     if isinstance(kind, Maximum):
         positions, start = [], 0
@@ -104,11 +106,11 @@ def nonlinearity_form(kind: Kind, inputs: Sequence[Shape], output: Shape, consta
     return Window(table, table.shape[1])
 
 
-def _threshold(kind: Kind, shape: Shape, constants: Mapping[str, Tensor]) -> Threshold:
+def _threshold(kind: Nonlinearity, shape: Shape, constants: Mapping[str, Tensor]) -> Threshold:
     shape = tuple(shape)
     zeros = torch.zeros(math.prod(shape), dtype=torch.float64)
     ones = torch.ones_like(zeros)
-    if isinstance(kind, Floor):
+    if isinstance(kind, ClampMin):
         level = constants["level"].double().expand(shape).reshape(-1)
         return Threshold(level, zeros, ones, level, kind.tie != 0)
     below = -kind(-ones.reshape(shape), **constants).reshape(-1)

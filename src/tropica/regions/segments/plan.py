@@ -2,7 +2,7 @@
 
 The walk carries every value as rows, one an interval, so each tensor of the graph is read as (rows, units) and back. An
 affine op x ↦ J x + c is used in three ways: on intercepts as it is, on slopes without c, and as |J| on error bounds
-(nodes keep their weights' signs apart for this, see :class:`~tropica.network.graph.Affine`).
+(nodes keep their weights' signs apart for this, see :class:`~tropica.network.graph.AffineNode`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.network.check import evaluate
-from tropica.network.graph import INPUT, Affine, Nonlinearity
+from tropica.network.graph import INPUT, AffineNode, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.segments.nonlinearities import NonlinearityForm, Threshold, Window, nonlinearity_form
 
@@ -82,7 +81,7 @@ class AffineStep:
         terms: at most so many products are added up for one output.
     """
 
-    node: Affine
+    node: AffineNode
     inputs: tuple[Layout, ...]
     output: Layout
     constants: dict[str, Tensor]
@@ -180,7 +179,7 @@ class Plan:
             nonlinearities, widest = 0, 1
             for node in nodes[at:]:
                 widest = max(widest, self.layouts[node.name].units)
-                nonlinearities += isinstance(node, Nonlinearity)
+                nonlinearities += isinstance(node, NonlinearityNode)
                 if nonlinearities > 1:
                     break
             found.append(widest)
@@ -224,16 +223,16 @@ def _plan(net: PiecewiseLinearNetwork) -> Plan:
         found = PiecewiseLinearNetwork(net.graph, net._exact, net.input_shape, net.dtype, net.device, net.dropped)
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(2, *net.input_shape, generator=generator, dtype=torch.float64)
-    one, two = (evaluate(net.graph, found.constants, points[:n]) for n in (1, 2))
+    one, two = (net.graph.evaluate(points[:n], found.constants, keep=net.graph.names) for n in (1, 2))
     layouts = {name: _layout(name, one[name], two[name]) for name in one}
     plan = Plan(found, layouts)
     for node in net.graph.nodes:
         inputs = tuple(layouts[name] for name in node.inputs)
         roles = node.roles(found.constants)
-        if isinstance(node, Nonlinearity):
-            plan.steps[node.name] = nonlinearity_form(node.kind, [x.shape for x in inputs], layouts[node.name].shape, roles)
+        if isinstance(node, NonlinearityNode):
+            plan.steps[node.name] = nonlinearity_form(node.op, [x.shape for x in inputs], layouts[node.name].shape, roles)
         else:
-            plan.steps[node.name] = _affine_step(cast("Affine", node), inputs, layouts[node.name], roles)
+            plan.steps[node.name] = _affine_step(cast("AffineNode", node), inputs, layouts[node.name], roles)
     return plan
 
 
@@ -249,7 +248,7 @@ def _layout(name: str, one: Tensor, two: Tensor) -> Layout:
     return layout
 
 
-def _affine_step(node: Affine, inputs: tuple[Layout, ...], output: Layout, constants: dict[str, Tensor]) -> AffineStep:
+def _affine_step(node: AffineNode, inputs: tuple[Layout, ...], output: Layout, constants: dict[str, Tensor]) -> AffineStep:
     silent = {role: torch.zeros_like(c) if role == "bias" else c for role, c in constants.items()}
     zeros = [torch.zeros(1, x.units, dtype=torch.float64) for x in inputs]
     step = AffineStep(node, inputs, output, constants, silent, None, zeros[0], 0)

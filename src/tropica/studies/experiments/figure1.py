@@ -11,8 +11,8 @@ import torch
 from matplotlib.figure import Figure
 
 from tropica.plots import style
-from tropica.plots.plane import label_map
-from tropica.plots.regions import label_parts
+from tropica.plots.label_map import label_map
+from tropica.plots.label_polygons import label_polygons
 from tropica.polyhedra.envelope import Envelope, upper_envelope
 from tropica.regions.complex import RegionComplex
 from tropica.regions.domains import Box
@@ -57,7 +57,7 @@ def measure(case: Case) -> Measured:
     points, test = (data.inputs.double().numpy() for data in (case.points, case.test))
     window = _window(np.concatenate([points, test]))
     cx = linear_regions(case.net, Box(*window.tolist()))
-    parts, part_labels = label_parts(cx)
+    parts, part_labels = label_polygons(cx)
     given = case.predict(case.net, case.points.inputs).numpy()
     cells = Cells.of(case.net.activation_pattern(case.points.inputs.double()).numpy(), given)
     head = _of_network(cx, points, test, case, cells)
@@ -74,14 +74,14 @@ def measure(case: Case) -> Measured:
         labels = given[cells.first]
         number, winner, size = plus.areas(parts)
         polygon, rival, shared = minus.areas(plus.polygons)
-        straight = cells.cell[plus.winners[polygon]] == cells.cell[rival]
+        straight = cells.cell[plus.active[polygon]] == cells.cell[rival]
         found = case.function(method).predict(case.test, progress=case.step(f"labels, {method} split"))
         rows.append(
             {
                 "decomposition": method,
                 **head,
-                "winning_plus": len(plus.winners),
-                "winning_minus": len(minus.winners),
+                "winning_plus": len(plus.active),
+                "winning_minus": len(minus.active),
                 "area_agreement": float(size[part_labels[number] == labels[winner]].sum() / size.sum()),
                 "straight_area": float(shared[straight].sum() / shared.sum()),
                 "agreement": float((found == case.labels).double().mean()),
@@ -89,8 +89,8 @@ def measure(case: Case) -> Measured:
                 "certificate_holds": terms.certificate.holds,
             }
         )
-        ends, pairs = plus.borders()
-        extra[method] = _picture(plus.polygons, labels[plus.winners], ends[labels[pairs[:, 0]] != labels[pairs[:, 1]]])
+        ends, pairs = plus.edges()
+        extra[method] = _picture(plus.polygons, labels[plus.active], ends[labels[pairs[:, 0]] != labels[pairs[:, 1]]])
     return Measured(rows, extra)
 
 
@@ -220,7 +220,7 @@ def _figure(extra: Mapping[str, Any], rows: list[Row]) -> Figure:
         one = extra[key]
         polygons, boundary = ([np.array(p) for p in one[part]] for part in ("polygons", "boundary"))
         labels = np.array(one["labels"])
-        label_map(polygons, labels, window, boundary=boundary, points=points, names=names, size=9, title=title, ax=ax)
+        label_map(polygons, labels, window, boundary=boundary, points=points, point_labels=names, size=9, title=title, ax=ax)
         ax.set_xlabel("first coordinate")
         ax.set_ylabel("second coordinate" if ax is panels[0] else "")
     handles, texts = panels[0].get_legend_handles_labels()

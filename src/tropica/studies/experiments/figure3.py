@@ -12,8 +12,8 @@ from tropica.decomposition.decompose import decompose
 from tropica.decomposition.prepare import inner_points
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.plots import curves, style
-from tropica.plots.curves import Curve
+from tropica.plots import mean_curves, style
+from tropica.plots.mean_curves import Curve
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, by_family, spread
 
@@ -125,7 +125,9 @@ def figures(results: Results) -> Mapping[str, Figure]:
         ticks = {m: results.where(model=model, merged=m)[0]["letter"] or "–" for m in steps}
         first = ax is panels[0]
         ylabel = "% of test points" if first else ""
-        curves(lines, xlabel="layers merged, from the output", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax)
+        mean_curves(
+            lines, xlabel="layers merged, from the output", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax
+        )
     return {"figure3": figure}
 
 

@@ -1,0 +1,98 @@
+"""Piecewise-linear activations that are not nonlinearities, written as affine ops and nonlinearities, so that no later code knows them.
+
+The slopes at the breakpoints are PyTorch's: 0 for hardtanh, relu6, hardsigmoid and threshold, 1 for clamp, 1/2 for minimum.
+Where an activation saturates, its value is exact whatever the size of the input: nested maxima and minima, no difference of
+two large numbers. Softshrink is written out earlier, in :mod:`tropica.network.export`, as torch decomposes it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tropica.network.builder import Builder, Operand, Refused, Value
+from tropica.network.ops.nonlinearities import amax, floor, leaky_relu, max_dim, maximum, relu
+from tropica.network.ops.registry import op
+
+
+def _clamp(b: Builder, x: Value, low: Any, high: Any, tie: float) -> Value:
+    """min(max(x, low), high), the minimum as −max(−x, −high)."""
+    if isinstance(low, Value) or isinstance(high, Value) or not isinstance(x, Value):
+        raise Refused("its bounds depend on the input; use maximum and minimum")
+    low = None if isinstance(low, float) and low == -math.inf else low
+    high = None if isinstance(high, float) and high == math.inf else high
+    if low is not None:
+        x = relu(b, x) if tie == 0 and float(low) == 0 else floor(b, x, low, tie)
+    return x if high is None else b.neg(floor(b, b.neg(x), -b.tensor(high), tie))
+
+
+@op("clamp.default", "clamp.Tensor", "clip.default")
+def clamp(b: Builder, x: Value, low: Any = None, high: Any = None) -> Value:
+    """min(max(x, low), high), one- or two-sided, with numbers or constant tensors."""
+    return _clamp(b, x, low, high, tie=1)
+
+
+@op("clamp_min.default", "clamp_min.Tensor")
+def clamp_min(b: Builder, x: Value, low: Any) -> Value:
+    """max(x, low)."""
+    return clamp(b, x, low)
+
+
+@op("clamp_max.default", "clamp_max.Tensor")
+def clamp_max(b: Builder, x: Value, high: Any) -> Value:
+    """min(x, high)."""
+    return clamp(b, x, None, high)
+
+
+@op("hardtanh.default")
+def hardtanh(b: Builder, x: Value, low: float = -1, high: float = 1) -> Value:
+    """min(max(x, low), high)."""
+    return _clamp(b, x, low, high, tie=0)
+
+
+@op("relu6.default")
+def relu6(b: Builder, x: Value) -> Value:
+    """min(max(x, 0), 6)."""
+    return hardtanh(b, x, 0.0, 6.0)
+
+
+@op("hardsigmoid.default")
+def hardsigmoid(b: Builder, x: Value) -> Value:
+    """min(max(x + 3, 0), 6) / 6."""
+    return b.scale(relu6(b, b.shift(x, 3.0)), 1 / b.tensor(6.0))
+
+
+@op("threshold.default")
+def threshold(b: Builder, x: Value, level: float, value: float) -> Value:
+    """x above the level, the value elsewhere: continuous, hence piecewise linear, only where the two are equal."""
+    if level != value:
+        raise Refused(f"it jumps from {value} to {level} at its threshold; only a continuous one (value = threshold) will do")
+    return relu(b, x) if level == 0 else floor(b, x, level, tie=0)
+
+
+@op("rrelu.default")
+def rrelu(b: Builder, x: Value, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *_: Any) -> Value:
+    """Leaky relu with slope (lower + upper)/2 in eval mode."""
+    if training:
+        raise Refused("it draws random slopes (training mode is asked for in the code); call it with training=False")
+    return leaky_relu(b, x, (lower + upper) / 2)
+
+
+@op("minimum.default", "min.other")
+def minimum(b: Builder, x: Operand, y: Operand) -> Value:
+    """−max(−x, −y)."""
+    x, y = (b.neg(v) if isinstance(v, Value) else -b.tensor(v) for v in (x, y))
+    return b.neg(maximum(b, x, y))
+
+
+@op("amin.default")
+def amin(b: Builder, x: Value, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Value:
+    """−amax(−x)."""
+    return b.neg(amax(b, b.neg(x), dim, keepdim))
+
+
+@op("min.dim")
+def min_dim(b: Builder, x: Value, dim: int, keepdim: bool = False) -> tuple[Value, None]:
+    """−max(−x) over one dimension; the index may not be used."""
+    return b.neg(max_dim(b, b.neg(x), dim, keepdim)[0]), None

@@ -1,0 +1,179 @@
+"""Checks of a traced network: the batch comes first, points of a batch are independent, the trace agrees with the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from tropica.errors import TraceError, TraceMismatch
+from tropica.network.builder import cast
+from tropica.network.export import first_line
+from tropica.network.graph import AffineNode, Graph, Node, NonlinearityNode, Origin
+from tropica.network.network import PiecewiseLinearNetwork
+
+Constants = Mapping[str, Tensor]
+
+
+def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
+    """The same function with the batch as the first dimension at every nonlinearity.
+
+    Code may carry the batch elsewhere: (L, B, C), or points as the columns of a matrix. Around an elementwise nonlinearity it is
+    moved to the front and back; at any other nonlinearity it is a TraceError.
+    """
+    points = example.cpu()
+    two, three = (_shapes(graph, constants, points[rows]) for rows in ([0, 1], [0, 1, 0]))
+    nodes: list[Node] = []
+    renamed: dict[str, str] = {}
+    for node in graph.nodes:
+        here = replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
+        axis = _batch_axis(two[node.name][0], three[node.name][0]) if isinstance(node, NonlinearityNode) else 0
+        if axis == 0 or not isinstance(here, NonlinearityNode):
+            nodes.append(here)
+            continue
+        single = all(constants[name].numel() == 1 for name in node.constants.values())
+        if axis is None or not here.op.elementwise or not single or len(set(two[node.name])) > 1:
+            raise _misplaced(node.origin, two[node.name][0], three[node.name][0])
+        nodes += _moved(here, axis)
+        renamed[node.name] = nodes[-1].name
+    return Graph(tuple(nodes), renamed.get(graph.output, graph.output))
+
+
+def _moved(nonlinearity: NonlinearityNode, axis: int) -> list[Node]:
+    """The nonlinearity between two moves of dimension ``axis``: to the front, and back."""
+    front = [
+        AffineNode(
+            f"{nonlinearity.name}.front{i}",
+            (name,),
+            {},
+            nonlinearity.origin,
+            lambda z: z.movedim(axis, 0),
+            settings=f"from {axis}",
+        )
+        for i, name in enumerate(nonlinearity.inputs)
+    ]
+    back = AffineNode(
+        f"{nonlinearity.name}.back",
+        (nonlinearity.name,),
+        {},
+        nonlinearity.origin,
+        lambda h: h.movedim(0, axis),
+        settings=f"to {axis}",
+    )
+    return [*front, replace(nonlinearity, inputs=tuple(node.name for node in front)), back]
+
+
+def check_points(graph: Graph, constants: Constants, example: Tensor) -> Graph:
+    """Check that the batch comes first at the output and at every nonlinearity, and that points do not see each other.
+
+    Three points are run together, and the first two again the other way round: nothing may change. Returns the graph with
+    the shape of one point's units written at every nonlinearity.
+    """
+    generator = torch.Generator().manual_seed(0)
+    points = example[[0, 1, 0]].cpu().double()
+    points += torch.rand(points.shape, generator=generator, dtype=torch.float64) * (points.std() + 0.125)
+    three, two = _nonlinearity_values(graph, constants, points), _nonlinearity_values(graph, constants, points[[1, 0]])
+    units: dict[str, tuple[int, ...]] = {}
+    for name, (at, value) in three.items():
+        again = two[name][1]
+        if _batch_axis(again.shape, value.shape) != 0:
+            raise _misplaced(at, again.shape, value.shape)
+        units[name] = unit_shape(again.shape, points=2)
+        first, second = value.reshape(3, -1)[[1, 0]], again.reshape(2, -1)
+        if not torch.allclose(first, second, rtol=1e-9, atol=1e-9 * float(first.abs().max() + 1e-300)):
+            raise TraceError(
+                f"{_place(at)}: the value of one point changes with the other points of its batch; every point must be "
+                "treated by itself (is there a reduction over the batch?)"
+            )
+    nodes = (replace(node, unit_shape=units[node.name]) if isinstance(node, NonlinearityNode) else node for node in graph.nodes)
+    return Graph(tuple(nodes), graph.output)
+
+
+def unit_shape(shape: torch.Size, points: int) -> tuple[int, ...]:
+    """Shape of one point's part of a tensor whose first dimension is the batch, or a multiple of it (patches)."""
+    times = shape[0] // points
+    return tuple(shape[1:]) if times == 1 else (times, *shape[1:])
+
+
+def _batch_axis(two: torch.Size, three: torch.Size) -> int | None:
+    """The dimension that counts points, from the shapes for two and for three points; None if it is not just one."""
+    axes = [d for d, (n, m) in enumerate(zip(two, three, strict=False)) if n != m]
+    if len(axes) != 1 or len(two) != len(three) or 3 * two[axes[0]] != 2 * three[axes[0]]:
+        return None
+    return axes[0]
+
+
+def _shapes(graph: Graph, constants: Constants, x: Tensor) -> dict[str, list[torch.Size]]:
+    """Shapes at every nonlinearity: of its output, then of its inputs."""
+    found: dict[str, list[torch.Size]] = {}
+
+    def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        found[nonlinearity.name] = [out.shape, *(z.shape for z in inputs)]
+
+    with torch.no_grad():
+        graph.evaluate(x, _cast_all(constants, x.dtype), visit=visit)
+    return found
+
+
+def _nonlinearity_values(graph: Graph, constants: Constants, x: Tensor) -> dict[str, tuple[Origin | None, Tensor]]:
+    """Where each nonlinearity stands and what it gives, and under "" the graph's output."""
+    with torch.no_grad():
+        values = graph.evaluate(x, _cast_all(constants, x.dtype), keep=[node.name for node in graph.nonlinearities])
+    found: dict[str, tuple[Origin | None, Tensor]] = {n.name: (n.origin, values[n.name]) for n in graph.nonlinearities}
+    return {**found, "": (None, values[graph.output])}
+
+
+def _cast_all(constants: Constants, dtype: torch.dtype) -> dict[str, Tensor]:
+    return {name: cast(c, dtype) for name, c in constants.items()}
+
+
+def _misplaced(at: Origin | None, two: torch.Size, three: torch.Size) -> TraceError:
+    why = "the batch is not the first dimension there" if two != three else "the points of a batch are joined there"
+    return TraceError(f"{_place(at)}: {why} (shape {tuple(two)} for two points, {tuple(three)} for three)")
+
+
+def _place(at: Origin | None) -> str:
+    if at is None:
+        return "the model's output"
+    return f"{at.op} in module {at.path or '(the model itself)'!r} ({at.source or 'source line unknown'})"
+
+
+HEADS: dict[str | None, Callable[[Tensor], Tensor]] = {
+    None: lambda z: z,
+    "softmax": lambda z: z.softmax(1),
+    "log_softmax": lambda z: z.log_softmax(1),
+    "sigmoid": torch.sigmoid,
+    "log_sigmoid": nn.functional.logsigmoid,
+}
+
+
+def check_network(net: PiecewiseLinearNetwork, model: nn.Module, example: Tensor) -> None:
+    """Run one batch through the model and through the traced network and compare; a mismatch is an error."""
+    generator = torch.Generator("cpu").manual_seed(0)
+    noise = torch.randn(6, *example.shape[1:], generator=generator, dtype=torch.float64, device="cpu").to(example)
+    batch = torch.cat([example, example.mean() + noise * (example.std() + 1e-3)])
+    with torch.no_grad():
+        found = HEADS[net.dropped](net(batch))
+        try:
+            wanted = model(batch.clone())
+        except Exception as error:
+            failure = f"{type(error).__name__}: {first_line(error)}"
+            raise TraceMismatch(f"the model fails on a batch of {len(batch)} points, its trace does not: {failure}") from error
+    if not isinstance(wanted, Tensor) or wanted.shape not in (found.shape, found.shape[:1]):
+        shape = tuple(wanted.shape) if isinstance(wanted, Tensor) else type(wanted).__name__
+        raise TraceMismatch(f"the model returns {shape} for a batch of {len(batch)}, its trace {tuple(found.shape)}; {_HINT}")
+    if not bool(torch.isfinite(wanted).all()):
+        raise TraceMismatch(f"the model's own outputs on {len(batch)} random points are NaN or infinite")
+    tolerance = 1e-4 if example.dtype == torch.float32 else 1e-9
+    wanted, found = wanted.detach().reshape(found.shape), found.detach()
+    scale, worst = float(wanted.abs().max()), float((wanted - found).abs().max())
+    if not worst <= tolerance * scale + 1e-30:
+        raise TraceMismatch(
+            f"the traced network does not compute what the model computes: the largest difference on {len(batch)} points is "
+            f"{worst:.3g}, for outputs of size {scale:.3g}; {_HINT}"
+        )
+
+
+_HINT = "is the model random, stateful, or different while it is exported?"

@@ -1,0 +1,175 @@
+"""From a flat graph of ATen ops to a graph of affine ops and nonlinearities, by the table of ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
+
+from tropica.errors import TraceError, TropicaError, UnsupportedOperation
+from tropica.network.builder import BatchSize, Builder, Refused, Value, cast
+from tropica.network.export import batch_symbol, first_line, leaf_constants, origin, output_node, size_of
+from tropica.network.graph import Graph, Origin
+from tropica.network.ops.registry import HEAD_OPS, NO_VALUE_OPS, RANDOM, RULES, reason_for, supported
+
+_SAME_ENTRIES = (
+    "aten.clone.default",
+    "aten.alias.default",
+    "aten.contiguous.default",
+    "aten.view.default",
+    "aten.reshape.default",
+    "aten.flatten.using_ints",
+    "aten.squeeze.dim",
+    "aten.squeeze.dims",
+    "aten.squeeze.default",
+    "aten.unsqueeze.default",
+    "aten.select.int",
+)
+_CPU = torch.device("cpu")
+
+Relocate = Callable[[Origin], Origin]
+"""Says where an op really stands, given where the exported graph says that it does (for archives, which are replayed)."""
+
+
+def translate(
+    program: ExportedProgram, example: Tensor, relocate: Relocate = lambda at: at
+) -> tuple[Graph, dict[str, Tensor], str | None]:
+    """Turn ATen nodes into graph nodes; ops on constants alone are computed here and now, in float64.
+
+    Returns the graph, its constants (copies, on the CPU), and the name of the final op that was left out, or None.
+    """
+    return _Translation(program, example.cpu(), relocate).run()
+
+
+class _Translation:
+    """Walks the exported graph once, with what each of its nodes stands for."""
+
+    def __init__(self, program: ExportedProgram, example: Tensor, relocate: Relocate) -> None:
+        self.program, self.relocate, self.batch = program, relocate, batch_symbol(program)
+        self.builder = Builder(example)
+        self.env: dict[fx.Node, Any] = {}
+
+    def run(self) -> tuple[Graph, dict[str, Tensor], str | None]:
+        leaves = leaf_constants(self.program)
+        head, dropped = _find_head(output_node(self.program))
+        for node in self.program.graph.nodes:
+            if node.op == "placeholder":
+                self.env[node] = leaves.get(node.name, self.builder.input)
+            elif node is head:
+                self.env[node] = self.env[node.args[0]]
+            elif node.op == "call_function":
+                self.env[node] = self._call(node)
+            elif node.op != "output":
+                raise TraceError(f"the exported graph holds a {node.op} node ({node.target}): is there a torch.cond or a loop?")
+        graph = self.builder.graph(self._logits())
+        used = {name for node in graph.nodes for name in node.constants.values()}
+        # Leaf constants are the user's own parameters: copies, so that neither side can change the other.
+        constants = {name: tensor.clone() for name, tensor in self.builder.constants.items() if name in used}
+        return graph, constants, dropped
+
+    def _logits(self) -> Value:
+        result = self.env.get(output_node(self.program))
+        if not isinstance(result, Value):
+            raise TraceError("the model's output does not depend on its input, or only by positions (argmax)")
+        if result.ndim == 1:
+            return self.builder.affine(lambda x: x.unsqueeze(1), result)
+        if result.ndim != 2:
+            shape = ", ".join(map(str, ("B", *result.shape[1:])))
+            raise TraceError(f"the model returns a tensor of shape ({shape}); logits (B, s) are needed")
+        return result
+
+    def _call(self, node: fx.Node) -> Any:
+        """One ATen call: a size, a constant, a row of the table, or an error that says where it stands."""
+        target, at = str(node.target), self.relocate(origin(node))
+        try:
+            size = size_of(node, self.batch)
+        except ValueError as error:
+            raise _unsupported(at, f"{error}; only multiples of B can be used") from None
+        if size is not None:
+            return size
+        if target in NO_VALUE_OPS or isinstance(node.meta.get("val"), torch.SymBool):
+            return None
+        given: Any = fx.map_arg((node.args, node.kwargs), self.env.__getitem__)
+        args, kwargs = given
+        if isinstance(node.meta.get("val"), torch.SymInt):  # a size that a constant mask makes
+            return args[0].shape[args[1]] if target == "aten.sym_size.int" else _fold(node.target, args, kwargs)
+        if target == "<built-in function getitem>":
+            return args[0][args[1]]
+        self.builder.origin, self.builder.stem, self.builder.settings = at, node.name, _settings(node)
+        if any(self.env[n] is None for n in node.all_input_nodes):
+            raise _unsupported(at, "it uses the position of a maximum, which is not a piecewise-linear function of the input")
+        return self._write(node.target, at, args, kwargs)
+
+    def _write(self, target: Any, at: Origin, args: Any, kwargs: Any) -> Any:
+        """An op on constants is computed, an op on activations is written by its row of the table."""
+        name = str(target).removeprefix("aten.")
+        try:
+            if any(isinstance(leaf, Value | BatchSize) for leaf in _leaves((args, kwargs))):
+                if name not in RULES:
+                    raise Refused(reason_for(name.split(".")[0]))
+                return RULES[name](self.builder, *args, **kwargs)
+            if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()) and name not in RULES:
+                raise Refused(RANDOM)
+            return _fold(target, args, kwargs)
+        except Refused as refusal:
+            raise _unsupported(at, str(refusal)) from None
+        except TropicaError:
+            raise
+        except (TypeError, AttributeError, ValueError, RuntimeError) as error:
+            why = f"it is called in a way that is not known ({type(error).__name__}: {first_line(error)})"
+            raise _unsupported(at, why) from error
+
+
+def _leaves(tree: Any) -> Iterator[Any]:
+    """The leaves of nested lists, tuples and dictionaries."""
+    if isinstance(tree, Mapping):
+        tree = list(tree.values())
+    if isinstance(tree, list | tuple):
+        for item in tree:
+            yield from _leaves(item)
+    else:
+        yield tree
+
+
+def _fold(target: Any, args: Any, kwargs: Any) -> Any:
+    """Compute an op on constants, on the CPU and in float64: weight norm then keeps the precision of a float64 model."""
+
+    def exact(item: Any) -> Any:
+        if isinstance(item, torch.device):
+            return _CPU
+        return cast(item, torch.float64) if isinstance(item, Tensor) else item
+
+    args, kwargs = pytree.tree_map(exact, (tuple(args), dict(kwargs)))
+    with torch.no_grad():
+        return target(*args, **kwargs)
+
+
+def _settings(node: fx.Node) -> str:
+    """An op's arguments as text, tensors by name: tells two ops apart that differ in a stride or in a dimension only."""
+    kept = {key: value for key, value in node.kwargs.items() if key not in ("device", "layout", "pin_memory")}
+    return repr(fx.map_arg((node.args, kept), lambda n: n.name))
+
+
+def _unsupported(at: Origin, reason: str) -> UnsupportedOperation:
+    return UnsupportedOperation(op=at.op, path=at.path, source=at.source, reason=reason, accepted=supported())
+
+
+def _find_head(node: Any) -> tuple[fx.Node | None, str | None]:
+    """The final softmax, log_softmax or one-logit sigmoid, if the output is one (one logit: up to a change of shape)."""
+    reshaped = False
+    while isinstance(node, fx.Node) and str(node.target) in _SAME_ENTRIES:
+        before: Any = node.args[0]
+        reshaped = reshaped or str(node.meta["val"].shape) != str(before.meta["val"].shape)
+        node = before
+    if not isinstance(node, fx.Node) or str(node.target) not in HEAD_OPS:
+        return None, None
+    kind, shape = HEAD_OPS[str(node.target)], node.meta["val"].shape
+    if "softmax" in kind and not reshaped and len(shape) == 2 and node.args[1] in (1, -1):
+        return node, kind
+    if "sigmoid" in kind and shape[1:].numel() == 1:
+        return node, kind
+    return None, None
