@@ -1,4 +1,4 @@
-"""The minimal decomposition beside full matrices of all pairs: λ is the smallest, all pairs hold, and its certificate is right."""
+"""The minimal decomposition beside full matrices of all pairs: λ is the smallest, pairs hold, and its certificate is right."""
 
 from __future__ import annotations
 

@@ -109,15 +109,22 @@ class AffineFunctions:
             return relative, absolute
         return relative + self.uncertainty[:, 0], absolute + self.uncertainty[:, 1]
 
-    def values(self, index: Tensor, x: Tensor, point: Tensor, sizes: BlockSizes = BLOCK_SIZES) -> Tensor:
-        """The functions ``index`` (n,) at the points x[``point``] (n,), pair by pair, in float64: (n,)."""
+    def values(
+        self,
+        index: Tensor,
+        x: Tensor,
+        point: Tensor,
+        sizes: BlockSizes = BLOCK_SIZES,
+        dtype: torch.dtype = torch.float64,
+    ) -> Tensor:
+        """The functions ``index`` (n,) at the points x[``point``] (n,), pair by pair, products in ``dtype``: (n,) float64."""
         value = torch.empty(len(index), dtype=torch.float64, device=x.device)
         step = max(1, sizes.pairs // x.shape[1])
         for low in range(0, len(index), step):
             pair = slice(low, low + step)
             # Sums of products, row by row: equal rows give equal values, whatever block they are in.
-            products = self.rows(index[pair], torch.float64).mul_(x[point[pair]])
-            torch.add(products.sum(1), self.bias[index[pair]], out=value[pair])
+            products = self.rows(index[pair], dtype).mul_(x[point[pair]])
+            torch.add(products.sum(1).double(), self.bias[index[pair]], out=value[pair])
         return value
 
 

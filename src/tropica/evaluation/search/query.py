@@ -88,7 +88,7 @@ def raise_lower_bound(index: SearchIndex, points: PointBlock, table: Tensor, siz
     order = chosen.argsort()
     relative, absolute = (error[chosen] for error in index.error)
     reached = torch.empty_like(points.lower_bound)
-    reached[order] = index.functions.values(chosen[order], points.x, order, sizes)
+    reached[order] = index.functions.values(chosen[order], points.x, order, sizes, points.x.dtype)
     reached -= relative * points.norm + absolute
     if bool((table.amax(0) < _comparable(index, points, reached)).any()):
         raise CertificateError("a bound turned out below a score that it bounds: products are less exact than their dtype")

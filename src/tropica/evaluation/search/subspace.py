@@ -22,8 +22,9 @@ Coordinates are computed in float32, and the errors are bounded as follows (:cla
 
 Proof. All products here are sums of chunks of h = 128 products each, so that one of depth n is off by at most γ(n) Σ|·||·|,
 γ(n) = (min(n, h) + n/h + 8) u / (1 − …), u = 2⁻²⁴: a bound that does not grow with n, but for n/h. Centered rows are rounded
-entry by entry, relative to themselves, by no more than 2u, which γ's 8 covers; they are scaled by a power of 2 to norms near 1, so that what underflows, 2⁻¹²⁶ a product or entry, is less than γ 2⁻⁴⁰, and 2⁻⁴⁰ is added to norms. With e = ‖UᵀU −
-I‖ and N_z ≥ ‖z‖, ‖p‖,
+entry by entry, relative to themselves, by no more than 2u, which γ's 8 covers; they are scaled by a power of 2 to norms near
+1, so that what underflows, 2⁻¹²⁶ a product or entry, is less than γ 2⁻⁴⁰, and 2⁻⁴⁰ is added to norms. With e = ‖UᵀU − I‖ and
+N_z ≥ ‖z‖, ‖p‖,
 
     |Uᵀz − p|_i ≤ γ(d)(1 + e) N_z,    ⟨q, Uᵀz − p⟩ ≤ γ(d)(1 + e) ‖q‖₁ N_z,    and the same with c and z exchanged;
     ‖z − Up‖² = ‖z‖² − ‖p‖² − 2⟨p, Uᵀz − p⟩ + ⟨p, (UᵀU − I)p⟩ ≤ ‖z‖² − ‖p‖² + 2γ(d)(1 + e) ‖p‖₁ N_z + e‖p‖².
