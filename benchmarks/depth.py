@@ -42,7 +42,7 @@ def _lost(terms: tp.LinearTerms) -> float:
 
 def measure(name: str, weights: str, decomposition: DCDecomposition, x: Tensor, seconds: float) -> list[str]:
     """One row of the table."""
-    terms = tp.extract(decomposition.net, x, decomposition, check="warn")
+    terms = tp.extract(decomposition.net, x, decomposition, on_failure="warn")
     logits = decomposition.net(x).abs().amax(1)
     potential = decomposition.f_minus(x) - decomposition.constant
     return [

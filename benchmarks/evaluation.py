@@ -17,7 +17,7 @@ import tropica as tp
 from benchmarks.timing import in_turns, median, ratio
 from tropica.terms.certificate import Certificate
 from tropica.terms.linear_terms import LinearTerms, TermBlock
-from tropica.terms.maxima import POINTS, TERMS
+from tropica.terms.maxima import BLOCK_SIZES
 
 
 def synthetic(terms: int, points: int, d: int) -> tuple[LinearTerms, Tensor]:
@@ -30,7 +30,7 @@ def synthetic(terms: int, points: int, d: int) -> tuple[LinearTerms, Tensor]:
     labels = torch.randint(0, 10, (terms,), generator=generator)
     local, minus = normal(terms, d) / d**0.5, normal(terms, d) / d**0.5
     block = TermBlock(labels, local, normal(terms).double(), minus, normal(terms).double())
-    certificate = Certificate(None, 0.0, 0.0, 1.0, 0, 0, 0, False, "float32")
+    certificate = Certificate.unchecked("float32")
     made = LinearTerms([block], torch.zeros(d, dtype=torch.float64), (d,), 10, "synthetic", certificate)
     return made, torch.rand(points, d, generator=generator)
 
@@ -38,10 +38,10 @@ def synthetic(terms: int, points: int, d: int) -> tuple[LinearTerms, Tensor]:
 def products(terms: LinearTerms, x: Tensor) -> None:
     """torch.matmul of the same blocks, and nothing else."""
     weight = terms.blocks[0].local
-    for low in range(0, len(weight), TERMS):
-        rows = weight[low : low + TERMS].T
-        for start in range(0, len(x), POINTS):
-            torch.matmul(x[start : start + POINTS], rows)
+    for low in range(0, len(weight), BLOCK_SIZES.functions):
+        rows = weight[low : low + BLOCK_SIZES.functions].T
+        for start in range(0, len(x), BLOCK_SIZES.points):
+            torch.matmul(x[start : start + BLOCK_SIZES.points], rows)
 
 
 def extra_memory(terms: int, points: int, d: int) -> str:
@@ -69,7 +69,8 @@ def main() -> None:
     """Print the table."""
     from benchmarks.report import show
 
-    title = f"Evaluating N^(X), float32; floor: torch.matmul on the same blocks ({TERMS} terms × {POINTS} points)"
+    title = "Evaluating N^(X), float32; floor: torch.matmul on the same blocks "
+    title += f"({BLOCK_SIZES.functions} terms × {BLOCK_SIZES.points} points)"
     table = Table(title=title)
     for heading in (
         "terms",

@@ -49,7 +49,7 @@ def measure(title: str, model: nn.Module, x: Tensor, size: int, rounds: int, ora
     net = tp.trace(model, x[:2])
     decomposition = tp.decompose(net, x, batch_size=size)
     work: dict[str, Callable[[], object]] = {
-        "tropica": lambda: tp.extract(net, x, decomposition, check=False, batch_size=size),
+        "tropica": lambda: tp.extract(net, x, decomposition, check="none", batch_size=size),
         "plain": plain(model, x, size),
         "jacrev": jacobians(model, x, size),
     }

@@ -24,8 +24,7 @@ import tropica as tp
 from tests.terms import victim
 from tests.terms.test_store import corrupt
 from tests.terms.test_store_faults import children, kill, run, wait_for
-from tests.terms.worker import points
-from tropica.data import passes as walk
+from tests.terms.worker import SMALL, points
 
 KILLS = {("extract", 1): 25, ("extract", 2): 10, ("evaluate", 1): 10, ("evaluate", 2): 5}
 DAMAGES = 200
@@ -40,7 +39,7 @@ def killed(task: str, size: int, count: int, whole: Path, folder: Path, chance: 
     """How many were killed in their work, and how many of the resumed runs gave the same bytes and labels."""
     same = hits = 0
     x = points(50, 9)
-    expected = tp.ExtractedFunction(tp.load_terms(whole)).decide(x)
+    expected = tp.ExtractedFunction(tp.load_terms(whole)).labels_and_terms(x)
     while hits < count:
         terms = folder / f"{task}-{size}-{hits}"
         if task == "evaluate":
@@ -60,7 +59,7 @@ def killed(task: str, size: int, count: int, whole: Path, folder: Path, chance: 
         hits += 1
         resumed = run(name, terms, size)
         resumed.communicate()
-        found = tp.ExtractedFunction(tp.load_terms(terms)).decide(x)
+        found = tp.ExtractedFunction(tp.load_terms(terms)).labels_and_terms(x)
         equal = all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
         same += resumed.returncode == 0 and content(terms) == content(whole) and equal
         shutil.rmtree(terms)
@@ -77,7 +76,7 @@ def damaged(whole: Path, folder: Path) -> tuple[int, int, int, int]:
         shutil.copytree(whole, terms)
         corrupt(chance.choice(sorted(terms.iterdir())), chance)
         try:
-            terms_found = tp.load_terms(terms, verify=True)
+            terms_found = tp.load_terms(terms, check="all")
         except tp.StoreError:
             found += 1
         else:
@@ -113,7 +112,7 @@ def main() -> None:
 
     victim.settings()
     chance = random.Random(int(time.time()))
-    table = Table(title=f"Faults: {victim.POINTS:,} points in shards of {walk.SHARD_POINTS}")
+    table = Table(title=f"Faults: {victim.POINTS:,} points in shards of {SMALL.points}")
     for heading in ("what", "times", "came of it"):
         table.add_column(heading)
     with tempfile.TemporaryDirectory(prefix="tropica-bench-") as name:

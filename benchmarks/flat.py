@@ -48,7 +48,7 @@ def work(task: str, count: int) -> int:
     data = Made(count)
     if task == "extract":
         with tempfile.TemporaryDirectory(prefix="tropica-bench-") as folder:
-            tp.extract(model(), data, out=f"{folder}/terms", memory=ROOM, check="warn")
+            tp.extract(model(), data, out=f"{folder}/terms", memory=ROOM, on_failure="warn")
     else:
         f = tp.ExtractedFunction.streaming(model(), data, memory=ROOM)
         f.predict(torch.stack([data[i] for i in range(1_000)]))

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
             start = time.process_time()
             decomposition = tp.decompose(job.model, job.train, method=method, per=per, progress=True)
             made = time.process_time()
-            terms = tp.extract(decomposition.net, job.train, decomposition, check="warn", progress=True)
+            terms = tp.extract(decomposition.net, job.train, decomposition, on_failure="warn", progress=True)
             end = time.process_time()
             found = tp.agreement(decomposition.net, tp.ExtractedFunction(terms), job.test, progress=True)
             table.add_row(

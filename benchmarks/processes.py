@@ -39,11 +39,11 @@ def work(folder: Path) -> None:
     start = clock()
     terms = tp.extract(net, x, decomposition, out=folder / "terms", distributed=True)
     extracted = clock()
-    f = tp.ExtractedFunction(tp.load_terms(folder / "terms", verify=False), distributed=True)
+    f = tp.ExtractedFunction(tp.load_terms(folder / "terms", check="none"), distributed=True)
     f.predict(fresh[:1])  # both have the store in their caches
     processes.wait()
     again = clock()
-    labels, winners = f.decide(fresh)
+    labels, winners = f.labels_and_terms(fresh)
     evaluated = clock()
     parts = {"extraction": (start, extracted), "evaluation": (again, evaluated)}
     taken = processes.all_gather({what: [b - a for a, b in zip(*ends, strict=True)] for what, ends in parts.items()})

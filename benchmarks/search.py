@@ -21,7 +21,7 @@ import tropica as tp
 from benchmarks.evaluation import synthetic
 from benchmarks.networks import trained
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import POINTS, TERMS
+from tropica.terms.maxima import BLOCK_SIZES
 
 ROUNDS = 3
 STORES = "TROPICA_STORES"
@@ -36,23 +36,23 @@ def cases() -> list[tuple[str, LinearTerms, Tensor]]:
         title = name if data is None else f"{data}-{name}"
         if title in given:
             test = tp.load_data(data or "mnist", split="test")
-            found.append((f"{title} ({Path(given[title]).name})", tp.load_terms(given[title], verify=False), test.inputs))
+            found.append((f"{title} ({Path(given[title]).name})", tp.load_terms(given[title], check="none"), test.inputs))
             continue
         try:
             case = trained(name, epochs, data)
         except tp.DataError:
             continue
-        found.append((case.title, tp.extract(case.model, case.train.inputs, check=False), case.test.inputs))
+        found.append((case.title, tp.extract(case.model, case.train.inputs, check="none"), case.test.inputs))
     terms, x = synthetic(20_000, 10_000, 784)
     return [*found, ("random, nothing to find", terms, x)]
 
 
 def products(weight: Tensor, x: Tensor) -> None:
     """The full product, in blocks."""
-    for low in range(0, len(weight), TERMS):
-        rows = weight[low : low + TERMS].T
-        for start in range(0, len(x), POINTS):
-            torch.matmul(x[start : start + POINTS], rows)
+    for low in range(0, len(weight), BLOCK_SIZES.functions):
+        rows = weight[low : low + BLOCK_SIZES.functions].T
+        for start in range(0, len(x), BLOCK_SIZES.points):
+            torch.matmul(x[start : start + BLOCK_SIZES.points], rows)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -76,7 +76,7 @@ def main() -> None:
         weight = torch.cat([block.local + block.minus for block in terms.blocks])
         f = tp.ExtractedFunction(terms, search="exact")
         f.predict(x)
-        report, index = f.searched, f.searched.seconds.get("index", 0.0)
+        report, index = f.search_report, f.search_report.seconds.get("index", 0.0)
         report.seconds.clear()
         flat = x.flatten(1)
         turns = [(seconds(lambda: products(weight, flat)), seconds(lambda: f.predict(x))) for _ in range(ROUNDS)]  # noqa: B023

@@ -15,7 +15,7 @@ from tests.oracles.dense import local_affine_map
 from tests.oracles.dense_decomposition import data_free
 from tests.oracles.extracted_function import Extracted, evaluate
 from tests.oracles.fixed_point import tight
-from tropica.decomposition.calibrated import SLACK
+from tropica.decomposition.layer_by_layer import DEFAULT_MARGINS
 
 # ── splits ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -53,8 +53,8 @@ def check_certificate(decomposition: tp.DCDecomposition, x: Tensor, rounding: fl
 
 
 def check_tight(decomposition: tp.DCDecomposition, x: Tensor, factor: float) -> None:
-    """The largest K of every nonlinearity is at most ``factor`` times that of the plain fixed point, and F⁻ is as near, but for a
-    constant (which a nonlinearity that is far from 0 brings, and which moves no label)."""
+    """The largest K of every nonlinearity is at most ``factor`` times that of the plain fixed point, and F⁻ is as near, but
+    for a constant (which a nonlinearity that is far from 0 brings, and which moves no label)."""
     exact, _ = tight(decomposition.net, x)
     overall = max((float(k.max()) for k in exact.multipliers.values()), default=0.0)
     for name, k in exact.multipliers.items():
@@ -65,8 +65,8 @@ def check_tight(decomposition: tp.DCDecomposition, x: Tensor, factor: float) -> 
     allowed = 1e-12 * float(theirs.abs().max())
     for nonlinearity, h in zip(nonlinearities, outputs, strict=True):
         spread, k = h.detach().reshape(len(x), -1).std(0), exact.multipliers[nonlinearity.name].flatten()
-        # The headroom is a share of the nonlinearity's largest K, and every unit gets it: those that need no K as well.
-        allowed += float(spread @ ((factor - 1) * k + 2 * SLACK * factor * k.max()))
+        # The margin is a share of the nonlinearity's largest K, and every unit gets it: those that need no K as well.
+        allowed += float(spread @ ((factor - 1) * k + 2 * DEFAULT_MARGINS.all_points * factor * k.max()))
     assert float((ours - theirs).std()) <= allowed
 
 

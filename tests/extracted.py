@@ -37,7 +37,7 @@ def split_of(name: str, method: str) -> tp.DCDecomposition:
 @cache
 def terms_of(name: str, method: str) -> tp.LinearTerms:
     """Its terms, with whatever certificate they get."""
-    return tp.extract(network(name), points(name), split_of(name, method), check="warn")
+    return tp.extract(network(name), points(name), split_of(name, method), on_failure="warn")
 
 
 def potential(decomposition: tp.DCDecomposition, x: Tensor) -> tuple[Tensor, Tensor, list[NonlinearityNode], list[Tensor]]:

@@ -33,7 +33,7 @@ def test_terms_of_the_part_behind(name: str, at: str, method: str) -> None:
     """N = tail ∘ head: the terms are the tail's, at the head's values; Theorem 3.3 holds there."""
     model, net, x = case_of(name).make(0).double(), network(name), points(name)
     assert isinstance(model, torch.nn.Sequential)
-    terms = tp.extract(net, x, at=at, method=method)
+    terms = tp.extract(net, x, at=at, decomposition=method)
     head, tail = model[: int(at) + 1], model[int(at) + 1 :]
     inner = head(x).detach()
     assert terms.input_shape == tuple(inner.shape[1:])

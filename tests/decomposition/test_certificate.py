@@ -11,8 +11,7 @@ from torch import nn
 
 import tropica as tp
 from tests.extracted import by_method, by_name, case_of, cotangents, network, points, split_of, terms_of
-from tropica.decomposition import check
-from tropica.decomposition.check import Sample
+from tropica.decomposition.check import Sample, SampleSizes
 
 NAMES = ("mlp_deep", "mnist_conv", "resnet", "inverted_residual")
 names = pytest.mark.parametrize("name", NAMES)
@@ -28,12 +27,12 @@ def test_half_of_k_is_not_enough(name: str) -> None:
     with pytest.raises(tp.CertificateError, match=r"certificate fails: a cotangent is negative \(-0\.\d+"):
         tp.extract(net, x, decomposition)
     with pytest.warns(UserWarning, match="a cotangent is negative"):
-        terms = tp.extract(net, x, decomposition, check="warn")
+        terms = tp.extract(net, x, decomposition, on_failure="warn")
     assert not terms.certificate.holds
     assert "FAILS" in str(terms.certificate)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        unchecked = tp.extract(net, x, decomposition, check=False)
+        unchecked = tp.extract(net, x, decomposition, check="none")
     assert unchecked.certificate.smallest_cotangent is None
     assert torch.equal(unchecked.plus.weight, terms.plus.weight)
 
@@ -43,7 +42,7 @@ def test_no_k_at_all_violates_the_theorem(name: str) -> None:
     """Without K: cotangents, and the pairs themselves and the labels as brute force finds them."""
     net, x = network(name), points(name)
     with pytest.warns(UserWarning, match="a cotangent is negative"):
-        terms = tp.extract(net, x, scaled(split_of(name, "calibrated"), 0.0), check="warn")
+        terms = tp.extract(net, x, scaled(split_of(name, "calibrated"), 0.0), on_failure="warn")
     worst = 0.0
     for one in (terms.plus, terms.minus):
         values = one(x)
@@ -87,7 +86,7 @@ def test_figures(name: str, method: str) -> None:
 
 @by_method
 def test_cotangents_are_looked_at_whoever_makes_the_split(method: str) -> None:
-    found = tp.extract(network("mlp_deep"), points("mlp_deep"), method=method).certificate
+    found = tp.extract(network("mlp_deep"), points("mlp_deep"), decomposition=method).certificate
     assert found.smallest_cotangent is not None
     assert found.smallest_cotangent >= -1e-12
 
@@ -108,16 +107,16 @@ def test_smallest_cotangent() -> None:
 
 
 def test_nothing_checked_nothing_held() -> None:
-    """With check=False, of a decomposition that was not certified on this data, nothing is known."""
-    terms = tp.extract(network("mlp"), points("mlp"), split_of("mlp", "calibrated"), check=False)
+    """With check="none", of a decomposition that was not certified on this data, nothing is known."""
+    terms = tp.extract(network("mlp"), points("mlp"), split_of("mlp", "calibrated"), check="none")
     assert not terms.certificate.holds
     assert "not checked" in str(terms.certificate)
     # The calibration itself is a certificate.
-    assert tp.extract(network("mlp"), points("mlp"), check=False).certificate.holds
+    assert tp.extract(network("mlp"), points("mlp"), check="none").certificate.holds
 
 
 def test_a_large_set_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "COMPLETE", 10)
+    monkeypatch.setattr(Sample, "draw", lambda points, numbers: Sample(torch.arange(10), points))
     net, x = network("mlp"), points("mlp")
     found = tp.extract(net, x, batch_size=7).certificate
     assert (found.points, found.terms, found.complete, found.holds) == (10, 10, False, True)
@@ -130,10 +129,10 @@ def test_fewer_of_large_points() -> None:
     assert len(Sample.draw(100, 784).index) == 100
 
 
-def test_sample_sees_its_own_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "COMPLETE", 12)
+def test_sample_sees_its_own_points() -> None:
+    sizes = SampleSizes(points=12)
     x = torch.arange(50.0).unsqueeze(1)
-    sample = Sample.draw(50)
+    sample = Sample.draw(50, sizes=sizes)
     start = 0
     for part in x.split(8):
         sample.see(start, part, part[:, 0].double())
@@ -141,7 +140,7 @@ def test_sample_sees_its_own_points(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(sample.x[:, 0].long(), sample.index)
     assert torch.equal(sample.margin.long(), sample.index)
     assert len(sample.index.unique()) == 12
-    assert torch.equal(sample.index, Sample.draw(50).index)
+    assert torch.equal(sample.index, Sample.draw(50, sizes=sizes).index)
 
 
 def test_not_a_number_fails() -> None:

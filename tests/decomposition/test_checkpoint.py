@@ -11,7 +11,6 @@ import tropica as tp
 from tests.extracted import by_method, by_name, case_of, network, split_of
 from tropica.decomposition import calibrated
 from tropica.decomposition.calibrated import calibrated_decomposition
-from tropica.decomposition.raising import Sweep
 from tropica.decomposition.storage import load_decomposition
 from tropica.errors import StoreError
 
@@ -52,15 +51,15 @@ def test_goes_on_behind_the_last_pass(tmp_path: Path, number: int, monkeypatch: 
         calibrate(tmp_path / "state", some(), progress=stop_in_pass(number))
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
     passes = 0
-    original = Sweep.over
+    original = calibrated.calibration_pass
 
-    def counted(self, *args):
+    def counted(*args):
         nonlocal passes
         passes += 1
-        return original(self, *args)
+        return original(*args)
 
-    monkeypatch.setattr(calibrated, "tight_weights", lambda *_, **__: pytest.fail("the first step is made again"))
-    monkeypatch.setattr(Sweep, "over", counted)
+    monkeypatch.setattr(calibrated, "layer_by_layer", lambda *_, **__: pytest.fail("the first step is made again"))
+    monkeypatch.setattr(calibrated, "calibration_pass", counted)
     again = calibrate(tmp_path / "state", some())
     assert passes == len(whole.history) - number
     assert again.fingerprint == whole.fingerprint
@@ -72,7 +71,7 @@ def test_as_it_is_called(tmp_path: Path) -> None:
     first = tp.decompose(net, x, checkpoint=tmp_path / "state", batch_size=16)
     assert tp.decompose(net, x, checkpoint=str(tmp_path / "state"), batch_size=16).fingerprint == first.fingerprint
     for other, what in ((x[:100], "points, batches"), (x.split(32), "batches")):
-        with pytest.raises(StoreError, match=rf"the calibration of something else \({what} differ"):
+        with pytest.raises(StoreError, match=rf"another calibration \({what} differ"):
             tp.decompose(net, list(other) if isinstance(other, tuple) else other, checkpoint=tmp_path / "state", batch_size=16)
     with pytest.raises(StoreError, match="dtype differ"):
         tp.decompose(net, x, checkpoint=tmp_path / "state", batch_size=16, dtype=torch.float32)

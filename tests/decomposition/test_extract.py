@@ -10,6 +10,9 @@ from torch.utils.data import DataLoader, TensorDataset
 import tropica as tp
 from tests.checks import check_rows, check_theorem
 from tests.extracted import by_method, by_name, case_of, network, points, split_of, terms_of
+from tropica.data.passes import DataPass, ShardSizes
+from tropica.decomposition.blocks import empty_block
+from tropica.decomposition.extraction import extract_batch, extract_shards, find_center
 
 
 @by_name
@@ -106,7 +109,7 @@ def test_ties(name: str, nonlinearity: nn.Module, levels: list[float]) -> None:
     x[:4] = on[:4]
     net = tp.trace(model, x)
     for method in ("calibrated", "paper"):
-        terms = tp.extract(net, x, method=method)
+        terms = tp.extract(net, x, decomposition=method)
         check_rows(model, terms, x)
         check_theorem(terms, net, x)
 
@@ -152,7 +155,7 @@ def test_a_module_will_do() -> None:
     case = case_of("mlp")
     model, x = case.make(0).double(), points("mlp")
     assert equal(tp.extract(model, x), terms_of("mlp", "calibrated"))
-    assert equal(tp.extract(model, x, method="paper"), terms_of("mlp", "paper"))
+    assert equal(tp.extract(model, x, decomposition="paper"), terms_of("mlp", "paper"))
 
 
 def test_float64_from_a_float32_model() -> None:
@@ -216,12 +219,19 @@ def test_works_without_gradients() -> None:
 
 def test_refusals() -> None:
     net, x = network("mlp"), points("mlp")
-    with pytest.raises(tp.InputError, match="check must be"):
-        tp.extract(net, x, check="loud")  # type: ignore[arg-type]
+    for check in ("loud", True, "warn"):
+        with pytest.raises(tp.InputError, match="check must be one of 'none', 'sample', 'full'; got"):
+            tp.extract(net, x, check=check)  # type: ignore[arg-type]
+    with pytest.raises(tp.InputError, match="on_failure must be one of 'raise', 'warn'"):
+        tp.extract(net, x, on_failure="ignore")
+    with pytest.raises(tp.InputError, match="on_failure does nothing with check='none'"):
+        tp.extract(net, x, check="none", on_failure="warn")
     with pytest.raises(tp.InputError, match="made for another network"):
         tp.extract(net, x, split_of("mlp_deep", "paper"))
-    with pytest.raises(tp.InputError, match="unknown decomposition"):
-        tp.extract(net, x, method="smallest")
+    with pytest.raises(
+        tp.InputError, match="unknown decomposition 'smallest'; accepted are 'calibrated', 'minimal', 'paper', or"
+    ):
+        tp.extract(net, x, decomposition="smallest")
     with pytest.raises(tp.InputError, match="shape"):
         tp.extract(net, torch.zeros(3, 7))
     with pytest.raises(tp.InputError, match="float16"):
@@ -235,6 +245,55 @@ def test_refusals() -> None:
     bad[7, 2] = torch.nan
     with pytest.raises(tp.InputError, match=r"7|NaN"):
         tp.extract(net, bad, split_of("mlp", "calibrated"))
+
+
+def test_a_full_check() -> None:
+    """All pairs of points, however many."""
+    found = tp.extract(network("mlp"), points("mlp"), check="full").certificate
+    assert found.complete
+    assert (found.points, found.terms) == (32, 32)
+
+
+# ── the functions that it is made of ──────────────────────────────────────────────────────────────────────────────────
+
+
+def pass_over(net: tp.PiecewiseLinearNetwork, x: Tensor) -> DataPass:
+    """Batches of 4, shards of 8."""
+    return DataPass(x, 4, net.dtype, net.device, net.input_shape, ShardSizes(points=8))
+
+
+@pytest.mark.parametrize("stored", [None, torch.float32], ids=str)
+def test_batches_and_shards(stored: torch.dtype | None) -> None:
+    """A shard's terms are those of its batches, whoever extracts them, and the whole is what extract gives."""
+    net, x, made = network("mnist_conv"), points("mnist_conv"), split_of("mnist_conv", "paper")
+    data_pass = pass_over(net, x)
+    center = find_center(made, data_pass)
+    whole = tp.extract(net, x, made, batch_size=4, stored_dtype=stored).blocks[0]
+    backwards = [
+        next(extract_shards(made, data_pass, center, [shard], stored_dtype=stored, check=True))
+        for shard in data_pass.shards[::-1]
+    ]
+    for shard, block in backwards:
+        one_by_one = [extract_batch(made, batch, center, stored_dtype=stored) for batch in x[shard.first :][:8].split(4)]
+        for name, tensor in block.tensors.items():
+            assert torch.equal(tensor, whole.tensors[name][shard.first : shard.first + 8])
+            assert torch.equal(tensor, torch.cat([part.tensors[name] for part in one_by_one]))
+        assert block.smallest_cotangent is not None
+        assert all(part.smallest_cotangent is None for part in one_by_one)
+    top = net(x).topk(2, 1).values
+    torch.testing.assert_close(whole.margin, top[:, 0] - top[:, 1], rtol=1e-12, atol=1e-12)
+
+
+def test_a_batch_is_written_where_it_is_wanted() -> None:
+    net, x, made = network("mlp"), points("mlp"), split_of("mlp", "calibrated")
+    center = find_center(made, pass_over(net, x))
+    expected = extract_batch(made, x, center)
+    room = empty_block(net, len(x), net.dtype)
+    for start in (16, 0):
+        found = extract_batch(made, x[start : start + 16], center, out=room.rows(start, 16))
+        assert found.local.data_ptr() == room.local[start:].data_ptr()
+    for name, tensor in expected.tensors.items():
+        torch.testing.assert_close(room.tensors[name], tensor, rtol=1e-10, atol=1e-10)
 
 
 def test_progress() -> None:

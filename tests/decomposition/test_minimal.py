@@ -1,4 +1,4 @@
-"""The minimal decomposition beside full matrices of all pairs: λ is the smallest, the pairs hold, and what it says of itself is so."""
+"""The minimal decomposition beside full matrices of all pairs: λ is the smallest, all pairs hold, and its certificate is right."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from tests.oracles.minimal import exact_pairs, pairs
 from tests.random_networks import Network, random_networks
 from tropica.data.passes import DataPass, ShardSizes
 from tropica.decomposition import minimal
-from tropica.decomposition.factors import spreads
-from tropica.decomposition.minimal import MARGIN, Search, checked
+from tropica.decomposition.data_terms import DataTerms, PointsInMemory, certify_factors
+from tropica.decomposition.factor_program import standard_deviations
+from tropica.decomposition.minimal import MARGIN, MinimalSettings, smallest_factor
+from tropica.decomposition.pairwise import check_pairs
 from tropica.decomposition.storage import load_decomposition
-from tropica.runtime.processes import SINGLE_PROCESS
 
 SOME = ("mlp_deep", "mnist_conv", "resnet", "densenet", "maxout", "two_towers", "unet", "abs", "amin")
 some = pytest.mark.parametrize("name", SOME)
@@ -34,7 +35,12 @@ def made(net: tp.PiecewiseLinearNetwork, x: Tensor, **options: object) -> tp.DCD
     return tp.decompose(net, x, method="minimal", **options)  # type: ignore[arg-type]
 
 
-def check_pairs(decomposition: tp.DCDecomposition, x: Tensor) -> None:
+def in_memory(x: Tensor, net: tp.PiecewiseLinearNetwork) -> PointsInMemory:
+    """The points in batches of 64."""
+    return PointsInMemory(x, DataPass(x, 64, net.dtype, net.device, net.input_shape), 2**28)
+
+
+def check_all_pairs(decomposition: tp.DCDecomposition, x: Tensor) -> None:
     """All pairs hold on both sides, and N^(X) keeps every label that N itself can tell from the others."""
     found = pairs(decomposition, x)
     minus = found.minus.sum(0)
@@ -47,7 +53,7 @@ def check_pairs(decomposition: tp.DCDecomposition, x: Tensor) -> None:
     assert decomposition.pairs is not None
     assert decomposition.pairs.holds
     assert decomposition.pairs.points == len(x)
-    assert decomposition.pairs.violation <= found.rounding
+    assert decomposition.pairs.largest_violation <= found.rounding
 
 
 def common(decomposition: tp.DCDecomposition) -> float:
@@ -71,7 +77,7 @@ def test_smallest_factor(name: str) -> None:
         torch.testing.assert_close(
             decomposition.multipliers[nonlinearity], (1 + MARGIN) * least * k, rtol=1e-6, atol=1e-9 * float(k.max())
         )
-    check_pairs(decomposition, x)
+    check_all_pairs(decomposition, x)
     if least > 1e-6:
         assert float((full.local + 0.99 * least * full.minus.sum(0)).min()) < 0
 
@@ -116,7 +122,7 @@ def test_random_networks(drawn: Network) -> None:
     one, many = made(net, x), made(net, x, per="nonlinearity")
     assert common(one) == pytest.approx(full.least(), rel=1e-5, abs=1e-8)
     for decomposition in (one, many):
-        check_pairs(decomposition, x)
+        check_all_pairs(decomposition, x)
         terms = tp.extract(net, x, decomposition)
         assert terms.certificate.holds
         assert terms.certificate.smallest_cotangent is None
@@ -128,10 +134,9 @@ def test_factors_by_nonlinearity_are_the_best(name: str) -> None:
     """Their F⁻ varies least: as little as in the linear program with all pairs at once, and no more than with one factor."""
     net, x = network(name), points(name)
     calibrated, one, many = split_of(name, "calibrated"), made(net, x), made(net, x, per="nonlinearity")
-    check_pairs(many, x)
+    check_all_pairs(many, x)
     full = pairs(calibrated, x)
-    search = Search(calibrated, x, len(x), SINGLE_PROCESS, 2**28, None)
-    cost = spreads(calibrated, full.names, search)
+    cost = standard_deviations(calibrated, full.names, x)
     rest = np.array([many.factors.get(name, 0.0) - MARGIN * common(one) for name in full.names])
     best = full.program(cost)
     assert float(cost @ rest) == pytest.approx(best, rel=1e-4, abs=1e-6 * float(cost.sum()))
@@ -150,8 +155,7 @@ def test_by_hand() -> None:
         decomposition = made(net, x, margin=0.0, per=per)
         (k,) = decomposition.multipliers.values()
         assert k.item() == pytest.approx(0.5, rel=1e-9 if per == "network" else 1e-5)
-        assert decomposition.pairs is not None
-        assert decomposition.pairs.margin == 0
+        assert any("margin 0" in line for line in decomposition.history)
     (k,) = made(net, x, margin=0.1).multipliers.values()
     assert k.item() == pytest.approx(0.55, rel=1e-9)
 
@@ -182,18 +186,17 @@ def test_no_pairs_no_potential(per: str) -> None:
 
 @by_per
 @pytest.mark.parametrize("name", ["mlp_deep", "mnist_conv"])
-def test_stages_shards_and_memory(name: str, per: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_shards_and_memory(name: str, per: str) -> None:
     """Few points first, many shards, terms that are extracted again for each pass: the same factors."""
     net, x = network(name), case_of(name).inputs(90, 7, torch.float64)
     expected = made(net, x, per=per)
-    check_pairs(expected, x)
-    monkeypatch.setattr(minimal, "FEW", 8)
-    monkeypatch.setattr(minimal, "ROUND", 2)
+    check_all_pairs(expected, x)
+    small = MinimalSettings(first_points=8, shards=2)
     calibrated = tp.decompose(net, x)
     over = DataPass(x, 8, net.dtype, net.device, net.input_shape, ShardSizes(points=8))
     for memory in (2**30, 1):
-        found = minimal.minimal_decomposition(calibrated, over, per=per, memory=memory)
-        check_pairs(found, x)
+        found = minimal.minimal_decomposition(calibrated, over, per=per, memory=memory, settings=small)
+        check_all_pairs(found, x)
         for nonlinearity, factor in expected.factors.items():
             assert found.factors[nonlinearity] == pytest.approx(factor, rel=1e-5, abs=1e-6)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
@@ -237,16 +240,17 @@ def test_the_check_finds_what_is_wrong() -> None:
     """Factors that are too small fail the check, as violations, and as labels that are lost."""
     net, x = network("mlp_deep"), case_of("mlp_deep").inputs(200, 1, torch.float64)
     calibrated = tp.decompose(net, x)
-    search = Search(calibrated, x, 64, SINGLE_PROCESS, 2**28, None)
-    least = search.smallest()
+    held = in_memory(x, net)
+    least = smallest_factor(calibrated, held)
     for share, right in ((1.0 + 1e-9, True), (0.98, False), (0.0, False)):
-        found = search.like(calibrated.scaled(dict.fromkeys(calibrated.multipliers, share * least))).check(0.0)
+        terms = DataTerms.extract(calibrated.scaled(dict.fromkeys(calibrated.multipliers, share * least)), held)
+        found = check_pairs(terms.x, terms.own, terms.blocks, terms.dtype, pairwise=True)
         assert found.holds is right
-    assert found.labels_lost > 0
+    assert found.labels_changed > found.labels_tied
     dense = pairs(calibrated, x).local
-    assert found.violation == pytest.approx(-float(dense.min()), rel=1e-9)
-    with pytest.raises(tp.CertificateError, match=r"minimal decomposition's check fails: .* labels lost$"):
-        checked(calibrated, dict.fromkeys(calibrated.multipliers, 0.5 * least), 0.01, search)
+    assert found.largest_violation == pytest.approx(-float(dense.min()), rel=1e-9)
+    with pytest.raises(tp.CertificateError, match=r"minimal decomposition's check fails: .* do not keep their label$"):
+        certify_factors(calibrated, dict.fromkeys(calibrated.multipliers, 0.5 * least), held)
 
 
 def test_what_no_factor_cures_is_an_error() -> None:
@@ -254,22 +258,22 @@ def test_what_no_factor_cures_is_an_error() -> None:
     net, x = network("mlp_deep").to(torch.float32), case_of("mlp_deep").inputs(200, 1)
     nothing = tp.decompose(net, x).scaled(dict.fromkeys((nonlinearity.name for nonlinearity in net.nonlinearities), 0.0))
     with pytest.raises(tp.CertificateError, match=r"rounding in float32 is too coarse .*; use dtype=torch.float64"):
-        Search(nothing, x, 64, SINGLE_PROCESS, 2**28, None).smallest()
+        smallest_factor(nothing, in_memory(x, net))
 
 
 def test_the_certificate_is_the_pairwise_one() -> None:
     """It says so; all pairs count where the decomposition was made on these very points, however many there are."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 3)).eval()
+    model = nn.Sequential(nn.Linear(2, 60), nn.ReLU(), nn.Linear(60, 3)).eval()
     x = torch.randn(4500, 2)
     net = tp.trace(model, x)
-    fresh = tp.extract(net, x, method="minimal").certificate
+    fresh = tp.extract(net, x, decomposition="minimal").certificate
     assert (fresh.pairwise, fresh.complete, fresh.points, fresh.terms) == (True, True, 4500, 4500)
     assert fresh.holds
     assert "of pairs of data points only" in str(fresh)
     assert "sample" not in str(fresh)
     decomposition = made(net, x)
-    assert "between all 4,500 × 4,500 pairs" in str(decomposition.pairs)
+    assert "4,500 points × 4,500 terms" in str(decomposition.pairs)
     given = tp.extract(net, x, decomposition).certificate
     assert (given.pairwise, given.complete, given.points) == (True, False, 4096)
     assert given.holds
@@ -287,7 +291,7 @@ def test_other_points_are_checked_as_such() -> None:
 def test_at_an_inner_layer() -> None:
     net, x = network("mlp_deep"), case_of("mlp_deep").inputs(60, 2, torch.float64)
     inner = net.nonlinearities[0].name
-    terms = tp.extract(net, x, at=inner, method="minimal")
+    terms = tp.extract(net, x, at=inner, decomposition="minimal")
     assert terms.certificate.holds
     assert terms.method == "minimal"
     head, tail = net.cut(inner)
@@ -314,14 +318,14 @@ def test_saved_and_loaded(tmp_path: Path, per: str) -> None:
 def test_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store keeps the decomposition; going on makes no other one; verify and load know the certificate."""
     net, x = network("mlp_deep"), case_of("mlp_deep").inputs(100, 2, torch.float64)
-    terms = tp.extract(net, x, method="minimal", out=tmp_path / "terms")
+    terms = tp.extract(net, x, decomposition="minimal", out=tmp_path / "terms")
     loaded = tp.load_terms(tmp_path / "terms")
     assert (loaded.method, loaded.certificate) == ("minimal", terms.certificate)
     assert loaded.certificate.pairwise
     (tmp_path / "terms" / "shard-00000.safetensors").unlink()
     with monkeypatch.context() as patch:
         patch.setattr(minimal, "minimal_decomposition", None)  # the decomposition that is there is used
-        again = tp.extract(net, x, method="minimal", out=tmp_path / "terms")
+        again = tp.extract(net, x, decomposition="minimal", out=tmp_path / "terms")
     assert again.certificate == terms.certificate
     assert torch.equal(again.minus.weight, terms.minus.weight)
     manifest, faults = tp.check_terms(tmp_path / "terms")
@@ -332,7 +336,7 @@ def test_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_coarse_store(tmp_path: Path) -> None:
     net, x = network("mlp_deep").to(torch.float32), case_of("mlp_deep").inputs(100, 2)
-    terms = tp.extract(net, x, method="minimal", out=tmp_path / "terms", store_dtype=torch.bfloat16)
+    terms = tp.extract(net, x, decomposition="minimal", out=tmp_path / "terms", stored_dtype=torch.bfloat16)
     assert terms.certificate.holds
     function = tp.ExtractedFunction(terms, net=net, data=x)
     assert torch.equal(function.predict(x), net.predict(x))

@@ -60,7 +60,7 @@ def test_equals_algorithm31_on_random_networks(drawn: tuple[nn.Sequential, Shape
     model = deepcopy(model).double()
     x = torch.randn(12, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     net = tp.trace(model, x)
-    check_algorithm31(model, tp.extract(net, x, tp.decompose(net, method="paper"), check="warn"), x)
+    check_algorithm31(model, tp.extract(net, x, tp.decompose(net, method="paper"), on_failure="warn"), x)
 
 
 @by_op
@@ -76,7 +76,7 @@ def test_holds_at_points_never_seen(name: str) -> None:
     generator = torch.Generator().manual_seed(7)
     x = 10 ** torch.linspace(-2, 2, 40, dtype=torch.float64).reshape(-1, *(1,) * len(decomposition.net.input_shape))
     x = x * torch.randn(40, *decomposition.net.input_shape, generator=generator, dtype=torch.float64)
-    check_guarantee(decomposition, tp.extract(decomposition.net, x, decomposition, check=False), x)
+    check_guarantee(decomposition, tp.extract(decomposition.net, x, decomposition, check="none"), x)
 
 
 def test_by_hand() -> None:

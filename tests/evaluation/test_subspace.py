@@ -15,25 +15,25 @@ from torch import Tensor
 import tropica as tp
 from tests.evaluation.test_function import UNCHECKED
 from tests.oracles.rational import Exact, exact, exact_products, exact_square
-from tropica.evaluation.search import cascade, search, subspace
-from tropica.evaluation.search.features import LONGEST, Scaling, Stage
-from tropica.evaluation.search.subspace import Coordinates, Side, Subspace, exact_float32, fit, product, squares
-from tropica.terms.linear_terms import TermBlock
+from tropica.evaluation.search.score_bound import LONGEST, Scaling, ScoreBound
+from tropica.evaluation.search.settings import SearchSettings
+from tropica.evaluation.search.subspace import (
+    Coordinates,
+    Projection,
+    Subspace,
+    chunked_product,
+    fit_subspace,
+    float32_is_exact,
+    squared_norms,
+)
+from tropica.evaluation.search.subspace import gamma as gamma_of
+from tropica.evaluation.settings import EvaluationSettings
+from tropica.terms.term_block import TermBlock
 
 KINDS = ("any", "inside", "nearly inside", "the mean", "huge", "tiny", "far", "subnormal", "sparse", "one step apart")
-fixtures = settings(
-    max_examples=50,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-
-@pytest.fixture
-def chunked(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Sums in runs of few products, so that small rows have several."""
-    monkeypatch.setattr(subspace, "CHUNK", 8)
-    return monkeypatch
+few = settings(max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+CHUNK = 8
+"""Products summed at a time, so that small rows have several chunks."""
 
 
 def rows_like(kind: str, count: int, base: Tensor, mean: Tensor, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
@@ -68,19 +68,19 @@ def made(
         base = torch.randn(rank, d, generator=generator, dtype=torch.float64)
         base /= torch.arange(1, rank + 1).unsqueeze(1) ** 2
         mean = torch.randn(d, generator=generator, dtype=torch.float64)
-        found += [scale * rows_like(which, 12, base, mean, generator, dtype) for which in ("nearly inside", kind)]
+        found += [scale * rows_like(which, 8, base, mean, generator, dtype) for which in ("nearly inside", kind)]
     terms, other_terms, points, other_points = found
     return terms, other_terms, points, other_points
 
 
-def centerd(side: Side, rows: Tensor) -> Exact:
+def centered(side: Projection, rows: Tensor) -> Exact:
     """(row − mean) · scale, exactly."""
     return (exact(rows) - exact(side.mean)) * Fraction(side.scale)
 
 
 def taken(at: Coordinates, keep: Tensor) -> Coordinates:
     """Some rows."""
-    return Coordinates(at.inner[keep], at.outer[keep], at.norm[keep], at.error[keep], at.size[keep])
+    return Coordinates(at.inner[keep], at.outer[keep], at.norm[keep], at.error[keep], at.size[keep], at.chunk)
 
 
 def bounded(at: Coordinates, rows: Tensor) -> tuple[Coordinates, Tensor, Tensor]:
@@ -90,17 +90,17 @@ def bounded(at: Coordinates, rows: Tensor) -> tuple[Coordinates, Tensor, Tensor]
     return taken(at, here), rows[here], here
 
 
-SIZES = (st.integers(2, 40), st.integers(1, 12), st.sampled_from((torch.float32, torch.float64)), st.integers(0, 10**6))
+SIZES = (st.integers(2, 28), st.integers(1, 9), st.sampled_from((torch.float32, torch.float64)), st.integers(0, 10**6))
 SCALES = st.tuples(*[st.sampled_from((1e-25, 1e-3, 1.0, 1e4, 1e25))] * 2)
 PAIRS_OF_KINDS = st.tuples(*[st.sampled_from(KINDS)] * 2)
 
 
-@fixtures
+@few
 @given(*SIZES, SCALES, PAIRS_OF_KINDS)
-def test_coordinates_and_their_errors(chunked, d, rank, dtype, seed, scales, kinds) -> None:
+def test_coordinates_and_their_errors(d, rank, dtype, seed, scales, kinds) -> None:
     """At every rank a score is no farther from the coordinates' product than rests and errors say, in exact numbers."""
     terms, more_terms, points, more_points = made(d, rank, dtype, seed, scales, kinds)
-    found = fit(terms.double(), points.double())
+    found = fit_subspace(terms.double(), points.double(), CHUNK)
     if found is None:
         return
     a, x = torch.cat([terms[:3], more_terms]), torch.cat([points[:3], more_points])
@@ -109,7 +109,7 @@ def test_coordinates_and_their_errors(chunked, d, rank, dtype, seed, scales, kin
     at_points, x, here = bounded(at_points, x)
     _as_proven(found, found.of_terms, found.of_points, a, at_terms)
     _as_proven(found, found.of_points, found.of_terms, x, at_points)
-    scores = exact_products(centerd(found.of_terms, a), centerd(found.of_points, x))
+    scores = exact_products(centered(found.of_terms, a), centered(found.of_points, x))
     errors = np.outer(exact(at_terms.error), exact(at_points.norm)) + np.outer(exact(at_terms.norm), exact(at_points.error))
     alpha, xi = exact(at_terms.inner), exact(at_points.inner)
     for kept in {0, 1, found.rank // 2, found.rank}:
@@ -119,12 +119,12 @@ def test_coordinates_and_their_errors(chunked, d, rank, dtype, seed, scales, kin
     assert (exact(along[here]) >= mean).all()
 
 
-def _as_proven(found: Subspace, side: Side, other: Side, rows: Tensor, at: Coordinates) -> None:
+def _as_proven(found: Subspace, side: Projection, other: Projection, rows: Tensor, at: Coordinates) -> None:
     """Every bound is at least what the module's proof asks for, from the coordinates as computed, in exact numbers."""
-    z, p = centerd(side, rows), exact(product(side.centerd(rows), found.columns)[:, :-1])
+    z, p = centered(side, rows), exact(chunked_product(side.centered(rows), found.columns, found.chunk)[:, :-1])
     xi, N = exact(at.inner), exact(at.norm)
-    gamma, second = (Fraction(subspace.gamma(n)) for n in (z.shape[1], found.rank))
-    e, turned = Fraction(found.defect), Fraction(found.turned)
+    gamma, second = (Fraction(gamma_of(n, found.chunk)) for n in (z.shape[1], found.rank))
+    e, turned = Fraction(found.defect), Fraction(found.inverse_defect)
     assert (exact_square(z) <= N**2).all()
     assert (exact_square(p) <= N**2).all()
     assert (exact(at.size) ** 2 >= exact_square(exact(rows) * Fraction(side.scale))).all()
@@ -146,45 +146,45 @@ def _roots(of: Exact) -> Exact:
     return exact(torch.tensor([float(square) for square in of], dtype=torch.float64).sqrt() * (1 - 2.0**-40))
 
 
-@fixtures
+@few
 @given(st.integers(2, 14), st.integers(1, 5), st.integers(0, 10**6), SCALES)
 def test_how_far_a_subspace_is_from_exact(d: int, rank: int, seed: int, scales: tuple[float, float]) -> None:
     """‖UᵀU − I‖ and ‖I − ST‖ of the float32 numbers, in exact numbers."""
     terms, _, points, _ = made(d, rank, torch.float64, seed, scales, ("any", "any"))
-    found = fit(terms, points)
+    found = fit_subspace(terms, points)
     assert found is not None
     basis, s, t = exact(found.basis), exact(found.of_terms.change), exact(found.of_points.change).T
     eye = exact(torch.eye(found.rank))
-    for number, off in ((found.defect, basis.T @ basis - eye), (found.turned, s @ t - eye)):
+    for number, off in ((found.defect, basis.T @ basis - eye), (found.inverse_defect, s @ t - eye)):
         assert Fraction(number) ** 2 >= (off * off).sum()
-    assert found.turned >= float((s * s).sum() * (t * t).sum()) ** 0.5 * subspace.gamma(found.rank) ** 2
+    assert found.inverse_defect >= float((s * s).sum() * (t * t).sum()) ** 0.5 * gamma_of(found.rank) ** 2
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@fixtures
+@few
 @given(*SIZES, SCALES, PAIRS_OF_KINDS, st.sampled_from((0.0, 1.0, 1e8)))
-def test_products_of_rows(chunked, dtype, d, rank, working, seed, scales, kinds, bias) -> None:
+def test_products_of_rows(dtype, d, rank, working, seed, scales, kinds, bias) -> None:
     """The computed product of two rows, raised, is not below the exact score and what a term is not known to."""
     terms, more_terms, points, more_points = made(d, rank, working, seed, scales, kinds)
-    found = fit(terms.double(), points.double())
+    found = fit_subspace(terms.double(), points.double(), CHUNK)
     if found is None:
         return
     a, x = torch.cat([terms[:3], more_terms]), torch.cat([points[:3], more_points])
     generator = torch.Generator().manual_seed(seed)
     beta = bias * torch.randn(len(a), generator=generator, dtype=torch.float64)
     of_norm, of_bias = 1e-3 * torch.rand(2, len(a), generator=generator, dtype=torch.float64)
-    scaling = Scaling.of(found.terms(terms), beta[:12], found.points(points))
+    scaling = Scaling.of(found.terms(terms), beta[:8], found.points(points))
     assert scaling is not None
     at_terms, at_points = found.terms(a), found.points(x)
     for kept in {1, found.rank // 2 + 1, found.rank}:
-        stage = Stage(min(kept, found.rank), dtype)
-        f, y = stage.terms(at_terms, beta, (of_norm, of_bias), scaling), stage.points(at_points, scaling)
+        stage = ScoreBound(min(kept, found.rank), dtype)
+        f, y = stage.term_rows(at_terms, beta, (of_norm, of_bias), scaling), stage.point_rows(at_points, scaling)
         some, those = ((rows.float().abs().amax(1) < LONGEST).nonzero()[:, 0] for rows in (f, y))
         assert min(len(some), len(those)) >= 3
         f, y, unknown = f[some], y[those], (of_norm[some], of_bias[some])
         bounds = stage.raised(torch.mm(f, y.mT)).double() / (scaling.terms * scaling.points)
         scores = (
-            exact_products(centerd(found.of_terms, a[some]), centerd(found.of_points, x[those])) + exact(beta[some])[:, None]
+            exact_products(centered(found.of_terms, a[some]), centered(found.of_points, x[those])) + exact(beta[some])[:, None]
         )
         lengths = _roots(exact_square(exact(x[those]) * Fraction(found.of_points.scale)))
         assert (exact(bounds) >= scores + np.outer(exact(unknown[0]), lengths) + exact(unknown[1])[:, None]).all()
@@ -192,7 +192,7 @@ def test_products_of_rows(chunked, dtype, d, rank, working, seed, scales, kinds,
 
 
 def _rows_as_proven(
-    stage: Stage,
+    stage: ScoreBound,
     f: Tensor,
     y: Tensor,
     terms: Coordinates,
@@ -222,27 +222,26 @@ def _rows_as_proven(
     assert (np.outer(e, z) >= least).all()
 
 
-@fixtures
+@few
 @given(st.integers(1, 60), st.integers(1, 9), st.integers(0, 10**6), st.sampled_from((1.0, 1e-18, 1e15)))
-def test_sums_in_runs(chunked, d: int, rank: int, seed: int, scale: float) -> None:
+def test_sums_in_runs(d: int, rank: int, seed: int, scale: float) -> None:
     """Products and squares are as exact as γ says."""
     generator = torch.Generator().manual_seed(seed)
     rows, matrix = scale * torch.randn(7, d, generator=generator), torch.randn(d, rank, generator=generator)
-    off = abs(exact(product(rows, matrix)) - exact(rows) @ exact(matrix))
+    off = abs(exact(chunked_product(rows, matrix, CHUNK)) - exact(rows) @ exact(matrix))
     tiny = Fraction(d * 2.0**-125)
-    assert (off <= Fraction(subspace.gamma(d)) * (abs(exact(rows)) @ abs(exact(matrix))) + tiny).all()
-    off = abs(exact(squares(rows)) - exact_square(exact(rows)))
+    assert (off <= Fraction(gamma_of(d, CHUNK)) * (abs(exact(rows)) @ abs(exact(matrix))) + tiny).all()
+    off = abs(exact(squared_norms(rows, CHUNK)) - exact_square(exact(rows)))
     assert (off <= Fraction((8 + 8) * 2.0**-23) * exact_square(exact(rows)) + tiny).all()
 
 
-@pytest.mark.parametrize("stage", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "first"), [(torch.float32, torch.bfloat16), (torch.float64, torch.float32)], ids=["float32", "float64"]
+)
 @pytest.mark.parametrize("kind", KINDS)
-def test_winners(monkeypatch: pytest.MonkeyPatch, kind: str, dtype: torch.dtype, stage: torch.dtype) -> None:
+def test_active_terms(kind: str, dtype: torch.dtype, first: torch.dtype) -> None:
     """Terms one step of their dtype apart in a subspace that holds all points, or nearly: ties and near ties throughout."""
-    for name, value in {"LEAST_TERMS": 1, "LEAST_POINTS": 1, "LEAST_WORK": 1, "ENOUGH": 1, "MOST_LEFT": 1.0}.items():
-        monkeypatch.setattr(search, name, value)
-    monkeypatch.setattr(cascade, "fast_bfloat16", lambda: stage == torch.bfloat16)
+    always = SearchSettings(least_terms=1, least_points=1, least_work=1, least_asked=1, most_left=1.0, first_dtype=first)
     generator = torch.Generator().manual_seed(0)
     for rank, offset in ((2, 0.0), (5, 1e7)):
         base = torch.randn(rank, 150, generator=generator, dtype=torch.float64)
@@ -253,23 +252,24 @@ def test_winners(monkeypatch: pytest.MonkeyPatch, kind: str, dtype: torch.dtype,
         block = TermBlock(labels, some, bias, 0.125 * some, bias)
         terms = tp.LinearTerms([block], mean, (150,), 3, "made up", UNCHECKED)
         x = torch.cat([rows_like(each, 60, base, mean, generator, dtype) for each in ("nearly inside", kind, "inside")])
-        found, full = (tp.ExtractedFunction(terms, search=how) for how in ("exact", "full"))
-        for one, other in zip(found.decide(x), full.decide(x), strict=True):
+        found = tp.ExtractedFunction(terms, settings=EvaluationSettings(search=always))
+        full = tp.ExtractedFunction(terms, search="full")
+        for one, other in zip(found.labels_and_terms(x), full.labels_and_terms(x), strict=True):
             assert torch.equal(one, other)
         if kind != "huge":
-            assert found.searched.used == "exact", found.searched.why
+            assert found.search_report.used == "exact", found.search_report.why
 
 
 def test_inexact_float32_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert exact_float32()
+    assert float32_is_exact()
     plain = torch.mm
     monkeypatch.setattr(torch, "mm", lambda a, b, **more: plain(a.bfloat16(), b.bfloat16(), **more).float())
-    assert not exact_float32()
+    assert not float32_is_exact()
 
 
 def test_nothing_to_fit() -> None:
     rows = torch.randn(30, 5, dtype=torch.float64)
-    assert fit(rows, torch.zeros(30, 5).double()) is None
-    assert fit(1e-60 * rows, rows) is None
-    assert fit(1e60 * rows, rows) is None
-    assert fit(rows[:, :1], rows[:, :1]) is None
+    assert fit_subspace(rows, torch.zeros(30, 5).double()) is None
+    assert fit_subspace(1e-60 * rows, rows) is None
+    assert fit_subspace(1e60 * rows, rows) is None
+    assert fit_subspace(rows[:, :1], rows[:, :1]) is None

@@ -15,7 +15,7 @@ from torch import Tensor
 import tropica as tp
 from tests.extracted import network, points
 from tropica.decomposition import extraction as job_module
-from tropica.decomposition.decompose import default_batch_size
+from tropica.network.batch_size import default_batch_size
 from tropica.runtime import memory
 from tropica.runtime.interrupts import DelayedInterrupts
 from tropica.runtime.memory import BatchHalving, budget, free_memory, in_bytes, is_out_of_memory, peak_memory
@@ -131,7 +131,7 @@ def test_evaluation_goes_on_with_half(monkeypatch: pytest.MonkeyPatch) -> None:
     from tropica.evaluation import function as extracted
 
     terms, x = tp.extract(network("mnist_conv"), points("mnist_conv")), points("mnist_conv", 50, 3)
-    expected = tp.ExtractedFunction(terms).decide(x)
+    expected = tp.ExtractedFunction(terms).labels_and_terms(x)
     original = extracted.RunningMaxima.__init__
 
     def small(self, x, segments=1):
@@ -141,20 +141,20 @@ def test_evaluation_goes_on_with_half(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(extracted.RunningMaxima, "__init__", small)
     with pytest.warns(UserWarning, match="continuing with"):
-        found = tp.ExtractedFunction(terms).decide(x)
+        found = tp.ExtractedFunction(terms).labels_and_terms(x)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_little_memory_gives_the_same_answers() -> None:
     """Batches of one point, points in small groups."""
     net, x, fresh = network("mnist_conv"), points("mnist_conv"), points("mnist_conv", 50, 3)
-    expected = tp.ExtractedFunction(tp.extract(net, x)).decide(fresh)
+    expected = tp.ExtractedFunction(tp.extract(net, x)).labels_and_terms(fresh)
     assert default_batch_size(net, 1) == 1
     for f in (
         tp.ExtractedFunction(tp.extract(net, x, memory=1), memory=1),
         tp.ExtractedFunction.streaming(net, x, memory=1),
     ):
-        found = f.decide(fresh)
+        found = f.labels_and_terms(fresh)
         assert float((found[0] == expected[0]).double().mean()) == 1.0
     with pytest.raises(tp.InputError, match="memory"):
         tp.extract(net, x, memory=0)

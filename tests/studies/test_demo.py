@@ -67,7 +67,7 @@ def test_numbers_are_the_library_s(demo, name, model, method):
     assert row["largest_potential"] == pytest.approx(float(decomposition.f_minus(data.inputs).max()), rel=1e-6)
     assert row["largest_ratio"] == pytest.approx(potential_sizes(decomposition, data).ratio, rel=1e-6)
     winner = f.active_term(test)
-    own = tp.extract(net, test, decomposition, check=False)
+    own = tp.extract(net, test, decomposition, check="none")
     assert test.labels is not None
     assert points["true"] == test.labels.tolist()
     assert points["winner"] == winner.tolist()

@@ -34,7 +34,7 @@ def in_blocks(sizes: list[int]) -> tp.LinearTerms:
     whole = terms_of("mlp", "calibrated")
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
     parts = [whole.select(range(start, start + n)).blocks[0] for start, n in zip(starts, sizes, strict=True)]
-    return tp.LinearTerms(parts, whole.center, whole.shape, whole.num_classes, whole.method, whole.certificate)
+    return tp.LinearTerms(parts, whole.center, whole.input_shape, whole.num_classes, whole.method, whole.certificate)
 
 
 @pytest.mark.parametrize("sizes", [[32], [10, 22], [1, 30, 1]])
@@ -77,3 +77,18 @@ def test_select_refuses_other_masks() -> None:
 def test_repr() -> None:
     assert repr(terms_of("mlp", "paper")) == "LinearTerms(32 points of 4, 3 labels, paper decomposition, torch.float64)"
     assert "nonlinearities, largest K" in repr(split_of("mlp", "paper"))
+
+
+def test_repr_of_affine_terms() -> None:
+    local = terms_of("mnist_conv", "paper").local
+    assert repr(local) == "AffineTerms(32 affine functions of 1×8×8, torch.float64)"
+
+
+def test_html() -> None:
+    """A table each, of text alone."""
+    terms = terms_of("mnist_conv", "calibrated")
+    for shown, facts in ((terms, ("Linear terms", "1×8×8", "calibrated", "holds")), (terms.local, ("‖w‖", "torch.float64"))):
+        html = shown._repr_html_()
+        assert html.startswith("<table>")
+        assert all(fact in html for fact in facts)
+    assert "none" in terms.local[:0]._repr_html_()

@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tropica as tp
-from tropica.terms import maxima
-from tropica.terms.maxima import Functions, RunningMaxima
+from tropica.terms.maxima import BLOCK_SIZES, AffineFunctions, BlockSizes, Candidates, RunningMaxima
 
 few = settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 DTYPES = (torch.float32, torch.float64)
 by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["float32", "float64"])
 
 
-def brute_force(functions: Functions, x: Tensor, segments: int) -> tuple[Tensor, Tensor]:
+def brute_force(functions: AffineFunctions, x: Tensor, segments: int) -> tuple[Tensor, Tensor]:
     """Values (N, segments), −∞ where a segment is empty, and the lowest winning index, −1 there."""
     weight = sum(part.double() for part in functions.parts)
     assert isinstance(weight, Tensor)
@@ -38,17 +37,17 @@ def brute_force(functions: Functions, x: Tensor, segments: int) -> tuple[Tensor,
     return value, winner
 
 
-def check(functions: Functions, x: Tensor, segments: int = 1, blocks: int = 1) -> None:
+def check(functions: AffineFunctions, x: Tensor, segments: int = 1, blocks: int = 1, sizes: BlockSizes = BLOCK_SIZES) -> None:
     """Exact values and winners, all at once and block by block."""
     value, winner = brute_force(functions, x, segments)
-    found = RunningMaxima(x, segments)
+    found = RunningMaxima(x, segments, sizes)
     step = -(-len(functions.bias) // blocks)
     for low in range(0, len(functions.bias), step):
         part = slice(low, low + step)
         of = None if functions.segments is None else functions.segments[part]
-        found.update(Functions(tuple(p[part] for p in functions.parts), functions.bias[part], of, low))
+        found.update(AffineFunctions(tuple(p[part] for p in functions.parts), functions.bias[part], of, low))
     torch.testing.assert_close(found.value, value, rtol=0, atol=0)
-    assert torch.equal(found.winner, winner)
+    assert torch.equal(found.argmax, winner)
 
 
 def grid(generator: torch.Generator, *shape: int, bits: int = 12, step: float = 2.0**-8) -> Tensor:
@@ -56,32 +55,25 @@ def grid(generator: torch.Generator, *shape: int, bits: int = 12, step: float = 
     return torch.randint(-(2**bits), 2**bits, shape, generator=generator).double() * step
 
 
-@pytest.fixture
-def small_blocks(monkeypatch: pytest.MonkeyPatch):
-    def use(group: int, groups: int, points: int, pairs: int) -> None:
-        sizes = {"GROUP": group, "TERMS": group * groups, "POINTS": points, "PAIRS": pairs, "PENDING": 3 * pairs}
-        for name, size in sizes.items():
-            monkeypatch.setattr(maxima, name, size)
-
-    return use
+def small_blocks(group: int, groups: int, points: int, pairs: int) -> BlockSizes:
+    return BlockSizes(group=group, functions=group * groups, points=points, pairs=pairs, pending=3 * pairs)
 
 
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 12), st.integers(1, 6))
 BLOCKS = st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 5), st.integers(1, 9))
 
 
-@settings(few, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@few
 @given(SIZES, BLOCKS, st.integers(1, 4), st.integers(0, 4), st.integers(1, 2), st.sampled_from(DTYPES), st.integers(0, 10**6))
-def test_any_sizes(small_blocks, sizes, blocks, times, segments, parts, dtype, seed) -> None:
+def test_any_sizes(sizes, blocks, times, segments, parts, dtype, seed) -> None:
     """Functions, points and dimensions around the block sizes; ties; several blocks; segments (0: none), some of them empty."""
-    small_blocks(*blocks)
     generator = torch.Generator().manual_seed(seed)
     functions, points, d = sizes
     of = torch.randint(0, segments, (functions,), generator=generator) if segments else None
     rows = [grid(generator, functions, d, bits=2 + seed % 9).to(dtype) for _ in range(parts)]
     bias = grid(generator, functions, bits=1 + seed % 5)
     x = grid(generator, points, d, bits=1 + seed % 7).to(dtype)
-    check(Functions(tuple(rows), bias, of), x, max(1, segments) + seed % 2, times)
+    check(AffineFunctions(tuple(rows), bias, of), x, max(1, segments) + seed % 2, times, small_blocks(*blocks))
 
 
 @by_dtype
@@ -93,8 +85,8 @@ def test_random_functions(dtype: torch.dtype, offset: float) -> None:
     x = grid(generator, 70, 33).to(dtype)
     bias = grid(generator, 300, bits=16) + offset
     labels = torch.randint(0, 7, (300,), generator=generator)
-    check(Functions((rows,), bias), x)
-    check(Functions((rows, rows.flip(0)), bias, labels), x, 8, blocks=3)
+    check(AffineFunctions((rows,), bias), x)
+    check(AffineFunctions((rows, rows.flip(0)), bias, labels), x, 8, blocks=3)
 
 
 def test_terms_one_step_apart() -> None:
@@ -107,8 +99,8 @@ def test_terms_one_step_apart() -> None:
         towards = torch.tensor(torch.inf if k % 2 else -torch.inf)
         rows[k, at] = torch.nextafter(rows[k, at], towards)
     x = grid(generator, 60, 40, bits=9).float()
-    check(Functions((rows,), torch.zeros(400).double()), x)
-    check(Functions((rows,), torch.zeros(400).double(), torch.arange(400) % 3), x, 3, blocks=5)
+    check(AffineFunctions((rows,), torch.zeros(400).double()), x)
+    check(AffineFunctions((rows,), torch.zeros(400).double(), torch.arange(400) % 3), x, 3, blocks=5)
 
 
 @by_dtype
@@ -119,10 +111,10 @@ def test_duplicates(dtype: torch.dtype) -> None:
     rows, bias = distinct.repeat(60, 1), torch.zeros(420).double()
     x = grid(generator, 50, 20).to(dtype)
     for blocks in (1, 2, 30, 420):
-        check(Functions((rows,), bias), x, blocks=blocks)
+        check(AffineFunctions((rows,), bias), x, blocks=blocks)
     found = RunningMaxima(x)
-    found.update(Functions((rows,), bias))
-    assert int(found.winner.max()) < 7
+    found.update(AffineFunctions((rows,), bias))
+    assert int(found.argmax.max()) < 7
 
 
 def test_parts_that_cancel() -> None:
@@ -131,7 +123,7 @@ def test_parts_that_cancel() -> None:
     large = grid(generator, 200, 30, bits=23, step=2.0**-4).float()
     small = grid(generator, 200, 30, bits=4).float()
     x = grid(generator, 40, 30, bits=8).float()
-    check(Functions((large, small - large), torch.zeros(200).double()), x)
+    check(AffineFunctions((large, small - large), torch.zeros(200).double()), x)
 
 
 def test_blocks_in_any_order() -> None:
@@ -139,13 +131,13 @@ def test_blocks_in_any_order() -> None:
     generator = torch.Generator().manual_seed(5)
     rows, bias = grid(generator, 90, 5, bits=3).float(), grid(generator, 90, bits=2)
     x = grid(generator, 30, 5, bits=3).float()
-    expected = brute_force(Functions((rows,), bias), x, 1)
+    expected = brute_force(AffineFunctions((rows,), bias), x, 1)
     for order in (range(0, 90, 10), reversed(range(0, 90, 10))):
         found = RunningMaxima(x)
         for low in order:
-            found.update(Functions((rows[low : low + 10],), bias[low : low + 10], None, low))
+            found.update(AffineFunctions((rows[low : low + 10],), bias[low : low + 10], None, low))
         assert torch.equal(found.value, expected[0])
-        assert torch.equal(found.winner, expected[1])
+        assert torch.equal(found.argmax, expected[1])
 
 
 EXTREMES = [
@@ -167,11 +159,11 @@ def test_extremes_of_scale(of_terms: float, of_points: float) -> None:
     base = torch.randn(20, generator=generator).double()
     rows = ((base + 1e-6 * torch.randn(150, 20, generator=generator)) * of_terms).float()
     x = (torch.randn(40, 20, generator=generator).double() * of_points).float()
-    functions = Functions((rows,), torch.zeros(150).double())
+    functions = AffineFunctions((rows,), torch.zeros(150).double())
     value, winner = brute_force(functions, x, 1)
     found = RunningMaxima(x)
     found.update(functions)
-    assert torch.equal(found.winner, winner)
+    assert torch.equal(found.argmax, winner)
     torch.testing.assert_close(found.value, value, rtol=1e-12, atol=0)
 
 
@@ -186,11 +178,11 @@ def test_the_bound_on_rounding(d: int, offset: float) -> None:
     rows = (base + spread * torch.randn(count, d, generator=generator)).float()
     x = torch.rand(30, d, generator=generator)
     bias = offset + torch.randn(count, generator=generator).double() * 1e-6
-    functions = Functions((rows,), bias)
+    functions = AffineFunctions((rows,), bias)
     value, winner = brute_force(functions, x, 1)
     found = RunningMaxima(x)
     found.update(functions)
-    assert torch.equal(found.winner, winner)
+    assert torch.equal(found.argmax, winner)
     torch.testing.assert_close(found.value, value, rtol=1e-14, atol=0)
 
 
@@ -201,15 +193,15 @@ def test_preferences(dtype: torch.dtype) -> None:
     rows = grid(generator, 5, 6, bits=3).to(dtype).repeat(40, 1)
     prefer = torch.randint(0, 1000, (200,), generator=generator)
     x, bias = grid(generator, 20, 6, bits=3).to(dtype), torch.zeros(200).double()
-    value, _ = brute_force(Functions((rows,), bias), x, 1)
+    value, _ = brute_force(AffineFunctions((rows,), bias), x, 1)
     scores = x.double() @ rows.double().T
     keys = torch.where(scores == value, prefer * 1000 + torch.arange(200), 10**9)
     for step in (7, 50, 200):
         found = RunningMaxima(x)
         for low in reversed(range(0, 200, step)):
             part = slice(low, low + step)
-            found.update(Functions((rows[part],), bias[part], None, low, prefer[part]))
-        assert torch.equal(found.winner[:, 0], keys.argmin(1))
+            found.update(AffineFunctions((rows[part],), bias[part], None, low, prefer[part]))
+        assert torch.equal(found.argmax[:, 0], keys.argmin(1))
 
 
 def test_products_worse_than_their_dtype_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,37 +215,35 @@ def test_products_worse_than_their_dtype_are_noticed(monkeypatch: pytest.MonkeyP
     generator = torch.Generator().manual_seed(10)
     found = RunningMaxima(torch.rand(50, 30, generator=generator))
     with pytest.raises(tp.CertificateError, match=r"set torch\.set_float32_matmul_precision\('highest'\)"):
-        found.update(Functions((torch.randn(400, 30, generator=generator),), torch.zeros(400).double()))
+        found.update(AffineFunctions((torch.randn(400, 30, generator=generator),), torch.zeros(400).double()))
 
 
 def test_many_ties_take_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """All functions equal: every pair must be evaluated, but few wait at a time."""
-    monkeypatch.setattr(maxima, "PENDING", 1000)
     most = 0
-    original = RunningMaxima.settle
+    original = RunningMaxima.take
 
-    def counted(self: RunningMaxima, functions: Functions, waiting: list, floor: Tensor) -> None:
+    def counted(self: RunningMaxima, functions: AffineFunctions, found: Candidates, lower_bound: Tensor) -> None:
         nonlocal most
-        most = max(most, sum(len(pair[0]) for pair in waiting))
-        original(self, functions, waiting, floor)
+        most = max(most, len(found.point))
+        original(self, functions, found, lower_bound)
 
-    monkeypatch.setattr(RunningMaxima, "settle", counted)
-    monkeypatch.setattr(maxima, "TERMS", 128)
-    monkeypatch.setattr(maxima, "POINTS", 16)
-    check(Functions((torch.ones(3000, 4),), torch.ones(3000).double()), torch.ones(50, 4))
+    monkeypatch.setattr(RunningMaxima, "take", counted)
+    sizes = BlockSizes(functions=128, points=16, pending=1000)
+    check(AffineFunctions((torch.ones(3000, 4),), torch.ones(3000).double()), torch.ones(50, 4), sizes=sizes)
     assert most <= 1000 + 128 * 16
 
 
 def test_one_of_everything() -> None:
-    check(Functions((torch.tensor([[2.0]]),), torch.tensor([1.0]).double()), torch.tensor([[3.0]]))
-    check(Functions((torch.tensor([[2.0]]),), torch.tensor([1.0]).double(), torch.tensor([2])), torch.tensor([[3.0]]), 4)
+    check(AffineFunctions((torch.tensor([[2.0]]),), torch.tensor([1.0]).double()), torch.tensor([[3.0]]))
+    check(AffineFunctions((torch.tensor([[2.0]]),), torch.tensor([1.0]).double(), torch.tensor([2])), torch.tensor([[3.0]]), 4)
 
 
 def test_an_empty_block_changes_nothing() -> None:
     x = torch.ones(3, 2)
     found = RunningMaxima(x, 2)
-    found.update(Functions((torch.empty(0, 2),), torch.empty(0).double(), torch.empty(0, dtype=torch.int64)))
-    assert (found.winner == -1).all()
+    found.update(AffineFunctions((torch.empty(0, 2),), torch.empty(0).double(), torch.empty(0, dtype=torch.int64)))
+    assert (found.argmax == -1).all()
     assert (found.value == -torch.inf).all()
 
 
@@ -262,14 +252,14 @@ def test_not_all_pairs_are_evaluated_twice(monkeypatch: pytest.MonkeyPatch) -> N
     generator = torch.Generator().manual_seed(8)
     rows, x = torch.randn(5000, 64, generator=generator), torch.rand(500, 64, generator=generator)
     seen = 0
-    original = Functions.rows
+    original = AffineFunctions.rows
 
-    def counted(self: Functions, index: Tensor | slice, dtype: torch.dtype) -> Tensor:
+    def counted(self: AffineFunctions, index: Tensor | slice, dtype: torch.dtype) -> Tensor:
         nonlocal seen
         found = original(self, index, dtype)
         seen += len(found) if dtype == torch.float64 else 0
         return found
 
-    monkeypatch.setattr(Functions, "rows", counted)
-    RunningMaxima(x).update(Functions((rows,), torch.zeros(5000).double()))
+    monkeypatch.setattr(AffineFunctions, "rows", counted)
+    RunningMaxima(x).update(AffineFunctions((rows,), torch.zeros(5000).double()))
     assert seen < 3 * 500

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import random
@@ -10,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,24 +17,19 @@ import torch
 
 import tropica as tp
 from tests.extracted import case_of, network, points, split_of
-from tropica.data import passes as walk
+from tropica.data.passes import ShardSizes
+from tropica.decomposition import extract_to_store, prepare
+from tropica.decomposition import extraction as extraction_module
 from tropica.runtime.safetensors_files import checksum_of
-from tropica.terms.store import store
+from tropica.terms.store import writer
 
-job_module = importlib.import_module("tropica.decomposition.extraction")
-pytestmark = pytest.mark.usefixtures("small_shards")
+SMALL = ShardSizes(points=8)
 NAME = "mnist_conv"
 
 
-@pytest.fixture
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """32 points in shards of 8, batches of 4."""
-    monkeypatch.setattr(walk, "SHARD_POINTS", 8)
-
-
 def extract(out: Path | None, **changes) -> tp.LinearTerms:
-    """The terms of the case, in batches of 4."""
-    settings = {"decomposition": split_of(NAME, "calibrated"), "batch_size": 4, **changes}
+    """The terms of the case: 32 points in shards of 8, batches of 4."""
+    settings = {"decomposition": split_of(NAME, "calibrated"), "batch_size": 4, "shard_sizes": SMALL, **changes}
     net, x = settings.pop("net", network(NAME)), settings.pop("data", points(NAME))
     return tp.extract(net, x, out=out, **settings)
 
@@ -51,8 +44,8 @@ def same(one: tp.LinearTerms, other: tp.LinearTerms) -> None:
         assert torch.equal(getattr(one, part).bias, getattr(other, part).bias)
     assert torch.equal(one.labels, other.labels)
     assert torch.equal(one.center, other.center)
-    assert (one.shape, one.num_classes, one.method, one.certificate) == (
-        other.shape,
+    assert (one.input_shape, one.num_classes, one.method, one.certificate) == (
+        other.input_shape,
         other.num_classes,
         other.method,
         other.certificate,
@@ -72,7 +65,7 @@ def test_round_trip(tmp_path: Path, dtype: torch.dtype) -> None:
     assert len(loaded.blocks) == 4
     assert loaded.about == kept.about
     shards = [f"shard-{i:05d}.safetensors" for i in range(4)]
-    names = ["center.safetensors", "manifest.json", *shards, "decomposition.safetensors"]
+    names = ["center.safetensors", "decomposition.safetensors", "manifest.json", *shards]
     assert sorted(content(tmp_path / "a" / "terms")) == names
     assert json.loads((tmp_path / "a" / "terms" / "manifest.json").read_text())["state"] == "complete"
 
@@ -109,14 +102,14 @@ def test_resume(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(tp.StoreError, match="not finished; run it again"):
         tp.load_terms(tmp_path / "resumed")
     batches = 0
-    original = job_module.batch_terms
+    original = extraction_module.batch_terms
 
     def counted(*args, **settings):
         nonlocal batches
         batches += 1
         return original(*args, **settings)
 
-    monkeypatch.setattr(job_module, "batch_terms", counted)
+    monkeypatch.setattr(extraction_module, "batch_terms", counted)
     extract(tmp_path / "resumed")
     assert batches == 2 * (4 - after)
     assert content(tmp_path / "resumed") == content(tmp_path / "whole")
@@ -130,26 +123,25 @@ def test_resume(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("method", ["calibrated", "paper"])
 def test_resume_with_the_split_that_is_there(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """decomposition=None: nothing is calibrated a second time, and the certificate is that of the first one."""
-    wanted = extract(None, decomposition=None, method=method)
-    interrupt(tmp_path / "terms", 2, decomposition=None, method=method)
+    """decomposition="calibrated": nothing is calibrated a second time, and the certificate is that of the first one."""
+    wanted = extract(None, decomposition=method)
+    interrupt(tmp_path / "terms", 2, decomposition=method)
     with monkeypatch.context() as patch:
-        patch.setattr(job_module.Job, "make_decomposition", lambda *_: pytest.fail("a decomposition is made again"))
-        same(extract(tmp_path / "terms", decomposition=None, method=method), wanted)
-        same(extract(tmp_path / "terms", decomposition=None, method=method), wanted)
+        patch.setattr(extract_to_store, "decomposition_for", lambda *_, **__: pytest.fail("a decomposition is made again"))
+        same(extract(tmp_path / "terms", decomposition=method), wanted)
+        same(extract(tmp_path / "terms", decomposition=method), wanted)
     (tmp_path / "terms" / "decomposition.safetensors").unlink()
     whole = content(tmp_path / "terms")
-    same(extract(tmp_path / "terms", decomposition=None, method=method), wanted)
+    same(extract(tmp_path / "terms", decomposition=method), wanted)
     assert {**content(tmp_path / "terms"), "decomposition.safetensors": b""} == {**whole, "decomposition.safetensors": b""}
 
 
 def test_resume_without_the_split_that_was_given(tmp_path: Path) -> None:
     """The store has it: it need not be given again."""
     interrupt(tmp_path / "terms", 2)
-    same(extract(tmp_path / "terms", decomposition=None), extract(None))
+    same(extract(tmp_path / "terms", decomposition="calibrated"), extract(None))
 
 
-@pytest.mark.filterwarnings("ignore:.*a lock was left behind")
 @pytest.mark.parametrize("nth", [1, 4, *(pytest.param(nth, marks=pytest.mark.slow) for nth in (2, 3, 5, 6, 7, 8, 9, 11))])
 def test_killed_while_writing(tmp_path: Path, nth: int) -> None:
     """A process that dies as it flushes its n-th file (or folder) leaves what the next one can use."""
@@ -157,8 +149,7 @@ def test_killed_while_writing(tmp_path: Path, nth: int) -> None:
         "import os, sys, torch\n"
         "from tests.terms.test_store import extract\n"
         "from pathlib import Path\n"
-        "from tropica.data import walk\n"
-        "walk.SHARD_POINTS, calls, flush = 8, [0], os.fsync\n"
+        "calls, flush = [0], os.fsync\n"
         "def die(fd):\n"
         "    calls[0] += 1\n"
         f"    if calls[0] == {nth}: os._exit(9)\n"
@@ -182,9 +173,9 @@ def test_shards_hold_as_many_points_whatever_the_batches(tmp_path: Path, size: i
     same(terms, extract(None, data=batches))
 
 
-def test_shards_of_large_points_are_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walk, "NUMBERS", 5 * 64)
-    assert [len(block) for block in extract(tmp_path / "terms", batch_size=2).blocks] == [6, 6, 6, 6, 6, 2]
+def test_shards_of_large_points_are_smaller(tmp_path: Path) -> None:
+    terms = extract(tmp_path / "terms", batch_size=2, shard_sizes=ShardSizes(8, 5 * 64))
+    assert [len(block) for block in terms.blocks] == [6, 6, 6, 6, 6, 2]
 
 
 # ── another extraction in the same folder ─────────────────────────────────────────────────────────────────────────────
@@ -201,11 +192,11 @@ def test_other_extractions_are_refused(tmp_path: Path) -> None:
             {"net": other, "decomposition": tp.decompose(other, points(NAME))},
         ),
         (r"method is calibrated there, paper here; decomposition is", {"decomposition": split_of(NAME, "paper")}),
-        (r"method is calibrated there, paper here", {"decomposition": None, "method": "paper"}),
+        (r"method is calibrated there, paper here", {"decomposition": "paper"}),
         (r"points is 32 there, 30 here", {"data": points(NAME)[:30]}),
         (r"batch_size is 4 there, 8 here", {"batch_size": 8}),
         (r"dtype is float64 there, float32 here", {"net": network(NAME).to(torch.float32), "data": points(NAME).float()}),
-        (r"stored is float64 there, float32 here", {"store_dtype": torch.float32}),
+        (r"stored_dtype is float64 there, float32 here", {"stored_dtype": torch.float32}),
         (r"batches is \w{8}… there, \w{8}… here", {"data": list(points(NAME).split(2))}),
     ]
     for message, change in changes:
@@ -219,46 +210,46 @@ def test_other_extractions_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("after", [2, 4])
 def test_other_points_are_refused(tmp_path: Path, after: int) -> None:
     """As many points of another set, with the same decomposition: said, with the points, and nothing is changed."""
-    interrupt(tmp_path / "terms", after, check=False)
+    interrupt(tmp_path / "terms", after, check="none")
     before = content(tmp_path / "terms")
     x = points(NAME).clone()
     x[9] += 0.5
     with pytest.raises(tp.StoreError, match=r"the data differs: points 8 … 15 are not those"):
-        extract(tmp_path / "terms", data=x, check=False)
+        extract(tmp_path / "terms", data=x, check="none")
     assert content(tmp_path / "terms") == before
-    same(extract(tmp_path / "terms", check=False), extract(None, check=False))
+    same(extract(tmp_path / "terms", check="none"), extract(None, check="none"))
 
 
 def test_other_points_are_refused_where_they_were_calibrated(tmp_path: Path) -> None:
     """Points whose terms are still to come, but which the calibration has seen."""
-    interrupt(tmp_path / "terms", 1, decomposition=None)
+    interrupt(tmp_path / "terms", 1, decomposition="calibrated")
     x = points(NAME).clone()
     x[30] += 0.5
     with pytest.raises(tp.StoreError, match=r"the data differs: points 24 … 31 are not those"):
-        extract(tmp_path / "terms", data=x, decomposition=None)
+        extract(tmp_path / "terms", data=x, decomposition="calibrated")
 
 
 def test_a_given_split_is_looked_at_after_a_resume_without_it(tmp_path: Path) -> None:
     """One that was calibrated on other points may fail on these: a resume without it must not take it for one of these."""
     other = tp.decompose(network(NAME), 0.05 * points(NAME)[:2])
-    interrupt(tmp_path / "terms", 1, decomposition=other, check="warn")
+    interrupt(tmp_path / "terms", 1, decomposition=other, on_failure="warn")
     with pytest.raises(tp.CertificateError, match="a cotangent is negative"):
-        extract(tmp_path / "terms", decomposition=None)
+        extract(tmp_path / "terms", decomposition="calibrated")
     (tmp_path / "terms" / "decomposition.safetensors").unlink()
     with pytest.raises(tp.StoreError, match="give it again"):
-        extract(tmp_path / "terms", decomposition=None)
+        extract(tmp_path / "terms", decomposition="calibrated")
 
 
 def test_what_was_not_looked_at_is_made_again(tmp_path: Path) -> None:
-    """check=False first, then True: the certificate is that of all points."""
-    extract(tmp_path / "terms", check=False)
+    """Without a check first, then with one: the certificate is that of all points."""
+    extract(tmp_path / "terms", check="none")
     same(extract(tmp_path / "terms"), extract(None))
 
 
 def test_the_split_that_was_made_here_may_be_given(tmp_path: Path) -> None:
     """The bytes are those of a run that made it all through."""
-    whole = extract(tmp_path / "whole", decomposition=None)
-    interrupt(tmp_path / "terms", 2, decomposition=None)
+    whole = extract(tmp_path / "whole", decomposition="calibrated")
+    interrupt(tmp_path / "terms", 2, decomposition="calibrated")
     extract(tmp_path / "terms", decomposition=tp.decompose(network(NAME), points(NAME), batch_size=4))
     assert content(tmp_path / "terms") == content(tmp_path / "whole")
     assert whole.certificate.holds
@@ -266,8 +257,8 @@ def test_the_split_that_was_made_here_may_be_given(tmp_path: Path) -> None:
 
 def test_other_threads_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt(tmp_path / "terms", 1)
-    monkeypatch.setattr(store, "versions", lambda: {"torch": "0.1", "threads": "64"})
-    with pytest.warns(UserWarning, match="threads 1 before, 64 now: what is made now may differ in the last bit"):
+    monkeypatch.setattr(writer, "versions", lambda: {"torch": "0.1", "threads": "64"})
+    with pytest.warns(UserWarning, match="threads 1 before, 64 now: what is computed now may differ in the last bit"):
         extract(tmp_path / "terms")
 
 
@@ -320,7 +311,7 @@ def test_damage_is_named_and_made_good(tmp_path: Path, damage, file: str) -> Non
     times = {path.name: path.stat().st_mtime_ns for path in folder.glob("shard-*") if path.name != file}
     damage(folder / file)
     with pytest.raises(tp.StoreError, match=rf"{file}.*(damaged|cannot be read|missing).*run the extraction again"):
-        tp.load_terms(folder, verify=True)
+        tp.load_terms(folder, check="all")
     _, faults = tp.check_terms(folder)
     assert len(faults) == 1
     assert file in faults[0]
@@ -338,10 +329,10 @@ def test_without_checksums_files_must_still_be_readable(tmp_path: Path, damage) 
     extract(tmp_path / "terms")
     damage(tmp_path / "terms" / "shard-00001.safetensors")
     with pytest.raises(tp.StoreError, match="shard-00001"):
-        tp.load_terms(tmp_path / "terms", verify=False)
+        tp.load_terms(tmp_path / "terms", check="none")
 
 
-MANIFESTS = ["", "[]", "{}", '{"format": 7}', '{"format": 2, "shards": 3, "run": {}}', "null", "\x00\xff", "[" * 100_000]
+MANIFESTS = ["", "[]", "{}", '{"format": 7}', '{"format": 3, "shards": 3, "run": {}}', "null", "\x00\xff", "[" * 100_000]
 
 
 @pytest.mark.parametrize("text", [*MANIFESTS, None])
@@ -361,6 +352,23 @@ def test_a_damaged_manifest(tmp_path: Path, text: str | None) -> None:
         extract(folder, decomposition=split_of(NAME, "paper"))
     extract(folder)
     assert content(folder) == whole
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_older_formats_are_refused(tmp_path: Path, number: int) -> None:
+    """The error says what to do, and the folder stays as it is."""
+    folder = tmp_path / "terms"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps({"format": number, "run": {}}))
+    (folder / "split.safetensors").write_bytes(b"")
+    (folder / "shard-00000.safetensors").write_bytes(b"")
+    before = content(folder)
+    for call in (tp.load_terms, tp.check_terms, extract):
+        with pytest.raises(
+            tp.StoreError, match=rf"manifest.json: store format {number}.*: extract the terms again into another"
+        ):
+            call(folder)
+    assert content(folder) == before
 
 
 def test_a_manifest_and_shards_that_tell_nothing(tmp_path: Path) -> None:
@@ -383,18 +391,18 @@ def resealed(folder: Path, change) -> None:
 
 
 KEYS = [
-    "run",
-    "given",
-    "plan",
-    "shape",
-    "classes",
+    "extraction",
+    "decomposition_given",
+    "shard_points",
+    "input_shape",
+    "num_classes",
     "state",
     "data",
     "decomposition",
     "center",
     "shards",
     "certificate",
-    "inputs",
+    "point_digests",
 ]
 
 
@@ -403,19 +411,19 @@ def test_a_manifest_without_an_entry(tmp_path: Path, key: str) -> None:
     extract(tmp_path / "terms")
     resealed(tmp_path / "terms", lambda manifest: manifest.pop(key))
     for call in (tp.load_terms, tp.check_terms):
-        with pytest.raises(tp.StoreError, match=r"damaged|not finished") if key not in ("inputs", "given") else nullcontext():
+        with pytest.raises(tp.StoreError, match="damaged"):
             call(tmp_path / "terms")
 
 
 ABSURD = {
-    "plan": [[], [0, 32], [-8, 40], ["8"] * 4, [2**60], [8] * 5, 8, None],
-    "shape": [[], [0], [2**50], [2**30, 2**30], ["28"], "28", None, [7]],
-    "classes": [0, -1, 2**60, "10", None, True],
+    "shard_points": [[], [0, 32], [-8, 40], ["8"] * 4, [2**60], [8] * 5, 8, None],
+    "input_shape": [[], [0], [2**50], [2**30, 2**30], ["28"], "28", None, [7]],
+    "num_classes": [0, -1, 2**60, "10", None, True],
     "shards": [[], [[8, 1, "a"]] * 4, [[8, 100]] * 4, [["../../etc/passwd", 8, "0" * 64]] * 4, [[8, -1, "0" * 64]] * 4, {}],
     "state": ["done", None, 3],
     "decomposition": ["../../x", "0", 5],
     "certificate": [{}, {"dtype": "float32"}, [], 3],
-    "run": [{}, {"points": "x"}, [], {"points": 32}],
+    "extraction": [{}, {"points": "x"}, [], {"points": 32}],
 }
 
 
@@ -425,16 +433,14 @@ def test_an_absurd_manifest(tmp_path: Path, key: str, value: object, stored: Pat
     shutil.copytree(stored, tmp_path / "terms")
     resealed(tmp_path / "terms", lambda manifest: manifest.update({key: value}))
     with pytest.raises(tp.StoreError):
-        tp.ExtractedFunction(tp.load_terms(tmp_path / "terms", verify=True)).predict(points(NAME))
+        tp.ExtractedFunction(tp.load_terms(tmp_path / "terms", check="all")).predict(points(NAME))
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of 4 shards."""
     folder = tmp_path_factory.mktemp("store") / "terms"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walk, "SHARD_POINTS", 8)
-        extract(folder)
+    extract(folder)
     return folder
 
 
@@ -448,7 +454,7 @@ def test_any_corruption(tmp_path: Path, stored: Path, seed: int) -> None:
     for _ in range(generator.randint(1, 3)):
         corrupt(generator.choice(sorted(folder.iterdir())), generator)
     try:
-        same(tp.load_terms(folder, verify=True), expected)
+        same(tp.load_terms(folder, check="all"), expected)
     except tp.StoreError:
         pass
     else:  # it must have been harmless
@@ -489,7 +495,7 @@ def test_swapped_shards(tmp_path: Path) -> None:
     one.write_bytes(second)
     other.write_bytes(first)
     with pytest.raises(tp.StoreError, match="shard-00001"):
-        tp.load_terms(tmp_path / "terms", verify=True)
+        tp.load_terms(tmp_path / "terms", check="all")
     with pytest.raises(tp.StoreError, match="shard-00001"):
         _ = tp.load_terms(tmp_path / "terms").plus
 
@@ -504,15 +510,15 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def work(*args, **settings):
         raise AssertionError("work has begun")
 
-    monkeypatch.setattr(job_module, "decomposition_of_data", work)
-    monkeypatch.setattr(job_module, "batch_terms", work)
+    monkeypatch.setattr(prepare, "decomposition_of_data", work)
+    monkeypatch.setattr(extraction_module, "batch_terms", work)
 
 
 @pytest.mark.usefixtures("no_work")
 def test_foreign_folders_are_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("Chapter 1")
     with pytest.raises(tp.StoreError, match=r"not empty, and not a store of terms \(it holds thesis.tex\)"):
-        extract(tmp_path, decomposition=None)
+        extract(tmp_path, decomposition="calibrated")
     assert content(tmp_path) == {"thesis.tex": b"Chapter 1"}
 
 
@@ -521,7 +527,7 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "terms").write_text("")
     for folder in (tmp_path / "terms", tmp_path / "terms" / "inside"):
         with pytest.raises(tp.StoreError, match="cannot be made"):
-            extract(folder, decomposition=None)
+            extract(folder, decomposition="calibrated")
 
 
 @pytest.mark.usefixtures("no_work")
@@ -529,7 +535,7 @@ def test_read_only_folders_are_refused_before_any_work(tmp_path: Path, monkeypat
     (tmp_path / "terms").mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # the superuser may write anywhere
     with pytest.raises(tp.StoreError, match="cannot be written to"):
-        extract(tmp_path / "terms", decomposition=None)
+        extract(tmp_path / "terms", decomposition="calibrated")
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -560,7 +566,7 @@ def test_not_a_store(tmp_path: Path, folder: str) -> None:
 
 
 def test_a_failing_certificate_leaves_the_store_unfinished(tmp_path: Path) -> None:
-    """With check=True nothing calls it complete; with "warn" it is, and keeps its certificate."""
+    """With on_failure="raise" nothing calls it complete; with "warn" it is, and keeps its certificate."""
     decomposition = split_of(NAME, "calibrated")
     half = replace(decomposition, multipliers={name: k / 2 for name, k in decomposition.multipliers.items()})
     with pytest.raises(tp.CertificateError):
@@ -568,7 +574,7 @@ def test_a_failing_certificate_leaves_the_store_unfinished(tmp_path: Path) -> No
     with pytest.raises(tp.StoreError, match="not finished"):
         tp.load_terms(tmp_path / "terms")
     with pytest.warns(UserWarning, match="certificate fails"):
-        extract(tmp_path / "terms", decomposition=half, check="warn")
+        extract(tmp_path / "terms", decomposition=half, on_failure="warn")
     assert not tp.load_terms(tmp_path / "terms").certificate.holds
 
 
@@ -585,3 +591,58 @@ def test_coefficients_are_mapped_not_read(tmp_path: Path) -> None:
     block = loaded.blocks[0]
     assert shard in maps.read_text()
     assert len(block) == 8
+
+
+# ── terms in memory, saved ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("stored", [None, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("selected", [False, True])
+def test_saved_terms(tmp_path: Path, stored: torch.dtype | None, selected: bool) -> None:
+    """What ``save`` writes is what ``load_terms`` reads, and the files are whole."""
+    terms = extract(None, stored_dtype=stored)
+    terms = terms.select(torch.arange(20, 3, -1)) if selected else terms
+    terms.save(tmp_path / "terms", shard_sizes=SMALL)
+    assert len(list((tmp_path / "terms").glob("shard-*"))) == (3 if selected else 4)
+    for check in ("all", "use", "none"):
+        loaded = tp.load_terms(tmp_path / "terms", check=check)
+        same(loaded, terms)
+        assert {**loaded.about, "points": ""} == {**terms.about, "points": ""}
+    assert tp.check_terms(tmp_path / "terms")[1] == []
+    x = points(NAME)
+    assert torch.equal(tp.ExtractedFunction(loaded).predict(x), tp.ExtractedFunction(terms).predict(x))
+    assert torch.equal(loaded.blocks[0].margin, terms.blocks[0].margin[: len(loaded.blocks[0])])
+    loaded.save(tmp_path / "copy")
+    assert content(tmp_path / "copy") == content(tmp_path / "terms")
+
+
+def test_saved_terms_by_hand(tmp_path: Path) -> None:
+    """Terms that no extraction made: nothing is known of a network, and the margins are not known."""
+    terms = extract(None)
+    block = replace(terms.blocks[0], margin=None, smallest_cotangent=None)
+    replace(terms, blocks=[block], about={}).save(tmp_path / "terms")
+    loaded = tp.load_terms(tmp_path / "terms", check="all")
+    same(loaded, terms)
+    assert loaded.blocks[0].margin.isnan().all()
+
+
+def test_saved_terms_are_extracted_again(tmp_path: Path) -> None:
+    """An extraction into a folder of saved terms trusts none of them, as their points are not known."""
+    extract(None).save(tmp_path / "terms", shard_sizes=SMALL)
+    extract(tmp_path / "terms")
+    extract(tmp_path / "whole")
+    assert content(tmp_path / "terms") == content(tmp_path / "whole")
+
+
+def test_saving_refuses_other_folders(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(tp.StoreError, match=r"not empty, and not a store of terms"):
+        extract(None).save(tmp_path)
+    extract(tmp_path / "terms", decomposition="paper")
+    with pytest.raises(tp.StoreError, match="holds terms of another extraction: method is paper there, calibrated here"):
+        extract(None).save(tmp_path / "terms")
+
+
+def test_unknown_checks(tmp_path: Path) -> None:
+    with pytest.raises(tp.InputError, match="check must be one of 'use', 'all', 'none'; got True"):
+        tp.load_terms(tmp_path, check=True)  # type: ignore[arg-type]

@@ -20,7 +20,6 @@ import tropica as tp
 from tests.terms import victim
 from tests.terms.test_store_processes import content, free_port
 from tests.terms.worker import points
-from tropica.data import passes as walk
 
 TEMPORARY = "~"
 
@@ -30,10 +29,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store that nothing happened to."""
     folder = tmp_path_factory.mktemp("whole") / "terms"
     threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walk, "SHARD_POINTS", 16)
-        torch.set_num_threads(1)
-        victim.extracted(folder)
+    torch.set_num_threads(1)
+    victim.extracted(folder)
     torch.set_num_threads(threads)
     return folder
 
@@ -159,7 +156,7 @@ def test_an_evaluation_that_is_killed_leaves_the_store_alone(tmp_path: Path, who
     kill(process)
     assert content(tmp_path / "terms") == content(whole)
     x = points(50, 9)
-    one, other = (tp.ExtractedFunction(tp.load_terms(folder)).decide(x) for folder in (whole, tmp_path / "terms"))
+    one, other = (tp.ExtractedFunction(tp.load_terms(folder)).labels_and_terms(x) for folder in (whole, tmp_path / "terms"))
     assert torch.equal(one[0], other[0])
     assert torch.equal(one[1], other[1])
 
@@ -176,10 +173,11 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     file = tmp_path_factory.mktemp("data") / "data.npz"
     np.savez(file, x=points(victim.POINTS).numpy())
     code = (
-        "import sys; from tropica.data import walk; walk.SHARD_POINTS = 16\n"
-        "import tropica.decomposition.extraction as job; job.batch_size_for = lambda *a: 8\n"
-        "import time, tropica.terms.store.store as store; write = store.write_shard\n"
-        "store.write_shard = lambda *a: (write(*a), time.sleep(0.01))[0]\n"
+        "import functools, time, tropica.decomposition.extract as module, tropica.terms.store.writer as writer\n"
+        "from tests.terms.worker import SMALL\n"
+        "module.extract = functools.partial(module.extract, shard_sizes=SMALL, batch_size=8)\n"
+        "write = writer.write_shard\n"
+        "writer.write_shard = lambda *a: (write(*a), time.sleep(0.01))[0]\n"
         "from tropica.cli import main; main()\n"
     )
     return [sys.executable, "-c", code, "extract", "tests.terms.worker:network", "--data", str(file), "-o"]

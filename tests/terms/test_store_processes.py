@@ -1,4 +1,4 @@
-"""Several processes: the same bytes, labels, winners and values as one, whatever their number."""
+"""Several processes: the same bytes, labels, active terms and values as one, whatever their number."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from torch import Tensor
 
 import tropica as tp
 from tests.terms import worker
-from tropica.data import passes as walk
-from tropica.evaluation.combine import combined
 from tropica.runtime.processes import Processes
+from tropica.terms.maxima import RunningMaxima
 
 
 def free_port() -> int:
@@ -60,18 +59,16 @@ def content(folder: Path) -> dict[str, bytes]:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
     """What one process makes and finds."""
     folder = tmp_path_factory.mktemp("alone")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walk, "SHARD_POINTS", 16)
-        return folder, worker.work(folder, False)
+    return folder, worker.work(folder, False)
 
 
 @pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_as_one_process(tmp_path: Path, size: int, alone: tuple[Path, dict[str, Tensor]]) -> None:
-    """Shards, manifests and decompositions to the byte; labels, winners, values to the bit, in every process."""
+    """Shards, manifests and decompositions to the byte; labels, active terms, values to the bit, in every process."""
     folder, expected = alone
-    for name in ("labels", "winners"):
+    for name in ("labels", "terms"):
         assert torch.equal(expected[f"searched {name}"], expected[f"kept {name}"])
-        assert torch.equal(expected[f"searched and rescued {name}"], expected[f"rescued {name}"])
+        assert torch.equal(expected[f"searched and recomputed {name}"], expected[f"recomputed {name}"])
     finished(launch(size, "work", str(tmp_path)))
     for name in ("terms", "coarse", "inner", "least"):
         assert content(tmp_path / name) == content(folder / name)
@@ -96,9 +93,9 @@ def test_a_refusal_ends_all_of_them(tmp_path: Path, alone: tuple[Path, dict[str,
 def test_what_one_process_says() -> None:
     """Alone every combination is what it was."""
     one, x = Processes(), torch.randn(3, 4)
-    assert one.maximum(x) is one.minimum(x) is one.total(x) is one.broadcast(x) is x
-    assert (one.gathered({"a": 1}), one.run_on_first(lambda: 5), one.run_on_all(lambda: 6)) == ([{"a": 1}], 5, [6])
-    assert one.first
+    assert one.all_reduce_max(x) is one.all_reduce_min(x) is one.all_reduce_sum(x) is one.broadcast(x) is x
+    assert (one.all_gather({"a": 1}), one.run_on_first(lambda: 5), one.run_on_all(lambda: 6)) == ([{"a": 1}], 5, [6])
+    assert one.is_first
     with pytest.raises(tp.InputError, match="torchrun"):
         tp.extract(worker.network(), worker.points(), distributed=True)
 
@@ -119,11 +116,11 @@ class Together(Processes):
         super().__init__(0, len(values))
         self.values, self.keys = values, keys
 
-    def maximum(self, x: Tensor) -> Tensor:
+    def all_reduce_max(self, x: Tensor) -> Tensor:
         return torch.stack(self.values).amax(0)
 
-    def minimum(self, x: Tensor) -> Tensor:
-        best, far = self.maximum(x), torch.iinfo(torch.int64).max
+    def all_reduce_min(self, x: Tensor) -> Tensor:
+        best, far = self.all_reduce_max(x), torch.iinfo(torch.int64).max
         held = [torch.where((v == best) & (k >= 0), k, far) for v, k in zip(self.values, self.keys, strict=True)]
         return torch.stack(held).amin(0)
 
@@ -135,6 +132,8 @@ def test_the_lexicographic_maximum() -> None:
     keys = [torch.tensor([7, 3, -1, -1, 1]), torch.tensor([4, 0, 9, -1, 8])]
     for order in ((0, 1), (1, 0)):
         together = Together([values[i] for i in order], [keys[i] for i in order])
-        value, key = combined(together.values[0], together.keys[0], together)
-        assert value.tolist() == [1.0, 2.0, 5.0, none, 4.0]
-        assert key.tolist() == [4, 3, 9, -1, 8]
+        state = RunningMaxima(torch.zeros(5, 1))
+        state.value, state.key = together.values[0], together.keys[0]
+        state.all_reduce(together)
+        assert state.value.tolist() == [1.0, 2.0, 5.0, none, 4.0]
+        assert state.key.tolist() == [4, 3, 9, -1, 8]

@@ -11,7 +11,7 @@ import torch
 
 import tropica as tp
 from tests.extracted import network, points
-from tropica.data import passes as walk
+from tropica.data.passes import ShardSizes
 
 
 def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,10 +22,10 @@ def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("stored", [None, torch.bfloat16, torch.float32], ids=str)
-def test_the_same_numbers(tmp_path: Path, stored: torch.dtype | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_numbers(tmp_path: Path, stored: torch.dtype | None) -> None:
     zarr = pytest.importorskip("zarr")
-    monkeypatch.setattr(walk, "SHARD_POINTS", 8)
-    terms = tp.extract(network("mnist_conv"), points("mnist_conv"), out=tmp_path / "t", store_dtype=stored, batch_size=5)
+    settings = {"stored_dtype": stored, "batch_size": 5, "shard_sizes": ShardSizes(points=8)}
+    terms = tp.extract(network("mnist_conv"), points("mnist_conv"), out=tmp_path / "t", **settings)
     terms.to_zarr(tmp_path / "z")
     group = zarr.open_group(str(tmp_path / "z"), mode="r")
     expected = {"labels": terms.labels, "local": terms.local.weight, "local_bias": terms.local.bias, "center": terms.center}
@@ -35,7 +35,7 @@ def test_the_same_numbers(tmp_path: Path, stored: torch.dtype | None, monkeypatc
     assert torch.equal(minus, terms.minus.weight)
     assert group.attrs["about"]["network"] == terms.about["network"]
     assert [path.name for path in tmp_path.iterdir() if "~" in path.name] == []
-    with pytest.raises(tp.InputError, match="is there already"):
+    with pytest.raises(tp.InputError, match="exists already"):
         terms.to_zarr(tmp_path / "z")
     with pytest.raises(tp.InputError, match="there is no folder"):
         terms.to_zarr(tmp_path / "no" / "z")

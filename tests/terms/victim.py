@@ -12,26 +12,25 @@ from pathlib import Path
 import torch
 
 import tropica as tp
-from tests.terms.worker import network, points
-from tropica.data import passes as walk
+from tests.terms.worker import SMALL, network, points
 from tropica.runtime.processes import Processes
 
 POINTS = 1200
 
 
 def settings() -> None:
-    """Many small shards, several passes of calibration (little memory for the first step), one thread."""
+    """One thread."""
     torch.set_num_threads(1)
-    walk.SHARD_POINTS = 16
 
 
 def extracted(folder: Path, distributed: bool = False, slow: float = 0.0) -> tp.LinearTerms:
-    """Calibrate and extract; a pause after each report stretches the work, so that all of it can be hit."""
+    """Calibrate in several passes (little memory for the first step), and extract many small shards; a pause after each report stretches the work, so that all of it can be hit."""
     return tp.extract(
         network(),
         points(POINTS),
         out=folder,
         batch_size=8,
+        shard_sizes=SMALL,
         memory=1_000_000,
         distributed=distributed,
         progress=lambda *_: time.sleep(slow) if slow else None,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import safetensors.torch
@@ -12,19 +10,20 @@ import torch
 from torch import Tensor, nn
 
 import tropica as tp
-from tropica.data import passes as walk
+from tropica.data.passes import DataPass, ShardSizes
 from tropica.decomposition.calibrated import calibrated_decomposition
-from tropica.decomposition.decompose import as_network
-from tropica.evaluation.search import search
+from tropica.evaluation.search.settings import SearchSettings
+from tropica.evaluation.settings import EvaluationSettings
+from tropica.network.trace import as_network
 from tropica.runtime.processes import Processes
 
 POINTS, FRESH = 200, 60
+SMALL = ShardSizes(points=16)
 
 
 def settings() -> None:
-    """As all processes of the tests have them: many small shards, one thread."""
+    """As all processes of the tests have them: one thread."""
     torch.set_num_threads(1)
-    walk.SHARD_POINTS = 16
 
 
 def network() -> nn.Module:
@@ -38,32 +37,26 @@ def points(n: int = POINTS, seed: int = 0) -> Tensor:
     return torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
 
 
-@contextlib.contextmanager
-def searching() -> Iterator[None]:
-    """The exact search, however small the task."""
-    wanted = {"LEAST_TERMS": 1, "LEAST_POINTS": 1, "LEAST_WORK": 1, "ENOUGH": 1, "MOST_LEFT": 1.0}
-    before = {name: getattr(search, name) for name in wanted}
-    vars(search).update(wanted)
-    try:
-        yield
-    finally:
-        vars(search).update(before)
+SEARCHING = EvaluationSettings(search=SearchSettings(least_terms=1, least_points=1, least_work=1, least_asked=1, most_left=1.0))
+"""The exact search, however small the task."""
 
 
 def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
     """All that several processes can do together, as tensors."""
     net, x, fresh = network(), points(), points(FRESH, 1)
-    shared = {"distributed": distributed, "batch_size": 8}
+    shared = {"distributed": distributed, "batch_size": 8, "shard_sizes": SMALL}
     terms = tp.extract(net, x, out=folder / "terms", **shared)
-    coarse = tp.extract(net, x, out=folder / "coarse", store_dtype=torch.bfloat16, **shared)
-    inner = tp.extract(net, list(x.split(7)), out=folder / "inner", at="3", distributed=distributed)
-    few = calibrated_decomposition(as_network(net, x), x, batch_size=4, memory=1, processes=Processes.join(distributed))
-    least = tp.extract(net, x, out=folder / "least", method="minimal", **shared)
-    factors = tp.decompose(net, x, method="minimal", per="nonlinearity", batch_size=8, memory=1, distributed=distributed)
+    coarse = tp.extract(net, x, out=folder / "coarse", stored_dtype=torch.bfloat16, **shared)
+    inner = tp.extract(net, list(x.split(7)), out=folder / "inner", at="3", distributed=distributed, shard_sizes=SMALL)
+    traced = as_network(net, x)
+    data_pass = DataPass(x, 4, traced.dtype, traced.device, traced.input_shape, SMALL)
+    few = calibrated_decomposition(traced, data_pass, memory=1, processes=Processes.join(distributed))
+    least = tp.extract(net, x, out=folder / "least", decomposition="minimal", **shared)
+    factors = tp.decompose(net, x, method="minimal", per="nonlinearity", memory=1, **shared)
     functions = {
         "kept": tp.ExtractedFunction(tp.load_terms(folder / "terms"), distributed=distributed),
         "coarse": tp.ExtractedFunction(coarse, distributed=distributed),
-        "rescued": tp.ExtractedFunction(coarse, net=net, data=x, distributed=distributed),
+        "recomputed": tp.ExtractedFunction(coarse, net=net, data=x, distributed=distributed),
         "streamed": tp.ExtractedFunction.streaming(net, x, **shared),
     }
     found = {"labels": terms.labels, "local": terms.local.weight, "inner": inner.minus.weight}
@@ -72,21 +65,20 @@ def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
     assert least.certificate.complete
     for name, f in functions.items():
         found[f"{name} values"] = f(fresh)
-        found[f"{name} labels"], found[f"{name} winners"] = f.decide(fresh)
-        found[f"{name} certain"] = f.certain(fresh).long()
-    with searching():
-        for name, more in {"searched": {}, "searched and rescued": {"net": net, "data": x}}.items():
-            stored = tp.load_terms(folder / ("coarse" if more else "terms"))
-            f = tp.ExtractedFunction(stored, distributed=distributed, **more)
-            found[f"{name} labels"], found[f"{name} winners"] = f.decide(fresh)
-            assert f.searched.used == "exact", f.searched.why
+        found[f"{name} labels"], found[f"{name} terms"] = f.labels_and_terms(fresh)
+        found[f"{name} certain"] = f.label_is_certified(fresh).long()
+    for name, more in {"searched": {}, "searched and recomputed": {"net": net, "data": x}}.items():
+        stored = tp.load_terms(folder / ("coarse" if more else "terms"))
+        f = tp.ExtractedFunction(stored, distributed=distributed, settings=SEARCHING, **more)
+        found[f"{name} labels"], found[f"{name} terms"] = f.labels_and_terms(fresh)
+        assert f.search_report.used == "exact", f.search_report.why
     return found
 
 
 def refused(folder: Path) -> None:
     """Both processes must come to an end, with the same error, when one finds that the folder will not do."""
     try:
-        tp.extract(network(), points(seed=2), out=folder / "terms", distributed=True, batch_size=8)
+        tp.extract(network(), points(seed=2), out=folder / "terms", distributed=True, batch_size=8, shard_sizes=SMALL)
     except tp.StoreError as error:
         (folder / f"refused {torch.distributed.get_rank()}").write_text(str(error))
 

@@ -26,10 +26,10 @@ def check(
     manifest, faults = check_terms(terms)
     shards = manifest.shards
     facts = {
-        "terms": f"{sum(manifest.plan):,} of {shape_text(manifest.shape)}, stored in {manifest.run['stored_dtype']}",
+        "terms": f"{sum(manifest.shard_points):,} of {shape_text(manifest.input_shape)}, stored in {manifest.extraction.stored_dtype}",
         "state": manifest.state if manifest.state == "complete" else f"not finished ({manifest.state})",
-        "shards": f"{len(shards) or len(list(terms.glob('shard-*.safetensors')))} of {len(manifest.plan)}",
-        "decomposition": manifest.run["method"],
+        "shards": f"{len(shards) or len(list(terms.glob('shard-*.safetensors')))} of {len(manifest.shard_points)}",
+        "decomposition": manifest.extraction.method,
         "certificate": str(manifest.certificate).removeprefix("certificate ") if manifest.certificate else "not yet",
         "faults": str(len(faults)) if faults else "none",
     }
@@ -37,7 +37,12 @@ def check(
     certificate = None
     if manifest.certificate is not None:
         certificate = {**dataclasses.asdict(manifest.certificate), "holds": manifest.certificate.holds}
-    numbers = {"state": manifest.state, "shards": len(manifest.plan), "faults": faults, "run": manifest.run}
+    numbers = {
+        "state": manifest.state,
+        "shards": len(manifest.shard_points),
+        "faults": faults,
+        "extraction": manifest.extraction.to_dict(),
+    }
     save_json(json, "verify", numbers | {"certificate": certificate})
     if faults:
         typer.echo(f"error: {terms}: {len(faults)} of its files must be made anew; run its extraction again", err=True)

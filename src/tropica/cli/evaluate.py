@@ -32,12 +32,12 @@ from tropica.cli.options import (
 from tropica.cli.output import checked, prints, save_json, say_written, show_facts, show_table
 from tropica.data.batches import Data as Points
 from tropica.data.batches import as_batches
-from tropica.data.labelled import LabelledData
 from tropica.data.file_data import FileData
-from tropica.decomposition.decompose import default_batch_size
+from tropica.data.labelled import LabelledData
 from tropica.decomposition.prepare import inner_points
 from tropica.errors import InputError
 from tropica.evaluation.function import ExtractedFunction
+from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.files import write_csv
 from tropica.runtime.memory import in_bytes, peak_memory, size_text
@@ -132,14 +132,14 @@ def evaluate(
         choice = ModelChoice(model, weights, arg or ()) if model else None
         case = _stored(Path(terms), choice, points, train, settings | {"device": device.torch, "search": search.value})
     _check_labels(points, case.function.num_classes)
-    label, winner = case.function.decide(case.points, progress=True)
-    sure = None if case.exact else int(case.function.certain(case.points, progress=True).sum())
+    label, winner = case.function.labels_and_terms(case.points, progress=True)
+    sure = None if case.exact else int(case.function.label_is_certified(case.points, progress=True).sum())
     if not prints():
         return
     network = None if case.net is None else _network_labels(case.net, points)
     numbers = _agreement(network, label, points.labels)
     numbers |= {"terms": case.terms, "deciding": len(winner.unique()), "same_network": case.same_network, "certain": sure}
-    searched = case.function.searched
+    searched = case.function.search_report
     numbers |= {"search": searched.used, "search_why": searched.why, "search_left": searched.left}
     numbers |= {"seconds": time.perf_counter() - start, "peak_memory": peak_memory()}
     _show(numbers, points)
@@ -187,7 +187,7 @@ def _stream(
     net = choice.network(training).to(device.torch)
     _check_shape(net.input_shape, points)
     kind = dtype.torch if dtype else None
-    function = ExtractedFunction.streaming(net, training, method=method.value, dtype=kind, progress=True, **settings)
+    function = ExtractedFunction.streaming(net, training, method.value, dtype=kind, progress=True, **settings)
     return _Case(function, points, len(training), net, True)
 
 

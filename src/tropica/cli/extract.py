@@ -35,7 +35,8 @@ from tropica.runtime.memory import in_bytes, peak_memory, size_text
 from tropica.runtime.processes import started_by_torchrun
 from tropica.studies.datasets.load import load_data
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.store.store import CALIBRATION, check_folder, done_points
+from tropica.terms.store.manifest import CALIBRATION
+from tropica.terms.store.writer import check_folder, count_finished_points
 
 
 def extract(
@@ -85,12 +86,12 @@ def extract(
         terms = extract_terms(
             net,
             points,
+            method.value,
             at=at,
-            method=method.value,
             dtype=dtype.torch if dtype else None,
             stored_dtype=store_dtype.torch if store_dtype else None,
             out=out,
-            check=check,
+            check="sample" if check else "none",
             memory=room,
             distributed=started_by_torchrun(),
             progress=True,
@@ -117,7 +118,7 @@ def extract(
 
 def _left(out: Path, points: int) -> str:
     """What an interrupted extraction leaves behind."""
-    done = done_points(out)
+    done = count_finished_points(out)
     if done:
         return f"{done:,} of {points:,} points are in {out}; the same command goes on from there"
     if (out / CALIBRATION).exists():

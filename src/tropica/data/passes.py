@@ -23,7 +23,7 @@ from tropica.runtime.processes import Processes
 
 @dataclass(frozen=True)
 class Shard:
-    """Consecutive batches: the shard's number, the batches' numbers, the number of the first point, and the number of points."""
+    """Consecutive batches: number of the shard, numbers of the batches, number of the first point, number of points."""
 
     number: int
     batches: range

@@ -1,4 +1,4 @@
-"""Checking Theorem 3.3 on the data: every point's own terms are the largest ones at the point."""
+"""The certificate of extracted terms: Theorem 3.3 on the data, or on a sample of it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,38 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tropica.decomposition.dc_decomposition import PairwiseCheck
+from tropica.decomposition.pairwise import OwnTerms, check_pairs, indexed
 from tropica.runtime.processes import Processes
 from tropica.terms.certificate import Certificate
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import PAIRS, Functions, RunningMaxima, functions_of
 
-COMPLETE = 4096
-"""Up to so many points all pairs are checked; beyond, this many random points against as many random terms, and against
-their own. Fewer where the points are so large that they would not fit ``NUMBERS``."""
-NUMBERS = 2**25
-"""Numbers in the points that are checked (128 MB in float32), of which the terms take twice as many."""
+
+@dataclass(frozen=True)
+class SampleSizes:
+    """The points that are checked: all of them up to ``points``, beyond that this many random ones, against their own terms.
+
+    Attributes:
+        points: points at most.
+        numbers: coordinates of these points (128 MB in float32). Their terms take twice as many.
+        least: points at least, however large they are.
+    """
+
+    points: int = 4096
+    numbers: int = 2**25
+    least: int = 64
+
+
+SAMPLE_SIZES = SampleSizes()
 
 
 @dataclass
 class Sample:
-    """Points that take part in the check, picked before the pass that shows them."""
+    """The points of a check, chosen before the pass over the data that shows them.
+
+    Attributes:
+        index: the numbers of the points, in order.
+        total: the number of all points.
+    """
 
     index: Tensor
     total: int
@@ -30,14 +46,20 @@ class Sample:
     _margin: Tensor | None = None
 
     @classmethod
-    def draw(cls, points: int, numbers: int = 1) -> Sample:
-        """All points of a small set, a random sample of a large one (seed 0), in order; ``numbers`` of each point."""
+    def draw(cls, points: int, numbers: int = 1, sizes: SampleSizes = SAMPLE_SIZES) -> Sample:
+        """All points of a small set, a random sample of a large one (seed 0); ``numbers`` is the coordinates of a point."""
         generator = torch.Generator().manual_seed(0)
-        size = min(COMPLETE, max(64, NUMBERS // numbers))
+        size = min(sizes.points, max(sizes.least, sizes.numbers // numbers))
         return cls(torch.randperm(points, generator=generator)[:size].sort().values, points)
 
     def see(self, start: int, x: Tensor, margin: Tensor) -> None:
-        """Consecutive points come by, the first of them with index ``start``; ``margin``: by how much N's label wins."""
+        """Take the sample's points out of consecutive ones.
+
+        Args:
+            start: number of the first point.
+            x: the points (n, *input_shape).
+            margin: by how much N's label wins at each, (n,).
+        """
         if self._x is None or self._margin is None:
             self._x = x.new_zeros(len(self.index), x[0].numel())
             self._margin = torch.zeros(len(self.index), dtype=torch.float64, device=x.device)
@@ -47,14 +69,14 @@ class Sample:
         self._margin[low:high] = margin[mine.to(margin.device)].to(x.device)
 
     def join(self, processes: Processes) -> None:
-        """Put together what several processes have seen, each its own points."""
+        """Add the points that the other processes have seen, each its own."""
         if processes.world_size > 1:
-            shapes = [shape for shape in processes.all_gather(None if self._x is None else self._x.shape[1]) if shape]
-            like = torch.zeros(len(self.index), shapes[0]) if self._x is None else self._x
-            dtypes = [name for name in processes.all_gather(None if self._x is None else str(self._x.dtype)) if name]
-            kind = getattr(torch, dtypes[0].removeprefix("torch."))
-            margin = torch.zeros(len(self.index), dtype=torch.float64) if self._margin is None else self._margin
-            self._x, self._margin = processes.all_reduce_sum(like.to(kind)), processes.all_reduce_sum(margin)
+            seen = None if self._x is None else [self._x.shape[1], str(self._x.dtype)]
+            d, dtype = next(found for found in processes.all_gather(seen) if found)
+            like = torch.zeros(len(self.index), d, dtype=getattr(torch, dtype.removeprefix("torch.")))
+            margin = torch.zeros(len(self.index), dtype=torch.float64)
+            self._x = processes.all_reduce_sum(like if self._x is None else self._x)
+            self._margin = processes.all_reduce_sum(margin if self._margin is None else self._margin)
 
     @property
     def x(self) -> Tensor:
@@ -64,77 +86,60 @@ class Sample:
 
     @property
     def margin(self) -> Tensor:
-        """By how much their labels win, (n,)."""
+        """By how much N's label wins at each point, (n,)."""
         assert self._margin is not None
         return self._margin
 
 
-def check_terms(terms: LinearTerms, sample: Sample, smallest: float | None, pairs: PairwiseCheck | None = None) -> Certificate:
-    """Evaluate the terms of the sample at its points, exactly, and compare every point's own with the largest.
+def check_terms(
+    terms: LinearTerms, sample: Sample, smallest_cotangent: float | None, known: Certificate | None = None
+) -> Certificate:
+    """Check Theorem 3.3 between all pairs of the sample's points.
 
-    The tolerance is 100 units in the last place of the largest |a⁺_j(x_k)| and |a⁻_j(x_k)| bound ‖w‖‖x‖ + |b|, in the dtype
-    of the extraction: rounding in the backward passes is of that order. Where coefficients are kept in fewer digits, what that
-    can do to a value is added, here and to the margin below which labels count as tied.
+    The tolerance is 100 units in the last place of the largest ‖w_k‖‖x_k‖ + |b_k|, in the dtype of the extraction: rounding in
+    the backward passes is of that order. Where coefficients are stored in a coarser dtype, what that can change of a value is
+    added, here and to the margin up to which labels count as tied.
 
     Args:
         terms: the terms.
-        sample: the points that take part.
-        smallest: the smallest cotangent, where they were looked at.
-        pairs: what is known of all pairs of these very points from making their minimal decomposition.
+        sample: the points.
+        smallest_cotangent: the smallest cotangent, where it is known.
+        known: the certificate of all pairs of these very points, from making their minimal decomposition.
     """
-    x = sample.x.to(device=terms.device, dtype=terms.working)
-    chosen = terms if len(sample.index) == len(terms) else terms.select(sample.index)
-    (block,) = chosen.blocks if len(chosen.blocks) == 1 else chosen.select(torch.arange(len(chosen))).blocks
-    block = block.to(terms.working)
-    worst = torch.zeros((), dtype=torch.float64, device=x.device)
-    labels = block.labels
-    for functions in (functions_of(block, "minus"), functions_of(block, "plus")):
-        best = RunningMaxima(x)
-        best.update(functions)
-        worst = torch.maximum(worst, (best.value[:, 0] - own_values(functions, x)).max())  # NaN stays NaN
-        labels = block.labels[best.winner[:, 0]]
-    dtype = getattr(torch, terms.certificate.dtype)
-    unit = torch.finfo(dtype).eps
-    norm = torch.linalg.vector_norm
-    center = float(norm(terms.center))
-    reach = (norm(block.local, dim=1).double() + norm(block.minus, dim=1).double() + center) * norm(x, dim=1).double()
-    scale = float((reach + block.minus_bias.abs() + block.local_bias.abs()).max())
-    kept = 0.0
-    if block.rounding is not None:
-        of_norm, of_bias = block.rounding[:, ::2].amax(), block.rounding[:, 1::2].amax()
-        kept = float(of_norm * norm(x, dim=1).max().double() + of_bias)
-    lost = labels != block.labels
-    spread = float((reach - center * norm(x, dim=1).double()).max())
-    tied = lost & (sample.margin.to(x.device) <= 100 * unit * spread + 2 * kept)
-    found = Certificate(
-        smallest_cotangent=smallest,
-        largest_violation=float(worst),
-        tolerance=100 * unit * scale + 2 * kept,
-        labels_kept=1 - float(lost.double().mean()),
-        labels_tied=int(tied.sum()),
-        points=len(x),
-        terms=len(block),
+    x, dtype = sample.x.to(device=terms.device, dtype=terms.working), getattr(torch, terms.certificate.dtype)
+    whole = len(sample.index) == len(terms)
+    chosen = terms if whole else terms.select(sample.index)
+
+    def blocks():
+        return ((first, block.to(terms.working)) for first, block in indexed(chosen))
+
+    parts, r_norm, r_bias = [], 0.0, 0.0
+    for first, block in blocks():
+        rows = slice(first, first + len(block))
+        parts.append((first, OwnTerms.of(x[rows], block, sample.margin[rows], terms.center)))
+        if block.rounding is not None:
+            r_norm = max(r_norm, float(block.rounding[:, ::2].amax()))
+            r_bias = max(r_bias, float(block.rounding[:, 1::2].amax()))
+    found = check_pairs(
+        x,
+        OwnTerms.concatenate(parts, len(x), x.device),
+        blocks,
+        dtype,
+        smallest_cotangent=smallest_cotangent,
+        storage_error=2 * (r_norm * float(torch.linalg.vector_norm(x, dim=1).max()) + r_bias),
         complete=len(x) == sample.total,
-        dtype=terms.certificate.dtype,
         pairwise=terms.method == "minimal",
     )
-    if pairs is None or found.complete:
-        return found
-    lost = max(int(lost.sum()), pairs.labels_lost + pairs.labels_tied)
+    return found if known is None or found.complete else _extended(found, known)
+
+
+def _extended(sample: Certificate, known: Certificate) -> Certificate:
+    """The certificate of all pairs, which allows for what the sample of the stored terms shows."""
+    lost = max(sample.labels_changed, known.labels_changed)
     return replace(
-        found,
-        largest_violation=float(torch.maximum(worst, worst.new_tensor(pairs.violation))),
-        tolerance=max(found.tolerance, pairs.tolerance),
-        labels_kept=1 - lost / pairs.points,
-        labels_tied=max(found.labels_tied, pairs.labels_tied),
-        points=pairs.points,
-        terms=pairs.points,
-        complete=True,
+        known,
+        largest_violation=float(torch.tensor([sample.largest_violation, known.largest_violation]).double().max()),
+        tolerance=max(sample.tolerance, known.tolerance),
+        labels_kept=1 - lost / known.points,
+        labels_tied=max(sample.labels_tied, known.labels_tied),
     )
-
-
-def own_values(functions: Functions, x: Tensor) -> Tensor:
-    """Every function at the point of its own number, in float64, computed as :class:`RunningMaxima` does: (B,)."""
-    step = max(1, PAIRS // x.shape[1])
-    parts = [slice(low, low + step) for low in range(0, len(x), step)]
-    return torch.cat([(functions.rows(i, torch.float64) * x[i].double()).sum(1) + functions.bias[i] for i in parts])

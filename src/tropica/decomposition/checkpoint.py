@@ -1,4 +1,4 @@
-"""A calibration between two passes, on disk: a run that is killed goes on behind its last finished pass."""
+"""The state of a calibration between two passes, on disk. An interrupted run continues after its last finished pass."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from tropica.runtime.processes import Processes
 from tropica.runtime.safetensors_files import SafetensorsFile
 
 KIND = "calibration"
+FORMAT = 2
 
 
 @dataclass(frozen=True)
-class State:
-    """K after some passes, in the network's dtype, with all that the next pass needs to know."""
+class CalibrationState:
+    """K after some passes in the network's dtype, the margins by the name of the nonlinearity, the passes, one line for
+    each step."""
 
-    weights: Mapping[str, Tensor]
-    headroom: Mapping[str, float]
+    multipliers: Mapping[str, Tensor]
+    margins: Mapping[str, float]
     passes: float
     history: Sequence[str]
 
 
 class Checkpoint:
-    """A file for the state of a calibration of one network on one data set (no file: nothing is kept)."""
+    """The file with the state of the calibration of one network on one data set. Without a path nothing is kept."""
 
     def __init__(
         self,
@@ -46,60 +48,59 @@ class Checkpoint:
         self.processes = processes
         self.about: dict[str, Any] = {
             "kind": KIND,
-            "format": 1,
+            "format": FORMAT,
             "network": net.fingerprint,
             "dtype": str(net.dtype).removeprefix("torch."),
             "points": data_pass.num_points,
             "batches": safetensors_files.checksum_of({"lengths": data_pass.lengths}),
         }
 
-    def load(self) -> State | None:
-        """The state to go on from, the same for all processes; None where there is none, or only a damaged one.
+    def load(self) -> CalibrationState | None:
+        """The saved state, the same in all processes; None if the file is missing or damaged.
 
         Raises:
-            StoreError: the file is the calibration of something else.
+            StoreError: the file belongs to the calibration of another network or of other data.
         """
         path = self.path
         if path is None or not self.processes.run_on_first(path.exists):
             return None
-        self.processes.run_on_first(self._refuse_others)
-        return self._read() if self.processes.run_on_first(lambda: self._read() is not None) else None
+        self.processes.run_on_first(lambda: self._refuse_others(path))
+        return self._read(path) if self.processes.run_on_first(lambda: self._read(path) is not None) else None
 
-    def save(self, state: State) -> None:
-        """Write the state, whole or not at all. Raises StoreError where it cannot be written."""
+    def save(self, state: CalibrationState) -> None:
+        """Write the state atomically. Raises StoreError if the file cannot be written."""
         path = self.path
         if path is None:
             return
         about = {
             **self.about,
-            "headroom": dict(state.headroom),
+            "margins": dict(state.margins),
             "passes": state.passes,
             "history": list(state.history),
             "digests": {str(number): digest for number, digest in self.digests.gather(self.processes).items()},
         }
-        self.processes.run_on_first(lambda: safetensors_files.write(path, about, state.weights))
+        self.processes.run_on_first(lambda: safetensors_files.write(path, about, state.multipliers))
 
-    def _refuse_others(self) -> None:
-        assert self.path is not None
+    def _refuse_others(self, path: Path) -> None:
         try:
-            file = SafetensorsFile(self.path).kind(KIND)
+            file = SafetensorsFile(path).kind(KIND)
         except StoreError:
-            return  # damaged: nothing to go on from
+            return  # damaged: the calibration starts anew
         differs = [name for name, value in self.about.items() if file.about.get(name) != value]
         if differs:
-            raise StoreError(f"{self.path}: the calibration of something else ({', '.join(differs)} differ)")
+            raise StoreError(f"{path}: another calibration ({', '.join(differs)} differ); remove the file or give another one")
 
-    def _read(self) -> State | None:
-        assert self.path is not None
+    def _read(self, path: Path) -> CalibrationState | None:
+        shapes = {node.name: tuple(node.unit_shape) for node in self.net.nonlinearities}
         try:
-            file = SafetensorsFile(self.path).kind(KIND)
-            weights = {name: file.tensor(name).clone().to(self.net.device) for name in file.names()}
+            file = SafetensorsFile(path).kind(KIND)
+            multipliers = {name: file.tensor(name).clone().to(self.net.device) for name in file.names()}
             about = file.about
-            nonlinearities = {nonlinearity.name: tuple(nonlinearity.unit_shape) for nonlinearity in self.net.nonlinearities}
-            if {name: tuple(k.shape) for name, k in weights.items()} != nonlinearities:
+            if {name: tuple(k.shape) for name, k in multipliers.items()} != shapes:
                 return None
             digests = {int(number): str(digest) for number, digest in about["digests"].items()}
-            state = State(weights, dict(about["headroom"]), float(about["passes"]), tuple(map(str, about["history"])))
+            history = tuple(map(str, about["history"]))
+            state = CalibrationState(multipliers, dict(about["margins"]), float(about["passes"]), history)
         except (StoreError, KeyError, TypeError, ValueError, AttributeError):
             return None
         self.digests.known |= digests

@@ -1,4 +1,4 @@
-"""What both the calibration and the extraction do with a batch: a forward pass that keeps the nonlinearities' outputs."""
+"""The forward pass and the cotangents that both the calibration and the extraction need."""
 
 from __future__ import annotations
 
@@ -11,25 +11,33 @@ from tropica.network.network import PiecewiseLinearNetwork
 
 
 def forward(net: PiecewiseLinearNetwork, x: Tensor) -> tuple[Tensor, list[tuple[NonlinearityNode, Tensor]]]:
-    """Scores (B, labels) and the output of every nonlinearity, with the tape for backward passes (none of a nonlinearity of constants)."""
-    need_gradients()
+    """The scores (B, num_classes) and the output of every nonlinearity, recorded for backward passes.
+
+    The output of a nonlinearity that does not depend on x has no gradient.
+    """
+    require_autograd()
+    outputs: list[tuple[NonlinearityNode, Tensor]] = []
     with torch.enable_grad():
-        values = net.graph.evaluate(x, net.constants, keep=[node.name for node in net.nonlinearities])
-        scores = net.as_scores(values[net.graph.output])
-    return scores, [(node, values[node.name]) for node in net.nonlinearities]
+        logits = net.graph.evaluate(x, net.constants, visit=lambda node, _, h: outputs.append((node, h)))
+        return net.as_scores(logits), outputs
 
 
-def need_gradients() -> None:
-    """Raise InputError where PyTorch will not record anything."""
+def require_autograd() -> None:
+    """Raise InputError in inference mode, in which PyTorch records no gradients."""
     if torch.is_inference_mode_enabled():
-        raise InputError("terms are gradients, and torch.inference_mode() forbids them; torch.no_grad() will do")
+        raise InputError("terms are gradients, and torch.inference_mode() forbids them; use torch.no_grad() instead")
 
 
-def winner_seed(scores: Tensor) -> Tensor:
-    """The cotangent that picks each point's largest score: one-hot rows (B, labels)."""
+def label_cotangent(scores: Tensor) -> Tensor:
+    """The cotangent of each point's largest score: one-hot rows (B, num_classes)."""
     return torch.zeros_like(scores).scatter_(1, scores.detach().argmax(1, keepdim=True), 1.0)
 
 
-def shortfall(minus: Tensor, local: Tensor) -> Tensor:
-    """How much K a nonlinearity needs for these points: max_k max(0, −g⁻_k, −g⁺_k) with g⁺ = g⁻ + ∇N, over the first dimension."""
+def required_multiplier(minus: Tensor, local: Tensor) -> Tensor:
+    """The smallest K of a nonlinearity with which no cotangent of F⁻ or F⁺ is negative: max_k max(0, −g⁻_k, −g⁺_k).
+
+    Args:
+        minus: the cotangents g⁻ of F⁻ (B, *units).
+        local: the cotangents of N_i, so that g⁺ = g⁻ + local.
+    """
     return (minus + local.clamp(max=0)).amin(0).clamp(max=0).abs()

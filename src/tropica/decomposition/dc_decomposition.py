@@ -18,6 +18,7 @@ from tropica.errors import CertificateError
 from tropica.network.graph import INPUT, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime import safetensors_files
+from tropica.terms.certificate import Certificate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,42 +65,6 @@ class DecompositionSummary:
         return self.to_dataframe().to_html(index=False, float_format="{:.3g}".format)
 
 
-@dataclass(frozen=True)
-class PairwiseCheck:
-    """What the minimal decomposition was checked for: Theorem 3.3 between all pairs of the points that it was made on.
-
-    Attributes:
-        points: points × points is the number of pairs.
-        violation: the largest of max_j a_j(x_k) − a_k(x_k) over both a⁺ and a⁻, in float64 on the terms as they were computed.
-        tolerance: what rounding in the dtype can make of that.
-        labels_lost: points whose label the extracted function does not give, and N can tell from the one it gives.
-        labels_tied: points whose label it does not give, but N itself cannot tell the two apart in the dtype.
-        margin: m, for which K = (λ + mλ₀)·(calibrated K), λ the smallest factors and λ₀ the smallest common one: each a⁺_k(x_k)
-            exceeds a⁺_j(x_k) by m/(1 + m) of what a⁻_k(x_k) exceeds a⁻_j(x_k) by, or more (of mλ₀ times that of the calibrated
-            decomposition, for factors of their own).
-        dtype: the dtype of the terms.
-    """
-
-    points: int
-    violation: float
-    tolerance: float
-    labels_lost: int
-    labels_tied: int
-    margin: float
-    dtype: str
-
-    @property
-    def holds(self) -> bool:
-        """Is every own term the largest one at its point, and every label kept, up to the stated rounding?"""
-        return self.violation <= self.tolerance and not self.labels_lost
-
-    def __str__(self) -> str:
-        return (
-            f"Theorem 3.3 {'holds' if self.holds else 'FAILS'} between all {self.points:,} × {self.points:,} pairs of points; "
-            f"largest violation {self.violation:.2g} (tolerance {self.tolerance:.2g}), margin {self.margin:g}, {self.dtype}"
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class DCDecomposition:
     """A network as a difference of convex functions, N_i = F⁺_i − F⁻, given by multipliers K_v ≥ 0.
@@ -131,7 +96,7 @@ class DCDecomposition:
     smallest_cotangent: float | None = None
     history: Sequence[str] = field(default=(), repr=False)
     factors: Mapping[str, float] = field(default_factory=dict)
-    pairs: PairwiseCheck | None = None
+    pairs: Certificate | None = None
 
     def f_plus(self, x: Tensor) -> Tensor:
         """F⁺(x) = N(x) + F⁻(x), (B, num_outputs) in float64, for points x (B, *input) in the network's dtype.

@@ -2,50 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import warnings
-from dataclasses import asdict, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from tropica.data.batches import Data
-from tropica.data.passes import DEFAULT_SIZES, PointDigests, ShardSizes
-from tropica.decomposition.blocks import empty_block
-from tropica.decomposition.check import Sample, check_terms
+from tropica.data.passes import DEFAULT_SIZES, ShardSizes
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.extraction import smallest_of
-from tropica.decomposition.job import Job
-from tropica.decomposition.prepare import prepare_extraction
-from tropica.errors import CertificateError, InputError
+from tropica.decomposition.extract_to_store import extract_to_store
+from tropica.decomposition.extraction_run import ExtractionRun, extract_in_memory
+from tropica.decomposition.prepare import check_method, prepare_extraction
+from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.processes import Processes
-from tropica.runtime.progress import ProgressCallback, progress_callback
-from tropica.terms.certificate import Certificate
-from tropica.terms.linear_terms import LinearTerms, TermBlock
-from tropica.terms.store.store import Store
+from tropica.runtime.progress import progress_callback
+from tropica.terms.linear_terms import LinearTerms
+from tropica.terms.store.writer import StoreWriter
 
-Check = bool | Literal["warn"]
+CHECKS = ("none", "sample", "full")
+ON_FAILURE = ("raise", "warn")
 
 
 def extract(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     data: Data,
-    decomposition: DCDecomposition | None = None,
+    decomposition: DCDecomposition | str = "calibrated",
     *,
     at: str | None = None,
-    method: str = "calibrated",
     dtype: torch.dtype | None = None,
-    out: str | os.PathLike[str] | None = None,
     stored_dtype: torch.dtype | None = None,
-    check: Check = True,
+    out: str | os.PathLike[str] | None = None,
+    check: str = "sample",
+    on_failure: str = "raise",
     batch_size: int | None = None,
     memory: int | None = None,
     distributed: bool = False,
     progress: Any = False,
     shard_sizes: ShardSizes = DEFAULT_SIZES,
 ) -> LinearTerms:
-    """Extract a_k = ∇N_i and a⁻_k = ∇F⁻ at every data point x_k (Algorithm 3.1, by automatic differentiation).
+    """Extract the linear terms a_k, a⁺_k and a⁻_k at every data point x_k (Algorithm 3.1, by automatic differentiation).
 
         a⁻_k = ∇F⁻(x_k),  a⁺_k = ∇F⁺_i(x_k) = a_k + a⁻_k,  constant part = value − ⟨gradient, x_k⟩
 
@@ -53,29 +50,30 @@ def extract(
 
     Args:
         net: a traced network, or a module in eval mode.
-        data: the points: tensor, array, Dataset or DataLoader of (N, *input); labels are ignored.
-        decomposition: the DC decomposition; by default one is calibrated on this data.
-        at: the name of an inner tensor (a module's output, or a nonlinearity); terms are then functions of it.
-        method: the decomposition to make where none is given.
-        dtype: float32 or float64 to extract in; the network's by default. Constant parts are computed from what the passes
-            give, and kept, in float64 always.
-        out: a folder to write the terms to as they come; the same call goes on where an interrupted one stopped, with the
-            decomposition and the batch size that are there.
-        stored_dtype: what coefficients are kept in: the dtype of the extraction, or a coarser one (float32, bfloat16), with
-            bounds on the rounding; constant parts stay float64, so each term is exact at its own point.
-        check: certify Theorem 3.3 on the data; a certificate that fails is an error, with "warn" a warning.
+        data: the points: a tensor, array, Dataset or DataLoader of (N, *input_shape); labels are ignored.
+        decomposition: a DC decomposition, or the method that makes one on this data: "calibrated", "minimal" or "paper".
+        at: the name of an inner tensor (a module's output, or a nonlinearity); terms are then functions of that tensor.
+        dtype: the dtype of the extraction, float32 or float64; the network's by default. Constant parts are always computed
+            and stored in float64.
+        stored_dtype: the dtype that coefficients are stored in: that of the extraction, or a coarser one (float32, bfloat16),
+            in which case bounds on the rounding are stored as well. Every term stays exact at its own point.
+        out: a folder that the terms are written to as they are computed. The same call continues an interrupted one, with the
+            decomposition and the batch size that the folder has.
+        check: certify Theorem 3.3 on a "sample" of the points (on all of them up to 4,096), on all pairs of points ("full"), or
+            not at all ("none").
+        on_failure: what a certificate that fails does: "raise" an error, or "warn".
         batch_size: points at a time; by default as many as fit a few hundred MB.
-        memory: bytes to work in; by default a quarter of what is free. A batch that does not fit is halved.
+        memory: bytes to work in; by default a quarter of the free memory. A batch that does not fit is halved.
         distributed: share the work among the processes of torch.distributed, all of which make the same call, with ``out`` on
-            a file system that all of them see. The bytes written are those of one process.
+            a file system that all of them see. The files are the same for any number of processes.
         progress: True for a bar, or a function (done, total, message).
-        shard_sizes: points a shard: what one process extracts at a time, and a file of the store.
+        shard_sizes: when a shard is full. A shard is what one process extracts at a time, and one file of the store.
 
     Raises:
-        InputError: data or arguments that will not do.
+        InputError: the data or the arguments are invalid, or do not fit each other.
         CertificateError: the certificate fails (deep networks: extract in float64).
-        StoreError: ``out`` holds terms of something else, is another run's, or cannot be written.
-        KeyboardInterrupt: Ctrl-C, or SIGTERM: with ``out`` once the shard at hand is finished.
+        StoreError: ``out`` holds terms of something else, is being written by another run, or cannot be written.
+        KeyboardInterrupt: on Ctrl-C or SIGTERM; with ``out`` once the current shard is finished.
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -84,81 +82,39 @@ def extract(
     >>> terms.local.weight.shape, terms.certificate.holds
     (torch.Size([100, 4]), True)
     """
-    if check not in (True, False, "warn"):
-        raise InputError(f"check must be True, False or 'warn', got {check!r}")
+    _check_arguments(check, on_failure)
+    check_method(decomposition)
     processes = Processes.join(distributed)
     if processes.world_size > 1 and out is None:
         raise InputError("several processes write their terms to a folder: give out=")
-    settings: dict[str, Any] = {
-        "at": at,
-        "dtype": dtype,
-        "stored_dtype": stored_dtype,
-        "memory": memory,
-        "processes": processes,
-        "shard_sizes": shard_sizes,
-    }
-    with progress_callback(progress if processes.is_first else False) as report:
-        if out is None:
-            job = Job.of(prepare_extraction(net, data, batch_size=batch_size, **settings), processes, memory, PointDigests())
-            if decomposition is None:
-                job.make_decomposition(method, report)
-            else:
-                job.use(decomposition, fresh=False)
-            sample = _sample(job, check)
-            whole = _in_memory(job, sample, report)
-            return _certified(job, job.terms([whole]), sample, check)
-        with Store(out, processes) as store:
-            prepared = prepare_extraction(net, data, batch_size=batch_size or store.batch_size, **settings)
-            job = Job.of(prepared, processes, memory, PointDigests())
-            store.begin(job, decomposition, method, report)
-            if store.note and processes.is_first:
-                warnings.warn(f"{out}: {store.note}", stacklevel=2)
-            sample = _sample(job, check)
-            terms = _certified(job, job.terms(store.collect(job, sample, report)), sample, check)
-            store.finish(terms)
-            return terms
+    store = None if out is None else StoreWriter(out, processes)
+    with progress_callback(progress if processes.is_first else False) as report, store or contextlib.nullcontext():
+        extraction = prepare_extraction(
+            net,
+            data,
+            at=at,
+            dtype=dtype,
+            stored_dtype=stored_dtype,
+            batch_size=_batch_size_of(store) if batch_size is None else batch_size,
+            memory=memory,
+            processes=processes,
+            shard_sizes=shard_sizes,
+        )
+        run = ExtractionRun(extraction, check, on_failure, processes, memory, report)
+        return extract_in_memory(run, decomposition) if store is None else extract_to_store(run, decomposition, store)
 
 
-def _sample(job: Job, check: Check) -> Sample | None:
-    return Sample.draw(job.points, torch.Size(job.net.input_shape).numel()) if check else None
+def _batch_size_of(store: StoreWriter | None) -> int | None:
+    """The batch size of the extraction that was begun in a store."""
+    found = store.found if store else None
+    return int(found.extraction.batch_size) if found and found.extraction.batch_size else None
 
 
-def _certified(job: Job, terms: LinearTerms, sample: Sample | None, check: Check) -> LinearTerms:
-    """The terms with their certificate, which the first process works out."""
-    if sample is None:
-        return replace(terms, certificate=replace(terms.certificate, smallest_cotangent=job.smallest))
-    sample.join(job.processes)
-    said = job.processes.run_on_first(lambda: asdict(check_terms(terms, sample, job.smallest, job.pairs)))
-    certificate = Certificate(**said)
-    judge(certificate, check)
-    return replace(terms, certificate=certificate)
-
-
-def judge(certificate: Certificate, check: Check) -> None:
-    """Raise, or warn, where a certificate fails."""
-    if certificate.holds:
-        return
-    advice = "; extract with dtype=torch.float64" if certificate.dtype == "float32" else ""
-    text = f"the terms' certificate fails: {'; '.join(certificate.failures())}{advice}"
-    if check != "warn":
-        raise CertificateError(text)
-    warnings.warn(text, stacklevel=3)
-
-
-def _in_memory(job: Job, sample: Sample | None, report: ProgressCallback | None) -> TermBlock:
-    """All terms in one block, filled batch by batch."""
-    whole = empty_block(job.net, job.points, job.extraction.stored_dtype)
-    done, smallest = 0, [job.smallest]
-    job.find_center()
-    for _, group in job.walk.iter_shards():
-        for x in group:
-            block = job.block([x], sample is not None, whole.rows(done, len(x)))
-            smallest.append(block.smallest_cotangent)
-            if sample is not None:
-                assert block.margin is not None
-                sample.see(done, x, block.margin)
-            done += len(x)
-            if report:
-                report(done, job.points, "extracting")
-    job.smallest = smallest_of(smallest)
-    return whole
+def _check_arguments(check: str, on_failure: str) -> None:
+    """Raise InputError for unknown words, and for an argument that would be ignored."""
+    if check not in CHECKS:
+        raise InputError(f"check must be one of {', '.join(map(repr, CHECKS))}; got {check!r}")
+    if on_failure not in ON_FAILURE:
+        raise InputError(f"on_failure must be one of {', '.join(map(repr, ON_FAILURE))}; got {on_failure!r}")
+    if check == "none" and on_failure != "raise":
+        raise InputError("on_failure does nothing with check='none'; leave one of them out")

@@ -1,171 +1,184 @@
-"""The tight K of a set of points, found nonlinearity by nonlinearity from the output: exact in one sweep, as no K changes after its turn.
+"""The required multipliers K of a set of points, found nonlinearity by nonlinearity from the output.
 
-K at a nonlinearity depends on K at all later nonlinearities. So the points' cotangents are carried from cut to cut: at a cut behind a nonlinearity
-they are kept for all points; K of the nonlinearity is read off them, added to them, and they are pulled back to the next cut. Each
-stage needs the forward pass up to the cut once more (activations are not kept), and one backward pass through one segment.
+K of a nonlinearity depends on K of the later ones only, so one backward pass over the graph gives the smallest K exactly.
+The cotangents of all points are kept behind one nonlinearity; its K is read off them and added to them; a vector-Jacobian
+product then gives the cotangents behind the nonlinearity before it. Each such step repeats the forward pass up to its
+nonlinearity, as activations are not kept, and makes one backward pass through one segment of the graph.
 
-Cost for a chain of L nonlinearities: L/2 forward passes, one more forward and two backward passes; a pass being one forward and two
-backward passes of equal cost, L/6 + 1 passes. Memory: the cotangents at one cut, twice (of N_i and of F⁻), for all points.
-Where that is more than allowed, first at the wide cuts near the input, a stage and those after it go on with fewer points.
+Cost for a chain of L nonlinearities: L/2 forward passes, one more forward and two backward passes; a pass being one forward
+    and two
+backward passes of equal cost, L/6 + 1 passes. Memory: the cotangents of N_i and of F⁻ of all points behind one
+nonlinearity. If these exceed the memory, which happens first at the wide layers near the input, the step and all later ones
+continue with fewer points.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from tropica.decomposition.cotangents import need_gradients, shortfall, winner_seed
+from tropica.decomposition.cotangents import label_cotangent, require_autograd, required_multiplier
 from tropica.network.graph import INPUT, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.memory import release_freed_memory
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
+from tropica.runtime.progress import ProgressCallback
 
-Progress = Callable[[int, int, str], None]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Cut:
-    """The values alive behind node number ``at``: all that later nodes read."""
+class BackwardStep:
+    """One step of the backward pass, from the next nonlinearity (or the output) to the outputs of one nonlinearity.
 
-    at: int
-    alive: tuple[str, ...]
+    Attributes:
+        node: the nonlinearity.
+        live: the names of the values behind ``node`` that later nodes read, with ``node`` itself.
+        bytes: the bytes of one point and of its two cotangents at the live values.
+        passes: the work in passes; a pass is one forward and two backward passes through the network, counted in flops.
+    """
 
-
-def cuts(net: PiecewiseLinearNetwork) -> list[Cut]:
-    """A cut behind every nonlinearity, in forward order."""
-    nodes = net.graph.nodes
-    found: list[Cut] = []
-    for at, node in enumerate(nodes):
-        if isinstance(node, NonlinearityNode):
-            later = {name for n in nodes[at + 1 :] for name in n.inputs} | {net.graph.output}
-            made = {n.name for n in nodes[at + 1 :]}
-            found.append(Cut(at, tuple(sorted(later - made))))
-    return found
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What the stage of one cut takes a point: bytes for the point and its cotangents at the cut, and work in passes."""
-
-    cut: Cut
+    node: NonlinearityNode
+    live: tuple[str, ...]
     bytes: int
     passes: float
 
 
-def stages(net: PiecewiseLinearNetwork) -> list[Stage]:
-    """One stage a nonlinearity, the last nonlinearity's first. A pass is one forward and two backward passes, counted in flops."""
-    x = torch.zeros(1, *net.input_shape, dtype=net.dtype, device=net.device)
-    sizes, prefix = {name: shape.numel() for name, shape in net.shapes.items()}, [0.0]
+def backward_steps(net: PiecewiseLinearNetwork) -> list[BackwardStep]:
+    """One step for each nonlinearity, from the last one to the first."""
+    nodes = net.graph.nodes
+    flops = _cumulative_flops(net)
+    total = flops[-1] or 1.0
+    steps: list[BackwardStep] = []
+    end = len(nodes)
+    for at in range(len(nodes) - 1, -1, -1):
+        node = nodes[at]
+        if isinstance(node, NonlinearityNode):
+            later = nodes[at + 1 :]
+            read = {name for n in later for name in n.inputs} | {net.graph.output}
+            live = tuple(sorted(read - {n.name for n in later}))
+            numbers = math.prod(net.input_shape) + 2 * sum(net.shapes[name].numel() for name in live)
+            work = flops[at + 1] + 3 * (flops[end] - flops[at + 1])
+            steps.append(BackwardStep(node, live, numbers * net.dtype.itemsize, work / (3 * total)))
+            end = at + 1
+    return steps
 
-    def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+
+def _cumulative_flops(net: PiecewiseLinearNetwork) -> list[float]:
+    """The flops of the first 0, 1, 2, … nodes for one point."""
+    flops = [0.0]
+
+    def count(node: Node, inputs: Sequence[Tensor]) -> Tensor:
         with FlopCounterMode(display=False) as counter:
             out = node.apply(inputs, net.constants)
-        prefix.append(prefix[-1] + counter.get_total_flops())
+        flops.append(flops[-1] + counter.get_total_flops())
         return out
 
     with torch.no_grad():
-        net.graph.interpret({INPUT: x}, step)
-    total = prefix[-1] or 1.0
-    found: list[Stage] = []
-    end = len(net.graph.nodes)
-    for cut in reversed(cuts(net)):
-        forward, segment = prefix[cut.at + 1], prefix[end] - prefix[cut.at + 1]
-        numbers = x.numel() + 2 * sum(sizes[name] for name in cut.alive)
-        found.append(Stage(cut, numbers * net.dtype.itemsize, (forward + 3 * segment) / (3 * total)))
-        end = cut.at + 1
-    return found
+        net.graph.interpret({INPUT: torch.zeros(1, *net.input_shape, dtype=net.dtype, device=net.device)}, count)
+    return flops
 
 
 @dataclass(frozen=True)
-class Tight:
-    """K by nonlinearity name, in the network's dtype; the share of the points that each is tight for; the work in passes."""
+class Margins:
+    """What is added to the required K of a nonlinearity, as a share of its largest entry.
 
-    weights: dict[str, Tensor]
-    shares: dict[str, float]
+    Attributes:
+        all_points: if K was required by all points: covers the rounding of another order of batches.
+        some_points: if only some of the points took part: covers small changes that later raises bring.
+    """
+
+    all_points: float = 1e-3
+    some_points: float = 0.02
+
+
+NO_MARGINS = Margins(0.0, 0.0)
+DEFAULT_MARGINS = Margins()
+
+
+@dataclass(frozen=True)
+class RequiredMultipliers:
+    """K by the name of the nonlinearity in the network's dtype, the share of the points that took part, the work in passes."""
+
+    multipliers: Mapping[str, Tensor]
+    shares: Mapping[str, float]
     passes: float
 
 
 @dataclass
-class _Held:
-    """A batch, where it is this process's, with its cotangents of (N_i, F⁻) at the last cut (none before the first stage)."""
+class _Batch:
+    """A batch, without ``x`` if another process has it, and its cotangents of (N_i, F⁻) at the live values."""
 
     points: int
     x: Tensor | None
     cotangents: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
 
-def tight_weights(
+def layer_by_layer(
     net: PiecewiseLinearNetwork,
     batches: Iterable[Tensor | int],
     *,
-    slack: float = 0.0,
-    margin: float = 0.0,
+    margins: Margins = NO_MARGINS,
     memory: float = math.inf,
-    points: int | None = None,
+    num_points: int | None = None,
     processes: Processes = SINGLE_PROCESS,
-    progress: Progress | None = None,
-) -> Tight:
-    """K of every nonlinearity: the smallest that the points need, plus a headroom of ``slack`` or ``margin`` of the nonlinearity's largest.
+    progress: ProgressCallback | None = None,
+) -> RequiredMultipliers:
+    """The multipliers K that the points require, with margins.
 
     Args:
         net: the network.
-        batches: the points, (B, *input) each; they and their cotangents at one cut are held in memory. In place of a batch
-            that another process has stands its number of points.
-        slack: headroom of a nonlinearity that all points took part in, against the rounding of another batch order.
-        margin: headroom of the others.
-        memory: bytes; a stage that needs more for the points still there goes on with some of their batches only.
-        points: how many points there are in all, where ``batches`` are not all of them.
-        processes: those that share the batches.
+        batches: the points, (B, *input) each, held in memory with their cotangents. A batch of another process is given by its
+            number of points.
+        margins: what is added to the required K.
+        memory: bytes; a step that needs more for the remaining points continues with some of their batches.
+        num_points: the number of all points, if ``batches`` are not all of them.
+        processes: the processes that share the batches.
         progress: called with (done, total, message).
     """
-    need_gradients()
-    nodes, plan = net.graph.nodes, stages(net)
-    found = Tight({}, {}, 0.0)
-    held: list[_Held] = [_Held(x, None) if isinstance(x, int) else _Held(len(x), x) for x in batches]
-    points = points or sum(batch.points for batch in held)
-    end, work = len(nodes), 0.0
-    for number, stage in enumerate(plan):
-        before = len(held)
-        held = list(spread(held, memory / stage.bytes / sum(batch.points for batch in held)))
-        if len(held) < before:
+    require_autograd()
+    steps = backward_steps(net)
+    multipliers: dict[str, Tensor] = {}
+    shares: dict[str, float] = {}
+    remaining = [_Batch(x, None) if isinstance(x, int) else _Batch(len(x), x) for x in batches]
+    num_points = num_points or sum(batch.points for batch in remaining)
+    end, passes = net.graph.output, 0.0
+    for number, step in enumerate(steps):
+        before, name = len(remaining), step.node.name
+        remaining = list(evenly_spaced(remaining, memory / step.bytes / sum(batch.points for batch in remaining)))
+        if len(remaining) < before:
             release_freed_memory()
-        nonlinearity = nodes[stage.cut.at]
-        assert isinstance(nonlinearity, NonlinearityNode)
-        needed = torch.zeros(nonlinearity.unit_shape, dtype=net.dtype, device=net.device)
-        for batch in held:
+        required = torch.zeros(step.node.unit_shape, dtype=net.dtype, device=net.device)
+        for batch in remaining:
             if batch.x is not None:
-                batch.cotangents = _pull_back(net, batch.x, stage.cut, end, batch.cotangents)
-                local, minus = (nonlinearity.per_point(g, batch.points) for g in batch.cotangents[nonlinearity.name])
-                needed = torch.maximum(needed, shortfall(minus, local))
-        needed = processes.all_reduce_max(needed)
-        share = sum(batch.points for batch in held) / points
-        k = needed + (slack if share == 1 else margin) * needed.max()
-        for batch in held:
+                batch.cotangents = _cotangents(net, batch.x, step, end, batch.cotangents)
+                local, minus = (step.node.per_point(g, batch.points) for g in batch.cotangents[name])
+                required = torch.maximum(required, required_multiplier(minus, local))
+        required = processes.all_reduce_max(required)
+        share = sum(batch.points for batch in remaining) / num_points
+        k = required + (margins.all_points if share == 1 else margins.some_points) * required.max()
+        for batch in remaining:
             if batch.x is not None:
-                local, minus = batch.cotangents[nonlinearity.name]
-                batch.cotangents[nonlinearity.name] = (
-                    local,
-                    (nonlinearity.per_point(minus, batch.points) + k).reshape(minus.shape),
-                )
-        found.weights[nonlinearity.name], found.shares[nonlinearity.name] = k, share
-        work += share * stage.passes
-        end = stage.cut.at + 1
+                local, minus = batch.cotangents[name]
+                batch.cotangents[name] = (local, (step.node.per_point(minus, batch.points) + k).reshape(minus.shape))
+        multipliers[name], shares[name] = k, share
+        passes += share * step.passes
+        end = name
         if progress:
-            progress(number + 1, len(plan), "calibrating, nonlinearity by nonlinearity")
-    del held
+            progress(number + 1, len(steps), "calibrating, nonlinearity by nonlinearity")
+    del remaining
     release_freed_memory()
-    return replace(found, passes=work)
+    return RequiredMultipliers(multipliers, shares, passes)
 
 
-def spread(items: Iterable[T], share: float) -> Iterator[T]:
-    """Every so many, evenly over all (at least the first), so that sorted data is met in all its parts."""
+def evenly_spaced(items: Iterable[T], share: float) -> Iterator[T]:
+    """A share of the items, evenly spaced over all of them, so that every part of sorted data is represented; at least one."""
     taken = 0
     for i, item in enumerate(items):
         if (i + 1) * min(share, 1.0) >= taken + 1 - 1e-9 or taken == 0:
@@ -173,28 +186,27 @@ def spread(items: Iterable[T], share: float) -> Iterator[T]:
             yield item
 
 
-def _pull_back(
-    net: PiecewiseLinearNetwork, x: Tensor, cut: Cut, end: int, later: dict[str, tuple[Tensor, Tensor]]
+def _cotangents(
+    net: PiecewiseLinearNetwork, x: Tensor, step: BackwardStep, end: str, later: Mapping[str, tuple[Tensor, Tensor]]
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Cotangents at a cut from those at the next one (``later``, behind node ``end − 1``; empty: from the output)."""
-    nodes = net.graph.nodes
+    """The cotangents at the live values of a step from those behind node ``end`` (``later``; empty: from the output)."""
     with torch.no_grad():
-        alive = net.graph.evaluate(x, net.constants, stop=nodes[cut.at].name, keep=cut.alive)
-    leaves = {name: alive[name].detach().requires_grad_() for name in cut.alive}
+        values = net.graph.evaluate(x, net.constants, stop=step.node.name, keep=step.live)
+    leaves = {name: values[name].detach().requires_grad_() for name in step.live}
     with torch.enable_grad():
-        values = net.graph.evaluate(leaves, net.constants, stop=nodes[end - 1].name, keep=later)
-        if not later:
-            scores = net.as_scores(values[net.graph.output])
-            outputs, seeds = [scores], [(winner_seed(scores), torch.zeros_like(scores))]
+        values = net.graph.evaluate(leaves, net.constants, stop=end, keep=later)
+        if later:
+            outputs, cotangents = [values[name] for name in later], list(later.values())
         else:
-            outputs, seeds = [values[name] for name in later], list(later.values())
-    pulled: list[Sequence[Tensor]] = []
+            scores = net.as_scores(values[end])
+            outputs, cotangents = [scores], [(label_cotangent(scores), torch.zeros_like(scores))]
+    products: list[Sequence[Tensor]] = []
     for which in (0, 1):
-        live = [(out, seed[which]) for out, seed in zip(outputs, seeds, strict=True) if out.requires_grad]
-        outs, grads = zip(*live, strict=True)
-        pulled.append(
+        pairs = [(out, pair[which]) for out, pair in zip(outputs, cotangents, strict=True) if out.requires_grad]
+        outs, given = zip(*pairs, strict=True)
+        products.append(
             torch.autograd.grad(
-                outs, list(leaves.values()), grads, retain_graph=which == 0, allow_unused=True, materialize_grads=True
+                outs, list(leaves.values()), given, retain_graph=which == 0, allow_unused=True, materialize_grads=True
             )
         )
-    return dict(zip(leaves, zip(*pulled, strict=True), strict=True))
+    return dict(zip(leaves, zip(*products, strict=True), strict=True))

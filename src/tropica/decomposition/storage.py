@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tropica.decomposition.dc_decomposition import FORMAT, KIND, DCDecomposition, PairwiseCheck
+from tropica.decomposition.dc_decomposition import FORMAT, KIND, DCDecomposition
 from tropica.errors import StoreError
 from tropica.network.graph import INPUT
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.safetensors_files import SafetensorsFile
+from tropica.terms.certificate import Certificate
 
 
 def load_decomposition(path: str | os.PathLike[str], net: PiecewiseLinearNetwork) -> DCDecomposition:
@@ -61,7 +62,7 @@ def load_decomposition(path: str | os.PathLike[str], net: PiecewiseLinearNetwork
             None if about["smallest_cotangent"] is None else float(about["smallest_cotangent"]),
             [str(line) for line in about["history"]],
             {str(name): float(factor) for name, factor in about.get("factors", {}).items()},
-            PairwiseCheck(**about["pairs"]) if about.get("pairs") else None,
+            Certificate(**about["pairs"]) if about.get("pairs") else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{path}: damaged ({type(error).__name__}: {error})") from error

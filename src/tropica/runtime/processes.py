@@ -26,7 +26,8 @@ from tropica.errors import InputError, ProcessError, TropicaError
 
 T = TypeVar("T")
 TIMEOUT = timedelta(hours=12)
-"""The longest wait for another process, which may have much more work left. The end of another process ends the wait at once."""
+"""The longest wait for another process, which may have much more work left. The end of another process ends the wait at
+once."""
 
 
 class Processes:

@@ -1,8 +1,8 @@
 """Self-describing safetensors files with checksums.
 
-The header has one metadata entry ``tropica``, which is JSON: ``about`` describes the content, ``tensors`` holds the type, the shape and
-the SHA-256 of each tensor, and ``checksum`` is the SHA-256 of both. So one number stands for the whole content, each tensor can
-be checked alone, and only the requested tensors are read. Equal content gives equal bytes.
+The header has one metadata entry ``tropica``, which is JSON: ``about`` describes the content, ``tensors`` holds the type,
+the shape and the SHA-256 of each tensor, and ``checksum`` is the SHA-256 of both. So one number stands for the whole
+content, each tensor can be checked alone, and only the requested tensors are read. Equal content gives equal bytes.
 """
 
 from __future__ import annotations

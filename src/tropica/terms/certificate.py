@@ -6,24 +6,28 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tropica.runtime.html import html_table
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Certificate:
     """What was checked of a set of terms, and whether it holds.
 
     Attributes:
-        smallest_cotangent: the smallest cotangent of F⁻ and F⁺_i at any nonlinearity for any point, divided by the largest one at that
-            nonlinearity; ≥ 0 (up to rounding) proves a_k(x) ≤ F(x) for all x, hence Theorem 3.3. None if it was not looked at.
-        largest_violation: the largest of max_j a_j(x_k) − a_k(x_k) over both a⁺ and a⁻, evaluated in float64 on the stored
-            terms: how far some other point's term exceeds a point's own term at the point. 0 where Theorem 3.3 holds exactly.
-        tolerance: what rounding in the extraction's dtype can make of that (100 units in the last place of the largest |a|).
+        smallest_cotangent: the smallest cotangent of F⁻ and F⁺_i at any nonlinearity for any point, divided by the largest one
+            at that nonlinearity. If it is ≥ 0, up to rounding, a_k(x) ≤ F(x) holds for all x, hence Theorem 3.3. None if
+            cotangents were not checked.
+        largest_violation: the largest of max_j a_j(x_k) − a_k(x_k) over both a⁺ and a⁻, evaluated in float64 on the terms: how
+            far some other point's term exceeds a point's own term at the point. 0 where Theorem 3.3 holds exactly.
+        tolerance: what rounding in the extraction's dtype can make of that (100 units in the last place of the largest term).
         labels_kept: share of the checked points at which the extracted function gives N's label.
-        labels_tied: points whose label differs, but whose two labels N itself cannot tell apart in the dtype.
+        labels_tied: points whose label differs, but whose two a⁺ are equal, or whose two labels N itself cannot tell apart in
+            the dtype.
         points, terms: points × terms is the number of pairs that were checked.
         complete: were these all pairs?
         dtype: the dtype of the extraction.
-        pairwise: is it one of a minimal decomposition? Its cotangents may be negative, so that a_k(x) ≤ F(x) need not hold for all x;
-            what is certified is Theorem 3.3 between the pairs of data points that were checked.
+        pairwise: is it the certificate of a minimal decomposition? Its cotangents may be negative, so that a_k(x) ≤ F(x) need
+            not hold for all x; what is certified is Theorem 3.3 between the pairs of data points that were checked.
     """
 
     smallest_cotangent: float | None
@@ -38,6 +42,20 @@ class Certificate:
     pairwise: bool = False
 
     COTANGENT_ROUNDING: ClassVar = {"float32": 1e-5, "float64": 1e-12}
+
+    @classmethod
+    def unchecked(cls, dtype: str, smallest_cotangent: float | None = None) -> Certificate:
+        """The certificate of terms whose pairs were not checked.
+
+        >>> print(Certificate.unchecked("float32"))
+        certificate not checked
+        """
+        return cls(smallest_cotangent, 0.0, 0.0, 1.0, 0, 0, 0, False, dtype)
+
+    @property
+    def labels_changed(self) -> int:
+        """Checked points at which the extracted function gives another label than N."""
+        return round((1 - self.labels_kept) * self.points)
 
     @property
     def holds(self) -> bool:
@@ -57,24 +75,36 @@ class Certificate:
                 f"some term exceeds a point's own term at the point by {self.largest_violation:.3g} "
                 f"(rounding allows {self.tolerance:.3g})"
             )
-        lost = round((1 - self.labels_kept) * self.points) - self.labels_tied
+        lost = self.labels_changed - self.labels_tied
         if lost > 0:
             found.append(f"{lost} of {self.points} checked points do not keep their label")
         return found
 
     def __str__(self) -> str:
-        pairs = f"{self.points:,} points × {self.terms:,} terms{'' if self.complete else ' (a sample)'}"
         if self.failures() == ["nothing was checked"]:
             return "certificate not checked"
         state = "holds" if self.holds else "FAILS: " + "; ".join(self.failures())
-        smallest = "not looked at" if self.smallest_cotangent is None else f"{self.smallest_cotangent:.2g}"
-        proof = "of pairs of data points only" if self.pairwise else f"smallest cotangent {smallest}"
-        return (
-            f"certificate {state}; {proof}, largest violation {self.largest_violation:.2g} "
-            f"(tolerance {self.tolerance:.2g}), labels kept {self.labels_kept:.4%}; {pairs}, {self.dtype}"
-        )
+        return f"certificate {state}; " + ", ".join(f"{name} {value}" for name, value in self._facts().items())
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+    def _facts(self) -> dict[str, str]:
+        smallest = "not checked" if self.smallest_cotangent is None else f"{self.smallest_cotangent:.2g}"
+        proof = {"proof": "of pairs of data points only"} if self.pairwise else {"smallest cotangent": smallest}
+        return {
+            **proof,
+            "largest violation": f"{self.largest_violation:.2g} (tolerance {self.tolerance:.2g})",
+            "labels kept": f"{self.labels_kept:.4%}",
+            "pairs": f"{self.points:,} points × {self.terms:,} terms{'' if self.complete else ' (a sample)'}",
+            "dtype": self.dtype,
+        }
+
+    def _repr_html_(self) -> str:
+        state = "holds" if self.holds else "; ".join(self.failures())
+        return html_table("Certificate of Theorem 3.3", {"state": state, **self._facts()})
 
 
 def smaller(one: float, other: float) -> float:
-    """The smaller of two figures; NaN where either is (``min`` may lose it)."""
+    """The smaller of two numbers; NaN where either is (``min`` may lose it)."""
     return math.nan if math.isnan(one) or math.isnan(other) else min(one, other)

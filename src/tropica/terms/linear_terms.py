@@ -1,31 +1,42 @@
-"""``LinearTerms``: the affine functions a⁺_k and a⁻_k of every data point, as extraction gives them."""
+"""``LinearTerms``: the affine functions a_k, a⁺_k and a⁻_k of every data point."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tropica.data.passes import DEFAULT_SIZES, Shard, ShardSizes
 from tropica.errors import InputError
+from tropica.runtime.html import html_table
 from tropica.terms.certificate import Certificate
-from tropica.terms.term_block import TENSORS, LazyBlocks, TermBlock
+from tropica.terms.identity import ExtractionIdentity
+from tropica.terms.store.writer import StoreWriter
+from tropica.terms.term_block import LazyBlocks, TermBlock
+from tropica.terms.zarr_export import write_zarr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AffineTerms:
-    """Affine functions a_k(x) = ⟨w_k, x⟩ + b_k of flat inputs: ``weight`` (D, d), ``bias`` (D,) in float64."""
+    """Affine functions a_k(x) = ⟨w_k, x⟩ + b_k of flat inputs.
+
+    Attributes:
+        weight: w, (D, d).
+        bias: b, (D,) float64.
+        input_shape: shape of one input, d numbers.
+    """
 
     weight: Tensor
     bias: Tensor
     input_shape: tuple[int, ...]
 
     def image(self, shape: Sequence[int] | None = None) -> Tensor:
-        """Coefficients in the shape of the inputs, (D, *shape).
+        """Coefficients in the shape of the inputs, or in another shape of d numbers: (D, *shape).
 
         >>> import torch
         >>> AffineTerms(torch.zeros(3, 8), torch.zeros(3), (2, 4)).image().shape
@@ -37,7 +48,7 @@ class AffineTerms:
         return self.weight.reshape(-1, *wanted)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """All values (B, D) in float64, for points (B, *input): for a look at a few (the full matrix is made)."""
+        """The values of all functions at points (B, *input_shape): (B, D) float64, the full matrix."""
         return x.double().flatten(1) @ self.weight.double().T + self.bias
 
     def __getitem__(self, index: Tensor | slice | Sequence[int]) -> AffineTerms:
@@ -47,22 +58,36 @@ class AffineTerms:
     def __len__(self) -> int:
         return len(self.bias)
 
+    def __repr__(self) -> str:
+        return f"AffineTerms({len(self):,} affine functions of {_shape_text(self.input_shape)}, {self.weight.dtype})"
+
+    def _repr_html_(self) -> str:
+        norm = torch.linalg.vector_norm(self.weight.double(), dim=1)
+        facts = {
+            "functions": f"{len(self):,}",
+            "input shape": _shape_text(self.input_shape),
+            "‖w‖": f"{float(norm.min()):.3g} … {float(norm.max()):.3g}" if len(self) else "none",
+            "b": f"{float(self.bias.min()):.3g} … {float(self.bias.max()):.3g}" if len(self) else "none",
+            "dtype": self.weight.dtype,
+        }
+        return html_table("Affine functions ⟨w, x⟩ + b", facts)
+
 
 @dataclass(frozen=True, eq=False)
 class LinearTerms:
-    """Terms of a data set: one a_k = a⁺_k − a⁻_k a point, with the convex parts (TropEx's output).
+    """The linear terms of a data set: for each point x_k, N's affine function a_k = a⁺_k − a⁻_k and its two convex parts.
 
-    The gradients ∇N_i and ∇F⁻ are kept, never a⁺ and a⁻ to subtract; ∇F⁻ is kept as its difference from ``center``, one
-    float64 vector that is common to all terms and moves no label.
+    Stored are the gradients ∇N_i and ∇F⁻, never a⁺ and a⁻ to be subtracted. ∇F⁻ is stored as its difference from ``center``,
+    a float64 vector that is common to all terms and changes no label.
 
     Attributes:
-        blocks: the stored terms, in the order of the points.
+        blocks: the terms, in the order of the points.
         center: (d,) float64.
         input_shape: shape of one input.
         num_classes: number of labels.
         method: the decomposition's method.
         certificate: what was checked.
-        about: fingerprints of network and decomposition, versions.
+        about: what the terms are of: names and fingerprints, as in :class:`~tropica.terms.identity.ExtractionIdentity`.
     """
 
     blocks: Sequence[TermBlock]
@@ -73,24 +98,26 @@ class LinearTerms:
     certificate: Certificate
     about: Mapping[str, str] = field(default_factory=dict)
 
+    # ── the terms ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
     @cached_property
     def labels(self) -> Tensor:
         """The label that N gives each point: (D,) int64."""
-        return self._joined("labels")
+        return self._join("labels")
 
     @property
     def local(self) -> AffineTerms:
         """a_k = N_i on the linear region of x_k, i the label of x_k."""
-        return AffineTerms(self._joined("local"), self._joined("local_bias"), self.input_shape)
+        return AffineTerms(self._join("local"), self._join("local_bias"), self.input_shape)
 
     @property
     def minus(self) -> AffineTerms:
-        """a⁻_k, in float64 (made on request, 8 bytes a coefficient)."""
-        return AffineTerms(self._joined("minus").double() + self.center, self._joined("minus_bias"), self.input_shape)
+        """a⁻_k in float64, 8 bytes a coefficient, computed at each access."""
+        return AffineTerms(self._join("minus").double() + self.center, self._join("minus_bias"), self.input_shape)
 
     @property
     def plus(self) -> AffineTerms:
-        """a⁺_k = a_k + a⁻_k, in float64 (made on request, 8 bytes a coefficient)."""
+        """a⁺_k = a_k + a⁻_k in float64, 8 bytes a coefficient, computed at each access."""
         local, minus = self.local, self.minus
         return AffineTerms(local.weight + minus.weight, local.bias + minus.bias, self.input_shape)
 
@@ -101,31 +128,40 @@ class LinearTerms:
 
     @property
     def device(self) -> torch.device:
-        """Where coefficients lie."""
+        """The device of the coefficients."""
         return self.blocks.device if isinstance(self.blocks, LazyBlocks) else self.blocks[0].local.device
 
     @property
     def working(self) -> torch.dtype:
-        """The dtype that they are used in: that of the extraction, which may be finer than the one they are stored in."""
+        """The dtype that coefficients are used in: that of the extraction, which may be finer than the stored one."""
         return getattr(torch, self.about["dtype"]) if "dtype" in self.about else self.dtype
+
+    @property
+    def lossy(self) -> bool:
+        """Are coefficients stored in a coarser dtype than that of the extraction?"""
+        return self.about.get("stored_dtype", self.about.get("dtype")) != self.about.get("dtype")
 
     @cached_property
     def lengths(self) -> list[int]:
         """Terms of each block."""
         return self.blocks.lengths if isinstance(self.blocks, LazyBlocks) else [len(block) for block in self.blocks]
 
-    @property
-    def lossy(self) -> bool:
-        """Are coefficients kept in fewer digits than they were computed in?"""
-        return self.about.get("stored_dtype", self.about.get("dtype")) != self.about.get("dtype")
+    def __iter__(self) -> Iterator[TermBlock]:
+        return iter(self.blocks)
+
+    def __len__(self) -> int:
+        return sum(self.lengths)
+
+    # ── some of the terms ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def select(self, index: Tensor | Sequence[int]) -> LinearTerms:
-        """The terms of some of the points, in the order of ``index`` (a share of the data, one class, ...).
+        """The terms of some of the points, in the order of ``index``: a share of the data, one class, …
 
         Args:
-            index: numbers of points, in any order, or a mask with an entry for each point.
+            index: numbers of points, in any order, or a mask (D,).
 
-        Raises InputError where it is neither, or picks nothing.
+        Raises:
+            InputError: ``index`` is neither, or selects nothing.
         """
         chosen = torch.as_tensor(index)
         if chosen.dtype == torch.bool:
@@ -135,47 +171,132 @@ class LinearTerms:
         whole = not chosen.is_floating_point() and not chosen.is_complex()
         if chosen.ndim != 1 or not len(chosen) or not whole or int(chosen.min()) < 0 or int(chosen.max()) >= len(self):
             raise InputError(f"an index must hold whole numbers in 0 … {len(self) - 1}, at least one")
-        names = (*TENSORS, "rounding") if self.lossy else TENSORS
-        tensors: dict[str, Any] = {name: self._picked(name, chosen.long()) for name in names}
-        block = TermBlock(**tensors)
-        return LinearTerms([block], self.center, self.input_shape, self.num_classes, self.method, self.certificate, self.about)
+        tensors: dict[str, Any] = {name: self._select(name, chosen.long()) for name in self._names}
+        return replace(self, blocks=[TermBlock(**tensors)])
 
-    def _picked(self, name: str, index: Tensor) -> Tensor:
-        """Rows of one of the blocks' tensors, block by block: what is on disk is read only where it is wanted."""
+    @property
+    def _names(self) -> Sequence[str]:
+        """The tensors that all blocks have."""
+        if isinstance(self.blocks, LazyBlocks):
+            return self.blocks.names
+        return [name for name in self.blocks[0].tensors if all(name in block.tensors for block in self.blocks)]
+
+    def _select(self, name: str, index: Tensor) -> Tensor:
+        """Rows of one of the blocks' tensors. Blocks without a selected row are not read."""
         out: Tensor | None = None
         first = 0
         for number, length in enumerate(self.lengths):
             (here,) = ((index >= first) & (index < first + length)).nonzero(as_tuple=True)
             if len(here):
-                rows = self._part(number, name)
+                rows = self._tensor(number, name)
                 out = rows.new_empty((len(index), *rows.shape[1:])) if out is None else out
                 out[here] = rows[index[here].to(rows.device) - first]
             first += length
         assert out is not None  # the index is not empty
         return out
 
-    def __iter__(self) -> Iterator[TermBlock]:
-        return iter(self.blocks)
-
-    def __len__(self) -> int:
-        return sum(self.lengths)
-
-    def _part(self, number: int, name: str) -> Tensor:
-        """A tensor of a block."""
+    def _tensor(self, number: int, name: str) -> Tensor:
         if isinstance(self.blocks, LazyBlocks):
             return self.blocks.tensor(number, name)
         return getattr(self.blocks[number], name)
 
-    def _joined(self, name: str) -> Tensor:
-        parts = [self._part(number, name) for number in range(len(self.lengths))]
+    def _join(self, name: str) -> Tensor:
+        parts = [self._tensor(number, name) for number in range(len(self.lengths))]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def to_zarr(self, path: str | os.PathLike[str]) -> None:
-        """Write the terms as a Zarr group, for xarray and dask: see :func:`tropica.terms.zarr_export.to_zarr`."""
-        from tropica.terms.zarr_export import to_zarr
+    # ── files ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-        to_zarr(self, path)
+    def save(self, folder: str | os.PathLike[str], *, shard_sizes: ShardSizes = DEFAULT_SIZES) -> None:
+        """Write the terms to a store, which ``tp.load_terms`` opens; the decomposition is not part of it.
+
+        Args:
+            folder: an empty folder, or one that is made.
+            shard_sizes: when a shard is full, for terms in memory; terms from a store keep their shards.
+
+        Raises:
+            StoreError: the folder holds something else, is being written by another run, or cannot be written.
+
+        >>> import tempfile, torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+        >>> terms = tp.extract(model, torch.randn(100, 4)).select(range(10))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     terms.save(folder)
+        ...     len(tp.load_terms(folder))
+        10
+        """
+        names = {"dtype": _dtype_name(self.working), "stored_dtype": _dtype_name(self.dtype), "network": ""}
+        about = {**names, "method": self.method, **self.about, "points": str(len(self))}
+        extraction = ExtractionIdentity.from_dict(about)
+        pieces = list(self._pieces(shard_sizes))
+        with StoreWriter(folder) as store:
+            given = {"decomposition_given": True}
+            store.begin(extraction, [shard.points for shard, _ in pieces], self.input_shape, self.num_classes, **given)
+            store.start_shards(extraction, {})
+            center = store.center(lambda: self.center)
+            written = [
+                store.write(shard, self.blocks[number].rows(start, shard.points), center, "")
+                for shard, (number, start) in pieces
+            ]
+            store.finish(written, self.certificate)
+
+    def _pieces(self, sizes: ShardSizes) -> Iterator[tuple[Shard, tuple[int, int]]]:
+        """Shards, each with the number of its block and the first of its rows there."""
+        dimension, first, count = self.center.numel(), 0, 0
+        step = max(1, min(sizes.points, -(-sizes.numbers // dimension)))
+        for number, length in enumerate(self.lengths):
+            size = length if isinstance(self.blocks, LazyBlocks) else step
+            for start in range(0, length, size):
+                points = min(size, length - start)
+                yield Shard(count, range(0), first, points), (number, start)
+                first, count = first + points, count + 1
+
+    def to_zarr(self, path: str | os.PathLike[str]) -> None:
+        """Write the terms as a Zarr group (format 3), for xarray and dask, one block at a time.
+
+        The group has the arrays ``labels``, ``local``, ``local_bias``, ``minus``, ``minus_bias`` and ``center``, with named
+        dimensions and a chunk for each block:
+
+            a_k(x) = ⟨local[k], x⟩ + local_bias[k],   a⁻_k(x) = ⟨center + minus[k], x⟩ + minus_bias[k],   a⁺_k = a_k + a⁻_k
+
+        Coefficients that are stored in bfloat16, which NumPy does not have, become float32.
+
+        Args:
+            path: a folder that does not exist; it appears once it is whole.
+
+        Raises:
+            InputError: the package zarr is not installed (``pip install 'tropica[zarr]'``), or the folder exists.
+            StoreError: the folder cannot be written.
+        """
+        attributes = {
+            "input_shape": list(self.input_shape),
+            "num_classes": self.num_classes,
+            "method": self.method,
+            "about": dict(self.about),
+        }
+        write_zarr(path, self.blocks, self.lengths, self.dtype, self.center, attributes)
+
+    # ── display ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def __repr__(self) -> str:
-        shape = "×".join(map(str, self.input_shape))
-        return f"LinearTerms({len(self):,} points of {shape}, {self.num_classes} labels, {self.method} decomposition, {self.dtype})"
+        points = f"{len(self):,} points of {_shape_text(self.input_shape)}"
+        return f"LinearTerms({points}, {self.num_classes} labels, {self.method} decomposition, {self.dtype})"
+
+    def _repr_html_(self) -> str:
+        counts = self.labels.bincount(minlength=self.num_classes).tolist()
+        facts = {
+            "points": f"{len(self):,}",
+            "input shape": _shape_text(self.input_shape),
+            "labels": ", ".join(f"{label}: {count:,}" for label, count in enumerate(counts)),
+            "decomposition": self.method,
+            "dtype": self.dtype,
+            "certificate": str(self.certificate).removeprefix("certificate "),
+        }
+        return html_table("Linear terms", facts)
+
+
+def _shape_text(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

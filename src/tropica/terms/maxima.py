@@ -1,46 +1,66 @@
-"""Maxima of very many affine functions at very many points, with the winners, exactly.
+"""Maxima of very many affine functions at very many points, with the functions that attain them, exactly.
 
-The scores of a block of functions at a block of points are one matrix product in the working dtype. Of them only those are
-looked at whose group of neighbors reaches, within a bound on rounding, the best lower bound known for the point; what is left
-is evaluated again in float64. So the answer is that of float64 throughout, ties go to the lowest index, and the full matrix of
-scores never exists.
+The scores of a block of functions at a block of points are one matrix product in the working dtype. A filter keeps the pairs of
+a function and a point whose score, raised by its error bound, reaches the best lower bound known for the point: first group by
+group, then pair by pair. These candidates are evaluated again in float64. So the answer is that of float64 throughout, ties go
+to the lowest index, and the full matrix of scores never exists.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from itertools import chain
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from tropica.errors import CertificateError
-from tropica.terms.linear_terms import TermBlock
+from tropica.runtime.processes import Processes
+from tropica.terms.term_block import TermBlock
 
-GROUP = 128
-"""Functions a group: the finest that maxima are kept for."""
-TERMS = 2048
-"""Functions a matrix product."""
-NUMBERS = 2**25
-"""Numbers in the weights of a matrix product at most, one group aside (128 MB in float32)."""
-POINTS = 512
-"""Points a matrix product."""
-PAIRS = 2**18
-"""Numbers in the float64 rows that are evaluated at once (2 MB, to stay in the processor's cache)."""
-PENDING = 2**20
-"""Pairs of a function and a point that wait for their evaluation in float64 (32 MB)."""
 INDEX_BITS = 40
-"""A winner is kept as one number, its ``prefer`` above so many bits of its index."""
+"""An active function is kept as one number: its ``prefer``, shifted by this many bits, plus its index."""
+UNSET = torch.iinfo(torch.int64).max
 
 
 @dataclass(frozen=True)
-class Functions:
+class BlockSizes:
+    """Sizes of the blocks that maxima are computed in.
+
+    Attributes:
+        group: functions a group, the finest unit of the first filter.
+        functions: functions a matrix product.
+        points: points a matrix product.
+        weights: numbers in the weights of a matrix product, one group aside (128 MB in float32).
+        pairs: numbers in the float64 rows that are evaluated at once (2 MB, to stay in the processor's cache).
+        pending: candidates that wait for their evaluation (32 MB).
+    """
+
+    group: int = 128
+    functions: int = 2048
+    points: int = 512
+    weights: int = 2**25
+    pairs: int = 2**18
+    pending: int = 2**20
+
+
+BLOCK_SIZES = BlockSizes()
+
+
+@dataclass(frozen=True)
+class AffineFunctions:
     """D affine functions ⟨Σ parts, x⟩ + bias, in segments: the maximum is taken in each segment by itself.
 
-    ``parts`` are (D, d) tensors to be added (a⁺ = local + minus), ``bias`` (D,) float64, ``segments`` (D,) int64 or None for
-    one segment. ``first`` is the index of the first function among all. Among equal values the function with the smallest
-    ``prefer`` (D,) wins, 0 by default, and then the one with the lowest index.
+    Attributes:
+        parts: tensors (D, d) whose sum is the coefficients (a⁺ = local + minus).
+        bias: (D,) float64.
+        segments: (D,) int64, or None for one segment.
+        first: index of the first function among all.
+        prefer: (D,). Among equal values the function with the smallest ``prefer`` is the active one, then the one with the
+            lowest index. None is 0 throughout.
+        uncertainty: (D, 2). A function is known up to r₀‖x‖ + r₁ only. None is 0 throughout.
     """
 
     parts: tuple[Tensor, ...]
@@ -48,20 +68,21 @@ class Functions:
     segments: Tensor | None = None
     first: int = 0
     prefer: Tensor | None = None
+    uncertainty: Tensor | None = None
 
     def rows(self, index: Tensor | slice, dtype: torch.dtype) -> Tensor:
-        """Coefficients of some functions, summed in ``dtype``."""
+        """Coefficients of the functions ``index``, summed in ``dtype``."""
         total = self.parts[0][index].to(dtype)
         for part in self.parts[1:]:
             total = total + part[index].to(dtype)
         return total
 
-    def numbers(self, index: Tensor) -> Tensor:
-        """The indices among all of some functions here."""
+    def global_index(self, index: Tensor) -> Tensor:
+        """Indices among all functions."""
         return index + self.first
 
     def padded(self, order: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Weights and biases by a table of indices; where it says −1 stands a function that is −∞."""
+        """Weights and biases of a table of indices; an entry −1 is a function that is −∞."""
         index = order.flatten()
         first, last = int(index[0]), int(index[-1])
         if last - first + 1 == len(index) and self.segments is None:
@@ -69,142 +90,233 @@ class Functions:
             return self.rows(run, dtype), self.bias[run].to(dtype)
         return self.rows(index, dtype), self.bias[index].masked_fill(index < 0, -torch.inf).to(dtype)
 
-    def rounding(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """A bound on the rounding of each function's scores, of_norm·‖x‖ + of_bias: two tensors (D,) in float64.
+    def error_bound(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Bound relative·‖x‖ + absolute on the error of each score in ``dtype``: two tensors (D,) in float64.
 
         |fl(⟨a, x⟩) − ⟨a, x⟩| ≤ γ ‖a‖‖x‖ for any order of summation, γ = n·u/(1 − n·u) with n = d + 8: the 8 covers the casts of
         a and x, the sum of the parts, the addition of the bias, and the rounding of the norms. u is that of the dtype and of
         the float64 value that the score stands for, together. The bias is rounded once, and once more for each block of
-        products that is added to it (no BLAS takes less than 64 at a time).
+        products that is added to it (no BLAS takes less than 64 at a time). The uncertainty is added.
         """
-        unit = torch.finfo(x.dtype).eps / 2 + 2.0**-53
-        depth = (x.shape[1] + 8) * unit
+        d = self.parts[0].shape[1]
+        unit = torch.finfo(dtype).eps / 2 + 2.0**-53
+        depth = (d + 8) * unit
         norms = torch.stack([norms_of(part) for part in self.parts]).sum(0)
         # Underflow: each product may lose as much as the smallest normal number.
-        tiny = (x.shape[1] + 8) * torch.finfo(x.dtype).tiny
-        return depth / (1 - depth) * norms, (8 + x.shape[1] / 64) * unit * self.bias.abs() + tiny
+        tiny = (d + 8) * torch.finfo(dtype).tiny
+        relative, absolute = depth / (1 - depth) * norms, (8 + d / 64) * unit * self.bias.abs() + tiny
+        if self.uncertainty is None:
+            return relative, absolute
+        return relative + self.uncertainty[:, 0], absolute + self.uncertainty[:, 1]
+
+    def values(self, index: Tensor, x: Tensor, point: Tensor, sizes: BlockSizes = BLOCK_SIZES) -> Tensor:
+        """The functions ``index`` (n,) at the points x[``point``] (n,), pair by pair, in float64: (n,)."""
+        value = torch.empty(len(index), dtype=torch.float64, device=x.device)
+        step = max(1, sizes.pairs // x.shape[1])
+        for low in range(0, len(index), step):
+            pair = slice(low, low + step)
+            # Sums of products, row by row: equal rows give equal values, whatever block they are in.
+            products = self.rows(index[pair], torch.float64).mul_(x[point[pair]])
+            torch.add(products.sum(1), self.bias[index[pair]], out=value[pair])
+        return value
 
 
-Part = Literal["plus", "labels", "minus"]
+Family = Literal["plus", "plus by label", "minus"]
 
 
-def functions_of(block: TermBlock, part: Part, first: int = 0) -> Functions:
-    """The functions of a block whose first term has index ``first``: its a⁺, all together ("plus", the lowest label first among
-    equal ones) or in a segment for each label ("labels"); or its a⁻ ("minus")."""
-    if part == "minus":
-        return Functions((block.minus,), block.minus_bias, first=first)
-    segments, prefer = (block.labels, None) if part == "labels" else (None, block.labels)
-    return Functions((block.local, block.minus), block.local_bias + block.minus_bias, segments, first, prefer)
+def functions_of(block: TermBlock, family: Family, first: int = 0, *, uncertain: bool = False) -> AffineFunctions:
+    """The functions of a block whose first term has index ``first``.
+
+    "plus" is a⁺, where the lowest label is preferred among equal values; "plus by label" is a⁺ in a segment for each label;
+    "minus" is a⁻ without the center. Where coefficients are stored in a coarser dtype than that of the extraction, the
+    functions are those as stored; with ``uncertain``, those of the extraction, known up to the stored bounds.
+    """
+    known_to = block.rounding if uncertain else None
+    if family == "minus":
+        return AffineFunctions(
+            (block.minus,), block.minus_bias, first=first, uncertainty=None if known_to is None else known_to[:, 2:]
+        )
+    segments, prefer = (block.labels, None) if family == "plus by label" else (None, block.labels)
+    bias, uncertainty = block.local_bias + block.minus_bias, None if known_to is None else known_to[:, :2]
+    return AffineFunctions((block.local, block.minus), bias, segments, first, prefer, uncertainty)
+
+
+def key_of(prefer: Tensor, index: Tensor) -> Tensor:
+    """``prefer`` and index of a function as one number, whose order is the preference among equal values."""
+    return (prefer << INDEX_BITS) + index
+
+
+def split_key(key: Tensor) -> tuple[Tensor, Tensor]:
+    """``prefer`` and index of the functions with these keys."""
+    return key >> INDEX_BITS, key & (2**INDEX_BITS - 1)
+
+
+class Candidates(NamedTuple):
+    """Pairs of a point and a function that may attain the maximum, with its segment and an upper bound of its value: (n,)."""
+
+    point: Tensor
+    function: Tensor
+    segment: Tensor
+    upper: Tensor
+
+    def above(self, lower_bound: Tensor) -> Candidates:
+        """The candidates whose upper bound reaches ``lower_bound`` (points, segments)."""
+        # Written so that NaN passes: where a bound leaves the dtype's range, float64 decides.
+        possible = (self.upper < lower_bound[self.point, self.segment]).logical_not_()
+        return Candidates(*(column[possible] for column in self))
+
+    @classmethod
+    def concatenate(cls, parts: list[Candidates]) -> Candidates:
+        """All candidates of several lists."""
+        return cls(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 class RunningMaxima:
-    """For every point and segment the largest function so far: its value in float64 and its index.
+    """The maximum of all functions seen so far, for every point and segment: its value in float64 and the active function.
 
-    Blocks of functions may come one after another and be forgotten; the result is that of all of them together.
+    Blocks of functions may come one after another and be forgotten. The result is that of all of them together.
+
+    Attributes:
+        x: points (N, d), in the dtype that products are computed in.
+        norm: ‖x‖, (N,) float64.
+        value: (N, segments) float64, −∞ without a function.
+        key: (N, segments) int64, ``prefer`` and index of the active function, −1 without one.
     """
 
-    def __init__(self, x: Tensor, segments: int = 1) -> None:
-        """``x``: points (N, d), in the dtype that products are to be computed in."""
+    def __init__(self, x: Tensor, segments: int = 1, sizes: BlockSizes = BLOCK_SIZES) -> None:
         self.x = x
         self.norm = norms_of(x)
+        self.sizes = sizes
         self.value = torch.full((len(x), segments), -torch.inf, dtype=torch.float64, device=x.device)
         self.key = torch.full((len(x), segments), -1, dtype=torch.int64, device=x.device)
 
     @property
-    def winner(self) -> Tensor:
-        """Index of the largest function at every point, in every segment; −1 where there is none."""
-        return torch.where(self.key < 0, self.key, self.key & (2**INDEX_BITS - 1))
+    def argmax(self) -> Tensor:
+        """Index of the active function at every point, in every segment: (N, segments), −1 without one."""
+        return torch.where(self.key < 0, self.key, split_key(self.key)[1])
 
-    def update(self, functions: Functions) -> None:
+    def update(self, functions: AffineFunctions) -> None:
         """Take a block of functions into account.
 
-        Raises CertificateError where products turn out less exact than their dtype.
+        Raises:
+            CertificateError: products turn out less exact than their dtype.
         """
-        if not len(functions.bias):
-            return
-        # What the largest value is at least: it rises as the products come in, and rules out more and more.
-        floor = self.value.clone()
-        order, segment = _groups(functions, self.value.shape[1])
-        error = functions.rounding(self.x)
-        waiting: list[_Found] = []
-        for part in self._parts(order, segment):
-            for found in self._product(functions, *part, error, floor):
-                waiting.append(found)
-                if sum(len(pair[0]) for pair in waiting) > PENDING:
-                    self.settle(functions, waiting, floor)
-                    waiting = []
-        if waiting:
-            self.settle(functions, waiting, floor)
+        if len(functions.bias):
+            # The lower bound rises as the products come in, and rules out more and more.
+            lower_bound = self.value.clone()
+            for found in candidates(functions, self.x, self.norm, lower_bound, self.sizes):
+                self.take(functions, found, lower_bound)
 
-    def _parts(self, order: Tensor, segment: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Groups for one matrix product each: fewer where points are so large that their weights would not fit NUMBERS."""
-        count = max(1, min(TERMS // GROUP, NUMBERS // (GROUP * self.x.shape[1])))
-        return list(zip(order.split(count), segment.split(count), strict=True))
-
-    def _product(
-        self, functions: Functions, order: Tensor, segment: Tensor, error: tuple[Tensor, Tensor], floor: Tensor
-    ) -> Iterator[_Found]:
-        """Scores of some groups (order: (groups, GROUP) indices, −1 where a group is not full) at all points.
-
-        Comparisons are written so that NaN passes: where a score or its bound leaves the dtype's range, float64 decides.
-        """
-        weight, bias = functions.padded(order, self.x.dtype)
-        of_norm, of_bias = (bound[order].amax(1) for bound in error)  # −1 stands for the last: no smaller a bound
-        scores = torch.empty(min(POINTS, len(self.x)), order.numel(), dtype=self.x.dtype, device=self.x.device)
-        unit, largest = torch.finfo(self.x.dtype).eps / 2, torch.finfo(self.x.dtype).max
-        for start in range(0, len(self.x), POINTS):
-            x, low = self.x[start : start + POINTS], floor[start : start + POINTS]
-            out = scores[: len(x)]
-            torch.addmm(bias, x, weight.T, out=out)
-            grouped = out.unflatten(1, order.shape)
-            peaks = grouped.amax(2)
-            slack = torch.addr(of_bias.expand(len(x), -1), self.norm[start : start + POINTS], of_norm)
-            # slack ≥ u (‖a‖‖x‖ + |b|): so long as it is below this, no partial sum can overflow.
-            safe = bool((slack < unit * largest).all())
-            if not safe:
-                slack.masked_fill_(~(slack < unit * largest), torch.inf)
-            least = peaks - slack
-            low.scatter_reduce_(1, segment.expand(len(x), -1), least.nan_to_num_(-torch.inf, torch.inf, -torch.inf), "amax")
-            at, group = (peaks + slack < low[:, segment]).logical_not_().nonzero(as_tuple=True)
-            upper = grouped[at, group].double() + slack[at, group].unsqueeze(1)
-            possible = (upper < low[at, segment[group]].unsqueeze(1)).logical_not_()
-            if not safe:
-                possible &= order[group] >= 0
-            row, column = possible.nonzero(as_tuple=True)
-            yield at[row] + start, order[group[row], column], segment[group[row]], upper[row, column]
-
-    def settle(self, functions: Functions, waiting: list[_Found], floor: Tensor) -> None:
-        """Evaluate functions at points in float64, pair by pair, and take them into account."""
-        point, index, which, upper = (torch.cat(column) for column in zip(*waiting, strict=True))
-        able = (upper < floor[point, which]).logical_not_()
-        point, index, which, upper = point[able], index[able], which[able], upper[able]
-        step = max(1, PAIRS // self.x.shape[1])
-        value = torch.empty(len(point), dtype=torch.float64, device=point.device)
-        for low in range(0, len(point), step):
-            pair = slice(low, low + step)
-            # Sums of products, row by row: equal rows give equal values, whatever the block they come in.
-            products = functions.rows(index[pair], torch.float64).mul_(self.x[point[pair]])
-            torch.add(products.sum(1), functions.bias[index[pair]], out=value[pair])
+    def take(self, functions: AffineFunctions, found: Candidates, lower_bound: Tensor) -> None:
+        """Evaluate the candidates that reach ``lower_bound`` in float64, and take them into account."""
+        point, index, segment, upper = found.above(lower_bound)
+        value = functions.values(index, self.x, point, self.sizes)
         if bool((value > upper).any()):
             raise CertificateError(
                 f"matrix products in {self.x.dtype} are less exact than their dtype on {self.x.device}; "
                 "set torch.set_float32_matmul_precision('highest')"
             )
-        # The larger value wins, among equal values the lower key.
-        key = functions.numbers(index)
-        if functions.prefer is not None:
-            key += functions.prefer[index] << INDEX_BITS
-        flat = point * self.value.shape[1] + which
-        best = self.value.flatten().scatter_reduce(0, flat, value, "amax")
-        far = torch.iinfo(torch.int64).max
-        held = torch.where((self.value.flatten() == best) & (self.key.flatten() >= 0), self.key.flatten(), far)
-        winner = held.scatter_reduce(0, flat, torch.where(value == best[flat], key, far), "amin")
-        self.key = torch.where(winner == far, -1, winner).view_as(self.key)
+        prefer = torch.zeros_like(index) if functions.prefer is None else functions.prefer[index]
+        self.merge(point * self.value.shape[1] + segment, value, key_of(prefer, functions.global_index(index)))
+
+    def merge(self, place: Tensor, value: Tensor, key: Tensor) -> None:
+        """Take values with their keys into account: the larger value is kept, among equal values the lower key.
+
+        ``place`` is point · segments + segment.
+        """
+        best = self.value.flatten().scatter_reduce(0, place, value, "amax")
+        kept = torch.where((self.value.flatten() == best) & (self.key.flatten() >= 0), self.key.flatten(), UNSET)
+        lowest = kept.scatter_reduce(0, place, torch.where(value == best[place], key, UNSET), "amin")
+        self.key = torch.where(lowest == UNSET, -1, lowest).view_as(self.key)
         self.value = best.view_as(self.value)
 
+    def all_reduce(self, processes: Processes) -> None:
+        """Replace this process's maxima by those over all processes."""
+        if processes.world_size > 1:
+            best = processes.all_reduce_max(self.value)
+            lowest = processes.all_reduce_min(torch.where((self.value == best) & (self.key >= 0), self.key, UNSET))
+            self.value, self.key = best, torch.where(lowest == UNSET, -1, lowest)
 
-_Found = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Possible winners: point, function, segment, and the most that the value can be."""
+
+def candidates(
+    functions: AffineFunctions, x: Tensor, norm: Tensor, lower_bound: Tensor, sizes: BlockSizes = BLOCK_SIZES
+) -> Iterator[Candidates]:
+    """Filter a block of functions: the pairs of a function and a point that may attain the maximum, a bounded number at a time.
+
+    Args:
+        functions: the functions, at least one.
+        x, norm: points (N, d), and their norms (N,) in float64.
+        lower_bound: (N, segments) float64, values that the maxima reach. It is raised in place as the products come in.
+        sizes: sizes of the blocks.
+    """
+    order, segment = _groups(functions, lower_bound.shape[1], sizes.group)
+    error = functions.error_bound(x.dtype)
+    # Fewer groups a product where the points are so large that the weights would take too much memory.
+    count = max(1, min(sizes.functions // sizes.group, sizes.weights // (sizes.group * x.shape[1])))
+    products = (
+        _product(functions, *part, x, norm, error, lower_bound, sizes.points)
+        for part in zip(order.split(count), segment.split(count), strict=True)
+    )
+    return in_batches(chain.from_iterable(products), sizes.pending)
+
+
+def in_batches(found: Iterable[Candidates], pending: int) -> Iterator[Candidates]:
+    """Concatenate consecutive lists of candidates until they hold more than ``pending``."""
+    waiting: list[Candidates] = []
+    for some in found:
+        waiting.append(some)
+        if sum(len(each.point) for each in waiting) > pending:
+            yield Candidates.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield Candidates.concatenate(waiting)
+
+
+def _product(
+    functions: AffineFunctions,
+    order: Tensor,
+    segment: Tensor,
+    x: Tensor,
+    norm: Tensor,
+    error: tuple[Tensor, Tensor],
+    lower_bound: Tensor,
+    points: int,
+) -> Iterator[Candidates]:
+    """Scores of some groups (order: (groups, group) indices, −1 where a group is not full) at all points, and their candidates.
+
+    Comparisons are written so that NaN passes: where a score or its bound leaves the dtype's range, float64 decides.
+    """
+    weight, bias = functions.padded(order, x.dtype)
+    relative, absolute = (bound[order].amax(1) for bound in error)  # −1 stands for the last: no smaller a bound
+    memory = torch.empty(min(points, len(x)), order.numel(), dtype=x.dtype, device=x.device)
+    unit, largest = torch.finfo(x.dtype).eps / 2, torch.finfo(x.dtype).max
+    for start in range(0, len(x), points):
+        here = slice(start, start + points)
+        low, scores = lower_bound[here], memory[: len(x[here])]
+        torch.addmm(bias, x[here], weight.T, out=scores)
+        grouped = scores.unflatten(1, order.shape)
+        peaks = grouped.amax(2)
+        slack = torch.addr(absolute.expand(len(low), -1), norm[here], relative)
+        # slack ≥ u (‖a‖‖x‖ + |b|): as long as it is below this, no partial sum can overflow.
+        safe = bool((slack < unit * largest).all())
+        if not safe:
+            slack.masked_fill_(~(slack < unit * largest), torch.inf)
+        least = (peaks - slack).nan_to_num_(-torch.inf, torch.inf, -torch.inf)
+        low.scatter_reduce_(1, segment.expand(len(low), -1), least, "amax")
+        at, group = (peaks + slack < low[:, segment]).logical_not_().nonzero(as_tuple=True)
+        row, column, upper = filter_scores(grouped[at, group], slack[at, group], low[at, segment[group]])
+        found = Candidates(at[row] + start, order[group[row], column], segment[group[row]], upper)
+        yield found if safe else Candidates(*(part[found.function >= 0] for part in found))
+
+
+def filter_scores(scores: Tensor, slack: Tensor, lower_bound: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The entries of scores (n, m) that may reach ``lower_bound`` (n,), as they are off by ``slack`` (n,) at most.
+
+    Returns: row, column and upper bound of each, in float64.
+    """
+    upper = scores.double() + slack.double().unsqueeze(1)
+    row, column = (upper < lower_bound.unsqueeze(1)).logical_not_().nonzero(as_tuple=True)
+    return row, column, upper[row, column]
 
 
 def norms_of(rows: Tensor) -> Tensor:
@@ -215,19 +327,19 @@ def norms_of(rows: Tensor) -> Tensor:
     return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
 
 
-def _groups(functions: Functions, segments: int) -> tuple[Tensor, Tensor]:
-    """Groups of GROUP functions of one segment each: indices (groups, GROUP), −1 where not full, and each group's segment."""
-    size, device = len(functions.bias), functions.bias.device
+def _groups(functions: AffineFunctions, segments: int, size: int) -> tuple[Tensor, Tensor]:
+    """Groups of ``size`` functions of one segment each: indices (groups, size), −1 where not full, and each group's segment."""
+    count, device = len(functions.bias), functions.bias.device
     if functions.segments is None:
-        order, counts = torch.arange(size, device=device), torch.tensor([size], device=device)
+        order, counts = torch.arange(count, device=device), torch.tensor([count], device=device)
     else:
         order = functions.segments.argsort(stable=True)
         counts = torch.bincount(functions.segments, minlength=segments)
-    groups = -(-counts // GROUP)
+    groups = -(-counts // size)
     # Each function's place: its segment's first group, and its rank in the segment.
     segment_of = torch.repeat_interleave(torch.arange(len(counts), device=device), counts)
-    rank = torch.arange(size, device=device) - (counts.cumsum(0) - counts)[segment_of]
-    place = ((groups.cumsum(0) - groups)[segment_of]) * GROUP + rank
-    padded = torch.full((int(groups.sum()) * GROUP,), -1, dtype=torch.int64, device=device)
+    rank = torch.arange(count, device=device) - (counts.cumsum(0) - counts)[segment_of]
+    place = ((groups.cumsum(0) - groups)[segment_of]) * size + rank
+    padded = torch.full((int(groups.sum()) * size,), -1, dtype=torch.int64, device=device)
     padded[place] = order
-    return padded.view(-1, GROUP), torch.repeat_interleave(torch.arange(len(counts), device=device), groups)
+    return padded.view(-1, size), torch.repeat_interleave(torch.arange(len(counts), device=device), groups)

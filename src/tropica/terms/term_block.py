@@ -70,11 +70,13 @@ class LazyBlocks(Sequence[TermBlock]):
         lengths: terms of each block.
         dtype: the dtype of coefficients.
         device: the device of the tensors.
+        names: the tensors that every block has.
     """
 
     lengths: list[int]
     dtype: torch.dtype
     device: torch.device
+    names: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -20,10 +20,9 @@ MNIST 32 coordinates of this kind do more than 128 principal ones of the terms.
 
 Coordinates are computed in float32, and the errors are bounded as follows (:class:`Subspace`).
 
-Proof. All products here are sums of runs of CHUNK products each, so that one of depth n is off by at most γ(n) Σ|·||·|, γ(n) =
-(min(n, CHUNK) + n/CHUNK + 8) u / (1 − …), u = 2⁻²⁴: a bound that does not grow with n, but for n/CHUNK. Centerd rows are
-rounded entry by entry, relative to themselves, by no more than 2u, which γ's 8 covers; they are scaled by a power of 2 to norms
-near 1, so that what underflows, 2⁻¹²⁶ a product or entry, is less than γ 2⁻⁴⁰, and 2⁻⁴⁰ is added to norms. With e = ‖UᵀU −
+Proof. All products here are sums of chunks of h = 128 products each, so that one of depth n is off by at most γ(n) Σ|·||·|,
+γ(n) = (min(n, h) + n/h + 8) u / (1 − …), u = 2⁻²⁴: a bound that does not grow with n, but for n/h. Centered rows are rounded
+entry by entry, relative to themselves, by no more than 2u, which γ's 8 covers; they are scaled by a power of 2 to norms near 1, so that what underflows, 2⁻¹²⁶ a product or entry, is less than γ 2⁻⁴⁰, and 2⁻⁴⁰ is added to norms. With e = ‖UᵀU −
 I‖ and N_z ≥ ‖z‖, ‖p‖,
 
     |Uᵀz − p|_i ≤ γ(d)(1 + e) N_z,    ⟨q, Uᵀz − p⟩ ≤ γ(d)(1 + e) ‖q‖₁ N_z,    and the same with c and z exchanged;
@@ -39,7 +38,7 @@ where T_i is a row of T, S_i a column of S. So the errors are at most w_c N_z + 
 
 and w_c the same with c for z, S and T exchanged. ∎
 
-:mod:`tropica.evaluation.search.features` makes one inner product of the right side.
+:mod:`tropica.evaluation.search.score_bound` makes one inner product of the right side.
 """
 
 from __future__ import annotations
@@ -51,72 +50,84 @@ import torch
 from torch import Tensor
 
 SAMPLE = 4096
-"""Terms and points that a subspace is fitted to: fewer, and others stick out of it farther than these."""
+"""Terms and points that a subspace is fitted to. With fewer, others lie farther outside it than these."""
 WIDTH = 256
-"""Directions taken of the sampled scores, from either side, where there are not many: the subspace has up to twice as many
-dimensions."""
+"""Singular directions of the sampled scores, on either side, in up to 1024 dimensions: the subspace has up to twice as many."""
 STEPS = 3
 """Subspace iterations."""
 CHUNK = 128
-"""Products that float32 sums up at a time."""
+"""Products that float32 sums at a time."""
 UNIT = 2.0**-24
-"""u of float32."""
+"""Unit roundoff of float32."""
 ROOM = 2.0**120
 """Rows whose norms are beyond this, or below its inverse, are not scaled: float32 has no such factors."""
 
 
-def gamma(depth: int) -> float:
-    """γ(n) of products of that depth."""
-    steps = (min(depth, CHUNK) + -(-depth // CHUNK) + 8) * UNIT
+def gamma(depth: int, chunk: int = CHUNK) -> float:
+    """γ(n) of chunked products of depth n."""
+    steps = (min(depth, chunk) + -(-depth // chunk) + 8) * UNIT
     return steps / (1 - steps)
 
 
-def product(rows: Tensor, matrix: Tensor) -> Tensor:
-    """rows @ matrix, (n, d) by (d, R) in float32, each CHUNK of the d summed up by itself."""
-    total = torch.mm(rows[:, :CHUNK], matrix[:CHUNK])
+def chunked_product(rows: Tensor, matrix: Tensor, chunk: int = CHUNK) -> Tensor:
+    """rows @ matrix, (n, d) by (d, R) in float32, where each ``chunk`` of the d is summed by itself."""
+    total = torch.mm(rows[:, :chunk], matrix[:chunk])
     part = torch.empty_like(total)
-    for low in range(CHUNK, len(matrix), CHUNK):
-        total += torch.mm(rows[:, low : low + CHUNK], matrix[low : low + CHUNK], out=part)
+    for low in range(chunk, len(matrix), chunk):
+        total += torch.mm(rows[:, low : low + chunk], matrix[low : low + chunk], out=part)
     return total
 
 
-def exact_float32() -> bool:
-    """Are products in float32 as exact as that, as things are set? (Some 30 µs; what is less is at most 11 bits wide.)"""
+def float32_is_exact() -> bool:
+    """Do products of float32 matrices have the accuracy of float32 under PyTorch's current settings? (30 µs: TensorFloat-32 and
+    the like have at most 11 bits.)"""
     rows, exact = torch.full((256, CHUNK), 1 + 2.0**-12), CHUNK * (1 + 2.0**-12) ** 2
     return bool((torch.mm(rows, rows[:64].mT).double() - exact).abs().max() <= gamma(CHUNK) * exact)
 
 
-def squares(rows: Tensor) -> Tensor:
-    """Σ of squares of rows (n, d) in float32, as float64 (n,): within (CHUNK + 8) 2u of itself, and d 2⁻¹²⁶."""
-    runs = [torch.linalg.vector_norm(part, dim=1) for part in rows.split(CHUNK, 1)]
+def squared_norms(rows: Tensor, chunk: int = CHUNK) -> Tensor:
+    """Squared norms of rows (n, d) in float32, as float64 (n,), off by (chunk + 8) 2u of themselves and d 2⁻¹²⁶ at most."""
+    runs = [torch.linalg.vector_norm(part, dim=1) for part in rows.split(chunk, 1)]
     return torch.stack(runs).double().square().sum(0)
 
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Rows in a subspace, scaled: ``inner`` (n, R) balanced coordinates in float32; in float64 (n,) ``outer`` ≥ the norm
-    outside, ``norm`` N, ``error`` w, and ``size`` ≥ the norm of the row as it was given, and that of the mean."""
+    """Rows in a subspace, scaled.
+
+    Attributes:
+        inner: balanced coordinates, (n, R) float32.
+        outer: ≥ the norm of what lies outside the subspace, (n,) float64, as all that follow.
+        norm: N.
+        error: w.
+        size: ≥ the norm of the row as it was given, and ≥ that of the mean.
+        chunk: the products that float32 sums at a time.
+    """
 
     inner: Tensor
     outer: Tensor
     norm: Tensor
     error: Tensor
     size: Tensor
+    chunk: int = CHUNK
 
     def rest(self, rank: int, weight: float) -> Tensor:
         """‖(coordinates beyond the rank, weight × outside)‖, rounded up."""
         beyond = (weight * self.outer).square() + 2.0**-90
         if rank < self.inner.shape[1]:
-            beyond += squares(self.inner[:, rank:])
-        return beyond.sqrt() * (1 + (CHUNK + 16) * UNIT)
+            beyond += squared_norms(self.inner[:, rank:], self.chunk)
+        return beyond.sqrt() * (1 + (self.chunk + 16) * UNIT)
 
 
 @dataclass(frozen=True)
-class Side:
-    """How rows of one kind, terms or points, get their coordinates: ((row − mean) · scale) U · change.
+class Projection:
+    """The map from rows of one kind, terms or points, to their coordinates: ((row − mean) · scale) U · change.
 
-    ``mean`` (d,) and ``change`` (R, R) are float32, ``scale`` is a power of 2, ``spread`` (R,) ≥ the norms of the other side's
-    columns of ``change``.
+    Attributes:
+        mean: (d,) float32.
+        scale: a power of 2.
+        change: (R, R) float32.
+        spread: (R,) ≥ the norms of the columns of the other kind's ``change``.
     """
 
     mean: Tensor
@@ -124,21 +135,29 @@ class Side:
     change: Tensor
     spread: Tensor
 
-    def centerd(self, rows: Tensor) -> Tensor:
+    def centered(self, rows: Tensor) -> Tensor:
         """(rows − mean) · scale in float32, entries off by 2u of themselves at most."""
         return rows.sub(self.mean.to(rows.dtype)).mul_(self.scale).float()
 
 
 @dataclass(frozen=True)
 class Subspace:
-    """U (d, R) in float32 with the mean term, scaled, as one more column; T and S; ``defect`` e ≥ ‖UᵀU − I‖; ``turned`` ≥
-    ‖I − ST‖ + γ(R)² ‖S‖_F ‖T‖_F."""
+    """A subspace with its coordinates of terms and points.
+
+    Attributes:
+        columns: U (d, R) in float32, with the mean term, scaled, as one more column.
+        of_terms, of_points: the coordinates of each kind, with T and S as their ``change``.
+        defect: e ≥ ‖UᵀU − I‖.
+        inverse_defect: ≥ ‖I − ST‖ + γ(R)² ‖S‖_F ‖T‖_F.
+        chunk: the products that float32 sums at a time.
+    """
 
     columns: Tensor
-    of_terms: Side
-    of_points: Side
+    of_terms: Projection
+    of_points: Projection
     defect: float
-    turned: float
+    inverse_defect: float
+    chunk: int = CHUNK
 
     @property
     def rank(self) -> int:
@@ -152,44 +171,46 @@ class Subspace:
 
     @property
     def scale(self) -> float:
-        """What scores are multiplied by where both sides are scaled: a power of 2."""
+        """The factor of scores where terms and points are scaled: a power of 2."""
         return self.of_terms.scale * self.of_points.scale
 
     def terms(self, rows: Tensor) -> Coordinates:
-        """Of terms (n, d) in float32 or float64."""
+        """Coordinates of terms (n, d) in float32 or float64."""
         return self._coordinates(rows, self.of_terms)[0]
 
     def points(self, rows: Tensor) -> Coordinates:
-        """Of points (n, d) in float32 or float64."""
+        """Coordinates of points (n, d) in float32 or float64."""
         return self._coordinates(rows, self.of_points)[0]
 
     def points_and_shift(self, rows: Tensor) -> tuple[Coordinates, Tensor]:
-        """Of points; and ⟨ā, z⟩, not scaled, in float64 (n,), not below the exact one."""
+        """Coordinates of points, and ⟨ā, z⟩, not scaled, in float64 (n,), rounded up."""
         at, along = self._coordinates(rows, self.of_points)
-        most = gamma(len(self.columns)) * float(torch.linalg.vector_norm(self.columns[:, -1].double())) + 2.0**-100
+        most = gamma(len(self.columns), self.chunk) * float(torch.linalg.vector_norm(self.columns[:, -1].double())) + 2.0**-100
         return at, (along.double() + (most * at.norm + 2.0**-90)) / self.scale
 
-    def _coordinates(self, rows: Tensor, side: Side) -> tuple[Coordinates, Tensor]:
+    def _coordinates(self, rows: Tensor, kind: Projection) -> tuple[Coordinates, Tensor]:
         """Coordinates, and the product with the last column."""
-        centerd = side.centerd(rows)
-        columns = product(centerd, self.columns)
+        chunk = self.chunk
+        centered = kind.centered(rows)
+        columns = chunked_product(centered, self.columns, chunk)
         inside = columns[:, :-1]
-        inner = product(inside, side.change)
-        whole, held = squares(centerd), squares(inside)
-        up = 1 + 2.0**-10  # more than what sums of R and of d/CHUNK numbers in float32 lack
+        inner = chunked_product(inside, kind.change, chunk)
+        whole, held = squared_norms(centered, chunk), squared_norms(inside, chunk)
+        up = 1 + 2.0**-10  # more than what sums of R and of d/chunk numbers in float32 lack
         norm = torch.maximum(whole, held).sqrt_().mul_(up).add_(2.0**-40)
-        length = torch.linalg.vector_norm(inside, 1, dim=1).double() * (up * gamma(len(rows.T)) * (1 + self.defect))
-        error = length + (up * gamma(self.rank)) * (inner.abs() @ side.spread).double()
-        error += up * (self.defect + self.turned) * held.sqrt() + 2.0**-60
-        most = (whole - held).clamp_min_(0) + (self.defect + (CHUNK + 16) * 2 * UNIT) * (whole + held)
+        depth = gamma(rows.shape[1], chunk)
+        length = torch.linalg.vector_norm(inside, 1, dim=1).double() * (up * depth * (1 + self.defect))
+        error = length + (up * gamma(self.rank, chunk)) * (inner.abs() @ kind.spread).double()
+        error += up * (self.defect + self.inverse_defect) * held.sqrt() + 2.0**-60
+        most = (whole - held).clamp_min_(0) + (self.defect + (chunk + 16) * 2 * UNIT) * (whole + held)
         most += 2 * length * norm + 2.0**-80
-        size = norm + side.scale * float(torch.linalg.vector_norm(side.mean.double())) * up
-        return Coordinates(inner, most.sqrt_().mul_(1 + 2.0**-40), norm, error, size), columns[:, -1]
+        size = norm + kind.scale * float(torch.linalg.vector_norm(kind.mean.double())) * up
+        return Coordinates(inner, most.sqrt_().mul_(1 + 2.0**-40), norm, error, size, chunk), columns[:, -1]
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """Rows to fit to, as a side has them: mean, scale, and (row − mean) · scale in float32."""
+    """Rows that a subspace is fitted to: mean, scale, and (row − mean) · scale in float32."""
 
     mean: Tensor
     scale: float
@@ -199,35 +220,35 @@ class _Sample:
     def of(cls, rows: Tensor) -> _Sample | None:
         """None where float32 has no such scale."""
         mean = rows.mean(0).float()
-        centerd = rows - mean
-        size = float(torch.linalg.vector_norm(centerd, dtype=torch.float64)) / math.sqrt(len(rows))
+        centered = rows - mean
+        size = float(torch.linalg.vector_norm(centered, dtype=torch.float64)) / math.sqrt(len(rows))
         if not 1 / ROOM < size < ROOM:
             return None
-        scale = power(1 / size)
-        return cls(mean, scale, centerd.mul_(scale).float())
+        scale = power_of_two(1 / size)
+        return cls(mean, scale, centered.mul_(scale).float())
 
 
-def fit(terms: Tensor, points: Tensor) -> Subspace | None:
-    """A subspace for terms (n, d) and points (m, d) alike to these, float32 or float64; None where there is none to be found.
+def fit_subspace(terms: Tensor, points: Tensor, chunk: int = CHUNK) -> Subspace | None:
+    """A subspace for terms (n, d) and points (m, d) similar to these, in float32 or float64; None where they span none.
 
     U spans WIDTH (in more than 1024 dimensions 2·WIDTH) leading left and right directions of the sampled scores A Xᵀ, as
     both samples map them back to inputs.
     """
     width = WIDTH if terms.shape[1] <= 1024 else 2 * WIDTH
     a, x = _Sample.of(terms), _Sample.of(points)
-    return None if a is None or x is None else _spanned(a, x, _directions(a.rows, x.rows, width).double())
+    return None if a is None or x is None else _spanned(a, x, _directions(a.rows, x.rows, width).double(), chunk)
 
 
-def narrowed(subspace: Subspace, terms: Tensor, points: Tensor, rank: int) -> Subspace | None:
-    """A smaller one, of the leading directions of either side."""
+def narrow_subspace(subspace: Subspace, terms: Tensor, points: Tensor, rank: int) -> Subspace | None:
+    """The subspace of the leading directions of terms and of points, of a smaller rank."""
     half = rank // 2
     sides = (side.change[:, :half].double() for side in (subspace.of_terms, subspace.of_points))
     directions = subspace.basis.double() @ torch.cat([side / side.norm() for side in sides], 1)
     a, x = _Sample.of(terms), _Sample.of(points)
-    return None if a is None or x is None else _spanned(a, x, directions)
+    return None if a is None or x is None else _spanned(a, x, directions, subspace.chunk)
 
 
-def _spanned(terms: _Sample, points: _Sample, directions: Tensor) -> Subspace | None:
+def _spanned(terms: _Sample, points: _Sample, directions: Tensor, chunk: int) -> Subspace | None:
     """The subspace of some directions (d, R), balanced for these terms and points."""
     if not directions.shape[1]:
         return None
@@ -239,10 +260,12 @@ def _spanned(terms: _Sample, points: _Sample, directions: Tensor) -> Subspace | 
     # These float32 numbers are T and S from here on.
     to_points = change.mT.float().contiguous()
     to_terms = torch.linalg.inv(to_points.double().mT).float().contiguous()
-    return _checked(basis, [terms.mean, points.mean], [terms.scale, points.scale], to_terms, to_points)
+    return _checked(basis, [terms.mean, points.mean], [terms.scale, points.scale], to_terms, to_points, chunk)
 
 
-def _checked(basis: Tensor, means: list[Tensor], scales: list[float], to_terms: Tensor, to_points: Tensor) -> Subspace | None:
+def _checked(
+    basis: Tensor, means: list[Tensor], scales: list[float], to_terms: Tensor, to_points: Tensor, chunk: int
+) -> Subspace | None:
     """The subspace of these, with bounds on how far U is from orthonormal and S from T⁻¹."""
     d, rank = basis.shape
     columns = torch.cat([basis, (means[0] * scales[0]).unsqueeze(1)], 1)
@@ -250,19 +273,19 @@ def _checked(basis: Tensor, means: list[Tensor], scales: list[float], to_terms: 
     eye = torch.eye(rank, dtype=torch.float64)
     defect = float((exact.mT @ exact - eye).norm()) + (d + 16) * 2.0**-52 * rank
     condition = float(s.norm() * t.norm())
-    turned = float((s @ t - eye).norm()) + ((rank + 16) * 2.0**-52 + gamma(rank) ** 2) * condition
-    if not (defect < 2.0**-8 and turned < 2.0**-8 and bool(columns.isfinite().all())):
+    inverse_defect = float((s @ t - eye).norm()) + ((rank + 16) * 2.0**-52 + gamma(rank, chunk) ** 2) * condition
+    if not (defect < 2.0**-8 and inverse_defect < 2.0**-8 and bool(columns.isfinite().all())):
         return None
     # Not below 2⁻¹⁰, so that a product with it is more than what underflows.
     spreads = [torch.linalg.vector_norm(change.double(), dim=0).mul_(1 + 2.0**-20).float() for change in (to_points, to_terms)]
     of_terms, of_points = (
-        Side(mean, scale, change, spread.clamp_min(2.0**-10))
+        Projection(mean, scale, change, spread.clamp_min(2.0**-10))
         for mean, scale, change, spread in zip(means, scales, (to_terms, to_points), spreads, strict=True)
     )
-    return Subspace(columns, of_terms, of_points, defect, turned)
+    return Subspace(columns, of_terms, of_points, defect, inverse_defect, chunk)
 
 
-def power(number: float) -> float:
+def power_of_two(number: float) -> float:
     """The power of 2 near a number; 1 for 0."""
     return 2.0 ** round(math.log2(number)) if 0 < number < math.inf else 1.0
 

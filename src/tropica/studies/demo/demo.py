@@ -156,7 +156,7 @@ def _studied(
     clock.append(time.perf_counter())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a certificate that fails: the table says it
-        terms = extract(network.net, data.inputs, made, check="warn", progress=step)
+        terms = extract(network.net, data.inputs, made, on_failure="warn", progress=step)
     clock.append(time.perf_counter())
     shares = agreement(network.net, ExtractedFunction(terms), test, progress=step)
     clock.append(time.perf_counter())

@@ -32,7 +32,7 @@ def minus_winner(terms: LinearTerms, x: Tensor) -> Tensor:
     for block in terms:
         state.update(functions_of(block, "minus", first))
         first += len(block)
-    return state.winner[:, 0].cpu()
+    return state.argmax[:, 0].cpu()
 
 
 def measure(case: Case) -> Measured:
@@ -40,7 +40,7 @@ def measure(case: Case) -> Measured:
     rows: list[Row] = []
     for method in METHODS:
         terms = case.terms(method)
-        labels, plus = case.function(method).decide(case.test, progress=case.step(f"winners, {method} split"))
+        labels, plus = case.function(method).labels_and_terms(case.test, progress=case.step(f"winners, {method} split"))
         minus = torch.cat([minus_winner(terms, part) for part in case.test.inputs.split(2048)])
         straight = plus == minus
         row: Row = {"decomposition": method, "points": len(straight), "straight": float(straight.double().mean())}

@@ -58,8 +58,8 @@ def deciders(decomposition: DCDecomposition, terms: LinearTerms, x: Tensor, *, p
         raise InputError(
             f"the terms are functions of points of shape {terms.input_shape}, found points of {tuple(x.shape[1:])}"
         )
-    own = extract(decomposition.net, x, decomposition, dtype=terms.dtype, check=False, progress=progress)
-    extracted, winner = ExtractedFunction(terms).decide(x, progress=progress)
+    own = extract(decomposition.net, x, decomposition, dtype=terms.dtype, check="none", progress=progress)
+    extracted, winner = ExtractedFunction(terms).labels_and_terms(x, progress=progress)
     deciding = terms.local[winner]
     angle, distance = (measure(own.local, deciding).cpu() for measure in (angles, distances))
     return Deciders(own.local, deciding, own.labels.cpu(), extracted, winner, angle, distance)

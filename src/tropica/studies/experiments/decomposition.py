@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from tropica.decomposition.pairs import SIDES, OwnTerms, excesses, scaled_functions
+from tropica.decomposition.pairwise import OwnTerms, excesses, indexed
 from tropica.evaluation.function import ExtractedFunction
 from tropica.plots import mean_curves, style
 from tropica.plots.mean_curves import Curve
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, spread
-from tropica.terms.linear_terms import LinearTerms, TermBlock
+from tropica.terms.linear_terms import LinearTerms
+from tropica.terms.maxima import functions_of
+from tropica.terms.term_block import TermBlock
 
 FACTORS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 MINIMAL = "minimal"
@@ -53,13 +54,14 @@ def violations(terms: LinearTerms, x: Tensor) -> dict[str, float]:
         dtype; ``largest``: by how much at most, in logits.
     """
     x = x.to(terms.dtype).flatten(1)
-    own, first = OwnTerms.room(len(x), x.device), [0, *accumulate(terms.lengths)]
-    for at, block in zip(first, terms, strict=False):
-        own.see(at, x[at : at + len(block)], block, torch.zeros(len(block)), terms.center)
+    parts = [
+        (first, OwnTerms.of(x[first : first + len(block)], block, torch.zeros(len(block)), terms.center))
+        for first, block in indexed(terms)
+    ]
+    own = OwnTerms.concatenate(parts, len(x), x.device)
     bad, largest = torch.zeros(len(x), dtype=torch.bool), 0.0
-    # Without F⁻ all a⁻ are 0: none exceeds another, and to find that out would mean to compare ties, which is slow.
-    for side in SIDES if bool(own.minus_size.any()) else SIDES[:1]:
-        functions = (scaled_functions(block, side, first=at) for at, block in zip(first, terms, strict=False))
+    for side in own.sides:
+        functions = (functions_of(block, side, first) for first, block in indexed(terms))
         excess, _ = excesses(x, own.value(side), functions)
         bad |= excess > own.tolerance(side, terms.dtype)
         largest = max(largest, float(excess.max()))

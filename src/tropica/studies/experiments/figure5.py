@@ -73,7 +73,7 @@ def compared(one: Case, other: Case) -> dict[str, Row]:
 def own_terms(case: Case) -> tuple[AffineTerms, Tensor]:
     """N_i on the linear region of each training point, i the label that N gives it, and these labels; no split is needed."""
     nothing = DCDecomposition(case.net, "none", {})
-    terms = extract(case.net, case.points, nothing, check=False, progress=case.step("coefficients"))
+    terms = extract(case.net, case.points, nothing, check="none", progress=case.step("coefficients"))
     return terms.local, terms.labels
 
 

@@ -52,7 +52,7 @@ def measure(case: Case) -> Measured:
             step = case.step(f"{source} points, {method} split")
             points = replace(case.points, inputs=x, labels=None)
             made = decompose(case.net, points, method=method, progress=step)
-            terms = extract(case.net, points, made, check=False, progress=step)
+            terms = extract(case.net, points, made, check="none", progress=step)
             function = ExtractedFunction(terms)
             labels = function.predict(case.test, progress=step)
             rows.append(

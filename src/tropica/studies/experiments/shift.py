@@ -15,7 +15,7 @@ from tropica.plots.mean_curves import Curve
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_decomposition, by_family, spread
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import Functions, RunningMaxima
+from tropica.terms.maxima import AffineFunctions, RunningMaxima
 
 FARTHEST = 5
 """Pixels, as in the authors' scripts; less where images are small."""
@@ -131,7 +131,7 @@ def largest_plus(terms: LinearTerms, x: Tensor) -> Tensor:
     first = 0
     for block in terms:
         parts, bias = (block.local, block.minus), block.local_bias + block.minus_bias
-        state.update(Functions(parts, bias, block.labels, first))
+        state.update(AffineFunctions(parts, bias, block.labels, first))
         first += len(block)
     return state.value + (flat.double() @ terms.center.double()).unsqueeze(1)
 

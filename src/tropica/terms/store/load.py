@@ -1,4 +1,4 @@
-"""Opening and verifying a store of terms."""
+"""Opening a store of terms, and checking it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,22 +14,26 @@ from torch import Tensor
 from tropica.errors import InputError, StoreError
 from tropica.runtime.safetensors_files import SafetensorsFile
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.store.manifest import Manifest
-from tropica.terms.store.shards import ANEW, CENTER, SPLIT, StoredBlocks, file_of
+from tropica.terms.store.manifest import CENTER, DECOMPOSITION, Manifest, shard_file
+from tropica.terms.store.shards import KIND, REMEDY, StoredBlocks
+
+CHECKS = ("use", "all", "none")
 
 
-def load_terms(folder: str | os.PathLike[str], *, verify: bool | Literal["use"] = "use") -> LinearTerms:
-    """Open a folder of terms that ``tp.extract(..., out=folder)`` wrote; coefficients are memory-mapped.
+def load_terms(folder: str | os.PathLike[str], *, check: str = "use") -> LinearTerms:
+    """Open a store of terms, which ``tp.extract(..., out=folder)`` or ``terms.save(folder)`` wrote.
 
-    Opening reads the manifest, and looks whether each shard is there and as large as it must be. It takes milliseconds.
+    Opening takes milliseconds: it reads the manifest and compares the sizes of the shards. Coefficients are memory-mapped.
 
     Args:
         folder: the store.
-        verify: "use" compares every tensor with its checksum when it is first used; True all of them now; False none.
+        check: "use" compares each tensor with its checksum when it is first used, "all" compares all of them now, "none"
+            compares none.
 
     Raises:
-        StoreError: not a store, not complete, or damaged; names the file. With "use" damage within a shard is found, and
-            raised, when the shard is used.
+        InputError: another ``check``.
+        StoreError: the folder is not a store, or is incomplete or damaged; names the file. With "use", damage inside a shard is
+            found when the shard is used.
 
     >>> import tempfile, torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -40,49 +43,35 @@ def load_terms(folder: str | os.PathLike[str], *, verify: bool | Literal["use"] 
     ...     bool((again.labels == terms.labels).all())
     True
     """
-    if verify not in (True, False, "use"):
-        raise InputError(f"verify must be True, False or 'use', got {verify!r}")
+    if check not in CHECKS:
+        raise InputError(f"check must be one of {', '.join(map(repr, CHECKS))}; got {check!r}")
     path = Path(folder)
     manifest = Manifest.read(path)
-    if manifest.state != "complete" or manifest.certificate is None:
-        raise StoreError(f"{path}: the extraction was not finished; run it again with the same folder to go on")
-    blocks = StoredBlocks(path, manifest, check=bool(verify))
+    if not manifest.is_complete or manifest.certificate is None:
+        raise StoreError(f"{path}: the extraction was not finished; run it again with the same folder to continue it")
+    blocks = StoredBlocks(path, manifest, check=check != "none")
     for number in range(len(blocks)):
-        (blocks.verify if verify is True else blocks.present)(number)
-    center = _center_of(path, manifest)
-    if verify is True:
-        check_decomposition(path, manifest)
-    shape = tuple(manifest.shape)
-    return LinearTerms(blocks, center, shape, manifest.num_classes, manifest.run["method"], manifest.certificate, manifest.run)
-
-
-def check_decomposition(folder: Path, manifest: Manifest) -> None:
-    """Raise StoreError where the file of the decomposition is not the one that belongs here."""
-    try:
-        file = SafetensorsFile(folder / SPLIT)
-        file.check()
-        if file.checksum != manifest.decomposition:
-            raise StoreError(f"{file.path}: damaged, or of another store (its checksum differs)")
-    except StoreError as error:
-        raise StoreError(f"{error}; {ANEW}") from error
-
-
-def _center_of(folder: Path, manifest: Manifest) -> Tensor:
-    try:
-        file = SafetensorsFile(folder / CENTER).kind("center")
-        center = file.tensor("center")
-        if file.checksum != manifest.center or center.shape != (math.prod(manifest.shape),) or center.dtype != torch.float64:
-            raise StoreError(f"{file.path}: damaged, or of another store (its checksum differs)")
-        return center.clone()
-    except StoreError as error:
-        raise StoreError(f"{error}; {ANEW}") from error
+        (blocks.check if check == "all" else blocks.check_size)(number)
+    center = _read_center(path, manifest)
+    if check == "all":
+        _check_decomposition(path, manifest)
+    extraction = manifest.extraction
+    return LinearTerms(
+        blocks,
+        center,
+        tuple(manifest.input_shape),
+        manifest.num_classes,
+        extraction.method,
+        manifest.certificate,
+        extraction.to_dict(),
+    )
 
 
 def check_terms(folder: str | os.PathLike[str]) -> tuple[Manifest, list[str]]:
-    """Read all of a store and compare it with its checksums.
+    """Compare all files of a store with their checksums.
 
     Returns:
-        Its manifest, and a line for each file that is missing, damaged or foreign. The same extraction makes them anew.
+        The manifest, and a line for each file that is missing, damaged or foreign. The same extraction writes them anew.
 
     Raises:
         StoreError: there is no store, or its manifest is damaged.
@@ -90,34 +79,62 @@ def check_terms(folder: str | os.PathLike[str]) -> tuple[Manifest, list[str]]:
     path = Path(folder)
     manifest = Manifest.read(path)
     faults: list[str] = []
-    if manifest.state != "complete":
-        first = 0
-        for number, points in enumerate(manifest.plan):
-            file = path / file_of(number)
+    if not manifest.is_complete:
+        for number, first in enumerate(manifest.first_points):
             with _noted(faults):
-                if file.exists():
-                    found = SafetensorsFile(file).kind("terms")
-                    found.check()
-                    if (found.about["run"], found.about["first"]) != (manifest.run, first):
-                        raise StoreError(f"{file}: of another store")
-            first += points
+                _check_unfinished(path / shard_file(number), manifest, first)
         return manifest, faults
     blocks = StoredBlocks(path, manifest)
     for number in range(len(blocks)):
         with _noted(faults):
-            blocks.present(number)
-            blocks.verify(number)
+            blocks.check_size(number)
+            blocks.check(number)
     with _noted(faults):
-        _center_of(path, manifest)
+        _read_center(path, manifest)
     with _noted(faults):
-        check_decomposition(path, manifest)
+        _check_decomposition(path, manifest)
     return manifest, faults
+
+
+def _check_unfinished(path: Path, manifest: Manifest, first: int) -> None:
+    """Raise StoreError where a shard that is there already is damaged, or belongs to another store."""
+    if path.exists():
+        file = SafetensorsFile(path).kind(KIND)
+        file.check()
+        if (file.about["extraction"], file.about["first"]) != (manifest.extraction.to_dict(), first):
+            raise StoreError(f"{path}: of another store")
+
+
+def _check_decomposition(folder: Path, manifest: Manifest) -> None:
+    """Raise StoreError where the file of the decomposition is damaged, or belongs to another store."""
+    if manifest.decomposition:
+        _whole(folder / DECOMPOSITION, manifest.decomposition)
+
+
+def _read_center(folder: Path, manifest: Manifest) -> Tensor:
+    file = _whole(folder / CENTER, manifest.center).kind("center")
+    center = file.tensor("center")
+    if center.shape != (math.prod(manifest.input_shape),) or center.dtype != torch.float64:
+        raise StoreError(f"{file.path}: damaged (center has shape {tuple(center.shape)}, {center.dtype}); {REMEDY}")
+    return center.clone()
+
+
+def _whole(path: Path, checksum: str) -> SafetensorsFile:
+    """A file of the store. Raises StoreError where it is not the one that belongs here."""
+    try:
+        file = SafetensorsFile(path)
+        file.check()
+        if file.checksum != checksum:
+            raise StoreError(f"{path}: damaged, or of another store (its checksum differs)")
+        return file
+    except StoreError as error:
+        raise StoreError(f"{error}; {REMEDY}") from error
 
 
 @contextlib.contextmanager
 def _noted(faults: list[str]) -> Iterator[None]:
-    """Go on where a file is faulty, and note it."""
+    """Note a faulty file, and go on."""
     try:
         yield
     except (StoreError, KeyError) as error:
-        faults.append(str(error).removesuffix(f"; {ANEW}"))
+        faults.append(str(error).removesuffix(f"; {REMEDY}"))

@@ -1,153 +1,200 @@
-"""The manifest of a store: what it holds, in JSON that is checked before it is believed."""
+"""The manifest of a store: what the store holds, in JSON that is validated when it is read."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tropica.errors import StoreError
 from tropica.runtime import safetensors_files
 from tropica.terms.certificate import Certificate
+from tropica.terms.identity import ExtractionIdentity
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
-STATES = ("calibrating", "extracting", "complete")
+DECOMPOSITION = "decomposition.safetensors"
+CENTER = "center.safetensors"
+CALIBRATION = "calibration.safetensors"
+STATES = ("decomposing", "extracting", "complete")
 LARGEST = 2**28
-"""Bytes of a manifest; one that is larger is none."""
-_SEAL = re.compile(r"[0-9a-f]{64}")
+"""Bytes that a manifest has at most."""
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
+
+
+def shard_file(number: int) -> str:
+    """The name of a shard's file.
+
+    >>> shard_file(3)
+    'shard-00003.safetensors'
+    """
+    return f"shard-{number:05d}.safetensors"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A finished shard: its points, its size in bytes, and its checksum."""
+class ShardEntry:
+    """A finished shard: its number of points, its size in bytes, and its checksum."""
 
     points: int
     bytes: int
     checksum: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class Manifest:
     """What a store holds.
 
     Attributes:
-        run: what the terms are of: fingerprints of network and decomposition, method, dtype, dtype on disk, points, batches.
-        state: one of STATES.
-        plan: points of each shard.
-        shape: shape of one input.
+        extraction: what the terms are of.
+        shard_points: number of points of each shard, planned or finished.
+        input_shape: shape of one input.
         num_classes: number of labels.
-        data: fingerprint of all points, once all were seen.
-        inputs: SHA-256 of the points of each shard, as far as they were seen ("" where not); only while it is not complete.
-        given: was the decomposition given? (Else it was made for these very points, whose cotangents need not be looked at again.)
-        decomposition, center: the checksums of these files, "" where they are not there yet.
-        shards: finished shards, once all are.
-        certificate: that of the terms.
-        versions: of the libraries that wrote it, and the threads they ran on.
+        state: "decomposing" until the decomposition is known, then "extracting", at last "complete".
+        decomposition_given: was the decomposition given to the extraction? Otherwise it was made for these very points.
+        point_digests: SHA-256 of the points of each shard, "" where they were not seen yet; empty once the store is complete.
+        data: checksum of all of them, once the store is complete.
+        decomposition, center: checksums of these files once the store is complete; "" for terms saved without a decomposition.
+        shards: the finished shards, once all are.
+        certificate: the terms' certificate, once the store is complete.
+        versions: versions of the libraries that wrote the store, and their number of threads.
     """
 
-    run: dict[str, str]
-    plan: list[int]
-    shape: list[int]
+    extraction: ExtractionIdentity
+    shard_points: list[int]
+    input_shape: list[int]
     num_classes: int
-    state: str = "calibrating"
+    state: str = "decomposing"
+    decomposition_given: bool = False
+    point_digests: list[str] = dataclasses.field(default_factory=list)
     data: str = ""
-    inputs: list[str] = field(default_factory=list)
-    given: bool = False
     decomposition: str = ""
     center: str = ""
-    shards: list[Entry] = field(default_factory=list)
+    shards: list[ShardEntry] = dataclasses.field(default_factory=list)
     certificate: Certificate | None = None
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_complete(self) -> bool:
+        """Are all shards finished, and the certificate known?"""
+        return self.state == "complete"
+
+    @property
+    def first_points(self) -> list[int]:
+        """The number of the first point of each shard."""
+        return [0, *itertools.accumulate(self.shard_points)][:-1]
 
     def write(self, folder: Path) -> None:
-        """Write it, whole or not at all. Raises StoreError where it cannot be written."""
-        content: dict[str, Any] = dataclasses.asdict(self)
-        content["format"] = FORMAT
-        content["shards"] = [[entry.points, entry.bytes, entry.checksum] for entry in self.shards]
+        """Write the manifest, whole or not at all. Raises StoreError where it cannot be written."""
+        content: dict[str, Any] = {"format": FORMAT, **dataclasses.asdict(self)}
         if self.certificate is not None:
-            content["certificate"] = {name: _plain(value) for name, value in content["certificate"].items()}
+            content["certificate"] = {name: to_json(value) for name, value in content["certificate"].items()}
         content["checksum"] = safetensors_files.checksum_of(content)
         safetensors_files.write_bytes(folder / MANIFEST, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """The manifest of a store, checked.
+        """Read and validate the manifest of a store.
 
         Raises:
-            StoreError: there is none, it is of another format, or it is damaged; names the file.
+            StoreError: the folder has none, or one of another format, or a damaged one; names the file.
         """
         path = folder / MANIFEST
-        try:
-            if path.stat().st_size > LARGEST:
-                raise StoreError(f"{path}: damaged (it is far too large)")
-            content = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            raise StoreError(f"{folder}: not a store of terms (there is no {MANIFEST})") from None
-        except NotADirectoryError:
-            raise StoreError(f"{folder}: not a store of terms (it is a file, not a folder)") from None
-        except (ValueError, RecursionError) as error:
-            raise StoreError(f"{path}: damaged (it is not JSON: {error})") from error
-        except OSError as error:
-            if isinstance(error, StoreError):
-                raise
-            raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
-        if not isinstance(content, dict) or "format" not in content:
-            raise StoreError(f"{path}: damaged (it is not a manifest)")
-        if content["format"] != FORMAT:
-            raise StoreError(f"{path}: of format {content['format']!r}; this version of tropica reads format {FORMAT}")
+        content = _json_of(path)
+        check_format(path, content.get("format"))
         try:
             checksum = content.pop("checksum")
             if safetensors_files.checksum_of(content) != checksum:
                 raise StoreError(f"{path}: damaged (its checksum differs)")
-            return cls._from(content)
+            return cls._from_json(content)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise StoreError(f"{path}: damaged ({type(error).__name__}: {error})") from error
 
     @classmethod
-    def _from(cls, content: dict[str, Any]) -> Manifest:
-        content.pop("format")
-        content["shards"] = [Entry(*entry) for entry in content["shards"]]
+    def _from_json(cls, content: dict[str, Any]) -> Manifest:
+        del content["format"]
+        if missing := {field.name for field in dataclasses.fields(cls)} - set(content):
+            raise ValueError(f"{', '.join(sorted(missing))} missing")
+        content["extraction"] = ExtractionIdentity.from_dict(content["extraction"])
+        content["shards"] = [ShardEntry(**entry) for entry in content["shards"]]
         if content["certificate"] is not None:
-            content["certificate"] = Certificate(**{k: _number(v) for k, v in content["certificate"].items()})
+            content["certificate"] = Certificate(**{name: from_json(x) for name, x in content["certificate"].items()})
         made = cls(**content)
-        made._check()
+        made._validate()
         return made
 
-    def _check(self) -> None:
-        """Raise ValueError where numbers do not fit each other or are absurd."""
-        whole = [*self.plan, *self.shape, self.num_classes, *(n for entry in self.shards for n in (entry.points, entry.bytes))]
-        checksums = [
-            *(entry.checksum for entry in self.shards),
-            *(checksum for checksum in (self.decomposition, self.center, self.data) if checksum),
-        ]
+    def _validate(self) -> None:
+        """Raise ValueError where entries contradict each other or are absurd."""
+        entries = [number for entry in self.shards for number in (entry.points, entry.bytes)]
+        whole = [*self.shard_points, *self.input_shape, self.num_classes, *entries]
+        files = [checksum for checksum in (self.decomposition, self.center, self.data) if checksum]
+        checksums = [*(entry.checksum for entry in self.shards), *files]
         facts = {
             "state": self.state in STATES,
             "numbers": all(isinstance(n, int) and not isinstance(n, bool) and 0 < n < 2**48 for n in whole),
-            "shape": bool(self.shape) and math.prod(self.shape) < 2**40,
-            "plan": bool(self.plan) and sum(self.plan) == int(self.run["points"]),
-            "inputs": not self.inputs or len(self.inputs) == len(self.plan),
-            "checksums": all(isinstance(checksum, str) and _SEAL.fullmatch(checksum) for checksum in checksums),
-            "shards": [entry.points for entry in self.shards] == (self.plan if self.state == "complete" else []),
-            "given": isinstance(self.given, bool),
-            "run": all(isinstance(value, str) for value in self.run.values()),
+            "input_shape": bool(self.input_shape) and math.prod(self.input_shape) < 2**40,
+            "shard_points": bool(self.shard_points) and sum(self.shard_points) == int(self.extraction.points),
+            "point_digests": not self.point_digests or len(self.point_digests) == len(self.shard_points),
+            "checksums": all(isinstance(checksum, str) and _CHECKSUM.fullmatch(checksum) for checksum in checksums),
+            "shards": [entry.points for entry in self.shards] == (self.shard_points if self.is_complete else []),
+            "decomposition_given": isinstance(self.decomposition_given, bool),
         }
         wrong = [name for name, right in facts.items() if not right]
         if wrong:
-            raise ValueError(f"its {', '.join(wrong)} cannot be")
-        if self.state == "complete" and (self.certificate is None or not (self.decomposition and self.center and self.data)):
-            raise ValueError("it says that it is complete, and is not")
+            raise ValueError(f"impossible {', '.join(wrong)}")
+        if self.is_complete and (self.certificate is None or not (self.center and self.data)):
+            raise ValueError("the state is complete, but entries are missing")
 
 
-def _plain(value: Any) -> Any:
+def check_format(path: Path, found: Any) -> None:
+    """Raise StoreError where a file of a store has another format than this version writes."""
+    if found in (1, 2):
+        raise StoreError(
+            f"{path}: store format {found}, which this version of tropica cannot read: extract the terms again into another "
+            f"folder ({DECOMPOSITION} and its older names cannot be reused either)"
+        )
+    if found != FORMAT:
+        raise StoreError(f"{path}: store format {found!r}; this version of tropica reads format {FORMAT}")
+
+
+def format_of(folder: Path) -> Any:
+    """The format that a folder's manifest names; None where no manifest names one."""
+    try:
+        return _json_of(folder / MANIFEST).get("format")
+    except StoreError:
+        return None
+
+
+def _json_of(path: Path) -> dict[str, Any]:
+    """The JSON object in a manifest. Raises StoreError where there is none."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise StoreError(f"{path}: damaged (it is far too large)")
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise StoreError(f"{path.parent}: not a store of terms (there is no {MANIFEST})") from None
+    except NotADirectoryError:
+        raise StoreError(f"{path.parent}: not a store of terms (it is a file, not a folder)") from None
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path}: damaged (it is not JSON: {error})") from error
+    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
+    if not isinstance(content, dict) or "format" not in content:
+        raise StoreError(f"{path}: damaged (it is not a manifest)")
+    return content
+
+
+def to_json(value: Any) -> Any:
     """A number that JSON has a word for, or its name."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _number(value: Any) -> Any:
-    """What :func:`_plain` made of a number."""
+def from_json(value: Any) -> Any:
+    """The number that :func:`to_json` was given."""
     return float(value) if value in ("nan", "inf", "-inf") else value

@@ -1,10 +1,10 @@
-"""The shards of a store: terms of consecutive points, each a file with a checksum that says what it is of."""
+"""The shards of a store: the terms of consecutive points, each shard a checksummed file that names its extraction."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -16,159 +16,144 @@ from tropica.data.passes import Shard
 from tropica.errors import StoreError
 from tropica.runtime import safetensors_files
 from tropica.runtime.safetensors_files import SafetensorsFile
-from tropica.terms.store.manifest import Entry, Manifest
+from tropica.terms.identity import ExtractionIdentity
+from tropica.terms.store.manifest import FORMAT, Manifest, ShardEntry, from_json, shard_file, to_json
 from tropica.terms.term_block import TENSORS, LazyBlocks, TermBlock
 
 KIND = "terms"
-SPLIT, CENTER = "decomposition.safetensors", "center.safetensors"
-ANEW = "run the extraction again to make it anew"
-MARGIN, ROUNDING = "margin", "rounding"
-
-
-def file_of(number: int) -> str:
-    """The name of a shard's file.
-
-    >>> file_of(3)
-    'shard-00003.safetensors'
-    """
-    return f"shard-{number:05d}.safetensors"
+REMEDY = "run the extraction again to write it anew"
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A shard that is there: what the manifest says of it, its smallest cotangent, and the digest of its points."""
+class FinishedShard:
+    """A shard on disk: its entry in the manifest, its smallest cotangent, and the digest of its points."""
 
-    entry: Entry
-    smallest: float | None
-    inputs: str
-
-    def plain(self) -> list[Any]:
-        """As JSON has it, for other processes."""
-        return [self.entry.points, self.entry.bytes, self.entry.checksum, number_text(self.smallest), self.inputs]
-
-    @classmethod
-    def of(cls, plain: list[Any]) -> Finished:
-        """From what :meth:`plain` gave."""
-        points, size, checksum, smallest, inputs = plain
-        return cls(Entry(points, size, checksum), number(smallest), inputs)
-
-
-def number_text(value: float | None) -> float | str | None:
-    """A number as JSON has it."""
-    return str(value) if value is not None and not math.isfinite(value) else value
-
-
-def number(value: Any) -> float | None:
-    """From what :func:`number_text` gave."""
-    return None if value is None else float(value)
+    entry: ShardEntry
+    smallest_cotangent: float | None
+    point_digest: str
 
 
 def write_shard(
-    folder: Path,
-    shard: Shard,
-    run: Mapping[str, str],
-    center: str,
-    inputs: str,
-    block: TermBlock,
-    margin: Tensor,
-    smallest: float | None,
-) -> Finished:
-    """Write a shard, whole or not at all. Raises StoreError where it cannot be written."""
+    folder: Path, shard: Shard, extraction: ExtractionIdentity, center_digest: str, point_digest: str, block: TermBlock
+) -> FinishedShard:
+    """Write a shard, whole or not at all. Raises StoreError where it cannot be written.
+
+    Args:
+        folder: the store.
+        shard: which points.
+        extraction: what the terms are of.
+        center_digest: SHA-256 of the center.
+        point_digest: SHA-256 of the points; "" where they are not known, in which case an extraction does not continue from it.
+        block: the terms. A margin that is not known is written as NaN.
+    """
     about = {
         "kind": KIND,
-        "run": dict(run),
-        "center": center,
+        "format": FORMAT,
+        "extraction": extraction.to_dict(),
+        "center": center_digest,
         "number": shard.number,
         "first": shard.first,
         "points": shard.points,
-        "inputs": inputs,
-        "smallest": number_text(smallest),
+        "point_digest": point_digest,
+        "smallest_cotangent": to_json(block.smallest_cotangent),
     }
-    tensors = {name: getattr(block, name) for name in TENSORS} | {MARGIN: margin}
-    if block.rounding is not None:
-        tensors[ROUNDING] = block.rounding
-    raw, checksum = safetensors_files.pack(about, tensors)
-    safetensors_files.write_bytes(folder / file_of(shard.number), raw)
-    return Finished(Entry(shard.points, len(raw), checksum), smallest, inputs)
+    unknown = torch.full((len(block),), math.nan, dtype=torch.float64)
+    raw, checksum = safetensors_files.pack(about, {"margin": unknown} | block.tensors)
+    safetensors_files.write_bytes(folder / shard_file(shard.number), raw)
+    return FinishedShard(ShardEntry(shard.points, len(raw), checksum), block.smallest_cotangent, point_digest)
 
 
-def finished_shard(folder: Path, shard: Shard, run: Mapping[str, str], center: str) -> Finished | None:
-    """A shard that is there, whole, and of this very run; None where it is not, and must be made."""
-    path = folder / file_of(shard.number)
+def finished_shard(folder: Path, shard: Shard, extraction: ExtractionIdentity, center_digest: str) -> FinishedShard | None:
+    """Read all of a shard that is on disk; None where it is missing, damaged, or belongs to another extraction."""
+    path = folder / shard_file(shard.number)
+    expected = {
+        "format": FORMAT,
+        "extraction": extraction.to_dict(),
+        "center": center_digest,
+        "number": shard.number,
+        "first": shard.first,
+        "points": shard.points,
+    }
     try:
         file = SafetensorsFile(path).kind(KIND)
         about = file.about
-        mine = {"run": dict(run), "center": center, "number": shard.number, "first": shard.first, "points": shard.points}
-        if any(about.get(name) != value for name, value in mine.items()):
+        if any(about.get(name) != value for name, value in expected.items()) or not about["point_digest"]:
             return None
         file.check()
-        entry = Entry(shard.points, path.stat().st_size, file.checksum)
-        return Finished(entry, number(about["smallest"]), str(about["inputs"]))
+        entry = ShardEntry(shard.points, path.stat().st_size, file.checksum)
+        return FinishedShard(entry, _float(about["smallest_cotangent"]), str(about["point_digest"]))
     except (StoreError, OSError, KeyError, TypeError, ValueError):
         return None
 
 
+def margin_of_shard(folder: Path, shard: Shard) -> Tensor:
+    """By how much N's label wins at each point of a finished shard, (B,)."""
+    return SafetensorsFile(folder / shard_file(shard.number)).tensor("margin", check=False)
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(from_json(value))
+
+
 class StoredBlocks(LazyBlocks):
-    """The shards of a store, memory-mapped when they are used, and compared with their checksums the first time.
+    """The shards of a store, memory-mapped when they are used; a tensor is compared with its checksum the first time.
 
     Args:
         folder: the store.
         manifest: what it holds.
         check: compare with checksums?
-        good: numbers of the shards that were compared already.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, check: bool = True, good: bool = False) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, check: bool = True) -> None:
         self.folder = folder
         self.lengths = [entry.points for entry in manifest.shards]
-        self.dtype = getattr(torch, manifest.run["stored_dtype"])
+        self.dtype = getattr(torch, manifest.extraction.stored_dtype)
         self.device = torch.device("cpu")
         self._manifest = manifest
-        self._check = check and not good
+        self._check = check
         self._checked: set[tuple[int, str]] = set()
-        self._d = math.prod(manifest.shape)
-        self._lossy = manifest.run["stored_dtype"] != manifest.run["dtype"]
+        rounded = manifest.extraction.stored_dtype != manifest.extraction.dtype
+        self.names = (*TENSORS, "margin", *(("rounding",) if rounded else ()))
 
     @overload
     def __getitem__(self, index: int) -> TermBlock: ...
     @overload
     def __getitem__(self, index: slice) -> list[TermBlock]: ...
     def __getitem__(self, index: int | slice) -> TermBlock | list[TermBlock]:
-        """Blocks by number, all of their tensors compared.
+        """Blocks by number, all tensors compared with their checksums.
 
-        Raises StoreError where a shard is missing, damaged or foreign; names it.
+        Raises StoreError where a shard is missing, damaged or foreign; names the file.
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        at = range(len(self))[index]
-        with self._named(at):
-            file = self._opened(at)
-            names = (*TENSORS, ROUNDING) if self._lossy else TENSORS
-            tensors: dict[str, Any] = {name: self._tensor(file, at, name) for name in names}
-            return TermBlock(**tensors)
+        number = range(len(self))[index]
+        with _remedied():
+            file = self._open(number)
+            tensors: dict[str, Any] = {name: self._tensor(file, number, name) for name in self.names}
+            return TermBlock(**tensors, smallest_cotangent=_float(file.about.get("smallest_cotangent")))
 
     def tensor(self, number: int, name: str) -> Tensor:
         """One tensor of one shard; the others are not read."""
-        with self._named(number):
-            return self._tensor(self._opened(number), number, name)
+        with _remedied():
+            return self._tensor(self._open(number), number, name)
 
-    def inputs(self, number: int) -> str:
-        """SHA-256 of the points that a shard was made from."""
-        with self._named(number):
-            return str(self._opened(number).about["inputs"])
+    def point_digest(self, number: int) -> str:
+        """SHA-256 of the points that a shard was computed from."""
+        with _remedied():
+            return str(self._open(number).about["point_digest"])
 
-    def verify(self, number: int) -> None:
-        """Read all of a shard and compare it. Raises StoreError where something is wrong."""
-        with self._named(number):
-            file = self._opened(number)
+    def check(self, number: int) -> None:
+        """Compare all of a shard with its checksums. Raises StoreError where it differs."""
+        with _remedied():
+            file = self._open(number)
             file.check()
-            for name in TENSORS:
+            for name in self.names:
                 self._tensor(file, number, name)
 
-    def present(self, number: int) -> None:
-        """Look whether a shard is there and as large as it must be. Raises StoreError where it is not."""
-        path, size = self.folder / file_of(number), self._manifest.shards[number].bytes
-        with self._named(number):
+    def check_size(self, number: int) -> None:
+        """Raise StoreError where a shard is missing or has the wrong size in bytes."""
+        path, size = self.folder / shard_file(number), self._manifest.shards[number].bytes
+        with _remedied():
             try:
                 found = path.stat().st_size
             except OSError:
@@ -176,16 +161,8 @@ class StoredBlocks(LazyBlocks):
             if found != size:
                 raise StoreError(f"{path}: damaged (it has {found:,} bytes of {size:,})")
 
-    @contextlib.contextmanager
-    def _named(self, number: int) -> Any:
-        """Errors that say what to do."""
-        try:
-            yield
-        except StoreError as error:
-            raise StoreError(f"{error}; {ANEW}") from error
-
-    def _opened(self, number: int) -> SafetensorsFile:
-        path = self.folder / file_of(number)
+    def _open(self, number: int) -> SafetensorsFile:
+        path = self.folder / shard_file(number)
         file = SafetensorsFile(path).kind(KIND)
         if file.checksum != self._manifest.shards[number].checksum:
             raise StoreError(f"{path}: damaged, or of another store (its checksum differs)")
@@ -195,12 +172,29 @@ class StoredBlocks(LazyBlocks):
         new = (number, name) not in self._checked
         x = file.tensor(name, self._check and new)
         if new:
-            points = self.lengths[number]
-            kinds = {"labels": ((points,), torch.int64), ROUNDING: ((points, 4), torch.float64)}
-            kinds |= dict.fromkeys(("local", "minus"), ((points, self._d), self.dtype))
-            if (tuple(x.shape), x.dtype) != kinds.get(name, ((points,), torch.float64)):
-                raise StoreError(f"{file.path}: damaged ({name} has shape {tuple(x.shape)} and type {x.dtype})")
-            if name == "labels" and not (int(x.min()) >= 0 and int(x.max()) < self._manifest.num_classes):
-                raise StoreError(f"{file.path}: damaged (labels beyond 0 … {self._manifest.num_classes - 1})")
+            self._validate(file.path, number, name, x)
             self._checked.add((number, name))
         return x
+
+    def _validate(self, path: Path, number: int, name: str, x: Tensor) -> None:
+        """Raise StoreError where a tensor is not what its name says."""
+        points, dimension = self.lengths[number], math.prod(self._manifest.input_shape)
+        expected = {
+            "labels": ((points,), torch.int64),
+            "local": ((points, dimension), self.dtype),
+            "minus": ((points, dimension), self.dtype),
+            "rounding": ((points, 4), torch.float64),
+        }.get(name, ((points,), torch.float64))
+        if (tuple(x.shape), x.dtype) != expected:
+            raise StoreError(f"{path}: damaged ({name} has shape {tuple(x.shape)} and type {x.dtype})")
+        if name == "labels" and not (int(x.min()) >= 0 and int(x.max()) < self._manifest.num_classes):
+            raise StoreError(f"{path}: damaged (labels beyond 0 … {self._manifest.num_classes - 1})")
+
+
+@contextlib.contextmanager
+def _remedied() -> Iterator[None]:
+    """Say in errors what to do about them."""
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(f"{error}; {REMEDY}") from error

@@ -1,31 +1,34 @@
-"""The a⁺ of several blocks as functions that are numbered throughout; rows are gathered where they lie."""
+"""The a⁺ of several blocks as functions with consecutive indices; coefficients are gathered where they lie."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from tropica.terms.linear_terms import TermBlock
-from tropica.terms.maxima import Functions
+from tropica.terms.maxima import AffineFunctions
+from tropica.terms.term_block import TermBlock
 
 
 @dataclass(frozen=True)
-class Joined(Functions):
+class ConcatenatedTerms(AffineFunctions):
     """The functions a⁺ = ⟨local + minus, x⟩ + bias of blocks, one after another.
 
-    ``starts`` are the places of the blocks' first functions here, ``firsts`` their indices among all functions of a run.
+    Attributes:
+        blocks: the blocks.
+        starts: index of each block's first function here.
+        firsts: index of each block's first function among all terms.
     """
 
     blocks: Sequence[TermBlock] = ()
-    starts: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.int64))
-    firsts: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.int64))
+    starts: Tensor = torch.zeros(1, dtype=torch.int64)  # noqa: RUF009
+    firsts: Tensor = torch.zeros(1, dtype=torch.int64)  # noqa: RUF009
 
     @classmethod
-    def of(cls, blocks: Sequence[tuple[int, TermBlock]]) -> Joined:
-        """Of blocks with the index of the first term of each."""
+    def of(cls, blocks: Sequence[tuple[int, TermBlock]]) -> ConcatenatedTerms:
+        """The functions of blocks, each given with the index of its first term."""
         parts = [block for _, block in blocks]
         lengths = torch.tensor([len(block) for block in parts])
         bias = torch.cat([block.local_bias + block.minus_bias for block in parts])
@@ -37,23 +40,23 @@ class Joined(Functions):
         return len(self.bias)
 
     def rows(self, index: Tensor | slice, dtype: torch.dtype) -> Tensor:
-        """Coefficients of some functions, local and minus added in ``dtype``."""
+        """Coefficients of the functions ``index``, local and minus added in ``dtype``."""
         assert isinstance(index, Tensor)
         if len(self.blocks) == 1:
             return _sum(self.blocks[0], index, dtype)
-        which = self._block(index)
+        block_of = self._block_of(index)
         out = torch.empty(len(index), self.blocks[0].local.shape[1], dtype=dtype)
-        for number in which.unique().tolist():
-            (here,) = (which == number).nonzero(as_tuple=True)
+        for number in block_of.unique().tolist():
+            (here,) = (block_of == number).nonzero(as_tuple=True)
             out[here] = _sum(self.blocks[number], index[here] - self.starts[number], dtype)
         return out
 
-    def numbers(self, index: Tensor) -> Tensor:
-        """The indices among all functions of the run."""
-        which = self._block(index)
-        return index - self.starts[which] + self.firsts[which]
+    def global_index(self, index: Tensor) -> Tensor:
+        """Indices among all terms."""
+        block_of = self._block_of(index)
+        return index - self.starts[block_of] + self.firsts[block_of]
 
-    def _block(self, index: Tensor) -> Tensor:
+    def _block_of(self, index: Tensor) -> Tensor:
         return torch.searchsorted(self.starts, index, right=True) - 1
 
 

@@ -26,8 +26,8 @@ SMALL = ShardSizes(points=8)
 def pair(name: str, folder: Path, computed: torch.dtype, stored: torch.dtype, **settings):
     """The same extraction kept whole, and stored in fewer digits."""
     net, x = network(name).to(computed), points(name).to(computed)
-    exact = tp.extract(net, x, batch_size=4, check="warn", **settings)
-    tp.extract(net, x, batch_size=4, out=folder, shard_sizes=SMALL, stored_dtype=stored, check="warn", **settings)
+    exact = tp.extract(net, x, batch_size=4, on_failure="warn", **settings)
+    tp.extract(net, x, batch_size=4, out=folder, shard_sizes=SMALL, stored_dtype=stored, on_failure="warn", **settings)
     return net, x, exact, tp.load_terms(folder)
 
 
@@ -67,18 +67,18 @@ def test_labels_are_those_without_rounding(name: str, computed: torch.dtype, sto
     expected = tp.ExtractedFunction(exact)
     without, rescued = tp.ExtractedFunction(coarse), tp.ExtractedFunction(coarse, net=net, data=x)
     for at in (x, fresh, between):
-        for found, wanted in zip(rescued.decide(at), expected.decide(at), strict=True):
+        for found, wanted in zip(rescued.labels_and_terms(at), expected.labels_and_terms(at), strict=True):
             assert torch.equal(found, wanted)
-        sure = without.certain(at)
+        sure = without.label_is_certified(at)
         assert torch.equal(without.predict(at)[sure], expected.predict(at)[sure])
-    assert bool(expected.certain(x).all())
+    assert bool(expected.label_is_certified(x).all())
 
 
 def test_something_is_left_open_and_something_is_not(tmp_path: Path) -> None:
     """Both cases are met: labels that rounding could change, and labels that are proven."""
     net, _x, exact, coarse = pair("mnist_conv", tmp_path / "terms", torch.float32, torch.bfloat16)
     at = case_of("mnist_conv").inputs(400, 6).float()
-    sure = tp.ExtractedFunction(coarse).certain(at)
+    sure = tp.ExtractedFunction(coarse).label_is_certified(at)
     assert 0 < int(sure.sum()) < len(sure)
     assert bool((tp.ExtractedFunction(coarse).active_term(at) != tp.ExtractedFunction(exact).active_term(at)).any())
     assert net.dtype == torch.float32
@@ -87,7 +87,7 @@ def test_something_is_left_open_and_something_is_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["calibrated", "paper"])
 def test_the_certificate_allows_for_rounding(tmp_path: Path, method: str) -> None:
     net, x = network("mnist_conv").to(torch.float32), points("mnist_conv").float()
-    terms = tp.extract(net, x, out=tmp_path / "terms", stored_dtype=torch.bfloat16, method=method)
+    terms = tp.extract(net, x, out=tmp_path / "terms", stored_dtype=torch.bfloat16, decomposition=method)
     assert terms.certificate.holds
     assert terms.certificate.dtype == "float32"
 
@@ -120,4 +120,4 @@ def test_refusals(tmp_path: Path) -> None:
     )
     kept = tp.extract(net, x, stored_dtype=torch.bfloat16)  # in memory too
     assert torch.equal(kept.local.weight, kept.local.weight.to(torch.bfloat16))
-    assert tp.ExtractedFunction(kept).certain(fresh).dtype == torch.bool
+    assert tp.ExtractedFunction(kept).label_is_certified(fresh).dtype == torch.bool

@@ -4,20 +4,20 @@ A term's row and a point's row have K = r + 5 columns each,
 
     f_k = (α_1 … α_r, hi, lo, rest_k, e_k, l_k),    y_x = (ξ_1 … ξ_r, s, s, rest_x, z_x, ε_x),
 
-where α, ξ and the two rests are those of :mod:`tropica.evaluation.search.subspace`, (hi + lo)·s is β up to rounding, and e_k z_x + l_k ε_x
-is at least the sum of all errors. Then
+where α, ξ and the two rests are those of :mod:`tropica.evaluation.search.subspace`, (hi + lo)·s is β up to rounding, and
+e_k z_x + l_k ε_x is at least the sum of all errors. Then
 
-    ⟨a_k, x⟩ + b_k  ≤  shift(x) + (the computed ⟨f_k, y_x⟩, raised as :meth:`Stage.raised` does) / scale.
+    ⟨a_k, x⟩ + b_k  ≤  shift(x) + (the computed ⟨f_k, y_x⟩, raised as :meth:`ScoreBound.raised` does) / scale.
 
 Proof. Let f, y be the first r + 2 columns before rounding to the dtype and f̂, ŷ after; δ = f − f̂ and ε = y − ŷ. Then ⟨f,
 y⟩ = ⟨f̂, ŷ⟩ + ⟨δ, y⟩ + ⟨f̂, ε⟩, so rounding the rows takes at most ‖δ‖‖y‖ + ‖f̂‖‖ε‖, all of them computed: l_k ≥ ‖f̂‖ and
 ε_x ≥ ‖ε‖ (s is a power of 2). Products are summed in float32 in any order: at most γ Σ|f̂_i ŷ_i| ≤ γ‖f̂‖‖ŷ‖ for these
 columns, γ = (K + 8) 2⁻²³, and the last columns, all ≥ 0, are raised by more than γ of themselves. The subspace's own errors
 are w_k N_x + w_x N_k (there), and η size_k size_x for β, η = 2⁻⁵² (d + 16). Last, the score that decides is a float64 sum, or
-a term is known only up to a bound: of_norm_k ‖x‖ + of_bias_k (:meth:`Functions.rounding`), with N_x, ‖x‖ ≤ size_x. So, l_k ε_x
+a term is known only up to a bound: r_k ‖x‖ + s_k (:meth:`AffineFunctions.error_bound`), with N_x, ‖x‖ ≤ size_x. So, l_k ε_x
 aside, the errors are at most
 
-    A ny + B size_x + C + N_k w_x,    A = ‖δ‖ + 2γ‖f̂‖,    B = w_k + η size_k + of_norm_k,    C = of_bias_k + 2⁻⁴⁴ |β|,
+    A ny + B size_x + C + N_k w_x,    A = ‖δ‖ + 2γ‖f̂‖,    B = w_k + η size_k + r_k,    C = s_k + 2⁻⁴⁴ |β|,
 
 (ny = ‖y‖), which e_k z_x exceeds with e = A + B t + C t' + N_k t" and z = max(ny, size_x / t, 1 / t', w_x / t") for any t, t',
 t" > 0. Underflow: rows are scaled by powers of 2 to lengths near 1, no entry exceeds 2²⁰, and e_k z_x ≥ 2⁻⁵⁰ max(ny, 2⁻²⁰),
@@ -31,21 +31,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tropica.evaluation.search.subspace import Coordinates, power
+from tropica.evaluation.search.subspace import Coordinates, power_of_two
 
 EXTRA = 5
 """Columns beside the coordinates: β twice, the rests, the errors twice (K is a multiple of 8)."""
 LONGEST = 2.0**20
-"""No row is longer than this after scaling; what is falls to the full product."""
+"""The largest entry of a scaled row. Larger ones are left to the full product."""
 UP = 1 + 2.0**-10
-"""More than what norms of up to 2¹² numbers lack that are computed in float32."""
+"""Raises a norm of up to 2¹² numbers that is computed in float32 above the exact one."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Powers of 2 and typical sizes, the same for all rows of a kind; they decide how tight the bound is, not whether it holds.
+    """Powers of 2 and typical sizes, the same for all rows of a kind. They decide how tight the bound is, not whether it holds.
 
-    ``weight`` is t of the subspace's bound, ``bias`` s; ``t_size``, ``t_one`` and ``t_error`` are t, t' and t".
+    Attributes:
+        terms, points: factors of the rows.
+        bias: s.
+        weight: t of the subspace's bound.
+        t_size, t_one, t_error: t, t' and t" of the module's bound.
     """
 
     terms: float
@@ -58,8 +62,8 @@ class Scaling:
 
     @classmethod
     def of(cls, terms: Coordinates, beta: Tensor, points: Coordinates) -> Scaling | None:
-        """For rows alike to those of a sample; None where they leave the range of float32."""
-        bias = power(float(beta.abs().mean().sqrt()))
+        """The scaling for rows similar to those of a sample; None where they leave the range of float32."""
+        bias = power_of_two(float(beta.abs().mean().sqrt()))
         far = float(points.outer.mean()), float(terms.outer.mean())
         weight = math.sqrt(far[0] / far[1]) if min(far) > 0 else 1.0
         of_terms = float((_squared(terms) + (beta / bias).square()).mean().sqrt())
@@ -69,7 +73,7 @@ class Scaling:
         if not all(2.0**-200 < number < 2.0**200 for number in numbers):
             return None
         of_size, of_error = float(points.size.mean()) / length, float(points.error.mean()) / length
-        return cls(1 / power(of_terms), 1 / power(of_points), bias, weight, of_size, 1 / length, of_error)
+        return cls(1 / power_of_two(of_terms), 1 / power_of_two(of_points), bias, weight, of_size, 1 / length, of_error)
 
 
 def _squared(at: Coordinates) -> Tensor:
@@ -77,44 +81,44 @@ def _squared(at: Coordinates) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A product of the cascade: its rank and its dtype."""
+class ScoreBound:
+    """An upper bound of all scores as one matrix product: its rank r and its dtype."""
 
     rank: int
     dtype: torch.dtype
 
     @property
     def width(self) -> int:
-        """K."""
+        """K, the columns of a row."""
         return self.rank + EXTRA
 
     @property
     def unit(self) -> float:
-        """u."""
+        """Unit roundoff of the dtype."""
         return torch.finfo(self.dtype).eps / 2
 
     @property
     def gamma(self) -> float:
-        """γ of the sums."""
+        """γ of the sums of K products."""
         return (self.width + 8) * 2.0**-23
 
-    def terms(self, at: Coordinates, beta: Tensor, errors: tuple[Tensor, Tensor], scaling: Scaling) -> Tensor:
-        """Rows f (n, K), from β and (B without w, of_bias) in float64, scaled as the coordinates are."""
+    def term_rows(self, at: Coordinates, beta: Tensor, errors: tuple[Tensor, Tensor], scaling: Scaling) -> Tensor:
+        """Rows f (n, K) from the coordinates, β and (B − w, s_k) in float64, all scaled."""
         inner = at.inner[:, : self.rank] * scaling.terms
         rounded = inner.to(self.dtype)
         high = (beta * (scaling.terms / scaling.bias)).to(self.dtype)
         left = beta * (scaling.terms / scaling.bias) - high.double()
         low = left.to(self.dtype)
-        delta = torch.hypot(_off(inner, rounded), left - low.double())
+        delta = torch.hypot(_rounding_norm(inner, rounded), left - low.double())
         length = torch.hypot(_norm(rounded), torch.hypot(high.double(), low.double())) * UP
         bound = delta * UP + 2 * self.gamma * length
         of_size, of_one = errors[0] + at.error, errors[1] + 2.0**-44 * beta.abs()
         bound += scaling.terms * (of_size * scaling.t_size + of_one * scaling.t_one + at.norm * scaling.t_error)
         rest = at.rest(self.rank, scaling.weight) * scaling.terms
-        return self._row(rounded, [high, low, *map(self._up, (rest, bound + 2.0**-50, length))])
+        return self._row(rounded, [high, low, *map(self._round_up, (rest, bound + 2.0**-50, length))])
 
-    def points(self, at: Coordinates, scaling: Scaling) -> Tensor:
-        """Rows y (n, K)."""
+    def point_rows(self, at: Coordinates, scaling: Scaling) -> Tensor:
+        """Rows y (n, K) from the coordinates."""
         inner = at.inner[:, : self.rank] * scaling.points
         rounded = inner.to(self.dtype)
         bias = torch.full_like(at.size, scaling.bias * scaling.points)
@@ -122,21 +126,23 @@ class Stage:
         size, one, error = (scaling.points / t for t in (scaling.t_size, scaling.t_one, scaling.t_error))
         reach = torch.maximum(torch.maximum(length, at.size * size), at.error * error).clamp_min(max(one, 2.0**-20))
         rest = at.rest(self.rank, 1 / scaling.weight) * scaling.points
-        columns = [bias.to(self.dtype)] * 2 + [self._up(column) for column in (rest, reach, _off(inner, rounded))]
+        columns = [bias.to(self.dtype)] * 2 + [
+            self._round_up(column) for column in (rest, reach, _rounding_norm(inner, rounded))
+        ]
         return self._row(rounded, columns)
 
     def _row(self, inner: Tensor, columns: list[Tensor]) -> Tensor:
         return torch.cat([inner, torch.stack(columns, 1)], 1)
 
-    def _up(self, column: Tensor) -> Tensor:
-        """Not less than a column ≥ 0, by more than the sums' rounding."""
+    def _round_up(self, column: Tensor) -> Tensor:
+        """A column ≥ 0 in the dtype, raised by more than the rounding of the sums."""
         least = column * (1 + 2 * self.gamma)
         found = least.to(self.dtype)
         return torch.where(found.double() < least, torch.nextafter(found, torch.full_like(found, torch.inf)), found)
 
     def raised(self, products: Tensor) -> Tensor:
-        """Computed products as float32, not below the exact ones: 0 at least, and what was rounded to 8 bits, be it to nearest
-        or towards 0, is raised."""
+        """Computed products as float32, not below the exact ones, and at least 0. Those that were rounded to 8 bits,
+        to nearest or towards 0, are raised."""
         products = products.float().clamp_min_(0)
         return products if self.dtype == torch.float32 else products.mul_(1 + 2 * self.unit + 2.0**-12)
 
@@ -146,13 +152,13 @@ def _norm(rows: Tensor) -> Tensor:
     return torch.linalg.vector_norm(rows.float(), dim=1).double()
 
 
-def _off(rows: Tensor, rounded: Tensor) -> Tensor:
-    """≥ the norms of what rounding took from rows of float32."""
+def _rounding_norm(rows: Tensor, rounded: Tensor) -> Tensor:
+    """≥ the norms of the differences between rows of float32 and the same rows rounded."""
     if rounded.dtype == rows.dtype:
         return torch.zeros(len(rows), dtype=torch.float64)
     return _norm(rows - rounded.float()) * UP
 
 
-def short_enough(rows: Tensor) -> bool:
+def in_range(rows: Tensor) -> bool:
     """Are all rows finite, and within LONGEST?"""
     return bool((rows.float().abs().amax(1) < LONGEST).all())

@@ -1,0 +1,144 @@
+"""One extraction: its settings, its certificate, and its terms in memory."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor
+
+from tropica.decomposition.blocks import empty_block
+from tropica.decomposition.check import Sample, check_terms
+from tropica.decomposition.dc_decomposition import DCDecomposition
+from tropica.decomposition.extraction import extract_batches, find_center, smallest_of
+from tropica.decomposition.prepare import Extraction, decomposition_for
+from tropica.errors import CertificateError
+from tropica.runtime.memory import BatchHalving
+from tropica.runtime.processes import Processes
+from tropica.runtime.progress import ProgressCallback
+from tropica.terms.certificate import Certificate
+from tropica.terms.identity import ExtractionIdentity
+from tropica.terms.linear_terms import LinearTerms
+from tropica.terms.term_block import TermBlock
+
+
+@dataclass(frozen=True)
+class ExtractionRun:
+    """What is extracted, and how.
+
+    Attributes:
+        extraction: what is extracted.
+        check: the points that the certificate is computed on: "none", "sample" or "full".
+        on_failure: what a certificate that fails does: "raise" or "warn".
+        processes: the processes that share the work.
+        memory: bytes to work in; None for a share of the free memory.
+        progress: is called with (done, total, message).
+    """
+
+    extraction: Extraction
+    check: str
+    on_failure: str
+    processes: Processes
+    memory: int | None
+    progress: ProgressCallback | None
+
+    def draw_sample(self) -> Sample | None:
+        """The points that the certificate is computed on; None where there is to be no certificate."""
+        points, numbers = self.extraction.data_pass.num_points, torch.Size(self.extraction.net.input_shape).numel()
+        if self.check == "full":
+            return Sample(torch.arange(points), points)
+        return Sample.draw(points, numbers) if self.check == "sample" else None
+
+
+@dataclass(frozen=True)
+class UsedDecomposition:
+    """The decomposition of an extraction.
+
+    Attributes:
+        decomposition: the decomposition.
+        made_here: was it made for these very points? Then it says what its cotangents are at them.
+    """
+
+    decomposition: DCDecomposition
+    made_here: bool
+
+    @property
+    def smallest_cotangent(self) -> float | None:
+        """The smallest cotangent at these points, where the decomposition knows it."""
+        return self.decomposition.smallest_cotangent if self.made_here else None
+
+    @property
+    def needs_check(self) -> bool:
+        """Is it open whether all cotangents are ≥ 0? (Those of a minimal decomposition may be negative.)"""
+        return self.decomposition.pairs is None and self.smallest_cotangent is None
+
+    def identify(self, identity: ExtractionIdentity) -> ExtractionIdentity:
+        """The identity of the extraction under this decomposition."""
+        return replace(identity, method=self.decomposition.method, decomposition=self.decomposition.fingerprint)
+
+
+def extract_in_memory(run: ExtractionRun, decomposition: DCDecomposition | str) -> LinearTerms:
+    """Extract all terms into one block, which is filled batch by batch."""
+    extraction, data_pass = run.extraction, run.extraction.data_pass
+    made = decomposition_for(extraction, decomposition, memory=run.memory, processes=run.processes, progress=run.progress)
+    used = UsedDecomposition(made, made_here=isinstance(decomposition, str))
+    sample = run.draw_sample()
+    center = find_center(made, data_pass, run.processes)
+    whole = empty_block(extraction.net, data_pass.num_points, extraction.stored_dtype)
+    check, halving = sample is not None and used.needs_check, BatchHalving()
+    done, cotangents = 0, [used.smallest_cotangent]
+    for _, batches in data_pass.iter_shards():
+        for x in batches:
+            block = extract_batches(made, [x], center, check=check, out=whole.rows(done, len(x)), halving=halving)
+            cotangents.append(block.smallest_cotangent)
+            if sample is not None and block.margin is not None:
+                sample.see(done, x, block.margin)
+            done += len(x)
+            if run.progress:
+                run.progress(done, data_pass.num_points, "extracting")
+    return certified(run, used, [whole], center, smallest_of(cotangents), sample)
+
+
+def certified(
+    run: ExtractionRun,
+    used: UsedDecomposition,
+    blocks: Sequence[TermBlock],
+    center: Tensor,
+    smallest_cotangent: float | None,
+    sample: Sample | None,
+) -> LinearTerms:
+    """The extracted blocks as one object with its certificate, which the first process computes.
+
+    Raises CertificateError, or warns, where the certificate fails.
+    """
+    extraction = run.extraction
+    unchecked = Certificate(smallest_cotangent, 0.0, 0.0, 1.0, 0, 0, 0, False, extraction.identity.dtype)
+    terms = LinearTerms(
+        blocks,
+        center,
+        extraction.net.input_shape,
+        extraction.net.num_classes,
+        used.decomposition.method,
+        unchecked,
+        used.identify(extraction.identity).to_dict(),
+    )
+    if sample is None:
+        return terms
+    sample.join(run.processes)
+    pairs = used.decomposition.pairs if used.made_here else None
+    computed = run.processes.run_on_first(lambda: asdict(check_terms(terms, sample, smallest_cotangent, pairs)))
+    certificate = Certificate(**computed)
+    if not certificate.holds:
+        _report_failure(certificate, run.on_failure)
+    return replace(terms, certificate=certificate)
+
+
+def _report_failure(certificate: Certificate, on_failure: str) -> None:
+    """Raise, or warn."""
+    advice = "; extract with dtype=torch.float64" if certificate.dtype == "float32" else ""
+    text = f"the terms' certificate fails: {'; '.join(certificate.failures())}{advice}"
+    if on_failure == "raise":
+        raise CertificateError(text)
+    warnings.warn(text, stacklevel=5)

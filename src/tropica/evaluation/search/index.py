@@ -1,0 +1,217 @@
+"""The index of the search: groups of similar terms, and the short rows that bound their scores."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tropica.evaluation.search.concatenated import ConcatenatedTerms
+from tropica.evaluation.search.grouping import neighbor_order
+from tropica.evaluation.search.score_bound import EXTRA, Scaling, ScoreBound, in_range
+from tropica.evaluation.search.settings import SEARCH_SETTINGS, SearchSettings
+from tropica.evaluation.search.subspace import SAMPLE, Subspace, fit_subspace, narrow_subspace
+from tropica.terms.maxima import functions_of
+from tropica.terms.term_block import TermBlock
+
+ROWS = 256
+"""Terms or points that are projected at once: their float64 copies stay in the processor's cache."""
+GROUPING_COORDINATES = 48
+"""Coordinates that groups are made by."""
+TRIAL_POINTS = 256
+"""Points that ranks are tried on."""
+LEAST_COLUMNS = 192
+"""Columns of the second bound at least."""
+PROJECTION_COST = 0.08
+"""Cost of a coordinate in the projection, in columns of the first bound."""
+NEARLY_ALL = 0.95
+"""A subspace of which the last bound takes at least this share of the coordinates is kept as it is."""
+GROUPS_PER_PAIR = 20
+"""Groups that pass a bound, roughly, for each pair that does."""
+WORTHWHILE_SPEEDUP = 1.5
+"""bfloat16 is used where its products are faster by this factor."""
+
+
+@dataclass(frozen=True)
+class SearchIndex:
+    """Terms prepared for the search.
+
+    Attributes:
+        functions: the terms as they lie.
+        subspace: where terms and points mostly lie.
+        scaling: the scaling of rows.
+        offset: b̄ of the subspace's bound.
+        members: the terms of each group, (groups, group). Where the last group is not full, its last term is repeated.
+        bounds: the upper bounds, from few columns to many.
+        rows: for each bound the terms' rows (groups · group, K), group after group.
+        error: relative and absolute error bound (D,) of each term's score in the working dtype.
+        weights: coefficients for the last product, (groups · group, d) in the working dtype, where they fit the memory.
+    """
+
+    functions: ConcatenatedTerms
+    subspace: Subspace
+    scaling: Scaling
+    offset: float
+    members: Tensor
+    bounds: tuple[ScoreBound, ...]
+    rows: tuple[Tensor, ...]
+    error: tuple[Tensor, Tensor]
+    weights: Tensor | None
+
+    @property
+    def scale(self) -> float:
+        """The factor of scores in products of rows."""
+        return self.scaling.terms * self.scaling.points * self.subspace.scale
+
+    def point_rows(self, x: Tensor) -> tuple[Tensor, list[Tensor]] | None:
+        """shift(x) in float64, rounded up, and the points' rows for each bound; None where they leave the range of float32."""
+        shifts: list[Tensor] = []
+        rows: list[list[Tensor]] = [[] for _ in self.bounds]
+        for part in x.split(ROWS):
+            at, shift = self.subspace.points_and_shift(part)
+            shifts.append(shift + self.offset)
+            for bound, out in zip(self.bounds, rows, strict=True):
+                out.append(bound.point_rows(at, self.scaling))
+        shift, joined = torch.cat(shifts), [torch.cat(out) for out in rows]
+        return (shift, joined) if bool(shift.isfinite().all()) and all(map(in_range, joined)) else None
+
+
+def build_index(
+    blocks: Sequence[tuple[int, TermBlock]],
+    x: Tensor,
+    dtype: torch.dtype,
+    memory: int,
+    settings: SearchSettings = SEARCH_SETTINGS,
+    bounds: tuple[ScoreBound, ...] | None = None,
+) -> SearchIndex | str:
+    """Build the index of some terms.
+
+    Work: terms × d × R multiply-adds, R ≤ 1024, and a few passes over the coordinates for the groups.
+
+    Args:
+        blocks: the terms, each block with the index of its first term.
+        x: points like those that will be searched for.
+        dtype: the working dtype.
+        memory: bytes that coefficients may take.
+        settings: size of the groups, dtype of the first bound.
+        bounds: the upper bounds; by default those that promise the least work on a sample.
+
+    Returns: the index, or the reason why there is none.
+    """
+    functions = ConcatenatedTerms.of(blocks)
+    some = torch.linspace(0, len(functions) - 1, min(SAMPLE, len(functions))).long()
+    seen = torch.linspace(0, len(x) - 1, min(SAMPLE, len(x))).long()
+    sample, at = functions.rows(some, dtype), x[seen]
+    subspace = fit_subspace(sample, at)
+    beta = functions.bias[some] + (sample @ at.mean(0)).double()
+    offset = float(beta.mean())
+    if subspace is not None and bounds is None:
+        subspace, bounds = _choose_bounds(subspace, sample, at, beta - offset, settings.first_dtype or fastest_dtype())
+    if subspace is None or bounds is None:
+        return "terms or points span no subspace"
+    scaling = Scaling.of(subspace.terms(sample), (beta - offset) * subspace.scale, subspace.points(at))
+    if scaling is None:
+        return "terms or points leave the range of float32"
+    projected = _project(blocks, subspace, scaling, offset, bounds, dtype)
+    rows, similar, error = projected
+    if not all(map(in_range, rows)):
+        return "terms leave the range of float32"
+    order = neighbor_order(similar, settings.group)
+    order = torch.cat([order, order[-1:].expand(-len(order) % settings.group)])
+    weights = None
+    if order.numel() * x.shape[1] * dtype.itemsize <= memory:
+        weights = torch.empty(len(order), x.shape[1], dtype=dtype)
+        for low in range(0, len(order), ROWS):
+            weights[low : low + ROWS] = functions.rows(order[low : low + ROWS], dtype)
+    ordered = tuple(out[order] for out in rows)
+    members = order.view(-1, settings.group)
+    return SearchIndex(functions, subspace, scaling, offset, members, bounds, ordered, error, weights)
+
+
+def _project(
+    blocks: Sequence[tuple[int, TermBlock]],
+    subspace: Subspace,
+    scaling: Scaling,
+    offset: float,
+    bounds: tuple[ScoreBound, ...],
+    dtype: torch.dtype,
+) -> tuple[list[Tensor], Tensor, tuple[Tensor, Tensor]]:
+    """The terms' rows for each bound, the rows that groups are made by, and the error bounds of their scores."""
+    scale, mean = subspace.scale, subspace.of_points.mean.double()
+    fine = (len(subspace.columns) + 16) * 2.0**-52
+    similar: list[Tensor] = []
+    rows: list[list[Tensor]] = [[] for _ in bounds]
+    errors: list[tuple[Tensor, Tensor]] = []
+    for first, block in blocks:
+        for start in range(0, len(block), ROWS):
+            part = block.rows(start, min(ROWS, len(block) - start)).to(dtype)
+            functions = functions_of(part, "plus", first + start, uncertain=True)
+            exact = part.local.double() + part.minus.double()
+            at = subspace.terms(exact)
+            beta = (functions.bias + exact @ mean - offset) * scale
+            relative, absolute = functions.error_bound(torch.float64)
+            unknown = relative * subspace.of_terms.scale + fine * at.size, absolute * scale
+            for bound, out in zip(bounds, rows, strict=True):
+                out.append(bound.term_rows(at, beta, unknown, scaling))
+            errors.append(functions.error_bound(dtype))
+            similar.append(torch.cat([at.inner[:, :GROUPING_COORDINATES], (beta / scaling.bias).unsqueeze(1)], 1).float())
+    relative, absolute = (torch.cat(column) for column in zip(*errors, strict=True))
+    return [torch.cat(out) for out in rows], torch.cat(similar), (relative, absolute)
+
+
+def _choose_bounds(
+    subspace: Subspace, terms: Tensor, points: Tensor, beta: Tensor, first_dtype: torch.dtype
+) -> tuple[Subspace | None, tuple[ScoreBound, ...]]:
+    """A bound of few columns for all pairs, one of more for what it leaves, and the subspace that they need."""
+    cost = 1 if first_dtype == torch.float32 else 1 / 4
+    first = _cheapest_rank(subspace, terms, points[:: -(-len(points) // TRIAL_POINTS)], beta, cost)
+    more = 4 if first > 256 else 3
+    rank = min(subspace.rank, max(more * (first + EXTRA) // 2, LEAST_COLUMNS) - EXTRA)
+    chosen = narrow_subspace(subspace, terms, points, rank) if rank < NEARLY_ALL * subspace.rank else subspace
+    short, last = ScoreBound(min(first, rank), first_dtype), ScoreBound(rank, torch.float32)
+    return chosen, (short,) if short == last else (short, last)
+
+
+def _cheapest_rank(subspace: Subspace, terms: Tensor, points: Tensor, beta: Tensor, cost: float) -> int:
+    """The rank of the first bound for which a sample promises the least work; ``cost`` is that of a column, 1 in float32."""
+    of_terms, of_points = subspace.terms(terms), subspace.points(points)
+    scaling = Scaling.of(of_terms, beta * subspace.scale, of_points)
+    weight = 1.0 if scaling is None else scaling.weight
+    centered = points - subspace.of_points.mean
+    reached = (((centered @ (terms - subspace.of_terms.mean).mT).double() + beta) * subspace.scale).amax(1, keepdim=True)
+    least, chosen = math.inf, 0
+    for columns in (64, 128, 192, 256, 384, 512):
+        rank = min(columns - EXTRA, subspace.rank)
+        bounds = of_points.inner[:, :rank] @ of_terms.inner[:, :rank].mT + (beta * subspace.scale).float()
+        bounds += torch.outer(of_points.rest(rank, 1 / weight), of_terms.rest(rank, weight)).float()
+        left = min(1.0, GROUPS_PER_PAIR * float((bounds >= reached).double().mean()))
+        work = columns * (PROJECTION_COST + cost) + 2 * left * terms.shape[1]
+        if work < least:
+            least, chosen = work, rank
+    return chosen
+
+
+@functools.cache
+def fastest_dtype() -> torch.dtype:
+    """bfloat16 where this processor multiplies in it faster than in float32 and sums in float32 (measured once, in 10 ms)."""
+    a, b = torch.ones(1024, 128), torch.full((128, 512), 2.0**-9)
+    b[0] = 1.0  # sums of 1 and many small numbers stay 1 where they are rounded to bfloat16 on the way
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        left, right = a.to(dtype), b.to(dtype)
+        product = torch.mm(left, right)
+        seconds[dtype] = min(_timed(left, right) for _ in range(5))
+    sums_in_float32 = bool((product.float() - 1 - 127 * 2.0**-9).abs().max() < 2.0**-7)
+    faster = seconds[torch.bfloat16] * WORTHWHILE_SPEEDUP < seconds[torch.float32]
+    return torch.bfloat16 if faster and sums_in_float32 else torch.float32
+
+
+def _timed(left: Tensor, right: Tensor) -> float:
+    start = time.perf_counter()
+    torch.mm(left, right)
+    return time.perf_counter() - start

@@ -1,0 +1,104 @@
+"""The terms of an extracted function as a sequence of blocks, whether they are kept or extracted on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from tropica.data.passes import DEFAULT_SIZES
+from tropica.runtime.processes import Processes
+from tropica.runtime.progress import ProgressCallback
+from tropica.terms.linear_terms import LinearTerms
+from tropica.terms.term_block import LazyBlocks, TermBlock
+
+
+class TermSource(Protocol):
+    """Terms that can be iterated over block by block, any number of times."""
+
+    @property
+    def num_terms(self) -> int:
+        """Number of terms."""
+        ...
+
+    @property
+    def num_classes(self) -> int:
+        """Number of labels."""
+        ...
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """Method of the decomposition."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype that products are computed in."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where products are computed."""
+        ...
+
+    def blocks(self, processes: Processes, report: ProgressCallback | None = None) -> Iterator[tuple[int, TermBlock]]:
+        """Iterate over this process's share of the blocks, each with the index of its first term."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class KeptTerms:
+    """Terms in memory or in a store, used on a device."""
+
+    terms: LinearTerms
+    device: torch.device
+
+    @property
+    def num_terms(self) -> int:
+        """Number of terms."""
+        return len(self.terms)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of labels."""
+        return self.terms.num_classes
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return self.terms.input_shape
+
+    @property
+    def method(self) -> str:
+        """Method of the decomposition."""
+        return self.terms.method
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the extraction."""
+        return self.terms.working
+
+    def blocks(self, processes: Processes, report: ProgressCallback | None = None) -> Iterator[tuple[int, TermBlock]]:
+        """Iterate over this process's share of the blocks, with coefficients in the dtype of the extraction, on the device."""
+        for first, block in self.stored_blocks(processes):
+            yield first, block.to(self.dtype, self.device)
+
+    def stored_blocks(self, processes: Processes) -> Iterator[tuple[int, TermBlock]]:
+        """Iterate over this process's share of the blocks as they lie: whole blocks of a store, parts of those in memory."""
+        lazy = isinstance(self.terms.blocks, LazyBlocks)
+        first = 0
+        parts: list[tuple[int, int, int, int]] = []
+        for number, length in enumerate(self.terms.lengths):
+            step = length if processes.world_size == 1 or lazy else DEFAULT_SIZES.points
+            parts += [(number, start, min(step, length - start), first + start) for start in range(0, length, step)]
+            first += length
+        for number, start, count, index in processes.share(parts):
+            block = self.terms.blocks[number]
+            yield index, block if count == len(block) else block.rows(start, count)

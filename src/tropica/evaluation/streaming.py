@@ -1,0 +1,67 @@
+"""Terms that are extracted in each pass, used, and dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from tropica.data.passes import DataPass
+from tropica.decomposition.dc_decomposition import DCDecomposition
+from tropica.decomposition.extraction import extract_batches, find_center
+from tropica.runtime.memory import BatchHalving
+from tropica.runtime.processes import Processes
+from tropica.runtime.progress import ProgressCallback
+from tropica.terms.term_block import TermBlock
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedTerms:
+    """The terms of a decomposition at the points of a data set, extracted anew in each pass."""
+
+    decomposition: DCDecomposition
+    data_pass: DataPass
+
+    @property
+    def num_terms(self) -> int:
+        """Number of terms."""
+        return self.data_pass.num_points
+
+    @property
+    def num_classes(self) -> int:
+        """Number of labels."""
+        return self.decomposition.net.num_classes
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return self.decomposition.net.input_shape
+
+    @property
+    def method(self) -> str:
+        """Method of the decomposition."""
+        return self.decomposition.method
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The network's dtype."""
+        return self.decomposition.net.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The network's device."""
+        return self.decomposition.net.device
+
+    def blocks(self, processes: Processes, report: ProgressCallback | None = None) -> Iterator[tuple[int, TermBlock]]:
+        """Extract this process's share of the terms, batch by batch, each with the index of its first term."""
+        center, halving = find_center(self.decomposition, self.data_pass, processes), BatchHalving()
+        shards = processes.share(self.data_pass.shards)
+        done, total = 0, sum(shard.points for shard in shards)
+        for shard, batches in self.data_pass.iter_shards(shards):
+            first = shard.first
+            for x in batches:
+                yield first, extract_batches(self.decomposition, [x], center, halving=halving)
+                first, done = first + len(x), done + len(x)
+                if report:
+                    report(done, total, "extracting and evaluating")
