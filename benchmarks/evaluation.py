@@ -69,7 +69,7 @@ def main() -> None:
     """Print the table."""
     from benchmarks.report import show
 
-    title = f"Evaluating N^(X), float32; floor: torch.matmul on the same blocks "
+    title = "Evaluating N^(X), float32; floor: torch.matmul on the same blocks "
     title += f"({BLOCK_SIZES.functions} terms × {BLOCK_SIZES.points} points)"
     table = Table(title=title)
     for heading in (

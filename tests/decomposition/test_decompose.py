@@ -8,7 +8,8 @@ from torch import nn
 
 import tropica as tp
 from tests.extracted import network, points
-from tropica.decomposition.decompose import as_network, default_batch_size
+from tropica.network.batch_size import default_batch_size
+from tropica.network.trace import as_network
 
 
 @pytest.mark.parametrize("name", ["mlp", "mnist_conv", "resnet", "densenet"])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import tropica as tp
 from tests.traced import traced
-from tropica.network.table import supported
+from tropica.network.ops.registry import supported
 
 HERE = __file__
 

@@ -17,8 +17,8 @@ from torch.testing import assert_close
 
 import tropica as tp
 from tests.oracles.dense import local_affine_map
-from tropica.network import table
 from tropica.network.export import export
+from tropica.network.ops import registry
 
 Function = Callable[[Tensor], Tensor]
 
@@ -201,17 +201,17 @@ def test_both_ways(functions: dict[str, Function]) -> None:
 
 def test_rows_exist() -> None:
     """Every row names an op of this torch."""
-    for name in table.TABLE:
+    for name in registry.RULES:
         packet, overload = name.split(".")
         assert overload in getattr(torch.ops.aten, packet).overloads(), name
 
 
 def test_rows_and_reasons_are_apart() -> None:
-    packets = {name.split(".")[0] for name in table.TABLE}
-    assert not packets & {*table.REASONS, *table.COMPOSITES}
-    assert all(hasattr(torch.ops.aten, packet) for packet in (*table.REASONS, *table.COMPOSITES))
+    packets = {name.split(".")[0] for name in registry.RULES}
+    assert not packets & {*registry.REASONS, *registry.COMPOSITES}
+    assert all(hasattr(torch.ops.aten, packet) for packet in (*registry.REASONS, *registry.COMPOSITES))
 
 
 def test_two_rows_for_one_op() -> None:
-    with pytest.raises(ValueError, match=r"two rows for aten\.relu\.default"):
-        table.op("relu.default")(lambda b, x: x)
+    with pytest.raises(ValueError, match=r"two rules for aten\.relu\.default"):
+        registry.op("relu.default")(lambda b, x: x)

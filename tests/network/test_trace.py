@@ -18,7 +18,7 @@ from tests.network_list import mlp
 from tests.network_modules import Apply, Headed
 from tests.traced import by_name, by_op, case_of, logits, model_of, points, traced
 from tropica.network.graph import AffineNode, NonlinearityNode
-from tropica.network.table import supported
+from tropica.network.ops.registry import supported
 
 FLOAT32 = [
     "weight_norm_linear",

@@ -44,7 +44,7 @@ def as_network(layers: Sequence[Layer], inputs: int) -> tp.PiecewiseLinearNetwor
             x = b.nonlinearity(Amax((2,)), x)
     graph = b.graph(x)
     example = torch.zeros(2, inputs, dtype=torch.float64)
-    from tropica.network.check import check_points
+    from tropica.network.trace_checks import check_points
 
     graph = check_points(graph, b.constants, example)
     return tp.PiecewiseLinearNetwork(graph, b.constants, (inputs,), torch.float64, torch.device("cpu"))

@@ -15,7 +15,7 @@ from torch import Tensor
 import tropica as tp
 from tests.extracted import network, points
 from tropica.decomposition import extraction as job_module
-from tropica.decomposition.decompose import default_batch_size
+from tropica.network.batch_size import default_batch_size
 from tropica.runtime import memory
 from tropica.runtime.interrupts import DelayedInterrupts
 from tropica.runtime.memory import BatchHalving, budget, free_memory, in_bytes, is_out_of_memory, peak_memory

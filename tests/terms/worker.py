@@ -12,9 +12,9 @@ from torch import Tensor, nn
 import tropica as tp
 from tropica.data.passes import DataPass, ShardSizes
 from tropica.decomposition.calibrated import calibrated_decomposition
-from tropica.decomposition.decompose import as_network
 from tropica.evaluation.search.settings import SearchSettings
 from tropica.evaluation.settings import EvaluationSettings
+from tropica.network.trace import as_network
 from tropica.runtime.processes import Processes
 
 POINTS, FRESH = 200, 60

@@ -56,7 +56,7 @@ def graph(model: nn.Sequential, inputs: int) -> tp.PiecewiseLinearNetwork:
         else:
             assert isinstance(layer, nn.ReLU)
             x = b.nonlinearity(Relu(), x)
-    from tropica.network.check import check_points
+    from tropica.network.trace_checks import check_points
 
     found = check_points(b.graph(x), b.constants, torch.zeros(2, inputs, dtype=torch.float64))
     return tp.PiecewiseLinearNetwork(found, b.constants, (inputs,), torch.float64, torch.device("cpu"))

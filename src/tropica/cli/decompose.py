@@ -65,7 +65,9 @@ def decompose(
     points = load_data(data, split=data_split.value, limit=limit)
     net = ModelChoice(model, weights, arg or ()).network(points)
     net = net.to(dtype.torch) if dtype else net
-    made = make_decomposition(net, points, method=method.value, memory=room, per=(per or Per.network).value, progress=True)
+    made = make_decomposition(
+        net, points, method=method.value, memory=room, per=None if per is None else per.value, progress=True
+    )
     sizes = potential_sizes(made, points, progress=True)
     growth = made.summary().rows
     rows = [[r.nonlinearity, r.path, f"{r.units:,}", f"{r.largest:.3g}", f"{r.mean:.3g}", f"{r.share:.1%}"] for r in growth]

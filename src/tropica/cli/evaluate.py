@@ -32,12 +32,12 @@ from tropica.cli.options import (
 from tropica.cli.output import checked, prints, save_json, say_written, show_facts, show_table
 from tropica.data.batches import Data as Points
 from tropica.data.batches import as_batches
-from tropica.data.labelled import LabelledData
 from tropica.data.file_data import FileData
-from tropica.decomposition.decompose import default_batch_size
+from tropica.data.labelled import LabelledData
 from tropica.decomposition.prepare import inner_points
 from tropica.errors import InputError
 from tropica.evaluation.function import ExtractedFunction
+from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.files import write_csv
 from tropica.runtime.memory import in_bytes, peak_memory, size_text

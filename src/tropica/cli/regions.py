@@ -176,7 +176,7 @@ def _open(numbers: dict[str, Any]) -> str:
 def _figure(cx: RegionComplex, points: LabelledData | None, corners: list[int]) -> bytes:
     import io
 
-    from tropica.plots import regions as draw# brings matplotlib
+    from tropica.plots import regions as draw  # brings matplotlib
     from tropica.plots import style
 
     labels = points.labels[corners] if points is not None and corners and points.labels is not None else None

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from tropica.data.batches import Data, as_batches, count_points
 from tropica.data.labelled import LabelledData
-from tropica.decomposition.decompose import as_network, default_batch_size
 from tropica.errors import InputError
 from tropica.evaluation.function import ExtractedFunction
+from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from tropica.data.batches import Data, as_batches, count_points
-from tropica.decomposition.decompose import as_network, default_batch_size
 from tropica.errors import InputError
+from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
 from tropica.runtime.progress import progress_callback
 
 WAYS = ("pattern", "term")

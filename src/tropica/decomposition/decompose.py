@@ -1,4 +1,4 @@
-"""``tp.decompose``: choose the tensors K of the DC decomposition."""
+"""``tp.decompose``: the DC decomposition of a network by one of three methods."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from typing import Any
 
 import torch
 
-from tropica.data.batches import Data, first_points
+from tropica.data.batches import Data
 from tropica.data.passes import DEFAULT_SIZES, DataPass, PointDigests, ShardSizes
+from tropica.decomposition import minimal
 from tropica.decomposition.calibrated import calibrated_decomposition
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.paper import paper_decomposition
 from tropica.errors import InputError
+from tropica.network.batch_size import batch_size_for
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.network.trace import trace
+from tropica.network.trace import as_network
 from tropica.runtime.memory import budget
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback, progress_callback
 
 METHODS = ("calibrated", "minimal", "paper")
+CALIBRATION_MEMORY = 2**30
+"""The default limit in bytes for the calibration's first step."""
 
 
 def decompose(
@@ -33,36 +37,38 @@ def decompose(
     memory: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     distributed: bool = False,
-    per: str = "network",
+    per: str | None = None,
     margin: float | None = None,
-    progress: Any = False,
+    progress: bool | ProgressCallback = False,
     shard_sizes: ShardSizes = DEFAULT_SIZES,
 ) -> DCDecomposition:
-    """The DC decomposition N_i = F⁺_i − F⁻ with F⁻ = c⁻ + Σ_v ⟨K_v, h_v⟩ over the nonlinearity outputs h_v.
+    """The DC decomposition N_i = F⁺_i − F⁻ with F⁻ = c⁻ + Σ_v ⟨K_v, h_v⟩ over the outputs h_v of the nonlinearities.
 
     Args:
-        net: a traced network, or a module in eval mode (traced on the data's first points).
-        data: the points (tensor, array, Dataset or DataLoader of (N, *input)); needed by all but "paper".
-        method: "calibrated" takes K from the data's own cotangents and certifies Theorem 3.3 on the data; "minimal" scales that
-            K down to the smallest λK with which Theorem 3.3 still holds between all pairs of data points, which are held in
-            memory and compared (:mod:`tropica.decomposition.minimal`); "paper" takes K from the weights alone (Algorithm 3.1,
-            Table 1), and it grows with every layer.
-        dtype: what to compute in; the network's by default. Deep networks need float64.
-        batch_size: points at a time; by default as many as fit a few hundred MB.
-        memory: bytes to work in; by default a quarter of what is free, and of that at most 1 GiB for the calibration's first
-            step (see :mod:`tropica.decomposition.layer_by_layer`), as K depends on it.
-        checkpoint: a file to keep the calibration's state in after each pass; the same call then goes on behind the last one.
+        net: a traced network, or a module in eval mode, which is traced on the first points of the data.
+        data: the points (tensor, array, Dataset or DataLoader of (N, *input)). The method "paper" needs none, except to trace
+            a module.
+        method: "calibrated" takes K from the data's own cotangents and certifies Theorem 3.3 on the data. "minimal" scales
+            that K down to the smallest λK with which Theorem 3.3 still holds between all pairs of data points; these are
+            held in memory and compared (:mod:`tropica.decomposition.minimal`). "paper" takes K from the weights alone
+            (Algorithm 3.1, Table 1); it grows with every layer.
+        dtype: the dtype of the computation; the network's by default. Deep networks need float64.
+        batch_size: the number of points in a batch; by default as many as fit in a few hundred MB.
+        memory: bytes to work in; by default a quarter of the free memory, and of that at most 1 GiB for the calibration's
+            first step (see :mod:`tropica.decomposition.layer_by_layer`), as K depends on it.
+        checkpoint: a file for the state of the calibration after each pass. The same call then continues after the last
+            finished pass. Not with "paper".
         distributed: share the work among the processes of torch.distributed, all of which make the same call.
-        per: the minimal decomposition's λ: one for the "network", or one for each "nonlinearity", which leaves less of F⁻
+        per: only with "minimal": one λ for the "network" (default), or one for each "nonlinearity", which makes F⁻ smaller
             and takes longer.
-        margin: how much larger than the smallest the minimal decomposition's λ is, as a share; by default 0.01.
-        progress: True for a bar, or a function (done, total, message).
-        shard_sizes: points that one process handles at a time.
+        margin: only with "minimal": λ is larger than the smallest one by this share; 0.01 by default.
+        progress: True for a progress bar, or a function (done, total, message).
+        shard_sizes: the number of points that one process handles at a time.
 
     Raises:
-        InputError: unknown method, data missing or unfit, options of another method.
-        CertificateError: K overflows, or is not settled; rounding hides which terms are the larger ones.
-        StoreError: the checkpoint is of something else, or cannot be written.
+        InputError: an unknown method, missing or unsuitable data, an option of another method.
+        CertificateError: K overflows or is not final after 40 passes, or rounding hides which terms are the larger ones.
+        StoreError: the checkpoint belongs to another calibration, or cannot be written.
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -70,9 +76,9 @@ def decompose(
     >>> dec.method, dec.smallest_cotangent >= 0
     ('calibrated', True)
     """
-    if method not in METHODS:
-        raise InputError(f"unknown decomposition {method!r}; there are {', '.join(METHODS)}")
-    options = minimal_options(method, per, margin)
+    options = _minimal_options(method, per, margin)
+    if method == "paper" and checkpoint is not None:
+        raise InputError("checkpoint is an option of the calibrated and the minimal decomposition; the paper's needs no passes")
     net = as_network(net, data)
     net = net if dtype is None else net.to(dtype)
     if method == "paper":
@@ -81,31 +87,30 @@ def decompose(
         raise InputError(f"the {method} decomposition needs data: tp.decompose(net, data); only method='paper' does without")
     processes = Processes.join(distributed)
     size = processes.run_on_first(lambda: batch_size_for(net, batch_size, memory))
-    data_pass = DataPass(data, size, net.dtype, net.device, net.input_shape, shard_sizes)
-    path = None if checkpoint is None else Path(checkpoint)
     with progress_callback(progress if processes.is_first else False) as report:
         return decomposition_of_data(
-            method, net, data_pass, memory=memory, processes=processes, checkpoint=path, progress=report, **options
+            method,
+            net,
+            DataPass(data, size, net.dtype, net.device, net.input_shape, shard_sizes),
+            memory=memory,
+            processes=processes,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            progress=report,
+            **options,
         )
 
 
-def minimal_options(method: str, per: str, margin: float | None) -> dict[str, Any]:
-    """Those of the minimal decomposition, checked before any work. Raises InputError where another method gets them."""
-    from tropica.decomposition.minimal import (
-        MARGIN,
-        check_options,
-    )  # terms stand on decompositions, and this one decomposition on terms
-
-    if method == "minimal":
-        check_options(per, MARGIN if margin is None else margin)
-        return {"per": per, "margin": MARGIN if margin is None else float(margin)}
-    if per != "network" or margin is not None:
-        raise InputError(f"per and margin are options of the minimal decomposition; the {method} decomposition has none")
-    return {}
-
-
-CALIBRATION = 2**30
-"""Bytes for the calibration's first step, unless the user says more."""
+def _minimal_options(method: str, per: str | None, margin: float | None) -> dict[str, Any]:
+    """The options of the minimal decomposition. Raises InputError before any work if they are invalid or not used."""
+    if method not in METHODS:
+        raise InputError(f"unknown decomposition {method!r}; there are {', '.join(METHODS)}")
+    if method != "minimal":
+        if per is not None or margin is not None:
+            raise InputError(f"per and margin are options of the minimal decomposition; the {method} decomposition has none")
+        return {}
+    options = {"per": "network" if per is None else per, "margin": minimal.MARGIN if margin is None else margin}
+    minimal.check_options(**options)
+    return options
 
 
 def decomposition_of_data(
@@ -120,48 +125,23 @@ def decomposition_of_data(
     progress: ProgressCallback | None,
     **options: Any,
 ) -> DCDecomposition:
-    """The calibrated decomposition in a budget of memory, which the first process decides; or that one scaled down
-    ("minimal")."""
-    room = processes.run_on_first(
-        lambda: min(CALIBRATION, budget(None, net.device, all_processes=True)) if memory is None else budget(memory)
+    """The decomposition of a network on a data pass by one of METHODS. Process 0 decides the memory of the calibration."""
+    if method == "paper":
+        return paper_decomposition(net)
+    calibration_memory = processes.run_on_first(
+        lambda: min(CALIBRATION_MEMORY, budget(None, net.device, all_processes=True)) if memory is None else budget(memory)
     )
-    made = calibrated_decomposition(
-        net, data_pass, memory=room, processes=processes, checkpoint=checkpoint, digests=digests, progress=progress
+    calibrated = calibrated_decomposition(
+        net,
+        data_pass,
+        memory=calibration_memory,
+        processes=processes,
+        checkpoint=checkpoint,
+        digests=digests,
+        progress=progress,
     )
     if method == "calibrated":
-        return made
-    from tropica.decomposition.minimal import minimal_decomposition
-
-    return minimal_decomposition(made, data_pass, memory=memory, processes=processes, progress=progress, **options)
-
-
-def as_network(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data | None) -> PiecewiseLinearNetwork:
-    """The network itself, or a module traced on the first points of the data, in the module's dtype and on its device."""
-    if isinstance(net, PiecewiseLinearNetwork):
-        return net
-    if data is None:
-        raise InputError("a module is traced on data, and none is given: use tp.trace(model, example) first")
-    if not isinstance(net, torch.nn.Module):
-        raise InputError(f"a network or a torch.nn.Module is needed, got {type(net).__name__}")
-    weight = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(0))
-    return trace(net, first_points(data, 2, dtype=weight.dtype, device=weight.device))
-
-
-def batch_size_for(net: PiecewiseLinearNetwork, wanted: int | None, memory: int | None = None) -> int:
-    """The batch size that was asked for, if one was (data checks that it is a whole number, 1 or more)."""
-    return default_batch_size(net, memory) if wanted is None else wanted
-
-
-BATCH = 2**28
-"""Bytes of a batch's activations and gradients: more of them make nothing faster."""
-
-
-def default_batch_size(net: PiecewiseLinearNetwork, memory: int | None = None) -> int:
-    """A power of two up to 1024: the largest whose activations and gradients fit the memory (see ``budget``), and 256 MB."""
-    room = min(BATCH, budget(memory, net.device))
-    numbers = sum(net.shapes[node.name].numel() for node in net.graph.nodes)
-    size = 1024
-    while size > 1 and 2 * size * numbers * net.dtype.itemsize > room:
-        size //= 2
-    # In less than 8 at a time a processor is slow; that much memory there is, unless the user says that there is not.
-    return max(size, 8) if memory is None else size
+        return calibrated
+    return minimal.minimal_decomposition(
+        calibrated, data_pass, memory=memory, processes=processes, progress=progress, **options
+    )

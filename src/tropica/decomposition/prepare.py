@@ -12,10 +12,12 @@ from torch import Tensor
 from tropica.data.batches import Data
 from tropica.data.passes import DEFAULT_SIZES, DataPass, PointDigests, ShardSizes
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.decompose import METHODS, as_network, batch_size_for, decomposition_of_data
+from tropica.decomposition.decompose import METHODS, decomposition_of_data
 from tropica.decomposition.paper import paper_decomposition
 from tropica.errors import InputError
+from tropica.network.batch_size import batch_size_for
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.runtime.progress import ProgressCallback
 from tropica.runtime.safetensors_files import checksum_of

@@ -11,7 +11,6 @@ from torch import Tensor
 from tropica.data.batches import Data, as_batches, count_points
 from tropica.data.passes import DEFAULT_SIZES, ShardSizes
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.decompose import as_network
 from tropica.decomposition.prepare import decomposition_for, prepare_extraction
 from tropica.errors import InputError
 from tropica.evaluation.search.search import ExactSearch, SearchReport
@@ -20,6 +19,7 @@ from tropica.evaluation.sources import KeptTerms, TermSource
 from tropica.evaluation.storage_rounding import PossibleTerms, TermRecomputation
 from tropica.evaluation.streaming import StreamedTerms
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
 from tropica.runtime.html import html_table
 from tropica.runtime.memory import BatchHalving, budget
 from tropica.runtime.processes import Processes

@@ -21,7 +21,7 @@ from torch.fx import Graph, Node
 from tropica.errors import TraceError
 from tropica.network.builder import BatchSize
 from tropica.network.graph import Origin
-from tropica.network.table import HEAD_OPS, NO_VALUE_OPS, REASONS, TABLE
+from tropica.network.ops.registry import HEAD_OPS, NO_VALUE_OPS, REASONS, RULES
 
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
@@ -80,7 +80,7 @@ def _rewritten(program: ExportedProgram) -> ExportedProgram:
 
 def _unread(graph: Graph) -> set[Any]:
     """The graph's ops that the table has no row for, and no reason to refuse."""
-    known = {*(f"aten.{name}" for name in TABLE), *HEAD_OPS, *NO_VALUE_OPS, "aten.sym_size.int"}
+    known = {*(f"aten.{name}" for name in RULES), *HEAD_OPS, *NO_VALUE_OPS, "aten.sym_size.int"}
     ops = {node.target for node in graph.nodes if isinstance(node.target, torch._ops.OperatorBase)}
     return {op for op in ops if str(op) not in known and str(op).removeprefix("aten.").split(".")[0] not in REASONS}
 

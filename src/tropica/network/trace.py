@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from tropica.data.batches import Data, first_points
 from tropica.errors import InputError, NonFiniteWeights, TraceError, TrainingModeError
 from tropica.network.builder import EXAMPLE_POINTS
-from tropica.network.check import batch_first, check_network, check_points
 from tropica.network.export import ONE_AT_A_TIME, check_signature, export, first_line
-from tropica.network.interpret import Relocate, interpret
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace_checks import batch_first, check_network, check_points
+from tropica.network.translate import Relocate, translate
 
 
 def trace(model: nn.Module, example: Tensor) -> PiecewiseLinearNetwork:
@@ -52,6 +53,22 @@ def trace(model: nn.Module, example: Tensor) -> PiecewiseLinearNetwork:
         return trace_checked(model, example.detach())
 
 
+def as_network(net: PiecewiseLinearNetwork | nn.Module, data: Data | None) -> PiecewiseLinearNetwork:
+    """The network itself, or a module traced on the first two points of the data, in the module's dtype and on its device.
+
+    Raises:
+        InputError: ``net`` is neither, or it is a module and there is no data; else as :func:`trace`.
+    """
+    if isinstance(net, PiecewiseLinearNetwork):
+        return net
+    if not isinstance(net, nn.Module):
+        raise InputError(f"a network or a torch.nn.Module is needed, got {type(net).__name__}")
+    if data is None:
+        raise InputError("a module is traced on data, and none is given; trace it first with tp.trace(model, example)")
+    weight = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(0))
+    return trace(net, first_points(data, 2, dtype=weight.dtype, device=weight.device))
+
+
 def trace_checked(model: nn.Module, example: Tensor, relocate: Relocate = lambda at: at) -> PiecewiseLinearNetwork:
     """As :func:`trace`, for a model and an example that have been checked; ``relocate`` says where ops really stand."""
     with torch.inference_mode(False):  # the network's tensors must be able to stand on a tape
@@ -63,7 +80,7 @@ def trace_checked(model: nn.Module, example: Tensor, relocate: Relocate = lambda
             raise
         check_signature(program)
         with torch.device("cpu"):  # a graph belongs to no device, whatever the default one is
-            graph, constants, dropped = interpret(program, points, relocate)
+            graph, constants, dropped = translate(program, points, relocate)
             graph = check_points(batch_first(graph, constants, points), constants, points)
         net = PiecewiseLinearNetwork(graph, constants, tuple(points.shape[1:]), points.dtype, points.device, dropped)
         check_network(net, model, points)

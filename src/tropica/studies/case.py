@@ -15,10 +15,11 @@ from torch import Tensor
 from tropica.data.labelled import LabelledData
 from tropica.data.passes import DataPass
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.decompose import batch_size_for, decompose
+from tropica.decomposition.decompose import decompose
 from tropica.decomposition.extract import extract
 from tropica.decomposition.minimal import minimal_decomposition
 from tropica.evaluation.function import ExtractedFunction
+from tropica.network.batch_size import batch_size_for
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import trace
 from tropica.runtime.progress import ProgressCallback, progress_callback
@@ -134,7 +135,9 @@ class Case:
             step = self.step(f"terms, {method} split")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a certificate that fails
-                self._terms[method] = extract(self.net, self.points, self.decomposition(method), on_failure="warn", progress=step)
+                self._terms[method] = extract(
+                    self.net, self.points, self.decomposition(method), on_failure="warn", progress=step
+                )
         return self._terms[method]
 
     def function(self, method: str) -> ExtractedFunction:

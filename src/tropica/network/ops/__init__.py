@@ -1,6 +1,5 @@
-"""The rows of the op table, by family. Importing this package fills the table."""
+"""The rules that write ATen ops as affine ops and nonlinearities, by family. Importing the package registers them."""
 
-from tropica.network.ops import arithmetic, conv, direct, linear, rewrites, shape, writes
-from tropica.network.ops import nonlinearities as nonlinearities
+from tropica.network.ops import activations, arithmetic, in_place, layout, linear, nonlinearities, resampling
 
-__all__ = ["arithmetic", "conv", "direct", "linear", "nonlinearities", "rewrites", "shape", "writes"]
+__all__ = ["activations", "arithmetic", "in_place", "layout", "linear", "nonlinearities", "resampling"]

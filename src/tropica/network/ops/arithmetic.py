@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tropica.network.builder import BatchSize, Builder, Operand, Refused, Size, Value, activation_first
-from tropica.network.table import op
+from tropica.network.ops.registry import op
 
 Dims: TypeAlias = int | Sequence[int] | None
 

@@ -1,13 +1,15 @@
-"""Matrix products with a constant, and batch norm in eval mode."""
+"""Products with constants: matrices, convolutions, batch norm in eval mode."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from tropica.network.builder import TWO_ACTIVATIONS, Builder, Operand, Refused, Value, activation_first
-from tropica.network.table import op
+from tropica.network.ops.registry import aten, op
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -120,3 +122,35 @@ def batch_norm(
     if training or mean is None or variance is None:
         raise Refused("it normalizes with the statistics of its own input; only running statistics (eval mode) are affine")
     return batch_norm_eval(b, x, gamma, beta, mean, variance, momentum, eps)[0]
+
+
+CONVOLUTIONS = (
+    "conv1d.default",
+    "conv1d.padding",
+    "conv2d.default",
+    "conv2d.padding",
+    "conv3d.default",
+    "conv3d.padding",
+    "conv_transpose1d.default",
+    "conv_transpose2d.input",
+    "conv_transpose3d.input",
+    "convolution.default",
+)
+
+
+def _convolution(name: str) -> None:
+    function = aten(name)
+
+    @op(name)
+    def rule(b: Builder, x: Value | Tensor, weight: Tensor | Value, bias: Tensor | None = None, *settings: Any) -> Value:
+        if not isinstance(x, Value) or not isinstance(weight, Tensor) or isinstance(bias, Value):
+            raise Refused("its filter depends on the input; a constant filter is needed")
+
+        def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+            return function(x, weight, bias, *settings)
+
+        return b.affine(convolve, x, weight=weight, bias=bias)
+
+
+for _name in CONVOLUTIONS:
+    _convolution(_name)

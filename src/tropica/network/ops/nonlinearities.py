@@ -11,7 +11,7 @@ from torch import Tensor
 from tropica.network.builder import Builder, Operand, Refused, Value, activation_first
 from tropica.network.nonlinearities import Abs, AdaptiveMaxPool, Amax, ClampMin, LeakyRelu, Maximum, MaxPool, PRelu, Relu
 from tropica.network.ops.arithmetic import reduced_dims
-from tropica.network.table import op
+from tropica.network.ops.registry import op
 
 
 @op("relu.default")

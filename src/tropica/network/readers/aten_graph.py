@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tropica.errors import DataError, UnsupportedOperation
 from tropica.network.export import source_line
 from tropica.network.graph import Origin
-from tropica.network.table import COMPOSITES, HEAD_OPS, NO_VALUE_OPS, TABLE, reason_for, supported
+from tropica.network.ops.registry import COMPOSITES, HEAD_OPS, NO_VALUE_OPS, RULES, reason_for, supported
 
 # The archive's numbers for dtypes and memory formats (torch/_export/serde/schema.py).
 _DTYPES = {
@@ -96,7 +96,7 @@ def _target(name: str, at: Origin) -> Callable[..., Any]:
 
 
 def _allowed() -> set[str]:
-    rows = {row.split(".")[0] for row in TABLE}
+    rows = {row.split(".")[0] for row in RULES}
     heads = {head.split(".")[1] for head in (*HEAD_OPS, *NO_VALUE_OPS)}
     return rows | heads | {*COMPOSITES, *_OF_CONSTANTS}
 

@@ -9,7 +9,7 @@ import torch
 
 from tropica.data.batches import Data, as_batches, count_points
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.decompose import default_batch_size
+from tropica.network.batch_size import default_batch_size
 from tropica.runtime.progress import progress_callback
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from tropica.network.builder import Builder, Operand, Refused, Value
 from tropica.network.ops.nonlinearities import amax, floor, leaky_relu, max_dim, maximum, relu
-from tropica.network.table import op
+from tropica.network.ops.registry import op
 
 
 def _clamp(b: Builder, x: Value, low: Any, high: Any, tie: float) -> Value:

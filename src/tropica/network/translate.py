@@ -11,11 +11,10 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from tropica.errors import TraceError, TropicaError, UnsupportedOperation
-from tropica.network import ops as _rows  # noqa: F401  (fills the table)
 from tropica.network.builder import BatchSize, Builder, Refused, Value, cast
 from tropica.network.export import batch_symbol, first_line, leaf_constants, origin, output_node, size_of
 from tropica.network.graph import Graph, Origin
-from tropica.network.table import HEAD_OPS, NO_VALUE_OPS, RANDOM, TABLE, reason_for, supported
+from tropica.network.ops.registry import HEAD_OPS, NO_VALUE_OPS, RANDOM, RULES, reason_for, supported
 
 _SAME_ENTRIES = (
     "aten.clone.default",
@@ -36,17 +35,17 @@ Relocate = Callable[[Origin], Origin]
 """Says where an op really stands, given where the exported graph says that it does (for archives, which are replayed)."""
 
 
-def interpret(
+def translate(
     program: ExportedProgram, example: Tensor, relocate: Relocate = lambda at: at
 ) -> tuple[Graph, dict[str, Tensor], str | None]:
     """Turn ATen nodes into graph nodes; ops on constants alone are computed here and now, in float64.
 
     Returns the graph, its constants (copies, on the CPU), and the name of the final op that was left out, or None.
     """
-    return _Interpreter(program, example.cpu(), relocate).run()
+    return _Translation(program, example.cpu(), relocate).run()
 
 
-class _Interpreter:
+class _Translation:
     """Walks the exported graph once, with what each of its nodes stands for."""
 
     def __init__(self, program: ExportedProgram, example: Tensor, relocate: Relocate) -> None:
@@ -110,10 +109,10 @@ class _Interpreter:
         name = str(target).removeprefix("aten.")
         try:
             if any(isinstance(leaf, Value | BatchSize) for leaf in _leaves((args, kwargs))):
-                if name not in TABLE:
+                if name not in RULES:
                     raise Refused(reason_for(name.split(".")[0]))
-                return TABLE[name](self.builder, *args, **kwargs)
-            if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()) and name not in TABLE:
+                return RULES[name](self.builder, *args, **kwargs)
+            if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()) and name not in RULES:
                 raise Refused(RANDOM)
             return _fold(target, args, kwargs)
         except Refused as refusal:

@@ -1,8 +1,8 @@
-"""The table of ops: ATen op name -> the function that writes it as affine ops and nonlinearities.
+"""Registry of ATen ops: a rule for each writes it as affine ops and nonlinearities.
 
-A row is made with the decorator :func:`op`, its function is called with a :class:`~tropica.network.builder.Builder` and
-with the op's own arguments, where activations are :class:`~tropica.network.builder.Value`, constants are tensors, and
-sizes that hold the batch are :class:`~tropica.network.builder.BatchSize`.
+A rule is registered with the decorator :func:`op`. It is called with a :class:`~tropica.network.builder.Builder` and the op's
+own arguments: an activation is a :class:`~tropica.network.builder.Value`, a constant is a tensor, and a size that depends on
+the batch is a :class:`~tropica.network.builder.BatchSize`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import torch
 
 Rule = Callable[..., Any]
 
-TABLE: dict[str, Rule] = {}
+RULES: dict[str, Rule] = {}
+"""Rules by op name, ``packet.overload``."""
 
 HEAD_OPS = {
     "aten.softmax.int": "softmax",
@@ -24,50 +25,51 @@ HEAD_OPS = {
     "aten.sigmoid.default": "sigmoid",
     "aten.log_sigmoid.default": "log_sigmoid",
 }
-"""Last ops that move no label, and the names under which they are dropped."""
+"""Final ops that leave the order of the labels unchanged, and the names under which they are dropped."""
 
 NO_VALUE_OPS = (
     "aten._assert_tensor_metadata.default",
     "aten._assert_scalar.default",
     "aten.sym_constrain_range_for_size.default",
 )
+"""Assertions, which compute nothing."""
 COMPOSITES = (
     *("absolute", "multiply", "negative", "positive", "subtract", "divide", "true_divide", "diff", "tensordot", "softshrink"),
     *("ravel", "reshape_as", "view_as", "expand_as", "broadcast_to", "atleast_2d", "tile", "mT", "numpy_T"),
     *("moveaxis", "swapaxes", "swapdims", "fliplr", "flipud", "unsafe_chunk", "tensor_split", "hsplit", "vsplit"),
     *("column_stack", "dstack", "hstack", "vstack"),
 )
-"""Ops, by packet name, that torch itself writes as ops of the table before they are looked up there."""
+"""Packet names of ops that torch decomposes into ops with a rule."""
 
 
 def op(*names: str) -> Callable[[Rule], Rule]:
-    """Register a rule for ATen ops, given as ``packet.overload`` ("linear.default") without the ``aten.``."""
+    """Register a rule for ATen ops, named ``packet.overload`` ("linear.default")."""
 
     def register(rule: Rule) -> Rule:
         for name in names:
-            if name in TABLE:
-                raise ValueError(f"two rows for aten.{name}")
-            TABLE[name] = rule
+            if name in RULES:
+                raise ValueError(f"two rules for aten.{name}")
+            RULES[name] = rule
         return rule
 
     return register
 
 
 def aten(name: str) -> Callable[..., Any]:
-    """The ATen op of a name in the table, ``packet.overload``."""
+    """The ATen op named ``packet.overload``."""
     packet, overload = name.split(".")
     return getattr(getattr(torch.ops.aten, packet), overload)
 
 
 def supported() -> list[str]:
-    """Names of the ops that can be used, as ``torch``, its tensors and ``torch.nn.functional`` call them.
+    """Names of the supported ops, as ``torch``, its tensors and ``torch.nn.functional`` call them.
 
-    >>> from tropica.network.table import supported
+    >>> from tropica.network.ops.registry import supported
     >>> "conv2d" in supported(), "gelu" in supported()
     (True, False)
     """
     public = {*dir(torch), *dir(torch.nn.functional), *dir(torch.Tensor)}
-    names = {*(name.split(".")[0] for name in TABLE), *COMPOSITES} & public
+    names = {*(name.split(".")[0] for name in RULES), *COMPOSITES} & public
     hidden = {name for name in names if name.startswith(("_", "unsafe_", "native_", "new_")) or name.endswith("_with_indices")}
     return sorted(names - hidden | {"fold", "interpolate"})
 
@@ -106,9 +108,9 @@ REASONS: dict[str, str] = {
     **dict.fromkeys(("gather", "take_along_dim", "scatter", "embedding"), _PER_POINT),
     **dict.fromkeys(("lstm", "gru"), "its gates multiply activations"),
 }
-"""Why an op has no row, by packet name, where that can be said."""
+"""Why an op has no rule, by packet name."""
 
 
 def reason_for(packet: str) -> str:
-    """Why the op has no row."""
+    """Why an op has no rule."""
     return REASONS.get(packet, "it is not piecewise linear, or not known")

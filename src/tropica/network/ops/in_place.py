@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from tropica.network.builder import Builder, Operand, Refused, Value
-from tropica.network.ops.shape import slice_index
-from tropica.network.table import op
+from tropica.network.ops.layout import slice_index
+from tropica.network.ops.registry import op
 
 
 def _put(b: Builder, x: Operand, part: Operand, index: tuple[Any, ...]) -> Value:

@@ -1,7 +1,4 @@
-"""Moving entries about: views, slices, joins, splits. Every entry of the Jacobian is 0 or 1.
-
-Layout ops that need no care for the batch are in :mod:`~tropica.network.ops.direct`.
-"""
+"""Layout: views, slices, joins, splits. Every entry of the Jacobian is 0 or 1."""
 
 from __future__ import annotations
 
@@ -14,7 +11,49 @@ from torch import Tensor
 
 from tropica.network.builder import EXAMPLE_POINTS, BatchSize, Builder, Operand, Refused, Size, Value
 from tropica.network.ops.arithmetic import same_dtype
-from tropica.network.table import op
+from tropica.network.ops.registry import aten, op
+
+SAME_FOR_ANY_BATCH = (
+    "permute.default",
+    "transpose.int",
+    "t.default",
+    "movedim.int",
+    "movedim.intlist",
+    "narrow.default",
+    "unsqueeze.default",
+    "select.int",
+    "diagonal.default",
+    "flip.default",
+    "roll.default",
+    "rot90.default",
+    "unfold.default",
+    "im2col.default",
+    "col2im.default",
+    "repeat_interleave.self_int",
+    "pixel_shuffle.default",
+    "pixel_unshuffle.default",
+    "channel_shuffle.default",
+    "tril.default",
+    "triu.default",
+)
+"""Layout ops whose arguments do not depend on the batch size."""
+
+
+def unweighted(*names: str) -> None:
+    """Register linear ops that have no weights and whose arguments do not depend on the batch size: the graph calls them as they are."""
+    for name in names:
+        _unweighted(name)
+
+
+def _unweighted(name: str) -> None:
+    function = aten(name)
+
+    @op(name)
+    def rule(b: Builder, x: Value, *settings: Any, **named: Any) -> Value:
+        return b.affine(lambda x: function(x, *settings, **named), x)
+
+
+unweighted(*SAME_FOR_ANY_BATCH)
 
 
 def _sizes(x: Value, size: Size) -> list[int]:

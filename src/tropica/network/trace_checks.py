@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +12,7 @@ from tropica.errors import TraceError, TraceMismatch
 from tropica.network.builder import cast
 from tropica.network.export import first_line
 from tropica.network.graph import AffineNode, Graph, Node, NonlinearityNode, Origin
-
-if TYPE_CHECKING:
-    from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.network import PiecewiseLinearNetwork
 
 Constants = Mapping[str, Tensor]
 
