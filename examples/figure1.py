@@ -16,7 +16,7 @@ def main(picture: str | None = None) -> tp.TropicalPolynomial:
     """Print the numbers; draw the figure where a file is named."""
     f = tp.TropicalPolynomial({(2, 0): 1, (0, 2): 1, (1, 1): 2, (1, 0): 2, (0, 1): 2, (0, 0): 2})
     print("f =", f)
-    print(len(f.essential()), "of", len(f), "monomials win somewhere")
+    print(len(f.essential()), "of", len(f), "monomials are essential")
     curve = f.hypersurface()
     print("vertices of the curve:", [tuple(map(str, v)) for v in curve.vertices.tolist()])
     print(len(curve.bounded(1)), "bounded edges,", len(curve.unbounded(1)), "rays")

@@ -37,11 +37,11 @@ def fold(units: int) -> Fold:
         return np.ones(1), np.zeros(1), np.ones(1), 0.0
     if units == 2:
         return np.array([2.0, -2.0]), np.array([-1.0, 1.0]), np.ones(2), 0.0
-    nonlinearities = np.arange(1, units + 1) - 0.5  # of u = (units + 1/2) x; the third unit looks to the left
+    breakpoints = np.arange(1, units + 1) - 0.5  # of u = (units + 1/2) x; the third unit looks to the left
     sides = np.where(np.arange(units) == 2, -1.0, 1.0)
     pieces = np.where(np.arange(units + 1) % 2, 1.0, -1.0)
     pieces[0] = -2
-    return sides * (units + 0.5), -sides * nonlinearities, np.diff(pieces), -4.0
+    return sides * (units + 0.5), -sides * breakpoints, np.diff(pieces), -4.0
 
 
 def general_position(dimension: int, n: int) -> Layer:

@@ -7,7 +7,7 @@ from torch import nn
 
 import tropica as tp
 from tropica import bounds
-from tropica.bounds.architecture import Layers, read_layers
+from tropica.bounds.architecture import LayerWidths, layer_widths
 from tropica.studies.networks import build
 
 
@@ -32,21 +32,21 @@ def function(forward):
 
 @pytest.mark.parametrize("sizes", [(4, 6, 2), [4, 6, 2], np.array([4, 6, 2]), torch.Size([4, 6, 2]), iter((4, 6, 2))])
 def test_widths_as_numbers(sizes):
-    assert read_layers(sizes) == Layers(4, (6, 2))
+    assert layer_widths(sizes) == LayerWidths(4, (6, 2))
 
 
 def test_widths_of_traced_networks():
-    assert read_layers(tp.trace(build("fcn4", (1, 8, 8)), torch.zeros(2, 1, 8, 8))) == Layers(64, (64, 200, 80))
+    assert layer_widths(tp.trace(build("fcn4", (1, 8, 8)), torch.zeros(2, 1, 8, 8))) == LayerWidths(64, (64, 200, 80))
     norm = trace(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Dropout(), nn.Linear(6, 3), nn.ReLU(), nn.Softmax(1))
-    assert read_layers(norm) == Layers(4, (6, 3))
-    assert read_layers(trace(nn.Linear(4, 6), nn.LeakyReLU(0.0), nn.Linear(6, 2))) == Layers(4, (6,))
+    assert layer_widths(norm) == LayerWidths(4, (6, 3))
+    assert layer_widths(trace(nn.Linear(4, 6), nn.LeakyReLU(0.0), nn.Linear(6, 2))) == LayerWidths(4, (6,))
     shaped = trace(
         nn.Flatten(), nn.Linear(4, 6), nn.Unflatten(1, (2, 3)), nn.ReLU(), nn.Flatten(), nn.Linear(6, 2), shape=(2, 2)
     )
-    assert read_layers(shaped) == Layers(4, (6,))
-    assert read_layers(function(lambda m, x: 2 * torch.relu(x @ m.matrix - 1))) == Layers(4, (5,))
+    assert layer_widths(shaped) == LayerWidths(4, (6,))
+    assert layer_widths(function(lambda m, x: 2 * torch.relu(x @ m.matrix - 1))) == LayerWidths(4, (5,))
     tail = trace(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3), nn.Linear(3, 2))
-    assert read_layers(tail) == Layers(4, (6,))
+    assert layer_widths(tail) == LayerWidths(4, (6,))
 
 
 def test_a_traced_network_has_the_bounds_of_its_widths():
@@ -58,7 +58,7 @@ def test_a_traced_network_has_the_bounds_of_its_widths():
 @pytest.mark.parametrize("nonlinearity", [nn.LeakyReLU(0.3), nn.PReLU(6)])
 def test_leaky_units_have_the_bounds_that_count_hyperplanes_alone(nonlinearity):
     net = trace(nn.Linear(4, 6), nonlinearity, nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3))
-    assert read_layers(net) == Layers(4, (6, 6), leaky=True)
+    assert layer_widths(net) == LayerWidths(4, (6, 6), leaky=True)
     assert bounds.montufar2017(net) == bounds.montufar2017((4, 6, 6))
     assert set(bounds.bounds_of(net)) == {"raghu2017", "montufar2017", "zhang2018"}
     relu_only = [bounds.serra2018, bounds.serra2018_log10, bounds.hinz2019]

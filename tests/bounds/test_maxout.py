@@ -45,7 +45,7 @@ def test_no_layer_has_more_regions(dimension, units, k):
 
 
 @pytest.mark.parametrize(("dimension", "units", "k"), [(1, 3, 4), (2, 3, 3), (2, 2, 4), (3, 3, 2)])
-def test_units_of_parallel_nonlinearities_attain_the_number_of_one_layer(dimension, units, k):
+def test_units_of_parallel_hyperplanes_attain_the_number_of_one_layer(dimension, units, k):
     rng = np.random.default_rng(0)
     slopes = np.arange(k, dtype=float)
     layer = []

@@ -22,6 +22,18 @@ def test_every_bound_whose_assumptions_hold():
     assert bounds.bounds_of((2, 6))["zaslavsky"] == bounds.Bound("upper", 22) == ("upper", 22)
 
 
+def test_tables_say_what_lies_between_their_bounds():
+    table = bounds.bounds_of((2, 6))
+    assert repr(table) == "BoundTable(9 bounds: 22 ≤ largest number of regions ≤ 22)"
+    assert repr(bounds.bounds_of((4, 3, 2))) == "BoundTable(3 bounds: largest number of regions ≤ 26)"
+    huge = bounds.bounds_of((784, 784, 200, 80))
+    assert repr(huge).endswith("largest number of regions ≤ 10^320.30)")
+    frame = huge.to_dataframe()
+    assert frame.columns.tolist() == ["bound", "kind", "value", "log10"]
+    assert dict(zip(frame["bound"], frame["value"], strict=True)) == {name: b.value for name, b in huge.items()}
+    assert "10^320.30" in huge._repr_html_()
+
+
 def test_convolutions():
     net = ConvNet((1, 3), [Conv(2, 2)])
     assert bounds.bounds_of(net) == {

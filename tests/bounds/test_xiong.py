@@ -146,7 +146,7 @@ def test_what_a_theorem_does_not_cover_is_refused(monkeypatch):
         bounds.xiong2020_lower(two)
     with pytest.raises(tp.InputError, match="54 windows overlap those before them"):
         bounds.xiong2020_one_layer(one((1, 28, 28), 8, 3))
-    monkeypatch.setattr(windows, "WORK", 1000)
+    monkeypatch.setattr(windows, "MAX_WORK", 1000)
     with pytest.raises(tp.InputError, match=r"more than 1000 steps.*ConvNet\.widths"):
         bounds.xiong2020_upper(one((1, 6, 6), 4, 2))
     for bound in (bounds.xiong2020_one_layer, bounds.xiong2020_upper, bounds.xiong2020_lower):

@@ -10,6 +10,7 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 import tropica as tp
 from tropica.polyhedra.envelope import upper_envelope
+from tropica.polyhedra.hull import upper_hull
 from tropica.polyhedra.polygons import area, clip
 
 SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
@@ -52,7 +53,7 @@ def test_each_point_is_in_the_polygon_of_its_largest_function(seed, n, grid):
     weight, bias = functions(seed, n, grid)
     found = upper_envelope(weight, bias, SQUARE)
     assert sum(area(p) for p in found.polygons) == pytest.approx(4.0, rel=1e-9)
-    for k, polygon in zip(found.winners, found.polygons, strict=True):
+    for k, polygon in zip(found.active, found.polygons, strict=True):
         inside = np.concatenate([polygon, polygon.mean(0)[None]])
         values = inside @ weight.T + bias
         np.testing.assert_allclose(values[:, k], values.max(1), atol=1e-9)
@@ -63,7 +64,7 @@ def test_each_point_is_in_the_polygon_of_its_largest_function(seed, n, grid):
     values = values[:, np.unique(first)]
     top = np.sort(values, 1)
     clear = top[:, -1] - top[:, -2] > 1e-6 if values.shape[1] > 1 else np.ones(len(x), bool)
-    assert set(np.unique(first)[values.argmax(1)][clear]) <= set(found.winners.tolist())
+    assert set(np.unique(first)[values.argmax(1)][clear]) <= set(found.active.tolist())
 
 
 @given(seeds, st.integers(2, 25), st.integers(2, 25))
@@ -73,7 +74,7 @@ def test_areas_of_one_envelope_in_another(seed, n, m):
     number, winner, size = one.areas(other.polygons)
     by_polygon = np.bincount(number, size, minlength=len(other.polygons))
     np.testing.assert_allclose(by_polygon, [area(p) for p in other.polygons], atol=1e-9)
-    by_winner = np.bincount(winner, size, minlength=n)[one.winners]
+    by_winner = np.bincount(winner, size, minlength=n)[one.active]
     np.testing.assert_allclose(by_winner, [area(p) for p in one.polygons], atol=1e-9)
 
 
@@ -82,14 +83,14 @@ def test_areas_of_one_envelope_in_another(seed, n, m):
 def test_borders_are_where_two_functions_tie_for_the_largest(seed, n):
     weight, bias = functions(seed, n)
     found = upper_envelope(weight, bias, SQUARE)
-    ends, pairs = found.borders()
+    ends, pairs = found.edges()
     middle = ends.mean(1)
     values = middle @ weight.T + bias
     rows = np.arange(len(pairs))
     for side in (0, 1):
         np.testing.assert_allclose(values[rows, pairs[:, side]], values.max(1), atol=1e-9)
     outside = sum(
-        np.linalg.norm(np.roll(p, -1, 0) - p, axis=1)[s < 0].sum() for p, s in zip(found.polygons, found.sides, strict=True)
+        np.linalg.norm(np.roll(p, -1, 0) - p, axis=1)[s < 0].sum() for p, s in zip(found.polygons, found.across, strict=True)
     )
     every = sum(np.linalg.norm(np.roll(p, -1, 0) - p, axis=1).sum() for p in found.polygons)
     assert outside == pytest.approx(8.0), "the square's own border"
@@ -99,9 +100,14 @@ def test_borders_are_where_two_functions_tie_for_the_largest(seed, n):
 def test_functions_of_one_direction_and_equal_ones():
     weight = np.array([[1.0, 1.0], [-1.0, -1.0], [0.0, 0.0], [0.0, 0.0]])
     found = upper_envelope(weight, np.array([-0.5, -0.5, 0.0, 0.0]), SQUARE)
-    assert found.winners.tolist() == [0, 1, 2]
-    assert upper_envelope(weight[2:], np.zeros(2), SQUARE).winners.tolist() == [0]
+    assert found.active.tolist() == [0, 1, 2]
+    assert upper_envelope(weight[2:], np.zeros(2), SQUARE).active.tolist() == [0]
     with pytest.raises(tp.InputError, match=r"functions \(n, 2\)"):
         upper_envelope(np.zeros((3, 3)), np.zeros(3), SQUARE)
     with pytest.raises(tp.InputError, match="finite"):
         upper_envelope(weight, np.array([0.0, np.nan, 0, 0]), SQUARE)
+
+
+def test_results_are_one_line():
+    assert repr(upper_envelope(np.array([[1.0, 0.0], [-1.0, 0.0]]), np.zeros(2), SQUARE)) == "Envelope(2 of 2 functions active)"
+    assert repr(upper_hull([[0], [1], [2]], [0, 1, 0])) == "UpperHull(2 cells, 3 vertices, dimension 1)"

@@ -7,10 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.oracles import polyhedra as oracle
-from tropica.exact.determinants import bareiss, cofactors, determinants
-from tropica.exact.linear_algebra import rank
-from tropica.exact.rational_arrays import compact, rationals
+from tropica.exact.rational_arrays import compact
 from tropica.polyhedra.predicates import BLOCK, Points
 
 
@@ -78,20 +75,6 @@ def test_more_than_one_block_and_none():
     assert points.orientation(many[:0], 2).shape == (0,)
 
 
-@pytest.mark.parametrize("k", [1, 2, 5, 8])
-def test_determinants_of_every_kind_agree(k):
-    m = np.random.default_rng(k).integers(-9, 10, (6, k, k))
-    m[0] = 0
-    if k > 1:
-        m[1, 1] = m[1, 0]
-    found = determinants(m.astype(object))
-    assert found.tolist() == bareiss(m.astype(object)).tolist()
-    assert np.allclose(found.astype(float), np.linalg.det(m.astype(float)), rtol=1e-9, atol=1e-6)
-    q = np.arange(1, k + 1)
-    last = np.concatenate([m[:, :-1], np.broadcast_to(q, (6, 1, k))], 1)
-    assert (cofactors(m[:, :-1].astype(object), signed=True) @ q).tolist() == determinants(last.astype(object)).tolist()
-
-
 def test_dimensions_beyond_expansion():
     k = 11
     rng = np.random.default_rng(0)
@@ -99,17 +82,6 @@ def test_dimensions_beyond_expansion():
     points = points_of(zip(*rows, strict=True))
     sides = [[a - b for a, b in zip(r, rows[0], strict=True)] for r in rows[1:]]
     assert points.orientation(np.arange(k + 1)[None], k)[0] == exact_sign(sides)
-
-
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=6))
-def test_floats_become_integers_without_loss(numbers):
-    found = rationals(np.array(numbers))
-    assert [Fraction(int(t), found.denominator) for t in found.numerators.tolist()] == [Fraction(n) for n in numbers]
-
-
-@given(st.lists(st.lists(st.integers(-2, 2), min_size=3, max_size=3), min_size=1, max_size=5))
-def test_ranks(rows):
-    assert rank(np.array(rows, dtype=object)) == oracle.rank(rows)
 
 
 def test_coordinates_that_float64_takes_for_zero_are_told_apart():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from fractions import Fraction
 
@@ -17,7 +16,6 @@ from tests.oracles.polyhedra import essential
 from tests.tropical.strategies import FLOAT, RATIONAL, WHOLE, points, polynomials, rationals
 from tropica.errors import InputError
 from tropica.polyhedra.polytope import Polytope, hull_of_union, minkowski_sum
-from tropica.tropical import matrices
 from tropica.tropical.composition import compose
 
 P2 = polynomials(2)
@@ -285,62 +283,6 @@ def test_numbers_of_any_size() -> None:
     assert (g * g * g * g).exact([0]) == 2**54
 
 
-# ── matrices ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-ENTRY = st.one_of(st.integers(-9, 9), st.just(-INF))
-
-
-def square_matrices(most: int = 4):
-    return st.integers(1, most).flatmap(lambda n: st.lists(st.lists(ENTRY, min_size=n, max_size=n), min_size=n, max_size=n))
-
-
-@given(square_matrices(), st.integers(0, 5))
-def test_matrix_powers(a, n) -> None:
-    size = len(a)
-    want = [[0 if i == j else -INF for j in range(size)] for i in range(size)]
-    for _ in range(n):
-        want = [[max(want[i][k] + a[k][j] for k in range(size)) for j in range(size)] for i in range(size)]
-    assert matrices.power(a, n).tolist() == want
-
-
-@given(square_matrices())
-def test_permanent(a) -> None:
-    n = len(a)
-    sums = sorted((sum(a[i][s[i]] for i in range(n)) for s in itertools.permutations(range(n))), reverse=True)
-    found = matrices.permanent(a)
-    assert found.value == sums[0]
-    if sums[0] > -INF:
-        assert sum(a[i][j] for i, j in enumerate(found.permutation)) == sums[0]
-        assert found.singular == (len(sums) > 1 and sums[1] == sums[0])
-    else:
-        assert found.singular
-
-
-@given(square_matrices())
-def test_eigenvalue(a) -> None:
-    n = len(a)
-    means = [
-        Fraction(sum(int(a[c[i]][c[(i + 1) % k]]) for i in range(k)), k)
-        for k in range(1, n + 1)
-        for c in itertools.permutations(range(n), k)
-        if all(a[c[i]][c[(i + 1) % k]] > -INF for i in range(k))
-    ]
-    exact = matrices.eigenvalue(np.array([[v if v == -INF else Fraction(v) for v in row] for row in a], dtype=object))
-    assert exact == max(means, default=-INF)
-    assert matrices.eigenvalue(a) == pytest.approx(float(max(means, default=-INF)))
-
-
-def test_matrices_of_fractions() -> None:
-    a = np.array([[Fraction(1, 3), Fraction(1, 2)], [-INF, Fraction(1, 5)]], dtype=object)
-    assert matrices.permanent(a).value == Fraction(8, 15)
-    assert matrices.matmul(a, a).tolist() == [[Fraction(2, 3), Fraction(5, 6)], [-INF, Fraction(2, 5)]]
-    assert matrices.eigenvalue(a) == Fraction(1, 3)
-    cube = matrices.matmul(a, matrices.matmul(a, a))
-    assert matrices.power(a, 3).tolist() == cube.tolist() == [[Fraction(1), Fraction(7, 6)], [-INF, Fraction(3, 5)]]
-    assert all(isinstance(v, int | Fraction) for n in (0, 1, 5) for v in matrices.power(a, n).ravel() if v != -INF)
-    assert matrices.matmul([[2**60 + 1]], [[2]]).tolist() == [[2**60 + 3]]
-
-
 # ── bad input ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 F = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1})
@@ -383,11 +325,6 @@ F = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1})
         (lambda: compose(F, F, 3), "found a int"),  # type: ignore[arg-type]
         (lambda: F * math.nan, "found nan"),
         (lambda: tp.tropical.random_polynomial(2, 10, degree=2), "10"),
-        (lambda: matrices.matmul([[1, 2]], [[1, 2]]), "no product"),
-        (lambda: matrices.permanent([[1, 2]]), "square"),
-        (lambda: matrices.eigenvalue([[math.nan]]), "found nan"),
-        (lambda: matrices.power([[1]], -1), "0 or more"),
-        (lambda: matrices.matmul([["a"]], [[1]]), "matrix of numbers"),
     ],
 )
 def test_bad_input(call, says: str) -> None:

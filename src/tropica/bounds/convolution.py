@@ -1,4 +1,4 @@
-"""The shape of a convolutional ReLU network, as Xiong et al. 2020 take it: convolutions and ReLUs, no padding, no pooling."""
+"""Convolutional ReLU networks as Xiong et al. 2020 define them: convolutions and ReLUs, without padding or pooling."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tropica.bounds.architecture import whole
-from tropica.bounds.windows import Axis
+from tropica.bounds.architecture import integer
+from tropica.bounds.windows import WindowAxis
 from tropica.errors import InputError
 
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution without padding, and a ReLU.
+    """A convolution without padding, followed by a ReLU.
 
     Attributes:
-        filters: how many channels it makes.
-        kernel, stride: sizes along each spatial dimension, or one number for all.
+        filters: the number of output channels.
+        kernel, stride: the sizes along each spatial dimension, or one number for all.
 
     Raises:
-        InputError: a size that is no whole number of 1 or more.
+        InputError: a size that is not a whole number of 1 or more.
     """
 
     filters: int
@@ -28,16 +28,16 @@ class Conv:
     stride: int | Sequence[int] = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "filters", whole(self.filters, "the number of filters"))
+        object.__setattr__(self, "filters", integer(self.filters, "the number of filters"))
         for name in ("kernel", "stride"):
             given = getattr(self, name)
             if isinstance(given, Sequence) and not isinstance(given, str):
-                checked = tuple(whole(size, f"each size of a {name}") for size in given)
+                checked = tuple(integer(size, f"each size of a {name}") for size in given)
             else:
-                checked = whole(given, f"the size of a {name}")
+                checked = integer(given, f"the size of a {name}")
             object.__setattr__(self, name, checked)
 
-    def axes(self, spatial: Sequence[int]) -> list[Axis]:
+    def axes(self, spatial: Sequence[int]) -> list[WindowAxis]:
         """The windows along each axis of an input of these spatial sizes.
 
         Raises:
@@ -45,22 +45,22 @@ class Conv:
         """
         kernel, stride = ((sizes,) * len(spatial) if isinstance(sizes, int) else sizes for sizes in (self.kernel, self.stride))
         if len(kernel) != len(spatial) or len(stride) != len(spatial):
-            raise InputError(f"{self} needs one number or {len(spatial)} for its kernel and its stride, to go over {spatial}")
+            raise InputError(f"kernel and stride of {self} must be one number or {len(spatial)} each; the input is {spatial}")
         if any(f > n for f, n in zip(kernel, spatial, strict=True)):
-            raise InputError(f"{self} does not fit into {spatial}: there is no padding")
-        return [Axis((n - f) // s + 1, f, s) for n, f, s in zip(spatial, kernel, stride, strict=True)]
+            raise InputError(f"the kernel of {self} does not fit into {spatial}: there is no padding")
+        return [WindowAxis((n - f) // s + 1, f, s) for n, f, s in zip(spatial, kernel, stride, strict=True)]
 
 
 @dataclass(frozen=True)
 class ConvNet:
-    """Convolutions on an input (channels, *spatial), each with a ReLU; a linear output may follow.
+    """Convolutions on an input (channels, *spatial), each followed by a ReLU; a linear output may follow the last.
 
     Attributes:
         input_shape: (channels, *spatial), with one spatial dimension or more.
         layers: the convolutions, one or more.
 
     Raises:
-        InputError: not such shapes, or a kernel that does not fit what it goes over.
+        InputError: other shapes, or a kernel that does not fit its input.
 
     >>> ConvNet((1, 5), [Conv(2, kernel=2)]).shapes
     ((1, 5), (2, 4))
@@ -72,7 +72,7 @@ class ConvNet:
     def __post_init__(self) -> None:
         if not isinstance(self.input_shape, Sequence) or len(self.input_shape) < 2:
             raise InputError(f"input_shape is (channels, *spatial), two numbers or more; found {self.input_shape!r}")
-        shape = tuple(whole(size, f"entry {i} of input_shape") for i, size in enumerate(self.input_shape))
+        shape = tuple(integer(size, f"entry {i} of input_shape") for i, size in enumerate(self.input_shape))
         if not isinstance(self.layers, Sequence) or not self.layers or not all(isinstance(c, Conv) for c in self.layers):
             raise InputError(f"layers is a sequence of one Conv or more; found {self.layers!r}")
         _shapes(shape, self.layers)  # raises where a kernel does not fit
@@ -86,7 +86,7 @@ class ConvNet:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """The units of the input and of each layer: the upper bounds of dense networks of these widths hold, too.
+        """The numbers of units of the input and of each layer: upper bounds for dense networks of these widths hold too.
 
         >>> ConvNet((1, 5), [Conv(2, kernel=2)]).widths
         (5, 8)
@@ -97,5 +97,5 @@ class ConvNet:
 def _shapes(shape: tuple[int, ...], layers: Sequence[Conv]) -> tuple[tuple[int, ...], ...]:
     found = [shape]
     for conv in layers:
-        found.append((conv.filters, *(axis.places for axis in conv.axes(found[-1][1:]))))
+        found.append((conv.filters, *(axis.count for axis in conv.axes(found[-1][1:]))))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Bounds with thousands of digits: their decimal logarithm, and Serra's bound computed as a logarithm throughout."""
+"""Decimal logarithms of bounds with thousands of digits, and Serra's bound computed in logarithms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import operator
 
 import numpy as np
 
-from tropica.bounds.architecture import Architecture, relu_layers
+from tropica.bounds.architecture import Architecture, relu_widths
 from tropica.errors import InputError
 
 
@@ -27,7 +27,7 @@ def log10(value: int) -> float:
 
 
 def serra2018_log10(architecture: Architecture) -> float:
-    """log10 of :func:`~tropica.bounds.serra2018`, by the same recursion in floating point: to about 12 digits, in milliseconds.
+    """log10 of :func:`~tropica.bounds.serra2018`, to about 12 digits, by the same recursion in floating point: in milliseconds.
 
     Args:
         architecture: (n_0, n_1, ..., n_L), or a traced ReLU network.
@@ -38,16 +38,16 @@ def serra2018_log10(architecture: Architecture) -> float:
     >>> round(serra2018_log10((784, 784, 200, 80)), 2)
     320.3
     """
-    layers = relu_layers(architecture, "Theorem 1 of Serra et al. 2018")
-    counts = np.full(layers.inputs + 1, -np.inf)  # entry m: the logarithm of the number of regions of dimension m
+    widths = relu_widths(architecture, "Theorem 1 of Serra et al. 2018")
+    counts = np.full(widths.inputs + 1, -np.inf)  # entry m: the logarithm of the number of regions of dimension m
     counts[-1] = 0
-    for width in layers.hidden:
-        counts = _through(counts, width)
+    for width in widths.hidden:
+        counts = _after_layer(counts, width)
     return float(np.logaddexp.reduce(counts)) / math.log(10)
 
 
-def _through(counts: np.ndarray, width: int) -> np.ndarray:
-    """One layer; the sums are those of the exact version in :mod:`~tropica.bounds.upper`."""
+def _after_layer(counts: np.ndarray, width: int) -> np.ndarray:
+    """One layer, with the sums of the exact version in :mod:`~tropica.bounds.upper`."""
     m = np.arange(min(len(counts) - 1, width) + 1)
     row = np.append(0, np.cumsum(np.log(width + 1 - m[1:]) - np.log(m[1:])))  # the logarithms of C(width, m)
     sums = np.logaddexp.accumulate(row)

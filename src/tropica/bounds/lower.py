@@ -1,15 +1,15 @@
-"""Lower bounds on the maximal number of linear regions: some weights of the architecture give at least so many."""
+"""Lower bounds on the maximal number of linear regions: numbers that some weights of the architecture attain."""
 
 from __future__ import annotations
 
 import math
 
-from tropica.bounds.architecture import Architecture, NotCovered, relu_layers
+from tropica.bounds.architecture import Architecture, NotCovered, relu_widths
 from tropica.exact.binomials import binomial_sum
 
 
 def montufar2014(architecture: Architecture) -> int:
-    """Layers that fold the unit cube onto itself ⌊n_l/n_0⌋ times along each axis, and a last one in general position.
+    """The number of regions of layers that fold the unit cube ⌊n_l/n_0⌋ times along each axis, and of a generic last layer.
 
         ∏_{l=1}^{L−1} ⌊n_l/n_0⌋^{n_0} · Σ_{j=0}^{n_0} C(n_L, j)
 
@@ -29,7 +29,7 @@ def montufar2014(architecture: Architecture) -> int:
 
 
 def serra2018_lower(architecture: Architecture) -> int:
-    """As :func:`montufar2014`, with one fold more along each axis: no region there is without an active unit.
+    """As :func:`montufar2014`, with one more fold along each axis, so that each region has an active unit.
 
         ∏_{l=1}^{L−1} (⌊n_l/n_0⌋ + 1)^{n_0} · Σ_{j=0}^{n_0} C(n_L, j)
 
@@ -49,18 +49,18 @@ def serra2018_lower(architecture: Architecture) -> int:
 
 
 def _folded(architecture: Architecture, theorem: str, least: int, more: int) -> int:
-    layers = relu_layers(architecture, theorem)
-    n0, last = layers.inputs, layers.hidden[-1]
-    if min(layers.hidden) < least * n0:
+    widths = relu_widths(architecture, theorem)
+    n0, last = widths.inputs, widths.hidden[-1]
+    if min(widths.hidden) < least * n0:
         times = "" if least == 1 else f"{least} times "
         raise NotCovered(
-            f"{theorem} takes hidden widths of at least {times}the input dimension, {least * n0}; found {layers.hidden}"
+            f"{theorem} takes hidden widths of at least {times}the input dimension, {least * n0}; found {widths.hidden}"
         )
-    return math.prod((n // n0 + more) ** n0 for n in layers.hidden[:-1]) * binomial_sum(last, n0)
+    return math.prod((n // n0 + more) ** n0 for n in widths.hidden[:-1]) * binomial_sum(last, n0)
 
 
 def arora2018(architecture: Architecture) -> int:
-    """A zonotope's support function, a sum of m absolute values, and a sawtooth of w^{L−1} pieces of its value.
+    """The number of regions of a sawtooth of w^{L−1} pieces, applied to the support function of a zonotope of m generators.
 
         2 Σ_{j=0}^{n_0−1} C(m − 1, j) · w^{L−1},   n_1 = 2m,   n_2 = ... = n_L = w
 
@@ -76,11 +76,11 @@ def arora2018(architecture: Architecture) -> int:
     >>> arora2018((2, 6, 3, 3))
     54
     """
-    layers = relu_layers(architecture, "Theorem 2.11 of Arora et al. 2018")
-    first, further = layers.hidden[0], layers.hidden[1:]
+    widths = relu_widths(architecture, "Theorem 2.11 of Arora et al. 2018")
+    first, further = widths.hidden[0], widths.hidden[1:]
     if first % 2 or len(set(further)) > 1 or min(further, default=2) < 2:
         raise NotCovered(
             "Theorem 2.11 of Arora et al. 2018 takes an even first hidden width and one width of 2 or more for all others; "
-            f"found {layers.hidden}"
+            f"found {widths.hidden}"
         )
-    return 2 * binomial_sum(first // 2 - 1, layers.inputs - 1) * math.prod(further)
+    return 2 * binomial_sum(first // 2 - 1, widths.inputs - 1) * math.prod(further)

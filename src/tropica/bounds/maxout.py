@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from tropica.bounds.architecture import Architecture, read_layers, whole
+from tropica.bounds.architecture import Architecture, integer, layer_widths
 from tropica.exact.binomials import binomial_sum, binomials
 
 
 def serra2018_maxout(architecture: Architecture, rank: int) -> int:
-    """All pairs of a unit's k functions make a hyperplane each.
+    """The upper bound that counts one hyperplane for each pair of a unit's k functions.
 
         ∏_{l=1}^{L} Σ_{j=0}^{d_l} C(k(k − 1)/2 · n_l, j),   d_l = min{n_0, n_1, ..., n_l}
 
@@ -25,13 +25,13 @@ def serra2018_maxout(architecture: Architecture, rank: int) -> int:
     >>> serra2018_maxout((2, 4), rank=3)
     79
     """
-    pairs = math.comb(whole(rank, "the rank of maxout units", least=2), 2)
-    layers = read_layers(architecture)
-    return math.prod(binomial_sum(pairs * n, min(m, n)) for n, m in zip(layers.hidden, layers.dimensions(), strict=True))
+    pairs = math.comb(integer(rank, "the rank of maxout units", least=2), 2)
+    widths = layer_widths(architecture)
+    return math.prod(binomial_sum(pairs * n, min(m, n)) for n, m in zip(widths.hidden, widths.dimensions(), strict=True))
 
 
 def montufar2022(architecture: Architecture, rank: int) -> int:
-    """The sharp number of one layer, applied layer by layer.
+    """The upper bound that applies the sharp number of one layer to each layer.
 
         ∏_{l=1}^{L} Σ_{j=0}^{m_l} C(n_l, j) (k − 1)^j,   m_l = min{n_0, ..., n_{l−1}}
 
@@ -49,13 +49,13 @@ def montufar2022(architecture: Architecture, rank: int) -> int:
     >>> montufar2022((2, 4), rank=3)
     33
     """
-    nonlinearities = whole(rank, "the rank of maxout units", least=2) - 1
-    layers = read_layers(architecture)
-    return math.prod(_one_layer(n, m, nonlinearities) for n, m in zip(layers.hidden, layers.dimensions(), strict=True))
+    k = integer(rank, "the rank of maxout units", least=2)
+    widths = layer_widths(architecture)
+    return math.prod(_one_layer(n, m, k) for n, m in zip(widths.hidden, widths.dimensions(), strict=True))
 
 
-def _one_layer(units: int, dimension: int, nonlinearities: int) -> int:
-    """Σ_j C(units, j) nonlinearities^j; all pieces of all units meet where the dimension lets them."""
+def _one_layer(units: int, dimension: int, rank: int) -> int:
+    """Σ_{j ≤ dimension} C(units, j) (rank − 1)^j."""
     if dimension >= units:
-        return (nonlinearities + 1) ** units
-    return sum(c * nonlinearities**j for j, c in enumerate(binomials(units, dimension)))
+        return rank**units
+    return sum(c * (rank - 1) ** j for j, c in enumerate(binomials(units, dimension)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tropica.bounds.architecture import Architecture, NotCovered, read_layers, relu_layers
+from tropica.bounds.architecture import Architecture, NotCovered, layer_widths, relu_widths
 from tropica.exact.binomials import binomial_sum, binomials
 
 
@@ -24,17 +24,17 @@ def zaslavsky(architecture: Architecture) -> int:
     >>> zaslavsky((2, 3))
     7
     """
-    layers = read_layers(architecture)
-    if len(layers.hidden) != 1:
+    widths = layer_widths(architecture)
+    if len(widths.hidden) != 1:
         raise NotCovered(
-            f"Zaslavsky's number is that of one hidden layer; found {len(layers.hidden)}, of widths {layers.hidden}: "
+            f"Zaslavsky's number is that of one hidden layer; found {len(widths.hidden)}, of widths {widths.hidden}: "
             "for several there is serra2018"
         )
-    return binomial_sum(layers.hidden[0], layers.inputs)
+    return binomial_sum(widths.hidden[0], widths.inputs)
 
 
 def raghu2017(architecture: Architecture) -> int:
-    """Each layer cuts every region at most as n hyperplanes cut the input space.
+    """The upper bound by which each layer cuts every region as n hyperplanes can cut the input space.
 
         (Σ_{j=0}^{n_0} C(n, j))^L
 
@@ -50,14 +50,14 @@ def raghu2017(architecture: Architecture) -> int:
     >>> raghu2017((2, 16, 16, 16))
     2571353
     """
-    layers = read_layers(architecture)
-    if len(set(layers.hidden)) != 1:
-        raise NotCovered(f"Theorem 1 of Raghu et al. 2017 takes hidden layers of one width; found {layers.hidden}")
-    return binomial_sum(layers.hidden[0], layers.inputs) ** len(layers.hidden)
+    widths = layer_widths(architecture)
+    if len(set(widths.hidden)) != 1:
+        raise NotCovered(f"Theorem 1 of Raghu et al. 2017 takes hidden layers of one width; found {widths.hidden}")
+    return binomial_sum(widths.hidden[0], widths.inputs) ** len(widths.hidden)
 
 
 def montufar2017(architecture: Architecture) -> int:
-    """Each layer cuts every region at most as its hyperplanes cut a space of the dimension that can reach it.
+    """The upper bound by which each layer cuts every region as its hyperplanes can cut the space of its inputs.
 
         ∏_{l=1}^{L} Σ_{j=0}^{m_l} C(n_l, j),   m_l = min{n_0, ..., n_{l−1}}
 
@@ -72,8 +72,8 @@ def montufar2017(architecture: Architecture) -> int:
     >>> montufar2017((5, 16, 12, 8, 4))
     38262313440
     """
-    layers = read_layers(architecture)
-    return math.prod(binomial_sum(n, m) for n, m in zip(layers.hidden, layers.dimensions(), strict=True))
+    widths = layer_widths(architecture)
+    return math.prod(binomial_sum(n, m) for n, m in zip(widths.hidden, widths.dimensions(), strict=True))
 
 
 def zhang2018(architecture: Architecture) -> int:
@@ -93,17 +93,17 @@ def zhang2018(architecture: Architecture) -> int:
     >>> zhang2018((2, 5))
     16
     """
-    layers = read_layers(architecture)
-    if min(layers.hidden) < layers.inputs:
+    widths = layer_widths(architecture)
+    if min(widths.hidden) < widths.inputs:
         raise NotCovered(
-            f"Theorem 6.3 of Zhang et al. 2018 takes hidden widths of at least the input dimension, {layers.inputs}; "
-            f"found {layers.hidden}"
+            f"Theorem 6.3 of Zhang et al. 2018 takes hidden widths of at least the input dimension, {widths.inputs}; "
+            f"found {widths.hidden}"
         )
-    return math.prod(binomial_sum(n, layers.inputs) for n in layers.hidden)
+    return math.prod(binomial_sum(n, widths.inputs) for n in widths.hidden)
 
 
 def serra2018(architecture: Architecture) -> int:
-    """Each layer cuts a region at most as its hyperplanes cut a space of its own dimension, which inactive units lower.
+    """The upper bound that follows the dimension of each region, which inactive units lower.
 
         Σ_{(j_1, ..., j_L) ∈ J} ∏_{l=1}^{L} C(n_l, j_l),   J = {0 ≤ j_l ≤ min{n_0, n_1 − j_1, ..., n_{l−1} − j_{l−1}, n_l}}
 
@@ -119,15 +119,15 @@ def serra2018(architecture: Architecture) -> int:
     >>> serra2018((5, 16, 12, 8, 4))
     37650815280
     """
-    layers = relu_layers(architecture, "Theorem 1 of Serra et al. 2018")
-    counts = [0] * layers.inputs + [1]  # entry m: how many regions have dimension m
-    for width in layers.hidden:
-        counts = _through(counts, width)
+    widths = relu_widths(architecture, "Theorem 1 of Serra et al. 2018")
+    counts = [0] * widths.inputs + [1]  # entry m: the number of regions of dimension m
+    for width in widths.hidden:
+        counts = _after_layer(counts, width)
     return sum(counts)
 
 
-def _through(counts: list[int], width: int) -> list[int]:
-    """One layer: j inactive units, at most the dimension m, take C(width, j) regions from m to min(m, width − j)."""
+def _after_layer(counts: list[int], width: int) -> list[int]:
+    """Regions by dimension after one layer: C(width, j) regions go from dimension m ≥ j to min(m, width − j)."""
     top = min(len(counts) - 1, width)
     row = binomials(width, top)
     sums = [0]

@@ -1,72 +1,87 @@
-"""Xiong's number for one convolutional layer: the numbers of units, window by window, that can be independent.
+"""Xiong's number for one convolutional layer: it counts the independent choices of units, window by window.
 
-A window sees a set of input entries. Numbers t of units, one for each window, are independent where every set J of windows has
-Σ_{p ∈ J} t_p ≤ |∪_{p ∈ J} S_p|, which is to say that each window p can be given t_p entries of its own. The number of regions
+A window sees a set of input entries. Numbers t_p of units, one for each window p, are independent where every set J of windows
+has Σ_{p ∈ J} t_p ≤ |∪_{p ∈ J} S_p|, that is, where each window p can be given t_p entries of its own. Xiong's number of regions
 is the sum of ∏_p C(filters, t_p) over all such t.
 
-That is exact for units with weights of their own. Those of a filter share theirs: as polynomials they are the multiples of the
-filter by monomials, and a relation Σ_k a_k p_k = 0 between filters p_k makes units dependent. Along one axis, generic filters
-have only the relations that the count forces (match windows to entries in order: weights λ^{a²} at offset a leave one leading
-term in a minor). Along two they have q·p − p·q = 0 as well: two filters of 2 × 2 on an input of 3 × 3 make 8 units of rank 7,
-and 255 regions instead of 256.
+The number is exact for units with weights of their own. The units of a filter share their weights: as polynomials they are the
+multiples of the filter by monomials, and a relation Σ_k a_k p_k = 0 between filters p_k makes units dependent. Along one axis,
+generic filters have no relations but those that the count implies (match windows to entries in order: weights λ^{a²} at offset
+a leave one leading term in a minor). Along two axes q·p − p·q = 0 is a relation as well: two filters of 2 × 2 on an input of
+3 × 3 make 8 units of rank 7, and 255 regions instead of 256.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 
 from tropica.bounds.architecture import NotCovered
 from tropica.exact.binomials import binomial_sum, binomials
 
-FRONTIER = 16
-"""Windows that may be open at once, where windows overlap along several axes: there is a table entry for each set of them."""
-WORK = 2**30
-"""Table entries to be computed before giving up, with what a table costs in any case: a few seconds."""
-TABLE = 512
-"""What a table costs in any case, in entries."""
+MAX_OPEN_WINDOWS = 16
+"""The most windows that may overlap earlier ones at once: there is a table entry for each set of them."""
+MAX_WORK = 2**30
+"""The most table entries that are computed, overhead included: a few seconds."""
+TABLE_OVERHEAD = 512
+"""The overhead of one table, in entries."""
 
 
-class Axis(NamedTuple):
-    """Windows along one axis: how many, how long, and how far apart."""
+@dataclass(frozen=True)
+class WindowAxis:
+    """The windows along one axis.
 
-    places: int
+    Attributes:
+        count: the number of windows.
+        length: the length of each.
+        stride: the distance between neighbors.
+    """
+
+    count: int
     length: int
-    step: int
+    stride: int
 
     @property
     def reach(self) -> int:
-        """The most places between two windows that overlap."""
-        return min(self.places - 1, (self.length - 1) // self.step)
+        """The largest difference in position between two windows that overlap."""
+        return min(self.count - 1, (self.length - 1) // self.stride)
 
 
-class Layer(NamedTuple):
-    """One layer with the axes along which no windows overlap taken out: it falls apart into equal copies."""
+@dataclass(frozen=True)
+class Windows:
+    """The windows of a layer without the axes along which none overlap: the layer falls apart into equal copies.
 
-    axes: list[Axis]
+    Attributes:
+        axes: the axes along which windows overlap, the longest first.
+        channels: the entries of the input at each position.
+        filters: the units of each window.
+        copies: the number of equal copies.
+    """
+
+    axes: list[WindowAxis]
     channels: int
     filters: int
     copies: int
 
-    @classmethod
-    def of(cls, axes: Sequence[Axis], channels: int, filters: int) -> Layer:
-        """The layer of these windows on an input of some channels."""
-        alone = [axis for axis in axes if axis.reach == 0]
-        left = sorted((axis for axis in axes if axis.reach), key=lambda axis: axis.places, reverse=True)
-        channels *= math.prod(axis.length for axis in alone)
-        return cls(left, channels, filters, math.prod(axis.places for axis in alone))
-
     @property
-    def free(self) -> bool:
-        """Has each window as many entries to itself as there are filters (those before its next neighbors')?"""
-        return self.filters <= self.channels * math.prod(axis.step for axis in self.axes)
+    def disjoint(self) -> bool:
+        """Whether each window has as many entries to itself as there are filters (those before its next neighbors')."""
+        return self.filters <= self.channels * math.prod(axis.stride for axis in self.axes)
 
 
-def count_regions(axes: Sequence[Axis], channels: int, filters: int) -> int:
+def overlapping_windows(axes: Sequence[WindowAxis], channels: int, filters: int) -> Windows:
+    """The overlapping windows of a layer with these axes."""
+    apart = [axis for axis in axes if not axis.reach]
+    overlapping = sorted((axis for axis in axes if axis.reach), key=lambda axis: axis.count, reverse=True)
+    entries = channels * math.prod(axis.length for axis in apart)
+    return Windows(overlapping, entries, filters, math.prod(axis.count for axis in apart))
+
+
+def xiong_number(axes: Sequence[WindowAxis], channels: int, filters: int) -> int:
     """Xiong's number for one layer.
 
     With one axis of overlapping windows it is a sum over the entries that are used up, from window to window; with more, one
@@ -75,108 +90,106 @@ def count_regions(axes: Sequence[Axis], channels: int, filters: int) -> int:
     Raises:
         NotCovered: windows overlap along several axes, and are too many for that.
     """
-    layer = Layer.of(axes, channels, filters)
-    if layer.free:
-        return 1 << layer.filters * layer.copies * math.prod(axis.places for axis in layer.axes)
-    if not layer.axes:
-        one = binomial_sum(layer.filters, layer.channels)
-    elif len(layer.axes) == 1:
-        one = _along_a_line(layer.axes[0], layer.channels, layer.filters)
+    windows = overlapping_windows(axes, channels, filters)
+    if windows.disjoint:
+        return 1 << windows.filters * windows.copies * math.prod(axis.count for axis in windows.axes)
+    if not windows.axes:
+        one = binomial_sum(windows.filters, windows.channels)
+    elif len(windows.axes) == 1:
+        one = _along_one_axis(windows.axes[0], windows.channels, windows.filters)
     else:
-        one = _in_a_box(layer.axes, layer.channels, layer.filters)
-    return one**layer.copies
+        one = _along_several_axes(windows.axes, windows.channels, windows.filters)
+    return one**windows.copies
 
 
-def is_attained(axes: Sequence[Axis], channels: int, filters: int) -> bool:
-    """Is Xiong's number known to be attained by filters that share their weights?"""
-    layer = Layer.of(axes, channels, filters)
-    return layer.free or len(layer.axes) <= 1
+def is_sharp(axes: Sequence[WindowAxis], channels: int, filters: int) -> bool:
+    """Whether some filters, which share their weights, are known to attain Xiong's number."""
+    windows = overlapping_windows(axes, channels, filters)
+    return windows.disjoint or len(windows.axes) <= 1
 
 
-def count_attained(axes: Sequence[Axis], channels: int, filters: int) -> int:
-    """A number of regions that some filters attain: Xiong's, or that of kernels with zeros where they overlap along an axis."""
-    if is_attained(axes, channels, filters):
-        return count_regions(axes, channels, filters)
-    cut = [axis._replace(length=min(axis.length, axis.step)) for axis in axes]
-    return max(count_regions([*cut[:i], axis, *cut[i + 1 :]], channels, filters) for i, axis in enumerate(axes))
+def attained_number(axes: Sequence[WindowAxis], channels: int, filters: int) -> int:
+    """A number of regions that some filters attain: Xiong's, or that of kernels with zeros where windows overlap."""
+    if is_sharp(axes, channels, filters):
+        return xiong_number(axes, channels, filters)
+    cut = [replace(axis, length=min(axis.length, axis.stride)) for axis in axes]
+    return max(xiong_number([*cut[:i], axis, *cut[i + 1 :]], channels, filters) for i, axis in enumerate(axes))
 
 
-def _along_a_line(axis: Axis, channels: int, filters: int) -> int:
-    """Window after window takes the first entries that are free: no other choice leaves more to the later ones."""
-    size, step = axis.length * channels, axis.step * channels
+def _along_one_axis(axis: WindowAxis, channels: int, filters: int) -> int:
+    """Each window takes the first entries that are free: no other choice leaves more to the later windows."""
+    size, stride = axis.length * channels, axis.stride * channels
     row = binomials(filters, size)
-    counts = [1]  # entry u: ways to have used up u entries of the window that comes
-    for _ in range(axis.places):
+    counts = [1]  # entry u: the number of ways to have used u entries of the next window
+    for _ in range(axis.count):
         used = [0] * (size + 1)
         for u, count in enumerate(counts):
             for t in range(min(len(row) - 1, size - u) + 1):
                 used[u + t] += count * row[t]
-        counts = [sum(used[: step + 1]), *used[step + 1 :]]
+        counts = [sum(used[: stride + 1]), *used[stride + 1 :]]
     return sum(counts)
 
 
-def _in_a_box(axes: Sequence[Axis], channels: int, filters: int) -> int:
+def _along_several_axes(axes: Sequence[WindowAxis], channels: int, filters: int) -> int:
     """Window after window, with the slack h(Q) = min_P |S_P \\ S_Q| − t(P) over sets P of past windows, for each set Q to come.
 
     The next window p can have t ≤ |S_p| + h({p}) units, and after it h(Q) is min(h(Q), h(Q ∪ {p}) + |S_p \\ S_Q| − t). Ways
     with equal slack are counted together.
     """
-    strides = [math.prod(axis.places for axis in axes[i + 1 :]) for i in range(len(axes))]
-    open_windows = sum(axis.reach * stride for axis, stride in zip(axes, strides, strict=True))
-    if open_windows > FRONTIER:
+    distances = [math.prod(axis.count for axis in axes[i + 1 :]) for i in range(len(axes))]
+    open_windows = sum(axis.reach * distance for axis, distance in zip(axes, distances, strict=True))
+    if open_windows > MAX_OPEN_WINDOWS:
         raise _too_large(f"{open_windows} windows overlap those before them, and the sum has a term for each set of them")
     size = channels * math.prod(axis.length for axis in axes)
     row = binomials(filters, size)
     ways = {np.zeros(1 << open_windows, dtype=np.int32).tobytes(): 1}
     work = 0
-    for place in product(*(range(axis.places) for axis in axes)):
-        free = _uncovered(axes, strides, place, open_windows) * channels
+    for position in product(*(range(axis.count) for axis in axes)):
+        free = _uncovered(axes, distances, position, open_windows) * channels
         after: dict[bytes, int] = {}
         for slack, count in ways.items():
             h = np.frombuffer(slack, dtype=np.int32)
             most = min(len(row) - 1, size + int(h[1]))
-            work += (most + 1) * (len(h) + TABLE)
-            if work > WORK:
-                raise _too_large(f"the sum has more than {WORK} steps")
-            for t, left in enumerate(_closed(h, free, most)):
+            work += (most + 1) * (len(h) + TABLE_OVERHEAD)
+            if work > MAX_WORK:
+                raise _too_large(f"the sum has more than {MAX_WORK} steps")
+            for t, left in enumerate(_slack_after(h, free, most)):
                 key = left.tobytes()
                 after[key] = after.get(key, 0) + count * row[t]
         ways = after
     return sum(ways.values())
 
 
-def _closed(h: np.ndarray, free: np.ndarray, most: int) -> np.ndarray:
-    """The slack after a window of t = 0, ..., ``most`` units, a row each. Bit 0 of an index is the window that closes."""
+def _slack_after(h: np.ndarray, free: np.ndarray, most: int) -> np.ndarray:
+    """The slack after a window of t = 0, ..., ``most`` units, a row each. Bit 0 of an index stands for that window."""
     without, within = np.tile(h[0::2], 2), np.tile(h[1::2], 2)
     return np.minimum(without, within + free - np.arange(most + 1, dtype=np.int32)[:, None])
 
 
-def _uncovered(axes: Sequence[Axis], strides: Sequence[int], place: tuple[int, ...], open_windows: int) -> np.ndarray:
-    """|S_p \\ S_Q| in places of the input, for each set Q of the windows to come (bit i: the one i + 1 places on)."""
+def _uncovered(
+    axes: Sequence[WindowAxis], distances: Sequence[int], position: tuple[int, ...], open_windows: int
+) -> np.ndarray:
+    """|S_p \\ S_Q| in positions of the input, for each set Q of the windows to come (bit i: the window i + 1 further on)."""
+    ranges = [
+        range(-min(axis.reach, i), min(axis.reach, axis.count - 1 - i) + 1) for axis, i in zip(axes, position, strict=True)
+    ]
+    shifts = [(shift, sum(s * d for s, d in zip(shift, distances, strict=True))) for shift in product(*ranges)]
+    later = [(shift, distance) for shift, distance in shifts if distance > 0]
     sets = np.arange(1 << open_windows)
     free = np.zeros(len(sets), dtype=np.int32)
-    later = [
-        (shift, sum(s * stride for s, stride in zip(shift, strides, strict=True)))
-        for shift in product(
-            *(
-                range(-min(axis.reach, at), min(axis.reach, axis.places - 1 - at) + 1)
-                for axis, at in zip(axes, place, strict=True)
-            )
-        )
-    ]
-    for cell in product(*(range(axis.length) for axis in axes)):
+    for entry in product(*(range(axis.length) for axis in axes)):
         covering = sum(
             1 << distance - 1
             for shift, distance in later
-            if distance > 0 and all(0 <= c - s * axis.step < axis.length for c, s, axis in zip(cell, shift, axes, strict=True))
+            if all(0 <= e - s * axis.stride < axis.length for e, s, axis in zip(entry, shift, axes, strict=True))
         )
         free += (sets & covering) == 0
     return free
 
 
-def _too_large(why: str) -> NotCovered:
+def _too_large(reason: str) -> NotCovered:
     return NotCovered(
-        f"this layer is too large for Xiong's number: windows overlap along several axes, and {why}. A smaller layer does, or "
-        "strides of the kernel's size along all axes but one; for upper bounds, those of dense networks with the same widths "
-        "(ConvNet.widths)"
+        f"this layer is too large for Xiong's number: windows overlap along several axes, and {reason}. Accepted are smaller "
+        "layers, or strides of the kernel's size along all axes but one; upper bounds for any size are those of dense networks "
+        "with the same widths (ConvNet.widths)"
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def determinants(matrices: np.ndarray) -> np.ndarray:
-    """Of (B, k, k), expanded row by row: no division, any dtype.
+    """The determinants (B,) of matrices (B, k, k) of any dtype, expanded row by row.
 
     >>> determinants(np.array([[[1, 2], [3, 4]]]))
     array([-2])
@@ -17,7 +17,7 @@ def determinants(matrices: np.ndarray) -> np.ndarray:
 
 
 def permanents(matrices: np.ndarray) -> np.ndarray:
-    """Like determinants, all products added."""
+    """The permanents (B,) of matrices (B, k, k): as :func:`determinants`, with all products added."""
     return _expanded(matrices, signed=False)
 
 
@@ -29,7 +29,7 @@ def _expanded(matrices: np.ndarray, *, signed: bool) -> np.ndarray:
 
 
 def cofactors(matrices: np.ndarray, *, signed: bool) -> np.ndarray:
-    """Of (B, k − 1, k): the vector c (B, k) with det(rows, last row q) = ⟨c, q⟩."""
+    """The cofactors c (B, k) with det(rows, q) = ⟨c, q⟩ for matrices (B, k − 1, k) of rows; those of permanents if unsigned."""
     k = matrices.shape[-1]
     out = np.empty((len(matrices), k), matrices.dtype)
     minors = _minors(matrices, k - 1, signed)
@@ -41,7 +41,7 @@ def cofactors(matrices: np.ndarray, *, signed: bool) -> np.ndarray:
 
 
 def _minors(matrices: np.ndarray, rows: int, signed: bool) -> dict[tuple[int, ...], np.ndarray]:
-    """All minors of the first rows, by their columns."""
+    """All minors of the first rows, keyed by their columns."""
     k = matrices.shape[-1]
     level: dict[tuple[int, ...], np.ndarray] = {(c,): matrices[:, 0, c] for c in range(k)} if rows else {}
     for r in range(1, rows):
@@ -62,7 +62,7 @@ def _minors(matrices: np.ndarray, rows: int, signed: bool) -> dict[tuple[int, ..
 
 
 def bareiss(matrices: np.ndarray) -> np.ndarray:
-    """Determinants of integer matrices (B, k, k) of any size, one by one, by fraction-free elimination."""
+    """The determinants of integer matrices (B, k, k) of any size, by Bareiss' fraction-free elimination."""
     return np.array([_bareiss([list(map(int, row)) for row in m]) for m in matrices], dtype=object)
 
 

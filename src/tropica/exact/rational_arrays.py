@@ -40,7 +40,10 @@ class RationalArray:
         """The same numbers in lowest terms, in int64 where it holds them."""
         numerators, denominator = self.numerators, self.denominator
         if denominator > 1:
-            divisor = int(np.gcd.reduce(numerators, axis=None, initial=denominator))
+            content = int(np.gcd.reduce(numerators, axis=None, initial=0))
+            if not content:  # all are 0
+                return RationalArray(compact(numerators))
+            divisor = math.gcd(content, denominator)
             if divisor > 1:
                 numerators, denominator = numerators // divisor, denominator // divisor
         return RationalArray(compact(numerators), denominator)

@@ -4,7 +4,6 @@ from tropica.plots.active_terms import active_terms
 from tropica.plots.angle_distance import angle_distance
 from tropica.plots.boundary_superset import boundary_superset
 from tropica.plots.coefficient_statistics import coefficient_statistics
-from tropica.plots.depth_width import depth_width
 from tropica.plots.dual_subdivision import dual_subdivision
 from tropica.plots.grouped_means import grouped_means
 from tropica.plots.hypersurface import curve_and_dual, hypersurface
@@ -20,7 +19,6 @@ __all__ = [
     "boundary_superset",
     "coefficient_statistics",
     "curve_and_dual",
-    "depth_width",
     "dual_subdivision",
     "grouped_means",
     "hypersurface",

@@ -26,9 +26,9 @@ def cell_colors(adjacency: np.ndarray, group: np.ndarray) -> np.ndarray:
     count = int(group.max()) + 1
     band = _bands(count, group[adjacency])
     bands = int(band.max()) + 1
-    place = np.array([0, *range(2, bands), 1][:bands]).argsort()  # the first two, with most of the cells, at opposite ends
+    order = np.array([0, *range(2, bands), 1][:bands]).argsort()  # the first two, with most of the cells, at opposite ends
     within = np.random.default_rng(0).uniform(0.0, 0.55, count)
-    shade = 0.15 + 0.85 * (place[band] + within) / (bands - 0.45)
+    shade = 0.15 + 0.85 * (order[band] + within) / (bands - 0.45)
     return (1 - SHARE * (1 - mpl.colormaps[COLORMAP](shade)))[group]
 
 

@@ -17,7 +17,7 @@ from tropica.plots.polygons import fill_in_space
 from tropica.polyhedra.complexes import PolyhedralComplex
 
 OPACITY = 0.22
-"""Of the color of a region."""
+"""Opacity of the color of a region."""
 LIGHT = np.array([0.35, 0.25, 0.9])
 """The direction from which surfaces are lit."""
 

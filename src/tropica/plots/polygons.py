@@ -127,7 +127,10 @@ def scatter_points(
 
 def fill_in_space(ax: Axes, polygons: Sequence[np.ndarray], colors: Sequence[Any]) -> None:
     """Fill polygons (V, 3) in space and outline them."""
-    if polygons:
-        ax.add_collection3d(Poly3DCollection(polygons, facecolors=colors, edgecolors="none", zorder=1))  # type: ignore[attr-defined]
-        rings = [np.concatenate([q, q[:1]]) for q in polygons]
-        ax.add_collection3d(Line3DCollection(rings, colors=style.BLACK, linewidths=0.6, zorder=2))  # type: ignore[attr-defined]
+    if not polygons:
+        return
+    most = max(map(len, polygons))  # of one length: matplotlib 3.10 reads limits off uninitialized corners otherwise
+    corners = [np.concatenate([q, np.repeat(q[-1:], most - len(q), axis=0)]) for q in polygons]
+    ax.add_collection3d(Poly3DCollection(corners, facecolors=colors, edgecolors="none", zorder=1))  # type: ignore[attr-defined]
+    rings = [np.concatenate([q, q[:1]]) for q in corners]
+    ax.add_collection3d(Line3DCollection(rings, colors=style.BLACK, linewidths=0.6, zorder=2))  # type: ignore[attr-defined]

@@ -80,6 +80,9 @@ class UpperHull:
         values = (c.coordinates[first].astype(object) * scaled).sum(1)
         return as_objects(ratio(v + Fraction(int(h), c.scales[-1])) for v, h in zip(values, c.heights[first], strict=True))
 
+    def __repr__(self) -> str:
+        return f"UpperHull({len(self.cells)} cells, {len(self.vertices)} vertices, dimension {self.dimension})"
+
 
 def upper_hull(points: Any, heights: Any) -> UpperHull:
     """The upper hull of lifted points, exactly.

@@ -134,7 +134,7 @@ def _excess(network: ExactNetwork, polynomials: list[TropicalPolynomial], points
 
 @dataclass(frozen=True)
 class Membership:
-    """The places of extracted terms among the monomials of a polynomial.
+    """The monomials of a polynomial that extracted terms are.
 
     Attributes:
         monomial: (D,) the monomial that equals each term, −1 for none.

@@ -1,7 +1,7 @@
 """``tp.to_tropical``: a network as a tropical rational map, exactly.
 
-F and G are affine on every activation cell, so their essential monomials are what they are there: one exact forward pass of
-affine functions at a point of each cell gives all of them, and no monomial has to be pruned. The points come from the region
+F and G are affine on every activation cell, and these affine functions are their essential monomials: one exact forward pass
+at a point of each cell gives all of them, and no monomial has to be pruned. The points come from the region
 engine, or in more than 5 dimensions from a random generator. F and G near a point are computed in integers
 (:mod:`tropica.tropical.convex_pieces`), so that every monomial is essential, wherever the points are. That none is missing is
 checked where F and its monomials could differ: at the vertices and in the directions of the rays of the tropical hypersurface

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from tropica.errors import InputError
-from tropica.exact.rational_arrays import ratio
+from tropica.exact.rational_arrays import exact_numbers, largest, rationals
 
 ZERO = -math.inf
 """The tropical zero."""
@@ -66,8 +66,13 @@ def power(a: Any, n: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Permanent:
-    """max_σ Σ_i a_{iσ(i)}: ``value`` (−∞ where every permutation meets a −∞), one optimal ``permutation``, and ``singular``:
-    whether the maximum is attained more than once (or is −∞)."""
+    """The tropical permanent max_σ Σ_i a_{iσ(i)} of a matrix.
+
+    Attributes:
+        value: −∞ where every permutation meets a −∞.
+        permutation: an optimal one.
+        singular: whether the maximum is attained more than once, or is −∞.
+    """
 
     value: Any
     permutation: tuple[int, ...]
@@ -75,7 +80,7 @@ class Permanent:
 
 
 def permanent(a: Any) -> Permanent:
-    """The tropical permanent, which is the tropical determinant as well (there are no signs): an assignment problem.
+    """Solve the assignment problem max_σ Σ_i a_{iσ(i)}: the tropical permanent and, as there are no signs, determinant.
 
     Sums of floats are compared in float64; arrays of Fractions are compared exactly, by clearing denominators.
 
@@ -107,12 +112,13 @@ def _whole(a: np.ndarray) -> tuple[np.ndarray, int]:
     """Fractions as whole float64 numbers over a common denominator; floats as they are."""
     if a.dtype != object:
         return a.copy(), 1
-    finite = [v for v in a.ravel().tolist() if v != ZERO]
-    bottom = math.lcm(*(Fraction(v).denominator for v in finite)) if finite else 1
-    out = np.array([[ZERO if v == ZERO else float(Fraction(v) * bottom) for v in row] for row in a.tolist()])
-    if finite and max(abs(Fraction(v) * bottom) for v in finite) * len(a) >= 2**53:
+    finite = a != ZERO
+    whole = rationals(exact_numbers(a[finite]))
+    if largest(whole.numerators) * len(a) >= 2**53:
         raise InputError("the entries, over a common denominator, are beyond 2^53; give floats instead")
-    return out, bottom
+    out = np.full(a.shape, ZERO)
+    out[finite] = whole.numerators.astype(np.float64)
+    return out, whole.denominator
 
 
 def _assignment(a: np.ndarray) -> tuple[float, tuple[int, ...]] | None:
@@ -135,7 +141,7 @@ def eigenvalue(a: Any) -> Any:
     """
     a = square(a)
     n = len(a)
-    best = np.zeros((n + 1, n), dtype=a.dtype)  # of walks of k arcs that end in v, from anywhere
+    best = np.zeros((n + 1, n), dtype=a.dtype)  # best[k, v]: the largest weight of a walk of k arcs that ends in v
     for k in range(n):
         best[k + 1] = (best[k][:, None] + a).max(0)
     means = [
@@ -174,9 +180,9 @@ def matrix(a: Any, name: str) -> np.ndarray:
 
 
 def _rational(array: np.ndarray) -> np.ndarray:
-    """The same numbers as ints and Fractions."""
-    out = np.empty(array.shape, dtype=object)
-    out.ravel()[:] = [v if v == ZERO else ratio(Fraction(v)) for v in array.ravel().tolist()]
+    """The same numbers as ints and Fractions, and −∞."""
+    out, finite = array.astype(object), array != ZERO
+    out[finite] = exact_numbers(array[finite])
     return out
 
 

@@ -25,8 +25,8 @@ class TropicalPolynomial:
     """f(x) = ⊕_k c_k ⊙ x^{α_k} = max_k (c_k + ⟨α_k, x⟩): max-plus, with exact exponents and coefficients.
 
     Exponents are integers, as in the paper, or any rationals (a signomial). Numbers are ints, Fractions, floats (the binary
-    fractions that they are) or texts such as "1/3". Of equal exponents the one with the largest coefficient is kept; −∞, the
-    tropical zero, is dropped. Polynomials are immutable.
+    fractions that they are) or texts such as "1/3". Among equal exponents the largest coefficient is kept; −∞, the tropical
+    zero, is dropped. Polynomials are immutable.
 
         f + g   f ⊕ g, the maximum         f * g   f ⊙ g, the sum          f / g   f ⊘ g, the difference: a TropicalRational
         f ** a  a · f, by scaling          f(x)    values in float64       f == g  equality as functions
@@ -124,11 +124,11 @@ class TropicalPolynomial:
 
     def __call__(self, x: Any) -> Any:
         """Values in float64 at points (B, d), an array (B,); at one point (d,), a float. A tensor gives a tensor."""
-        return reduced_values(self._floats, x, lambda values: values.max(1))
+        return reduced_values(*self._floats, x, lambda values: values.max(1))
 
     def active_term(self, x: Any) -> Any:
         """The monomial that attains the maximum at points (B, d), in float64: (B,) int64, the first at a tie."""
-        return reduced_values(self._floats, x, lambda values: values.argmax(1))
+        return reduced_values(*self._floats, x, lambda values: values.argmax(1))
 
     def margin(self, x: Any) -> Any:
         """The largest monomial minus the second largest at points (B, d), in float64: (B,).
@@ -139,12 +139,13 @@ class TropicalPolynomial:
         [0.0, 2.0]
         """
         if len(self) == 1:
-            return reduced_values(self._floats, x, lambda values: np.full(len(values), np.inf))
-        return reduced_values(self._floats, x, lambda values: np.diff(np.partition(values, -2, axis=1)[:, -2:])[:, 0])
+            return reduced_values(*self._floats, x, lambda values: np.full(len(values), np.inf))
+        return reduced_values(*self._floats, x, lambda values: np.diff(np.partition(values, -2, axis=1)[:, -2:])[:, 0])
 
     @cached_property
-    def _floats(self) -> np.ndarray:
-        return self.table.floats()
+    def _floats(self) -> tuple[np.ndarray, np.ndarray]:
+        numbers = self.table.floats()
+        return np.ascontiguousarray(numbers[:, :-1]), np.ascontiguousarray(numbers[:, -1])
 
     def exact(self, x: Iterable[Any]) -> Fraction:
         """The value at one point (d,) in exact arithmetic; floats are the binary fractions that they are.

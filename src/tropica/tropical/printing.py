@@ -10,6 +10,8 @@ _UP = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _DOWN = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 SHOWN = 12
 """Monomials that ``repr`` and notebooks spell out."""
+LONG = 12
+"""Characters up to which ``repr`` and notebooks show a number exactly."""
 
 
 def text(exponents: np.ndarray, coefficients: np.ndarray) -> str:
@@ -35,32 +37,33 @@ def _power(i: int, exponent: int | Fraction) -> str:
 def _short(number: int | Fraction) -> str:
     """The exact number where it is short, else four digits and "…"."""
     exact = str(number)
-    return exact if len(exact) <= 12 else f"{float(number):.4g}…"
+    return exact if len(exact) <= LONG else f"{float(number):.4g}…"
 
 
-def latex(exponents: np.ndarray, coefficients: np.ndarray) -> str:
-    r"""LaTeX such as ``1 \odot x_1^{2} \oplus 2``: all monomials, exact."""
+def latex(exponents: np.ndarray, coefficients: np.ndarray, *, short: bool = False) -> str:
+    r"""LaTeX such as ``1 \odot x_1^{2} \oplus 2``: all monomials; exact, or with long numbers rounded to four digits."""
     terms = []
     for row, c in zip(exponents, coefficients, strict=True):
-        powers = [_latex_power(i, e) for i, e in enumerate(row, start=1) if e != 0]
-        terms.append(" \\odot ".join([_latex_number(c), " ".join(powers)] if powers else [_latex_number(c)]))
+        powers = [_latex_power(i, e, short) for i, e in enumerate(row, start=1) if e != 0]
+        number = _latex_number(c, short)
+        terms.append(f"{number} \\odot {' '.join(powers)}" if powers else number)
     return " \\oplus ".join(terms)
 
 
 def display_latex(exponents: np.ndarray, coefficients: np.ndarray) -> str:
-    """LaTeX between dollar signs for a notebook: all monomials, or their number where they are many."""
+    """LaTeX between dollar signs for a notebook: all monomials with short numbers, or their number where they are many."""
     few = len(exponents) <= SHOWN
-    return f"${latex(exponents, coefficients)}$" if few else f"$\\text{{{len(exponents):,} monomials}}$"
+    return f"${latex(exponents, coefficients, short=True)}$" if few else f"$\\text{{{len(exponents):,} monomials}}$"
 
 
-def _latex_power(i: int, exponent: int | Fraction) -> str:
-    return f"x_{{{i}}}" if exponent == 1 else f"x_{{{i}}}^{{{_latex_number(exponent)}}}"
+def _latex_power(i: int, exponent: int | Fraction, short: bool) -> str:
+    return f"x_{{{i}}}" if exponent == 1 else f"x_{{{i}}}^{{{_latex_number(exponent, short)}}}"
 
 
-def _latex_number(number: int | Fraction) -> str:
+def _latex_number(number: int | Fraction, short: bool) -> str:
     value = Fraction(number)
-    if value.denominator == 1:
-        return f"({value})" if value < 0 else str(value)
-    sign = "-" if value < 0 else ""
-    body = f"{sign}\\tfrac{{{abs(value.numerator)}}}{{{value.denominator}}}"
-    return f"({body})" if sign else body
+    if short and len(str(number)) > LONG:
+        body = f"{float(abs(value)):.4g}\\ldots"
+    else:
+        body = str(abs(value)) if value.denominator == 1 else f"\\tfrac{{{abs(value.numerator)}}}{{{value.denominator}}}"
+    return f"(-{body})" if value < 0 else body

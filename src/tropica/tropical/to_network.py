@@ -131,8 +131,8 @@ def tournament(counts: Sequence[int]) -> tuple[list[TournamentRound], np.ndarray
         x, y = np.array(pairs, dtype=np.int64).T
         last = np.concatenate([y, np.array(singles, dtype=np.int64)])
         rounds.append(TournamentRound(sum(map(len, groups)), x, y, last))
-        place = {p: i for i, p in enumerate(last.tolist())}
-        groups = [[place[p] for p in group if p in place] for group in groups]
+        position = {p: i for i, p in enumerate(last.tolist())}
+        groups = [[position[p] for p in group if p in position] for group in groups]
     return rounds, np.array([group[0] for group in groups])
 
 

@@ -18,22 +18,21 @@ BLOCK = 2**22
 """Values of monomials at points that are held at once: 32 MB."""
 
 
-def reduced_values(monomials: np.ndarray, x: Any, reduce: Callable[[np.ndarray], np.ndarray]) -> Any:
+def reduced_values(exponents: np.ndarray, coefficients: np.ndarray, x: Any, reduce: Callable[[np.ndarray], np.ndarray]) -> Any:
     """A reduction (B, n) → (B,) over the values of all monomials at points.
 
     Args:
-        monomials: float64 (n, d + 1), the coefficient last.
+        exponents, coefficients: float64 (n, d) and (n,).
         x: points (B, d), or one point (d,).
         reduce: such as the maximum over axis 1.
 
     Returns:
         An array (B,); a number for one point; a tensor for a tensor.
     """
-    points, single = read_points(x, monomials.shape[1] - 1)
-    step = max(1, BLOCK // len(monomials))
+    points, single = read_points(x, exponents.shape[1])
+    step = max(1, BLOCK // len(exponents))
     starts = range(0, max(len(points), 1), step)
-    exponents, coefficients = np.ascontiguousarray(monomials[:, :-1]).T, np.ascontiguousarray(monomials[:, -1])
-    found = np.concatenate([reduce(points[i : i + step] @ exponents + coefficients) for i in starts])
+    found = np.concatenate([reduce(points[i : i + step] @ exponents.T + coefficients) for i in starts])
     if isinstance(x, Tensor):
         values = torch.from_numpy(found).to(x.device)
         return values[0] if single else values

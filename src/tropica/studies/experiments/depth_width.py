@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from torch import nn
 
 from tropica import bounds
@@ -194,21 +195,10 @@ def _write(folder: Path, rows: Sequence[DepthRow], neurons: int, inputs: int) ->
     import io
 
     from tropica.plots import style
-    from tropica.plots.depth_width import depth_width
 
     with style.applied():
         figure = style.figure(5.0, 3.4)
-        depth_width(
-            [r.depth for r in rows],
-            random=[r.random for r in rows],
-            constructed=[r.constructed for r in rows],
-            lower=[r.lower for r in rows],
-            upper=[r.upper for r in rows],
-            tighter=[r.best for r in rows],
-            neurons=neurons,
-            inputs=inputs,
-            ax=figure.add_subplot(),
-        )
+        _draw(figure.add_subplot(), rows, neurons, inputs)
         raw = io.BytesIO()
         figure.savefig(raw, format="png", dpi=200)
     header = (
@@ -234,3 +224,26 @@ def _write(folder: Path, rows: Sequence[DepthRow], neurons: int, inputs: int) ->
         ),
         "csv": write_csv(folder / "depth-width.csv", header, table),
     }
+
+
+def _draw(ax: Axes, rows: Sequence[DepthRow], neurons: int, inputs: int) -> None:
+    """Measured counts of random and of zig-zag networks against the bounds, on a logarithmic scale."""
+    from tropica.plots import style
+
+    depths = [row.depth for row in rows]
+    mean = np.array([np.mean(row.random) for row in rows])
+    spread = np.array([(m - min(row.random), max(row.random) - m) for m, row in zip(mean, rows, strict=True)]).T
+    black: dict[str, Any] = {"color": style.BLACK}
+    ax.plot(depths, [row.upper for row in rows], ls="--", lw=1, label="upper bound, Theorem 6.3", **black)
+    if any(row.best < row.upper for row in rows):
+        ax.plot(depths, [row.best for row in rows], ls=":", lw=1.2, label="upper bound, Serra et al. 2018", **black)
+    ax.plot(depths, [row.constructed for row in rows], color=style.BLUE, marker="s", ms=4.5, lw=1.4, label="zig-zag, measured")
+    ax.plot(depths, [row.lower for row in rows], marker="_", ms=9, ls="", label="lower bound, Montúfar et al. 2014", **black)
+    look: dict[str, Any] = {"color": style.VERMILION, "marker": "o", "ms": 4.5, "lw": 1.4, "capsize": 2.5}
+    ax.errorbar(depths, mean, yerr=spread, label="random, measured", **look)
+    ax.set_yscale("log")
+    ax.set_xticks(depths)
+    ax.set_xlabel(f"hidden layers ({neurons} neurons in all)")
+    ax.set_ylabel(f"linear regions of $\\mathbb{{R}}^{{{inputs}}}$")
+    ax.legend(loc="upper left")
+    ax.set_ylim(top=30 * max(row.upper for row in rows))

@@ -74,14 +74,14 @@ def measure(case: Case) -> Measured:
         labels = given[cells.first]
         number, winner, size = plus.areas(parts)
         polygon, rival, shared = minus.areas(plus.polygons)
-        straight = cells.cell[plus.winners[polygon]] == cells.cell[rival]
+        straight = cells.cell[plus.active[polygon]] == cells.cell[rival]
         found = case.function(method).predict(case.test, progress=case.step(f"labels, {method} split"))
         rows.append(
             {
                 "decomposition": method,
                 **head,
-                "winning_plus": len(plus.winners),
-                "winning_minus": len(minus.winners),
+                "winning_plus": len(plus.active),
+                "winning_minus": len(minus.active),
                 "area_agreement": float(size[part_labels[number] == labels[winner]].sum() / size.sum()),
                 "straight_area": float(shared[straight].sum() / shared.sum()),
                 "agreement": float((found == case.labels).double().mean()),
@@ -89,8 +89,8 @@ def measure(case: Case) -> Measured:
                 "certificate_holds": terms.certificate.holds,
             }
         )
-        ends, pairs = plus.borders()
-        extra[method] = _picture(plus.polygons, labels[plus.winners], ends[labels[pairs[:, 0]] != labels[pairs[:, 1]]])
+        ends, pairs = plus.edges()
+        extra[method] = _picture(plus.polygons, labels[plus.active], ends[labels[pairs[:, 0]] != labels[pairs[:, 1]]])
     return Measured(rows, extra)
 
 
