@@ -17,8 +17,8 @@ from tropica.decomposition.dc_decomposition import DCDecomposition
 
 def _largest_ratio(decomposition: DCDecomposition, smallest: DCDecomposition) -> float:
     """The largest ratio over nonlinearities of largest K to largest tight K (nonlinearities whose K is rounding are left out)."""
-    floor = 1e-6 * max(float(k.max()) for k in smallest.weights.values())
-    pairs = [(decomposition.weights[name], k) for name, k in smallest.weights.items() if float(k.max()) > floor]
+    floor = 1e-6 * max(float(k.max()) for k in smallest.multipliers.values())
+    pairs = [(decomposition.multipliers[name], k) for name, k in smallest.multipliers.items() if float(k.max()) > floor]
     return max(float(mine.max() / k.max()) for mine, k in pairs)
 
 

@@ -44,14 +44,14 @@ def measure(name: str, weights: str, decomposition: DCDecomposition, x: Tensor, 
     """One row of the table."""
     terms = tp.extract(decomposition.net, x, decomposition, check="warn")
     logits = decomposition.net(x).abs().amax(1)
-    potential = decomposition.potential(x) - decomposition.constant
+    potential = decomposition.f_minus(x) - decomposition.constant
     return [
         name,
         weights,
         decomposition.method,
         str(len(decomposition.net.nonlinearities)),
         str(len(x)),
-        f"{max(row.largest for row in decomposition.growth()):.2g}",
+        f"{decomposition.summary().largest:.2g}",
         f"{float((potential / logits).max()):.2g}",
         f"{_lost(terms):.1g}",
         f"{decomposition.passes:.2f}",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchmarks.architectures import initial
 from tropica.data.labelled import LabelledData
 from tropica.errors import DataError
-from tropica.runtime.progress import reporter
+from tropica.runtime.progress import progress_callback
 from tropica.studies.datasets.load import load_data
 from tropica.studies.networks import build, train
 
@@ -52,7 +52,7 @@ def trained(name: str, epochs: int, data: str | None = None) -> Trained:
         model.load_state_dict(safetensors.torch.load_file(file))
     else:
         assert points.labels is not None
-        with reporter(True) as report:
+        with progress_callback(True) as report:
             train(model, points.inputs, points.labels, epochs=epochs, seed=0, progress=report)
         file.parent.mkdir(parents=True, exist_ok=True)
         safetensors.torch.save_file(model.state_dict(), file)
@@ -71,7 +71,7 @@ def briefly_trained(name: str, count: int = 12_800) -> nn.Module | None:
     except DataError:
         return None
     assert data.labels is not None
-    with reporter(True) as report:
+    with progress_callback(True) as report:
         train(model.requires_grad_(True), data.inputs, data.labels, epochs=1, seed=0, progress=report)
     file.parent.mkdir(parents=True, exist_ok=True)
     safetensors.torch.save_file(model.state_dict(), file)

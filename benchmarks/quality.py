@@ -42,7 +42,7 @@ def main() -> None:
                 f"{found.network_extracted:.2%}",
                 f"{found.network_true:.2%}",
                 f"{found.extracted_true:.2%}",
-                f"{max(row.largest for row in decomposition.growth()):.3g}",
+                f"{decomposition.summary().largest:.3g}",
                 f"{decomposition.passes:.2f}",
                 "holds" if terms.certificate.holds else "fails",
                 f"{time.perf_counter() - start:.0f}",

@@ -13,7 +13,7 @@ from torch import nn
 import tropica as tp
 from tropica.plots import style
 from tropica.plots.hypersurface import curve_and_dual
-from tropica.tropical.counts import overlay
+from tropica.tropical.overlay import overlay
 
 
 def network(last: bool = True) -> nn.Sequential:

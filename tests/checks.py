@@ -27,10 +27,10 @@ def close(found: Tensor, expected: np.ndarray, scale: float) -> None:
 
 def check_rule(net: tp.PiecewiseLinearNetwork, decomposition: tp.DCDecomposition) -> None:
     expected = data_free(net)
-    assert set(decomposition.weights) == set(expected.weights)
-    assert decomposition.input_weight is not None
-    pairs = [(decomposition.weights[name].flatten(), k) for name, k in expected.weights.items()]
-    for found, k in [*pairs, (decomposition.input_weight.flatten(), expected.input_weight)]:
+    assert set(decomposition.multipliers) == set(expected.weights)
+    assert decomposition.input_multiplier is not None
+    pairs = [(decomposition.multipliers[name].flatten(), k) for name, k in expected.weights.items()]
+    for found, k in [*pairs, (decomposition.input_multiplier.flatten(), expected.input_weight)]:
         close(found, k.numpy(), float(k.abs().max()))
         assert (found >= 0).all()
     scale = max([abs(expected.constant), *(float(k.max()) for _, k in pairs), 1e-300])
@@ -46,25 +46,25 @@ def check_guarantee(decomposition: tp.DCDecomposition, terms: tp.LinearTerms, x:
 def check_certificate(decomposition: tp.DCDecomposition, x: Tensor, rounding: float = 0.0) -> None:
     """Every cotangent is ≥ 0 on the data, seen by plain derivatives; K ≥ 0; the split's own figure says the same."""
     assert smallest(decomposition, x) >= -rounding
-    assert decomposition.smallest is not None
-    assert decomposition.smallest >= -rounding
-    assert set(decomposition.weights) == {nonlinearity.name for nonlinearity in decomposition.net.nonlinearities}
-    assert all(bool((k >= 0).all()) and k.dtype == torch.float64 for k in decomposition.weights.values())
+    assert decomposition.smallest_cotangent is not None
+    assert decomposition.smallest_cotangent >= -rounding
+    assert set(decomposition.multipliers) == {nonlinearity.name for nonlinearity in decomposition.net.nonlinearities}
+    assert all(bool((k >= 0).all()) and k.dtype == torch.float64 for k in decomposition.multipliers.values())
 
 
 def check_tight(decomposition: tp.DCDecomposition, x: Tensor, factor: float) -> None:
     """The largest K of every nonlinearity is at most ``factor`` times that of the plain fixed point, and F⁻ is as near, but for a
     constant (which a nonlinearity that is far from 0 brings, and which moves no label)."""
     exact, _ = tight(decomposition.net, x)
-    overall = max((float(k.max()) for k in exact.weights.values()), default=0.0)
-    for name, k in exact.weights.items():
+    overall = max((float(k.max()) for k in exact.multipliers.values()), default=0.0)
+    for name, k in exact.multipliers.items():
         # A nonlinearity that needs (almost) nothing may get a share of what later nonlinearities were given too much.
-        assert float(decomposition.weights[name].max()) <= factor * float(k.max()) + 1e-2 * (factor - 1) * overall
+        assert float(decomposition.multipliers[name].max()) <= factor * float(k.max()) + 1e-2 * (factor - 1) * overall
     ours = potential(decomposition, x)[0].detach()
     theirs, _, nonlinearities, outputs = potential(exact, x)
     allowed = 1e-12 * float(theirs.abs().max())
     for nonlinearity, h in zip(nonlinearities, outputs, strict=True):
-        spread, k = h.detach().reshape(len(x), -1).std(0), exact.weights[nonlinearity.name].flatten()
+        spread, k = h.detach().reshape(len(x), -1).std(0), exact.multipliers[nonlinearity.name].flatten()
         # The headroom is a share of the nonlinearity's largest K, and every unit gets it: those that need no K as well.
         allowed += float(spread @ ((factor - 1) * k + 2 * SLACK * factor * k.max()))
     assert float((ours - theirs).std()) <= allowed

@@ -52,9 +52,9 @@ def potential(decomposition: tp.DCDecomposition, x: Tensor) -> tuple[Tensor, Ten
     scores = decomposition.net.as_scores(decomposition.net.graph.evaluate(x, decomposition.net.constants, visit=visit))
     total = torch.full((len(x),), decomposition.constant, dtype=x.dtype)
     for nonlinearity, h in zip(nonlinearities, outputs, strict=True):
-        total = total + (h.reshape(len(x), -1) * decomposition.weights[nonlinearity.name].to(x.dtype).reshape(1, -1)).sum(1)
-    if decomposition.input_weight is not None:
-        total = total + (x.reshape(len(x), -1) * decomposition.input_weight.to(x.dtype).reshape(1, -1)).sum(1)
+        total = total + (h.reshape(len(x), -1) * decomposition.multipliers[nonlinearity.name].to(x.dtype).reshape(1, -1)).sum(1)
+    if decomposition.input_multiplier is not None:
+        total = total + (x.reshape(len(x), -1) * decomposition.input_multiplier.to(x.dtype).reshape(1, -1)).sum(1)
     return total, scores, nonlinearities, outputs
 
 

@@ -45,11 +45,11 @@ if _TYPE_CHECKING:
     from tropica.terms.certificate import Certificate
     from tropica.terms.linear_terms import AffineTerms, LinearTerms
     from tropica.terms.store.load import check_terms, load_terms
-    from tropica.tropical.boundary import boundary_superset
+    from tropica.tropical.boundary_superset import boundary_superset
     from tropica.tropical.from_network import to_tropical
-    from tropica.tropical.minplus import MinPlusPolynomial
-    from tropica.tropical.polynomial import TropicalPolynomial
-    from tropica.tropical.rational import TropicalMap, TropicalRational
+    from tropica.tropical.min_plus import MinPlusPolynomial
+    from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
+    from tropica.tropical.rational_map import TropicalMap
     from tropica.tropical.to_network import to_network
     from tropica.tropical.zonotopes import zonotopes
 
@@ -92,11 +92,11 @@ _NAMES = {
     "terms.certificate": ("Certificate",),
     "terms.linear_terms": ("AffineTerms", "LinearTerms"),
     "terms.store.load": ("check_terms", "load_terms"),
-    "tropical.boundary": ("boundary_superset",),
+    "tropical.boundary_superset": ("boundary_superset",),
     "tropical.from_network": ("to_tropical",),
-    "tropical.minplus": ("MinPlusPolynomial",),
-    "tropical.polynomial": ("TropicalPolynomial",),
-    "tropical.rational": ("TropicalMap", "TropicalRational"),
+    "tropical.min_plus": ("MinPlusPolynomial",),
+    "tropical.polynomial": ("TropicalPolynomial", "TropicalRational"),
+    "tropical.rational_map": ("TropicalMap",),
     "tropical.to_network": ("to_network",),
     "tropical.zonotopes": ("zonotopes",),
 }

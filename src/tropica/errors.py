@@ -1,4 +1,4 @@
-"""The errors tropica raises on purpose; everything it refuses is a `TropicaError`."""
+"""The errors that tropica raises on purpose, all subclasses of `TropicaError`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from functools import partial
 
 
 class TropicaError(Exception):
-    """The base of every error tropica raises on purpose: `except TropicaError` catches them all.
+    """The base class of the errors of tropica.
 
-    `relayed`: it comes from another process of a distributed run, which has reported it itself."""
+    `from_another_process`: the error was raised in another process of a distributed run, which reports it."""
 
-    relayed = False
+    from_another_process = False
 
 
 class InputError(TropicaError, ValueError):
-    """An argument is not what the function takes: wrong shape, dtype, range or name."""
+    """An argument has the wrong shape, dtype, range or name."""
 
 
 class DataError(InputError):
@@ -26,7 +26,7 @@ class DataError(InputError):
 class UnsupportedOperation(TropicaError, NotImplementedError):
     """An operation of the network is not piecewise linear, or not known to tropica.
 
-    Fields: the ATen `op`, the module `path`, the `source` line, the `reason`, and what would be `accepted`: a sentence, or
+    Fields: the ATen `op`, the module `path`, the `source` line, the `reason`, and what is `accepted` instead: a sentence or
     the names of operations."""
 
     def __init__(
@@ -36,21 +36,21 @@ class UnsupportedOperation(TropicaError, NotImplementedError):
         self.accepted = (accepted,) if isinstance(accepted, str) else tuple(accepted)
         where = f" in module {path!r}" if path else ""
         facts = {"source": source, "reason": reason, "accepted": ", ".join(self.accepted)}
-        lines = [_wrapped(name, text) for name, text in facts.items() if text]
+        lines = [_field_text(name, text) for name, text in facts.items() if text]
         super().__init__("\n".join([f"tropica cannot use the operation {op!r}{where}.", *lines]))
 
     def __reduce__(self):
-        # An exception is rebuilt from `args` alone, which cannot fill keyword-only fields: worker processes need this.
+        # Pickling rebuilds an exception from `args`, which cannot fill keyword-only arguments.
         fields = {name: getattr(self, name) for name in ("op", "path", "source", "reason", "accepted")}
         return partial(type(self), **fields), ()
 
 
 class TrainingModeError(TropicaError, RuntimeError):
-    """The model, or a part of it, is in training mode: call `model.eval()` first."""
+    """The model or a submodule is in training mode: call `model.eval()` first."""
 
 
 class TraceMismatch(TropicaError, RuntimeError):
-    """The traced network does not give the model's own outputs."""
+    """The traced network does not give the outputs of the model."""
 
 
 class TraceError(TropicaError, RuntimeError):
@@ -62,18 +62,18 @@ class NonFiniteWeights(TropicaError, ValueError):
 
 
 class CertificateError(TropicaError, ArithmeticError):
-    """A certificate does not hold: the terms found are not maximal at their own points."""
+    """A certificate does not hold: a term is not the largest one at its own point."""
 
 
 class StoreError(TropicaError, OSError):
-    """A store of terms is incomplete, damaged, or of another network."""
+    """A file or a store is incomplete, damaged, or made for another network."""
 
 
 class ProcessError(TropicaError, RuntimeError):
     """Another process of a distributed run ended before its part of the work was done."""
 
 
-def _wrapped(name: str, text: str) -> str:
-    """`name: text` with a hanging indent; a source line stays on one line, so that editors find it."""
+def _field_text(name: str, text: str) -> str:
+    """`name: text` with a hanging indent. A source line is not wrapped, so that editors find it."""
     width = 10_000 if name == "source" else 100
     return textwrap.fill(text, width, initial_indent=f"  {name + ':':<10}", subsequent_indent=" " * 12)

@@ -105,8 +105,8 @@ def test_split_shows_its_growth(nets, method):
     data = tp.load_data("few.npz")
     made = tp.decompose(model(Path()), data, method=method, dtype=torch.float64)
     (nonlinearity,) = saved["nonlinearities"]
-    assert nonlinearity["largest"] == pytest.approx(made.growth()[0].largest)
-    assert saved["potential"]["largest"] == pytest.approx(float(made.potential(data.inputs.double()).max()))
+    assert nonlinearity["largest"] == pytest.approx(made.summary().rows[0].largest)
+    assert saved["potential"]["largest"] == pytest.approx(float(made.f_minus(data.inputs.double()).max()))
     assert (saved["points"], saved["dtype"]) == (60, "float64")
     assert f"{nonlinearity['largest']:.3g}" in result.stdout
 

@@ -86,13 +86,13 @@ def test_allowance(name: str) -> None:
     generator = torch.Generator().manual_seed(len(name))
     raised = {
         nonlinearity: k * torch.rand(k.shape, generator=generator) * (torch.rand(k.shape, generator=generator) < 0.3)
-        for nonlinearity, k in decomposition.weights.items()
+        for nonlinearity, k in decomposition.multipliers.items()
     }
     more = allowance(net, raised)
     after = replace(
         decomposition,
-        weights={
-            nonlinearity: k + raised[nonlinearity] + more[nonlinearity] for nonlinearity, k in decomposition.weights.items()
+        multipliers={
+            nonlinearity: k + raised[nonlinearity] + more[nonlinearity] for nonlinearity, k in decomposition.multipliers.items()
         },
     )
     for (_, before, _), (nonlinearity, minus, _) in zip(cotangents(decomposition, x), cotangents(after, x), strict=True):
@@ -119,8 +119,8 @@ def test_gives_up() -> None:
 
 
 def same(one: tp.DCDecomposition, other: tp.DCDecomposition, rtol: float) -> None:
-    for name, k in one.weights.items():
-        torch.testing.assert_close(other.weights[name], k, rtol=rtol, atol=rtol * float(k.max()))
+    for name, k in one.multipliers.items():
+        torch.testing.assert_close(other.multipliers[name], k, rtol=rtol, atol=rtol * float(k.max()))
 
 
 @some
@@ -174,7 +174,7 @@ def test_dtype_is_a_choice() -> None:
     assert decomposition.net.dtype == torch.float64
     check_certificate(decomposition, x.double())
     assert decomposition.to(torch.float32).net.dtype == torch.float32
-    assert decomposition.to(torch.float64).weights is decomposition.weights
+    assert decomposition.to(torch.float64).multipliers is decomposition.multipliers
 
 
 # ── what it says of itself ────────────────────────────────────────────────────────────────────────────────────────────
@@ -187,13 +187,13 @@ def test_potential_is_the_sum(name: str, method: str) -> None:
     decomposition, x, terms = split_of(name, method), points(name), terms_of(name, method)
     total, scores, *_ = potential(decomposition, x)
     scale = float(total.abs().max()) + 1e-300
-    assert (decomposition.potential(x) - total.detach()).abs().max() <= 1e-12 * scale
+    assert (decomposition.f_minus(x) - total.detach()).abs().max() <= 1e-12 * scale
     own = torch.arange(len(x))
     at = (terms.minus(x)[own, own], terms.local(x)[own, own])
     scale = max(scale, float((terms.minus.weight.norm(dim=1) * x.flatten(1).norm(dim=1)).max()))
     assert (at[0] - total).abs().max() <= 1e-11 * scale
     torch.testing.assert_close(at[1], scores[own, terms.labels].detach(), rtol=1e-11, atol=1e-11)
-    assert decomposition.potential(x).dtype == torch.float64
+    assert decomposition.f_minus(x).dtype == torch.float64
 
 
 class NonlinearityOfAConstant(nn.Module):
@@ -214,16 +214,16 @@ def test_a_nonlinearity_of_a_constant(method: str) -> None:
     decomposition = tp.decompose(net, x, method=method)
     terms = tp.extract(net, x, decomposition)
     assert terms.certificate.holds
-    torch.testing.assert_close(terms.minus(x).diagonal(), decomposition.potential(x), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(terms.minus(x).diagonal(), decomposition.f_minus(x), rtol=1e-12, atol=1e-12)
 
 
 @some
 def test_growth(name: str) -> None:
     decomposition = split_of(name, "calibrated")
-    rows = decomposition.growth()
+    rows = decomposition.summary().rows
     assert [row.nonlinearity for row in rows] == [nonlinearity.name for nonlinearity in decomposition.net.nonlinearities]
     for row, nonlinearity in zip(rows, decomposition.net.nonlinearities, strict=True):
-        k = decomposition.weights[nonlinearity.name].numpy()
+        k = decomposition.multipliers[nonlinearity.name].numpy()
         assert (row.path, row.units) == (nonlinearity.path, k.size)
         np.testing.assert_allclose((row.largest, row.mean, row.share), (k.max(), k.mean(), (k > 0).mean()), rtol=1e-12)
 
@@ -231,7 +231,7 @@ def test_growth(name: str) -> None:
 def test_is_smaller_than_the_paper_decomposition() -> None:
     """Signs cancel: the whole point of it."""
     for name in ("mlp_deep", "mnist_conv", "resnet"):
-        ours, theirs = (max(row.largest for row in split_of(name, method).growth()) for method in ("calibrated", "paper"))
+        ours, theirs = (split_of(name, method).summary().largest for method in ("calibrated", "paper"))
         assert ours < theirs
 
 
@@ -240,7 +240,7 @@ def test_headroom_is_small() -> None:
     net, x = network("one_logit"), points("one_logit")
     exact, _ = tight(net, x)
     last = net.nonlinearities[-1].name
-    k, wanted = split_of("one_logit", "calibrated").weights[last], exact.weights[last]
+    k, wanted = split_of("one_logit", "calibrated").multipliers[last], exact.multipliers[last]
     torch.testing.assert_close(k, wanted + 1e-3 * wanted.max(), rtol=1e-12, atol=0)
     assert MARGIN < 0.05
 
@@ -254,9 +254,9 @@ def test_by_hand() -> None:
     x = torch.tensor([[5.0, 1.0], [1.0, 5.0], [4.0, 1.0]], dtype=torch.float64)
     net = tp.trace(model, x)
     for data, expected in ((x, [1.0, 3.0]), (x[::2], [0.0, 3.0])):
-        (k,) = tp.decompose(net, data).weights.values()
+        (k,) = tp.decompose(net, data).multipliers.values()
         assert k.tolist() == pytest.approx([wanted + 3e-3 for wanted in expected])
-        (k,) = tight(net, data)[0].weights.values()
+        (k,) = tight(net, data)[0].multipliers.values()
         assert k.tolist() == expected
         terms = tp.extract(net, data)
         assert terms.minus.weight[0].tolist() == pytest.approx([wanted + 3e-3 for wanted in expected])

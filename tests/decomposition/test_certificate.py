@@ -19,7 +19,7 @@ names = pytest.mark.parametrize("name", NAMES)
 
 
 def scaled(decomposition: tp.DCDecomposition, factor: float) -> tp.DCDecomposition:
-    return replace(decomposition, weights={name: factor * k for name, k in decomposition.weights.items()})
+    return replace(decomposition, multipliers={name: factor * k for name, k in decomposition.multipliers.items()})
 
 
 @names
@@ -58,10 +58,10 @@ def test_k_missing_at_one_nonlinearity(name: str) -> None:
     """Whichever nonlinearity it is, the last one too, behind which no cotangent of F⁻ arrives."""
     net, x, decomposition = network(name), points(name), split_of(name, "calibrated")
     for nonlinearity in net.nonlinearities:
-        k = decomposition.weights[nonlinearity.name]
+        k = decomposition.multipliers[nonlinearity.name]
         if float(k.max()) < 1e-3:
             continue
-        without = replace(decomposition, weights={**decomposition.weights, nonlinearity.name: torch.zeros_like(k)})
+        without = replace(decomposition, multipliers={**decomposition.multipliers, nonlinearity.name: torch.zeros_like(k)})
         with pytest.raises(tp.CertificateError, match="a cotangent is negative"):
             tp.extract(net, x, without)
 
@@ -101,7 +101,7 @@ def test_smallest_cotangent() -> None:
     x = torch.tensor([[2.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
     net = tp.trace(model, x)
     decomposition = replace(
-        tp.decompose(net, x), weights={net.nonlinearities[0].name: torch.tensor([4.0, 2.0], dtype=torch.float64)}
+        tp.decompose(net, x), multipliers={net.nonlinearities[0].name: torch.tensor([4.0, 2.0], dtype=torch.float64)}
     )
     terms = tp.extract(net, x, decomposition)
     assert terms.certificate.smallest_cotangent == pytest.approx((2 - 1) / 4)

@@ -12,7 +12,7 @@ from tests.extracted import by_method, by_name, case_of, network, split_of
 from tropica.decomposition import calibrated
 from tropica.decomposition.calibrated import calibrated_decomposition
 from tropica.decomposition.raising import Sweep
-from tropica.decomposition.storage import load_decomposition, save_decomposition
+from tropica.decomposition.storage import load_decomposition
 from tropica.errors import StoreError
 
 
@@ -64,7 +64,7 @@ def test_goes_on_behind_the_last_pass(tmp_path: Path, number: int, monkeypatch: 
     again = calibrate(tmp_path / "state", some())
     assert passes == len(whole.history) - number
     assert again.fingerprint == whole.fingerprint
-    assert (again.passes, again.history, again.smallest) == (whole.passes, whole.history, whole.smallest)
+    assert (again.passes, again.history, again.smallest_cotangent) == (whole.passes, whole.history, whole.smallest_cotangent)
 
 
 def test_as_it_is_called(tmp_path: Path) -> None:
@@ -110,21 +110,21 @@ def test_order_of_batches_does_not_matter() -> None:
 @by_name
 def test_a_split_on_disk(tmp_path: Path, name: str, method: str) -> None:
     made = split_of(name, method)
-    save_decomposition(made, tmp_path / "decomposition")
+    made.save(tmp_path / "decomposition")
     again = load_decomposition(tmp_path / "decomposition", network(name))
     assert again.fingerprint == made.fingerprint
-    assert (again.method, again.constant, again.passes, again.smallest) == (
+    assert (again.method, again.constant, again.passes, again.smallest_cotangent) == (
         made.method,
         made.constant,
         made.passes,
-        made.smallest,
+        made.smallest_cotangent,
     )
     assert list(again.history) == list(made.history)
 
 
 def test_damaged_and_foreign_splits(tmp_path: Path) -> None:
     path = tmp_path / "decomposition"
-    save_decomposition(split_of("mlp", "calibrated"), path)
+    split_of("mlp", "calibrated").save(path)
     with pytest.raises(StoreError, match="the decomposition of another network"):
         load_decomposition(path, network("mlp_deep"))
     raw = bytearray(path.read_bytes())

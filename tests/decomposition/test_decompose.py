@@ -49,7 +49,7 @@ def test_a_module_is_traced_in_its_own_dtype(dtype: torch.dtype) -> None:
 
 def test_a_module_without_parameters() -> None:
     assert as_network(nn.Sequential(nn.ReLU(), nn.Flatten()).eval(), torch.randn(5, 4)).dtype == torch.float32
-    assert tp.decompose(nn.ReLU().eval(), torch.randn(5, 4)).smallest == 0
+    assert tp.decompose(nn.ReLU().eval(), torch.randn(5, 4)).smallest_cotangent == 0
 
 
 def test_training_mode_is_refused() -> None:

@@ -15,9 +15,9 @@ def test_is_the_fixed_point(name: str) -> None:
     net, x = network(name), points(name)
     exact, _ = tight(net, x)
     found = tight_weights(net, [x[:5], x[5:25], x[25:]]).weights
-    assert set(found) == set(exact.weights)
-    largest = max((float(k.max()) for k in exact.weights.values()), default=0.0)
-    for nonlinearity, k in exact.weights.items():
+    assert set(found) == set(exact.multipliers)
+    largest = max((float(k.max()) for k in exact.multipliers.values()), default=0.0)
+    for nonlinearity, k in exact.multipliers.items():
         torch.testing.assert_close(found[nonlinearity], k, rtol=1e-9, atol=1e-12 * largest)
 
 
@@ -59,7 +59,7 @@ def test_little_memory() -> None:
     found = tight_weights(net, x.split(2), memory=len(x) * last.bytes, slack=0.5, margin=1.0)
     assert found.shares == {late: 1.0, early: 0.75}  # 12 of 16 batches are as many as fit into 128/160 of the bytes
     assert found.passes == pytest.approx(last.passes + 0.75 * first.passes)
-    tightest, few = (tight(net, points)[0].weights for points in (x, torch.cat(list(spread(x.split(2), 0.75)))))
+    tightest, few = (tight(net, points)[0].multipliers for points in (x, torch.cat(list(spread(x.split(2), 0.75)))))
     torch.testing.assert_close(found.weights[late], tightest[late] + 0.5 * tightest[late].max())
     assert float(found.weights[early].min()) >= float(few[early].max())  # its margin is all of its largest entry
 

@@ -18,12 +18,11 @@ from tests.extracted import by_name, case_of, network, points, split_of
 from tests.networks import tagged
 from tests.oracles.minimal import exact_pairs, pairs
 from tests.random_networks import Network, random_networks
-from tropica.data import passes as walk
-from tropica.data.passes import Walk
+from tropica.data.passes import DataPass, ShardSizes
 from tropica.decomposition import minimal
 from tropica.decomposition.factors import spreads
 from tropica.decomposition.minimal import MARGIN, Search, checked
-from tropica.decomposition.storage import load_decomposition, save_decomposition
+from tropica.decomposition.storage import load_decomposition
 from tropica.runtime.processes import SINGLE_PROCESS
 
 SOME = ("mlp_deep", "mnist_conv", "resnet", "densenet", "maxout", "two_towers", "unet", "abs", "amin")
@@ -68,9 +67,9 @@ def test_smallest_factor(name: str) -> None:
     least = full.least()
     assert common(decomposition) == pytest.approx(least, rel=1e-6, abs=1e-9)
     assert least <= 1 + 1e-6
-    for nonlinearity, k in split_of(name, "calibrated").weights.items():
+    for nonlinearity, k in split_of(name, "calibrated").multipliers.items():
         torch.testing.assert_close(
-            decomposition.weights[nonlinearity], (1 + MARGIN) * least * k, rtol=1e-6, atol=1e-9 * float(k.max())
+            decomposition.multipliers[nonlinearity], (1 + MARGIN) * least * k, rtol=1e-6, atol=1e-9 * float(k.max())
         )
     check_pairs(decomposition, x)
     if least > 1e-6:
@@ -86,12 +85,12 @@ def test_in_exact_fractions(name: str) -> None:
     full = tp.decompose(net, x)
     decomposition = made(net, x)
     order = [nonlinearity.name for nonlinearity in net.nonlinearities]
-    local, minus = exact_pairs(_flat(model), [full.weights[name] for name in order], x)
+    local, minus = exact_pairs(_flat(model), [full.multipliers[name] for name in order], x)
     every = [(p, d) for row, other in zip(local, minus, strict=True) for p, d in zip(row, other, strict=True)]
     assert all(d >= -Fraction(1, 10**12) for _, d in every)
     least = max((-p / d for p, d in every if p < -Fraction(1, 10**12)), default=Fraction(0))
     assert common(decomposition) == pytest.approx(float(least), rel=1e-9, abs=1e-12)
-    local, minus = exact_pairs(_flat(model), [decomposition.weights[name] for name in order], x)
+    local, minus = exact_pairs(_flat(model), [decomposition.multipliers[name] for name in order], x)
     for row, other in zip(local, minus, strict=True):
         for p, d in zip(row, other, strict=True):
             assert d >= -Fraction(1, 10**12)
@@ -149,11 +148,11 @@ def test_by_hand() -> None:
     net = tp.trace(nn.Sequential(nn.ReLU(), last).double().eval(), x)
     for per in ("network", "nonlinearity"):
         decomposition = made(net, x, margin=0.0, per=per)
-        (k,) = decomposition.weights.values()
+        (k,) = decomposition.multipliers.values()
         assert k.item() == pytest.approx(0.5, rel=1e-9 if per == "network" else 1e-5)
         assert decomposition.pairs is not None
         assert decomposition.pairs.margin == 0
-    (k,) = made(net, x, margin=0.1).weights.values()
+    (k,) = made(net, x, margin=0.1).multipliers.values()
     assert k.item() == pytest.approx(0.55, rel=1e-9)
 
 
@@ -167,13 +166,13 @@ def test_no_pairs_no_potential(per: str) -> None:
     for data in (x[1:2], x[[1, 1, 1]]):
         decomposition = made(net, data, per=per)
         assert set(decomposition.factors.values()) == {0.0}
-        assert not any(bool(k.any()) for k in decomposition.weights.values())
+        assert not any(bool(k.any()) for k in decomposition.multipliers.values())
         terms = tp.extract(net, data, decomposition)
         assert terms.certificate.holds
         assert torch.equal(tp.ExtractedFunction(terms).predict(data), net.predict(data))
     linear = tp.trace(nn.Linear(x.shape[1], 3).double().eval(), x)
     decomposition = made(linear, x, per=per)
-    assert (dict(decomposition.factors), decomposition.weights) == ({}, {})
+    assert (dict(decomposition.factors), decomposition.multipliers) == ({}, {})
     assert decomposition.pairs is not None
     assert decomposition.pairs.holds
 
@@ -190,9 +189,8 @@ def test_stages_shards_and_memory(name: str, per: str, monkeypatch: pytest.Monke
     check_pairs(expected, x)
     monkeypatch.setattr(minimal, "FEW", 8)
     monkeypatch.setattr(minimal, "ROUND", 2)
-    monkeypatch.setattr(walk, "SHARD_POINTS", 8)
     calibrated = tp.decompose(net, x)
-    over = Walk.over(x, 8, dtype=net.dtype, device=net.device, shape=net.input_shape)
+    over = DataPass(x, 8, net.dtype, net.device, net.input_shape, ShardSizes(points=8))
     for memory in (2**30, 1):
         found = minimal.minimal_decomposition(calibrated, over, per=per, memory=memory)
         check_pairs(found, x)
@@ -242,13 +240,13 @@ def test_the_check_finds_what_is_wrong() -> None:
     search = Search(calibrated, x, 64, SINGLE_PROCESS, 2**28, None)
     least = search.smallest()
     for share, right in ((1.0 + 1e-9, True), (0.98, False), (0.0, False)):
-        found = search.like(calibrated.scaled(dict.fromkeys(calibrated.weights, share * least))).check(0.0)
+        found = search.like(calibrated.scaled(dict.fromkeys(calibrated.multipliers, share * least))).check(0.0)
         assert found.holds is right
     assert found.labels_lost > 0
     dense = pairs(calibrated, x).local
     assert found.violation == pytest.approx(-float(dense.min()), rel=1e-9)
     with pytest.raises(tp.CertificateError, match=r"minimal decomposition's check fails: .* labels lost$"):
-        checked(calibrated, dict.fromkeys(calibrated.weights, 0.5 * least), 0.01, search)
+        checked(calibrated, dict.fromkeys(calibrated.multipliers, 0.5 * least), 0.01, search)
 
 
 def test_what_no_factor_cures_is_an_error() -> None:
@@ -305,11 +303,11 @@ def test_at_an_inner_layer() -> None:
 def test_saved_and_loaded(tmp_path: Path, per: str) -> None:
     net, x = network("mlp_deep"), points("mlp_deep")
     decomposition = made(net, x, per=per)
-    save_decomposition(decomposition, tmp_path / "decomposition.safetensors")
+    decomposition.save(tmp_path / "decomposition.safetensors")
     again = load_decomposition(tmp_path / "decomposition.safetensors", net)
     assert (again.fingerprint, again.method, again.pairs) == (decomposition.fingerprint, "minimal", decomposition.pairs)
     assert dict(again.factors) == dict(decomposition.factors)
-    assert all(torch.equal(again.weights[name], k) for name, k in decomposition.weights.items())
+    assert all(torch.equal(again.multipliers[name], k) for name, k in decomposition.multipliers.items())
     assert again.fingerprint != split_of("mlp_deep", "calibrated").fingerprint
 
 

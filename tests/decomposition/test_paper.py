@@ -88,11 +88,11 @@ def test_by_hand() -> None:
         ):
             parameter.copy_(torch.tensor(values))
     decomposition = tp.decompose(tp.trace(model, torch.zeros(2, 1, dtype=torch.float64)), method="paper")
-    assert [k.tolist() for k in decomposition.weights.values()] == [[3.0, 1.0]]
+    assert [k.tolist() for k in decomposition.multipliers.values()] == [[3.0, 1.0]]
     assert decomposition.constant == 2.0
-    assert decomposition.input_weight is not None
-    assert decomposition.input_weight.tolist() == [6.0]
-    assert (decomposition.method, decomposition.passes, decomposition.smallest) == ("paper", 0.0, None)
+    assert decomposition.input_multiplier is not None
+    assert decomposition.input_multiplier.tolist() == [6.0]
+    assert (decomposition.method, decomposition.passes, decomposition.smallest_cotangent) == ("paper", 0.0, None)
 
 
 def test_overflow_is_said() -> None:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import tropica as tp
 from tests.extracted import by_method, case_of, network, points, split_of, terms_of
 from tests.oracles.extracted_function import Extracted, evaluate
+from tropica.data.passes import ShardSizes
 from tropica.evaluation import function as extracted
 from tropica.terms import maxima
 from tropica.terms.certificate import Certificate
@@ -211,10 +212,9 @@ def test_inputs_of_one_number() -> None:
     assert torch.equal(f.predict(x), model(x).argmax(1))
 
 
-def test_a_store_is_read_in_blocks(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tropica.data.passes.SHARD_POINTS", 8)
+def test_a_store_is_read_in_blocks(tmp_path) -> None:
     net, x, decomposition = network("mnist_conv"), points("mnist_conv"), split_of("mnist_conv", "calibrated")
-    tp.extract(net, x, decomposition, out=tmp_path / "terms", batch_size=4)
+    tp.extract(net, x, decomposition, out=tmp_path / "terms", batch_size=4, shard_sizes=ShardSizes(points=8))
     loaded = tp.load_terms(tmp_path / "terms")
     assert len(loaded.blocks) == 4
     where = case_of("mnist_conv").inputs(30, 23, torch.float64)

@@ -9,7 +9,7 @@ import torch
 
 import tropica as tp
 from tests.extracted import case_of, network, points
-from tropica.data import passes as walk
+from tropica.data.passes import ShardSizes
 
 NAMES = ("mlp", "mlp_leaky", "mnist_conv", "resnet", "duplicated", "sigmoid")
 by_case = pytest.mark.parametrize("name", NAMES)
@@ -20,16 +20,14 @@ by_pair = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walk, "SHARD_POINTS", 8)
+SMALL = ShardSizes(points=8)
 
 
 def pair(name: str, folder: Path, computed: torch.dtype, stored: torch.dtype, **settings):
     """The same extraction kept whole, and stored in fewer digits."""
     net, x = network(name).to(computed), points(name).to(computed)
     exact = tp.extract(net, x, batch_size=4, check="warn", **settings)
-    tp.extract(net, x, batch_size=4, out=folder, store_dtype=stored, check="warn", **settings)
+    tp.extract(net, x, batch_size=4, out=folder, shard_sizes=SMALL, stored_dtype=stored, check="warn", **settings)
     return net, x, exact, tp.load_terms(folder)
 
 
@@ -89,7 +87,7 @@ def test_something_is_left_open_and_something_is_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["calibrated", "paper"])
 def test_the_certificate_allows_for_rounding(tmp_path: Path, method: str) -> None:
     net, x = network("mnist_conv").to(torch.float32), points("mnist_conv").float()
-    terms = tp.extract(net, x, out=tmp_path / "terms", store_dtype=torch.bfloat16, method=method)
+    terms = tp.extract(net, x, out=tmp_path / "terms", stored_dtype=torch.bfloat16, method=method)
     assert terms.certificate.holds
     assert terms.certificate.dtype == "float32"
 
@@ -116,10 +114,10 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(tp.InputError, match="the data differs"):
         tp.ExtractedFunction(coarse, net=net, data=x + 1).active_term(fresh)
     with pytest.raises(tp.InputError, match=r"computed in torch.float32 can be stored in bfloat16, float32; got torch.float64"):
-        tp.extract(net, x, out=tmp_path / "other", store_dtype=torch.float64)
+        tp.extract(net, x, out=tmp_path / "other", stored_dtype=torch.float64)
     assert torch.equal(
         tp.ExtractedFunction(exact, net=net, data=x).active_term(fresh), tp.ExtractedFunction(exact).active_term(fresh)
     )
-    kept = tp.extract(net, x, store_dtype=torch.bfloat16)  # in memory too
+    kept = tp.extract(net, x, stored_dtype=torch.bfloat16)  # in memory too
     assert torch.equal(kept.local.weight, kept.local.weight.to(torch.bfloat16))
     assert tp.ExtractedFunction(kept).certain(fresh).dtype == torch.bool

@@ -14,7 +14,7 @@ from torch import Tensor
 import tropica as tp
 from tests.evaluation.test_function import UNCHECKED, brute_force, grid, made_up
 from tests.extracted import case_of, network, points
-from tropica.data import passes as walk
+from tropica.data.passes import ShardSizes
 from tropica.errors import CertificateError
 from tropica.evaluation.joined import Joined
 from tropica.evaluation.search import cascade, search
@@ -200,11 +200,12 @@ def test_a_bias_that_outweighs_all(always) -> None:
 @pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16, torch.float64], ids=str)
 def test_stores(always, tmp_path: Path, stored: torch.dtype) -> None:
     """Memory-mapped, in shards; where coefficients are rounded, with the network and without."""
-    always.setattr(walk, "SHARD_POINTS", 8)
     groups_of(always, 4)
     computed = torch.float64 if stored == torch.float64 else torch.float32
     net, x = network("mnist_conv").to(computed), points("mnist_conv").to(computed)
-    tp.extract(net, x, batch_size=4, out=tmp_path / "terms", store_dtype=stored, check="warn")
+    tp.extract(
+        net, x, batch_size=4, out=tmp_path / "terms", shard_sizes=ShardSizes(points=8), stored_dtype=stored, check="warn"
+    )
     terms = tp.load_terms(tmp_path / "terms")
     at = torch.cat([x, case_of("mnist_conv").inputs(100, 5).to(computed)])
     for more in ({}, {"net": net, "data": x}) if terms.lossy else ({},):

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tropica.exact.dyadic import decode
+from tropica.exact.dyadic import INT64_BITS, decode
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 NEAR = st.floats(-1024, 1024, width=16)
@@ -20,7 +20,7 @@ def test_decoded_numbers_are_the_floats(values: list[float]) -> None:
     exact = [Fraction(v) for v in values]
     assert [Fraction(int(n), 1 << places) for n in numbers.tolist()] == exact
     assert 1 << places == max((v.denominator for v in exact), default=1)
-    small = all(abs(n) < 2**62 for n in numbers.tolist())
+    small = all(abs(n) < 2**INT64_BITS for n in numbers.tolist())
     assert (numbers.dtype == np.int64) == small
 
 

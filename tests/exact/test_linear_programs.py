@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import fractions, lifted
 from tropica.exact import linear_programs as programs
-from tropica.exact.linear_programs import shadowed, vertices_by_programs
-from tropica.polyhedra import upper
-from tropica.polyhedra.configuration import configuration
+from tropica.exact.linear_programs import _reaches_origin
+from tropica.polyhedra import convex_hull
+from tropica.polyhedra.configurations import lifted_configuration
 from tropica.polyhedra.hull import essential
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(lifted(most=8))
 def test_programs_find_what_enumeration_finds(drawn):
     points, heights = drawn
-    ready = configuration(points, heights)
-    found = ready.index[vertices_by_programs(ready.lifted)]
+    ready = lifted_configuration(points, heights)
+    found = ready.index[convex_hull.vertices_by_linear_programs(ready.lifted)]
     assert found.tolist() == oracle.essential(fractions(points), fractions(heights))
 
 
@@ -42,11 +42,13 @@ def test_whatever_is_proposed_the_answer_is_right(monkeypatch, kind):
     for _ in range(15):
         d = int(rng.integers(1, 4))
         points, heights = rng.integers(-2, 3, (9, d)), rng.integers(-2, 3, 9)
-        ready = configuration(points, heights)
-        assert ready.index[vertices_by_programs(ready.lifted)].tolist() == essential(points, heights).tolist()
+        ready = lifted_configuration(points, heights)
+        assert (
+            ready.index[convex_hull.vertices_by_linear_programs(ready.lifted)].tolist() == essential(points, heights).tolist()
+        )
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(lifted(most=7))
 def test_the_exact_simplex_method(drawn):
     points, heights = drawn
@@ -57,7 +59,7 @@ def test_the_exact_simplex_method(drawn):
             w = oracle.weights([Fraction(0)] * points.shape[1], [fractions(points)[i] for i in chosen])
             if w is not None and min(w) >= 0 and sum(a * heights[i] for a, i in zip(w, chosen, strict=True)) >= 0:
                 covers = True
-    assert shadowed(z) == covers
+    assert _reaches_origin(z) == covers
 
 
 @pytest.mark.parametrize("d", [6, 9, 14])
@@ -79,5 +81,5 @@ def test_programs_and_hulls_agree_on_random_floats(monkeypatch):
     rng = np.random.default_rng(0)
     points, heights = rng.random((150, 3)), rng.normal(size=150)
     expected = essential(points, heights).tolist()
-    monkeypatch.setattr(upper, "LOW", 2)
+    monkeypatch.setattr(convex_hull, "MAX_HULL_WIDTH", 2)
     assert essential(points, heights).tolist() == expected

@@ -21,12 +21,14 @@ def tight(net: tp.PiecewiseLinearNetwork, x: Tensor) -> tuple[tp.DCDecomposition
     zero = {nonlinearity.name: torch.zeros(nonlinearity.unit_shape, dtype=net.dtype) for nonlinearity in net.nonlinearities}
     decomposition = tp.DCDecomposition(net, "fixed point", zero)
     for passes in range(1, len(net.nonlinearities) + 3):
-        wanted = dict(decomposition.weights)
+        wanted = dict(decomposition.multipliers)
         for nonlinearity, minus, plus in cotangents(decomposition, x):
-            own = decomposition.weights[nonlinearity.name]
+            own = decomposition.multipliers[nonlinearity.name]
             wanted[nonlinearity.name] = (own - torch.minimum(minus, plus)).amax(0).clamp(min=0)
         largest = max((float(k.max()) for k in wanted.values()), default=0.0)
-        if all(torch.allclose(k, decomposition.weights[name], rtol=1e-12, atol=1e-14 * largest) for name, k in wanted.items()):
+        if all(
+            torch.allclose(k, decomposition.multipliers[name], rtol=1e-12, atol=1e-14 * largest) for name, k in wanted.items()
+        ):
             return decomposition, passes
-        decomposition = replace(decomposition, weights=wanted)
+        decomposition = replace(decomposition, multipliers=wanted)
     raise AssertionError("not settled")

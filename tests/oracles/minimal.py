@@ -58,7 +58,8 @@ def pairs(decomposition: tp.DCDecomposition, x: Tensor) -> Pairs:
     labels = scores.argmax(1)
     best = scores.gather(1, labels[:, None])[:, 0]
     parts = [
-        (h.reshape(len(x), -1) * decomposition.weights[nonlinearity.name].reshape(1, -1)).sum(1) for nonlinearity, h in outputs
+        (h.reshape(len(x), -1) * decomposition.multipliers[nonlinearity.name].reshape(1, -1)).sum(1)
+        for nonlinearity, h in outputs
     ]
     found = [_less_than_own(value, x) for value in (best, *parts)]
     top = torch.cat([scores, scores.new_full((len(x), 1), -torch.inf)], 1).topk(2, 1).values

@@ -10,7 +10,7 @@ from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 
 import tropica as tp
-from tropica.plots import angle_distance, style, term_images
+from tropica.plots import active_terms, angle_distance, style
 
 
 def save(axes) -> bytes:
@@ -83,7 +83,7 @@ def images(rows: int, shape: tuple[int, ...], scale: float = 1.0, **more):
     points = torch.rand(rows, *shape)
     captions = [("true 1", "network: 1", "point 7", "extracted: 2")] * rows
     given = terms(rows, shape, scale)
-    return term_images(points, given, points, given, captions, [i % 2 == 0 for i in range(rows)], **more)
+    return active_terms(points, given, points, given, captions, [i % 2 == 0 for i in range(rows)], **more)
 
 
 def test_a_row_has_images_captions_and_one_scale():
@@ -136,7 +136,7 @@ def test_no_rows_or_too_few_are_refused():
     with pytest.raises(tp.InputError, match="0 points"):
         images(0, (1, 4, 4))
     with pytest.raises(tp.InputError, match="1 of captions"):
-        term_images(torch.rand(2, 4), terms(2, (4,)), torch.rand(2, 4), terms(2, (4,)), [("", "", "", "")], [True, True])
+        active_terms(torch.rand(2, 4), terms(2, (4,)), torch.rand(2, 4), terms(2, (4,)), [("", "", "", "")], [True, True])
 
 
 def test_settings_of_matplotlib_are_left_alone():
@@ -147,6 +147,6 @@ def test_settings_of_matplotlib_are_left_alone():
 
 
 def test_plots_are_at_hand_without_an_import():
-    assert tp.plots.term_images is term_images
+    assert tp.plots.active_terms is active_terms
     with pytest.raises(AttributeError, match="no attribute 'plot'"):
         tp.plot  # type: ignore[attr-defined]  # noqa: B018

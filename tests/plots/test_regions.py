@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 import tropica as tp
 from tests.regions.test_complex import NONLINEARITIES, mlp, traced
-from tropica.plots.regions import label_parts, shades
+from tropica.plots.cell_colors import cell_colors
+from tropica.plots.label_polygons import label_polygons
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_a_polygon_a_cell(cx: tp.RegionComplex, by: Any) -> None:
 
 
 def test_neighbors_differ_in_lightness(cx: tp.RegionComplex) -> None:
-    light = shades(cx.adjacency, np.arange(len(cx)))[:, :3] @ [0.2126, 0.7152, 0.0722]
+    light = cell_colors(cx.adjacency, np.arange(len(cx)))[:, :3] @ [0.2126, 0.7152, 0.0722]
     assert np.abs(np.diff(light[cx.adjacency], axis=1)).min() > 0.05
 
 
@@ -74,7 +75,7 @@ def test_areas_of_labels_are_the_networks(outputs: int) -> None:
     """Parts cover the domain, and at a random point of each the network predicts its label."""
     net = traced(mlp(2, 12, 12, outputs, seed=7), 2)
     cx = tp.linear_regions(net, tp.Box(-4, 4, d=2))
-    polygons, label = label_parts(cx)
+    polygons, label = label_polygons(cx)
     assert len(polygons) > len(cx)
     assert areas(polygons).sum() == pytest.approx(64)
     rng = np.random.default_rng(0)
@@ -95,7 +96,7 @@ def test_a_label_that_wins_at_no_corner_is_found() -> None:
     with torch.no_grad():
         model[0].weight.copy_(torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]))
         model[0].bias.copy_(torch.tensor([0.0, -0.001, 0.5]))
-    polygons, label = label_parts(tp.linear_regions(traced(model, 2), tp.Box(-1, 1, d=2)))
+    polygons, label = label_polygons(tp.linear_regions(traced(model, 2), tp.Box(-1, 1, d=2)))
     assert dict(zip(label.tolist(), areas(polygons).tolist(), strict=True)) == pytest.approx({0: 1.0, 1: 0.998, 2: 2.002})
 
 

@@ -13,7 +13,7 @@ import tropica as tp
 from tests.polyhedra.test_worked_example import F
 from tropica.errors import InputError
 from tropica.plots import boundary_superset, dual_subdivision, hypersurface, zonotope
-from tropica.plots.clipping import Drawn
+from tropica.plots.clipped_hypersurface import clipped_hypersurface
 from tropica.plots.hypersurface import curve_and_dual
 from tropica.polyhedra.complexes import hypersurface as complex_of
 from tropica.polyhedra.zonotope import Zonotope
@@ -108,11 +108,11 @@ def test_surfaces_lie_on_ties():
     points, heights = rng.integers(0, 4, (9, 3)), rng.integers(-4, 4, 9)
     ax = hypersurface((points, heights))
     assert ax.name == "3d"
-    assert "unbounded pieces" in ax.get_title()
+    assert "unbounded facets" in ax.get_title()
     assert ax.get_zlabel() == "x₃"
     assert save(ax)
-    drawn = Drawn((points, heights), (3,))
-    pieces = [drawn.piece(f.dual) for f in drawn.complex.faces(2)]
+    drawn = clipped_hypersurface((points, heights), (3,))
+    pieces = [drawn.facet(f.dual) for f in drawn.complex.faces(2)]
     assert sum(len(p) > 2 for p in pieces) > 3
     for x in np.concatenate([p for p in pieces if len(p)]):
         top = np.sort(drawn.points @ x + drawn.heights)
@@ -195,7 +195,7 @@ def test_the_boundary_lies_in_its_superset():
     assert len(outer.get_segments()) == 3
     assert len(exact.get_segments()) == len(cx.boundary().pieces)
     legend = [t.get_text() for t in ax.get_legend().get_texts()]
-    assert legend == ["decision boundary", "tropical superset", "label 0", "label 1"]
+    assert legend == ["decision boundary", "tropical superset", "predicted 0", "predicted 1"]
     assert exact.get_linewidth()[0] > outer.get_linewidth()[0]
     assert ax.get_xlim() == (-1, 1)
     assert save(ax)

@@ -11,9 +11,10 @@ from hypothesis import assume, given, settings
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import lifted, rational, value, whole
 from tropica.errors import InputError
-from tropica.polyhedra import lattice
+from tropica.exact.rational_arrays import primitive
+from tropica.polyhedra import complexes, face_lattice
 from tropica.polyhedra.complexes import dual_subdivision, hypersurface
-from tropica.polyhedra.polytope import Polytope, primitive_rational
+from tropica.polyhedra.polytope import Polytope
 
 
 def ties(points, heights, x) -> set[int]:
@@ -27,7 +28,7 @@ def ties(points, heights, x) -> set[int]:
 
 def inner_point(complex_, face) -> list[Fraction]:
     """A point in the relative interior: the mean of the vertices, and all rays."""
-    at = sum((complex_.vertices[v] for v in face.vertices), np.zeros(complex_.ambient, dtype=object)) * Fraction(
+    at = sum((complex_.vertices[v] for v in face.vertices), np.zeros(complex_.ambient_dimension, dtype=object)) * Fraction(
         1, len(face.vertices)
     )
     for r in face.rays:
@@ -35,12 +36,12 @@ def inner_point(complex_, face) -> list[Fraction]:
     return at.tolist()
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(lifted(most=8))
 def test_faces_of_both_are_dual(configuration):
     points, heights = configuration
     cx = hypersurface(points, heights)
-    s, d = cx.subdivision, cx.ambient
+    s, d = cx.subdivision, cx.ambient_dimension
     for j in range(s.dimension + 1):
         for dual in s.faces(j):
             face = cx.face_of(dual)
@@ -65,7 +66,7 @@ def test_faces_of_both_are_dual(configuration):
             assert set(b.rays) <= set(a.rays)
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(lifted(most=8))
 def test_cells_cover_the_newton_polytope_and_the_complex_covers_space(configuration):
     points, heights = configuration
@@ -74,7 +75,7 @@ def test_cells_cover_the_newton_polytope_and_the_complex_covers_space(configurat
         assert sum(Polytope(points[list(c)]).volume for c in s.cells) == Polytope(points).volume
     # With compact supports space has Euler characteristic (−1)^d: open faces, by dimension.
     cx = hypersurface(points, heights)
-    d = cx.ambient
+    d = cx.ambient_dimension
     assert sum((-1) ** j * len(cx.faces(j)) for j in range(d + 1)) == (-1) ** d
     # Vertices of the subdivision ↔ regions
     assert [f.dual for f in cx.faces(d)] == [(int(i),) for i in s.hull.vertices]
@@ -86,10 +87,10 @@ def outgoing(cx, face, vertex) -> np.ndarray:
     if face.rays:
         return cx.rays[face.rays[0]]
     other = next(v for v in face.vertices if v != vertex)
-    return primitive_rational(cx.vertices[other] - cx.vertices[vertex])
+    return primitive(cx.vertices[other] - cx.vertices[vertex])
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(lifted(most=9, dimensions=(2,), numbers=whole) | lifted(most=9, dimensions=(2,), numbers=rational))
 def test_curves_are_balanced(configuration):
     cx = hypersurface(*configuration)
@@ -199,7 +200,8 @@ def test_bad_input_is_named(call, words):
 
 
 def test_too_many_faces_are_refused(monkeypatch):
-    monkeypatch.setattr(lattice, "MOST", 20)
+    for module in (complexes, face_lattice):
+        monkeypatch.setattr(module, "MAX_FACES", 20)
     with pytest.raises(InputError, match="more than 20 faces"):
         Polytope(list(itertools.product((0, 1), repeat=4))).faces(1)
     with pytest.raises(InputError, match="more than 20 faces"):

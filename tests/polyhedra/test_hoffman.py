@@ -20,7 +20,7 @@ def matrices(most=5):
     )
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(matrices())
 def test_exact_constants_are_those_of_all_subsets(rows):
     assume(any(any(r) for r in rows.tolist()))

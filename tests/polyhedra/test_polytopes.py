@@ -13,7 +13,7 @@ from scipy.spatial import ConvexHull
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import array, fractions, rational, whole
 from tropica.errors import InputError
-from tropica.polyhedra import polytope, upper
+from tropica.polyhedra import convex_hull, polytope
 from tropica.polyhedra.polytope import Polytope, hull_of_union, minkowski_sum
 
 
@@ -30,17 +30,17 @@ def extreme(points) -> set:
     return {p for p in rows if not oracle.inside(p, sorted(rows - {p}))}
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(point_sets())
 def test_vertices_are_the_points_not_in_the_hull_of_the_others(points):
     p = Polytope(points)
     assert {tuple(v) for v in p.vertices.tolist()} == extreme(points)
     assert len(p.vertices) == len(extreme(points))
     assert p.dimension == oracle.rank([[a - b for a, b in zip(r, points[0], strict=True)] for r in points.tolist()] or [[0]])
-    assert [points[i].tolist() for i in p.numbers] == p.vertices.tolist()
+    assert [points[i].tolist() for i in p.vertex_indices] == p.vertices.tolist()
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(point_sets(), st.data())
 def test_membership_by_caratheodory(points, data):
     p = Polytope(points)
@@ -87,7 +87,7 @@ def test_volumes_are_qhulls(d):
     p = Polytope(points)
     hull = ConvexHull(points)
     assert float(p.volume) == pytest.approx(hull.volume, rel=1e-10)
-    assert sorted(hull.vertices) == p.numbers.tolist()
+    assert sorted(hull.vertices) == p.vertex_indices.tolist()
     assert len(p.facets) == len(hull.simplices)
     assert p.f_vector[-2] == len(hull.simplices)
 
@@ -95,11 +95,11 @@ def test_volumes_are_qhulls(d):
 def test_without_qhull_volumes_are_the_same(monkeypatch):
     points = np.array(list(itertools.product(range(3), repeat=3)))
     monkeypatch.setattr(polytope, "propose", lambda points: None)
-    monkeypatch.setattr(upper, "propose", lambda points: None)
+    monkeypatch.setattr(convex_hull, "propose", lambda points: None)
     assert Polytope(points).volume == 8
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.integers(1, 3).flatmap(lambda d: st.tuples(point_sets(4, d), point_sets(4, d))))
 def test_sums_and_unions(both):
     a, b = (Polytope(p) for p in both)

@@ -26,25 +26,25 @@ def every_sum(g):
     return np.array(list(itertools.product((0, 1), repeat=len(g))), dtype=object) @ g
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(generator_sets())
 def test_vertices_signs_and_volume_are_those_of_all_sums(g):
     z = Zonotope(g)
     hull = Polytope(every_sum(g))
     assert z.vertices.tolist() == sorted(hull.vertices.tolist())
-    assert sorted(z.at(z.signs).tolist()) == z.vertices.tolist()
+    assert sorted(z.points(z.signs).tolist()) == z.vertices.tolist()
     assert z.volume == hull.volume
     assert z.dimension == hull.dimension
     assert Zonotope.from_vertices(z.vertices).polytope() == hull
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(generator_sets())
 def test_upper_vertices_are_the_essential_monomials(g):
     z = Zonotope(g)
     sums = every_sum(g)
     expected = {tuple(r) for r in sums[essential(sums[:, :-1], sums[:, -1])].tolist()}
-    assert {tuple(r) for r in z.at(z.upper_signs).tolist()} == expected
+    assert {tuple(r) for r in z.points(z.upper_signs).tolist()} == expected
     assert len(z.upper_signs) == len(expected)
 
 
@@ -78,8 +78,8 @@ def test_degenerate_zonotopes():
         (lambda: Zonotope([[1, 2]], [1]), "2 coordinates, as the generators do; found 1"),
         (lambda: Zonotope([[1, np.inf]]), "inf"),
         (lambda: Zonotope([1, 2]), "2 axes"),
-        (lambda: Zonotope([[1, 2]]).at([[1, 0]]), "rows of 1 zeros and ones"),
-        (lambda: Zonotope([[1, 2]]).at([[0.5]]), "rows of 1 zeros and ones"),
+        (lambda: Zonotope([[1, 2]]).points([[1, 0]]), "rows of 1 zeros and ones"),
+        (lambda: Zonotope([[1, 2]]).points([[0.5]]), "rows of 1 zeros and ones"),
         (lambda: Zonotope.from_vertices([[0, 0], [1, 0], [0, 1]]), "no zonotope"),
         (lambda: Zonotope.from_vertices([[0, 0], [4, 0], [3, 1], [0, 1]]), "no zonotope"),
     ],
@@ -90,6 +90,6 @@ def test_bad_input_is_named(call, words):
 
 
 def test_too_many_subsets_are_refused_before_they_are_made(monkeypatch):
-    monkeypatch.setattr(zonotope, "MOST", 10)
+    monkeypatch.setattr(zonotope, "MAX_SUBSETS", 10)
     with pytest.raises(InputError, match="15 subsets of generators are too many"):
         _ = Zonotope(np.random.default_rng(0).normal(size=(6, 3))).vertices

@@ -18,7 +18,7 @@ from tropica.decomposition import extraction as job_module
 from tropica.network.batch_size import default_batch_size
 from tropica.runtime import memory
 from tropica.runtime.interrupts import DelayedInterrupts
-from tropica.runtime.memory import BatchHalving, budget, free_memory, in_bytes, out_of_memory, peak_memory
+from tropica.runtime.memory import BatchHalving, budget, free_memory, in_bytes, is_out_of_memory, peak_memory
 
 FULL = RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
 
@@ -76,7 +76,7 @@ def test_a_batch_that_does_not_fit_is_halved(room: int) -> None:
         return x[:, 0].tolist()
 
     fitting, x = BatchHalving(), torch.arange(40.0).unsqueeze(1)
-    with pytest.warns(UserWarning, match="does not fit the memory; going on with") if room < 40 else _quiet():
+    with pytest.warns(UserWarning, match="does not fit in memory; continuing with") if room < 40 else _quiet():
         done = fitting(work, x)
     assert [value for part in done for value in part] == x[:, 0].tolist()
     assert max(met) <= room
@@ -104,8 +104,8 @@ def test_other_errors_are_not_hidden() -> None:
 
     with pytest.warns(UserWarning, match="does not fit"), pytest.raises(MemoryError):
         BatchHalving()(full, torch.zeros(4, 1))
-    assert out_of_memory(FULL)
-    assert not out_of_memory(ValueError("not enough memory"))
+    assert is_out_of_memory(FULL)
+    assert not is_out_of_memory(ValueError("not enough memory"))
 
 
 def test_extraction_goes_on_with_half(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_extraction_goes_on_with_half(monkeypatch: pytest.MonkeyPatch) -> None:
         return original(split, part, check)
 
     monkeypatch.setattr(job_module, "batch_terms", small)
-    with pytest.warns(UserWarning, match="going on with 2"):
+    with pytest.warns(UserWarning, match="continuing with 2"):
         found = tp.extract(net, x, batch_size=16)
     assert found.certificate.holds
     torch.testing.assert_close(found.local.weight, expected.local.weight, rtol=1e-9, atol=1e-9)
@@ -140,7 +140,7 @@ def test_evaluation_goes_on_with_half(monkeypatch: pytest.MonkeyPatch) -> None:
         original(self, x, segments)
 
     monkeypatch.setattr(extracted.RunningMaxima, "__init__", small)
-    with pytest.warns(UserWarning, match="going on with"):
+    with pytest.warns(UserWarning, match="continuing with"):
         found = tp.ExtractedFunction(terms).decide(x)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
@@ -179,7 +179,7 @@ def test_a_real_limit() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("600 True ['a batch of 600 points does not fit the memory; going on with 300']"), done.stdout
+    assert done.stdout.startswith("600 True ['a batch of 600 points does not fit in memory; continuing with 300']"), done.stdout
 
 
 # ── signals ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -234,7 +234,7 @@ def test_outside_the_main_thread() -> None:
 
     def inside() -> None:
         with DelayedInterrupts() as work:
-            found.append(work.wanted)
+            found.append(work.requested)
 
     thread = threading.Thread(target=inside)
     thread.start()

@@ -63,8 +63,8 @@ def test_numbers_are_the_library_s(demo, name, model, method):
         assert row[key] == getattr(shares, key)
     assert row["certificate_holds"] is terms.certificate.holds is True
     assert row["passes"] == decomposition.passes
-    assert row["largest_k"] == pytest.approx(max(k.largest for k in decomposition.growth()), rel=1e-6)
-    assert row["largest_potential"] == pytest.approx(float(decomposition.potential(data.inputs).max()), rel=1e-6)
+    assert row["largest_k"] == pytest.approx(decomposition.summary().largest, rel=1e-6)
+    assert row["largest_potential"] == pytest.approx(float(decomposition.f_minus(data.inputs).max()), rel=1e-6)
     assert row["largest_ratio"] == pytest.approx(potential_sizes(decomposition, data).ratio, rel=1e-6)
     winner = f.active_term(test)
     own = tp.extract(net, test, decomposition, check=False)

@@ -244,9 +244,9 @@ def test_cross(study, cases, method):
 def test_scaled_terms_are_those_of_the_scaled_split(cases, method, factor):
     case = cases["conv-small", 0]
     made = case.decomposition(method)
-    inputs = None if made.input_weight is None else factor * made.input_weight
-    weights = {name: factor * k for name, k in made.weights.items()}
-    less = dataclasses.replace(made, weights=weights, input_weight=inputs, constant=factor * made.constant)
+    inputs = None if made.input_multiplier is None else factor * made.input_multiplier
+    multipliers = {name: factor * k for name, k in made.multipliers.items()}
+    less = dataclasses.replace(made, multipliers=multipliers, input_multiplier=inputs, constant=factor * made.constant)
     wanted = tp.extract(case.net, case.points, less, check=False)
     found = split_study.scaled(case.terms(method), factor)
     x = case.test.inputs.double()

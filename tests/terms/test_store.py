@@ -562,7 +562,7 @@ def test_not_a_store(tmp_path: Path, folder: str) -> None:
 def test_a_failing_certificate_leaves_the_store_unfinished(tmp_path: Path) -> None:
     """With check=True nothing calls it complete; with "warn" it is, and keeps its certificate."""
     decomposition = split_of(NAME, "calibrated")
-    half = replace(decomposition, weights={name: k / 2 for name, k in decomposition.weights.items()})
+    half = replace(decomposition, multipliers={name: k / 2 for name, k in decomposition.multipliers.items()})
     with pytest.raises(tp.CertificateError):
         extract(tmp_path / "terms", decomposition=half)
     with pytest.raises(tp.StoreError, match="not finished"):

@@ -240,7 +240,7 @@ def test_the_disk_is_full(tmp_path: Path, whole: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, preexec_fn=limited)
     assert done.returncode == 1
-    assert "shard-00004.safetensors: cannot be written (File too large); what was finished before is kept" in done.stderr
+    assert "shard-00004.safetensors: cannot be written (File too large); finished files are kept" in done.stderr
     after = content(folder)
     assert {name: raw for name, raw in after.items() if name.startswith("shard-")} == before
     assert not [name for name in after if name.endswith(TEMPORARY)]
@@ -261,7 +261,7 @@ def test_a_full_file_system(tmp_path: Path, whole: Path) -> None:
         command = [sys.executable, "-m", "tests.terms.victim", "extract", str(mounted / "terms")]
         done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
         assert done.returncode == 1
-        assert "cannot be written (No space left on device); what was finished before is kept" in done.stderr
+        assert "cannot be written (No space left on device); finished files are kept" in done.stderr
         kept = {name: raw for name, raw in content(mounted / "terms").items() if name.startswith("shard-")}
         assert kept
         assert kept == {name: raw for name, raw in content(whole).items() if name in kept}

@@ -67,8 +67,8 @@ def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
         "streamed": tp.ExtractedFunction.streaming(net, x, **shared),
     }
     found = {"labels": terms.labels, "local": terms.local.weight, "inner": inner.minus.weight}
-    found |= {f"few {name}": k for name, k in few.weights.items()}
-    found |= {f"by nonlinearity {name}": k for name, k in factors.weights.items()}
+    found |= {f"few {name}": k for name, k in few.multipliers.items()}
+    found |= {f"by nonlinearity {name}": k for name, k in factors.multipliers.items()}
     assert least.certificate.complete
     for name, f in functions.items():
         found[f"{name} values"] = f(fresh)

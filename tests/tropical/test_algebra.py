@@ -18,6 +18,7 @@ from tests.tropical.strategies import FLOAT, RATIONAL, WHOLE, points, polynomial
 from tropica.errors import InputError
 from tropica.polyhedra.polytope import Polytope, hull_of_union, minkowski_sum
 from tropica.tropical import matrices
+from tropica.tropical.composition import compose
 
 P2 = polynomials(2)
 INF = math.inf
@@ -105,7 +106,7 @@ def test_equality_is_that_of_functions(f, g) -> None:
 @given(P2, polynomials(1, most=3), polynomials(1, most=3), points(1))
 def test_composition(f, a, b, x) -> None:
     inner = [a.exact(x), b.exact(x)]
-    assert f.compose(a, b).exact(x) == f.exact(inner)
+    assert compose(f, a, b).exact(x) == f.exact(inner)
 
 
 @settings(max_examples=40)
@@ -117,9 +118,9 @@ def test_composition(f, a, b, x) -> None:
 )
 def test_composition_with_rationals(f, r, s, x) -> None:
     inner = [r.exact(x), s.exact(x)]
-    assert f.compose(r, s).exact(x) == f.exact(inner)
+    assert compose(f, r, s).exact(x) == f.exact(inner)
     outer = f / tp.TropicalPolynomial({(1, 0): 0, (0, 1): 1})
-    assert outer.compose(r, s).exact(x) == outer.exact(inner)
+    assert compose(outer, r, s).exact(x) == outer.exact(inner)
 
 
 # ── polytopes ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -222,14 +223,14 @@ def test_maps() -> None:
     assert m.predict(torch.from_numpy(at)).tolist() == [2, 2]
     assert tp.TropicalMap([x / y]).predict(at).tolist() == [0, 1]  # one logit
     assert tp.TropicalMap([x / y], [7]).predict(at).tolist() == [7, 7]  # the one label that data had
-    assert m.compose(y, x) == tp.TropicalMap([y / x, x / y, x + y])
+    assert compose(m, y, x) == tp.TropicalMap([y / x, x / y, x + y])
     assert [r.variables for r in m] == [2, 2, 2]
     assert repr(m) == "TropicalMap(2 → 3, monomials 1 ⊘ 1, 1 ⊘ 1, 2 ⊘ 1)"
 
 
 @given(P2, P2, points(2))
 def test_min_plus_is_a_view(f, g, x) -> None:
-    p, q = f.min_plus, g.min_plus
+    p, q = tp.MinPlusPolynomial(f), tp.MinPlusPolynomial(g)
     assert (
         p.exact(x)
         == -f.exact([-v for v in x])
@@ -252,7 +253,8 @@ def test_dicts_and_arrays(f) -> None:
     assert tp.TropicalPolynomial(f.to_dict()).to_dict() == f.to_dict()
     again = tp.TropicalPolynomial.from_arrays(f.exponents, f.coefficients)
     assert list(again.to_dict().items()) == list(f.to_dict().items())
-    assert sum(f.monomials, start=next(f.monomials)) == f
+    monomials = [tp.TropicalPolynomial({e: c}) for e, c in f.to_dict().items()]
+    assert sum(monomials, start=monomials[0]) == f
 
 
 def test_repeated_exponents_and_tropical_zero() -> None:
@@ -357,7 +359,7 @@ F = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1})
         (lambda: tp.TropicalPolynomial([1, 2]), "found list"),  # type: ignore[arg-type]
         (lambda: tp.TropicalPolynomial.from_arrays([[1, 2]], [1, 2]), "found 1 and 2"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1, 2], [1]], [1, 2]), "different lengths"),
-        (lambda: tp.TropicalPolynomial.from_arrays([1, 2], [1, 2]), "2 dimensions"),
+        (lambda: tp.TropicalPolynomial.from_arrays([1, 2], [1, 2]), "2 axes"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1.0, math.inf]], [1]), "finite"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1]], [-INF]), "above −∞"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1]], 3), "coefficients must be an array of 1 dimension; found 3"),
@@ -376,9 +378,9 @@ F = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1})
         (lambda: F("ab"), "must be numbers"),
         (lambda: F.exact([1, 2, 3]), "2 coordinates"),
         (lambda: F.exact([1, math.nan]), "coordinate"),
-        (lambda: F.compose(F), "2 functions"),
-        (lambda: F.compose(F, tp.TropicalPolynomial({0: 0})), "same variables"),
-        (lambda: F.compose(F, 3), "found a int"),
+        (lambda: compose(F, F), "2 functions"),
+        (lambda: compose(F, F, tp.TropicalPolynomial({0: 0})), "same variables"),
+        (lambda: compose(F, F, 3), "found a int"),  # type: ignore[arg-type]
         (lambda: F * math.nan, "found nan"),
         (lambda: tp.tropical.random_polynomial(2, 10, degree=2), "10"),
         (lambda: matrices.matmul([[1, 2]], [[1, 2]]), "no product"),

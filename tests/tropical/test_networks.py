@@ -18,10 +18,11 @@ from tests.oracles.tropical import as_poly, regions, relu_network
 from tests.regions.chains import as_network, integer_chains
 from tests.tropical.networks import c2, graph, linear, mlp, numbers
 from tropica.errors import InputError
-from tropica.tropical.affine import ExactNetwork
-from tropica.tropical.complete import complete
-from tropica.tropical.counts import overlay
-from tropica.tropical.from_network import LIMIT, Collection, TooManyMonomials
+from tropica.tropical.completeness import complete
+from tropica.tropical.exact_network import exact_network
+from tropica.tropical.limits import MAX_MONOMIALS, TooManyMonomials
+from tropica.tropical.overlay import overlay
+from tropica.tropical.piece_collection import PieceCollection
 from tropica.tropical.to_network import LinearSum, limbs
 
 FAR = 2**70
@@ -59,7 +60,7 @@ def test_round_trip_and_counts(seed: int, whole: bool) -> None:
     if whole:
         x = torch.from_numpy(np.random.default_rng(seed).integers(-100, 100, (200, 2)).astype(float))
         assert torch.equal(back(x), model(x))
-        assert all(r.f.table.bottom == r.g.table.bottom == 1 for r in tropical)
+        assert all(r.f.table.denominator == r.g.table.denominator == 1 for r in tropical)
 
 
 @pytest.mark.parametrize("sizes", [(1, 4, 3, 1), (3, 3, 2), (3, 2, 2, 1), (4, 3, 1)], ids=str)
@@ -88,8 +89,8 @@ def test_nonlinearities_of_all_kinds(chain: tuple, seed: int) -> None:
         multiplied = None
     for i, r in enumerate(tropical):
         assert r.f.essential() is r.f
-        assert len(tp.TropicalPolynomial.from_table(r.f.table).essential()) == len(r.f)
-        assert len(tp.TropicalPolynomial.from_table(r.g.table).essential()) == len(r.g)
+        assert len(tp.TropicalPolynomial(r.f.table).essential()) == len(r.f)
+        assert len(tp.TropicalPolynomial(r.g.table).essential()) == len(r.g)
         if multiplied is not None:
             assert as_poly(r.f.to_dict()) == as_poly(multiplied[i].f.to_dict())
             assert as_poly(r.g.to_dict()) == as_poly(multiplied[i].g.to_dict())
@@ -166,10 +167,10 @@ def test_values_are_exact() -> None:
 def test_completion_from_one_point(sizes: tuple[int, ...]) -> None:
     """The proof that nothing is missing finds everything that is: from the pieces at the origin alone."""
     net = graph(mlp(*sizes, seed=2), sizes[0])
-    found = Collection(ExactNetwork(net))
+    found = PieceCollection(exact_network(net))
     found.add(np.zeros((1, sizes[0])))
     assert sum(len(m.rows) for m in found.functions) == 2 * sizes[-1]
-    complete(found, LIMIT)
+    complete(found, MAX_MONOMIALS)
     wanted = tp.to_tropical(net, check=False)
     polynomials = found.polynomials()
     for i, r in enumerate(wanted):

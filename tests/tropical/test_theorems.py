@@ -17,14 +17,15 @@ from tests.tropical.test_networks import brute_force
 from tropica.errors import InputError
 from tropica.polyhedra.polytope import Polytope
 from tropica.studies.experiments.depth_width import depth_against_width, even_widths, random_network, regions_of, zigzag
-from tropica.tropical.boundary import boundary_superset
-from tropica.tropical.counts import overlay, random_rational
+from tropica.tropical.boundary_superset import boundary_superset
+from tropica.tropical.overlay import overlay
+from tropica.tropical.random_functions import random_rational
 
 # ── one hidden layer ↔ zonotopes ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def upper(z) -> list[list]:
-    return sorted(z.at(z.upper_signs).tolist())
+    return sorted(z.points(z.upper_signs).tolist())
 
 
 def lifted(f: tp.TropicalPolynomial) -> list[list]:
@@ -106,7 +107,7 @@ def test_boundary_lies_in_the_hypersurface(sizes: tuple[int, ...], seed: int) ->
     assert whole == found.polynomial
     exact = tp.linear_regions(net, tp.Box(-20, 20, d=d)).boundary()
     if len(exact):
-        assert found.distance(np.concatenate(exact.pieces)).max() < 1e-9
+        assert found.margin(np.concatenate(exact.pieces)).max() < 1e-9
     # And the pieces between different operands are all of it, exactly.
     surface, faces = found.hypersurface(), found.boundary_faces()
     tropical = found.network
@@ -141,13 +142,13 @@ def test_thresholds_and_bounds_of_one_logit() -> None:
     assert found.polynomial == (found.operands[0] + found.operands[1]).essential()
     exact = tp.linear_regions(graph(moved, 2), tp.Box(-20, 20, d=2)).boundary()
     assert len(exact)
-    assert found.distance(np.concatenate(exact.pieces)).max() < 1e-9
+    assert found.margin(np.concatenate(exact.pieces)).max() < 1e-9
     # Proposition 6.1: at most N(f) connected regions above, and N(g) below.
     cx = tp.linear_regions(graph(moved, 2), tp.Space(2))
     above, below = sides(cx)
-    assert found.bounds is not None
-    assert above <= found.bounds[0]
-    assert below <= found.bounds[1]
+    assert found.region_bounds is not None
+    assert above <= found.region_bounds[0]
+    assert below <= found.region_bounds[1]
 
 
 def sides(cx: tp.RegionComplex) -> tuple[int, int]:

@@ -11,8 +11,8 @@ from itertools import accumulate
 from typing import TypeAlias
 
 from tropica.bounds.architecture import Architecture, relu_layers, whole
-from tropica.bounds.arrangements import binomial_sum, binomials
 from tropica.errors import InputError
+from tropica.exact.binomials import binomial_sum, binomials
 
 Histogram: TypeAlias = Callable[[int, int], Sequence[int]]
 """γ: a dimension n and a width n′, n ≤ n′, to n′ + 1 whole numbers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tropica.bounds.architecture import Architecture, NotCovered, relu_layers
-from tropica.bounds.arrangements import binomial_sum
+from tropica.exact.binomials import binomial_sum
 
 
 def montufar2014(architecture: Architecture) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tropica.bounds.architecture import Architecture, read_layers, whole
-from tropica.bounds.arrangements import binomial_sum, binomials
+from tropica.exact.binomials import binomial_sum, binomials
 
 
 def serra2018_maxout(architecture: Architecture, rank: int) -> int:

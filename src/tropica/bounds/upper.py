@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tropica.bounds.architecture import Architecture, NotCovered, read_layers, relu_layers
-from tropica.bounds.arrangements import binomial_sum, binomials
+from tropica.exact.binomials import binomial_sum, binomials
 
 
 def zaslavsky(architecture: Architecture) -> int:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tropica.bounds.architecture import NotCovered
-from tropica.bounds.arrangements import binomial_sum, binomials
+from tropica.exact.binomials import binomial_sum, binomials
 
 FRONTIER = 16
 """Windows that may be open at once, where windows overlap along several axes: there is a table entry for each set of them."""

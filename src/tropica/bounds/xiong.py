@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from tropica.bounds.architecture import NotCovered
-from tropica.bounds.arrangements import binomial_sum
 from tropica.bounds.convolution import ConvNet
 from tropica.bounds.windows import Axis, count_attained, count_regions, is_attained
 from tropica.errors import InputError
+from tropica.exact.binomials import binomial_sum
 
 
 def xiong2020_one_layer(net: ConvNet) -> int:

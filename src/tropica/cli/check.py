@@ -26,7 +26,7 @@ def check(
     manifest, faults = check_terms(terms)
     shards = manifest.shards
     facts = {
-        "terms": f"{sum(manifest.plan):,} of {shape_text(manifest.shape)}, stored in {manifest.run['stored']}",
+        "terms": f"{sum(manifest.plan):,} of {shape_text(manifest.shape)}, stored in {manifest.run['stored_dtype']}",
         "state": manifest.state if manifest.state == "complete" else f"not finished ({manifest.state})",
         "shards": f"{len(shards) or len(list(terms.glob('shard-*.safetensors')))} of {len(manifest.plan)}",
         "decomposition": manifest.run["method"],

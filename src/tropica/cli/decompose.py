@@ -67,7 +67,7 @@ def decompose(
     net = net.to(dtype.torch) if dtype else net
     made = make_decomposition(net, points, method=method.value, memory=room, per=(per or Per.network).value, progress=True)
     sizes = potential_sizes(made, points, progress=True)
-    growth = [dataclasses.replace(row, largest=row.largest + 0.0) for row in made.growth()]  # + 0.0: no −0
+    growth = made.summary().rows
     rows = [[r.nonlinearity, r.path, f"{r.units:,}", f"{r.largest:.3g}", f"{r.mean:.3g}", f"{r.share:.1%}"] for r in growth]
     headings = ["nonlinearity", "module", "units", "largest K", "mean K", "K > 0"]
     show_table(f"The {made.method} split, nonlinearities in forward order", headings, rows, numbers=4)
@@ -87,7 +87,7 @@ def decompose(
         "nonlinearities": [dataclasses.asdict(row) for row in growth],
         "potential": dataclasses.asdict(sizes),
         "passes": made.passes,
-        "smallest_cotangent": made.smallest,
+        "smallest_cotangent": made.smallest_cotangent,
         "factors": dict(made.factors),
         "pairs": None if made.pairs is None else {**dataclasses.asdict(made.pairs), "holds": made.pairs.holds},
         "history": list(made.history),
@@ -103,6 +103,8 @@ def _checked(made: DCDecomposition) -> dict[str, str]:
         factors = sorted(set(made.factors.values())) or [0.0]
         size = f"{factors[0]:.4g}" if len(factors) == 1 else f"{factors[0]:.4g} … {factors[-1]:.4g}"
         return {"K / calibrated K": size, "certificate": str(made.pairs)}
-    if made.smallest is None:
+    if made.smallest_cotangent is None:
         return {"smallest cotangent": "not looked at: the paper's decomposition is nonnegative by construction"}
-    return {"smallest cotangent": f"{made.smallest:.2g} of the largest at its nonlinearity (≥ 0 certifies Theorem 3.3)"}
+    return {
+        "smallest cotangent": f"{made.smallest_cotangent:.2g} of the largest at its nonlinearity (≥ 0 certifies Theorem 3.3)"
+    }

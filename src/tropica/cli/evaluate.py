@@ -32,9 +32,9 @@ from tropica.cli.options import (
 from tropica.cli.output import checked, prints, save_json, say_written, show_facts, show_table
 from tropica.data.batches import Data as Points
 from tropica.data.batches import as_batches
+from tropica.data.file_data import FileData
 from tropica.data.labelled import LabelledData
-from tropica.data.readers.mapped import FileData
-from tropica.decomposition.extraction import Inner
+from tropica.decomposition.prepare import inner_points
 from tropica.errors import InputError
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.batch_size import default_batch_size
@@ -208,7 +208,7 @@ def _stored(
             raise InputError(f"these terms are functions of the inner layer {at!r}: give the network as --model")
         head, tail = net.cut(at)
         _check_shape(net.input_shape, points)
-        inner = Inner(head, points, default_batch_size(head))
+        inner = inner_points(head, points, default_batch_size(head))
         return _Case(function, inner, len(terms), net, tail.fingerprint == terms.about.get("network"), exact)
     _check_shape(terms.input_shape, points)
     same = None if net is None else net.fingerprint == terms.about.get("network")

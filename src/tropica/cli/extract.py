@@ -88,7 +88,7 @@ def extract(
             at=at,
             method=method.value,
             dtype=dtype.torch if dtype else None,
-            store_dtype=store_dtype.torch if store_dtype else None,
+            stored_dtype=store_dtype.torch if store_dtype else None,
             out=out,
             check=check,
             memory=room,

@@ -23,7 +23,7 @@ import typer
 from typer.core import TyperGroup
 
 from tropica.errors import CertificateError, ProcessError, TraceMismatch, TropicaError, UnsupportedOperation
-from tropica.runtime.interrupts import terminated
+from tropica.runtime.interrupts import raise_keyboard_interrupt
 from tropica.runtime.processes import started_by_torchrun
 
 FAILED, UNUSABLE, STOPPED = 1, 2, 130
@@ -85,7 +85,7 @@ def _ended_like_ctrl_c() -> Any:
     """Let SIGTERM end the command as Ctrl-C does, where the program has no handler of its own; the handler before, or None."""
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         return None
-    return signal.signal(signal.SIGTERM, terminated)
+    return signal.signal(signal.SIGTERM, raise_keyboard_interrupt)
 
 
 def report(error: Exception) -> NoReturn:
@@ -93,7 +93,7 @@ def report(error: Exception) -> NoReturn:
     code, text = explained(error)
     word = "stopped" if code == STOPPED else "error"
     rank = os.environ.get("RANK", "0") if started_by_torchrun() else "0"
-    if not getattr(error, "relayed", False):  # the process that met it says it
+    if not getattr(error, "from_another_process", False):  # the process that met it says it
         typer.echo(f"{word}{f' (process {rank})' if rank != '0' else ''}: {text}", err=True)
     sys.stderr.flush()
     if started_by_torchrun():

@@ -17,8 +17,8 @@ from torch import nn
 from tropica.cli.failures import one_line
 from tropica.cli.weights import load_weights
 from tropica.data.batches import first_points
+from tropica.data.file_data import FileData
 from tropica.data.labelled import LabelledData
-from tropica.data.readers.mapped import FileData
 from tropica.errors import DataError, InputError, TropicaError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.readers.pt2 import load_network

@@ -17,7 +17,7 @@ from tropica.cli.training import BatchSize, Epochs, How, Rate, Runs, Seed, Train
 from tropica.data.labelled import LabelledData
 from tropica.errors import DataError
 from tropica.runtime.files import writable_folder
-from tropica.runtime.progress import reporter
+from tropica.runtime.progress import progress_callback
 from tropica.studies.networks import MODELS
 from tropica.studies.training.runs import TrainedRun, train_run
 
@@ -71,7 +71,7 @@ def train(
     def left() -> str:
         return f"{len(done)} of {runs} runs are whole in {folder / kind}; the same command goes on from the last whole epoch"
 
-    with stopping(left), reporter(True) as report:
+    with stopping(left), progress_callback(True) as report:
         for number in range(seed, seed + runs):
             title = f"{kind}, seed {number}"
             progress = (lambda i, n, message, title=title: report(i, n, f"training {title}")) if report else None

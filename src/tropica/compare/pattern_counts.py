@@ -12,7 +12,7 @@ from tropica.errors import InputError
 from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
-from tropica.runtime.progress import reporter
+from tropica.runtime.progress import progress_callback
 
 WAYS = ("pattern", "term")
 SAME = 1e-9
@@ -48,7 +48,7 @@ def count_patterns(
     patterns: set[bytes] = set()
     terms: list[Tensor] = []
     done, total = 0, count_points(data)
-    with reporter(progress) as report:
+    with progress_callback(progress) as report:
         for batch in as_batches(data, size, dtype=net.dtype, device=net.device, shape=net.input_shape):
             if by == "pattern":
                 patterns.update(row.tobytes() for row in net.activation_pattern(batch).numpy())

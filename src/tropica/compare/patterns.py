@@ -13,7 +13,7 @@ from tropica.errors import InputError
 from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
-from tropica.runtime.progress import reporter
+from tropica.runtime.progress import progress_callback
 
 
 def pattern_agreement(
@@ -52,7 +52,7 @@ def pattern_agreement(
     size = default_batch_size(net)
     shares: list[Tensor] = []
     done = 0
-    with reporter(progress) as report:
+    with progress_callback(progress) as report:
         sides = (_rows(data, size, net, where) for data, where in ((x, "x"), (y, "y")))
         for one, other in zip(*sides, strict=True):
             shares.append(_shares(net, one, other))

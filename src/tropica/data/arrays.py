@@ -1,4 +1,4 @@
-"""Stored arrays as points, labels and splits: the conventions all sources share."""
+"""Stored arrays as points, labels and splits: the conventions that all readers share."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CHANNELS = (1, 3, 4)
 def as_inputs(array: np.ndarray, where: str) -> Tensor:
     """Points (N, *shape) as float32.
 
-    Bytes (uint8) are taken for images: divided by 255, and brought to (N, channels, height, width) from (N, height,
-    width) or from channels last. Floats keep their scale and layout.
+    uint8 arrays (N, height, width) or (N, height, width, channels) are images: they are divided by 255 and become
+    (N, channels, height, width). Floats keep their scale and layout.
 
     Raises:
-        DataError: another dtype, or fewer than two axes.
+        DataError: neither uint8 nor floats, or fewer than two axes.
 
     >>> as_inputs(np.full((2, 28, 28), 255, np.uint8), "example").shape
     torch.Size([2, 1, 28, 28])
@@ -34,7 +34,7 @@ def as_inputs(array: np.ndarray, where: str) -> Tensor:
 
 
 def channels_first(images: np.ndarray) -> np.ndarray:
-    """Images (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, C, H, W); any other number of axes is left alone."""
+    """Images (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, C, H, W). Arrays with another number of axes are unchanged."""
     if images.ndim == 3:
         return images[:, None]
     if images.ndim == 4 and images.shape[-1] in CHANNELS and images.shape[1] not in CHANNELS:
@@ -42,18 +42,18 @@ def channels_first(images: np.ndarray) -> np.ndarray:
     return images
 
 
-def why_unreadable(error: Exception) -> str:
-    """What NumPy says of a file that it cannot read, without its advice to load pickles."""
-    said = str(error)
-    objects = any(word in said for word in ("pickle", "Object arrays", "Python objects"))
-    return "it holds Python objects, which are never loaded" if objects else said
+def numpy_message(error: Exception) -> str:
+    """NumPy's message about an unreadable file, without its advice to load pickles."""
+    text = str(error)
+    objects = any(word in text for word in ("pickle", "Object arrays", "Python objects"))
+    return "it holds Python objects, which are never loaded" if objects else text
 
 
 def as_labels(array: np.ndarray, where: str) -> Tensor:
-    """Class numbers (N,) or (N, 1), of any integer dtype, as int64 (N,).
+    """Class numbers (N,) or (N, 1) of any integer dtype, as int64 (N,).
 
     Raises:
-        DataError: not whole numbers, negative, or of another shape.
+        DataError: another dtype or shape, or a negative number.
 
     >>> as_labels(np.array([[3], [1]], np.uint8), "example")
     tensor([3, 1])
@@ -84,10 +84,10 @@ def fifth_of_each_class(labels: np.ndarray, split: Split) -> np.ndarray:
 def labelled(
     inputs: Tensor, labels: Tensor | None, *, name: str, num_classes: int | None, split: Split, limit: int | None
 ) -> LabelledData:
-    """The first `limit` points as `LabelledData`.
+    """The first ``limit`` points as `LabelledData`.
 
     Raises:
-        DataError: no points, or not as many labels as points.
+        DataError: no points, or the numbers of points and labels differ.
 
     >>> labelled(torch.ones(3, 2), None, name="ones", num_classes=None, split="train", limit=2)
     LabelledData('ones', train: 2 points of shape (2,), no labels)

@@ -1,12 +1,13 @@
-"""`LabelledData`: the points of one split with their labels, as every loader returns them."""
+"""`LabelledData`: the points of one split in memory, with their labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from tropica.errors import InputError
 
@@ -15,24 +16,26 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LabelledData:
-    """Points, and the class of each where it is known.
+class LabelledData(Dataset[Any]):
+    """Points, with the class of each point where the classes are known.
+
+    A ``torch.utils.data.Dataset``: an item is (input, label), or the input alone if there are no labels.
 
     Args:
         inputs: (N, *shape) float32; images are (channels, height, width), scaled to [0, 1].
-        labels: (N,) int64 in 0 … classes − 1, or None where the points have no labels.
-        name: the name of the set, for titles and file names.
-        num_classes: the number of classes of the whole set (not only of these points), or None.
+        labels: (N,) int64 in 0 … num_classes − 1, or None if the points have no labels.
+        name: the name of the data set, for titles and file names.
+        num_classes: the number of classes of the whole data set (not only of these points), or None.
         split: `train` or `test`.
 
     Raises:
-        InputError: the fields do not fit each other.
+        InputError: a field has the wrong dtype, shape or range, or two fields do not match.
 
     >>> data = LabelledData(torch.zeros(5, 1, 8, 8), torch.arange(5), name="blank", num_classes=10)
     >>> data
     LabelledData('blank', train: 5 points of shape (1, 8, 8), 10 classes)
-    >>> len(data), data.input_shape
-    (5, (1, 8, 8))
+    >>> len(data), data.input_shape, data[3][1]
+    (5, (1, 8, 8), tensor(3))
     """
 
     inputs: Tensor
@@ -54,10 +57,14 @@ class LabelledData:
             raise InputError(f"{self.name}: labels must be an int64 tensor ({len(self.inputs)},); found {found}")
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or (self.num_classes is not None and high >= self.num_classes):
-            raise InputError(f"{self.name}: labels must lie in 0 … classes − 1; found {low} … {high}, {self.num_classes=}")
+            wanted = "be 0 or more" if self.num_classes is None else f"lie in 0 … {self.num_classes - 1}"
+            raise InputError(f"{self.name}: labels must {wanted}; found {low} … {high}")
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, Tensor] | Tensor:
+        return self.inputs[index] if self.labels is None else (self.inputs[index], self.labels[index])
 
     def __repr__(self) -> str:
         classes = "no labels" if self.labels is None else f"{self.num_classes} classes"

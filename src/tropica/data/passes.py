@@ -1,31 +1,29 @@
-"""A data set cut into shards of consecutive batches, to be walked from any shard on and by any number of processes.
+"""A data set cut into shards of consecutive batches, over which any number of processes can iterate from any shard on.
 
-The cut depends on the data and the batch size alone. So a shard's points, and whatever is computed of them batch by batch, are
-the same whoever does it and whenever.
+The cut depends on the data and the batch size alone. A shard's points, and whatever is computed of them batch by batch, are
+therefore the same in every pass and in every process.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tropica.data.batches import Data, as_batches, batch_lengths
 from tropica.errors import InputError, StoreError
-
-SHARD_POINTS = 2048
-"""Points a shard: as many batches as reach so many."""
-NUMBERS = 2**25
-"""Or as many as reach so many numbers (128 MB in float32), where points are large."""
+from tropica.runtime.processes import Processes
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Consecutive batches: their numbers, the number of the first point, and how many points there are."""
+    """Consecutive batches: the shard's number, the batches' numbers, the number of the first point, and the number of points."""
 
     number: int
     batches: range
@@ -33,103 +31,165 @@ class Shard:
     points: int
 
 
-def cut(lengths: Sequence[int], numbers: int) -> list[Shard]:
-    """Shards of batches of such lengths, with so many numbers a point.
+@dataclass(frozen=True)
+class ShardSizes:
+    """When a shard is full: at ``points`` points, or earlier at ``numbers`` coordinates (128 MB in float32)."""
 
-    >>> [(shard.first, shard.points) for shard in cut([1024, 1024, 1024, 1024, 7], 1)]
-    [(0, 2048), (2048, 2048), (4096, 7)]
-    """
-    shards: list[Shard] = []
-    start = first = points = 0
-    for i, length in enumerate(lengths):
-        points += length
-        if points >= SHARD_POINTS or points * numbers >= NUMBERS or (i == len(lengths) - 1 and points):
-            shards.append(Shard(len(shards), range(start, i + 1), first, points))
-            start, first, points = i + 1, first + points, 0
-    return shards
+    points: int = 2048
+    numbers: int = 2**25
+
+    def cut(self, lengths: Sequence[int], dimension: int) -> list[Shard]:
+        """Shards of batches with these lengths, whose points have ``dimension`` coordinates.
+
+        >>> [(shard.first, shard.points) for shard in ShardSizes().cut([1024, 1024, 1024, 1024, 7], 1)]
+        [(0, 2048), (2048, 2048), (4096, 7)]
+        """
+        shards: list[Shard] = []
+        start = first = points = 0
+        for i, length in enumerate(lengths):
+            points += length
+            full = points >= self.points or points * dimension >= self.numbers
+            if full or (i == len(lengths) - 1 and points):
+                shards.append(Shard(len(shards), range(start, i + 1), first, points))
+                start, first, points = i + 1, first + points, 0
+        return shards
 
 
-@dataclass
-class Walk:
+DEFAULT_SIZES = ShardSizes()
+Observer = Callable[[Shard, Sequence[Tensor]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class DataPass:
     """The points of a data set as batches of tensors, in shards.
+
+    A pass is itself data: iterating over it gives its batches, from the first one on, every time.
 
     Attributes:
         data: the points.
-        batch_size: points a batch, where the data does not come in batches.
-        dtype, device, shape: as :func:`as_batches` takes them.
-        lengths: points of each batch.
-        shards: the cut.
-        prepare: what is done to each batch before it is given out (a network's first part).
-        remember: keep SHA-256 of each shard's points (before ``prepare``) the first time that it is walked.
-        digests: these, by number of shard.
-        expected: what these were in an earlier run, where that is known; other points are refused.
+        batch_size: points a batch; data that comes in batches keeps its own.
+        dtype, device: those of the batches.
+        input_shape: the shape that one point of the data must have.
+        sizes: when a shard is full.
+        function: what is applied to each batch (a network's first layers), if anything.
+        observer: what sees each shard's points, before ``function``, if anything.
+
+    >>> data_pass = DataPass(torch.zeros(5, 3), 2, torch.float32, torch.device("cpu"), (3,))
+    >>> data_pass.lengths, data_pass.num_points, len(data_pass.shards)
+    ([2, 2, 1], 5, 1)
     """
 
     data: Data
     batch_size: int
     dtype: torch.dtype
     device: torch.device
-    shape: tuple[int, ...]
-    lengths: list[int]
-    shards: list[Shard]
-    prepare: Callable[[Tensor], Tensor] | None = None
-    remember: bool = False
-    digests: dict[int, str] = field(default_factory=dict)
-    expected: dict[int, str] = field(default_factory=dict)
+    input_shape: tuple[int, ...]
+    sizes: ShardSizes = DEFAULT_SIZES
+    function: Callable[[Tensor], Tensor] | None = None
+    observer: Observer | None = None
 
-    @classmethod
-    def over(cls, data: Data, batch_size: int, *, dtype: torch.dtype, device: torch.device, shape: tuple[int, ...]) -> Walk:
-        """The walk over some data. Batches whose lengths only a walk can tell are walked once."""
-        lengths = batch_lengths(data, batch_size)
+    @cached_property
+    def lengths(self) -> list[int]:
+        """Points of each batch. Batches that do not tell their length are iterated over once.
+
+        Raises InputError where there is no point.
+        """
+        lengths = batch_lengths(self.data, self.batch_size)
         if not sum(lengths):
             raise InputError("data: at least one point is needed; found none")
-        return cls(data, batch_size, dtype, device, shape, lengths, cut(lengths, torch.Size(shape).numel()))
+        return lengths
+
+    @cached_property
+    def shards(self) -> list[Shard]:
+        """The cut."""
+        return self.sizes.cut(self.lengths, torch.Size(self.input_shape).numel())
 
     @property
-    def points(self) -> int:
-        """How many there are."""
+    def num_points(self) -> int:
+        """The number of points."""
         return sum(self.lengths)
 
-    def batches(self, numbers: Sequence[int] | None = None) -> Iterator[Tensor]:
-        """Batches by their numbers, in rising order; all of them by default."""
-        return map(self._prepared, self._raw(None if numbers is None else [range(i, i + 1) for i in numbers]))
+    def map(self, function: Callable[[Tensor], Tensor]) -> DataPass:
+        """The same pass with a function applied to each batch."""
+        return self._with(function=function)
 
-    def groups(self, shards: Sequence[Shard] | None = None) -> Iterator[tuple[Shard, list[Tensor]]]:
-        """Shards, in rising order, each with its batches; all of them by default.
+    def observed(self, observer: Observer) -> DataPass:
+        """The same pass with an observer that sees the points of each shard."""
+        return self._with(observer=observer)
 
-        Raises:
-            InputError: a pass over the data gives another number of points than its length, or than the pass before.
-            StoreError: these are not the points that were expected.
+    def _with(self, **changes: Any) -> DataPass:
+        made = replace(self, **changes)
+        made.__dict__.update({name: self.__dict__[name] for name in ("lengths", "shards") if name in self.__dict__})
+        return made
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Iterate over all batches."""
+        return self.iter_batches()
+
+    def iter_batches(self, numbers: Sequence[int] | None = None) -> Iterator[Tensor]:
+        """Iterate over the batches with these numbers, which must rise; over all batches by default."""
+        return map(self._mapped, self._raw(None if numbers is None else [range(i, i + 1) for i in numbers]))
+
+    def iter_shards(self, shards: Sequence[Shard] | None = None) -> Iterator[tuple[Shard, list[Tensor]]]:
+        """Iterate over shards, whose numbers must rise, each with its batches; over all shards by default.
+
+        Raises InputError where a pass over the data gives another number of points than its length, or than the pass before.
         """
         chosen = self.shards if shards is None else shards
         raw = self._raw([shard.batches for shard in chosen])
         for shard in chosen:
             expected = [self.lengths[i] for i in shard.batches if self.lengths[i]]
-            group = list(islice(raw, len(expected)))
-            if list(map(len, group)) != expected:
-                found = shard.first + sum(map(len, group))
-                raise InputError(f"the data has {self.points} points by its length, but a pass over it gave {found}")
-            if self.remember and shard.number not in self.digests:
-                self._note(shard, digest_of(group))
-            yield shard, list(map(self._prepared, group))
-
-    def _note(self, shard: Shard, digest: str) -> None:
-        if self.expected.get(shard.number, digest) != digest:
-            raise StoreError(
-                f"the data differs: points {shard.first} … {shard.first + shard.points - 1} are not those that were used before"
-            )
-        self.digests[shard.number] = digest
+            batches = list(islice(raw, len(expected)))
+            if list(map(len, batches)) != expected:
+                found = shard.first + sum(map(len, batches))
+                raise InputError(f"the data has {self.num_points} points by its length, but a pass over it gave {found}")
+            if self.observer is not None:
+                self.observer(shard, batches)
+            yield shard, list(map(self._mapped, batches))
 
     def _raw(self, only: Sequence[range] | None) -> Iterator[Tensor]:
-        settings = {"dtype": self.dtype, "device": self.device, "shape": self.shape}
+        settings = {"dtype": self.dtype, "device": self.device, "shape": self.input_shape}
         return as_batches(self.data, self.batch_size, only=only, **settings)
 
-    def _prepared(self, x: Tensor) -> Tensor:
-        return x if self.prepare is None else self.prepare(x)
+    def _mapped(self, x: Tensor) -> Tensor:
+        return x if self.function is None else self.function(x)
 
 
-def digest_of(batches: Sequence[Tensor]) -> str:
-    """SHA-256 of some points, whatever batches they come in."""
+class PointDigests:
+    """SHA-256 of the points of each shard, compared with those of an earlier run.
+
+    An instance is a :attr:`DataPass.observer`.
+
+    Attributes:
+        known: the digests, by number of shard: those that an earlier run left, and those of the points seen since.
+    """
+
+    def __init__(self, known: dict[int, str] | None = None) -> None:
+        self.known = dict(known or {})
+        self._seen: set[int] = set()
+
+    def __call__(self, shard: Shard, batches: Sequence[Tensor]) -> None:
+        """Hash a shard's points the first time that they come by.
+
+        Raises StoreError where they are not those of the earlier run.
+        """
+        if shard.number in self._seen:
+            return
+        found = digest_of_points(batches)
+        if self.known.setdefault(shard.number, found) != found:
+            last = shard.first + shard.points - 1
+            raise StoreError(f"the data differs: points {shard.first} … {last} are not those that were used before")
+        self._seen.add(shard.number)
+
+    def gather(self, processes: Processes) -> dict[int, str]:
+        """What all processes know, which all of them know then."""
+        for known in processes.all_gather(self.known):
+            self.known |= {int(number): digest for number, digest in known.items()}
+        return self.known
+
+
+def digest_of_points(batches: Sequence[Tensor]) -> str:
+    """SHA-256 of points, which does not depend on the batches that they come in."""
     found = hashlib.sha256()
     for x in batches:
         found.update(x.cpu().contiguous().numpy().data)

@@ -1,4 +1,4 @@
-"""`validate_points`: the one check of points that all engines share."""
+"""`validate_points`: the one check of points that all functions share."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def validate_points(x: Tensor, shape: Sequence[int], where: str, *, first: int = 0) -> None:
-    """Check that `x` is a batch of points of `shape`: floating point, not empty, finite.
+    """Check that ``x`` is a batch of points of one shape: floating point, not empty, finite.
 
     Args:
         x: (N, *shape), float16, bfloat16, float32 or float64, N > 0.
         shape: the shape of one point, without the batch axis.
-        where: what `x` is, for messages.
-        first: the index of the first point of `x` in the whole data, for messages.
+        where: the name of ``x`` in error messages.
+        first: the index of the first point of ``x`` in the whole data, for error messages.
 
     Raises:
-        InputError: not so; the message says what was found (the first bad point, where one is) and what is accepted.
+        InputError: another type, dtype or shape, no points, or a value that is not finite (the message names the first one).
 
     >>> validate_points(torch.zeros(2, 3), (3,), "example")
     >>> validate_points(torch.tensor([[0.0], [float("nan")]]), (1,), "example")
@@ -45,7 +45,7 @@ def validate_points(x: Tensor, shape: Sequence[int], where: str, *, first: int =
 
 
 def validate_dtype(x: Tensor, where: str) -> None:
-    """Raise `InputError` unless `x` is floating point; integers are not scaled silently, for nobody knows by what.
+    """Raise `InputError` unless ``x`` is floating point. Integers are not converted, as their scale is unknown.
 
     >>> validate_dtype(torch.zeros(2, dtype=torch.uint8), "example")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -59,8 +59,8 @@ def validate_dtype(x: Tensor, where: str) -> None:
 
 
 def _refuse_non_finite(x: Tensor, where: str, first: int) -> None:
-    # A sum is NaN or infinite if any value is (or if it overflows), and so are the extremes; unlike isfinite(x) neither needs
-    # memory of the size of x, and the sum is the faster one.
+    # The sum is not finite if a value is not finite or if the sum overflows; the extremes decide between the two. Neither
+    # needs memory of the size of x, as isfinite(x) does, and the sum is the fastest.
     if math.isfinite(float(x.sum())) or bool(torch.isfinite(torch.stack(torch.aminmax(x))).all()):
         return
     point, *place = (int(index) for index in (~torch.isfinite(x)).nonzero()[0])
@@ -69,12 +69,12 @@ def _refuse_non_finite(x: Tensor, where: str, first: int) -> None:
 
 
 def _hint(x: Tensor, expected: tuple[int, ...]) -> str:
-    """What most likely went wrong with the shape, as a remedy, or nothing."""
+    """A remedy for the most likely cause of a wrong shape, or nothing."""
     found = tuple(x.shape)
     if found == expected:
         return "; for a single point add the batch axis: x.unsqueeze(0)"
     if len(expected) == 3 and len(found) == 4 and (found[3], found[1], found[2]) == expected:
         return "; channels come first: x.permute(0, 3, 1, 2)"
     if x.ndim >= 2 and expected and found[1:] != expected and x[:1].numel() == torch.Size(expected).numel():
-        return f"; as many numbers a point: x.reshape(-1, {', '.join(map(str, expected))})"
+        return f"; each point has the right number of values: x.reshape(-1, {', '.join(map(str, expected))})"
     return ""

@@ -27,7 +27,7 @@ class BatchTerms:
     local_value: Tensor
     minus_value: Tensor
     margin: Tensor
-    smallest: float | None
+    smallest_cotangent: float | None
 
 
 def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) -> BatchTerms:
@@ -38,7 +38,7 @@ def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) 
     Args:
         decomposition: the DC decomposition; its network is run as it is.
         x: points (B, *input) in the network's dtype.
-        check: also look at every cotangent of F⁻ and F⁺_i at every nonlinearity (the certificate): ``smallest`` is then the smallest
+        check: also look at every cotangent of F⁻ and F⁺_i at every nonlinearity (the certificate): ``smallest_cotangent`` is then the smallest
             one, relative to the largest at its nonlinearity.
     """
     points = len(x)
@@ -47,7 +47,7 @@ def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) 
     top, labels = scores.detach().topk(2, 1)
     labels = scores.detach().argmax(1)
     heavy = [
-        (nonlinearity, h, k) for nonlinearity, h in nonlinearities if (k := decomposition.weight(nonlinearity)) is not None
+        (nonlinearity, h, k) for nonlinearity, h in nonlinearities if (k := decomposition.multiplier(nonlinearity)) is not None
     ]
     seed = torch.zeros_like(scores).scatter_(1, labels.unsqueeze(1), 1.0)
     watch = _Watch(nonlinearities, points) if check else None
@@ -58,8 +58,8 @@ def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) 
     value = torch.full((points,), decomposition.constant, dtype=torch.float64, device=x.device)
     for nonlinearity, h, k in heavy:
         value += nonlinearity.per_point(h.detach(), points).flatten(1) @ k.flatten()
-    if decomposition.input_weight is not None:
-        k = decomposition.input_weight.to(x.device).flatten()
+    if decomposition.input_multiplier is not None:
+        k = decomposition.input_multiplier.to(x.device).flatten()
         minus = minus + k.to(minus.dtype)
         value += x.detach().flatten(1).double() @ k
     margin = (top[:, 0] - top[:, 1]).double()

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tropica.data.batches import Data
-from tropica.data.passes import Walk
+from tropica.data.passes import DataPass, PointDigests
 from tropica.decomposition.checkpoint import Checkpoint, State
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.layer_by_layer import Progress, spread, stages, tight_weights
@@ -36,13 +36,14 @@ MARGIN = 0.02
 
 def calibrated_decomposition(
     net: PiecewiseLinearNetwork,
-    data: Data | Walk,
+    data: Data | DataPass,
     *,
     batch_size: int = 1,
     memory: int = 2**30,
     max_passes: int = 40,
     processes: Processes = SINGLE_PROCESS,
     checkpoint: Path | None = None,
+    digests: PointDigests | None = None,
     progress: Progress | None = None,
 ) -> DCDecomposition:
     """Find K for a network and a data set.
@@ -57,21 +58,25 @@ def calibrated_decomposition(
         processes: those that share the work; K is the same for any number of them.
         checkpoint: a file that is written after each pass, from which a run that was stopped goes on; it is left for the
             caller to remove.
+        digests: those of the points, where ``data`` is a pass that they observe already; they are kept in the checkpoint.
         progress: called with (done, total, message).
 
     Raises:
         CertificateError: K is not settled after ``max_passes`` passes, or a cotangent is not finite.
         StoreError: the checkpoint is of something else, or cannot be written.
     """
-    walk = data
-    if not isinstance(walk, Walk):
-        walk = Walk.over(walk, batch_size, dtype=net.dtype, device=net.device, shape=net.input_shape)
-    saved = Checkpoint(checkpoint, net, walk, processes)
-    state = saved.load() or _tight(net, walk, memory, processes, progress)
+    data_pass = data
+    if not isinstance(data_pass, DataPass):
+        data_pass = DataPass(data_pass, batch_size, net.dtype, net.device, net.input_shape)
+    if digests is None:
+        digests = PointDigests()
+        data_pass = data_pass if checkpoint is None else data_pass.observed(digests)
+    saved = Checkpoint(checkpoint, net, data_pass, digests, processes)
+    state = saved.load() or _tight(net, data_pass, memory, processes, progress)
     saved.save(state)
     for i in range(len(state.history) - 1, max_passes):
         sweep = Sweep(net, state.weights, state.headroom)
-        raised = sweep.over(walk, processes, progress)
+        raised = sweep.over(data_pass, processes, progress)
         weights, settled = sweep.weights, not raised
         line = f"pass {i + 1}: {raised} units raised" if raised else f"pass {i + 1}: the check, all cotangents ≥ 0"
         if raised and (found := settle(net, state.weights, weights)) is not None:
@@ -82,26 +87,28 @@ def calibrated_decomposition(
         if settled:
             kept = {name: k.double().cpu() for name, k in weights.items()}
             return DCDecomposition(
-                net, "calibrated", kept, passes=state.passes, smallest=sweep.smallest, history=list(state.history)
+                net, "calibrated", kept, passes=state.passes, smallest_cotangent=sweep.smallest, history=list(state.history)
             )
         saved.save(state)
     raise CertificateError(f"K is not settled after {max_passes} passes over the data; the last one raised {raised} units")
 
 
-def _tight(net: PiecewiseLinearNetwork, walk: Walk, memory: int, processes: Processes, progress: Progress | None) -> State:
+def _tight(
+    net: PiecewiseLinearNetwork, data_pass: DataPass, memory: int, processes: Processes, progress: Progress | None
+) -> State:
     """The first step: the tight K of as many points as fit the memory, each process holding its part of them."""
     first = next((stage.bytes for stage in stages(net)), 1)
-    filled = [i for i, length in enumerate(walk.lengths) if length]
-    chosen = list(spread(filled, memory / first / walk.points))
+    filled = [i for i, length in enumerate(data_pass.lengths) if length]
+    chosen = list(spread(filled, memory / first / data_pass.num_points))
     mine = processes.share(chosen)
-    own = dict(zip(mine, walk.batches(mine), strict=True))
+    own = dict(zip(mine, data_pass.iter_batches(mine), strict=True))
     tight = tight_weights(
         net,
-        (own.pop(i, walk.lengths[i]) for i in chosen),  # one by one, so that no list here keeps what is dropped there
+        (own.pop(i, data_pass.lengths[i]) for i in chosen),  # one by one, so that no list here keeps what is dropped there
         slack=SLACK,
         margin=MARGIN,
         memory=memory,
-        points=walk.points,
+        points=data_pass.num_points,
         processes=processes,
         progress=progress,
     )

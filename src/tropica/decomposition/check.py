@@ -48,7 +48,7 @@ class Sample:
 
     def join(self, processes: Processes) -> None:
         """Put together what several processes have seen, each its own points."""
-        if processes.size > 1:
+        if processes.world_size > 1:
             shapes = [shape for shape in processes.all_gather(None if self._x is None else self._x.shape[1]) if shape]
             like = torch.zeros(len(self.index), shapes[0]) if self._x is None else self._x
             dtypes = [name for name in processes.all_gather(None if self._x is None else str(self._x.dtype)) if name]

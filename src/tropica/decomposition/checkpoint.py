@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tropica.data.passes import Walk
+from tropica.data.passes import DataPass, PointDigests
 from tropica.errors import StoreError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime import safetensors_files
@@ -32,18 +32,25 @@ class State:
 class Checkpoint:
     """A file for the state of a calibration of one network on one data set (no file: nothing is kept)."""
 
-    def __init__(self, path: Path | None, net: PiecewiseLinearNetwork, walk: Walk, processes: Processes) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        net: PiecewiseLinearNetwork,
+        data_pass: DataPass,
+        digests: PointDigests,
+        processes: Processes,
+    ) -> None:
         self.path = path
         self.net = net
-        self.walk = walk
+        self.digests = digests
         self.processes = processes
         self.about: dict[str, Any] = {
             "kind": KIND,
             "format": 1,
             "network": net.fingerprint,
             "dtype": str(net.dtype).removeprefix("torch."),
-            "points": walk.points,
-            "batches": safetensors_files.checksum_of({"lengths": walk.lengths}),
+            "points": data_pass.num_points,
+            "batches": safetensors_files.checksum_of({"lengths": data_pass.lengths}),
         }
 
     def load(self) -> State | None:
@@ -68,7 +75,7 @@ class Checkpoint:
             "headroom": dict(state.headroom),
             "passes": state.passes,
             "history": list(state.history),
-            "digests": {str(number): digest for number, digest in self.walk.digests.items()},
+            "digests": {str(number): digest for number, digest in self.digests.gather(self.processes).items()},
         }
         self.processes.run_on_first(lambda: safetensors_files.write(path, about, state.weights))
 
@@ -95,5 +102,5 @@ class Checkpoint:
             state = State(weights, dict(about["headroom"]), float(about["passes"]), tuple(map(str, about["history"])))
         except (StoreError, KeyError, TypeError, ValueError, AttributeError):
             return None
-        self.walk.expected |= digests
+        self.digests.known |= digests
         return state

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import html
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,11 +17,19 @@ from torch import Tensor
 from tropica.errors import CertificateError
 from tropica.network.graph import INPUT, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.runtime import safetensors_files
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KIND = "DC decomposition"
+FORMAT = 2
+"""What the file of a decomposition says of itself (:meth:`DCDecomposition.save`)."""
 
 
 @dataclass(frozen=True)
-class GrowthRow:
-    """One nonlinearity of a decomposition: its largest and mean K, and the share of its units that have K > 0."""
+class MultiplierRow:
+    """The multipliers K of one nonlinearity: the largest, the mean, and the share of units with K > 0."""
 
     nonlinearity: str
     path: str
@@ -25,6 +37,31 @@ class GrowthRow:
     largest: float
     mean: float
     share: float
+
+
+@dataclass(frozen=True)
+class DecompositionSummary:
+    """A row for each nonlinearity, in forward order. The rows show where K grows with depth."""
+
+    rows: tuple[MultiplierRow, ...]
+
+    @property
+    def largest(self) -> float:
+        """The largest K; 0 without nonlinearities."""
+        return max((row.largest for row in self.rows), default=0.0)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The rows as a pandas DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(row) for row in self.rows], columns=[column.name for column in fields(MultiplierRow)])
+
+    def __str__(self) -> str:
+        lines = [f"{row.nonlinearity}: {row.units:,} units, largest K {row.largest:.3g}" for row in self.rows]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return self.to_dataframe().to_html(index=False, float_format="{:.3g}".format)
 
 
 @dataclass(frozen=True)
@@ -65,114 +102,160 @@ class PairwiseCheck:
 
 @dataclass(frozen=True, eq=False)
 class DCDecomposition:
-    """The tensors K_v ≥ 0 that make F⁻ and all F⁺_i = N_i + F⁻ convex (design: TropEx is autograd on an augmented scalar).
+    """A network as a difference of convex functions, N_i = F⁺_i − F⁻, given by multipliers K_v ≥ 0.
 
-        F⁻(x) = c⁻ + Σ_v ⟨K_v, h_v(x)⟩,   h_v(x) the output of nonlinearity v
+        F⁻(x) = c⁻ + Σ_v ⟨K_v, h_v(x)⟩,   F⁺_i = N_i + F⁻,   h_v(x) the output of nonlinearity v
 
     Attributes:
-        net: the network that was decomposition.
+        net: the network.
         method: "calibrated", "minimal" or "paper".
-        weights: K by nonlinearity name, shaped like one point's units, in float64; nonlinearities without an entry have K = 0.
-        input_weight: K of the network's input (the paper's decomposition only), which makes all coefficients nonnegative (Lemma 3.2).
+        multipliers: K by the name of the nonlinearity, in the shape of one point's units, in float64. A nonlinearity without
+            an entry has K = 0.
+        input_multiplier: K of the network's input, which makes all coefficients nonnegative (Lemma 3.2); only the paper's
+            decomposition has one.
         constant: c⁻ (line 2 of Algorithm 3.1).
-        passes: passes over the data that finding K took, the check included (0 for the paper's decomposition).
-        smallest: the smallest cotangent that the check saw, relative to the largest one at the same nonlinearity; None if unchecked.
-        history: a line for each step of the calibration.
-        factors: the minimal decomposition only: K by nonlinearity name in units of the calibrated K.
-        pairs: the minimal decomposition only: its certificate, which is that of all pairs of data points (cotangents may be negative).
+        passes: the passes over the data that finding K took, with the certifying pass; 0 for the paper's decomposition.
+        smallest_cotangent: the smallest cotangent of the certifying pass, relative to the largest one at the same
+            nonlinearity; None if the cotangents were not checked.
+        history: one line for each step of the calibration.
+        factors: the minimal decomposition only: K by the name of the nonlinearity, in units of the calibrated K.
+        pairs: the minimal decomposition only: its certificate over all pairs of data points, as cotangents may be negative.
     """
 
     net: PiecewiseLinearNetwork
     method: str
-    weights: Mapping[str, Tensor]
-    input_weight: Tensor | None = None
+    multipliers: Mapping[str, Tensor]
+    input_multiplier: Tensor | None = None
     constant: float = 0.0
     passes: float = 0.0
-    smallest: float | None = None
+    smallest_cotangent: float | None = None
     history: Sequence[str] = field(default=(), repr=False)
     factors: Mapping[str, float] = field(default_factory=dict)
     pairs: PairwiseCheck | None = None
 
-    def scaled(self, factors: Mapping[str, float]) -> DCDecomposition:
-        """The decomposition whose K is λ_v K_v, by nonlinearity name (1 for nonlinearities that are not named), without a certificate.
+    def f_plus(self, x: Tensor) -> Tensor:
+        """F⁺(x) = N(x) + F⁻(x), (B, num_outputs) in float64, for points x (B, *input) in the network's dtype.
 
         >>> import torch, tropica as tp
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
-        >>> s = tp.decompose(model, torch.randn(100, 4))
-        >>> (nonlinearity,) = s.weights
-        >>> bool((s.scaled({nonlinearity: 0.5}).weights[nonlinearity] == s.weights[nonlinearity] / 2).all())
+        >>> net, x = tp.trace(model, torch.zeros(2, 4)), torch.randn(100, 4)
+        >>> dec = tp.decompose(net, x)
+        >>> torch.allclose(dec.f_plus(x) - dec.f_minus(x)[:, None], net(x).double())
         True
         """
-        weights = {name: k * factors.get(name, 1.0) for name, k in self.weights.items()}
-        return replace(self, weights=weights, smallest=None, pairs=None)
+        outputs, minus = self._evaluate(x)
+        return outputs.double() + minus[:, None]
 
-    def weight(self, nonlinearity: NonlinearityNode) -> Tensor | None:
-        """K of a nonlinearity in the network's dtype and on its device, or None where K = 0.
-
-        Raises CertificateError where K is too large for the dtype.
-        """
-        return self._cast.get(nonlinearity.name)
-
-    @cached_property
-    def _cast(self) -> dict[str, Tensor]:
-        net = self.net
-        cast = {name: k.to(device=net.device, dtype=net.dtype) for name, k in self.weights.items() if bool((k != 0).any())}
-        every = {**self.weights, **({} if self.input_weight is None else {INPUT: self.input_weight})}
-        for name, k in every.items():
-            if not float(k.max()) <= torch.finfo(net.dtype).max:
-                raise CertificateError(
-                    f"K at {name} reaches {float(k.max()):.3g}, which is beyond {net.dtype}; extract with dtype=torch.float64, "
-                    "or use method='calibrated'"
-                )
-        return cast
-
-    def potential(self, x: Tensor) -> Tensor:
-        """F⁻(x) (B,) in float64, for points x (B, *input) in the network's dtype.
+    def f_minus(self, x: Tensor) -> Tensor:
+        """F⁻(x), (B,) in float64, for points x (B, *input) in the network's dtype.
 
         >>> import torch, tropica as tp
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
         >>> x = torch.randn(100, 4)
-        >>> tp.decompose(model, x).potential(x).shape
+        >>> tp.decompose(model, x).f_minus(x).shape
         torch.Size([100])
         """
-        total = torch.full((len(x),), self.constant, dtype=torch.float64, device=x.device)
+        return self._evaluate(x)[1]
 
-        def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-            weight = self.weights.get(nonlinearity.name)
-            if weight is not None:
-                total.add_(nonlinearity.per_point(out, len(x)).flatten(1).double() @ weight.to(x.device).flatten())
+    def _evaluate(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The outputs N(x) and F⁻(x), by one forward pass."""
+        minus = torch.full((len(x),), self.constant, dtype=torch.float64, device=x.device)
+
+        def add(nonlinearity: NonlinearityNode, _: tuple[Tensor, ...], h: Tensor) -> None:
+            k = self.multipliers.get(nonlinearity.name)
+            if k is not None:
+                minus.add_(nonlinearity.per_point(h, len(x)).flatten(1).double() @ k.to(x.device).flatten())
 
         with torch.no_grad():
-            self.net.graph.evaluate(self.net.check_input(x), self.net.constants, visit=visit)
-        if self.input_weight is not None:
-            total += x.double().flatten(1) @ self.input_weight.to(x.device).flatten()
-        return total
+            outputs = self.net.graph.evaluate(self.net.check_input(x), self.net.constants, visit=add)
+        if self.input_multiplier is not None:
+            minus += x.double().flatten(1) @ self.input_multiplier.to(x.device).flatten()
+        return outputs, minus
 
-    def growth(self) -> list[GrowthRow]:
-        """A row a nonlinearity, in forward order: where K explodes with depth shows here."""
-        rows: list[GrowthRow] = []
-        for nonlinearity in self.net.nonlinearities:
-            k = self.weights.get(nonlinearity.name, torch.zeros(nonlinearity.unit_shape, dtype=torch.float64))
-            share = float((k > 0).double().mean())
-            rows.append(
-                GrowthRow(nonlinearity.name, nonlinearity.path, nonlinearity.units, float(k.max()), float(k.mean()), share)
-            )
-        return rows
+    def multiplier(self, node: NonlinearityNode) -> Tensor | None:
+        """K of a nonlinearity in the network's dtype and on its device, or None where K = 0.
+
+        Raises CertificateError where K exceeds the range of the dtype.
+        """
+        return self._cast.get(node.name)
+
+    @cached_property
+    def _cast(self) -> dict[str, Tensor]:
+        net = self.net
+        for name, k in self._all_multipliers.items():
+            if not float(k.max()) <= torch.finfo(net.dtype).max:
+                raise CertificateError(
+                    f"K at {name} reaches {float(k.max()):.3g}, which exceeds the range of {net.dtype}; "
+                    "extract with dtype=torch.float64, or use method='calibrated'"
+                )
+        return {name: k.to(device=net.device, dtype=net.dtype) for name, k in self.multipliers.items() if bool((k != 0).any())}
+
+    @property
+    def _all_multipliers(self) -> dict[str, Tensor]:
+        """K by name, with that of the input under INPUT."""
+        return {**self.multipliers, **({} if self.input_multiplier is None else {INPUT: self.input_multiplier})}
+
+    def scaled(self, factors: Mapping[str, float]) -> DCDecomposition:
+        """The decomposition with K multiplied by a factor for each named nonlinearity (1 for the others), not certified.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+        >>> dec = tp.decompose(model, torch.randn(100, 4))
+        >>> (name,) = dec.multipliers
+        >>> torch.equal(dec.scaled({name: 0.5}).multipliers[name], dec.multipliers[name] / 2)
+        True
+        """
+        multipliers = {name: k * factors.get(name, 1.0) for name, k in self.multipliers.items()}
+        return replace(self, multipliers=multipliers, smallest_cotangent=None, pairs=None)
 
     def to(self, target: torch.dtype | torch.device | str) -> DCDecomposition:
         """The same decomposition of the same network in another dtype or on another device."""
         return replace(self, net=self.net.to(target))
 
+    def summary(self) -> DecompositionSummary:
+        """A row for each nonlinearity: the number of units, the largest and the mean K, the share of units with K > 0."""
+        rows: list[MultiplierRow] = []
+        for node in self.net.nonlinearities:
+            k = self.multipliers.get(node.name, torch.zeros(node.unit_shape, dtype=torch.float64)) + 0.0  # no −0
+            share = float((k > 0).double().mean())
+            rows.append(MultiplierRow(node.name, node.path, node.units, float(k.max()), float(k.mean()), share))
+        return DecompositionSummary(tuple(rows))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a safetensors file that :func:`tropica.load_decomposition` reads; a failed call leaves no partial file.
+
+        Raises StoreError where the file cannot be written.
+        """
+        about = {
+            "kind": KIND,
+            "format": FORMAT,
+            "network": self.net.fingerprint,
+            "fingerprint": self.fingerprint,
+            "method": self.method,
+            "constant": self.constant,
+            "passes": self.passes,
+            "smallest_cotangent": self.smallest_cotangent,
+            "history": list(self.history),
+            "factors": dict(self.factors),
+            "pairs": None if self.pairs is None else asdict(self.pairs),
+        }
+        tensors = {f"k.{name}": k.double() for name, k in self.multipliers.items()}
+        if self.input_multiplier is not None:
+            tensors[INPUT] = self.input_multiplier.double()
+        safetensors_files.write(Path(path), about, tensors)
+
     @cached_property
     def fingerprint(self) -> str:
         """A digest of K, c⁻ and the network."""
         digest = hashlib.sha256(f"{self.net.fingerprint} {self.method} {self.constant!r}".encode())
-        extra = {} if self.input_weight is None else {"": self.input_weight}
-        for name, k in sorted({**self.weights, **extra}.items()):
+        for name, k in sorted(self._all_multipliers.items()):
             digest.update(name.encode())
             digest.update(k.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def __repr__(self) -> str:
-        largest = max((row.largest for row in self.growth()), default=0.0)
-        return f"DCDecomposition({self.method}, {len(self.net.nonlinearities)} nonlinearities, largest K {largest:.3g}, {self.passes:.3g} passes)"
+        size = f"{len(self.net.nonlinearities)} nonlinearities, largest K {self.summary().largest:.3g}"
+        return f"DCDecomposition({self.method}, {size}, {self.passes:.3g} passes)"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.summary()._repr_html_()}"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tropica.data.batches import Data
-from tropica.data.passes import Walk
+from tropica.data.passes import DEFAULT_SIZES, DataPass, PointDigests, ShardSizes
 from tropica.decomposition.calibrated import calibrated_decomposition
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.paper import paper_decomposition
@@ -19,7 +19,7 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.runtime.memory import budget
 from tropica.runtime.processes import Processes
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 
 METHODS = ("calibrated", "minimal", "paper")
 
@@ -37,6 +37,7 @@ def decompose(
     per: str = "network",
     margin: float | None = None,
     progress: Any = False,
+    shard_sizes: ShardSizes = DEFAULT_SIZES,
 ) -> DCDecomposition:
     """The DC decomposition N_i = F⁺_i − F⁻ with F⁻ = c⁻ + Σ_v ⟨K_v, h_v⟩ over the nonlinearity outputs h_v.
 
@@ -56,6 +57,7 @@ def decompose(
         per: the minimal decomposition's λ: one for the "network", or one for each "nonlinearity", which leaves less of F⁻ and takes longer.
         margin: how much larger than the smallest the minimal decomposition's λ is, as a share; by default 0.01.
         progress: True for a bar, or a function (done, total, message).
+        shard_sizes: points that one process handles at a time.
 
     Raises:
         InputError: unknown method, data missing or unfit, options of another method.
@@ -64,8 +66,8 @@ def decompose(
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
-    >>> s = tp.decompose(model, torch.randn(100, 4))
-    >>> s.method, s.smallest >= 0
+    >>> dec = tp.decompose(model, torch.randn(100, 4))
+    >>> dec.method, dec.smallest_cotangent >= 0
     ('calibrated', True)
     """
     if method not in METHODS:
@@ -79,12 +81,11 @@ def decompose(
         raise InputError(f"the {method} decomposition needs data: tp.decompose(net, data); only method='paper' does without")
     processes = Processes.join(distributed)
     size = processes.run_on_first(lambda: batch_size_for(net, batch_size, memory))
-    walk = Walk.over(data, size, dtype=net.dtype, device=net.device, shape=net.input_shape)
-    walk.remember = checkpoint is not None
+    data_pass = DataPass(data, size, net.dtype, net.device, net.input_shape, shard_sizes)
     path = None if checkpoint is None else Path(checkpoint)
-    with reporter(progress if processes.is_first else False) as report:
+    with progress_callback(progress if processes.is_first else False) as report:
         return decomposition_of_data(
-            method, net, walk, memory=memory, processes=processes, checkpoint=path, progress=report, **options
+            method, net, data_pass, memory=memory, processes=processes, checkpoint=path, progress=report, **options
         )
 
 
@@ -110,21 +111,24 @@ CALIBRATION = 2**30
 def decomposition_of_data(
     method: str,
     net: PiecewiseLinearNetwork,
-    walk: Walk,
+    data_pass: DataPass,
     *,
     memory: int | None,
     processes: Processes,
     checkpoint: Path | None,
+    digests: PointDigests | None = None,
     progress: ProgressCallback | None,
     **options: Any,
 ) -> DCDecomposition:
     """The calibrated decomposition in a budget of memory, which the first process decides; or that one scaled down ("minimal")."""
     room = processes.run_on_first(
-        lambda: min(CALIBRATION, budget(None, net.device, together=True)) if memory is None else budget(memory)
+        lambda: min(CALIBRATION, budget(None, net.device, all_processes=True)) if memory is None else budget(memory)
     )
-    made = calibrated_decomposition(net, walk, memory=room, processes=processes, checkpoint=checkpoint, progress=progress)
+    made = calibrated_decomposition(
+        net, data_pass, memory=room, processes=processes, checkpoint=checkpoint, digests=digests, progress=progress
+    )
     if method == "calibrated":
         return made
     from tropica.decomposition.minimal import minimal_decomposition
 
-    return minimal_decomposition(made, walk, memory=memory, processes=processes, progress=progress, **options)
+    return minimal_decomposition(made, data_pass, memory=memory, processes=processes, progress=progress, **options)

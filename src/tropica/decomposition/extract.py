@@ -10,14 +10,17 @@ from typing import Any, Literal
 import torch
 
 from tropica.data.batches import Data
-from tropica.decomposition.blocks import empty_block, rows_of
+from tropica.data.passes import DEFAULT_SIZES, PointDigests, ShardSizes
+from tropica.decomposition.blocks import empty_block
 from tropica.decomposition.check import Sample, check_terms
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.extraction import Job
+from tropica.decomposition.extraction import smallest_of
+from tropica.decomposition.job import Job
+from tropica.decomposition.prepare import prepare_extraction
 from tropica.errors import CertificateError, InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.processes import Processes
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.terms.certificate import Certificate
 from tropica.terms.linear_terms import LinearTerms, TermBlock
 from tropica.terms.store.store import Store
@@ -34,12 +37,13 @@ def extract(
     method: str = "calibrated",
     dtype: torch.dtype | None = None,
     out: str | os.PathLike[str] | None = None,
-    store_dtype: torch.dtype | None = None,
+    stored_dtype: torch.dtype | None = None,
     check: Check = True,
     batch_size: int | None = None,
     memory: int | None = None,
     distributed: bool = False,
     progress: Any = False,
+    shard_sizes: ShardSizes = DEFAULT_SIZES,
 ) -> LinearTerms:
     """Extract a_k = ∇N_i and a⁻_k = ∇F⁻ at every data point x_k (Algorithm 3.1, by automatic differentiation).
 
@@ -57,7 +61,7 @@ def extract(
             give, and kept, in float64 always.
         out: a folder to write the terms to as they come; the same call goes on where an interrupted one stopped, with the
             decomposition and the batch size that are there.
-        store_dtype: what coefficients are kept in: the dtype of the extraction, or a coarser one (float32, bfloat16), with
+        stored_dtype: what coefficients are kept in: the dtype of the extraction, or a coarser one (float32, bfloat16), with
             bounds on the rounding; constant parts stay float64, so each term is exact at its own point.
         check: certify Theorem 3.3 on the data; a certificate that fails is an error, with "warn" a warning.
         batch_size: points at a time; by default as many as fit a few hundred MB.
@@ -65,6 +69,7 @@ def extract(
         distributed: share the work among the processes of torch.distributed, all of which make the same call, with ``out`` on
             a file system that all of them see. The bytes written are those of one process.
         progress: True for a bar, or a function (done, total, message).
+        shard_sizes: points a shard: what one process extracts at a time, and a file of the store.
 
     Raises:
         InputError: data or arguments that will not do.
@@ -82,20 +87,29 @@ def extract(
     if check not in (True, False, "warn"):
         raise InputError(f"check must be True, False or 'warn', got {check!r}")
     processes = Processes.join(distributed)
-    if processes.size > 1 and out is None:
+    if processes.world_size > 1 and out is None:
         raise InputError("several processes write their terms to a folder: give out=")
-    settings: dict[str, Any] = {"at": at, "dtype": dtype, "stored": store_dtype, "memory": memory, "processes": processes}
-    with reporter(progress if processes.is_first else False) as report:
+    settings: dict[str, Any] = {
+        "at": at,
+        "dtype": dtype,
+        "stored_dtype": stored_dtype,
+        "memory": memory,
+        "processes": processes,
+        "shard_sizes": shard_sizes,
+    }
+    with progress_callback(progress if processes.is_first else False) as report:
         if out is None:
-            job = Job.prepare(net, data, batch_size=batch_size, **settings)
+            job = Job.of(prepare_extraction(net, data, batch_size=batch_size, **settings), processes, memory, PointDigests())
             if decomposition is None:
                 job.make_decomposition(method, report)
             else:
                 job.use(decomposition, fresh=False)
             sample = _sample(job, check)
-            return _certified(job, job.terms([_in_memory(job, sample, report)]), sample, check)
+            whole = _in_memory(job, sample, report)
+            return _certified(job, job.terms([whole]), sample, check)
         with Store(out, processes) as store:
-            job = Job.prepare(net, data, batch_size=batch_size or store.batch_size, **settings)
+            prepared = prepare_extraction(net, data, batch_size=batch_size or store.batch_size, **settings)
+            job = Job.of(prepared, processes, memory, PointDigests())
             store.begin(job, decomposition, method, report)
             if store.note and processes.is_first:
                 warnings.warn(f"{out}: {store.note}", stacklevel=2)
@@ -133,14 +147,18 @@ def judge(certificate: Certificate, check: Check) -> None:
 
 def _in_memory(job: Job, sample: Sample | None, report: ProgressCallback | None) -> TermBlock:
     """All terms in one block, filled batch by batch."""
-    whole = empty_block(job.net, job.points, job.stored)
-    done = 0
-    for _, group in job.walk.groups():
+    whole = empty_block(job.net, job.points, job.extraction.stored_dtype)
+    done, smallest = 0, [job.smallest]
+    job.find_center()
+    for _, group in job.walk.iter_shards():
         for x in group:
-            margin, _ = job.one(x, sample is not None, rows_of(whole, done, len(x)))
+            block = job.block([x], sample is not None, whole.rows(done, len(x)))
+            smallest.append(block.smallest_cotangent)
             if sample is not None:
-                sample.see(done, x, margin)
+                assert block.margin is not None
+                sample.see(done, x, block.margin)
             done += len(x)
             if report:
                 report(done, job.points, "extracting")
+    job.smallest = smallest_of(smallest)
     return whole

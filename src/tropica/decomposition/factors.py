@@ -109,7 +109,7 @@ def by_nonlinearity(
         nonlinearity, h = outputs.get(name, (None, None))
         if nonlinearity is None or h is None:
             continue  # a nonlinearity of a constant
-        k = decomposition.weights[name].to(x.device)
+        k = decomposition.multipliers[name].to(x.device)
         values[:, i] = nonlinearity.per_point(h.detach(), len(x)).flatten(1).double() @ k.flatten()
         if not values_only and h.requires_grad:
             seed = k.to(h.dtype).expand(len(x), *k.shape).reshape(h.shape)

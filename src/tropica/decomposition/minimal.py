@@ -30,9 +30,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tropica.data.passes import Shard, Walk
+from tropica.data.passes import DataPass, Shard
 from tropica.decomposition.dc_decomposition import DCDecomposition, PairwiseCheck
-from tropica.decomposition.extraction import Job
+from tropica.decomposition.extraction import extract_shards, find_center
 from tropica.decomposition.pairs import SIDES, OwnTerms, Side, excesses, scaled_functions
 from tropica.errors import CertificateError, InputError
 from tropica.runtime.memory import budget
@@ -56,7 +56,7 @@ BEYOND = 1.1
 
 def minimal_decomposition(
     decomposition: DCDecomposition,
-    walk: Walk,
+    data_pass: DataPass,
     *,
     per: str = "network",
     margin: float = MARGIN,
@@ -68,7 +68,7 @@ def minimal_decomposition(
 
     Args:
         decomposition: their calibrated decomposition.
-        walk: the points, which are held in memory.
+        data_pass: the points, which are held in memory.
         per: "network" for one λ; "nonlinearity" for one a nonlinearity (see :mod:`tropica.decomposition.factors`).
         margin: m.
         memory: bytes beside the points; where the terms do not fit half of them, they are extracted again for each pass.
@@ -80,11 +80,11 @@ def minimal_decomposition(
         CertificateError: rounding in the dtype hides which terms are the larger ones (use float64).
     """
     check_options(per, margin)
-    x = torch.cat(list(walk.batches()))
+    x = torch.cat(list(data_pass))
     room = processes.run_on_first(lambda: budget(memory, decomposition.net.device))
-    search = Search(decomposition, x, walk.batch_size, processes, room, progress)
+    search = Search(decomposition, x, data_pass, processes, room, progress)
     smallest = search.smallest()
-    factors = dict.fromkeys([name for name, k in decomposition.weights.items() if bool(k.any())], smallest)
+    factors = dict.fromkeys([name for name, k in decomposition.multipliers.items() if bool(k.any())], smallest)
     common = dict.fromkeys(factors, (1 + margin) * smallest)
     line = f"minimal: λ* = {smallest:.6g} of the calibrated K, the smallest for all pairs of {len(x)} points"
     search.forget()
@@ -150,27 +150,26 @@ class Search:
         self,
         decomposition: DCDecomposition,
         x: Tensor,
-        batch_size: int,
+        data_pass: DataPass,
         processes: Processes,
         room: int,
         progress: ProgressCallback | None,
     ) -> None:
         net = decomposition.net
         self.decomposition, self.processes, self.room, self.progress = decomposition, processes, room, progress
-        walk = Walk.over(x, batch_size, dtype=net.dtype, device=net.device, shape=net.input_shape)
-        self.job = Job(net, walk, net.dtype, None, {}, processes)
-        self.job.use(decomposition, fresh=True)
-        self.job.look = False
-        self.center = self.job.find_center()
+        batch_size, sizes = data_pass.batch_size, data_pass.sizes
+        self.data_pass = DataPass(x, batch_size, net.dtype, net.device, net.input_shape, sizes)
+        self.center = find_center(decomposition, self.data_pass, processes)
         self.inputs = x
         self.x = x.flatten(1)
         self.own = OwnTerms.room(len(x), net.device)
-        fits = 2 * self.x.numel() * net.dtype.itemsize / processes.size <= room / 2
+        fits = 2 * self.x.numel() * net.dtype.itemsize / processes.world_size <= room / 2
         self._kept: dict[int, list[tuple[int, TermBlock]]] | None = None
         kept: dict[int, list[tuple[int, TermBlock]]] = {}
-        for shard in processes.share(walk.shards):
-            for first, block, margin in self._extracted(shard):
-                self.own.see(first, self.x[first : first + len(block)], block, margin, self.center)
+        for shard in processes.share(self.data_pass.shards):
+            for first, block in self._extracted(shard):
+                assert block.margin is not None
+                self.own.see(first, self.x[first : first + len(block)], block, block.margin, self.center)
                 if fits:
                     kept.setdefault(shard.number, []).append((first, block))
             self._report(shard, "terms for the minimal decomposition")
@@ -181,8 +180,8 @@ class Search:
     def like(self, decomposition: DCDecomposition, index: Tensor | None = None) -> Search:
         """The same with another decomposition, or with some of the points only (which each process then does by itself)."""
         if index is None:
-            return Search(decomposition, self.inputs, self.job.walk.batch_size, self.processes, self.room, self.progress)
-        return Search(decomposition, self.inputs[index], self.job.walk.batch_size, SINGLE_PROCESS, self.room, None)
+            return Search(decomposition, self.inputs, self.data_pass, self.processes, self.room, self.progress)
+        return Search(decomposition, self.inputs[index], self.data_pass, SINGLE_PROCESS, self.room, None)
 
     def forget(self) -> None:
         """Let terms go that were kept."""
@@ -202,9 +201,9 @@ class Search:
         factor = 0.0
         for index in self.stages():
             few = self.like(self.decomposition, index)
-            factor = few._raised(factor, few.job.walk.shards)
+            factor = few._raised(factor, few.data_pass.shards)
         factor = float(self.processes.broadcast(torch.tensor(factor, dtype=torch.float64)))
-        shards = self.job.walk.shards
+        shards = self.data_pass.shards
         for start in range(0, len(shards), ROUND):
             part = shards[start : start + ROUND]
             factor = self._raised(factor, part)
@@ -246,11 +245,11 @@ class Search:
 
     def violations(self) -> list[Violations]:
         """Where some other point's term is larger than a point's own, on either side."""
-        return [self._violations(side, 1.0, self.job.walk.shards) for side in SIDES]
+        return [self._violations(side, 1.0, self.data_pass.shards) for side in SIDES]
 
     def check(self, margin: float) -> PairwiseCheck:
         """What all pairs are like."""
-        shards, lost, changed = self.job.walk.shards, 0, 0
+        shards, lost, changed = self.data_pass.shards, 0, 0
         worst = torch.zeros((), dtype=torch.float64, device=self.x.device)
         tolerance = 0.0
         for side in SIDES:
@@ -289,16 +288,15 @@ class Search:
     def _blocks(self, shards: Sequence[Shard]) -> Iterator[tuple[int, TermBlock]]:
         """This process's part of the terms of some shards, with the index of the first term."""
         for shard in shards:
-            if shard.number % self.processes.size == self.processes.rank:
+            if shard.number % self.processes.world_size == self.processes.rank:
                 if self._kept is not None:
                     yield from self._kept[shard.number]
                 else:
-                    yield from ((first, block) for first, block, _ in self._extracted(shard))
+                    yield from self._extracted(shard)
 
-    def _extracted(self, shard: Shard) -> Iterator[tuple[int, TermBlock, Tensor]]:
-        for _, group in self.job.walk.groups([shard]):
-            block, margin = self.job.block(group)
-            yield shard.first, block, margin
+    def _extracted(self, shard: Shard) -> Iterator[tuple[int, TermBlock]]:
+        for _, block in extract_shards(self.decomposition, self.data_pass, self.center, [shard]):
+            yield shard.first, block
 
     def _report(self, shard: Shard, message: str) -> None:
         if self.progress:

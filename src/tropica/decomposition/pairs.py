@@ -97,7 +97,7 @@ class OwnTerms:
 
     def join(self, processes: Processes) -> None:
         """Put together what several processes have seen, each its own points."""
-        for name in vars(self) if processes.size > 1 else ():
+        for name in vars(self) if processes.world_size > 1 else ():
             setattr(self, name, processes.all_reduce_sum(getattr(self, name)))
 
     def value(self, side: Side, factor: float = 1.0) -> Tensor:

@@ -50,8 +50,8 @@ def paper_decomposition(net: PiecewiseLinearNetwork) -> DCDecomposition:
                 f"the paper's decomposition overflows float64 at nonlinearity {name}: its bound grows with every layer; "
                 "use method='calibrated', which keeps the signs of the weights"
             )
-    input_weight = weights.pop(INPUT)
-    return DCDecomposition(net, "paper", weights, input_weight, sweep.constant)
+    input_multiplier = weights.pop(INPUT)
+    return DCDecomposition(net, "paper", weights, input_multiplier, sweep.constant)
 
 
 def allowance(net: PiecewiseLinearNetwork, raised: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from tropica.data.passes import Walk
+from tropica.data.passes import DataPass
 from tropica.decomposition.cotangents import forward, shortfall, winner_seed
 from tropica.decomposition.layer_by_layer import Progress
 from tropica.decomposition.paper import allowance
@@ -44,14 +44,14 @@ class Sweep:
         self._raised = 0
         self._fitting = BatchHalving()
 
-    def over(self, walk: Walk, processes: Processes, progress: Progress | None) -> int:
+    def over(self, data_pass: DataPass, processes: Processes, progress: Progress | None) -> int:
         """Make the pass; the number of raises, in units and batches."""
-        mine, done = processes.share(walk.shards), 0
+        mine, done = processes.share(data_pass.shards), 0
         points = sum(shard.points for shard in mine)
 
         def work() -> list[int]:
             nonlocal done
-            for _, group in walk.groups(mine):
+            for _, group in data_pass.iter_shards(mine):
                 for x in group:
                     self._fitting(self._batch, x)
                     done += len(x)
@@ -60,12 +60,10 @@ class Sweep:
             return [self._raised]
 
         raised = sum(said[0] for said in processes.run_on_all(work))
-        if processes.size > 1:
+        if processes.world_size > 1:
             for name in self.weights:
                 self.weights[name] = processes.all_reduce_max(self.weights[name])
             self.smallest = float(processes.all_reduce_min(torch.tensor(self.smallest, dtype=torch.float64)))
-            for digests in processes.all_gather(walk.digests):
-                walk.digests |= {int(number): digest for number, digest in digests.items()}
         return raised
 
     def _batch(self, x: Tensor) -> None:

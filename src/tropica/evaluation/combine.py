@@ -10,7 +10,7 @@ from tropica.runtime.processes import Processes
 
 def combined(value: Tensor, key: Tensor, processes: Processes) -> tuple[Tensor, Tensor]:
     """The lexicographic maximum over all processes: the largest value, and of equal ones the lowest key (−1 is none)."""
-    if processes.size == 1:
+    if processes.world_size == 1:
         return value, key
     best, far = processes.all_reduce_max(value), torch.iinfo(torch.int64).max
     lowest = processes.all_reduce_min(torch.where((value == best) & (key >= 0), key, far))

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from tropica.data.batches import Data, as_batches, count_points
-from tropica.data.passes import SHARD_POINTS
-from tropica.decomposition.blocks import rows_of
+from tropica.data.passes import DEFAULT_SIZES, DataPass, ShardSizes
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.extraction import Job
+from tropica.decomposition.extraction import extract_batches, find_center
+from tropica.decomposition.prepare import decomposition_for, prepare_extraction
 from tropica.errors import InputError
 from tropica.evaluation.combine import combined
 from tropica.evaluation.gather import NUMBERS, gathered
@@ -24,7 +24,7 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.runtime.memory import BatchHalving, budget
 from tropica.runtime.processes import Processes
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.terms.linear_terms import LazyBlocks, LinearTerms, TermBlock
 from tropica.terms.maxima import Part, RunningMaxima, functions_of
 
@@ -138,6 +138,7 @@ class ExtractedFunction:
         memory: int | None = None,
         distributed: bool = False,
         progress: Any = False,
+        shard_sizes: ShardSizes = DEFAULT_SIZES,
     ) -> ExtractedFunction:
         """The same function without keeping terms: each call extracts them batch by batch, uses them, and drops them.
 
@@ -145,17 +146,16 @@ class ExtractedFunction:
         needed for several processes.
         """
         processes = Processes.join(distributed)
-        with reporter(progress if processes.is_first else False) as report:
-            job = Job.prepare(net, data, dtype=dtype, batch_size=batch_size, memory=memory, processes=processes)
-            if decomposition is None:
-                job.make_decomposition(method, report)
-            else:
-                job.use(decomposition, fresh=False)
-        labels = torch.zeros(job.points, dtype=torch.int64)
+        with progress_callback(progress if processes.is_first else False) as report:
+            settings = {"batch_size": batch_size, "memory": memory, "processes": processes, "shard_sizes": shard_sizes}
+            job = prepare_extraction(net, data, dtype=dtype, **settings)
+            wanted = decomposition or method
+            made = decomposition_for(job, wanted, memory=memory, processes=processes, progress=report)
+        labels = torch.zeros(job.data_pass.num_points, dtype=torch.int64)
 
         function = cls.__new__(cls)
         function._source = _Source(
-            blocks=partial(_streamed, job, labels),
+            blocks=partial(_streamed, made, job.data_pass, processes, labels),
             input_shape=job.net.input_shape,
             num_classes=job.net.num_classes,
             dtype=job.net.dtype,
@@ -250,10 +250,10 @@ class ExtractedFunction:
         parts = as_batches(x, size, dtype=source.dtype, device=source.device, shape=source.input_shape, where="points")
         groups = gathered(parts, size, min(NUMBERS, numbers)) if source.kept else [list(parts)]
         # Each process must walk as often as the others: only one process alone may halve a group that does not fit.
-        fitting = BatchHalving() if source.kept and source.processes.size == 1 else None
+        fitting = BatchHalving() if source.kept and source.processes.world_size == 1 else None
         results: list[T] = []
         done = 0
-        with reporter(progress if source.processes.is_first else False) as report:
+        with progress_callback(progress if source.processes.is_first else False) as report:
             for group in groups:
                 part = (group[0] if len(group) == 1 else torch.cat(group)).flatten(1)
                 results += fitting(lambda rows: work(rows, report), part) if fitting else [work(part, report)]
@@ -276,31 +276,37 @@ def _pieces(terms: LinearTerms, processes: Processes) -> Iterator[tuple[int, Ter
     first = 0
     pieces: list[tuple[int, int, int, int]] = []
     for number, length in enumerate(terms.lengths):
-        step = length if processes.size == 1 or isinstance(terms.blocks, LazyBlocks) else SHARD_POINTS
+        step = length if processes.world_size == 1 or isinstance(terms.blocks, LazyBlocks) else DEFAULT_SIZES.points
         pieces += [(number, start, min(step, length - start), first + start) for start in range(0, length, step)]
         first += length
     for number, start, count, index in processes.share(pieces):
         block = terms.blocks[number]
-        yield index, block if count == len(block) else rows_of(block, start, count)
+        yield index, block if count == len(block) else block.rows(start, count)
 
 
-def _streamed(job: Job, labels: Tensor, report: ProgressCallback | None) -> Iterator[tuple[int, TermBlock]]:
+def _streamed(
+    decomposition: DCDecomposition,
+    data_pass: DataPass,
+    processes: Processes,
+    labels: Tensor,
+    report: ProgressCallback | None,
+) -> Iterator[tuple[int, TermBlock]]:
     """This process's part of the terms, extracted; ``labels`` then holds those of all."""
-    job.find_center()
+    center, halving = find_center(decomposition, data_pass, processes), BatchHalving()
     labels.zero_()
-    mine, done = job.processes.share(job.walk.shards), 0
+    mine, done = processes.share(data_pass.shards), 0
     total = sum(shard.points for shard in mine)
-    for shard, group in job.walk.groups(mine):
+    for shard, group in data_pass.iter_shards(mine):
         first = shard.first
         for x in group:
-            _, block = job.one(x)
+            block = extract_batches(decomposition, [x], center, halving=halving)
             labels[first : first + len(x)] = block.labels.cpu()
             yield first, block
             first += len(x)
             done += len(x)
             if report:
                 report(done, total, "extracting and evaluating")
-    labels.copy_(job.processes.all_reduce_max(labels))
+    labels.copy_(processes.all_reduce_max(labels))
 
 
 def _joined(parts: list[RunningMaxima]) -> RunningMaxima:

@@ -8,18 +8,21 @@ batch by batch as they were at first, and compared in float64.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from tropica.data.batches import Data
-from tropica.decomposition.extraction import Job, differences
+from tropica.data.passes import PointDigests, ShardSizes
+from tropica.decomposition.extraction import extract_batches
+from tropica.decomposition.prepare import fitted, prepare_extraction
 from tropica.decomposition.storage import load_decomposition
 from tropica.errors import InputError, StoreError
 from tropica.evaluation.combine import combined
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.processes import Processes
+from tropica.terms.identity import ExtractionIdentity
 from tropica.terms.linear_terms import LinearTerms, TermBlock
 from tropica.terms.maxima import INDEX_BITS, PAIRS, Functions, RunningMaxima, functions_of
 from tropica.terms.store.shards import SPLIT, StoredBlocks
@@ -109,26 +112,33 @@ class Rescue:
         InputError: the terms are of another network or other data, or are not in a store.
     """
 
-    def __init__(self, terms: LinearTerms, net: PiecewiseLinearNetwork, data: Data, processes: Processes) -> None:
+    def __init__(
+        self,
+        terms: LinearTerms,
+        net: PiecewiseLinearNetwork,
+        data: Data,
+        processes: Processes,
+    ) -> None:
         if not isinstance(terms.blocks, StoredBlocks):
             raise InputError("terms can be computed again only for a whole store, as tp.load_terms gives it")
-        about = dict(terms.about)
-        job = Job.prepare(
+        there = ExtractionIdentity.from_dict(terms.about)
+        again = prepare_extraction(
             net,
             data,
-            at=about["at"] or None,
-            dtype=getattr(torch, about["dtype"]),
-            batch_size=int(about["batch_size"]),
+            at=there.at or None,
+            dtype=getattr(torch, there.dtype),
+            batch_size=int(there.batch_size),
             processes=processes,
+            shard_sizes=ShardSizes(int(there.shard_points), int(there.shard_numbers)),
         )
-        same = [name for name in job.about if name != "stored"]
-        if differs := differences({name: about.get(name, "") for name in same}, {name: job.about[name] for name in same}):
+        here = replace(again.identity, stored_dtype=there.stored_dtype, method=there.method, decomposition=there.decomposition)
+        if differs := here.differences(there):
             raise InputError(f"the stored terms are not those of this network and this data: {differs}")
-        job.use(load_decomposition(terms.blocks.folder / SPLIT, job.net), fresh=True)
-        job.look = False
-        job.center = terms.center.to(job.net.device)
-        job.walk.remember = True
-        self.job = job
+        self.decomposition = fitted(load_decomposition(terms.blocks.folder / SPLIT, again.net), again.net)
+        self.center = terms.center.to(again.net.device)
+        self.digests = PointDigests()
+        self.data_pass = again.data_pass.observed(self.digests)
+        self.processes = processes
         self.blocks = terms.blocks
 
     def winner(self, found: Candidates) -> Tensor:
@@ -140,24 +150,24 @@ class Rescue:
         value[found.point[closed]] = 0.0
         key[found.point[closed]] = (found.label << INDEX_BITS)[closed] + found.index[closed]
         point, index = found.point[open_], found.index[open_]
-        shards = self.job.walk.shards
+        shards = self.data_pass.shards
         last = torch.tensor([shard.first + shard.points for shard in shards], device=index.device)
         shard_of = torch.searchsorted(last, index, right=True)
         wanted = [shards[number] for number in shard_of.unique().tolist()]
         for shard in wanted:
-            self.job.walk.expected[shard.number] = self.blocks.inputs(shard.number)
+            self.digests.known[shard.number] = self.blocks.inputs(shard.number)
         try:
-            for shard, group in self.job.walk.groups(wanted):
+            for shard, group in self.data_pass.iter_shards(wanted):
                 start = shard.first
                 for x in group:
                     here = ((index >= start) & (index < start + len(x))).nonzero()[:, 0]
                     if len(here):
-                        _, block = self.job.one(x)
+                        block = extract_batches(self.decomposition, [x], self.center)
                         self._compare(found, block, point[here], index[here] - start, start, value, key)
                     start += len(x)
         except StoreError as error:
             raise InputError(f"the stored terms are not of these points: {error}") from error
-        _, best = combined(value, torch.where(value == -torch.inf, -1, key), self.job.processes)
+        _, best = combined(value, torch.where(value == -torch.inf, -1, key), self.processes)
         return best & (2**INDEX_BITS - 1)
 
     def _compare(

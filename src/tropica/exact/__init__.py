@@ -1,1 +1,8 @@
-"""Exact arithmetic: integers over a power of two, linear algebra, certified linear programs. Knows no networks."""
+"""Exact arithmetic, which knows no networks and no geometry.
+
+* :mod:`~tropica.exact.dyadic`: floats as integers over a power of two.
+* :mod:`~tropica.exact.rational_arrays`: the one representation of rational arrays: integers over one denominator.
+* :mod:`~tropica.exact.linear_algebra`: row reduction, rank, kernel, solutions and projections of integer matrices.
+* :mod:`~tropica.exact.determinants`: determinants, cofactors and permanents of stacks of matrices.
+* :mod:`~tropica.exact.linear_programs`: linear programs that HiGHS solves and integers certify.
+"""

@@ -1,118 +1,21 @@
-"""Exact rational data as integers: NumPy arrays of Python ints (or int64 where they fit) over one denominator a column.
-
-Multiplying a column by a positive number changes no hull's combinatorics, so everything that decides works on integers.
-"""
+"""Exact linear algebra of integer matrices, by fraction-free elimination."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from fractions import Fraction
-from numbers import Integral, Rational
-from typing import Any
 
 import numpy as np
 
-from tropica.errors import InputError
-from tropica.exact.dyadic import decode
-
-WORD = 1 << 62
-"""Integers of absolute value below this are kept as int64."""
-
-
-def exact_array(numbers: Any, name: str, dimension: int) -> np.ndarray:
-    """An array of ints, Fractions or floats (lists too) as it is, checked: the right number of axes, finite, exact numbers.
-
-    Returns:
-        An array of dtype int64 (whole numbers), float64 or object (Python ints and Fractions).
-
-    Raises:
-        InputError: another number of axes, a ragged list, NaN, ±∞, or entries that are not real numbers.
-    """
-    try:
-        array = np.asarray(numbers)
-        if array.dtype.kind == "f" and isinstance(numbers, list | tuple):
-            size = np.abs(array)
-            if bool(np.isfinite(size).all()) and bool((size >= 2.0**53).any()):
-                array = np.array(numbers, dtype=object)  # an int among floats may have been rounded
-    except ValueError:
-        raise InputError(f"{name} must be an array with {dimension} axes; found rows of different lengths") from None
-    if array.ndim == dimension - 1 == 1 and array.size == 0:
-        array = array.reshape(0, 0)
-    if array.ndim != dimension:
-        raise InputError(f"{name} must be an array with {dimension} axes; found shape {array.shape}")
-    if array.dtype.kind == "f" and array.dtype.itemsize <= 8:
-        array = array.astype(np.float64)
-        if not np.isfinite(array).all():
-            where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-            raise InputError(f"{name} must be finite numbers; entry {where} is {array[where]}")
-        return array
-    if array.dtype.kind in "iub" and array.dtype != np.uint64:
-        return array.astype(np.int64)
-    if array.dtype == object or array.dtype == np.uint64:
-        out = np.empty(array.shape, dtype=object)
-        out.ravel()[:] = [_exact(entry, name) for entry in array.ravel().tolist()]
-        return out
-    raise InputError(f"{name} must be ints, Fractions or floats; found dtype {array.dtype}")
-
-
-def _exact(entry: Any, name: str) -> int | Fraction:
-    if isinstance(entry, (int, Integral)):
-        return int(entry)
-    if isinstance(entry, Rational):
-        return Fraction(int(entry.numerator), int(entry.denominator))
-    if isinstance(entry, (float, np.floating)) and math.isfinite(entry):
-        return Fraction(float(entry))
-    raise InputError(f"{name} must be finite ints, Fractions or floats; found {entry!r}")
-
-
-def integers(column: np.ndarray) -> tuple[np.ndarray, int]:
-    """A column of exact numbers as integers over one positive denominator: (n,) int64 or object, and the denominator.
-
-    >>> integers(np.array([0.5, 3.0]))
-    (array([1, 6]), 2)
-    """
-    if column.dtype == np.float64:
-        top, places = decode(column)
-        return top, 1 << places
-    if column.dtype != object:
-        return compact(column.astype(object)), 1
-    entries = column.tolist()
-    bottom = math.lcm(*(e.denominator for e in entries)) if entries else 1
-    top = [e.numerator * (bottom // e.denominator) for e in entries]
-    return compact(as_objects(top)), bottom
-
-
-def compact(numbers: np.ndarray) -> np.ndarray:
-    """An object array of ints as int64 where all are below 2⁶², as it is otherwise."""
-    if numbers.dtype != object:
-        return numbers
-    if not numbers.size:
-        return numbers.astype(np.int64)
-    flat = numbers.ravel()
-    return numbers.astype(np.int64) if max(flat.max(), -flat.min()) < WORD else numbers
-
-
-def as_objects(entries: Iterable[Any]) -> np.ndarray:
-    """A one-dimensional object array, whatever the entries are."""
-    listed = list(entries)
-    out = np.empty(len(listed), dtype=object)
-    out[:] = listed
-    return out
-
-
-def quotient(top: int, bottom: int) -> int | Fraction:
-    """top / bottom as an int where it is one, as a Fraction otherwise."""
-    value = Fraction(top, bottom)
-    return value.numerator if value.denominator == 1 else value
+from tropica.exact.rational_arrays import primitive
 
 
 def echelon(rows: np.ndarray) -> tuple[np.ndarray, list[int], list[int]]:
-    """Fraction-free elimination of an integer matrix (n, d).
+    """Reduce an integer matrix (n, d) to echelon form.
 
     Returns:
-        The reduced matrix (r, d) of its pivot rows (integers, each divided by its content, pivot columns cleared), the numbers
-        of the pivot rows in the matrix given, and the pivot columns.
+        The r pivot rows (r, d), reduced: integers, each row divided by its content, pivot columns cleared; the numbers of the
+        pivot rows in the given matrix; and the pivot columns, increasing.
     """
     left = rows.astype(object)
     width = left.shape[1]
@@ -140,9 +43,83 @@ def echelon(rows: np.ndarray) -> tuple[np.ndarray, list[int], list[int]]:
 
 
 def rank(rows: np.ndarray) -> int:
-    """The rank of an integer matrix, exactly.
+    """The rank of an integer matrix.
 
     >>> rank(np.array([[1, 2], [2, 4], [0, 0]]))
     1
     """
     return len(echelon(rows)[1])
+
+
+def ranks(matrices: np.ndarray, prime: int = 0) -> np.ndarray:
+    """The ranks (M,) of many small integer matrices (M, r, c) at once.
+
+    Args:
+        prime: 0 for the ranks themselves; a prime below 2³¹ for the ranks modulo that prime, which are at most as large
+            (matrices of int64 in [0, prime)).
+    """
+    left = matrices.copy() if prime else matrices.astype(object)
+    count, rows, columns = left.shape
+    every = np.arange(count)
+    used = np.zeros((count, rows), bool)
+    found = np.zeros(count, np.int64)
+    for c in range(columns):
+        candidates = (left[:, :, c] != 0) & ~used
+        p = candidates.argmax(1)
+        has = candidates[every, p]
+        found += has
+        used[every[has], p[has]] = True
+        if c == columns - 1:
+            break
+        pivot_row = np.where(has[:, None], left[every, p], 0)
+        scale = np.where(has, left[every, p, c], 1)
+        entry = left[:, :, c].copy()
+        if prime:
+            left = (left * scale[:, None, None] % prime - entry[:, :, None] * pivot_row[:, None, :] % prime) % prime
+        else:
+            left = left * scale[:, None, None] - entry[:, :, None] * pivot_row[:, None, :]
+    return found
+
+
+def kernel(rows: np.ndarray) -> np.ndarray:
+    """Primitive integer vectors (d − r, d) that span the kernel of an integer matrix (n, d) of rank r.
+
+    >>> kernel(np.array([[1, 0, 2]])).tolist()
+    [[0, 1, 0], [-2, 0, 1]]
+    """
+    reduced, _, pivots = echelon(rows)
+    d = rows.shape[1]
+    out = []
+    for free in (c for c in range(d) if c not in pivots):
+        vector = np.full(d, Fraction(0), dtype=object)
+        vector[free] = Fraction(1)
+        for row, pivot in zip(reduced, pivots, strict=True):
+            vector[pivot] = -Fraction(row[free], row[pivot])
+        out.append(primitive(vector))
+    return np.array(out, dtype=object).reshape(len(out), d)
+
+
+def solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray | None:
+    """The unique X (k, c), in Fractions, with ``matrix`` X = ``right``, for integers (n, k) and (n, c).
+
+    Returns:
+        X, or None where no X solves the system or several do.
+
+    >>> solve(np.array([[2, 0], [0, 4], [2, 4]]), np.array([[1], [1], [2]])).tolist()
+    [[Fraction(1, 2)], [Fraction(1, 4)]]
+    """
+    k = matrix.shape[1]
+    reduced, _, pivots = echelon(np.concatenate([matrix, right], 1))
+    if pivots != list(range(k)):
+        return None
+    factors = np.array([Fraction(1, int(reduced[i, i])) for i in range(k)], dtype=object)
+    return factors[:, None] * reduced[:, k:]
+
+
+def projection(basis: np.ndarray) -> np.ndarray:
+    """The matrix (d, d), in Fractions, of the orthogonal projection onto the span of independent integer rows (k, d)."""
+    if not len(basis):
+        return np.full((basis.shape[1],) * 2, Fraction(0), dtype=object)
+    coefficients = solve(basis @ basis.T, basis)
+    assert coefficients is not None  # the rows are independent
+    return basis.T @ coefficients

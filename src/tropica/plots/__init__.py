@@ -1,29 +1,31 @@
-"""Figures: one function each; every one takes the axes to draw on, or makes them, and returns them."""
+"""Figures: a function for each; every function draws on the axes given as ``ax=``, or on new ones, and returns them."""
 
+from tropica.plots.active_terms import active_terms
 from tropica.plots.angle_distance import angle_distance
 from tropica.plots.boundary_superset import boundary_superset
-from tropica.plots.coefficients import coefficient_statistics
-from tropica.plots.curves import Curve, curves
-from tropica.plots.dots import dots
+from tropica.plots.coefficient_statistics import coefficient_statistics
+from tropica.plots.depth_width import depth_width
 from tropica.plots.dual_subdivision import dual_subdivision
+from tropica.plots.grouped_means import grouped_means
 from tropica.plots.hypersurface import curve_and_dual, hypersurface
-from tropica.plots.plane import label_map
+from tropica.plots.label_map import label_map
+from tropica.plots.mean_curves import Curve, mean_curves
 from tropica.plots.regions import regions
-from tropica.plots.term_images import term_images
 from tropica.plots.zonotope import zonotope
 
 __all__ = [
     "Curve",
+    "active_terms",
     "angle_distance",
     "boundary_superset",
     "coefficient_statistics",
     "curve_and_dual",
-    "curves",
-    "dots",
+    "depth_width",
     "dual_subdivision",
+    "grouped_means",
     "hypersurface",
     "label_map",
+    "mean_curves",
     "regions",
-    "term_images",
     "zonotope",
 ]

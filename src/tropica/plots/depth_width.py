@@ -3,50 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from tropica.plots import style
 
-if TYPE_CHECKING:
-    from tropica.studies.experiments.depth_width import DepthRow
 
-
-def depth_width(rows: Sequence[DepthRow], neurons: int, inputs: int, *, ax: Axes | None = None) -> Axes:
-    """Measured counts of random and of zig-zag networks against the bounds, on a logarithmic scale.
+def depth_width(
+    depths: Sequence[int],
+    *,
+    random: Sequence[Sequence[int]],
+    constructed: Sequence[int],
+    lower: Sequence[int],
+    upper: Sequence[int],
+    tighter: Sequence[int],
+    neurons: int,
+    inputs: int,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw measured counts of random and of zig-zag networks against published bounds, on a logarithmic scale.
 
     Args:
-        rows: as :func:`tropica.studies.depth_against_width` gives them.
+        depths: numbers of hidden layers; all other sequences have an entry for each.
+        random: the counts of several random networks.
+        constructed: the counts of zig-zag networks.
+        lower, upper, tighter: the bounds of Montúfar et al. 2014, of Theorem 6.3 and of Serra et al. 2018.
         neurons, inputs: of all networks.
         ax: axes to draw on; a new figure by default.
+
+    >>> ax = depth_width([1, 2], random=[[5, 7], [6, 9]], constructed=[11, 16], lower=[4, 8], upper=[11, 36], tighter=[11, 30],
+    ...                  neurons=4, inputs=2)
+    >>> ax.get_xlabel()
+    'hidden layers (4 neurons in all)'
     """
-    if ax is None:
-        ax = style.shown_figure(5.0, 3.4).add_subplot()
-    depth = np.array([row.depth for row in rows])
-    mean = np.array([np.mean(row.random) for row in rows])
-    spread = np.array([(m - min(row.random), max(row.random) - m) for m, row in zip(mean, rows, strict=True)]).T
-    ax.plot(depth, [row.upper for row in rows], color=style.BLACK, ls="--", lw=1, label="upper bound, Theorem 6.3")
-    if any(row.best < row.upper for row in rows):
-        ax.plot(depth, [row.best for row in rows], color=style.BLACK, ls=":", lw=1.2, label="upper bound, Serra et al. 2018")
-    ax.plot(depth, [row.constructed for row in rows], color=style.BLUE, marker="s", ms=4.5, lw=1.4, label="zig-zag, measured")
-    ax.plot(
-        depth,
-        [row.lower for row in rows],
-        color=style.BLACK,
-        marker="_",
-        ms=9,
-        ls="",
-        label="lower bound, Montúfar et al. 2014",
-    )
-    ax.errorbar(
-        depth, mean, yerr=spread, color=style.VERMILION, marker="o", ms=4.5, lw=1.4, capsize=2.5, label="random, measured"
-    )
-    ax.set_yscale("log")
-    ax.set_xticks(depth)
-    ax.set_xlabel(f"hidden layers ({neurons} neurons in all)")
-    ax.set_ylabel(f"linear regions of $\\mathbb{{R}}^{inputs}$")
-    ax.legend(loc="upper left")
-    ax.set_ylim(top=30 * max(row.upper for row in rows))
+    mean = np.array([np.mean(counts) for counts in random])
+    spread = np.array([(m - min(counts), max(counts) - m) for m, counts in zip(mean, random, strict=True)]).T
+    with style.applied():
+        ax = style.axes(ax, 5.0, 3.4)
+        bound: dict[str, Any] = {"color": style.BLACK}
+        ax.plot(depths, upper, ls="--", lw=1, label="upper bound, Theorem 6.3", **bound)
+        if any(b < u for b, u in zip(tighter, upper, strict=True)):
+            ax.plot(depths, tighter, ls=":", lw=1.2, label="upper bound, Serra et al. 2018", **bound)
+        ax.plot(depths, constructed, color=style.BLUE, marker="s", ms=4.5, lw=1.4, label="zig-zag, measured")
+        ax.plot(depths, lower, marker="_", ms=9, ls="", label="lower bound, Montúfar et al. 2014", **bound)
+        look: dict[str, Any] = {"color": style.VERMILION, "marker": "o", "ms": 4.5, "lw": 1.4, "capsize": 2.5}
+        ax.errorbar(depths, mean, yerr=spread, label="random, measured", **look)
+        ax.set_yscale("log")
+        ax.set_xticks(list(depths))
+        ax.set_xlabel(f"hidden layers ({neurons} neurons in all)")
+        ax.set_ylabel(f"linear regions of $\\mathbb{{R}}^{{{inputs}}}$")
+        ax.legend(loc="upper left")
+        ax.set_ylim(top=30 * max(upper))
     return ax

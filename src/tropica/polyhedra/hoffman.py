@@ -1,4 +1,4 @@
-"""Hoffman constants: how far a point can be from a region, measured by how much it violates the region's inequalities."""
+"""Hoffman constants: bounds on the distance of a point to a polyhedron by its largest violation of the inequalities."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.linear_algebra import echelon, exact_array, integers
+from tropica.exact.determinants import determinants
+from tropica.exact.linear_algebra import rank
+from tropica.exact.rational_arrays import exact_array, exact_numbers, rational_array
 from tropica.polyhedra.complexes import dual_subdivision
-from tropica.polyhedra.configuration import columns, exact_numbers, row_numbers
-from tropica.polyhedra.predicates import determinants
+from tropica.polyhedra.integer_rows import row_classes
 
 SUBSETS = 50_000
 """Subsets of rows up to which the constant is exact."""
@@ -35,7 +36,7 @@ class HoffmanConstant:
 
     @property
     def exact(self) -> bool:
-        """Is it known exactly?"""
+        """Whether the constant is known exactly."""
         return self.squared is not None
 
 
@@ -46,35 +47,31 @@ def hoffman_constant(rows: Any, *, subsets: int = SUBSETS, seed: int = 0) -> Hof
     1 / dist² = 1ᵀG⁻¹1 with G = A_J A_Jᵀ where G⁻¹1 ≥ 0 (elsewhere a smaller J has that distance).
 
     Args:
-        rows: A (m, d), ints, Fractions or floats (taken as the rationals they are). Rows that are 0 do not count.
-        subsets: up to so many sets J all are gone through, and the constant is exact. Else the lower bound is the best of
-            so many random ones, and the upper one is (2R)^(r−1) / s, with a_i = s_i·z_i, z_i primitive integer vectors,
-            s = min s_i, R = max |z_i| and r the rank: it is safe, and far from tight.
-        seed: for the random sets.
+        rows: A (m, d), ints, Fractions or floats (taken as the rationals that they are). Rows that are 0 do not count.
+        subsets: the number of sets J that are enumerated at most. If there are no more, the constant is exact; if there are,
+            the lower bound is the largest value over that number of random sets, and the upper bound is (2R)^(r−1) / s with
+            a_i = s_i·z_i, z_i primitive integer vectors, s = min s_i, R = max |z_i| and r the rank: valid, but far from tight.
+        seed: the seed of the random sets.
 
     Raises:
-        InputError: no row that is not 0, numbers that are not finite, ``subsets`` below 1.
+        InputError: no row other than 0, numbers that are not finite, ``subsets`` below 1.
 
     >>> hoffman_constant([[1, 0], [0, 1]]).squared  # a corner: the distance to it is √2 times the violation at most
     Fraction(2, 1)
     """
-    given = exact_array(rows, "rows", 2)
     if subsets < 1:
         raise InputError(f"subsets must be at least 1; found {subsets}")
-    read = [integers(given[:, j]) for j in range(given.shape[1])]
-    common = math.lcm(*(s for _, s in read))
-    whole = columns([c.astype(object) * (common // s) for c, s in read], len(given)).astype(object)  # `common` times A
-    whole = whole[(whole != 0).any(1)]
-    if not len(whole):
+    given = rational_array(rows, "rows", 2)
+    scaled = given.numerators.astype(object)  # A times its denominator
+    scaled = scaled[(scaled != 0).any(1)]
+    if not len(scaled):
         raise InputError("a row that is not zero is needed; found none")
-    _, first = np.unique(row_numbers(whole)[0], return_index=True)
-    whole = whole[first]
-    m, r = len(whole), len(echelon(whole)[1])
-    count = sum(math.comb(m, j) for j in range(1, r + 1))
-    gram = whole @ whole.T
-    if count <= subsets:
+    scaled = scaled[np.unique(row_classes(scaled), return_index=True)[1]]
+    m, r = len(scaled), rank(scaled)
+    gram = scaled @ scaled.T
+    if sum(math.comb(m, j) for j in range(1, r + 1)) <= subsets:
         chosen = [np.array(list(combinations(range(m), j))) for j in range(1, r + 1)]
-        best = max(_largest(gram, sets) for sets in chosen) * common**2
+        best = max(_largest_inverse_square(gram, sets) for sets in chosen) * given.denominator**2
         root = _root(best)
         return HoffmanConstant(root, root, best)
     random = np.random.default_rng(seed)
@@ -82,22 +79,22 @@ def hoffman_constant(rows: Any, *, subsets: int = SUBSETS, seed: int = 0) -> Hof
     for j in range(2, r + 1):
         drawn = np.sort(random.integers(0, m, (max(1, subsets // r), j)), axis=1)
         chosen.append(drawn[(np.diff(drawn, axis=1) > 0).all(1)])
-    best = max(_largest(gram, sets) for sets in chosen if len(sets)) * common**2
-    contents = [math.gcd(*row) for row in whole.tolist()]
-    primitive = whole // np.array(contents, dtype=object)[:, None]
+    best = max(_largest_inverse_square(gram, sets) for sets in chosen if len(sets)) * given.denominator**2
+    contents = [math.gcd(*row) for row in scaled.tolist()]
+    primitive = scaled // np.array(contents, dtype=object)[:, None]
     longest = max(sum(e * e for e in row) for row in primitive.tolist())
-    upper = (4 * longest) ** (r - 1) * Fraction(common, min(contents)) ** 2
+    upper = (4 * longest) ** (r - 1) * Fraction(given.denominator, min(contents)) ** 2
     return HoffmanConstant(_root(best), _root(upper), None)
 
 
 def region_system(points: Any, heights: Any, monomial: int) -> tuple[np.ndarray, np.ndarray]:
-    """The inequalities A x ≤ b of the region in which a monomial is the largest: a row a neighbor, none of them redundant.
+    """The inequalities A x ≤ b of the region in which a monomial is the largest: one row for each neighbor, none redundant.
 
     Returns:
         A (m, d) and b (m,), ints and Fractions.
 
     Raises:
-        InputError: as :func:`essential`; a monomial that is not essential.
+        InputError: as :func:`~tropica.polyhedra.essential`; a monomial that is not essential.
 
     >>> a, b = region_system([[0], [1], [2]], [0, 0, -1], 1)
     >>> a.tolist(), b.tolist()
@@ -109,31 +106,30 @@ def region_system(points: Any, heights: Any, monomial: int) -> tuple[np.ndarray,
             f"monomial {monomial} is the largest on no open set; those that are: {subdivision.hull.vertices.tolist()}"
         )
     edges = subdivision.faces(1) if subdivision.dimension else []
-    near = [a + b - monomial for a, b in edges if monomial in (a, b)]
+    neighbors = [a + b - monomial for a, b in edges if monomial in (a, b)]
     p, h = exact_numbers(exact_array(points, "points", 2)), exact_numbers(exact_array(heights, "heights", 1))
-    return exact_numbers(p[near] - p[monomial]), exact_numbers(h[monomial] - h[near])
+    return exact_numbers(p[neighbors] - p[monomial]), exact_numbers(h[monomial] - h[neighbors])
 
 
-def _largest(gram: np.ndarray, sets: np.ndarray) -> Fraction:
+def _largest_inverse_square(gram: np.ndarray, sets: np.ndarray) -> Fraction:
     """The largest 1ᵀG⁻¹1 over sets of rows (B, j) whose G is invertible with G⁻¹1 ≥ 0; 0 if there is none."""
     best = Fraction(0)
-    for part in np.array_split(sets, max(1, len(sets) // 5_000)):
-        g = gram[part[:, :, None], part[:, None, :]]
-        below = determinants(g)
-        weights = []
+    for block in np.array_split(sets, max(1, len(sets) // 5_000)):
+        g = gram[block[:, :, None], block[:, None, :]]
+        denominators, numerators = determinants(g), []
         for i in range(g.shape[1]):  # Cramer's rule
             replaced = g.copy()
             replaced[:, :, i] = 1
-            weights.append(determinants(replaced))
-        tops = np.stack(weights, 1)
-        fits = (below > 0) & (tops >= 0).all(1)
-        found = zip(tops[fits].sum(1).tolist(), below[fits].tolist(), strict=True)
-        best = max([best, *(Fraction(t, b) for t, b in found)])
+            numerators.append(determinants(replaced))
+        weights = np.stack(numerators, 1)
+        valid = (denominators > 0) & (weights >= 0).all(1)
+        found = zip(weights[valid].sum(1).tolist(), denominators[valid].tolist(), strict=True)
+        best = max([best, *(Fraction(n, d) for n, d in found)])
     return best
 
 
 def _root(value: Fraction) -> float:
-    """√value, of numbers too large for float64 too (∞ where the root is)."""
+    """√value, also where value is too large for float64; ∞ where the root is too."""
     shift = max(0, (value.numerator.bit_length() - value.denominator.bit_length()) // 2 - 400)
     try:
         return math.ldexp(math.sqrt(value / (1 << 2 * shift)), shift)

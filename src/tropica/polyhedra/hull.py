@@ -1,4 +1,4 @@
-"""``essential`` and ``upper_hull``: which points of a lifted configuration are on top, and on which faces."""
+"""``essential`` and ``upper_hull``: the vertices and the cells of the upper hull of a lifted point configuration."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from tropica.exact.linear_algebra import as_objects, quotient
-from tropica.polyhedra.configuration import Configuration, configuration
-from tropica.polyhedra.predicates import cofactors
-from tropica.polyhedra.upper import upper_faces, upper_vertices
+from tropica.exact.determinants import cofactors
+from tropica.exact.rational_arrays import as_objects, ratio
+from tropica.polyhedra.configurations import LiftedConfiguration, lifted_configuration
+from tropica.polyhedra.convex_hull import upper_faces, upper_vertices
 
 
 def essential(points: Any, heights: Any) -> np.ndarray:
-    """The points that matter to x ↦ max_i ⟨x, p_i⟩ + h_i: those that are its only maximum somewhere.
+    """The points that are the only maximum of max_i ⟨x, p_i⟩ + h_i at some x: the vertices of the upper hull.
 
     Args:
-        points: (n, d) ints, Fractions or floats (taken as the rationals they are); flat and repeated points are ordinary.
-        heights: (n,) likewise.
+        points: (n, d) ints, Fractions or floats (taken as the rationals that they are). They may repeat, and lie in an affine
+            subspace.
+        heights: (n,) ints, Fractions or floats.
 
     Returns:
-        Sorted indices; of repeated points the first of largest height.
+        Sorted indices; of a repeated point the first of largest height.
 
     Raises:
         InputError: shapes that do not fit, no point, numbers that are not finite.
@@ -31,55 +32,53 @@ def essential(points: Any, heights: Any) -> np.ndarray:
     >>> essential([[0], [1], [2], [1]], [0, 0, 0, -1]).tolist()  # the middle only ties
     [0, 2]
     """
-    found = configuration(points, heights)
+    found = lifted_configuration(points, heights)
     return found.index[upper_vertices(found.lifted)]
 
 
 @dataclass(frozen=True, eq=False)
 class UpperHull:
-    """The upper faces of the convex hull of {(p_i, h_i)}: the graph of the least concave function above the points.
+    """The upper faces of the convex hull of the points (p_i, h_i): the graph of the least concave function above them.
 
     Attributes:
         configuration: the points in exact integers.
-        vertices: (V,) sorted indices of the points that are alone the maximum of ⟨x, p_i⟩ + h_i for some x.
-        cells: the maximal upper faces: sorted indices of all points on each, vertices or not; of repeated points the highest
-            only. Sorted.
-        spanning: (C, k + 1) points of each cell that are affinely independent.
+        vertices: (V,) sorted indices of the points that are the only maximum of ⟨x, p_i⟩ + h_i at some x.
+        cells: the maximal upper faces, sorted: the sorted indices of all points on each, vertices or not; of repeated points
+            the highest one only.
+        spanning: (C, k + 1) affinely independent points of each cell.
     """
 
-    configuration: Configuration
+    configuration: LiftedConfiguration
     vertices: np.ndarray
     cells: list[tuple[int, ...]]
     spanning: np.ndarray
 
     @property
     def dimension(self) -> int:
-        """k: of the points' affine hull."""
-        return self.configuration.k
+        """k: the dimension of the points' affine hull."""
+        return self.configuration.dimension
 
     @cached_property
     def slopes(self) -> np.ndarray:
         """(C, d) ints and Fractions: for each cell the x at which its points tie for the maximum.
 
-        Where k < d that is a flat of dimension d − k, and this is its point in the span of the directions of the affine hull.
+        Where k < d these x form an affine subspace of dimension d − k; this one is in the span of the directions of the affine
+        hull.
         """
         c = self.configuration
-        place = np.searchsorted(c.index, self.spanning)
-        corners = np.concatenate([c.flat, c.heights.astype(object)[:, None]], 1)[place]
+        corners = np.concatenate([c.projected, c.heights.astype(object)[:, None]], 1)[c.places(self.spanning)]
         normals = cofactors(corners[:, 1:] - corners[:, :1], signed=True)
         slopes = as_objects(Fraction(a, n[-1] * c.scales[-1]) for n in normals.tolist() for a in n[:-1])
-        return c.functional(slopes.reshape(len(normals), c.k))
+        return c.functional(slopes.reshape(len(normals), c.dimension))
 
     @cached_property
     def values(self) -> np.ndarray:
-        """(C,) ints and Fractions: the maximum at each of the slopes."""
+        """(C,) ints and Fractions: the maximum at the slopes of each cell."""
         c = self.configuration
-        at = np.searchsorted(c.index, self.spanning[:, 0])
-        value = [Fraction(int(c.heights[i]), c.scales[-1]) for i in at.tolist()]
-        for j, scale in enumerate(c.scales[:-1]):
-            p = c.coordinates[at, j].tolist()
-            value = [v + Fraction(int(a), scale) * x for v, a, x in zip(value, p, self.slopes[:, j].tolist(), strict=True)]
-        return as_objects(quotient(v.numerator, v.denominator) for v in value)
+        first = c.places(self.spanning[:, 0])
+        scaled = self.slopes * np.array([Fraction(1, s) for s in c.scales[:-1]], dtype=object)
+        values = (c.coordinates[first].astype(object) * scaled).sum(1)
+        return as_objects(ratio(v + Fraction(int(h), c.scales[-1])) for v, h in zip(values, c.heights[first], strict=True))
 
 
 def upper_hull(points: Any, heights: Any) -> UpperHull:
@@ -91,8 +90,8 @@ def upper_hull(points: Any, heights: Any) -> UpperHull:
     >>> hull.vertices.tolist(), hull.cells, hull.slopes.tolist()
     ([0, 2, 3], [(0, 1, 2), (2, 3)], [[-1], [0]])
     """
-    found = configuration(points, heights)
-    cells, vertices, spanning = upper_faces(found.lifted)
-    named = [tuple(found.index[c].tolist()) for c in cells]
-    order = sorted(range(len(named)), key=named.__getitem__)
-    return UpperHull(found, found.index[vertices], [named[i] for i in order], found.index[spanning[order]])
+    found = lifted_configuration(points, heights)
+    faces = upper_faces(found.lifted)
+    cells = [tuple(found.index[c].tolist()) for c in faces.cells]
+    order = sorted(range(len(cells)), key=cells.__getitem__)
+    return UpperHull(found, found.index[faces.vertices], [cells[i] for i in order], found.index[faces.spanning[order]])

@@ -1,33 +1,39 @@
-"""The common refinement of two tropical hypersurfaces: its cells are the upper vertices of P(f) + P(g).
+"""The common refinement (overlay) of two tropical hypersurfaces, by the Cayley trick.
 
-No sum is formed. By the Cayley trick p_i + q_j is an upper vertex of the Minkowski sum exactly if the segment from (p_i, 0) to
-(q_j, 1) is an edge of the upper hull of both configurations, side by side in one dimension more.
+The *Cayley configuration* of (p_i) and (q_j) consists of the points (p_i, 0) and (q_j, 1), in one dimension more. The cells of
+the overlay are the upper vertices p_i + q_j of the Minkowski sum of the two lifted configurations: the edges of the Cayley
+configuration's upper hull between a point of the first and one of the second. The vertices of the overlay are dual to its
+cells: no sum is ever formed.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.linear_algebra import exact_array
-from tropica.polyhedra.configuration import Configuration, configuration
-from tropica.polyhedra.hull import essential
-from tropica.polyhedra.upper import Groups, propose, ranks
-from tropica.polyhedra.wrapping import cell_ridges, wrap
+from tropica.exact.linear_algebra import rank
+from tropica.exact.rational_arrays import exact_array
+from tropica.polyhedra.configurations import LiftedConfiguration, lifted_configuration
+from tropica.polyhedra.convex_hull import cell_ridges, gift_wrap
+from tropica.polyhedra.coplanar_cells import CoplanarCells
+from tropica.polyhedra.hull import essential, upper_hull
+from tropica.polyhedra.triangulation import propose
 
 
 def overlay_pairs(p1: Any, h1: Any, p2: Any, h2: Any) -> np.ndarray:
-    """The essential monomials of f ⊙ g: which monomial of f with which of g.
+    """The essential monomials of f ⊙ g, as pairs of a monomial of f and one of g.
 
     Args:
         p1, h1: exponents (n, d) and coefficients (n,) of f, as :func:`essential` takes them.
         p2, h2: those of g.
 
     Returns:
-        (M, 2) indices, sorted: i and j are both alone the largest at some point. One row a cell of the common refinement.
+        (M, 2) indices, sorted: at some point i is the only largest monomial of f and j that of g. One row for each cell of the
+        common refinement.
 
     Raises:
         InputError: as :func:`essential`; two different d.
@@ -35,19 +41,20 @@ def overlay_pairs(p1: Any, h1: Any, p2: Any, h2: Any) -> np.ndarray:
     >>> overlay_pairs([[0], [1]], [0, 0], [[0], [2]], [0, -2]).tolist()  # bends at 0 and at 1
     [[0, 0], [1, 0], [1, 1]]
     """
-    points, heights, left = side_by_side(p1, h1, p2, h2)
-    numbers = np.concatenate([essential(points[:left], heights[:left]), left + essential(points[left:], heights[left:])])
-    second = numbers >= left
-    both = configuration(np.concatenate([points[numbers], second[:, None].astype(points.dtype)], 1), heights[numbers])
-    pairs = numbers[_mixed_edges(both, second)]
-    pairs = np.sort(pairs, axis=1) - [0, left]
+    points, heights, first = _cayley(p1, h1, p2, h2)
+    chosen = np.concatenate(
+        [essential(points[:first, :-1], heights[:first]), first + essential(points[first:, :-1], heights[first:])]
+    )
+    edges = _edges_between(lifted_configuration(points[chosen], heights[chosen]), chosen >= first)
+    pairs = np.sort(chosen[edges], axis=1) - [0, first]
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
 def overlay_cells(p1: Any, h1: Any, p2: Any, h2: Any) -> int:
-    """How many full-dimensional cells the common refinement has: the pieces (f, g) is affine on, upper vertices of P(f) + P(g).
+    """The number of full-dimensional cells of the common refinement: the sets on which both f and g are affine.
 
-    For a tropical rational map f ⊘ g this bounds its linear regions from above; generically it is their number.
+    For a tropical rational function f ⊘ g it is an upper bound on the number of linear regions, and generically that number.
+    Args, Raises: as :func:`overlay_pairs`.
 
     >>> overlay_cells([[0], [1]], [0, 0], [[0], [2]], [0, -2])
     3
@@ -55,38 +62,84 @@ def overlay_cells(p1: Any, h1: Any, p2: Any, h2: Any) -> int:
     return len(overlay_pairs(p1, h1, p2, h2))
 
 
-def side_by_side(p1: Any, h1: Any, p2: Any, h2: Any) -> tuple[np.ndarray, np.ndarray, int]:
-    """Two configurations in one array each of points and heights, and the length of the first."""
-    first, second = exact_array(p1, "points of the first", 2), exact_array(p2, "points of the second", 2)
-    if first.shape[1] != second.shape[1]:
-        raise InputError(f"both need points in one space; found dimensions {first.shape[1]} and {second.shape[1]}")
-    tops = exact_array(h1, "heights of the first", 1), exact_array(h2, "heights of the second", 1)
-    for name, p, h in (("first", first, tops[0]), ("second", second, tops[1])):
+@dataclass(frozen=True)
+class MixedCell:
+    """A vertex of the common refinement of two hypersurfaces, and the dual cell σ + τ of the mixed subdivision.
+
+    Attributes:
+        point: the vertex (d,), ints and Fractions; a point of the affine subspace that takes its place where both Newton
+            polytopes are orthogonal to one direction.
+        first, second: the monomials of f and of g that are maximal there.
+        dimensions: those of σ and of τ.
+    """
+
+    point: np.ndarray
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+    dimensions: tuple[int, int]
+
+    @property
+    def mixed(self) -> bool:
+        """Whether both hypersurfaces go through the vertex."""
+        return min(self.dimensions) > 0
+
+
+def mixed_cells(p1: Any, h1: Any, p2: Any, h2: Any) -> list[MixedCell]:
+    """The vertices of the overlay of two hypersurfaces, as cells of the mixed subdivision.
+
+    Args, Raises: as :func:`overlay_pairs`.
+
+    >>> cells = mixed_cells([[0, 0], [1, 0]], [0, 0], [[0, 0], [0, 1]], [0, 5])  # two lines that cross
+    >>> [(c.point.tolist(), c.first, c.second, c.mixed) for c in cells]
+    [([0, -5], (0, 1), (0, 1), True)]
+    """
+    points, heights, first = _cayley(p1, h1, p2, h2)
+    hull = upper_hull(points, heights)
+    c = hull.configuration
+    out = []
+    for cell, slope in zip(hull.cells, hull.slopes[:, :-1], strict=True):
+        parts = [i for i in cell if i < first], [i for i in cell if i >= first]
+        rows = [c.coordinates[c.places(part)].astype(object) for part in parts]
+        sizes = (rank(rows[0] - rows[0][:1]), rank(rows[1] - rows[1][:1]))
+        out.append(MixedCell(slope, tuple(parts[0]), tuple(i - first for i in parts[1]), sizes))
+    return out
+
+
+def _cayley(p1: Any, h1: Any, p2: Any, h2: Any) -> tuple[np.ndarray, np.ndarray, int]:
+    """The Cayley configuration: points (n, d + 1), heights (n,), and the number of points of the first configuration."""
+    points = [exact_array(p1, "points of the first", 2), exact_array(p2, "points of the second", 2)]
+    heights = [exact_array(h1, "heights of the first", 1), exact_array(h2, "heights of the second", 1)]
+    if points[0].shape[1] != points[1].shape[1]:
+        found = f"{points[0].shape[1]} and {points[1].shape[1]}"
+        raise InputError(f"both configurations must have points of one dimension; found dimensions {found}")
+    for name, p, h in zip(("first", "second"), points, heights, strict=True):
         if len(p) != len(h):
             raise InputError(f"there must be one height a point; the {name} has {len(p)} points and {len(h)} heights")
         if not len(p):
             raise InputError(f"at least one point is needed; the {name} has none")
-    return _joined(first, second), _joined(*tops), len(first)
+    both = _concatenated(points)
+    last = np.arange(len(both)) >= len(points[0])
+    return np.concatenate([both, last[:, None].astype(both.dtype)], 1), _concatenated(heights), len(points[0])
 
 
-def _joined(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """One after the other, exactly: floats and integers do not become floats together."""
-    if a.dtype != b.dtype:
-        a, b = (exact_array(x.astype(object), "numbers", x.ndim) for x in (a, b))
-    return np.concatenate([a, b])
+def _concatenated(arrays: list[np.ndarray]) -> np.ndarray:
+    """Arrays one after the other, exactly: ints beside floats stay ints."""
+    if arrays[0].dtype != arrays[1].dtype:
+        arrays = [exact_array(a.astype(object), "numbers", a.ndim) for a in arrays]
+    return np.concatenate(arrays)
 
 
-def _mixed_edges(both: Configuration, second: np.ndarray) -> np.ndarray:
-    """Edges (M, 2) of the upper hull between a point of the first and one of the second, all of which are vertices."""
-    found = propose(both.lifted)
+def _edges_between(cayley: LiftedConfiguration, second: np.ndarray) -> np.ndarray:
+    """The edges (M, 2) of the upper hull between points of the first and of the second configuration; all are vertices."""
+    found = propose(cayley.lifted)
     if found is not None:
-        return Groups(both.lifted, found).faces(2, second.astype(np.int64))
-    z = both.lifted.whole.astype(object)[:, :-1]
+        return CoplanarCells(cayley.lifted, found).edges(second.astype(np.int64))
+    x = cayley.lifted.integers.astype(object)[:, :-1]
     edges: set[tuple[int, int]] = set()
-    for cell in wrap(both.lifted):
-        ridges = cell_ridges(z, cell)
+    for cell in gift_wrap(cayley.lifted):
+        ridges = cell_ridges(x, cell)
         for i, j in product(cell[~second[cell]].tolist(), cell[second[cell]].tolist()):
             through = [normal for points, normal in ridges if i in points and j in points]
-            if both.k == 1 or (through and ranks(np.stack(through)[None])[0] == both.k - 1):
+            if cayley.dimension == 1 or (through and rank(np.stack(through)) == cayley.dimension - 1):
                 edges.add((i, j))
     return np.array(sorted(edges), np.int64).reshape(-1, 2)

@@ -10,21 +10,23 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.linear_algebra import as_objects, compact, exact_array, quotient
-from tropica.polyhedra import lattice
-from tropica.polyhedra.configuration import configuration, exact_numbers
-from tropica.polyhedra.facets import Facet, extreme, facets
+from tropica.exact.determinants import determinants
+from tropica.exact.linear_algebra import kernel
+from tropica.exact.rational_arrays import as_objects, compact, exact_array, exact_numbers, primitive, ratio
+from tropica.polyhedra.configurations import lifted_configuration
+from tropica.polyhedra.convex_hull import Facet, facets, hull_vertices, upper_faces
+from tropica.polyhedra.face_lattice import faces_from_facets
 from tropica.polyhedra.overlay import overlay_pairs
-from tropica.polyhedra.predicates import Points, determinants
-from tropica.polyhedra.upper import propose, upper_faces
+from tropica.polyhedra.predicates import Points
+from tropica.polyhedra.triangulation import propose
 
 
 class Polytope:
     """The convex hull of points.
 
     Args:
-        points: (n, d) ints, Fractions or floats (taken as the rationals they are), n ≥ 1. Repeated points, points inside and
-            points in a flat are ordinary.
+        points: (n, d) ints, Fractions or floats (taken as the rationals that they are), n ≥ 1. They may repeat, be no vertices,
+            and lie in an affine subspace.
 
     Raises:
         InputError: no point, rows of different lengths, numbers that are not finite.
@@ -38,54 +40,53 @@ class Polytope:
 
     def __init__(self, points: Any) -> None:
         given = exact_array(points, "points", 2)
-        self._points = configuration(given, np.zeros(len(given), np.int64))
-        chosen = extreme(self._points.flat)
-        self._flat = self._points.flat[chosen]
-        self.numbers = self._points.index[chosen]
-        """(V,) which of the points given the vertices are, sorted; of repeated ones the first."""
-        self.vertices = exact_numbers(given[self.numbers])
-        """(V, d) ints and Fractions."""
+        self._configuration = lifted_configuration(given, np.zeros(len(given), np.int64))
+        chosen = hull_vertices(self._configuration.projected)
+        self._projected = self._configuration.projected[chosen]
+        self.vertex_indices = self._configuration.index[chosen]
+        """(V,) sorted indices of the points that are vertices; of repeated points the first."""
+        self.vertices = exact_numbers(given[self.vertex_indices])
+        """(V, d) ints and Fractions: the coordinates of the vertices."""
 
     @property
     def dimension(self) -> int:
-        """Of the polytope: k ≤ d."""
-        return self._points.k
+        """k ≤ d: the dimension of the affine hull."""
+        return self._configuration.dimension
 
     @property
-    def ambient(self) -> int:
-        """d."""
+    def ambient_dimension(self) -> int:
+        """d: the number of coordinates."""
         return self.vertices.shape[1]
 
     @cached_property
     def _facets(self) -> list[Facet]:
-        return sorted(facets(self._flat), key=lambda f: f.points.tolist()) if self.dimension else []
+        return sorted(facets(self._projected), key=lambda f: f.points.tolist()) if self.dimension else []
 
     @cached_property
     def facets(self) -> list[tuple[int, ...]]:
-        """The vertices (places in ``vertices``) of each face of dimension k − 1."""
+        """The faces of dimension k − 1: the rows of ``vertices`` on each, sorted."""
         return [tuple(f.points.tolist()) for f in self._facets]
 
     @cached_property
     def inequalities(self) -> tuple[np.ndarray, np.ndarray]:
-        """Outward normals (F, d) and offsets (F,): in its affine hull it is {x : ⟨normal, x⟩ ≤ offset}; a row a facet.
+        """A (F, d) and b (F,): within its affine hull the polytope is {x : A x ≤ b}, with one row for each facet.
 
-        Normals are primitive integer vectors, in the span of the polytope's own directions.
+        The rows of A are primitive integer vectors, in the span of the directions of the affine hull.
         """
-        normals = np.stack([f.normal for f in self._facets]) if self._facets else np.zeros((0, self.dimension), dtype=object)
-        rows = [primitive_rational(n) for n in self._points.functional(normals)]
-        normals = np.stack(rows) if rows else np.zeros((0, self.ambient), dtype=object)
-        offsets = as_objects(n @ self.vertices[f[0]] for n, f in zip(normals, self.facets, strict=True))
-        return normals, offsets
+        normals = np.array([f.normal for f in self._facets], dtype=object).reshape(len(self._facets), self.dimension)
+        rows = [primitive(n) for n in self._configuration.functional(normals)]
+        a = np.array(rows, dtype=object).reshape(len(rows), self.ambient_dimension)
+        return a, as_objects(row @ self.vertices[f[0]] for row, f in zip(a, self.facets, strict=True))
 
     @cached_property
-    def _lattice(self) -> dict[frozenset[int], int]:
-        return lattice.faces(frozenset(range(len(self.vertices))), map(frozenset, self.facets))
+    def _faces(self) -> dict[tuple[int, ...], int]:
+        return faces_from_facets(len(self.vertices), self.facets)
 
     def faces(self, dimension: int) -> list[tuple[int, ...]]:
-        """The faces of a dimension from 0 to k: the vertices (places in ``vertices``) of each, sorted.
+        """The faces of a dimension: the rows of ``vertices`` on each, sorted.
 
         Raises:
-            InputError: another dimension; more than a million faces in all.
+            InputError: a dimension that is not from 0 to k; more than a million faces in all.
         """
         if dimension not in range(self.dimension + 1):
             raise InputError(f"faces have dimensions 0 to {self.dimension}; found {dimension!r}")
@@ -93,46 +94,39 @@ class Polytope:
             return [tuple(range(len(self.vertices)))]
         if dimension == self.dimension - 1:
             return list(self.facets)
-        return sorted(tuple(sorted(f)) for f, size in self._lattice.items() if size == dimension)
+        return [face for face, size in self._faces.items() if size == dimension]
 
     @cached_property
     def f_vector(self) -> tuple[int, ...]:
-        """The number of faces of dimension 0, 1, …, k."""
+        """The numbers of faces of dimension 0, 1, …, k."""
         return tuple(len(self.faces(j)) for j in range(self.dimension + 1))
 
     @cached_property
     def volume(self) -> int | Fraction:
-        """In d dimensions, exactly; 0 where k < d, and 1 for the point of ℝ⁰."""
-        if self.dimension < self.ambient:
+        """The d-dimensional volume, exactly: 0 where k < d, and 1 for the point of ℝ⁰."""
+        if self.dimension < self.ambient_dimension:
             return 0
         k = self.dimension
-        corners = self._flat[_simplices(self._flat)]
+        corners = self._projected[_triangulated(self._projected)]
         total = sum(abs(int(v)) for v in determinants(corners[:, 1:] - corners[:, :1])) if k else 1
-        return quotient(total, math.factorial(k) * math.prod(self._points.scales[:-1]))
+        return ratio(total, math.factorial(k) * math.prod(self._configuration.scales[:-1]))
 
     def contains(self, points: Any) -> np.ndarray:
-        """Which of the points (n, d) are in the polytope, its border included: (n,) bool, exactly.
+        """Whether each of the points (n, d) is in the polytope or on its border: (n,) bool, exactly.
 
         Raises:
             InputError: another number of coordinates, numbers that are not finite.
         """
         x = exact_array(points, "points", 2)
-        if x.shape[1] != self.ambient:
-            raise InputError(f"points must have {self.ambient} coordinates; found {x.shape[1]}")
+        if x.shape[1] != self.ambient_dimension:
+            raise InputError(f"points must have {self.ambient_dimension} coordinates; found {x.shape[1]}")
         x = exact_numbers(x)
-        normals, offsets = self.inequalities
-        inside = (x @ normals.T <= offsets).all(1) if len(normals) else np.ones(len(x), bool)
-        if self.dimension < self.ambient:
-            inside = inside.astype(bool) & self._in_hull(x - self.vertices[0])
-        return inside.astype(bool)
-
-    def _in_hull(self, directions: np.ndarray) -> np.ndarray:
-        """Is each vector (n, d) in the span of the polytope's directions? Those are (I | M) on their axes, up to factors."""
-        spans, axes = self._points.spans, list(self._points.axes)
-        rebuilt = np.zeros(directions.shape, dtype=object)
-        for i, a in enumerate(axes):
-            rebuilt = rebuilt + (directions[:, a] * Fraction(1, int(spans[i, a])))[:, None] * spans[i][None, :]
-        return (rebuilt == directions).all(1)
+        a, b = self.inequalities
+        normals = kernel(self._configuration.spans)  # of the affine hull
+        inside = np.ones(len(x), bool)
+        for satisfied in (x @ a.T <= b, (x - self.vertices[0]) @ normals.T == 0):
+            inside &= satisfied.astype(bool).all(1)
+        return inside
 
     def __add__(self, other: Polytope) -> Polytope:
         return minkowski_sum(self, other)
@@ -147,72 +141,61 @@ class Polytope:
         return hash(frozenset(tuple(v) for v in self.vertices.tolist()))
 
     def __repr__(self) -> str:
-        return f"Polytope({len(self.vertices)} vertices, dimension {self.dimension} in {self.ambient})"
+        return f"Polytope({len(self.vertices)} vertices, dimension {self.dimension} in {self.ambient_dimension})"
 
 
 def minkowski_sum(first: Polytope, second: Polytope) -> Polytope:
-    """{x + y : x in one, y in the other}. Only sums that are vertices are formed.
+    """The Minkowski sum {x + y : x in the first, y in the second}. Only sums that are vertices are formed.
 
     >>> minkowski_sum(Polytope([[0, 0], [1, 0]]), Polytope([[0, 0], [0, 1]])).volume
     1
 
     Raises:
-        InputError: polytopes of different d, something else than a Polytope.
+        InputError: polytopes of different d, or an argument that is no Polytope.
     """
     _check_both(first, second)
-    if not first.ambient:
+    if not first.ambient_dimension:
         return Polytope(first.vertices)
     pairs = []
     for sign in (1, -1):
-        low, high = (p.vertices * np.array([1] * (p.ambient - 1) + [sign], dtype=object) for p in (first, second))
+        low, high = (p.vertices * np.array([1] * (p.ambient_dimension - 1) + [sign], dtype=object) for p in (first, second))
         pairs.append(overlay_pairs(low[:, :-1], low[:, -1], high[:, :-1], high[:, -1]))
     i, j = np.unique(np.concatenate(pairs), axis=0).T
     return Polytope(first.vertices[i] + second.vertices[j])
 
 
 def hull_of_union(first: Polytope, second: Polytope) -> Polytope:
-    """The convex hull of both.
+    """The convex hull of the union of two polytopes.
 
     >>> hull_of_union(Polytope([[0, 0], [1, 0]]), Polytope([[0, 1]])).volume
     Fraction(1, 2)
 
     Raises:
-        InputError: polytopes of different d, something else than a Polytope.
+        InputError: polytopes of different d, or an argument that is no Polytope.
     """
     _check_both(first, second)
     return Polytope(np.concatenate([first.vertices, second.vertices]))
 
 
-def _check_both(first: object, second: object) -> None:
+def _check_both(first: Polytope, second: Polytope) -> None:
     for p in (first, second):
         if not isinstance(p, Polytope):
             raise InputError(f"two Polytopes are needed; found {type(p).__name__}")
-    if first.ambient != second.ambient:  # type: ignore[attr-defined]
-        raise InputError(f"both must be in one space; found dimensions {first.ambient} and {second.ambient}")  # type: ignore[attr-defined]
+    if first.ambient_dimension != second.ambient_dimension:
+        found = f"{first.ambient_dimension} and {second.ambient_dimension}"
+        raise InputError(f"both polytopes must have points of one dimension; found dimensions {found}")
 
 
-def primitive_rational(vector: np.ndarray) -> np.ndarray:
-    """The shortest integer vector in the direction of a rational one.
-
-    >>> primitive_rational(np.array([Fraction(1, 2), 3], dtype=object)).tolist()
-    [1, 6]
-    """
-    bottom = math.lcm(*(e.denominator for e in vector.tolist()))
-    whole = as_objects(e.numerator * (bottom // e.denominator) for e in vector.tolist())
-    return whole // (math.gcd(*whole.tolist()) or 1)
-
-
-def _simplices(flat: np.ndarray) -> np.ndarray:
+def _triangulated(x: np.ndarray) -> np.ndarray:
     """A triangulation (F, k + 1) of the convex hull of integer points (n, k) that span k dimensions."""
-    k = flat.shape[1]
-    if k == 0:
+    if x.shape[1] == 0:
         return np.zeros((1, 1), np.int64)
-    axes = [compact(c) for c in flat.T]
-    found = propose(Points([*axes, compact(-(flat * flat).sum(1))]))
+    axes = [compact(c) for c in x.T]
+    found = propose(Points([*axes, compact(-(x * x).sum(1))]))
     if found is not None:
         return found.simplices
     random = np.random.default_rng(0)
-    while True:  # heights at random are in general position, all but surely
-        cells, _, corners = upper_faces(Points([*axes, random.integers(0, 1 << 60, len(flat))]))
-        if all(len(c) == k + 1 for c in cells):
-            return corners
+    while True:  # random heights are in general position, almost surely
+        faces = upper_faces(Points([*axes, random.integers(0, 1 << 60, len(x))]))
+        if all(len(c) == x.shape[1] + 1 for c in faces.cells):
+            return faces.spanning

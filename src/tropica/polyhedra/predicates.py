@@ -1,4 +1,4 @@
-"""Signs of determinants of exact points: in float64 with a proven error bound, in integers where the bound does not settle it.
+"""Signs of determinants of exact points: in float64 with a proven error bound, in integers where the bound does not decide.
 
 **The bound.** A coordinate a is seen as fl(a), |fl(a) − a| ≤ u|a|, u = 2⁻⁵³; a difference of two is off by at most 3uM with
 M = |a| + |b| (by u|a − b| where the column is exact in float64). A k × k determinant of such differences, expanded by rows,
@@ -9,15 +9,18 @@ is a sum of k! products, and each product goes through at most k(k + 1)/2 roundi
 from __future__ import annotations
 
 import math
-from itertools import combinations
 
 import numpy as np
 
-UNIT = 2.0**-53
+from tropica.exact.determinants import bareiss, cofactors, determinants, permanents
+from tropica.exact.dyadic import MANTISSA_BITS
+from tropica.polyhedra.integer_rows import stack_columns
+
+UNIT_ROUNDOFF = 2.0**-MANTISSA_BITS
 BLOCK = 1 << 20
 """Minors that are held at once: 8 MB in float64, and some ten times that of exact integers."""
-LARGEST = 9
-"""Matrices up to this size are expanded (2ᵏ minors); larger ones go to Bareiss' elimination at once."""
+MAX_EXPANDED = 9
+"""The largest matrices whose determinants are expanded (2ᵏ minors); larger ones go to Bareiss' elimination at once."""
 
 
 class Points:
@@ -30,19 +33,14 @@ class Points:
     def __init__(self, columns: list[np.ndarray]) -> None:
         self.n = len(columns[0])
         self.width = len(columns)
-        shifted = [_centerd(c) for c in columns]
-        bits = [max((int(c.max(initial=0)) | int(-c.min(initial=0))).bit_length(), 1) for c in shifted]
-        self._reach = [b + 1 for b in bits]  # of differences
-        exact = [b <= 53 for b in bits]
-        self.exact = np.array(exact)
-        self.floats = np.stack([_as_float(c, b) for c, b in zip(shifted, bits, strict=True)], 1)
-        whole = all(c.dtype != object for c in shifted)
-        self.whole = np.stack(shifted, 1) if whole else _stacked(shifted)
-
-    def _small(self, size: int) -> bool:
-        """Do determinants over the first columns fit in int64, with all their partial sums?"""
-        total = sum(self._reach[:size]) + math.log2(math.factorial(size))
-        return self.whole.dtype != object and total < 62
+        centered = [_centered(c) for c in columns]
+        bits = [max((int(c.max(initial=0)) | int(-c.min(initial=0))).bit_length(), 1) for c in centered]
+        self._difference_bits = [b + 1 for b in bits]
+        self._is_exact = np.array([b <= MANTISSA_BITS for b in bits])
+        self.integers = stack_columns(centered, self.n)
+        """(n, k + 1) each column shifted by a constant."""
+        self.floats = np.stack([_as_float(c, b) for c, b in zip(centered, bits, strict=True)], 1)
+        """(n, k + 1) the integers, rounded; each column may be scaled by a power of two."""
 
     def orientation(self, simplices: np.ndarray, size: int) -> np.ndarray:
         """The signs (B,) of det(p₁ − p₀, …, p_k − p₀) over the first ``size`` = k columns, for rows (p₀, …, p_k) of indices."""
@@ -55,92 +53,97 @@ class Points:
     def _signs(self, simplices: np.ndarray, size: int) -> np.ndarray:
         if size == 0:
             return np.ones(len(simplices), np.int8)
-        if self._small(size):
-            return np.sign(determinants(self._differences(self.whole, simplices, size))).astype(np.int8)
-        if size > LARGEST:
-            return self.exact_signs(simplices, size)
-        d = self._differences(self.floats, simplices, size)
+        if self._fits_int64(size):
+            return np.sign(determinants(_differences(self.integers, simplices, size))).astype(np.int8)
+        if size > MAX_EXPANDED:
+            return self._exact_signs(simplices, size)
+        d = _differences(self.floats, simplices, size)
         value = determinants(d)
-        bound = (4 * size + size * size) * UNIT * permanents(self._sizes(d, simplices, size))
+        bound = (4 * size + size * size) * UNIT_ROUNDOFF * permanents(self._magnitudes(d, simplices, size))
         sign = np.sign(value).astype(np.int8)
-        # not (a > b), rather than a <= b: NaN is unsettled too
-        unsettled = np.flatnonzero(~((np.abs(value) > bound) | (bound == 0)))
+        unsettled = np.flatnonzero(_unsettled(value, bound))
         if len(unsettled):
-            sign[unsettled] = self.exact_signs(simplices[unsettled], size)
+            sign[unsettled] = self._exact_signs(simplices[unsettled], size)
         return sign
 
-    def exact_signs(self, simplices: np.ndarray, size: int) -> np.ndarray:
+    def _fits_int64(self, size: int) -> bool:
+        """Whether determinants over the first columns, and all their partial sums, fit in int64."""
+        total = sum(self._difference_bits[:size]) + math.log2(math.factorial(size))
+        return self.integers.dtype != object and total < 62
+
+    def _exact_signs(self, simplices: np.ndarray, size: int) -> np.ndarray:
         """As :meth:`orientation`, in integers."""
-        d = self._differences(self.whole, simplices, size).astype(object)
-        return _object_signs(determinants(d) if size <= LARGEST else bareiss(d))
+        d = _differences(self.integers, simplices, size).astype(object)
+        values = determinants(d) if size <= MAX_EXPANDED else bareiss(d)
+        return (values > 0).astype(np.int8) - (values < 0).astype(np.int8)
 
     def sides(self, ridges: np.ndarray, points: np.ndarray) -> np.ndarray:
         """The side of each ridge (B, k) of k points on which each point (V,) lies: signs (B, V) of det over k columns.
 
-        Ridges' own points give 0. Memory: some 40 bytes a pair.
+        The points of a ridge give 0. Memory: some 40 bytes a pair.
         """
         size = ridges.shape[1]
         own = (ridges[:, :, None] == points[None, None, :]).any(1)
-        if size > LARGEST:
+        if size > MAX_EXPANDED:
             sign, unsettled = np.zeros(own.shape, np.int8), ~own
         else:
-            d = self._differences(self.floats, ridges, size)  # (B, k − 1, k)
-            normals, sizes = cofactors(d, signed=True), cofactors(self._sizes(d, ridges, size), signed=False)
-            q, r0 = self.floats[points, :size], self.floats[ridges[:, 0], :size]
-            rough = ~self.exact[:size]
-            n, m = normals[:, rough], sizes[:, rough]
-            value = n @ q[:, rough].T - (n * r0[:, rough]).sum(1)[:, None]
-            least = _least(size)  # a coordinate may be 0 only in float64
-            reach = m @ np.maximum(np.abs(q[:, rough]), least).T + (m * np.abs(r0[:, rough])).sum(1)[:, None]
-            for c in np.flatnonzero(~rough):  # columns in which a point and a ridge may have one coordinate
-                apart = q[:, c][None, :] - r0[:, c][:, None]
-                value += normals[:, c][:, None] * apart
-                reach += sizes[:, c][:, None] * np.abs(apart)
-            # cofactors of k − 1 rows, then 2k products and sums of them: below 4(k + 1) + (k + 1)² + 2k roundings
-            bound = (4 * (size + 1) + (size + 1) ** 2 + 2 * size) * UNIT * reach
-            sign = np.sign(value).astype(np.int8)
-            unsettled = ~((np.abs(value) > bound) | (bound == 0)) & ~own
-            sign[own] = 0
+            value, bound = self._values_at(ridges, points)
+            sign = np.where(own, 0, np.sign(value)).astype(np.int8)
+            unsettled = _unsettled(value, bound) & ~own
         b, v = np.nonzero(unsettled)
         if len(b):
             sign[b, v] = self.orientation(np.concatenate([ridges[b], points[v][:, None]], 1), size)
         return sign
 
-    @staticmethod
-    def _differences(values: np.ndarray, simplices: np.ndarray, size: int) -> np.ndarray:
-        corners = values[simplices, :size] if size < values.shape[1] else values[simplices]
-        return corners[:, 1:] - corners[:, :1]
+    def _values_at(self, ridges: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The determinants (B, V) of :meth:`sides` in float64, and bounds on their errors."""
+        size = ridges.shape[1]
+        d = _differences(self.floats, ridges, size)  # (B, k − 1, k)
+        normals, sizes = cofactors(d, signed=True), cofactors(self._magnitudes(d, ridges, size), signed=False)
+        q, r0 = self.floats[points, :size], self.floats[ridges[:, 0], :size]
+        rounded = ~self._is_exact[:size]
+        n, m = normals[:, rounded], sizes[:, rounded]
+        value = n @ q[:, rounded].T - (n * r0[:, rounded]).sum(1)[:, None]
+        least = _negligible(size)  # a coordinate may be 0 in float64 alone
+        reach = m @ np.maximum(np.abs(q[:, rounded]), least).T + (m * np.abs(r0[:, rounded])).sum(1)[:, None]
+        for c in np.flatnonzero(~rounded):  # columns in which the difference of a point and a ridge may be 0
+            apart = q[:, c][None, :] - r0[:, c][:, None]
+            value += normals[:, c][:, None] * apart
+            reach += sizes[:, c][:, None] * np.abs(apart)
+        # cofactors of k − 1 rows, then 2k products and sums of them: below 4(k + 1) + (k + 1)² + 2k roundings
+        return value, (4 * (size + 1) + (size + 1) ** 2 + 2 * size) * UNIT_ROUNDOFF * reach
 
-    def _sizes(self, differences: np.ndarray, simplices: np.ndarray, size: int) -> np.ndarray:
-        """M: what the error of each difference is measured by; never so small that products of them underflow, and 0 only
-        where the difference is."""
+    def _magnitudes(self, differences: np.ndarray, simplices: np.ndarray, size: int) -> np.ndarray:
+        """M, which measures the error of each difference: 0 only where the difference is, and else so large that products of
+        its entries do not underflow."""
         corners = np.abs(self.floats[simplices, :size])
-        exact = self.exact[:size]
+        exact = self._is_exact[:size]
         sizes = np.where(exact, np.abs(differences), corners[:, 1:] + corners[:, :1])
-        return np.where(exact & (sizes == 0), 0, np.maximum(sizes, _least(size)))
+        return np.where(exact & (sizes == 0), 0, np.maximum(sizes, _negligible(size)))
 
 
-def _least(size: int) -> float:
-    """So small a number that it counts for nothing, though products of ``size`` such numbers do not underflow."""
+def _unsettled(value: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    """Where an error bound leaves the sign of a value open; NaN is unsettled too."""
+    return ~((np.abs(value) > bound) | (bound == 0))
+
+
+def _differences(values: np.ndarray, simplices: np.ndarray, size: int) -> np.ndarray:
+    corners = values[simplices, :size] if size < values.shape[1] else values[simplices]
+    return corners[:, 1:] - corners[:, :1]
+
+
+def _negligible(size: int) -> float:
+    """A number that is too small to matter, though products of ``size`` such numbers do not underflow."""
     return 2.0 ** -(900 // (size + 1))
 
 
-def _centerd(column: np.ndarray) -> np.ndarray:
-    if not len(column):
-        return column
-    return column - (int(column.min()) + int(column.max())) // 2
-
-
-def _stacked(columns: list[np.ndarray]) -> np.ndarray:
-    out = np.empty((len(columns[0]), len(columns)), dtype=object)
-    for i, c in enumerate(columns):
-        out[:, i] = c.astype(object)
-    return out
+def _centered(column: np.ndarray) -> np.ndarray:
+    return column - (int(column.min()) + int(column.max())) // 2 if len(column) else column
 
 
 def _as_float(column: np.ndarray, bits: int) -> np.ndarray:
-    """Rounded to nearest; where float64 does not have them, scaled by a power of two so that the largest is at most 1."""
-    if bits <= 53:
+    """Integers rounded to float64; where it does not hold them all, scaled by a power of two to at most 1."""
+    if bits <= MANTISSA_BITS:
         return column.astype(np.float64)
     if column.dtype != object:
         return np.ldexp(column.astype(np.float64), -bits)
@@ -149,7 +152,10 @@ def _as_float(column: np.ndarray, bits: int) -> np.ndarray:
 
 
 def spread_out(x: np.ndarray) -> list[int]:
-    """The first of some points (n, k) and k more, each the farthest from the flat through those before; fewer in a flat."""
+    """The first of some points (n, k) and up to k more: each is the farthest from the affine hull of those before.
+
+    Fewer are found where all points lie in an affine subspace.
+    """
     left = x - x[:1]
     chosen = [0]
     for _ in range(x.shape[1]):
@@ -161,81 +167,3 @@ def spread_out(x: np.ndarray) -> list[int]:
         axis = left[far] / np.sqrt(lengths[far])
         left = left - (left @ axis)[:, None] * axis
     return chosen
-
-
-def determinants(matrices: np.ndarray) -> np.ndarray:
-    """Of (B, k, k), expanded row by row: no division, any dtype.
-
-    >>> determinants(np.array([[[1, 2], [3, 4]]]))
-    array([-2])
-    """
-    return _expanded(matrices, signed=True)
-
-
-def permanents(matrices: np.ndarray) -> np.ndarray:
-    """Like determinants, all products added."""
-    return _expanded(matrices, signed=False)
-
-
-def _expanded(matrices: np.ndarray, *, signed: bool) -> np.ndarray:
-    k = matrices.shape[-1]
-    if k == 0:
-        return np.ones(len(matrices), matrices.dtype)
-    return _minors(matrices, k, signed)[tuple(range(k))]
-
-
-def cofactors(matrices: np.ndarray, *, signed: bool) -> np.ndarray:
-    """Of (B, k − 1, k): the vector c (B, k) with det(rows, last row q) = ⟨c, q⟩."""
-    k = matrices.shape[-1]
-    out = np.empty((len(matrices), k), matrices.dtype)
-    minors = _minors(matrices, k - 1, signed)
-    for c in range(k):
-        rest = tuple(i for i in range(k) if i != c)
-        minor = minors[rest] if rest else np.ones(len(matrices), matrices.dtype)
-        out[:, c] = -minor if signed and (k - 1 + c) % 2 else minor
-    return out
-
-
-def _minors(matrices: np.ndarray, rows: int, signed: bool) -> dict[tuple[int, ...], np.ndarray]:
-    """All minors of the first rows, by their columns."""
-    k = matrices.shape[-1]
-    level: dict[tuple[int, ...], np.ndarray] = {(c,): matrices[:, 0, c] for c in range(k)} if rows else {}
-    for r in range(1, rows):
-        following = {}
-        for subset in combinations(range(k), r + 1):
-            total = None
-            for place, c in enumerate(subset):
-                term = matrices[:, r, c] * level[subset[:place] + subset[place + 1 :]]
-                if total is None:
-                    total = -term if signed and r % 2 else term
-                elif signed and (r + place) % 2:
-                    total = total - term
-                else:
-                    total = total + term
-            following[subset] = total
-        level = following
-    return level
-
-
-def bareiss(matrices: np.ndarray) -> np.ndarray:
-    """Determinants of integer matrices (B, k, k) of any size, one by one, by fraction-free elimination."""
-    return np.array([_bareiss([list(map(int, row)) for row in m]) for m in matrices], dtype=object)
-
-
-def _bareiss(m: list[list[int]]) -> int:
-    k, sign, last = len(m), 1, 1
-    for i in range(k - 1):
-        if m[i][i] == 0:
-            swap = next((r for r in range(i + 1, k) if m[r][i] != 0), None)
-            if swap is None:
-                return 0
-            m[i], m[swap], sign = m[swap], m[i], -sign
-        for r in range(i + 1, k):
-            for c in range(i + 1, k):
-                m[r][c] = (m[r][c] * m[i][i] - m[r][i] * m[i][c]) // last
-        last = m[i][i]
-    return sign * m[-1][-1] if k else 1
-
-
-def _object_signs(values: np.ndarray) -> np.ndarray:
-    return (values > 0).astype(np.int8) - (values < 0).astype(np.int8)

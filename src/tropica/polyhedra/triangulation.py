@@ -1,15 +1,15 @@
-"""A regular triangulation: Qhull proposes, exact signs decide.
+"""Regular triangulations: Qhull proposes, exact signs decide.
 
-The proposal is a list of simplices. It is the upper hull, triangulated, if
+A proposal is a list of simplices. It triangulates the upper hull of the lifted points if
 
 1. every simplex has volume (in projection);
-2. every ridge (face of codimension one) is in two simplices on opposite sides of it, each below the other's hyperplane or on
-   it; or in one, with all vertices on its side;
+2. every ridge (face of codimension one) is in two simplices on opposite sides of it, each on or below the other's hyperplane;
+   or in one simplex, with all vertices on its side;
 3. some point in general position is in exactly one simplex;
 4. every other point is in a simplex and not above it.
 
-For by 2 the number of simplices over a point is the same all over the convex hull of the vertices, so by 3 it is one; a
-function that is concave across each ridge is concave; and by 4 no point is above it.
+By 2, the number of simplices over a point is constant on the convex hull of the vertices, and by 3 it is one. A function that
+is concave across each ridge is concave, and by 4 no point is above it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import ConvexHull, KDTree, QhullError
 
-from tropica.exact.linear_algebra import compact
-from tropica.polyhedra.predicates import Points, cofactors, spread_out
+from tropica.exact.determinants import cofactors
+from tropica.exact.rational_arrays import compact
+from tropica.polyhedra.predicates import Points, spread_out
 
-FAR = 8.0
-"""How far below the lifted points the point is that makes their hull full-dimensional, in units of their spread."""
-PAIRS = 1 << 20
-"""Of ridges and points that are compared at once."""
-STEPS = 10_000
-"""Of a walk from simplex to simplex, before it is given up."""
+JOGGLES = (0.0, 1e-10, 1e-7, 1e-5, 1e-9, 1e-6)
+"""What Qhull is tried with, in this order: random changes of the heights, relative to their spread."""
+APEX_DEPTH = 8.0
+"""The depth below the lifted points of the apex that makes their hull full-dimensional, in units of the heights' spread."""
+MAX_PAIRS = 1 << 20
+"""Pairs of a ridge and a point that are compared at once."""
+MAX_STEPS = 10_000
+"""Exact steps of a walk from simplex to simplex."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +40,14 @@ class Triangulation:
     Attributes:
         simplices: (F, k + 1) indices, projected orientation positive.
         neighbors: (F, k + 1) simplex across the ridge opposite to each corner, −1 at the border.
-        flat: (F, k + 1) is the neighbor in the same hyperplane?
-        inside: (J,) points that are no corners but lie on the hull (others are below it).
-        where: (J,) a simplex over each of these.
+        coplanar: (F, k + 1) whether the neighbor lies in the same hyperplane.
+        inside: (J,) the points that are no corners but lie on the hull; all others lie below it.
+        where: (J,) a simplex that contains each of these in projection.
     """
 
     simplices: np.ndarray
     neighbors: np.ndarray
-    flat: np.ndarray
+    coplanar: np.ndarray
     inside: np.ndarray
     where: np.ndarray
 
@@ -53,11 +56,21 @@ class Unverified(Exception):
     """The proposal is not the upper hull."""
 
 
+def propose(points: Points) -> Triangulation | None:
+    """A certified triangulation of the upper hull; None where no proposal of Qhull's passes."""
+    for joggle in JOGGLES:
+        try:
+            return triangulate(points, joggle=joggle)
+        except Unverified:
+            continue
+    return None
+
+
 def triangulate(points: Points, *, joggle: float = 0.0) -> Triangulation:
-    """The upper hull of lifted points (width k + 1 columns, k ≥ 1, affine hull of full dimension), triangulated and certified.
+    """Triangulate the upper hull of lifted points whose projections span k ≥ 1 dimensions, and certify it.
 
     Args:
-        joggle: move heights at random by so much of their spread before Qhull sees them.
+        joggle: the size of random changes of the heights before Qhull sees them, relative to their spread.
 
     Raises:
         Unverified: the proposal fails a check.
@@ -65,27 +78,27 @@ def triangulate(points: Points, *, joggle: float = 0.0) -> Triangulation:
     k = points.width - 1
     simplices = _oriented(points, _proposal(points, joggle), k)
     neighbors, opposite = _neighbors(simplices)
-    flat = _check_ridges(points, simplices, neighbors, opposite)
+    coplanar = _check_ridges(points, simplices, neighbors, opposite)
     _check_border(points, simplices, neighbors)
     _check_once(points, simplices)
     inside, where = _check_rest(points, simplices, neighbors)
-    return Triangulation(simplices, neighbors, flat, inside, where)
+    return Triangulation(simplices, neighbors, coplanar, inside, where)
 
 
 # ── the proposal ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _proposal(points: Points, joggle: float) -> np.ndarray:
-    """Simplices (F, k + 1) that Qhull takes for upper ones."""
+    """The simplices (F, k + 1) that Qhull finds on the upper hull."""
     if points.n == points.width:
         return np.arange(points.n)[None]
-    x, heights = _even(points.floats[:, :-1]), points.floats[:, -1]
+    x, heights = _whitened(points.floats[:, :-1]), points.floats[:, -1]
     scale = np.abs(heights).max()
-    heights = _tilted(x, heights)
+    heights = _detrended(x, heights)
     if np.ptp(heights) <= 1e-5 * scale:
-        heights = _tilted(x, _above_plane(points))
+        heights = _detrended(x, _above_plane(points))
     if not heights.any():
-        heights = -(x * x).sum(1)  # all in one hyperplane: any triangulation may do
+        heights = -(x * x).sum(1)  # all points are in one hyperplane: any triangulation is regular
     spread = np.ptp(heights)
     if spread <= 1e-12:
         heights, spread = np.zeros(len(x)), 1.0
@@ -93,7 +106,7 @@ def _proposal(points: Points, joggle: float) -> np.ndarray:
     if joggle:
         heights = heights + joggle * np.random.default_rng(0).random(len(heights))
     lifted = np.concatenate([x, heights[:, None]], 1)
-    below = np.append(x.mean(0), heights.min() - FAR)
+    below = np.append(x.mean(0), heights.min() - APEX_DEPTH)
     try:
         hull = ConvexHull(np.concatenate([lifted, below[None]]), qhull_options="Qt" if len(x[0]) < 4 else "Qt Qx")
     except (QhullError, ValueError) as error:
@@ -102,18 +115,18 @@ def _proposal(points: Points, joggle: float) -> np.ndarray:
     return hull.simplices[upper].astype(np.int64)
 
 
-def _tilted(x: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    """Heights less the affine function of x that fits them best, which makes no difference to the hull."""
+def _detrended(x: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """Heights minus the affine function of x that fits them best: the upper hull keeps its faces."""
     ones = np.concatenate([x, np.ones((len(x), 1))], 1)
     return heights - ones @ np.linalg.lstsq(ones, heights, rcond=None)[0]
 
 
 def _above_plane(points: Points) -> np.ndarray:
-    """Heights above a hyperplane through k + 1 of the points, exactly, then rounded: for points that are almost in one."""
+    """Heights above a hyperplane through k + 1 of the points, computed exactly and then rounded, for nearly coplanar points."""
     chosen = spread_out(points.floats[:, :-1])
     if len(chosen) < points.width:
         return np.zeros(points.n)
-    whole = points.whole.astype(object)
+    whole = points.integers.astype(object)
     normal = cofactors((whole[chosen[1:]] - whole[chosen[0]])[None], signed=True)[0]
     if normal[-1] == 0:
         return np.zeros(points.n)
@@ -122,19 +135,19 @@ def _above_plane(points: Points) -> np.ndarray:
     return np.array([e / largest for e in above.tolist()]) if largest else np.zeros(points.n)
 
 
-def _even(x: np.ndarray) -> np.ndarray:
+def _whitened(x: np.ndarray) -> np.ndarray:
     """An affine image with equal spread in all directions."""
     x = x / np.maximum(np.ptp(x, 0), 1e-300)
     x = x - x.mean(0)
     _, spread, axes = np.linalg.svd(x, full_matrices=False)
     if spread[-1] <= 1e-12 * spread[0]:
         return x
-    even = x @ (axes.T / spread)
-    return even / np.abs(even).max()
+    white = x @ (axes.T / spread)
+    return white / np.abs(white).max()
 
 
 def _oriented(points: Points, simplices: np.ndarray, k: int) -> np.ndarray:
-    """Those with volume, turned so that it is positive."""
+    """The simplices with volume, reordered so that their orientation is positive."""
     sign = points.orientation(simplices, k)
     simplices, sign = simplices[sign != 0], sign[sign != 0]
     if not len(simplices):
@@ -147,7 +160,7 @@ def _oriented(points: Points, simplices: np.ndarray, k: int) -> np.ndarray:
 
 
 def _neighbors(simplices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The simplex across each ridge, and its corner that is not on the ridge; −1 where there is none."""
+    """The simplex across each ridge and its corner that is not on the ridge, both (F, k + 1); −1 where there is none."""
     count, corners = simplices.shape
     ridges = np.stack([np.delete(simplices, i, axis=1) for i in range(corners)], 1).reshape(count * corners, corners - 1)
     ridges.sort(axis=1)
@@ -158,13 +171,13 @@ def _neighbors(simplices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     a, b = order[:-1][same], order[1:][same]
     neighbors, opposite = np.full(count * corners, -1), np.full(count * corners, -1)
     neighbors[a], neighbors[b] = b // corners, a // corners
-    flat = simplices.ravel()
-    opposite[a], opposite[b] = flat[b], flat[a]
+    corner = simplices.ravel()
+    opposite[a], opposite[b] = corner[b], corner[a]
     return neighbors.reshape(count, corners), opposite.reshape(count, corners)
 
 
 def _check_ridges(points: Points, simplices: np.ndarray, neighbors: np.ndarray, opposite: np.ndarray) -> np.ndarray:
-    """Point 2 for inner ridges; which of them are flat."""
+    """Condition 2 for inner ridges; whether the simplices on both sides are coplanar (F, k + 1)."""
     k = simplices.shape[1] - 1
     f, i = np.nonzero(neighbors >= 0)
     once = f < neighbors[f, i]
@@ -177,24 +190,24 @@ def _check_ridges(points: Points, simplices: np.ndarray, neighbors: np.ndarray, 
     lifted = points.orientation(np.concatenate([simplices[f], other[:, None]], 1), k + 1)
     if (lifted > 0).any():
         raise Unverified("a ridge that is not concave")
-    flat = np.zeros(simplices.shape, bool)
+    coplanar = np.zeros(simplices.shape, bool)
     level = lifted == 0
     f, i = f[level], i[level]
-    flat[f, i] = True
+    coplanar[f, i] = True
     back = (neighbors[neighbors[f, i]] == f[:, None]).argmax(1)
-    flat[neighbors[f, i], back] = True
-    return flat
+    coplanar[neighbors[f, i], back] = True
+    return coplanar
 
 
 def _check_border(points: Points, simplices: np.ndarray, neighbors: np.ndarray) -> None:
-    """Point 2 for outer ridges."""
+    """Condition 2 for outer ridges."""
     f, i = np.nonzero(neighbors < 0)
-    # The last corner takes the place of the one left out: an exchange, unless that is the last itself.
+    # The last corner replaces the one left out: an odd permutation, unless that is the last itself.
     ridges, rows = simplices[f].copy(), np.arange(len(f))
     ridges[rows, i] = ridges[:, -1]
     sign = np.where(i == simplices.shape[1] - 1, 1, -1).astype(np.int8)
     used = np.unique(simplices)
-    step = max(1, PAIRS // len(used))
+    step = max(1, MAX_PAIRS // len(used))
     for start in range(0, len(ridges), step):
         sides = points.sides(ridges[start : start + step, :-1], used)
         if (sides == -sign[start : start + step, None]).any():
@@ -202,24 +215,24 @@ def _check_border(points: Points, simplices: np.ndarray, neighbors: np.ndarray) 
 
 
 def _check_once(points: Points, simplices: np.ndarray) -> None:
-    """Point 3: a point inside the first simplex is in no other."""
+    """Condition 3: a point inside the first simplex is in no other."""
     k = simplices.shape[1] - 1
     first, total = simplices[0], 1 << 12
     corners = points.floats[simplices, :k]
-    # Only simplices whose box may hold the point: floats are within one rounding, the boxes are widened by far more.
+    # Only simplices whose bounding box may contain the point. Floats are off by one rounding, and the boxes are wider by far.
     margin = 2.0**-40 * np.abs(points.floats[:, :k]).max(0)
     low, high = corners.min(1) - margin, corners.max(1) + margin
     random = np.random.default_rng(0)
     for _ in range(20):
         weights = random.integers(1, 1 << 8, k + 1)
         weights[0] += total - weights.sum()
-        at = weights @ points.floats[first, :k] / total
-        near = simplices[((low <= at) & (high >= at)).all(1)]
+        query = weights @ points.floats[first, :k] / total
+        near = simplices[((low <= query) & (high >= query)).all(1)]
         used, number = np.unique(near, return_inverse=True)
-        query = (points.whole[first].astype(object) * weights.astype(object)[:, None]).sum(0)
-        scaled = np.concatenate([points.whole[used].astype(object) * total, query[None]])
+        exact = (points.integers[first].astype(object) * weights.astype(object)[:, None]).sum(0)
+        scaled = np.concatenate([points.integers[used].astype(object) * total, exact[None]])
         both = Points([compact(c) for c in scaled.T])
-        signs = _barycentric(both, number.reshape(near.shape), np.full(len(near), len(used)))
+        signs = barycentric_signs(both, number.reshape(near.shape), np.full(len(near), len(used)))
         over = (signs >= 0).all(1)
         if (signs[over] == 0).any():
             continue
@@ -229,8 +242,8 @@ def _check_once(points: Points, simplices: np.ndarray) -> None:
     raise Unverified("no point in general position was found")
 
 
-def _barycentric(points: Points, simplices: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """Signs (B, k + 1) of the barycentric coordinates of one point a simplex."""
+def barycentric_signs(points: Points, simplices: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """The signs (B, k + 1) of the barycentric coordinates of one point (B,) in each positive simplex (B, k + 1)."""
     k = simplices.shape[1] - 1
     replaced = np.repeat(simplices[:, None, :], k + 1, axis=1)
     i = np.arange(k + 1)
@@ -239,22 +252,22 @@ def _barycentric(points: Points, simplices: np.ndarray, queries: np.ndarray) -> 
 
 
 def _check_rest(points: Points, simplices: np.ndarray, neighbors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Point 4: which other points lie on the hull, and a simplex over each."""
+    """Condition 4: the other points on the hull, and a simplex that contains each."""
     k = simplices.shape[1] - 1
     corner = np.zeros(points.n, bool)
     corner[simplices] = True
     rest = np.flatnonzero(~corner)
     if not len(rest):
         return rest, rest
-    where = _near(points, simplices, neighbors, rest)
+    where = _locate(points, simplices, neighbors, rest)
     open_ = np.arange(len(rest))
-    for _ in range(STEPS):  # exact steps, few: floating point has come almost everywhere to the right simplex
-        signs = _barycentric(points, simplices[where[open_]], rest[open_])
+    for _ in range(MAX_STEPS):  # few are needed: floating point has found almost every simplex
+        signs = barycentric_signs(points, simplices[where[open_]], rest[open_])
         out = (signs < 0).any(1)
         open_, signs = open_[out], signs[out]
         if not len(open_):
             break
-        where[open_] = neighbors[where[open_], _first_negative(signs)]
+        where[open_] = neighbors[where[open_], (signs < 0).argmax(1)]
         if (where[open_] < 0).any():
             raise Unverified("a point outside of all simplices")
     else:
@@ -265,12 +278,9 @@ def _check_rest(points: Points, simplices: np.ndarray, neighbors: np.ndarray) ->
     return rest[above == 0], where[above == 0]
 
 
-def _first_negative(signs: np.ndarray) -> np.ndarray:
-    return (signs < 0).argmax(1)
-
-
-def _near(points: Points, simplices: np.ndarray, neighbors: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """A simplex over each point, or almost: from one at the nearest corner, across the ridge the point is farthest beyond."""
+def _locate(points: Points, simplices: np.ndarray, neighbors: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """A simplex that contains each point, up to rounding: a walk from the nearest corner, across the ridge that the point is
+    farthest beyond."""
     x = points.floats[:, :-1]
     k = x.shape[1]
     corners = x[simplices]

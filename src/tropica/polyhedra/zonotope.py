@@ -10,23 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from tropica.bounds.arrangements import binomial_sum
 from tropica.errors import InputError
-from tropica.exact.linear_algebra import echelon, exact_array, integers, quotient
-from tropica.polyhedra.configuration import columns, exact_numbers
+from tropica.exact.binomials import binomial_sum
+from tropica.exact.determinants import cofactors, determinants
+from tropica.exact.linear_algebra import echelon, rank
+from tropica.exact.rational_arrays import exact_array, exact_numbers, ratio, rationals
+from tropica.polyhedra.integer_rows import stack_columns
 from tropica.polyhedra.polytope import Polytope
-from tropica.polyhedra.predicates import cofactors, determinants
 
-MOST = 5_000_000
-"""Subsets of generators that are gone through at most."""
+MAX_SUBSETS = 5_000_000
+"""Subsets of generators that are enumerated at most."""
 
 
 class Zonotope:
-    """offset + Σ_i [0, 1]·g_i.
+    """The zonotope offset + Σ_i [0, 1]·g_i.
 
     Args:
-        generators: (m, d) ints, Fractions or floats (taken as the rationals they are). Zero, repeated, opposite and linearly
-            dependent ones are ordinary.
+        generators: (m, d) ints, Fractions or floats (taken as the rationals that they are). They may be zero, repeated,
+            opposite and linearly dependent.
         offset: (d,); zero by default.
 
     Raises:
@@ -50,42 +51,46 @@ class Zonotope:
             self.generators = np.zeros((0, len(self.offset)), dtype=object)
         elif len(self.offset) != d:
             raise InputError(f"the offset must have {d} coordinates, as the generators do; found {len(self.offset)}")
-        read = [integers(given[:, j]) for j in range(d)] if m else []
-        self._scales = [s for _, s in read]
-        self._whole = columns([c for c, _ in read], m).astype(object)
+        columns = [rationals(column) for column in given.T] if m else []
+        self._scales = [c.denominator for c in columns]
+        self._integers = stack_columns([c.numerators for c in columns], m).astype(object)
 
     @property
-    def ambient(self) -> int:
-        """d."""
+    def ambient_dimension(self) -> int:
+        """d: the number of coordinates."""
         return self.generators.shape[1]
 
     @cached_property
     def dimension(self) -> int:
         """The rank of the generators."""
-        return len(echelon(self._whole)[1]) if self._whole.size else 0
+        return rank(self._integers) if self._integers.size else 0
 
     @cached_property
     def signs(self) -> np.ndarray:
-        """(V, m) bool, a row a vertex: which generators it is the sum of. Those that are 0 count as in. Rows are sorted.
+        """(V, m) bool: the generators whose sum each vertex is, in sorted rows. Generators that are 0 count as taken.
 
         Raises:
-            InputError: more than five million subsets of generators would have to be gone through.
+            InputError: more than five million subsets of generators would have to be enumerated.
         """
-        return _sorted(_regions(self._whole) > 0)
+        return np.unique(_sign_vectors(self._integers) > 0, axis=0)
 
     @cached_property
     def upper_signs(self) -> np.ndarray:
-        """(U, m) bool: ``signs`` of the vertices that are alone the highest (in the last coordinate) in some direction.
+        """(U, m) bool: the ``signs`` of the upper vertices, with the last coordinate as the height.
 
-        With the last coordinate as the height: the essential monomials of a tropical product of m binomials.
+        They are the essential monomials of a tropical product of m binomials.
         """
-        up = np.zeros((1, self.ambient), dtype=object)
+        up = np.zeros((1, self.ambient_dimension), dtype=object)
         up[0, -1] = 1
-        both = _regions(np.concatenate([self._whole.reshape(-1, self.ambient), up]))
-        return _sorted(both[both[:, -1] > 0, :-1] > 0)
+        both = _sign_vectors(np.concatenate([self._integers.reshape(-1, self.ambient_dimension), up]))
+        return np.unique(both[both[:, -1] > 0, :-1] > 0, axis=0)
 
-    def at(self, signs: Any) -> np.ndarray:
-        """offset + the sum of the chosen generators, for rows (n, m) of zeros and ones: (n, d) ints and Fractions."""
+    def points(self, signs: Any) -> np.ndarray:
+        """offset + the sum of the chosen generators, for rows (n, m) of zeros and ones: (n, d) ints and Fractions.
+
+        Raises:
+            InputError: rows of another length, or other entries.
+        """
         rows = np.asarray(signs, dtype=object)
         if rows.ndim != 2 or rows.shape[1] != len(self.generators) or not np.isin(rows.ravel().tolist(), (0, 1)).all():
             raise InputError(f"signs must be rows of {len(self.generators)} zeros and ones; found shape {rows.shape}")
@@ -94,28 +99,29 @@ class Zonotope:
     @cached_property
     def vertices(self) -> np.ndarray:
         """(V, d) ints and Fractions, in lexicographic order."""
-        found = self.at(self.signs).tolist()
-        return exact_numbers(np.array(sorted(found), dtype=object).reshape(len(found), self.ambient))
+        found = sorted(self.points(self.signs).tolist())
+        return exact_numbers(np.array(found, dtype=object).reshape(len(found), self.ambient_dimension))
 
     @cached_property
     def volume(self) -> int | Fraction:
-        """In d dimensions: the sum of |det| over all choices of d generators, exactly; 0 where they span less."""
+        """The d-dimensional volume, exactly: the sum of |det| over all choices of d generators.
+
+        Raises:
+            InputError: more than five million choices.
+        """
         m, d = self.generators.shape
         if m < d or self.dimension < d:
             return 0
-        _guard(math.comb(m, d))
-        total = 0
-        for chosen in _chunks(m, d):
-            total += sum(abs(int(v)) for v in determinants(self._whole[chosen]))
-        return quotient(total, math.prod(self._scales))
+        total = sum(abs(int(v)) for chosen in _subsets(m, d) for v in determinants(self._integers[chosen]))
+        return ratio(total, math.prod(self._scales))
 
     def polytope(self) -> Polytope:
-        """The same set with faces, inequalities, …"""
+        """The same set as a Polytope, which lists its faces and inequalities."""
         return Polytope(self.vertices)
 
     @classmethod
     def from_vertices(cls, points: Any) -> Zonotope:
-        """The zonotope with these vertices, from its edges: one generator for each direction, lexicographically positive.
+        """The zonotope with these vertices, from its edges: one lexicographically positive generator for each direction.
 
         Raises:
             InputError: the convex hull of the points is no zonotope.
@@ -129,15 +135,15 @@ class Zonotope:
         for a, b in edges:
             g = (hull.vertices[b] - hull.vertices[a]).tolist()
             found.add(tuple(g) if g > [0] * len(g) else tuple(-e for e in g))
-        d = hull.ambient
-        zonotope = cls(np.array(sorted(found), dtype=object).reshape(-1, d), min(hull.vertices.tolist()))
+        generators = np.array(sorted(found), dtype=object).reshape(-1, hull.ambient_dimension)
+        zonotope = cls(generators, min(hull.vertices.tolist()))
         if len(found) * 2 > len(edges) + 1 or zonotope.vertices.tolist() != sorted(hull.vertices.tolist()):
             raise InputError("the convex hull of these points is no zonotope: its edges do not come in equal, parallel classes")
         return zonotope
 
     @staticmethod
     def most_vertices(m: int, d: int) -> int:
-        """2·Σ_{j<d} C(m − 1, j): the vertices of m generic segments in ℝ^d, d ≥ 1; fewer for any others.
+        """2·Σ_{j<d} C(m − 1, j): the number of vertices for m generic generators in ℝ^d, d ≥ 1, and the largest for any.
 
         >>> [Zonotope.most_vertices(m, d) for d, m in ((3, 10), (3, 14), (4, 12), (5, 12))]
         [92, 184, 464, 1124]
@@ -146,7 +152,7 @@ class Zonotope:
 
     @staticmethod
     def most_upper_vertices(m: int, d: int) -> int:
-        """Σ_{j<d} C(m, j): the upper vertices of m generic segments in ℝ^d, d ≥ 1; fewer for any others.
+        """Σ_{j<d} C(m, j): the number of upper vertices for m generic generators in ℝ^d, d ≥ 1, and the largest for any.
 
         >>> Zonotope.most_upper_vertices(5, 3)  # the regions of five lines
         16
@@ -154,89 +160,80 @@ class Zonotope:
         return binomial_sum(m, d - 1)
 
     def __repr__(self) -> str:
-        return f"Zonotope({len(self.generators)} generators in dimension {self.ambient})"
+        return f"Zonotope({len(self.generators)} generators in dimension {self.ambient_dimension})"
 
 
-def _regions(g: np.ndarray) -> np.ndarray:
-    """The cells of the arrangement of the hyperplanes ⟨g_i, x⟩ = 0, as sign vectors (V, m) of 1 and −1 (1 where g_i = 0).
+def _sign_vectors(g: np.ndarray) -> np.ndarray:
+    """The cells of the arrangement of the hyperplanes ⟨g_i, x⟩ = 0, as rows (V, m) of 1 and −1 (1 where g_i = 0).
 
-    A cell has an edge: a line on which r − 1 independent g_i vanish. Around it the other signs are fixed, and those that vanish
-    there form an arrangement of lower rank.
+    Each cell has an edge: a line on which r − 1 independent g_i vanish. Along it the other signs are fixed, and those that
+    vanish there form an arrangement of lower rank.
     """
     m = len(g)
-    _, _, axes = echelon(g) if m else (None, [], [])
-    r = len(axes)
-    g = g[:, axes]
-    classes, member, turn = _parallel(g)
+    g = g[:, echelon(g)[2]] if m else g[:, :0]
+    r = g.shape[1]
     if r == 0:
         return np.ones((1, m), np.int8)
-    inner = np.array([[1], [-1]], np.int8) if r == 1 else _around_lines(g[classes], r)
+    first, class_of, direction = _parallel_classes(g)
+    inner = np.array([[1], [-1]], np.int8) if r == 1 else _cells_around_lines(g[first], r)
     out = np.ones((len(inner), m), np.int8)
-    used = member >= 0
-    out[:, used] = inner[:, member[used]] * turn[used]
+    nonzero = class_of >= 0
+    out[:, nonzero] = inner[:, class_of[nonzero]] * direction[nonzero]
     return out
 
 
-def _parallel(g: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One of each class of parallel vectors; the class of each vector (−1 for 0) and whether it points the same way (±1)."""
+def _parallel_classes(g: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The first vector of each class of parallel ones; the class of each vector (−1 for 0); 1 where it points as the first,
+    −1 where it points the other way."""
     names: dict[tuple[int, ...], int] = {}
-    classes: list[int] = []
-    member, turn = np.full(len(g), -1), np.ones(len(g), np.int8)
+    first: list[int] = []
+    class_of, direction = np.full(len(g), -1), np.ones(len(g), np.int8)
     for i, row in enumerate(g.tolist()):
         divisor = math.gcd(*row)
         if not divisor:
             continue
-        way = 1 if next(e for e in row if e) > 0 else -1
-        key = tuple(way * e // divisor for e in row)
+        sign = 1 if next(e for e in row if e) > 0 else -1
+        key = tuple(sign * e // divisor for e in row)
         if key not in names:
-            names[key] = len(classes)
-            classes.append(i)
-        member[i], turn[i] = names[key], way
-    first = turn[classes]
-    turn[member >= 0] *= first[member[member >= 0]]
-    return np.array(classes, np.int64), member, turn
+            names[key] = len(first)
+            first.append(i)
+        class_of[i], direction[i] = names[key], sign
+    nonzero = class_of >= 0
+    direction[nonzero] *= direction[first][class_of[nonzero]]
+    return np.array(first, np.int64), class_of, direction
 
 
-def _around_lines(g: np.ndarray, r: int) -> np.ndarray:
-    """Cells around each line of an arrangement of rank r ≥ 2 without parallel vectors."""
-    m = len(g)
-    _guard(math.comb(m, r - 1))
+def _cells_around_lines(g: np.ndarray, r: int) -> np.ndarray:
+    """The cells around all lines of an arrangement of rank r ≥ 2 without parallel vectors."""
     lines: set[tuple[int, ...]] = set()
-    for chosen in _chunks(m, r - 1):
+    for chosen in _subsets(len(g), r - 1):
         normals = cofactors(g[chosen], signed=True)
         normals = normals[(normals != 0).any(1)]
         values = normals @ g.T
         signs = (values > 0).astype(np.int8) - (values < 0).astype(np.int8)
         first = signs[np.arange(len(signs)), (signs != 0).argmax(1)]
         lines.update(map(tuple, np.unique(signs * first[:, None], axis=0).tolist()))
+    generic = np.array(list(product((1, -1), repeat=r - 1)), np.int8)
     found = []
-    patterns: dict[int, np.ndarray] = {}
     for line in sorted(lines):
         signs = np.array(line, np.int8)
         zero = np.flatnonzero(signs == 0)
-        if len(zero) == r - 1:
-            if r - 1 not in patterns:
-                patterns[r - 1] = np.array(list(product((1, -1), repeat=r - 1)), np.int8)
-            inner = patterns[r - 1]
-        else:
-            inner = _regions(g[zero])
-        for way in (1, -1):
-            rows = np.tile(signs * way, (len(inner), 1)).astype(np.int8)
+        inner = generic if len(zero) == r - 1 else _sign_vectors(g[zero])
+        for ray in (signs, -signs):
+            rows = np.tile(ray, (len(inner), 1))
             rows[:, zero] = inner
             found.append(rows)
     return np.unique(np.concatenate(found), axis=0)
 
 
-def _chunks(m: int, size: int) -> list[np.ndarray]:
-    """All subsets of a size as index arrays, some at a time."""
+def _subsets(m: int, size: int) -> list[np.ndarray]:
+    """All subsets of a size, as blocks of rows of indices.
+
+    Raises:
+        InputError: more than five million.
+    """
+    count = math.comb(m, size)
+    if count > MAX_SUBSETS:
+        raise InputError(f"{count:,} subsets of generators are too many (at most {MAX_SUBSETS:,}): use fewer generators")
     every = np.array(list(combinations(range(m), size)), np.int64).reshape(-1, size)
     return np.array_split(every, max(1, len(every) // 20_000))
-
-
-def _guard(count: int) -> None:
-    if count > MOST:
-        raise InputError(f"{count:,} subsets of generators are too many to go through (at most {MOST:,}): use fewer generators")
-
-
-def _sorted(rows: np.ndarray) -> np.ndarray:
-    return np.unique(rows, axis=0)

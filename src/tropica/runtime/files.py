@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whenever the process or the machine stops; and results, refused before the work begins."""
+"""Atomic writing of files, and checks before a computation that its results can be written."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from typing import Any
 from tropica.errors import InputError
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}~")
-"""The names of files that :func:`replace_file` has not finished; they stay where the process is killed while it writes."""
+"""The names of the temporary files of :func:`replace_file`. One stays if the process is killed while it writes."""
 
 
 def replace_file(path: Path, content: bytes | str) -> None:
-    """Write a file whole or not at all, and durably.
+    """Write a file atomically and durably.
 
-    The content goes to another name beside it, is flushed to disk, and renamed; then the folder is flushed too, so that not
-    even a power cut undoes the renaming. A reader meets the old content or the new one, nothing between.
+    The content goes to a temporary file in the same folder, is flushed to disk, and the file is renamed; then the folder is
+    flushed, so that a power cut does not undo the renaming. A reader sees the old content or the new one.
 
     Args:
-        path: the file; its folder must be there.
-        content: what it is to hold; text as UTF-8.
+        path: the file; its folder must exist.
+        content: the new content; text is encoded as UTF-8.
 
     Raises:
-        OSError: it cannot be written; the old file, if there was one, is as it was, and nothing else is left.
+        OSError: the file cannot be written. An old file is unchanged, and no temporary file is left.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +54,7 @@ def replace_file(path: Path, content: bytes | str) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a renaming durable; some systems and file systems cannot open or flush folders, and need not."""
+    """Make a renaming durable. Systems that cannot open or flush folders are skipped."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -64,10 +64,10 @@ def _flush_folder(folder: Path) -> None:
 
 
 def writable_folder(folder: str | os.PathLike[str]) -> Path:
-    """A folder that can be made or written to; it is not made yet, so that work that fails leaves nothing behind.
+    """The path of a folder that can be created or written to. It is not created yet, so that failed work leaves no folder.
 
     Raises:
-        InputError: not so.
+        InputError: the path is a file, or cannot be written to.
     """
     path = Path(folder)
     nearest = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
@@ -79,10 +79,10 @@ def writable_folder(folder: str | os.PathLike[str]) -> Path:
 
 
 def writable_file(file: str | os.PathLike[str]) -> Path:
-    """A file that can be written: its folder is there, and it is not a folder itself.
+    """The path of a file that can be written.
 
     Raises:
-        InputError: not so.
+        InputError: the path is a folder, or its folder does not exist or cannot be written to.
 
     >>> writable_file("nowhere/numbers.json")
     Traceback (most recent call last):
@@ -99,10 +99,10 @@ def writable_file(file: str | os.PathLike[str]) -> Path:
 
 
 def write_file(path: Path, content: bytes | str) -> Path:
-    """Write a file whole or not at all; its folder is made.
+    """Write a file atomically; its folder is created.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,12 +113,12 @@ def write_file(path: Path, content: bytes | str) -> Path:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> Path:
-    """Write numbers as JSON; what is not finite, which JSON has no word for, becomes null."""
+    """Write numbers as JSON. Values that are not finite, which JSON cannot express, become null."""
     return write_file(path, json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
-    """Write a table as CSV (RFC 4180, but with plain line feeds)."""
+    """Write a table as CSV (RFC 4180, with line feeds)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while something is half done: finish it first."""
+"""Ctrl-C and SIGTERM delayed until a piece of work is finished."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class DelayedInterrupts:
-    """Work in pieces, each of which is finished before Ctrl-C (SIGINT) or SIGTERM ends it with KeyboardInterrupt.
+    """A context in which Ctrl-C (SIGINT) and SIGTERM raise KeyboardInterrupt only between two pieces of work.
 
-    The second signal ends it at once. Outside the main thread, where Python gives no signals, nothing changes; nor for a
-    signal that the program handles in a way of its own, but for SIGINT's KeyboardInterrupt.
+    A second signal raises it at once. A signal with a handler of the user's is left alone. Outside the main thread, where
+    Python delivers no signals, the context has no effect.
 
     >>> import os
     >>> done = []
@@ -32,39 +32,39 @@ class DelayedInterrupts:
     """
 
     def __init__(self) -> None:
-        self.wanted = False
-        self._before: dict[signal.Signals, Any] = {}
+        self.requested = False
+        self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> DelayedInterrupts:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                known = signal.getsignal(number)
-                if known in (signal.default_int_handler, signal.SIG_DFL) or getattr(known, "may_wait", False):
-                    self._before[number] = known
-                    signal.signal(number, self._seen)
+                handler = signal.getsignal(number)
+                if handler in (signal.default_int_handler, signal.SIG_DFL) or getattr(handler, "delayable", False):
+                    self._handlers[number] = handler
+                    signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for number, known in self._before.items():
-            signal.signal(number, known)
-        # Other processes that stop as well make collective operations fail; what was asked for is what is reported.
-        if self.wanted and not isinstance(error, (TropicaError, KeyboardInterrupt)):
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        # If other processes stop too, collective operations fail. The interrupt is the cause, so it is raised.
+        if self.requested and not isinstance(error, (TropicaError, KeyboardInterrupt)):
             raise KeyboardInterrupt
 
     def check(self) -> None:
-        """A piece is finished: raise KeyboardInterrupt if that was asked for meanwhile."""
-        if self.wanted:
+        """Raise KeyboardInterrupt if a signal has arrived. To be called when a piece of work is finished."""
+        if self.requested:
             raise KeyboardInterrupt
 
-    def _seen(self, number: int, frame: FrameType | None) -> None:
-        if self.wanted:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
             raise KeyboardInterrupt
-        self.wanted = True
+        self.requested = True
 
 
-def terminated(number: int, frame: FrameType | None) -> None:
-    """A handler for SIGTERM that ends a program as Ctrl-C does."""
+def raise_keyboard_interrupt(number: int, frame: FrameType | None) -> None:
+    """A handler for SIGTERM that ends a program as Ctrl-C does. DelayedInterrupts may replace it for a while."""
     raise KeyboardInterrupt
 
 
-terminated.may_wait = True  # type: ignore[attr-defined]  # DelayedInterrupts may take its place for a while
+raise_keyboard_interrupt.delayable = True  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""How much memory there is, how much work may take of it, and what to do when a piece does not fit."""
+"""Free memory, the budget of a computation, and batches that are halved if they do not fit."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from torch import Tensor
 from tropica.errors import InputError
 
 T = TypeVar("T")
-FALLBACK = 2**32
-"""Bytes taken for free where the system does not say."""
-SHARE = 4
-"""A quarter of what is free is for the work, by default."""
-MARKS = ("not enough memory", "can't allocate memory", "out of memory", "bad allocation", "std::bad_alloc")
-"""What torch says where memory runs out; not all of it has a type of its own."""
+ASSUMED_FREE = 2**32
+"""Bytes that count as free if the system does not report free memory."""
+DEFAULT_SHARE = 1 / 4
+"""The share of the free memory that is the default budget."""
+MESSAGES = ("not enough memory", "can't allocate memory", "out of memory", "bad allocation", "std::bad_alloc")
+"""Parts of torch's messages about exhausted memory; some come as plain RuntimeErrors."""
 
 
 def free_memory(device: torch.device | str = "cpu") -> int:
-    """Bytes that a new piece of work could take, on the processor (what the control group allows, too) or on a GPU.
+    """Bytes that are free in main memory, within the limit of the control group, or on a GPU.
 
     >>> free_memory() > 0
     True
@@ -38,28 +38,29 @@ def free_memory(device: torch.device | str = "cpu") -> int:
     return min(_available(), _allowed())
 
 
-def budget(memory: int | None, device: torch.device | str = "cpu", together: bool = False) -> int:
-    """Bytes that a piece of work may take: what the user says, or a quarter of what is free, shared with this machine's
-    other processes of the same run (``together``: what all of them may take).
+def budget(memory: int | None, device: torch.device | str = "cpu", *, all_processes: bool = False) -> int:
+    """Bytes that a computation may take: ``memory``, or by default a quarter of the free memory.
+
+    The processes of one distributed run on one machine share that quarter. ``all_processes`` gives the budget of all of them
+    together.
 
     Raises:
-        InputError: not a whole number of bytes, 1 or more.
+        InputError: ``memory`` is not a whole number of bytes, 1 or more.
 
     >>> budget(10**9)
     1000000000
     """
     if memory is None:
-        here = (
-            max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) if torch.device(device).type == "cpu" and not together else 1
-        )
-        return max(1, free_memory(device) // (SHARE * here))
+        shared = torch.device(device).type == "cpu" and not all_processes
+        sharing = max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) if shared else 1
+        return max(1, int(free_memory(device) * DEFAULT_SHARE) // sharing)
     if isinstance(memory, bool) or not isinstance(memory, int) or memory < 1:
         raise InputError(f"memory must be a whole number of bytes, 1 or more, or None; found {memory!r}")
     return memory
 
 
 def peak_memory() -> int:
-    """The most bytes that this process has had in memory so far (on GPUs: those that torch has allocated); 0 if unknown."""
+    """The peak memory of this process in bytes, with what torch has allocated on GPUs; 0 if unknown."""
     try:
         import resource
     except ImportError:  # not on Windows
@@ -71,7 +72,7 @@ def peak_memory() -> int:
 
 
 def in_bytes(text: str) -> int:
-    """A size as people write it.
+    """The number of bytes that a text such as "1.5 GB" names.
 
     Raises:
         InputError: not a size.
@@ -87,12 +88,12 @@ def in_bytes(text: str) -> int:
     except (ValueError, KeyError, OverflowError):
         size = 0
     if size < 1:
-        raise InputError(f"a size is a number with B, KB, MB, GB or TB behind it, such as 2GB; found {text!r}")
+        raise InputError(f"a size is a number followed by B, KB, MB, GB or TB, such as 2GB; found {text!r}")
     return size
 
 
 def size_text(size: int) -> str:
-    """Bytes as people read them.
+    """A number of bytes as text.
 
     >>> size_text(1_234_567_890), size_text(512)
     ('1.23 GB', '512 B')
@@ -103,56 +104,59 @@ def size_text(size: int) -> str:
     return f"{size} B"
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Did memory run out, on the processor or on a GPU?"""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Does the error say that memory ran out, on the host or on a GPU?"""
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(mark in str(error).lower() for mark in MARKS)
+    return isinstance(error, RuntimeError) and any(message in str(error).lower() for message in MESSAGES)
 
 
 def release_freed_memory() -> None:
-    """Let the system have memory that is free but still this process's: glibc keeps what was freed in pieces."""
+    """Return freed memory to the system. glibc keeps it for the process otherwise."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 
 
 class BatchHalving:
-    """Does work on batches; one that does not fit the memory is halved and tried again, and so are those after it."""
+    """A function applied to batches. A batch that does not fit in memory is halved, and later batches are split alike.
+
+    Attributes:
+        limit: the number of points that batches are split to; None as long as all batches fit.
+    """
 
     def __init__(self) -> None:
-        self.most: int | None = None
-        """Points that fitted, once some did not."""
+        self.limit: int | None = None
 
     def __call__(self, work: Callable[[Tensor], T], x: Tensor) -> list[T]:
-        """Results of the parts of ``x``, in order; one part where all goes well.
+        """The results of the parts of ``x``, in order; a single part if the batch fits.
 
-        Raises whatever ``work`` raises, and what says that memory ran out where not even one point fits.
+        Raises the errors of ``work``; those about memory only if a single point does not fit.
 
         >>> BatchHalving()(len, torch.zeros(5, 1))
         [5]
         """
         done: list[T] = []
-        parts = [x] if self.most is None else list(x.split(self.most))
+        parts = [x] if self.limit is None else list(x.split(self.limit))
         while parts:
             part = parts.pop(0)
             try:
                 done.append(work(part))
                 continue
             except (MemoryError, RuntimeError) as error:
-                if not out_of_memory(error) or len(part) == 1:
+                if not is_out_of_memory(error) or len(part) == 1:
                     raise
-            self.most = (len(part) + 1) // 2
-            warnings.warn(f"a batch of {len(part)} points does not fit the memory; going on with {self.most}", stacklevel=3)
+            self.limit = (len(part) + 1) // 2
+            warnings.warn(f"a batch of {len(part)} points does not fit in memory; continuing with {self.limit}", stacklevel=3)
             gc.collect()
             release_freed_memory()
             if part.is_cuda:
                 torch.cuda.empty_cache()
-            parts = [small for whole in (part, *parts) for small in whole.split(self.most)]  # what is left would not fit either
+            parts = [small for whole in (part, *parts) for small in whole.split(self.limit)]
         return done
 
 
 def _available() -> int:
-    """Bytes that the system says are available."""
+    """Free bytes as the system reports them."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
@@ -161,11 +165,11 @@ def _available() -> int:
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
-        return FALLBACK
+        return ASSUMED_FREE
 
 
 def _allowed() -> int:
-    """Bytes that this process's control group still allows (containers, batch systems)."""
+    """Bytes that the control group of this process still allows (containers, batch systems)."""
     for limit, usage in (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
         ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),

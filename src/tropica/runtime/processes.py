@@ -1,10 +1,10 @@
-"""Processes that share one piece of work (torch.distributed), or the one there is: the same code either way.
+"""The processes of a distributed run (torch.distributed), or a single process: the same code for both.
 
     torchrun --nproc-per-node=4 -m tropica extract model.pt2 --data mnist -o terms
 
-Work is cut into pieces whose results do not depend on who does them; what is combined is combined by maxima, which do not
-depend on the order. So any number of processes gives the same bits. What they tell each other are tensors and JSON, never
-pickled objects.
+Work is cut into pieces. The result of a piece does not depend on the process that does it, and results are combined by maxima,
+which do not depend on the order. So any number of processes gives the same bits. Messages are tensors and JSON, never pickled
+objects.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from tropica import errors
 from tropica.errors import InputError, ProcessError, TropicaError
 
 T = TypeVar("T")
-PATIENCE = timedelta(hours=12)
-"""How long a process waits for the others: one may have far more left to do. One that dies ends the wait at once."""
+TIMEOUT = timedelta(hours=12)
+"""The longest wait for another process, which may have much more work left. The end of another process ends the wait at once."""
 
 
 class Processes:
-    """The processes of a run: this one is number ``rank`` of ``size``. The first one, 0, writes what there is one of."""
+    """The processes of a run, seen from process number ``rank`` of ``world_size``. Process 0 writes files and prints."""
 
-    def __init__(self, rank: int = 0, size: int = 1) -> None:
+    def __init__(self, rank: int = 0, world_size: int = 1) -> None:
         self.rank = rank
-        self.size = size
+        self.world_size = world_size
 
     @classmethod
     def join(cls, distributed: bool = True) -> Processes:
-        """The processes of the default group of torch.distributed, which is made where torchrun started this process.
+        """The processes of the default group of torch.distributed, which is made if torchrun started this process.
 
         Args:
-            distributed: False for this process alone, whatever else there is.
+            distributed: False for this process alone.
 
         Raises:
-            InputError: there is no group, and torchrun has not started this process.
+            InputError: there is no group, and torchrun did not start this process.
 
-        >>> Processes.join(False).size
+        >>> Processes.join(False).world_size
         1
         """
         if not distributed:
@@ -55,29 +55,31 @@ class Processes:
             raise InputError("this build of torch has no torch.distributed; leave out distributed=True")
         if not dist.is_initialized():
             if not started_by_torchrun():
-                raise InputError("distributed=True needs torchrun, or torch.distributed.init_process_group() before")
+                raise InputError(
+                    "distributed=True needs a start by torchrun, or a call of torch.distributed.init_process_group() before"
+                )
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
-            dist.init_process_group(backend, timeout=PATIENCE)
-            atexit.register(_leave)  # gloo's threads must end before the interpreter does, or it aborts
+            dist.init_process_group(backend, timeout=TIMEOUT)
+            atexit.register(_destroy_group)  # the interpreter aborts if gloo's threads outlive it
         return cls(dist.get_rank(), dist.get_world_size())
 
     @property
     def is_first(self) -> bool:
-        """Is this the process that writes and prints what there is one of?"""
+        """Is this process 0, which writes files and prints?"""
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """This process's part: every ``size``-th of the items. Each item is in one part; none is in two.
+        """The items of this process: every ``world_size``-th one. Each item belongs to exactly one process.
 
         >>> Processes(1, 3).share(range(7))
         range(1, 7, 3)
         """
-        return items[self.rank :: self.size]
+        return items[self.rank :: self.world_size]
 
     # ── combining ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def all_reduce_max(self, x: Tensor) -> Tensor:
-        """The elementwise maximum over all processes, of numbers (NaN may be lost)."""
+        """The elementwise maximum over all processes. A NaN may be lost."""
         return self._reduced(x, dist.ReduceOp.MAX)
 
     def all_reduce_min(self, x: Tensor) -> Tensor:
@@ -85,45 +87,45 @@ class Processes:
         return self._reduced(x, dist.ReduceOp.MIN)
 
     def all_reduce_sum(self, x: Tensor) -> Tensor:
-        """The sum over all processes (in no order that is known: for numbers of which all but one are 0)."""
+        """The sum over all processes. The order is not fixed, so it is exact only if at most one summand is not 0."""
         return self._reduced(x, dist.ReduceOp.SUM)
 
     def _reduced(self, x: Tensor, how: Any) -> Tensor:
-        if self.size > 1:
+        if self.world_size > 1:
             x = x.contiguous().clone()
-            with _others_alive():
+            with _process_errors():
                 dist.all_reduce(x, how)
         return x
 
     def broadcast(self, x: Tensor) -> Tensor:
-        """The first process's tensor, which has the same shape in all of them."""
-        if self.size > 1:
+        """The tensor of process 0, which has the same shape in all processes."""
+        if self.world_size > 1:
             x = x.contiguous().clone()
-            with _others_alive():
+            with _process_errors():
                 dist.broadcast(x, 0)
         return x
 
     def all_gather(self, value: Any) -> list[Any]:
-        """What each process has to say, in plain numbers, names, lists and dictionaries (JSON), in order of rank."""
-        if self.size == 1:
+        """The values of all processes in order of rank; each value is JSON: numbers, strings, lists and dictionaries."""
+        if self.world_size == 1:
             return [value]
         mine = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
-        lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.size)]
-        with _others_alive():
+        lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.world_size)]
+        with _process_errors():
             dist.all_gather(lengths, torch.tensor([len(mine)]))
             longest = int(max(lengths))
             padded = torch.zeros(longest, dtype=torch.uint8)
             padded[: len(mine)] = mine
-            every = [torch.zeros(longest, dtype=torch.uint8) for _ in range(self.size)]
+            every = [torch.zeros(longest, dtype=torch.uint8) for _ in range(self.world_size)]
             dist.all_gather(every, padded)
         return [json.loads(bytes(raw[: int(n)].numpy())) for raw, n in zip(every, lengths, strict=True)]
 
     def run_on_all(self, work: Callable[[], Any]) -> list[Any]:
-        """What each process's part of the work gives, in order of rank; where one refuses, all of them do.
+        """The results of the work of all processes in order of rank (JSON). An error of one process is raised in all.
 
-        Results are plain (JSON). Without this, the others would wait for a process that has given up.
+        Without this, the other processes would wait for a process that has stopped.
         """
-        if self.size == 1:
+        if self.world_size == 1:
             return [work()]
         mine: dict[str, Any]
         raised: TropicaError | None = None
@@ -135,43 +137,43 @@ class Processes:
         every = self.all_gather(mine)
         if raised is not None:
             raise raised
-        for said in every:
-            if "error" in said:
-                kind = getattr(errors, said["error"], TropicaError)
-                relayed = (TropicaError if kind is errors.UnsupportedOperation else kind)(said["text"])
-                relayed.relayed = True  # another process has said it already
-                raise relayed
-        return [said["result"] for said in every]
+        for found in every:
+            if "error" in found:
+                kind = getattr(errors, found["error"], TropicaError)
+                copy = (TropicaError if kind is errors.UnsupportedOperation else kind)(found["text"])
+                copy.from_another_process = True
+                raise copy
+        return [found["result"] for found in every]
 
     def run_on_first(self, work: Callable[[], Any]) -> Any:
-        """Work that the first process does for all: its result, which is plain (JSON), or its error."""
+        """The result (JSON) or the error of work that process 0 does for all processes."""
         return self.run_on_all(lambda: work() if self.is_first else None)[0]
 
     def wait(self) -> None:
-        """Go on when all have come so far."""
+        """Return once all processes have called it (a barrier)."""
         self.all_gather(None)
 
 
-def _leave() -> None:
+def _destroy_group() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 @contextmanager
-def _others_alive() -> Iterator[None]:
-    """What torch raises where another process is gone, said in words."""
+def _process_errors() -> Iterator[None]:
+    """Torch's RuntimeError about another process that has ended, as a ProcessError."""
     try:
         yield
     except RuntimeError as error:
         raise ProcessError(
-            "another process of this run has ended before its part was done; the same command goes on from there"
+            "another process of this run ended before its part of the work was done; run the same command again to continue"
         ) from error
 
 
 SINGLE_PROCESS = Processes()
-"""This process, and no other."""
+"""This process alone."""
 
 
 def started_by_torchrun() -> bool:
-    """Has torchrun, or a launcher that speaks like it, started this process as one of several?"""
+    """Did torchrun, or a launcher that sets the same environment variables, start this process?"""
     return all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))

@@ -1,4 +1,4 @@
-"""Progress of long calls: a bar, a function of the user's, or nothing."""
+"""Progress of long calls: a progress bar, a callback of the user's, or nothing."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from rich.progress import (
 from rich.text import Text
 
 ProgressCallback = Callable[[int, int, str], None]
+"""Called with (done, total, message)."""
 
 
 class Rate(ProgressColumn):
-    """How many a second, lately."""
+    """The current number of steps per second."""
 
     def render(self, task: Task) -> Text:
-        """The rate, once it is known."""
+        """The rate, or nothing while it is unknown."""
         return Text("" if task.speed is None else f"{task.speed:,.3g}/s" if task.speed < 100 else f"{task.speed:,.0f}/s")
 
 
 @contextmanager
-def reporter(progress: bool | ProgressCallback) -> Iterator[ProgressCallback | None]:
-    """A function (done, total, message) to call as work proceeds, or None.
+def progress_callback(progress: bool | ProgressCallback) -> Iterator[ProgressCallback | None]:
+    """The callback for a computation's progress, or None if there is nothing to report to.
 
     Args:
-        progress: True for a bar on the terminal's standard error, False for nothing, or the user's own function.
+        progress: True for a bar on standard error (in a terminal or a notebook), False for nothing, or a callback.
 
     >>> seen = []
-    >>> with reporter(lambda done, total, message: seen.append((done, total, message))) as report:
+    >>> with progress_callback(lambda done, total, message: seen.append((done, total, message))) as report:
     ...     report(1, 2, "half")
     >>> seen
     [(1, 2, 'half')]
@@ -50,7 +51,7 @@ def reporter(progress: bool | ProgressCallback) -> Iterator[ProgressCallback | N
     from rich.console import Console
 
     console = Console(stderr=True)
-    if not (console.is_interactive or console.is_jupyter):  # rich would leave an empty line in a log or a pipe
+    if not (console.is_interactive or console.is_jupyter):  # rich would write an empty line to a log or a pipe
         yield None
         return
     times = TimeElapsedColumn(), TimeRemainingColumn()

@@ -1,9 +1,8 @@
-"""Safetensors files that say what they are and whether they are whole.
+"""Self-describing safetensors files with checksums.
 
-The header holds, beside the format's own table of names, types, shapes and places, one entry ``tropica``: JSON with ``about``
-(what the file is of), for each tensor its type, shape and SHA-256, and ``checksum``, the SHA-256 of all that. So one number stands
-for the whole content, each tensor can be checked by itself, and nothing is read but what is asked for. Equal content gives
-equal bytes.
+The header has one metadata entry ``tropica``, which is JSON: ``about`` describes the content, ``tensors`` holds the type, the shape and
+the SHA-256 of each tensor, and ``checksum`` is the SHA-256 of both. So one number stands for the whole content, each tensor can
+be checked alone, and only the requested tensors are read. Equal content gives equal bytes.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ from tropica.runtime.files import replace_file
 
 ENTRY = "tropica"
 LARGEST_HEADER = 2**24
-"""Bytes; a header that claims more is damaged."""
+"""The largest header in bytes; a file that claims more is damaged."""
 
 
 def digest_of(x: Tensor) -> str:
-    """SHA-256 of a tensor's numbers as they lie in memory."""
+    """The SHA-256 of the bytes of a tensor."""
     return hashlib.sha256(x.contiguous().flatten().view(torch.uint8).numpy().data).hexdigest()
 
 
 def checksum_of(content: Mapping[str, Any]) -> str:
-    """SHA-256 of plain content, written as JSON in one fixed way.
+    """The SHA-256 of JSON content in its canonical form.
 
     >>> checksum_of({"a": 1})[:8]
     '015abd7f'
@@ -47,19 +46,19 @@ def canonical(content: Mapping[str, Any]) -> str:
 
 
 def pack(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> tuple[bytes, str]:
-    """The bytes of a file with a checksum, and its checksum."""
+    """The bytes of a checksummed file, and its checksum."""
     plain = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
     table = {name: [_name(x.dtype), list(x.shape), digest_of(x)] for name, x in plain.items()}
     content = {"about": dict(about), "tensors": table}
     checksum = checksum_of(content)
-    # One entry, as the order of several is not fixed.
+    # A single metadata entry, as safetensors does not fix the order of several.
     return safetensors.torch.save(plain, {ENTRY: canonical({**content, "checksum": checksum})}), checksum
 
 
 def write(path: Path, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """Write a file with a checksum, whole or not at all; its checksum.
+    """Write a checksummed file atomically, and return its checksum.
 
-    Raises StoreError where it cannot be written.
+    Raises StoreError if the file cannot be written.
     """
     raw, checksum = pack(about, tensors)
     write_bytes(path, raw)
@@ -67,23 +66,23 @@ def write(path: Path, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
 
 
 def write_bytes(path: Path, raw: bytes | str) -> None:
-    """Write a file of a store, whole or not at all.
+    """Write a file of a store atomically.
 
-    Raises StoreError where it cannot be written.
+    Raises StoreError if the file cannot be written.
     """
     try:
         replace_file(path, raw)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror}); what was finished before is kept") from error
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); finished files are kept") from error
 
 
 class SafetensorsFile:
-    """A checksummed file, open for reading: ``about``, ``checksum``, and tensors that are memory-mapped.
+    """A checksummed file, open for reading: ``about``, ``checksum``, and memory-mapped tensors.
 
-    Opening reads the header only, and checks it: its checksum, and that the file holds the tensors that it says, no byte less.
+    Opening reads only the header. It checks the header's checksum, and the names, types and shapes of the tensors in the file.
 
     Raises:
-        StoreError: no such file, not one of these, truncated or damaged; names the file.
+        StoreError: the file does not exist, has another format, or is truncated or damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -97,7 +96,7 @@ class SafetensorsFile:
             self._file = safetensors.safe_open(path, "pt")
             entry = (self._file.metadata() or {}).get(ENTRY)
             if entry is None:
-                raise StoreError(f"{path}: not a file of tropica's")
+                raise StoreError(f"{path}: not a file of tropica")
             content = json.loads(entry)
             self.checksum = str(content.pop("checksum"))
             self.about: dict[str, Any] = content["about"]
@@ -114,7 +113,7 @@ class SafetensorsFile:
             raise StoreError(f"{path}: cannot be read, truncated or damaged ({error})") from error
 
     def kind(self, name: str) -> SafetensorsFile:
-        """This file, if it is of that kind (``about["kind"]``)."""
+        """This file, if ``about["kind"]`` is ``name``; else StoreError."""
         if not isinstance(self.about, dict) or self.about.get("kind") != name:
             raise StoreError(f"{self.path}: holds something else than {name}")
         return self
@@ -124,13 +123,13 @@ class SafetensorsFile:
         return set(self._table)
 
     def digest(self, name: str) -> str:
-        """The SHA-256 that a tensor must have."""
+        """The SHA-256 of a tensor as the header states it."""
         return self._table[name][2]
 
     def tensor(self, name: str, check: bool = True) -> Tensor:
-        """A tensor, memory-mapped; ``check`` reads it once and compares it with its checksum.
+        """A memory-mapped tensor. ``check`` reads it once and compares it with its checksum.
 
-        Raises StoreError where it differs, or there is no such tensor.
+        Raises StoreError if the checksum differs, or no tensor has this name.
         """
         if name not in self._table:
             raise StoreError(f"{self.path}: damaged (there is no tensor {name})")
@@ -143,7 +142,7 @@ class SafetensorsFile:
         return x
 
     def check(self) -> None:
-        """Compare all tensors with their checksums. Raises StoreError where one differs."""
+        """Compare all tensors with their checksums. Raises StoreError if one differs."""
         for name in self._table:
             self.tensor(name)
 
@@ -153,5 +152,5 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _code(name: str) -> str:
-    """A type as safetensors spells it."""
+    """The name of a dtype in safetensors."""
     return {"float32": "F32", "float64": "F64", "bfloat16": "BF16", "int64": "I64"}[name]

@@ -18,7 +18,7 @@ from typing import Any
 from tropica.data.labelled import LabelledData
 from tropica.errors import TropicaError
 from tropica.runtime.files import writable_folder, write_file, write_json
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.studies.all_page import all_page
 from tropica.studies.case import Case
 from tropica.studies.registry import STUDIES
@@ -84,7 +84,7 @@ def run_all(
     start = time.perf_counter()
     folder = writable_folder(out)
     shared = folder / "networks" if networks is None else networks
-    with reporter(progress) as report:
+    with progress_callback(progress) as report:
         plans: dict[str, Plan] = {}
         unfit: dict[str, TropicaError] = {}
         for name in STUDIES:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tropica.data.labelled import LabelledData
-from tropica.data.passes import Walk
+from tropica.data.passes import DataPass
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.decompose import decompose
 from tropica.decomposition.extract import extract
@@ -22,7 +22,7 @@ from tropica.evaluation.function import ExtractedFunction
 from tropica.network.batch_size import batch_size_for
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import trace
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.studies.experiments.deciders import Deciders, deciders
 from tropica.studies.kept import Parts
 from tropica.studies.networks import family
@@ -117,17 +117,17 @@ class Case:
         if method not in self._splits:
             step = self.step(f"{method} split")
             if method == "minimal":  # of the calibrated decomposition that the study has anyway
-                with reporter(step) as report:
-                    made = minimal_decomposition(self.decomposition("calibrated"), self._walk(), progress=report)
+                with progress_callback(step) as report:
+                    made = minimal_decomposition(self.decomposition("calibrated"), self._pass(), progress=report)
             else:
                 made = decompose(self.net, self.points, method=method, progress=step)
             self._splits[method] = made
         return self._splits[method]
 
-    def _walk(self) -> Walk:
+    def _pass(self) -> DataPass:
         net = self.net
         size = batch_size_for(net, None, None)
-        return Walk.over(self.points, size, dtype=net.dtype, device=net.device, shape=net.input_shape)
+        return DataPass(self.points, size, net.dtype, net.device, net.input_shape)
 
     def terms(self, method: str) -> LinearTerms:
         """The training points' terms, with a certificate that the study reports, whether it holds or not."""

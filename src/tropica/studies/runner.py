@@ -28,7 +28,7 @@ from tropica.data.labelled import LabelledData
 from tropica.errors import DataError, InputError
 from tropica.plots import style
 from tropica.runtime.files import plain, writable_folder, write_csv, write_file, write_json
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.studies.case import Case
 from tropica.studies.kept import Parts, kept
 from tropica.studies.networks import MODELS, check_model, family
@@ -107,7 +107,7 @@ def run_study(
     (['numbers.json', 'report.html', 'rows.csv', 'table2.png'], ['paper', 'calibrated', 'minimal'])
     """
     start = time.perf_counter()
-    with reporter(progress) as raw:
+    with progress_callback(progress) as raw:
         report = _by_run(raw) if progress is True and raw else raw
         plan = Plan.of(name, train, test, out, models, runs, seed, settings, terms, dtype, networks, report)
         for done, (model, number) in enumerate(plan.runs):

@@ -162,7 +162,7 @@ def spread(rows: Iterable[Row], key: str, scale: float = 1.0) -> Spread:
 
 
 def bands(found: Sequence[Spread]) -> tuple[list[float], list[float]]:
-    """Means and deviations apart, as :class:`tropica.plots.Curve` and :func:`tropica.plots.dots` take them.
+    """Means and deviations apart, as :class:`tropica.plots.Curve` and :func:`tropica.plots.grouped_means` take them.
 
     >>> bands([Spread.of([1.0, 3.0]), Spread.of([2.0, 2.0])])
     ([2.0, 2.0], [1.4142135623730951, 0.0])

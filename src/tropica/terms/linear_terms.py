@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.terms.certificate import Certificate
+from tropica.terms.term_block import TENSORS, LazyBlocks, TermBlock
 
 
 @dataclass(frozen=True)
@@ -45,60 +46,6 @@ class AffineTerms:
 
     def __len__(self) -> int:
         return len(self.bias)
-
-
-@dataclass(frozen=True)
-class TermBlock:
-    """Terms of consecutive points, as they are stored.
-
-    a_k = N_i on the point's region: ⟨local_k, x⟩ + local_bias_k;  a⁻_k(x) = ⟨center + minus_k, x⟩ + minus_bias_k with one
-    center for all points;  a⁺_k = a_k + a⁻_k.
-    """
-
-    labels: Tensor
-    local: Tensor
-    local_bias: Tensor
-    minus: Tensor
-    minus_bias: Tensor
-    rounding: Tensor | None = None
-    """Where coefficients are kept in fewer digits than they were computed in, for each term bounds on what that does to its
-    values, (D, 4) float64: |a⁺ as kept − a⁺|(x) ≤ r₀‖x‖ + r₁, and the same of a⁻ with r₂ and r₃."""
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def to(self, dtype: torch.dtype, device: torch.device | None = None) -> TermBlock:
-        """The same terms with coefficients in a wider type, and on another device where one is given; itself if all is so."""
-        if self.local.dtype == dtype and device in (None, self.local.device):
-            return self
-        names = [name for name in (*TENSORS, "rounding") if getattr(self, name) is not None]
-        moved = {name: getattr(self, name).to(device) if device else getattr(self, name) for name in names}
-        return TermBlock(**{**moved, "local": moved["local"].to(dtype), "minus": moved["minus"].to(dtype)})
-
-
-TENSORS = ("labels", "local", "local_bias", "minus", "minus_bias")
-"""The tensors that every block has."""
-
-
-class LazyBlocks(Sequence[TermBlock]):
-    """Blocks that are somewhere else until they are asked for.
-
-    Attributes:
-        lengths: terms of each block.
-        dtype: what coefficients are kept in.
-        device: where blocks come to lie.
-    """
-
-    lengths: list[int]
-    dtype: torch.dtype
-    device: torch.device
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    @abstractmethod
-    def tensor(self, number: int, name: str) -> Tensor:
-        """One tensor of one block."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +117,7 @@ class LinearTerms:
     @property
     def lossy(self) -> bool:
         """Are coefficients kept in fewer digits than they were computed in?"""
-        return self.about.get("stored", self.about.get("dtype")) != self.about.get("dtype")
+        return self.about.get("stored_dtype", self.about.get("dtype")) != self.about.get("dtype")
 
     def select(self, index: Tensor | Sequence[int]) -> LinearTerms:
         """The terms of some of the points, in the order of ``index`` (a share of the data, one class, ...).
@@ -189,7 +136,8 @@ class LinearTerms:
         if chosen.ndim != 1 or not len(chosen) or not whole or int(chosen.min()) < 0 or int(chosen.max()) >= len(self):
             raise InputError(f"an index must hold whole numbers in 0 … {len(self) - 1}, at least one")
         names = (*TENSORS, "rounding") if self.lossy else TENSORS
-        block = TermBlock(**{name: self._picked(name, chosen.long()) for name in names})
+        tensors: dict[str, Any] = {name: self._picked(name, chosen.long()) for name in names}
+        block = TermBlock(**tensors)
         return LinearTerms([block], self.center, self.input_shape, self.num_classes, self.method, self.certificate, self.about)
 
     def _picked(self, name: str, index: Tensor) -> Tensor:

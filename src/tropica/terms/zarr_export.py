@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tropica.errors import InputError, StoreError
-from tropica.terms.linear_terms import TENSORS
+from tropica.terms.term_block import TENSORS
 
 if TYPE_CHECKING:
     from tropica.terms.linear_terms import LinearTerms

@@ -1,16 +1,26 @@
 """Tropical algebra, exactly: polynomials, rational functions, matrices, and networks as tropical rational maps."""
 
 from tropica.tropical import matrices
-from tropica.tropical.boundary import BoundarySuperset, boundary_superset
-from tropica.tropical.bridge import DecompositionPolynomials, Membership, decomposition_polynomials, largest_excess, membership
-from tropica.tropical.counts import Overlay, overlay, random_polynomial, random_rational
-from tropica.tropical.extracted import from_terms
-from tropica.tropical.from_network import TooManyMonomials, to_tropical
-from tropica.tropical.minplus import MinPlusPolynomial
-from tropica.tropical.polynomial import TropicalPolynomial
-from tropica.tropical.rational import TropicalMap, TropicalRational
-from tropica.tropical.simplify import Simplified, SmallerNetwork, drop_generators, simplify
-from tropica.tropical.to_network import LinearSum, Match, to_network
+from tropica.tropical.boundary_superset import BoundarySuperset, boundary_superset
+from tropica.tropical.composition import compose
+from tropica.tropical.dc_polynomials import (
+    DecompositionPolynomials,
+    Membership,
+    decomposition_polynomials,
+    largest_excess,
+    membership,
+)
+from tropica.tropical.from_network import to_tropical
+from tropica.tropical.from_terms import from_terms
+from tropica.tropical.generator_pruning import SmallerNetwork, drop_generators
+from tropica.tropical.limits import TooManyMonomials
+from tropica.tropical.min_plus import MinPlusPolynomial
+from tropica.tropical.monomial_pruning import Simplified, simplify
+from tropica.tropical.overlay import Overlay, overlay
+from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
+from tropica.tropical.random_functions import random_polynomial, random_rational
+from tropica.tropical.rational_map import TropicalMap
+from tropica.tropical.to_network import LinearSum, SparseTournamentLayer, to_network
 from tropica.tropical.zonotopes import LayerPolytopes, zonotopes
 
 __all__ = [
@@ -18,17 +28,18 @@ __all__ = [
     "DecompositionPolynomials",
     "LayerPolytopes",
     "LinearSum",
-    "Match",
     "Membership",
     "MinPlusPolynomial",
     "Overlay",
     "Simplified",
     "SmallerNetwork",
+    "SparseTournamentLayer",
     "TooManyMonomials",
     "TropicalMap",
     "TropicalPolynomial",
     "TropicalRational",
     "boundary_superset",
+    "compose",
     "decomposition_polynomials",
     "drop_generators",
     "from_terms",

@@ -1,4 +1,4 @@
-"""f(g_1, ..., g_d): a polynomial of polynomials or of rational functions.
+"""``compose``: the composition f(g_1, ..., g_d) of tropical functions.
 
 A monomial c ⊙ y^α becomes c + Σ_i α_i g_i. For g_i = p_i − q_i the parts that are subtracted are brought to one denominator,
 
@@ -11,15 +11,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from functools import reduce
+from operator import add
+from typing import overload
 
 from tropica.errors import InputError
-from tropica.tropical.polynomial import TropicalPolynomial
-from tropica.tropical.rational import TropicalRational
+from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational, as_rational
+from tropica.tropical.rational_map import TropicalMap
 
 
-def compose(outer: TropicalPolynomial, inner: Sequence[Any]) -> TropicalPolynomial | TropicalRational:
-    """``outer`` after ``inner``; what never wins is dropped after every product."""
+@overload
+def compose(
+    outer: TropicalPolynomial, *inner: TropicalPolynomial | TropicalRational
+) -> TropicalPolynomial | TropicalRational: ...
+@overload
+def compose(outer: TropicalRational, *inner: TropicalPolynomial | TropicalRational) -> TropicalRational: ...
+@overload
+def compose(outer: TropicalMap, *inner: TropicalPolynomial | TropicalRational) -> TropicalMap: ...
+def compose(
+    outer: TropicalPolynomial | TropicalRational | TropicalMap, *inner: TropicalPolynomial | TropicalRational
+) -> TropicalPolynomial | TropicalRational | TropicalMap:
+    """f(g_1, ..., g_d) for polynomials or rational functions g_i of the same variables.
+
+    Monomials that are nowhere the only maximum are dropped after every product.
+
+    Args:
+        outer: f, in d variables.
+        inner: g_1, ..., g_d; of a map give ``*map``.
+
+    Returns:
+        A polynomial where f and all g_i are polynomials and no exponent of f is negative; a rational function where f is a
+        polynomial or a rational function; a map where f is a map.
+
+    Raises:
+        InputError: another number of inner functions, inner functions of different variables, or not tropical functions.
+
+    >>> f = TropicalPolynomial({(1, 0): 0, (0, 1): 0})
+    >>> compose(f, TropicalPolynomial({1: 0, 0: 1}), TropicalPolynomial({2: 0}))
+    1 ⊕ 0⊙x₁²
+    """
+    if isinstance(outer, TropicalMap):
+        return outer.with_outputs(compose(r, *inner) for r in outer)
+    if isinstance(outer, TropicalRational):
+        return as_rational(compose(outer.f, *inner)) / compose(outer.g, *inner)
     if len(inner) != outer.variables:
         raise InputError(f"{outer.variables} functions are needed, one for each variable; found {len(inner)}")
     for function in inner:
@@ -27,47 +61,44 @@ def compose(outer: TropicalPolynomial, inner: Sequence[Any]) -> TropicalPolynomi
             raise InputError(f"polynomials and rational functions can be composed; found a {type(function).__name__}")
     if len({function.variables for function in inner}) > 1:
         raise InputError(f"inner functions must have the same variables; found {[g.variables for g in inner]} of them")
-    parts = [TropicalRational.of(g) for g in inner]
+    return _compose_polynomial(outer, [as_rational(g) for g in inner], all(isinstance(g, TropicalPolynomial) for g in inner))
+
+
+def _compose_polynomial(
+    outer: TropicalPolynomial, inner: Sequence[TropicalRational], convex: bool
+) -> TropicalPolynomial | TropicalRational:
+    """A polynomial after rational functions p_i ⊘ q_i; ``convex``: all q_i are 0."""
     rows = list(outer.to_dict().items())
-    above = [max(Fraction(0), *(Fraction(row[i]) for row, _ in rows)) for i in range(len(parts))]
-    below = [max(Fraction(0), *(-Fraction(row[i]) for row, _ in rows)) for i in range(len(parts))]
-    if all(isinstance(g, TropicalPolynomial) for g in inner):  # their q_i are 0
-        above = [Fraction(0)] * len(parts)
-    top = _sum([_monomial(row, c, parts, above, below) for row, c in rows])
+    above = [max(Fraction(0), *(Fraction(row[i]) for row, _ in rows)) for i in range(len(inner))]
+    below = [max(Fraction(0), *(-Fraction(row[i]) for row, _ in rows)) for i in range(len(inner))]
+    if convex:
+        above = [Fraction(0)] * len(inner)
+    top = reduce(add, [_monomial(row, c, inner, above, below) for row, c in rows]).essential()
     if not any(above) and not any(below):
         return top
-    bottom = _powers(
-        [(r.g, a) for r, a in zip(parts, above, strict=True)] + [(r.f, b) for r, b in zip(parts, below, strict=True)]
-    )
-    return TropicalRational(top, bottom)
+    bottom = [(r.g, a) for r, a in zip(inner, above, strict=True)] + [(r.f, b) for r, b in zip(inner, below, strict=True)]
+    return TropicalRational(top, product_of_powers(bottom))
 
 
 def _monomial(
     row: Sequence[int | Fraction],
     coefficient: int | Fraction,
-    parts: Sequence[TropicalRational],
+    inner: Sequence[TropicalRational],
     above: Sequence[Fraction],
     below: Sequence[Fraction],
 ) -> TropicalPolynomial:
     """One monomial, over the common denominator."""
     factors: list[tuple[TropicalPolynomial, Fraction]] = []
-    for power, r, a, b in zip(row, parts, above, below, strict=True):
+    for power, r, a, b in zip(row, inner, above, below, strict=True):
         positive, negative = max(Fraction(power), Fraction(0)), max(-Fraction(power), Fraction(0))
         factors += [(r.f, positive + b - negative), (r.g, negative + a - positive if a else negative)]
-    return _powers(factors) * coefficient
+    return product_of_powers(factors) * coefficient
 
 
-def _powers(factors: Sequence[tuple[TropicalPolynomial, Fraction]]) -> TropicalPolynomial:
-    """The product of powers, by scaling."""
+def product_of_powers(factors: Sequence[tuple[TropicalPolynomial, Fraction]]) -> TropicalPolynomial:
+    """⊙_i f_i^{a_i} for powers a_i ≥ 0, by scaling, with essential monomials only; at least one factor is given."""
     out = TropicalPolynomial.constant(0, factors[0][0].variables)
     for f, power in factors:
         if power:
             out = out.times_essential(f.essential() ** power)
     return out
-
-
-def _sum(polynomials: Sequence[TropicalPolynomial]) -> TropicalPolynomial:
-    out = polynomials[0]
-    for f in polynomials[1:]:
-        out = out + f
-    return out.essential()

@@ -1,4 +1,4 @@
-"""Tropical matrices (max-plus): product, power, permanent, eigenvalue. Arrays of floats, ints or Fractions; −∞ is zero.
+"""Tropical matrices (max-plus): product, power, permanent, eigenvalue. Entries are floats, ints or Fractions; −∞ is zero.
 
 Floats and ints below 2^53 are float64, and so are results; arrays with Fractions or larger ints (dtype object) stay exact.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from tropica.errors import InputError
-from tropica.exact.tables import plain
+from tropica.exact.rational_arrays import ratio
 
 ZERO = -math.inf
 """The tropical zero."""
@@ -66,8 +66,8 @@ def power(a: Any, n: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Permanent:
-    """max_σ Σ_i a_{iσ(i)}: ``value`` (−∞ where every permutation meets a −∞), one best ``permutation``, and ``singular``: is
-    the maximum attained more than once (or −∞)?"""
+    """max_σ Σ_i a_{iσ(i)}: ``value`` (−∞ where every permutation meets a −∞), one optimal ``permutation``, and ``singular``:
+    whether the maximum is attained more than once (or is −∞)."""
 
     value: Any
     permutation: tuple[int, ...]
@@ -75,9 +75,9 @@ class Permanent:
 
 
 def permanent(a: Any) -> Permanent:
-    """The tropical permanent, which is the determinant, too (there are no signs): an assignment problem.
+    """The tropical permanent, which is the tropical determinant as well (there are no signs): an assignment problem.
 
-    Floats are compared as float64 has their sums; arrays of Fractions exactly, by clearing denominators.
+    Sums of floats are compared in float64; arrays of Fractions are compared exactly, by clearing denominators.
 
     Raises:
         InputError: not a square matrix of numbers; Fractions or ints that are beyond 2^53 over their common denominator.
@@ -101,9 +101,6 @@ def permanent(a: Any) -> Permanent:
             break
     found = Fraction(int(value), bottom) if a.dtype == object else value
     return Permanent(found, columns, singular)
-
-
-determinant = permanent
 
 
 def _whole(a: np.ndarray) -> tuple[np.ndarray, int]:
@@ -179,7 +176,7 @@ def matrix(a: Any, name: str) -> np.ndarray:
 def _rational(array: np.ndarray) -> np.ndarray:
     """The same numbers as ints and Fractions."""
     out = np.empty(array.shape, dtype=object)
-    out.ravel()[:] = [v if v == ZERO else plain(Fraction(v)) for v in array.ravel().tolist()]
+    out.ravel()[:] = [v if v == ZERO else ratio(Fraction(v)) for v in array.ravel().tolist()]
     return out
 
 

@@ -2,14 +2,94 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
 import numpy as np
+from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.exact.tables import Table, compact, times, together
+from tropica.exact.rational_arrays import (
+    RationalArray,
+    common_denominator,
+    compact,
+    from_fractions,
+    multiply,
+    rational_array,
+    to_fraction,
+)
 from tropica.polyhedra.overlay import overlay_pairs
 
-LARGEST = 5_000_000
+MAX_PRODUCT = 5_000_000
 """Monomials that a product may have before equal ones are merged (some 100 bytes each)."""
+
+
+# ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_terms(terms: Any) -> RationalArray:
+    """Monomials from {exponents: coefficient}; −∞ is dropped.
+
+    Raises:
+        InputError: not a mapping, no monomial, exponents of different lengths, NaN, +∞.
+    """
+    if not isinstance(terms, Mapping):
+        raise InputError(f"a tropical polynomial is made of {{exponents: coefficient}}; found {type(terms).__name__}")
+    rows: list[list[Fraction]] = []
+    for key, value in terms.items():
+        exponents = key if isinstance(key, tuple | list | np.ndarray) else [key]
+        row = [to_fraction(e, f"an exponent of {key!r}") for e in exponents]
+        if rows and len(row) != len(rows[0]) - 1:
+            raise InputError(f"exponents must have one length; found {len(rows[0]) - 1}, and {len(row)} in {key!r}")
+        if not is_tropical_zero(value):
+            rows.append([*row, to_fraction(value, f"the coefficient of {key!r}")])
+    if not rows:
+        raise _no_monomial()
+    return from_fractions((n for row in rows for n in row), (len(rows), len(rows[0])))
+
+
+def read_arrays(exponents: Any, coefficients: Any) -> RationalArray:
+    """Monomials from exponents (n, d) and coefficients (n,): arrays, tensors or nested sequences; −∞ is dropped.
+
+    Raises:
+        InputError: as :func:`read_terms`, or different numbers of exponents and coefficients.
+    """
+    listed = coefficients.tolist() if isinstance(coefficients, np.ndarray | Tensor) else coefficients
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
+        raise InputError(f"coefficients must be an array of 1 dimension; found {coefficients!r}")
+    keep = [i for i, value in enumerate(listed) if not is_tropical_zero(value)]
+    powers = rational_array(exponents, "exponents", 2)
+    if len(powers.numerators) != len(listed):
+        raise InputError(f"there must be a coefficient for each exponent; found {len(powers.numerators)} and {len(listed)}")
+    if not keep:
+        raise _no_monomial()
+    if isinstance(coefficients, np.ndarray | Tensor) and len(keep) == len(listed):
+        constants = rational_array(coefficients, "coefficients", 1)
+    else:
+        constants = from_fractions([to_fraction(listed[i], "a coefficient") for i in keep], (len(keep),))
+    (top, last), bottom = common_denominator(RationalArray(powers.numerators[keep], powers.denominator), constants)
+    return RationalArray(np.concatenate([top, last[:, None]], 1), bottom)
+
+
+def checked_count(variables: Any) -> int:
+    """A number of variables, an int ≥ 0."""
+    if isinstance(variables, bool) or not isinstance(variables, int | np.integer) or variables < 0:
+        raise InputError(f"the number of variables is a whole number, 0 or more; found {variables!r}")
+    return int(variables)
+
+
+def is_tropical_zero(value: object) -> bool:
+    """Is it −∞?"""
+    return isinstance(value, float | np.floating) and bool(value == -math.inf)
+
+
+def _no_monomial() -> InputError:
+    return InputError("a tropical polynomial has at least one monomial; found none with a coefficient above −∞")
+
+
+# ── the semiring ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def merged(top: np.ndarray) -> np.ndarray:
@@ -41,45 +121,45 @@ def merged(top: np.ndarray) -> np.ndarray:
     return out
 
 
-def joined(a: Table, b: Table) -> Table:
+def joined(a: RationalArray, b: RationalArray) -> RationalArray:
     """The monomials of f ⊕ g."""
-    (first, last), bottom = together(a, b)
-    return Table(merged(np.concatenate([first, last])), bottom).lowest()
+    (first, last), bottom = common_denominator(a, b)
+    return RationalArray(np.concatenate([first, last]), bottom)
 
 
-def product(a: Table, b: Table) -> Table:
-    """The monomials of f ⊙ g: every sum of one of either.
+def product(a: RationalArray, b: RationalArray) -> RationalArray:
+    """The monomials of f ⊙ g: every sum of a monomial of f and one of g.
 
     Raises:
-        InputError: more than ``LARGEST``.
+        InputError: more than ``MAX_PRODUCT`` monomials.
     """
-    rows = len(a.top) * len(b.top)
-    if rows > LARGEST:
+    rows = len(a.numerators) * len(b.numerators)
+    if rows > MAX_PRODUCT:
         raise InputError(
-            f"a product of {len(a.top):,} and {len(b.top):,} monomials has {rows:,}, more than the {LARGEST:,} that fit; "
-            "drop what never wins first: f.essential() * g.essential()"
+            f"a product of {len(a.numerators):,} and {len(b.numerators):,} monomials has {rows:,}, and at most {MAX_PRODUCT:,} "
+            "fit; use f.essential() * g.essential(), or f.times_essential(g)"
         )
-    (first, last), bottom = together(a, b)
+    (first, last), bottom = common_denominator(a, b)
     total = first[:, None, :] + last[None, :, :]
-    return Table(merged(compact(total.reshape(rows, -1))), bottom).lowest()
+    return RationalArray(compact(total.reshape(rows, -1)), bottom)
 
 
-def essential_product(a: Table, b: Table) -> tuple[Table, np.ndarray]:
-    """The essential monomials of f ⊙ g, and of which of f and of g each is the sum (M, 2): without making all sums."""
-    (first, last), bottom = together(a, b)
+def essential_product(a: RationalArray, b: RationalArray) -> tuple[RationalArray, np.ndarray]:
+    """The essential monomials of f ⊙ g, without forming all sums; and the pair of monomials of each sum (M, 2)."""
+    (first, last), bottom = common_denominator(a, b)
     pairs = overlay_pairs(first[:, :-1], first[:, -1], last[:, :-1], last[:, -1])
     total = first.astype(object)[pairs[:, 0]] + last[pairs[:, 1]]
-    return Table(compact(total), bottom).lowest(), pairs
+    return RationalArray(compact(total), bottom), pairs
 
 
-def scaled(a: Table, numerator: int, denominator: int) -> Table:
+def scaled(a: RationalArray, numerator: int, denominator: int) -> RationalArray:
     """The monomials of f to a nonnegative rational power, as scaling: (a·α, a·c)."""
-    return Table(merged(times(a.top, numerator)), a.bottom * denominator).lowest()
+    return RationalArray(multiply(a.numerators, numerator), a.denominator * denominator)
 
 
-def same(a: Table, b: Table) -> bool:
+def same(a: RationalArray, b: RationalArray) -> bool:
     """Do two lists hold the same monomials, in any order?"""
-    if len(a.top) != len(b.top):
+    if len(a.numerators) != len(b.numerators):
         return False
-    (first, last), _ = together(a, b)
+    (first, last), _ = common_denominator(a, b)
     return set(map(tuple, first.tolist())) == set(map(tuple, last.tolist()))

@@ -1,45 +1,40 @@
-"""``TropicalPolynomial``: a maximum of affine functions with exact coefficients."""
+"""``TropicalPolynomial``, a maximum of affine functions, and ``TropicalRational``, a difference of two: exact numbers."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.exact.tables import Table, exact, from_fractions, plain, table, together
-from tropica.tropical import notation
-from tropica.tropical.monomials import essential_product, joined, merged, product, same, scaled
-
-if TYPE_CHECKING:
-    from tropica.polyhedra.complexes import PolyhedralComplex, Subdivision
-    from tropica.polyhedra.polytope import Polytope
-    from tropica.tropical.minplus import MinPlusPolynomial
-    from tropica.tropical.rational import TropicalRational
+from tropica.exact.rational_arrays import RationalArray, to_fraction
+from tropica.polyhedra.complexes import PolyhedralComplex, Subdivision, dual_subdivision, hypersurface
+from tropica.polyhedra.hull import essential
+from tropica.polyhedra.polytope import Polytope
+from tropica.tropical import monomials, printing
+from tropica.tropical.monomials import is_tropical_zero, same
+from tropica.tropical.values import exact_values, hash_of_values, reduced_values
 
 Number: TypeAlias = int | float | Fraction
-BLOCK = 2**22
-"""Products of points and monomials that are made at once: 32 MB."""
 
 
 class TropicalPolynomial:
     """f(x) = ⊕_k c_k ⊙ x^{α_k} = max_k (c_k + ⟨α_k, x⟩): max-plus, with exact exponents and coefficients.
 
-    Exponents are integers, as in the paper, or any rationals (a signomial); numbers are ints, Fractions, floats (the binary
+    Exponents are integers, as in the paper, or any rationals (a signomial). Numbers are ints, Fractions, floats (the binary
     fractions that they are) or texts such as "1/3". Of equal exponents the one with the largest coefficient is kept; −∞, the
-    tropical zero, is dropped. Polynomials are never changed.
+    tropical zero, is dropped. Polynomials are immutable.
 
         f + g   f ⊕ g, the maximum         f * g   f ⊙ g, the sum          f / g   f ⊘ g, the difference: a TropicalRational
         f ** a  a · f, by scaling          f(x)    values in float64       f == g  equality as functions
 
     Args:
-        terms: {exponents: coefficient}; for one variable the exponents may be plain numbers.
+        terms: {exponents: coefficient}; for one variable the exponents may be plain numbers. Or a :class:`RationalArray`
+            (n, d + 1), exponents first, coefficients in the last column.
+        pruned: the caller knows that every monomial is essential.
 
     Attributes:
         table: the numbers: integers (n, d + 1) over one denominator, exponents first, coefficients in the last column.
@@ -54,153 +49,102 @@ class TropicalPolynomial:
     (3.5, 6)
     """
 
-    table: Table
-
-    def __init__(self, terms: Mapping[Any, Any]) -> None:
-        if not isinstance(terms, Mapping):
-            raise InputError(f"a tropical polynomial is made of {{exponents: coefficient}}; found {type(terms).__name__}")
-        rows: list[list[Fraction]] = []
-        for key, value in terms.items():
-            row = [exact(e, f"an exponent of {key!r}") for e in _exponents(key)]
-            if rows and len(row) != len(rows[0]) - 1:
-                raise InputError(f"exponents must have one length; found {len(rows[0]) - 1}, and {len(row)} in {key!r}")
-            if not _is_zero(value):
-                rows.append([*row, exact(value, f"the coefficient of {key!r}")])
-        if not rows:
-            raise InputError("a tropical polynomial has at least one monomial; found none with a coefficient above −∞")
-        self.table = _stored(from_fractions((n for row in rows for n in row), (len(rows), len(rows[0]))))
+    def __init__(self, terms: Mapping[Any, Any] | RationalArray, *, pruned: bool = False) -> None:
+        read = terms if isinstance(terms, RationalArray) else monomials.read_terms(terms)
+        self.table = RationalArray(monomials.merged(read.numerators), read.denominator).reduced()
+        self._pruned = pruned or len(self.table.numerators) == 1
 
     @classmethod
     def from_arrays(cls, exponents: Any, coefficients: Any) -> TropicalPolynomial:
-        """From exponents (n, d) and coefficients (n,): arrays, tensors or nested sequences; −∞ is dropped.
+        """Make a polynomial from exponents (n, d) and coefficients (n,): arrays, tensors or nested sequences.
 
         >>> TropicalPolynomial.from_arrays([[1, 0], [0, 1]], [0.5, 0])
         1/2⊙x₁ ⊕ 0⊙x₂
         """
-        listed = coefficients.tolist() if isinstance(coefficients, np.ndarray | Tensor) else coefficients
-        if not isinstance(listed, Sequence) or isinstance(listed, str):
-            raise InputError(f"coefficients must be an array of 1 dimension; found {coefficients!r}")
-        keep = [i for i, value in enumerate(listed) if not _is_zero(value)]
-        given = exponents.detach().cpu().numpy() if isinstance(exponents, Tensor) else exponents
-        powers = table(given, "exponents", 2)
-        if len(powers.top) != len(listed):
-            raise InputError(f"there must be a coefficient for each exponent; found {len(powers.top)} and {len(listed)}")
-        if not keep:
-            raise InputError("a tropical polynomial has at least one monomial; found none with a coefficient above −∞")
-        if isinstance(coefficients, np.ndarray | Tensor) and len(keep) == len(listed):
-            constants = table(coefficients, "coefficients", 1)
-        else:
-            constants = from_fractions([exact(listed[i], "a coefficient") for i in keep], (len(keep),))
-        (top, last), bottom = together(Table(powers.top[keep], powers.bottom), constants)
-        return cls.from_table(Table(np.concatenate([top, last[:, None]], 1), bottom))
-
-    @classmethod
-    def from_table(cls, numbers: Table) -> TropicalPolynomial:
-        """From a table (n, d + 1) as ``table`` has it."""
-        self = cls.__new__(cls)
-        self.table = _stored(numbers)
-        return self
+        return cls(monomials.read_arrays(exponents, coefficients))
 
     @classmethod
     def constant(cls, value: Any, variables: int) -> TropicalPolynomial:
-        """The polynomial that is one number everywhere.
+        """Make the polynomial that is one number everywhere.
 
         Raises:
-            InputError: no number above −∞, or no number of variables.
+            InputError: a value that is not a number above −∞, or ``variables`` not an int ≥ 0.
         """
-        return cls({(0,) * _counted(variables): value})
+        return cls({(0,) * monomials.checked_count(variables): value})
 
     @classmethod
     def variable(cls, i: int, variables: int) -> TropicalPolynomial:
-        """0 ⊙ x_i, i counted from 0, among so many variables.
+        """Make 0 ⊙ x_i, a polynomial in d = ``variables`` variables; i counts from 0.
 
         >>> x, y = (TropicalPolynomial.variable(i, 2) for i in range(2))
         >>> x**2 + 3 * x * y + 1
         0⊙x₁² ⊕ 3⊙x₁x₂ ⊕ 1
         """
-        if isinstance(i, bool) or not isinstance(i, int | np.integer) or not 0 <= i < _counted(variables):
+        if isinstance(i, bool) or not isinstance(i, int | np.integer) or not 0 <= i < monomials.checked_count(variables):
             raise InputError(f"of {variables} variables, number 0 to {variables - 1} can be chosen; found {i!r}")
         return cls({tuple(int(j == i) for j in range(variables)): 0})
 
-    # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
     @property
     def variables(self) -> int:
-        """d."""
-        return self.table.top.shape[1] - 1
+        """The number of variables d."""
+        return self.table.numerators.shape[1] - 1
 
     @cached_property
     def exponents(self) -> np.ndarray:
-        """(n, d): int64 where all are whole, else an object array of ints and Fractions."""
-        return Table(self.table.top[:, :-1], self.table.bottom).lowest().numbers()
+        """Exponents (n, d): int64 where all are whole, else an object array of ints and Fractions."""
+        return RationalArray(self.table.numerators[:, :-1], self.table.denominator).reduced().numbers()
 
     @cached_property
     def coefficients(self) -> np.ndarray:
-        """(n,): as ``exponents``."""
-        return Table(self.table.top[:, -1], self.table.bottom).lowest().numbers()
+        """Coefficients (n,), of the same types as ``exponents``."""
+        return RationalArray(self.table.numerators[:, -1], self.table.denominator).reduced().numbers()
 
     def to_dict(self) -> dict[tuple[int | Fraction, ...], int | Fraction]:
-        """{exponents: coefficient}, exact.
+        """Return {exponents: coefficient}, exact.
 
         >>> TropicalPolynomial({(1, 0): 0.5, (0, 0): 2}).to_dict()
         {(1, 0): Fraction(1, 2), (0, 0): 2}
         """
         return dict(zip(map(tuple, self.exponents.tolist()), self.coefficients.tolist(), strict=True))
 
-    @property
-    def monomials(self) -> Iterator[TropicalPolynomial]:
-        """Each monomial by itself."""
-        return (self.from_table(Table(row[None], self.table.bottom)) for row in self.table.top)
-
     def __len__(self) -> int:
-        return len(self.table.top)
+        return len(self.table.numerators)
 
     def __repr__(self) -> str:
-        return notation.text(self.exponents, self.coefficients)
+        return printing.text(self.exponents, self.coefficients)
 
     def latex(self) -> str:
-        r"""LaTeX, all monomials: ``1 \odot x_{1}^{2} \oplus 2``."""
-        return notation.latex(self.exponents, self.coefficients)
+        r"""Return LaTeX with all monomials: ``1 \odot x_{1}^{2} \oplus 2``."""
+        return printing.latex(self.exponents, self.coefficients)
 
     def _repr_latex_(self) -> str:
-        return f"${self.latex()}$" if len(self) <= notation.SHOWN else f"$\\text{{{len(self):,} monomials}}$"
+        return printing.display_latex(self.exponents, self.coefficients)
 
-    # ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    @cached_property
-    def _floats(self) -> tuple[np.ndarray, np.ndarray]:
-        numbers = self.table.floats()
-        return np.ascontiguousarray(numbers[:, :-1]), np.ascontiguousarray(numbers[:, -1])
+    _repr_html_ = _repr_latex_
 
     def __call__(self, x: Any) -> Any:
-        """Values in float64: of points (B, d) an array (B,), of one point (d,) a float; a tensor gives a tensor."""
-        points, single = self._points(x)
-        values = np.concatenate([v.max(1) for v in self._blocks(points)])
-        if isinstance(x, Tensor):
-            found = torch.from_numpy(values).to(x.device)
-            return found[0] if single else found
-        return float(values[0]) if single else values
+        """Values in float64 at points (B, d), an array (B,); at one point (d,), a float. A tensor gives a tensor."""
+        return reduced_values(self._floats, x, lambda values: values.max(1))
 
-    def winner(self, x: Any) -> Any:
-        """Which monomial wins at points (B, d), in float64: (B,) int64, the first at a tie."""
-        points, single = self._points(x)
-        found = np.concatenate([v.argmax(1) for v in self._blocks(points)])
-        return int(found[0]) if single else found
+    def active_term(self, x: Any) -> Any:
+        """The monomial that attains the maximum at points (B, d), in float64: (B,) int64, the first at a tie."""
+        return reduced_values(self._floats, x, lambda values: values.argmax(1))
 
-    def _blocks(self, points: np.ndarray) -> Iterator[np.ndarray]:
-        exponents, coefficients = self._floats
-        step = max(1, BLOCK // len(self))
-        for low in range(0, max(len(points), 1), step):
-            yield points[low : low + step] @ exponents.T + coefficients
+    def margin(self, x: Any) -> Any:
+        """The largest monomial minus the second largest at points (B, d), in float64: (B,).
 
-    def _points(self, x: Any) -> tuple[np.ndarray, bool]:
-        try:
-            points = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"points must be numbers; {error}") from None
-        if points.ndim not in (1, 2) or points.shape[-1] != self.variables:
-            raise InputError(f"points must have shape (B, {self.variables}) or ({self.variables},); found {points.shape}")
-        return np.atleast_2d(points), points.ndim == 1
+        It is 0 exactly on the hypersurface (up to rounding), and ∞ for a single monomial.
+
+        >>> TropicalPolynomial({1: 0, 0: 0}).margin([[0.0], [-2.0]]).tolist()
+        [0.0, 2.0]
+        """
+        if len(self) == 1:
+            return reduced_values(self._floats, x, lambda values: np.full(len(values), np.inf))
+        return reduced_values(self._floats, x, lambda values: np.diff(np.partition(values, -2, axis=1)[:, -2:])[:, 0])
+
+    @cached_property
+    def _floats(self) -> np.ndarray:
+        return self.table.floats()
 
     def exact(self, x: Iterable[Any]) -> Fraction:
         """The value at one point (d,) in exact arithmetic; floats are the binary fractions that they are.
@@ -211,59 +155,46 @@ class TropicalPolynomial:
         return max(self.exact_terms(x))
 
     def exact_terms(self, x: Iterable[Any]) -> list[Fraction]:
-        """The value of every monomial at one point, exactly."""
-        point = [exact(value, "a coordinate") for value in x]
-        if len(point) != self.variables:
-            raise InputError(f"a point must have {self.variables} coordinates; found {len(point)}")
-        bottom = math.lcm(*(v.denominator for v in point))
-        top = [v.numerator * (bottom // v.denominator) for v in point] + [bottom]
-        return [Fraction(sum(map(int.__mul__, row, top)), bottom * self.table.bottom) for row in self.table.top.tolist()]
+        """The value of every monomial at one point (d,), in exact arithmetic."""
+        return exact_values(self.table, x)
 
-    # ── the semiring ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _other(self, other: Any) -> TropicalPolynomial | None:
+    def _operand(self, other: object) -> TropicalPolynomial | None:
         """The other operand as a polynomial; None for a type that is not one."""
-        if isinstance(other, TropicalPolynomial):
-            if other.variables != self.variables:
-                raise InputError(f"polynomials in {self.variables} and in {other.variables} variables do not combine")
-            return other
         if isinstance(other, int | float | Fraction):
             return self.constant(other, self.variables)
-        return None
+        return _in_same_variables(self, other) if isinstance(other, TropicalPolynomial) else None
 
     def __add__(self, other: TropicalPolynomial | Number) -> TropicalPolynomial:
-        if isinstance(other, float) and _is_zero(other):
-            return self  # −∞ is neutral
-        found = self._other(other)
-        return NotImplemented if found is None else self.from_table(joined(self.table, found.table))
+        if is_tropical_zero(other):
+            return self
+        found = self._operand(other)
+        return NotImplemented if found is None else TropicalPolynomial(monomials.joined(self.table, found.table))
 
     __radd__ = __add__
 
     def __mul__(self, other: TropicalPolynomial | Number) -> TropicalPolynomial:
-        found = self._other(other)
-        return NotImplemented if found is None else self.from_table(product(self.table, found.table))
+        found = self._operand(other)
+        return NotImplemented if found is None else TropicalPolynomial(monomials.product(self.table, found.table))
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: TropicalPolynomial | Number) -> TropicalRational:
-        from tropica.tropical.rational import TropicalRational
-
-        found = self._other(other)
+        found = self._operand(other)
         return NotImplemented if found is None else TropicalRational(self, found)
 
     def __rtruediv__(self, other: Number) -> TropicalRational:
-        found = self._other(other)
+        found = self._operand(other)
         return NotImplemented if found is None else found / self
 
     def __pow__(self, power: Number) -> TropicalPolynomial:
         """f^a = a · f for a ≥ 0, by scaling every monomial: (a·α, a·c). ``expand`` multiplies out instead."""
-        a = exact(power, "a power")
+        a = to_fraction(power, "a power")
         if a < 0 and len(self) > 1:
             raise InputError(f"a negative power ({a}) of several monomials is no polynomial; use 1 / f ** {-a}, a rational")
-        return self.from_table(scaled(self.table, a.numerator, a.denominator))
+        return TropicalPolynomial(monomials.scaled(self.table, a.numerator, a.denominator))
 
     def expand(self, power: int) -> TropicalPolynomial:
-        """f ⊙ f ⊙ ... ⊙ f, multiplied out: the same function as ``f ** power``, with monomials between the scaled ones too.
+        """Multiply out f ⊙ f ⊙ ... ⊙ f: the same function as ``f ** power``, with monomials between the scaled ones too.
 
         >>> f = TropicalPolynomial({1: 0, 0: 0})
         >>> f ** 2, f.expand(2), f ** 2 == f.expand(2)
@@ -278,124 +209,190 @@ class TropicalPolynomial:
         return out
 
     def times_essential(self, other: TropicalPolynomial) -> TropicalPolynomial:
-        """``(self * other).essential()``, without making all products: cells of the overlay of the two hypersurfaces."""
+        """``(self * other).essential()`` without forming all products: a monomial for each cell of the overlay of both."""
         if len(self) == 1 or len(other) == 1:
             return (self * other).essential()
-        found = self.from_table(essential_product(self.table, other.table)[0])
-        found.__dict__["_essential"] = found
-        return found
-
-    def compose(self, *inner: Any) -> TropicalPolynomial | TropicalRational:
-        """f(g_1, ..., g_d) for polynomials or rational functions g_i of the same variables.
-
-        The result is a polynomial where all g_i are and no exponent is negative; else a rational function. Monomials that
-        never win are dropped on the way.
-
-        >>> f = TropicalPolynomial({(1, 0): 0, (0, 1): 0})
-        >>> f.compose(TropicalPolynomial({1: 0, 0: 1}), TropicalPolynomial({2: 0}))
-        1 ⊕ 0⊙x₁²
-        """
-        from tropica.tropical.composition import compose
-
-        return compose(self, inner)
-
-    @property
-    def min_plus(self) -> MinPlusPolynomial:
-        """The min-plus polynomial x ↦ −f(−x) = min_k (⟨α_k, x⟩ − c_k): a view."""
-        from tropica.tropical.minplus import MinPlusPolynomial
-
-        return MinPlusPolynomial.of(self)
-
-    # ── as functions ───────────────────────────────────────────────────────────────────────────────────────────────────
+        return TropicalPolynomial(monomials.essential_product(self.table, other.table)[0], pruned=True)
 
     def essential(self) -> TropicalPolynomial:
-        """The same function without the monomials that are nowhere the only winner: its smallest form, which is unique.
+        """The same function without the monomials that are nowhere the only maximum: its smallest form, which is unique.
 
         >>> TropicalPolynomial({2: 0, 1: 0, 0: 0}).essential()
         0⊙x₁² ⊕ 0
         """
-        return self._essential
+        return self if self._pruned else self._essential
 
     @cached_property
     def _essential(self) -> TropicalPolynomial:
-        from tropica.polyhedra.hull import essential
-
-        if len(self) == 1:
-            return self
-        keep = essential(self.table.top[:, :-1], self.table.top[:, -1])
-        if len(keep) == len(self):
-            return self
-        found = self.from_table(Table(self.table.top[keep], self.table.bottom))
-        found.__dict__["_essential"] = found
-        return found
+        keep = essential(self.table.numerators[:, :-1], self.table.numerators[:, -1])
+        return TropicalPolynomial(RationalArray(self.table.numerators[keep], self.table.denominator), pruned=True)
 
     def __eq__(self, other: object) -> bool:
         """Equality as functions."""
-        if isinstance(other, TropicalPolynomial):
-            if other.variables != self.variables:
-                return False
-            if same(self.table, other.table):
-                return True
-            return hash(self) == hash(other) and same(self.essential().table, other.essential().table)
-        return NotImplemented
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash(("tropical", self.variables, *(self.exact(p) for p in probes(self.variables))))
+        if not isinstance(other, TropicalPolynomial):
+            return NotImplemented
+        if other.variables != self.variables:
+            return False
+        if same(self.table, other.table):
+            return True
+        return hash(self) == hash(other) and same(self.essential().table, other.essential().table)
 
     def __hash__(self) -> int:
         return self._hash
 
-    # ── geometry ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    @cached_property
+    def _hash(self) -> int:
+        return hash_of_values(self.exact, self.variables)
 
     def newton_polytope(self) -> Polytope:
         """Δ(f) = Conv{α_k}."""
-        from tropica.polyhedra.polytope import Polytope
-
         return Polytope(self.exponents)
 
     def polytope(self) -> Polytope:
-        """P(f) = Conv{(α_k, c_k)}, in one dimension more."""
-        from tropica.polyhedra.polytope import Polytope
-
+        """P(f) = Conv{(α_k, c_k)}, in d + 1 dimensions."""
         return Polytope(np.concatenate([self.exponents.astype(object), self.coefficients.astype(object)[:, None]], 1))
 
     def dual_subdivision(self) -> Subdivision:
-        """δ(f): the Newton polytope, cut into the projections of the upper faces of P(f)."""
-        from tropica.polyhedra.complexes import dual_subdivision
-
+        """δ(f): the Newton polytope, subdivided by the projections of the upper faces of P(f)."""
         return dual_subdivision(self.exponents, self.coefficients)
 
     def hypersurface(self) -> PolyhedralComplex:
         """T(f): the points where the maximum is attained at least twice."""
-        from tropica.polyhedra.complexes import hypersurface
-
         return hypersurface(self.exponents, self.coefficients)
 
 
-def probes(d: int) -> list[list[Fraction]]:
-    """Two fixed points, at which functions are compared before anything slow."""
-    return [[Fraction(2 * i + 3, 7 * i + 11) for i in range(d)], [Fraction(5 - 11 * i, 3 + i) for i in range(d)]]
+class TropicalRational:
+    """r = f ⊘ g: the function f(x) − g(x) of two tropical polynomials.
+
+        r + s, r * s, r / s    ⊕ (maximum), ⊙ (sum), ⊘ (difference)        r ** a    a · r for any rational a
+        r(x)                   f(x) − g(x) in float64                       r == s    equality as functions
+
+    Args:
+        f, g: polynomials in the same variables, or what :class:`TropicalPolynomial` takes; g = 0 by default.
+
+    Raises:
+        InputError: different numbers of variables.
+
+    >>> x = TropicalPolynomial.variable(0, 1)
+    >>> r = (x + 0) / (x + 1)
+    >>> r, r([3.0]), r.exact(["1/2"])
+    ((0⊙x₁ ⊕ 0) ⊘ (0⊙x₁ ⊕ 1), 0.0, Fraction(-1, 2))
+    >>> r / r == x / x
+    True
+    """
+
+    def __init__(
+        self, f: TropicalPolynomial | Mapping[Any, Any], g: TropicalPolynomial | Mapping[Any, Any] | None = None
+    ) -> None:
+        self.f = f if isinstance(f, TropicalPolynomial) else TropicalPolynomial(f)
+        g = TropicalPolynomial.constant(0, self.f.variables) if g is None else g
+        self.g = g if isinstance(g, TropicalPolynomial) else TropicalPolynomial(g)
+        if self.f.variables != self.g.variables:
+            raise InputError(f"f and g must have the same variables; found {self.f.variables} and {self.g.variables} of them")
+
+    @property
+    def variables(self) -> int:
+        """The number of variables d."""
+        return self.f.variables
+
+    def __call__(self, x: Any) -> Any:
+        """f(x) − g(x) in float64; x and the values are shaped as for a polynomial.
+
+        Where f and g are far larger than their difference, digits cancel: ``exact`` loses none.
+        """
+        return self.f(x) - self.g(x)
+
+    def exact(self, x: Iterable[Any]) -> Fraction:
+        """The value at one point (d,) in exact arithmetic."""
+        point = [to_fraction(value, "a coordinate") for value in x]
+        return self.f.exact(point) - self.g.exact(point)
+
+    def essential(self) -> TropicalRational:
+        """The same function; f and g without the monomials that are nowhere the only maximum."""
+        return TropicalRational(self.f.essential(), self.g.essential())
+
+    def _operand(self, other: object) -> TropicalRational | None:
+        """The other operand as a rational function; None for a type that is not one."""
+        if isinstance(other, int | float | Fraction):
+            return TropicalRational(TropicalPolynomial.constant(other, self.variables))
+        if isinstance(other, TropicalPolynomial | TropicalRational):
+            return as_rational(_in_same_variables(self, other))
+        return None
+
+    def __add__(self, other: TropicalRational | TropicalPolynomial | Number) -> TropicalRational:
+        if is_tropical_zero(other):
+            return self
+        found = self._operand(other)
+        if found is None:
+            return NotImplemented
+        if same(self.g.table, found.g.table):
+            return TropicalRational(self.f + found.f, self.g)
+        return TropicalRational(self.f * found.g + found.f * self.g, self.g * found.g)
+
+    __radd__ = __add__
+
+    def __mul__(self, other: TropicalRational | TropicalPolynomial | Number) -> TropicalRational:
+        found = self._operand(other)
+        return NotImplemented if found is None else TropicalRational(self.f * found.f, self.g * found.g)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: TropicalRational | TropicalPolynomial | Number) -> TropicalRational:
+        found = self._operand(other)
+        return NotImplemented if found is None else TropicalRational(self.f * found.g, self.g * found.f)
+
+    def __rtruediv__(self, other: TropicalPolynomial | Number) -> TropicalRational:
+        found = self._operand(other)
+        return NotImplemented if found is None else found / self
+
+    def __pow__(self, power: Number) -> TropicalRational:
+        """a · r, by scaling; a < 0 exchanges f and g."""
+        a = to_fraction(power, "a power")
+        return TropicalRational(self.f**a, self.g**a) if a >= 0 else TropicalRational(self.g**-a, self.f**-a)
+
+    def __eq__(self, other: object) -> bool:
+        """Equality as functions: f ⊙ g' = f' ⊙ g."""
+        if not isinstance(other, TropicalRational | TropicalPolynomial):
+            return NotImplemented
+        if other.variables != self.variables or hash(self) != hash(other):
+            return False
+        second = as_rational(other)
+        if self.g == second.g:
+            return self.f == second.f
+        return self.f.times_essential(second.g) == second.f.times_essential(self.g)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash_of_values(self.exact, self.variables)
+
+    def __repr__(self) -> str:
+        return f"({self.f}) ⊘ ({self.g})"
+
+    def latex(self) -> str:
+        r"""Return LaTeX: ``\left(...\right) \oslash \left(...\right)``."""
+        return rf"\left({self.f.latex()}\right) \oslash \left({self.g.latex()}\right)"
+
+    def _repr_latex_(self) -> str:
+        f, g = (printing.display_latex(p.exponents, p.coefficients)[1:-1] for p in (self.f, self.g))
+        return rf"$\left({f}\right) \oslash \left({g}\right)$"
+
+    _repr_html_ = _repr_latex_
+
+    def to_dict(self) -> dict[str, dict[tuple[int | Fraction, ...], int | Fraction]]:
+        """Return {"f": {exponents: coefficient}, "g": ...}, exact; ``TropicalRational(**r.to_dict())`` is r again."""
+        return {"f": self.f.to_dict(), "g": self.g.to_dict()}
 
 
-def _stored(numbers: Table) -> Table:
-    return Table(merged(numbers.top), numbers.bottom).lowest()
+def as_rational(function: TropicalPolynomial | TropicalRational) -> TropicalRational:
+    """A polynomial as a rational function with g = 0; a rational function itself."""
+    return function if isinstance(function, TropicalRational) else TropicalRational(function)
 
 
-def _exponents(key: Any) -> Sequence[Any]:
-    return list(key) if isinstance(key, tuple | list | np.ndarray) else [key]
-
-
-def _counted(variables: Any) -> int:
-    """A number of variables."""
-    if isinstance(variables, bool) or not isinstance(variables, int | np.integer) or variables < 0:
-        raise InputError(f"the number of variables is a whole number, 0 or more; found {variables!r}")
-    return int(variables)
-
-
-def _is_zero(value: Any) -> bool:
-    """Is it −∞, the tropical zero?"""
-    return isinstance(value, float | np.floating) and value == -math.inf
-
-
-__all__ = ["Number", "TropicalPolynomial", "plain", "probes"]
+def _in_same_variables(first: Any, other: Any) -> Any:
+    """The other function, checked."""
+    if other.variables != first.variables:
+        raise InputError(f"functions in {first.variables} and in {other.variables} variables do not combine")
+    return other

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import nn
 
 from tropica.errors import InputError
-from tropica.exact.tables import Table
-from tropica.network.graph import INPUT, Graph, NonlinearityNode
+from tropica.exact.rational_arrays import RationalArray
+from tropica.network.graph import INPUT, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Relu
 from tropica.polyhedra.polytope import Polytope, hull_of_union
 from tropica.polyhedra.zonotope import Zonotope
-from tropica.tropical.affine import ExactNetwork, Leaky, Level
+from tropica.tropical.convex_pieces import affine_parts
+from tropica.tropical.exact_network import ExactClampMin, ExactLeakyRelu, exact_network
 from tropica.tropical.from_network import traced
-from tropica.tropical.pieces import pieces
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 ONE_LAYER = "a network with one hidden layer of ReLUs (or max(z, c)), and perhaps a ReLU on its output"
 
@@ -36,9 +38,26 @@ class LayerPolytopes:
     g: Zonotope
     h: Zonotope
 
+    def __repr__(self) -> str:
+        f, g, h = (f"{len(p.vertices):,}" for p in (self.f, self.g, self.h))
+        return f"LayerPolytopes(vertices of P(F): {f}, of P(G): {g}, of P(H): {h})"
+
+    def to_dataframe(self) -> DataFrame:
+        """A row for each polytope: its dimension, and its numbers of vertices and of generators."""
+        from pandas import DataFrame
+
+        rows = [
+            (f"P({name})", p.dimension, len(p.vertices), len(p.generators) if isinstance(p, Zonotope) else None)
+            for name, p in (("F", self.f), ("G", self.g), ("H", self.h))
+        ]
+        return DataFrame(rows, columns=["polytope", "dimension", "vertices", "generators"]).astype({"generators": "Int64"})
+
+    def _repr_html_(self) -> str:
+        return self.to_dataframe().to_html(index=False)
+
 
 def zonotopes(net: PiecewiseLinearNetwork | nn.Module) -> list[LayerPolytopes]:
-    """The polytopes of a network with one hidden layer, for each output, exactly.
+    """Compute the polytopes of a network with one hidden layer, for each output, exactly.
 
     With an output's weights a_j on hidden units max(⟨w_j, x⟩ + b_j, t_j), w_j = w_j⁺ − w_j⁻ (t_j = 0 for ReLU):
 
@@ -47,85 +66,59 @@ def zonotopes(net: PiecewiseLinearNetwork | nn.Module) -> list[LayerPolytopes]:
     and P(H) with the two sums exchanged, plus (0, b).
 
     Args:
-        net: a traced network, or a chain of torch modules.
+        net: a traced network, or a torch module whose first layer is ``nn.Linear``.
 
     Raises:
-        InputError: another kind of network; the message says what it has.
+        InputError: another kind of network; the message lists its nonlinearities.
 
-    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.ReLU(), torch.nn.Linear(5, 1)).double().eval()
+    >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 1)).double().eval()
     >>> (found,) = zonotopes(model)
     >>> len(found.g.generators) == len(found.h.generators) == 5
     True
     """
     net = traced(net)
-    hidden, rectified = _read(net)
-    head = _part(net, INPUT, hidden.inputs[0], net.input_shape)
-    output = net.graph.output if not rectified else _last(net).inputs[0]
-    tail = _part(net, hidden.name, output, hidden.unit_shape)
-    nonlinearity = ExactNetwork(net).nonlinearity(hidden)
-    inner, outer = _affine(head), _affine(tail)
-    above, below = (_fractions(part) for part in inner)  # F and G of each hidden unit before its maximum
-    floor = below.copy()
-    if isinstance(nonlinearity, Level):
-        floor[:, -1] += _fractions(Table(nonlinearity.level, 1 << nonlinearity.shift))
-    positive, negative = (_fractions(part) for part in outer)
+    hidden, rectified = _hidden_layer(net)
+    network = exact_network(net)
+    bend = network.ops[hidden.name]
+    if not isinstance(bend, ExactClampMin) and not (isinstance(bend, ExactLeakyRelu) and not bend.slope.any()):
+        raise _refused(net)
+    stop = net.nonlinearities[-1].inputs[0] if rectified else net.graph.output
+    # F and G of each hidden unit before its maximum, in x; F and G of each output in the hidden units' outputs.
+    above, below = map(_numbers, affine_parts(network, INPUT, hidden.inputs[0], network.variables))
+    positive, negative = map(_numbers, affine_parts(network, hidden.name, stop, hidden.units))
+    bend_at = below.copy()
+    if isinstance(bend, ExactClampMin):
+        bend_at[:, -1] += _numbers(RationalArray(bend.level, 1 << bend.shift))
     found = []
     for p, q in zip(positive, negative, strict=True):
-        h = Zonotope(p[:-1, None] * (above - floor), p[:-1] @ floor + q[:-1] @ below + _constant(p[-1], inner[0]))
-        g = Zonotope(q[:-1, None] * (above - floor), q[:-1] @ floor + p[:-1] @ below)
+        constant = np.zeros(above.shape[1], dtype=object)
+        constant[-1] = p[-1]
+        h = Zonotope(p[:-1, None] * (above - bend_at), p[:-1] @ bend_at + q[:-1] @ below + constant)
+        g = Zonotope(q[:-1, None] * (above - bend_at), q[:-1] @ bend_at + p[:-1] @ below)
         f = hull_of_union(h.polytope(), g.polytope()) if rectified else h
         found.append(LayerPolytopes(f, g, h))
     return found
 
 
-def _constant(value: object, like: Table) -> np.ndarray:
-    out = np.zeros(like.top.shape[-1], dtype=object)
-    out[-1] = value
-    return out
-
-
-def _read(net: PiecewiseLinearNetwork) -> tuple[NonlinearityNode, bool]:
+def _hidden_layer(net: PiecewiseLinearNetwork) -> tuple[NonlinearityNode, bool]:
     """The hidden nonlinearity, and whether a ReLU stands on the output."""
-    nonlinearities = net.nonlinearities
-    names = ", ".join(f"{k.op.name} of {k.units}" for k in nonlinearities) or "none"
-    rectified = (
-        len(nonlinearities) == 2 and isinstance(nonlinearities[1].op, Relu) and net.graph.output == nonlinearities[1].name
-    )
-    if len(nonlinearities) not in (1, 1 + rectified) or (
-        len(nonlinearities) == 1 and net.graph.output == nonlinearities[0].name
-    ):
-        raise InputError(f"zonotopes are those of {ONE_LAYER}; this one has the nonlinearities: {names}")
-    found = ExactNetwork(net).nonlinearity(nonlinearities[0])
-    if not isinstance(found, Level) and not (isinstance(found, Leaky) and not found.slope.any()):
-        raise InputError(f"zonotopes are those of {ONE_LAYER}; this one has the nonlinearities: {names}")
-    after = net.graph.between(nonlinearities[0].name, net.graph.output)
-    before = {INPUT, *(n.name for n in net.graph.between(INPUT, nonlinearities[0].inputs[0]).nodes)}
+    first, *others = net.nonlinearities or (None,)
+    rectified = len(others) == 1 and isinstance(others[0].op, Relu) and net.graph.output == others[0].name
+    if first is None or (others and not rectified) or net.graph.output == first.name:
+        raise _refused(net)
+    after = net.graph.between(first.name, net.graph.output)
+    before = {INPUT, *(n.name for n in net.graph.between(INPUT, first.inputs[0]).nodes)}
     around = [n.name for n in after.nodes if before & set(n.inputs)]
     if around:
         raise InputError(f"zonotopes are those of {ONE_LAYER}; in this one a connection goes around it, to {around[0]}")
-    return nonlinearities[0], rectified
+    return first, rectified
 
 
-def _last(net: PiecewiseLinearNetwork) -> NonlinearityNode:
-    return net.nonlinearities[-1]
+def _refused(net: PiecewiseLinearNetwork) -> InputError:
+    names = ", ".join(f"{node.op.name} of {node.units}" for node in net.nonlinearities) or "none"
+    return InputError(f"zonotopes are those of {ONE_LAYER}; this one has the nonlinearities: {names}")
 
 
-def _part(net: PiecewiseLinearNetwork, start: str, end: str, shape: Sequence[int]) -> PiecewiseLinearNetwork:
-    """The affine network from one value to another."""
-    nodes = net.graph.between(start, end).nodes if end != start else ()
-    renamed = tuple(replace(n, inputs=tuple(INPUT if i == start else i for i in n.inputs)) for n in nodes)
-    graph = Graph(renamed, end if end != start else INPUT)
-    return PiecewiseLinearNetwork(graph, net.to(torch.float64).constants, tuple(shape), torch.float64, torch.device("cpu"))
-
-
-def _affine(net: PiecewiseLinearNetwork) -> tuple[Table, Table]:
-    """F and G of each output of an affine network: (outputs, d + 1)."""
-    network = ExactNetwork(net)
-    flag = np.zeros((1, 1, network.inputs + 1), dtype=np.int64)
-    flag[..., -1] = 1
-    found = pieces(network, flag)
-    return Table(found.f.top[0], found.f.bottom), Table(found.g.top[0], found.g.bottom)
-
-
-def _fractions(table: Table) -> np.ndarray:
+def _numbers(table: RationalArray) -> np.ndarray:
+    """Ints and Fractions."""
     return table.numbers().astype(object)

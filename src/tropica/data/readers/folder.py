@@ -1,4 +1,4 @@
-"""A folder of images, one subfolder a class."""
+"""A folder of images with one subfolder for each class."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".t
 
 
 def load_folder(request: FileRequest) -> LabelledData:
-    """Classes numbered by the sorted names of the subfolders; below `train` and `test` where the folder has these.
+    """The images of a folder. Classes are numbered by the sorted names of the subfolders.
 
-    The order takes one image of each class in turn, so that the first points of a folder hold every class.
+    If the folder has subfolders ``train`` or ``test``, the class folders lie in these. Points take one image of each class in
+    turn, so that the first points of a folder hold every class.
 
     Raises:
-        DataError: no such subfolders, no images, or images of different shapes.
+        DataError: no subfolders, no images, or images of different shapes.
     """
     root = _root(request)
     classes = _subfolders(root)
@@ -31,7 +32,7 @@ def load_folder(request: FileRequest) -> LabelledData:
     if not files:
         raise DataError(f"{root}: no images in {len(classes)} class folders; accepted: {', '.join(SUFFIXES)}")
     inputs = stack_images(((path, str(path)) for path, _ in files), len(files))
-    return request.deliver(inputs, torch.tensor([label for _, label in files]), len(classes))
+    return request.labelled(inputs, torch.tensor([label for _, label in files]), len(classes))
 
 
 def _root(request: FileRequest) -> Path:

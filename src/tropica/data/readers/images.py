@@ -21,7 +21,7 @@ def decode_image(source: bytes | Path, where: str) -> np.ndarray:
     Raises:
         DataError: not an image, or more than 8 bits a channel.
     """
-    from PIL import Image  # not needed until there are images to read
+    from PIL import Image  # slow to import, and needed for images only
 
     try:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
@@ -37,14 +37,14 @@ def decode_image(source: bytes | Path, where: str) -> np.ndarray:
 
 
 def stack_images(images: Iterable[tuple[bytes | Path, str]], count: int) -> Tensor:
-    """`count` coded images as float32 (count, channels, height, width) in [0, 1].
+    """Coded images as float32 (count, channels, height, width) in [0, 1].
 
     Args:
-        images: each coded image with its place, for messages.
-        count: how many there are.
+        images: each coded image with its location, for error messages.
+        count: the number of images.
 
     Raises:
-        DataError: an image cannot be decoded, or has another shape than the first.
+        DataError: an image cannot be decoded, or its shape differs from that of the first.
     """
     stacked, first = torch.empty(0), ""
     for index, (source, where) in enumerate(images):

@@ -1,4 +1,4 @@
-"""`*.npz`: NumPy archives, in the layout of the Keras data sets or with one set of points."""
+"""``*.npz``: NumPy archives, in the layout of the Keras data sets or with one set of points."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from tropica.data.arrays import as_inputs, as_labels, why_unreadable
+from tropica.data.arrays import as_inputs, as_labels, numpy_message
 from tropica.data.labelled import LabelledData
 from tropica.data.readers.request import FileRequest
 from tropica.errors import DataError
@@ -25,20 +25,20 @@ def load_npz(request: FileRequest) -> LabelledData:
     Nothing is unpickled. uint8 images are divided by 255.
 
     Raises:
-        DataError: not such an archive, or no arrays for this split.
+        DataError: another layout, or no arrays for this split.
     """
     with _opened(request.path) as archive:
         points_key, labels_key, labels_keys = _keys(archive.files, request)
         labels = {key: as_labels(archive[key], f"{request.path}: {key}") for key in labels_keys if key in archive.files}
         inputs = as_inputs(archive[points_key], f"{request.path}: {points_key}")
-    # The classes of the whole set: a split, or its first points, may lack some.
+    # The classes of the whole data set: one split, or its first points, may lack some.
     classes = max((int(values.max()) + 1 for values in labels.values() if len(values)), default=None)
-    return request.deliver(inputs, labels.get(labels_key), classes)
+    return request.labelled(inputs, labels.get(labels_key), classes)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[NpzFile]:
-    """The archive at `path`; whatever goes wrong while it is read becomes a `DataError`."""
+    """The archive at ``path``. Any error in reading it becomes a `DataError`."""
     try:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, NpzFile):
@@ -48,7 +48,7 @@ def _opened(path: Path) -> Iterator[NpzFile]:
     except DataError:
         raise
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as a NumPy archive of plain arrays: {why_unreadable(error)}") from error
+        raise DataError(f"{path} cannot be read as a NumPy archive of plain arrays: {numpy_message(error)}") from error
 
 
 def _keys(found: list[str], request: FileRequest) -> tuple[str, str, tuple[str, ...]]:

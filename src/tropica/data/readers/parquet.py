@@ -1,48 +1,65 @@
-"""`*.parquet` with coded images, in the layout of the Hugging Face hub."""
+"""``*.parquet`` with coded images, in the layout of the Hugging Face hub."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from tropica.data.arrays import as_labels
-from tropica.data.labelled import LabelledData
+from tropica.data.file_data import FileData, FileRows
 from tropica.data.readers.images import stack_images
-from tropica.data.readers.mapped import FileData, ParquetRows
 from tropica.data.readers.request import FileRequest
 from tropica.errors import DataError
 
-CHUNK = 1024  # rows decoded at a time, within one row group
 
+class ParquetRows(FileRows):
+    """Coded images in one column, decoded on access. One row group is held in memory."""
 
-def load_parquet(request: FileRequest) -> LabelledData:
-    """A struct column with a field `bytes` (the coded images), and a column of class numbers where there is one.
+    def __init__(self, file: Any, column: str, path: Path, count: int) -> None:
+        self._file, self._column, self._path = file, column, path
+        sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+        self._firsts = np.cumsum([0, *sizes])
+        self._cached: tuple[int, list[bytes | None]] = (-1, [])
+        self.shape = (count, *self._decoded(range(1)).shape[1:])
 
-    Row groups are read one at a time. The labels are the column `label`, or else the first column of whole numbers.
+    def __getitem__(self, part: slice) -> Tensor:
+        return self._decoded(range(*part.indices(len(self))))
 
-    Raises:
-        DataError: pyarrow is not installed, or the file is not of this layout.
-    """
-    arrow = _pyarrow()
-    request.refuse_unknown_split("a single file")
-    try:
-        with arrow.parquet.ParquetFile(request.path) as file:
-            image_column, label_column = _columns(arrow, file.schema_arrow, request)
-            rows = file.metadata.num_rows
-            count = rows if request.limit is None else min(request.limit, rows)
-            inputs = stack_images(_coded(file, image_column, count, request), count)
-            labels, classes = _labels(file, label_column, request)
-    except (arrow.ArrowException, OSError) as error:
-        raise DataError(f"{request.path} cannot be read as parquet: {error}") from error
-    return request.deliver(inputs, None if labels is None else labels[:count], classes)
+    def _decoded(self, rows: Sequence[int]) -> Tensor:
+        return stack_images(((self._coded(row), f"{self._path}: row {row}") for row in rows), len(rows))
+
+    def _coded(self, row: int) -> bytes:
+        group = int(np.searchsorted(self._firsts, row, "right")) - 1
+        if group != self._cached[0]:
+            self._cached = (group, self._read_group(group))
+        coded = self._cached[1][row - int(self._firsts[group])]
+        if coded is None:
+            raise DataError(
+                f"{self._path}: row {row}: the image has no bytes (a reference to a file of its own is not followed)"
+            )
+        return coded
+
+    def _read_group(self, group: int) -> list[bytes | None]:
+        try:
+            table = self._file.read_row_group(group, columns=[f"{self._column}.bytes"])
+        except (_pyarrow().ArrowException, OSError) as error:
+            raise DataError(f"{self._path}: row group {group} cannot be read as parquet: {error}") from error
+        return table.column(self._column).combine_chunks().field("bytes").to_pylist()
 
 
 def open_parquet(request: FileRequest) -> FileData:
-    """As :func:`load_parquet`, but images are decoded as they are asked for, and one row group is held at a time."""
+    """A struct column with a field ``bytes`` (the coded images), and a column of class numbers if there is one.
+
+    The labels are the column ``label``, or else the first column of whole numbers.
+
+    Raises:
+        DataError: pyarrow is not installed, or the file does not have this layout.
+    """
     arrow = _pyarrow()
     request.refuse_unknown_split("a single file")
     try:
@@ -69,7 +86,7 @@ def _pyarrow() -> Any:
 
 
 def _columns(arrow: Any, schema: Any, request: FileRequest) -> tuple[str, str | None]:
-    """The names of the column of images and of the column of labels (None where there is none)."""
+    """The names of the column of images and of the column of labels (None if there is none)."""
     types = arrow.types
     images = [f.name for f in schema if types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
     if not images:
@@ -77,20 +94,6 @@ def _columns(arrow: Any, schema: Any, request: FileRequest) -> tuple[str, str | 
         raise DataError(f"{request.path}: no column of coded images (a struct with a field 'bytes'); found {found}")
     whole = [f.name for f in schema if types.is_integer(f.type)]
     return images[0], "label" if "label" in whole else next(iter(whole), None)
-
-
-def _coded(file: Any, column: str, count: int, request: FileRequest) -> Iterator[tuple[bytes, str]]:
-    """The first `count` coded images, each with its place."""
-    row = 0
-    for batch in file.iter_batches(batch_size=CHUNK, columns=[f"{column}.bytes"]):
-        for coded in batch.column(column).field("bytes").to_pylist():
-            if row == count:
-                return
-            where = f"{request.path}: row {row}"
-            if coded is None:
-                raise DataError(f"{where}: the image has no bytes (a reference to a file of its own is not followed)")
-            yield coded, where
-            row += 1
 
 
 def _labels(file: Any, column: str | None, request: FileRequest) -> tuple[Tensor | None, int | None]:
@@ -101,11 +104,11 @@ def _labels(file: Any, column: str | None, request: FileRequest) -> tuple[Tensor
     if table.null_count:
         raise DataError(f"{request.path}: column {column}: {table.null_count} labels are missing")
     labels = as_labels(np.asarray(table.to_numpy()), f"{request.path}: column {column}")
-    return labels, _named_classes(file.schema_arrow.metadata, column) or int(labels.max()) + 1 if len(labels) else None
+    return labels, _named_classes(file.schema_arrow.metadata, column) or int(labels.max()) + 1
 
 
 def _named_classes(metadata: dict[bytes, bytes] | None, column: str) -> int | None:
-    """The number of class names in the hub's own description of the file, where it has one."""
+    """The number of class names in the hub's own description of the file, or None without one."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
         return len(features[column]["names"])

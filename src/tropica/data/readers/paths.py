@@ -1,4 +1,4 @@
-"""Where a data file lies: as given, or in the folder that the environment variable TROPICA_DATA names."""
+"""The location of a data file: the given path, or the same path in the folder that TROPICA_DATA names."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ PLACEHOLDER = "{split}"
 
 
 def data_folder() -> Path | None:
-    """The folder named by TROPICA_DATA, or None where it is not set."""
+    """The folder named by TROPICA_DATA, or None if the variable is not set."""
     value = os.environ.get(VARIABLE)
     return Path(value).expanduser() if value else None
 
 
 def locate(spec: str, split: Split) -> Path:
-    """The file or folder that `spec` names, `{split}` replaced; a relative path is looked up in TROPICA_DATA second.
+    """The file or folder that ``spec`` names, with ``{split}`` replaced. A relative path is tried in TROPICA_DATA second.
 
     Raises:
-        DataError: nothing is there; the message lists the places looked at.
+        DataError: no such file or folder; the message lists the paths that were tried.
 
     >>> locate("nowhere-{split}.npz", "test")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -42,7 +42,7 @@ def locate(spec: str, split: Split) -> Path:
 
 
 def locate_shorthand(name: str, file: str) -> str:
-    """The specification of `file` in TROPICA_DATA, for which `name` is short.
+    """The path of ``file`` in TROPICA_DATA, for which ``name`` is short.
 
     Raises:
         DataError: TROPICA_DATA is not set.
@@ -54,7 +54,7 @@ def locate_shorthand(name: str, file: str) -> str:
 
 
 def data_name(spec: str) -> str:
-    """A name for the data at `spec`: the file's stem without the split.
+    """A name for the data at ``spec``: the stem of the file name without the split.
 
     >>> data_name("sets/cifar10-{split}.parquet"), data_name("sets/cats/{split}.npz"), data_name("faces/")
     ('cifar10', 'cats', 'faces')

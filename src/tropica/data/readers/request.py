@@ -1,4 +1,4 @@
-"""What is asked of a source that reads files."""
+"""`FileRequest`: which points of which file a reader loads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from tropica.errors import DataError
 
 @dataclass(frozen=True)
 class FileRequest:
-    """The first `limit` points of one split, from `path`; `paired` where the path was chosen by split (`{split}`)."""
+    """The first ``limit`` points of one split in the file or folder ``path``.
+
+    ``paired``: the path was made from a pattern with ``{split}``, so that the other split has a path of its own.
+    """
 
     path: Path
     name: str
@@ -24,18 +27,18 @@ class FileRequest:
     paired: bool
 
     @classmethod
-    def of(cls, spec: str, split: Split, limit: int | None) -> FileRequest:
-        """The request for the file or folder that `spec` names.
+    def from_spec(cls, spec: str, split: Split, limit: int | None) -> FileRequest:
+        """The request for the file or folder that ``spec`` names.
 
         Raises:
-            DataError: nothing is there.
+            DataError: no such file or folder.
         """
         return cls(locate(spec, split), data_name(spec), split, limit, PLACEHOLDER in spec)
 
     def refuse_unknown_split(self, found: str) -> None:
-        """Raise `DataError` if test points are asked of a source that holds one set and says nothing of decompositions.
+        """Raise `DataError` for the test split of a file that holds one set only.
 
-        Training points passed off as test points would make every accuracy look better than it is.
+        Training points in the place of test points would raise every accuracy.
         """
         if self.split == "test" and not self.paired:
             raise DataError(
@@ -43,6 +46,6 @@ class FileRequest:
                 f"or name two files or folders by one pattern such as 'name-{PLACEHOLDER}'"
             )
 
-    def deliver(self, inputs: Tensor, labels: Tensor | None, classes: int | None) -> LabelledData:
-        """The points as `LabelledData`, at most `limit` of them."""
+    def labelled(self, inputs: Tensor, labels: Tensor | None, classes: int | None) -> LabelledData:
+        """The first ``limit`` points as `LabelledData`."""
         return labelled(inputs, labels, name=self.name, num_classes=classes, split=self.split, limit=self.limit)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tropica.decomposition.blocks import rows_of
 from tropica.evaluation.joined import Joined
 from tropica.evaluation.lossy import rounded
 from tropica.evaluation.search.clusters import alike
@@ -120,7 +119,7 @@ def build(
     near, rows, errors = [], [[] for _ in stages], []
     for first, block in blocks:
         for start in range(0, len(block), ROWS):
-            part = rows_of(block, start, min(ROWS, len(block) - start)).to(working)
+            part = block.rows(start, min(ROWS, len(block) - start)).to(working)
             index = first + start
             known = functions_of(part, "plus", index) if part.rounding is None else rounded(part, index)
             exact = part.local.double() + part.minus.double()

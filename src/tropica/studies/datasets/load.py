@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import Literal, overload
 
+from tropica.data.file_data import FileData
 from tropica.data.labelled import SPLITS, LabelledData, Split
 from tropica.data.readers.folder import load_folder
-from tropica.data.readers.mapped import FileData, load_npy, open_npy
+from tropica.data.readers.npy import open_npy
 from tropica.data.readers.npz import load_npz
-from tropica.data.readers.parquet import load_parquet, open_parquet
+from tropica.data.readers.parquet import open_parquet
 from tropica.data.readers.paths import locate_shorthand
 from tropica.data.readers.request import FileRequest
 from tropica.data.validate import validate_points
@@ -20,8 +21,9 @@ from tropica.studies.datasets.openml import load_openml
 
 EMBEDDED = {"digits": load_digits, "mnist1d": load_mnist1d}
 SHORTHANDS = {"mnist": "mnist.npz", "cifar10": "cifar10-{split}.parquet"}
-FILES = {".npz": load_npz, ".parquet": load_parquet, ".npy": load_npy}
-LAZY = {".npy": open_npy, ".parquet": open_parquet}
+WHOLE = {".npz": load_npz}
+BY_ROWS = {".npy": open_npy, ".parquet": open_parquet}
+FILES = (".npz", ".parquet", ".npy")
 OPENML = "openml:"
 
 
@@ -63,7 +65,7 @@ def load_data(
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise DataError(f"the limit must be a whole number of points, 1 or more, or None; found {limit!r}")
     spec = os.fspath(spec)
-    if lazy and (opener := LAZY.get(_file_suffix(spec))):
+    if lazy and (opener := BY_ROWS.get(_file_suffix(spec))):
         return opener(_file_request(spec, split, limit))
     data = _load(spec, split, limit)
     validate_points(data.inputs, data.input_shape, where=f"data {spec!r}")
@@ -83,17 +85,18 @@ def _load(spec: str, split: Split, limit: int | None) -> LabelledData:
     request = _file_request(spec, split, limit)
     if request.path.is_dir():
         return load_folder(request)
-    return FILES[request.path.suffix.lower()](request)
+    suffix = request.path.suffix.lower()
+    return BY_ROWS[suffix](request).in_memory() if suffix in BY_ROWS else WHOLE[suffix](request)
 
 
 def _file_request(spec: str, split: Split, limit: int | None) -> FileRequest:
     """The request for a file or folder that is there and of a known kind."""
     if spec in SHORTHANDS:
-        return FileRequest.of(locate_shorthand(spec, SHORTHANDS[spec]), split, limit)
+        return FileRequest.from_spec(locate_shorthand(spec, SHORTHANDS[spec]), split, limit)
     accepted = [*EMBEDDED, *SHORTHANDS, *(f"*{suffix}" for suffix in FILES), "an image folder", f"{OPENML}NAME"]
     hint = f"data may be {', '.join(accepted)}"
     try:
-        request = FileRequest.of(spec, split, limit)
+        request = FileRequest.from_spec(spec, split, limit)
     except DataError as error:  # perhaps not a path at all but a name mistyped
         raise DataError(f"{error}; {hint}") from error
     if not request.path.is_dir() and request.path.suffix.lower() not in FILES:

@@ -27,7 +27,7 @@ from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import trace
 from tropica.runtime.files import writable_folder, write_file, write_json
-from tropica.runtime.progress import ProgressCallback, reporter
+from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.studies.datasets.load import load_data
 from tropica.studies.demo.figures import figures
 from tropica.studies.demo.report import report_page
@@ -102,7 +102,7 @@ def run_demo(
     networks: dict[str, _Trained] = {}
     rows: list[DemoRow] = []
     found: dict[tuple[str, str], Deciders] = {}
-    with reporter(progress) as report, _threads(threads):
+    with progress_callback(progress) as report, _threads(threads):
         for name in NETWORKS:
             networks[name] = _trained(name, data, epochs, seed, report)
             for method in METHODS:
@@ -178,7 +178,7 @@ def _sizes(made: DCDecomposition, terms: LinearTerms, data: LabelledData) -> dic
     sizes, certificate = potential_sizes(made, data), terms.certificate
     return {
         "terms": len(terms),
-        "largest_k": max(row.largest for row in made.growth()),
+        "largest_k": made.summary().largest,
         "largest_potential": sizes.largest,
         "largest_ratio": sizes.ratio,
         "passes": made.passes,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from tropica.data.labelled import LabelledData
-from tropica.plots import angle_distance, style, term_images
+from tropica.plots import active_terms, angle_distance, style
 from tropica.studies.experiments.deciders import Deciders
 
 EXAMPLES = 3
@@ -53,7 +53,7 @@ def _terms(found: Mapping[str, Deciders], data: LabelledData, test: LabelledData
         one = found[name]
         winner = one.winner[rows]
         part.suptitle(name)
-        term_images(
+        active_terms(
             test.inputs[rows],
             one.own[rows],
             data.inputs[winner],

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from tropica.plots import dots, style
+from tropica.plots import grouped_means, style
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, families, spread
 from tropica.terms.linear_terms import LinearTerms
@@ -101,7 +101,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
             found = [spread(results.where(model=model, decomposition=method), key, 100) for key in KEYS[:3]]
             series[model] = bands(found)
         first = ax is panels[0]
-        dots(names, series, ylabel="% of test points" if first else "", title=f"{method} split", legend=first, ax=ax)
+        grouped_means(names, series, ylabel="% of test points" if first else "", title=f"{method} split", legend=first, ax=ax)
     return {"cross": figure}
 
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from tropica.decomposition.pairs import SIDES, OwnTerms, excesses, scaled_functions
 from tropica.evaluation.function import ExtractedFunction
-from tropica.plots import curves, style
-from tropica.plots.curves import Curve
+from tropica.plots import mean_curves, style
+from tropica.plots.mean_curves import Curve
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, spread
 from tropica.terms.linear_terms import LinearTerms, TermBlock
@@ -99,7 +99,7 @@ def _quality(case: Case, terms: LinearTerms, step: Any) -> Row:
 def _potential(case: Case, method: str) -> float:
     """The largest F⁻ on the training points."""
     parts = case.points.inputs.split(512)
-    return max(float(case.decomposition(method).potential(part.to(case.dtype)).max()) for part in parts)
+    return max(float(case.decomposition(method).f_minus(part.to(case.dtype)).max()) for part in parts)
 
 
 def tables(results: Results) -> list[Table]:
@@ -196,7 +196,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
             ylabel = label if column[0] is panels[0][0] else ""
             xlabel = "λ, the factor of K" if ax is column[-1] else ""
             first = ax is panels[0][0]
-            curves(lines, xlabel=xlabel, ylabel=ylabel, title=title, ticks=ticks, legend=first, ax=ax)
+            mean_curves(lines, xlabel=xlabel, ylabel=ylabel, title=title, ticks=ticks, legend=first, ax=ax)
     _mark_minimal(panels[0][METHODS.index("calibrated")], results)
     return {"decomposition": figure}
 

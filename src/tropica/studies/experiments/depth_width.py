@@ -19,8 +19,8 @@ from tropica.network.trace import trace
 from tropica.regions.domains import Space
 from tropica.regions.linear_regions import linear_regions
 from tropica.runtime.files import writable_folder, write_csv, write_file, write_json
-from tropica.runtime.progress import reporter
-from tropica.tropical.modules import linear_layer
+from tropica.runtime.progress import progress_callback
+from tropica.tropical.to_network import linear_layer
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def depth_against_width(
     if draws < 1:
         raise InputError(f"draws must be 1 or more; found {draws}")
     rows = []
-    with reporter(progress) as report:
+    with progress_callback(progress) as report:
         for done, widths in enumerate(plans):
             rows.append(_row(widths, inputs, draws, seed))
             if report:
@@ -198,7 +198,17 @@ def _write(folder: Path, rows: Sequence[DepthRow], neurons: int, inputs: int) ->
 
     with style.applied():
         figure = style.figure(5.0, 3.4)
-        depth_width(rows, neurons, inputs, ax=figure.add_subplot())
+        depth_width(
+            [r.depth for r in rows],
+            random=[r.random for r in rows],
+            constructed=[r.constructed for r in rows],
+            lower=[r.lower for r in rows],
+            upper=[r.upper for r in rows],
+            tighter=[r.best for r in rows],
+            neurons=neurons,
+            inputs=inputs,
+            ax=figure.add_subplot(),
+        )
         raw = io.BytesIO()
         figure.savefig(raw, format="png", dpi=200)
     header = (

@@ -20,7 +20,7 @@ from tropica.bounds.upper import montufar2017
 from tropica.bounds.xiong import xiong2020_one_layer
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.plots import dots, style
+from tropica.plots import grouped_means, style
 from tropica.regions.domains import Box, Segment
 from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, log_cells
 from tropica.regions.segments.complex import segment_regions
@@ -279,7 +279,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
     ):
         series = {place: _series(results, models, "value", quantity=quantity, place=place) for place in places}
         highest = max((mean for means, _ in series.values() for mean in means if not math.isnan(mean)), default=1.0)
-        dots(models, series, ylabel=title, limits=(0, 1.5 * highest), ax=ax)  # room for the legend
+        grouped_means(models, series, ylabel=title, limits=(0, 1.5 * highest), ax=ax)  # room for the legend
         ax.legend(loc="upper left", handletextpad=0.2)
     numbers = {
         "met by random points": {"quantity": "cells, Chao1", "place": CUBE},
@@ -290,7 +290,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
     series = {name: _series(results, models, "log10", **wanted) for name, wanted in numbers.items()}
     met = _series(results, models, "met", quantity="cells, Chao1", place=CUBE)[0]
     series["met by random points"] = ([math.log10(number) for number in met], [0.0] * len(met))
-    dots(models, series, ylabel="log10 of the number of cells", ax=right)
+    grouped_means(models, series, ylabel="log10 of the number of cells", ax=right)
     shown = [mean for means, _ in series.values() for mean in means if mean > 0]
     low, high = min(shown), max(shown)
     right.set_yscale("log")

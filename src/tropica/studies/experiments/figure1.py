@@ -11,8 +11,8 @@ import torch
 from matplotlib.figure import Figure
 
 from tropica.plots import style
-from tropica.plots.plane import label_map
-from tropica.plots.regions import label_parts
+from tropica.plots.label_map import label_map
+from tropica.plots.label_polygons import label_polygons
 from tropica.polyhedra.envelope import Envelope, upper_envelope
 from tropica.regions.complex import RegionComplex
 from tropica.regions.domains import Box
@@ -57,7 +57,7 @@ def measure(case: Case) -> Measured:
     points, test = (data.inputs.double().numpy() for data in (case.points, case.test))
     window = _window(np.concatenate([points, test]))
     cx = linear_regions(case.net, Box(*window.tolist()))
-    parts, part_labels = label_parts(cx)
+    parts, part_labels = label_polygons(cx)
     given = case.predict(case.net, case.points.inputs).numpy()
     cells = Cells.of(case.net.activation_pattern(case.points.inputs.double()).numpy(), given)
     head = _of_network(cx, points, test, case, cells)
@@ -220,7 +220,7 @@ def _figure(extra: Mapping[str, Any], rows: list[Row]) -> Figure:
         one = extra[key]
         polygons, boundary = ([np.array(p) for p in one[part]] for part in ("polygons", "boundary"))
         labels = np.array(one["labels"])
-        label_map(polygons, labels, window, boundary=boundary, points=points, names=names, size=9, title=title, ax=ax)
+        label_map(polygons, labels, window, boundary=boundary, points=points, point_labels=names, size=9, title=title, ax=ax)
         ax.set_xlabel("first coordinate")
         ax.set_ylabel("second coordinate" if ax is panels[0] else "")
     handles, texts = panels[0].get_legend_handles_labels()

@@ -9,11 +9,11 @@ import torch
 from matplotlib.figure import Figure
 
 from tropica.decomposition.decompose import decompose
-from tropica.decomposition.extraction import Inner
+from tropica.decomposition.prepare import inner_points
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.plots import curves, style
-from tropica.plots.curves import Curve
+from tropica.plots import mean_curves, style
+from tropica.plots.mean_curves import Curve
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, by_family, spread
 
@@ -55,7 +55,7 @@ def _labels(
 ) -> torch.Tensor:
     """Labels of the function extracted from the tail on the head's outputs; terms are made on the way and not kept."""
     step = case.step(what)
-    points, test = (x if head is None else Inner(head, x, BATCH) for x in (case.points, case.test))
+    points, test = (x if head is None else inner_points(head, x, BATCH) for x in (case.points, case.test))
     made = decompose(tail, points, method=method, progress=step)
     return ExtractedFunction.streaming(tail, points, made, progress=step).predict(test, progress=step)
 
@@ -125,7 +125,9 @@ def figures(results: Results) -> Mapping[str, Figure]:
         ticks = {m: results.where(model=model, merged=m)[0]["letter"] or "–" for m in steps}
         first = ax is panels[0]
         ylabel = "% of test points" if first else ""
-        curves(lines, xlabel="layers merged, from the output", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax)
+        mean_curves(
+            lines, xlabel="layers merged, from the output", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax
+        )
     return {"figure3": figure}
 
 

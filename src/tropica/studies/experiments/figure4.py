@@ -7,8 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from tropica.plots import curves, style
-from tropica.plots.curves import Curve
+from tropica.plots import mean_curves, style
+from tropica.plots.mean_curves import Curve
 from tropica.studies.case import Case
 from tropica.studies.experiments import table2
 from tropica.studies.experiments.epochs import spaced_epochs
@@ -102,7 +102,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
                 at = [{"model": model, "decomposition": method, "epoch": epoch} for epoch in epochs]
                 found = [spread(results.where(**one), key, 100) if key else _gain(results, **one) for one in at]
                 lines[model] = Curve(epochs, *bands(found))
-            curves(
+            mean_curves(
                 lines,
                 xlabel="epoch" if ax is column[-1] else "",
                 ylabel=label if left else "",

@@ -12,8 +12,8 @@ from torch import Tensor
 from tropica.compare.similarity import angles, correlation, distances
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extract import extract
-from tropica.plots import angle_distance, curves, style
-from tropica.plots.curves import Curve
+from tropica.plots import angle_distance, mean_curves, style
+from tropica.plots.mean_curves import Curve
 from tropica.studies.case import Case
 from tropica.studies.experiments.epochs import spaced_epochs
 from tropica.studies.experiments.figure2 import quantile
@@ -136,7 +136,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         for model in models:
             epochs = results.values("epoch", model=model)
             lines[model] = Curve(epochs, *bands([spread(results.where(model=model, epoch=e), key) for e in epochs]))
-        curves(lines, xlabel="epoch", ylabel=label, legend=False, ax=ax)
+        mean_curves(lines, xlabel="epoch", ylabel=label, legend=False, ax=ax)
         _mark_falls(ax, lines, _falls(results))
         if key == "angle_50":
             ax.axhline(90, color="0.6", linewidth=0.8, linestyle=":", zorder=0)

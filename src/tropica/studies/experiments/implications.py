@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from tropica.plots import dots, style
+from tropica.plots import grouped_means, style
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, families, spread
 
@@ -100,7 +100,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
             ]
             series[f"{name}, {method} split"] = bands(found)
     names = [f"{STATEMENTS[p]}\n⇒ {STATEMENTS[c]}" for p, c in PAIRS]
-    dots(names, series, ylabel="holds for so many\n% of the cases", ax=ax)
+    grouped_means(names, series, ylabel="holds for so many\n% of the cases", ax=ax)
     ax.tick_params(axis="x", rotation=40)
     for label in ax.get_xticklabels():
         label.set_horizontalalignment("right")

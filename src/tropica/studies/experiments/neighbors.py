@@ -8,8 +8,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from tropica.plots import style, term_images
-from tropica.plots.coefficients import coefficient_statistics
+from tropica.plots import active_terms, style
+from tropica.plots.coefficient_statistics import coefficient_statistics
 from tropica.studies.case import Case
 from tropica.studies.experiments.deciders import Deciders
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_decomposition, families, spread
@@ -162,7 +162,7 @@ def _picture_examples(results: Results, models: list[str], method: str) -> Figur
         own, deciding = (_terms(one[key], tuple(points.shape[1:])) for key in ("own", "deciding"))
         captions = [tuple(line) for line in one["captions"]]
         axes = part.subplots(len(points), 4, squeeze=False)
-        term_images(points, own, torch.tensor(one["deciders"]), deciding, captions, one["right"], ax=axes)
+        active_terms(points, own, torch.tensor(one["deciders"]), deciding, captions, one["right"], ax=axes)
     return figure
 
 

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from tropica.compare.patterns import pattern_agreement
-from tropica.plots import curves, style
-from tropica.plots.curves import Curve
+from tropica.plots import mean_curves, style
+from tropica.plots.mean_curves import Curve
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_family, families, spread
 
@@ -111,7 +111,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         ticks = {d: results.where(model=model, depth=d)[0]["nonlinearity"] for d in depths}
         first = ax is panels[0]
         ylabel = "units with equal activation (%)" if first else ""
-        curves(lines, xlabel="layer", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax)
+        mean_curves(lines, xlabel="layer", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax)
         if len(depths) > 6:
             ax.tick_params(axis="x", rotation=60)
     return {"patterns": figure}

@@ -12,7 +12,7 @@ from torch import Tensor
 from tropica.decomposition.decompose import decompose
 from tropica.decomposition.extract import extract
 from tropica.evaluation.function import ExtractedFunction
-from tropica.plots import dots, style
+from tropica.plots import grouped_means, style
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, spread
 
@@ -112,7 +112,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
             series[model] = bands(found)
         first = ax is panels[0]
         label = "N vs N^(X) (% of test points)" if first else ""
-        dots(list(SOURCES), series, ylabel=label, title=f"{method} split", limits=(0, 102), legend=first, ax=ax)
+        grouped_means(list(SOURCES), series, ylabel=label, title=f"{method} split", limits=(0, 102), legend=first, ax=ax)
         ax.set_xlabel("points that terms are taken of")
     return {"random": figure}
 

@@ -8,8 +8,8 @@ import torch
 from matplotlib.figure import Figure
 
 from tropica.compare.pattern_counts import count_patterns
-from tropica.plots import curves, style
-from tropica.plots.curves import Curve
+from tropica.plots import mean_curves, style
+from tropica.plots.mean_curves import Curve
 from tropica.studies.case import Case
 from tropica.studies.study import Measured, Results, Row, Study, Table, bands, spread
 
@@ -86,7 +86,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
             ]
             lines[model] = Curve(epochs, *bands(found))
         label = "different regions\n(% of training and test points)" if ax is panels[0] else ""
-        curves(lines, xlabel="epoch", ylabel=label, title=f"by {way}", legend=ax is panels[0], ax=ax)
+        mean_curves(lines, xlabel="epoch", ylabel=label, title=f"by {way}", legend=ax is panels[0], ax=ax)
     panels[0].set_ylim(top=100.8)
     return {"regions": figure}
 

@@ -8,8 +8,8 @@ import torch
 from matplotlib.figure import Figure
 
 from tropica.evaluation.function import ExtractedFunction
-from tropica.plots import curves, style
-from tropica.plots.curves import Curve
+from tropica.plots import mean_curves, style
+from tropica.plots.mean_curves import Curve
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, bands, by_decomposition, spread
 
@@ -88,7 +88,9 @@ def figures(results: Results) -> Mapping[str, Figure]:
             lines[model] = Curve(SHARES, *bands(found))
         first = ax is panels[0]
         label = "N vs N^(X) (% of test points)" if first else ""
-        curves(lines, xlabel="share of the training points (%)", ylabel=label, title=f"{method} split", legend=first, ax=ax)
+        mean_curves(
+            lines, xlabel="share of the training points (%)", ylabel=label, title=f"{method} split", legend=first, ax=ax
+        )
     return {"share": figure}
 
 

@@ -10,8 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from tropica.plots import curves, style
-from tropica.plots.curves import Curve
+from tropica.plots import mean_curves, style
+from tropica.plots.mean_curves import Curve
 from tropica.studies.case import Case
 from tropica.studies.study import METHODS, Measured, Results, Row, Study, Table, by_decomposition, by_family, spread
 from tropica.terms.linear_terms import LinearTerms
@@ -239,7 +239,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
             xlabel = "test points shifted by (pixels)" if model == models[-1] else ""
             ticks = {float(p): str(p) for p in pixels}
             title = f"{model}, {method} split"
-            curves(lines, xlabel=xlabel, ylabel=ylabel, title=title, ticks=ticks, legend=False, ax=ax)
+            mean_curves(lines, xlabel=xlabel, ylabel=ylabel, title=title, ticks=ticks, legend=False, ax=ax)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=2.6)
     return {"shift": figure}

@@ -10,7 +10,7 @@ import torch
 from tropica.data.batches import Data, as_batches, count_points
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.network.batch_size import default_batch_size
-from tropica.runtime.progress import reporter
+from tropica.runtime.progress import progress_callback
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ def potential_sizes(decomposition: DCDecomposition, data: Data, *, progress: Any
     """
     net = decomposition.net
     low, high, ratio, done = float("inf"), -float("inf"), 0.0, 0
-    with reporter(progress) as report:
+    with progress_callback(progress) as report:
         total = count_points(data)
         for x in as_batches(data, default_batch_size(net), dtype=net.dtype, device=net.device, shape=net.input_shape):
-            values = decomposition.potential(x)
+            values = decomposition.f_minus(x)
             with torch.no_grad():
                 logits = net(x).double().abs().amax(1)
             low, high = min(low, float(values.min())), max(high, float(values.max()))

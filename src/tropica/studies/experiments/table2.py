@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from tropica.compare.agreement import agreement
-from tropica.plots import dots, style
+from tropica.plots import grouped_means, style
 from tropica.studies.case import Case
 from tropica.studies.demo.rows import PAPER
 from tropica.studies.study import METHODS, Measured, Results, Study, Table, bands, by_decomposition, families, spread
@@ -32,7 +32,7 @@ def measure(case: Case) -> Measured:
                 "certificate_holds": certificate.holds,
                 "labels_kept": certificate.labels_kept,
                 "largest_violation": certificate.largest_violation,
-                "largest_k": max((row.largest for row in case.decomposition(method).growth()), default=0.0),
+                "largest_k": case.decomposition(method).summary().largest,
             }
         )
     return Measured(rows)
@@ -98,7 +98,9 @@ def figures(results: Results) -> Mapping[str, Figure]:
             name = f"{method} split" if key != "network_true" else "network"
             series[name] = bands(found)
         first = ax is panels[0]
-        dots(models, series, ylabel="equal labels (% of test points)" if first else "", title=title, legend=first, ax=ax)
+        grouped_means(
+            models, series, ylabel="equal labels (% of test points)" if first else "", title=title, legend=first, ax=ax
+        )
     return {"table2": figure}
 
 

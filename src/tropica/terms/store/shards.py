@@ -16,8 +16,8 @@ from tropica.data.passes import Shard
 from tropica.errors import StoreError
 from tropica.runtime import safetensors_files
 from tropica.runtime.safetensors_files import SafetensorsFile
-from tropica.terms.linear_terms import TENSORS, LazyBlocks, TermBlock
 from tropica.terms.store.manifest import Entry, Manifest
+from tropica.terms.term_block import TENSORS, LazyBlocks, TermBlock
 
 KIND = "terms"
 SPLIT, CENTER = "decomposition.safetensors", "center.safetensors"
@@ -121,13 +121,13 @@ class StoredBlocks(LazyBlocks):
     def __init__(self, folder: Path, manifest: Manifest, check: bool = True, good: bool = False) -> None:
         self.folder = folder
         self.lengths = [entry.points for entry in manifest.shards]
-        self.dtype = getattr(torch, manifest.run["stored"])
+        self.dtype = getattr(torch, manifest.run["stored_dtype"])
         self.device = torch.device("cpu")
         self._manifest = manifest
         self._check = check and not good
         self._checked: set[tuple[int, str]] = set()
         self._d = math.prod(manifest.shape)
-        self._lossy = manifest.run["stored"] != manifest.run["dtype"]
+        self._lossy = manifest.run["stored_dtype"] != manifest.run["dtype"]
 
     @overload
     def __getitem__(self, index: int) -> TermBlock: ...
@@ -144,7 +144,8 @@ class StoredBlocks(LazyBlocks):
         with self._named(at):
             file = self._opened(at)
             names = (*TENSORS, ROUNDING) if self._lossy else TENSORS
-            return TermBlock(**{name: self._tensor(file, at, name) for name in names})
+            tensors: dict[str, Any] = {name: self._tensor(file, at, name) for name in names}
+            return TermBlock(**tensors)
 
     def tensor(self, number: int, name: str) -> Tensor:
         """One tensor of one shard; the others are not read."""

@@ -28,8 +28,9 @@ from torch import Tensor
 
 from tropica.data.passes import Shard
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.extraction import Job, check_method, differences
-from tropica.decomposition.storage import load_decomposition, save_decomposition
+from tropica.decomposition.job import Job
+from tropica.decomposition.prepare import check_method
+from tropica.decomposition.storage import load_decomposition
 from tropica.errors import StoreError
 from tropica.runtime import safetensors_files
 from tropica.runtime.files import TEMPORARY
@@ -132,7 +133,6 @@ class Store:
             StoreError: what is here is of another network, of other data, …; says what differs.
         """
         check_method(method)
-        job.walk.remember = True
         before = self.manifest
         about = {**job.about, "method": decomposition.method if decomposition else method}
         given = decomposition is not None if before is None or "decomposition" not in before.run else before.given
@@ -150,7 +150,7 @@ class Store:
             versions=versions(),
         )
         if before is not None:
-            job.walk.expected |= {number: digest for number, digest in enumerate(before.inputs) if digest}
+            job.digests.known |= {number: digest for number, digest in enumerate(before.inputs) if digest}
             self._compare_versions(before)
         if before is None or before.state == "calibrating":
             self._save()
@@ -158,7 +158,7 @@ class Store:
             self._find_split(job, method, report)
         else:
             self.processes.run_on_first(
-                lambda: None if self._has(job.decomposition) else save_decomposition(job.decomposition, self.folder / SPLIT)
+                lambda: None if self._has(job.decomposition) else job.decomposition.save(self.folder / SPLIT)
             )
         self.manifest.run = job.identity()
         self.manifest.state = "extracting"
@@ -176,7 +176,7 @@ class Store:
         ):  # it will be the one that is here, or is still to be made
             there.pop("decomposition", None)
             here.pop("decomposition", None)
-        if differs := differences(there, here):
+        if differs := _differences(there, here):
             raise StoreError(f"{self.folder}: holds terms of another extraction: {differs}; give another folder")
 
     def _compare_versions(self, before: Manifest) -> None:
@@ -211,7 +211,7 @@ class Store:
                 f"{self.folder / SPLIT}: damaged, and the decomposition that was made again is another one; the finished terms are of "
                 "the one that is lost: give another folder"
             )
-        self.processes.run_on_first(lambda: save_decomposition(made, self.folder / SPLIT))
+        self.processes.run_on_first(lambda: made.save(self.folder / SPLIT))
 
     def _has(self, decomposition: DCDecomposition) -> bool:
         with contextlib.suppress(StoreError):
@@ -239,11 +239,11 @@ class Store:
             missing = [shard for shard in shards if shard.number not in there]
             done = [shard for shard in shards if shard.number in there]
             work = sorted([*self.processes.share(missing), *self.processes.share(done)], key=lambda shard: shard.number)
-            job.walk.expected |= {number: found.inputs for number, found in there.items()}
+            job.digests.known |= {number: found.inputs for number, found in there.items()}
 
             def all_of_mine() -> dict[int, list[object]]:
                 points = 0
-                for shard, group in job.walk.groups(work):
+                for shard, group in job.walk.iter_shards(work):
                     known = there.get(shard.number)
                     if known is None:
                         known, margin = self._extracted(job, shard, group, center, sample is not None)
@@ -292,12 +292,11 @@ class Store:
     def _extracted(self, job: Job, shard: Shard, group: list[Tensor], center: str, check: bool) -> tuple[Finished, Tensor]:
         """Extract and write one shard."""
         assert self.manifest is not None
-        before, job.smallest = job.smallest, None
-        block, margin = job.block(group, check)
-        smallest, job.smallest = job.smallest, before
-        inputs = job.walk.digests[shard.number]
-        made = write_shard(self.folder, shard, self.manifest.run, center, inputs, block, margin, smallest)
-        return made, margin
+        block = job.block(group, check)
+        inputs = job.digests.known[shard.number]
+        assert block.margin is not None
+        made = write_shard(self.folder, shard, self.manifest.run, center, inputs, block, block.margin, block.smallest_cotangent)
+        return made, block.margin
 
     def _center(self, job: Job) -> str:
         """The job's center, the one that is here or a new one, which is then here too; its digest."""
@@ -333,12 +332,23 @@ class Store:
     def _note_inputs(self, job: Job) -> None:
         """Keep what is known of the points before their terms are there."""
         assert self.manifest is not None
-        known = job.walk.expected | job.walk.digests
+        known = job.digests.gather(self.processes)
         if known:
             self.manifest.inputs = [known.get(shard.number, "") for shard in job.walk.shards]
 
     def _save(self) -> None:
         self.processes.run_on_first(lambda: self.manifest.write(self.folder) if self.manifest else None)
+
+
+def _differences(known: dict[str, str], wanted: dict[str, str]) -> str:
+    names = [name for name in (*wanted, *known) if known.get(name, "") != wanted.get(name, "")]
+
+    def short(value: str) -> str:
+        return (f"{value[:8]}…" if len(value) > 40 else value) or "none"
+
+    return "; ".join(
+        f"{name} is {short(known.get(name, ''))} there, {short(wanted.get(name, ''))} here" for name in dict.fromkeys(names)
+    )
 
 
 def done_points(folder: Path) -> int:

@@ -1,0 +1,234 @@
+"""The three sources of points: an array, single items, ready-made batches. Each gives the same batches in each pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
+
+from tropica.data.file_data import FileData, FileRows
+from tropica.data.labelled import LabelledData
+from tropica.errors import InputError
+
+Data: TypeAlias = Union[Tensor, np.ndarray, LabelledData, FileData, "Dataset[Any]", "DataLoader[Any]", Iterable[Any]]
+
+RANDOM_SAMPLERS = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+ACCEPTED = "a tensor or array (N, *shape), LabelledData, a Dataset, a DataLoader, or an iterable of batches"
+
+
+class Source(Protocol):
+    """Points in a fixed order, cut into batches."""
+
+    def lengths(self, size: int) -> list[int]:
+        """The number of points of each batch; ``size`` points in each, unless the data comes in batches of its own."""
+        ...
+
+    def batches(self, size: int, only: Sequence[range] | None) -> Iterator[tuple[int, Tensor]]:
+        """The batches whose numbers lie in ``only`` (all for None), each with the number of its first point."""
+        ...
+
+
+def source_of(data: Data, where: str) -> Source:
+    """The source of the points of ``data``.
+
+    Raises:
+        InputError: not a kind of data, or a second pass would differ from the first.
+    """
+    if isinstance(data, LabelledData):
+        return ArraySource(data.inputs, where)
+    if type(data) is TensorDataset:  # its items are slices of one tensor
+        return ArraySource(data.tensors[0], where)
+    if isinstance(data, FileData):
+        return ArraySource(data.rows, where)
+    if isinstance(data, (Tensor, np.ndarray)):
+        return ArraySource(data, where)
+    if isinstance(data, DataLoader):
+        _refuse_random_order(data, where)
+        return BatchSource(data, where)
+    if isinstance(data, Dataset):
+        if not isinstance(data, (Sized, IterableDataset)):
+            raise InputError(f"{where}: a dataset must have a length; {type(data).__name__} has no __len__")
+        return ItemSource(data, where)
+    if isinstance(data, (tuple, str, bytes, dict)) or not isinstance(data, Iterable):
+        hint = "; labels are not needed: pass the inputs alone" if isinstance(data, tuple) else ""
+        raise InputError(f"{where}: expected {ACCEPTED}; found {type(data).__name__}{hint}")
+    if iter(data) is data:
+        raise InputError(
+            f"{where}: a {type(data).__name__} can be iterated only once, and several passes are needed; "
+            "pass a list of batches, or an object whose __iter__ starts anew"
+        )
+    return BatchSource(data, where)
+
+
+def _refuse_random_order(loader: DataLoader[Any], where: str) -> None:
+    """Raise `InputError` for a shuffling loader, as terms and labels are matched by their position in the pass."""
+    for sampler in (loader.sampler, getattr(loader.batch_sampler, "sampler", None)):
+        if isinstance(sampler, RANDOM_SAMPLERS):
+            raise InputError(
+                f"{where}: the order must be the same in each pass, but the DataLoader has a "
+                f"{type(sampler).__name__}; make it with shuffle=False"
+            )
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """A tensor, an array (a memory map is read batch by batch), or the rows of a file."""
+
+    rows: Tensor | np.ndarray | FileRows
+    where: str
+
+    def lengths(self, size: int) -> list[int]:
+        return _even_lengths(len(self.rows), size)
+
+    def batches(self, size: int, only: Sequence[range] | None) -> Iterator[tuple[int, Tensor]]:
+        if len(self.rows.shape) < 2:
+            raise InputError(f"{self.where}: points must be (N, *shape); found shape {tuple(self.rows.shape)}")
+        for number in _numbers(only, -(-len(self.rows) // size)):
+            start = number * size
+            yield start, _as_tensor(self.rows[start : start + size], self.where)
+
+
+@dataclass(frozen=True)
+class ItemSource:
+    """A dataset of single points, each item x or (x, …)."""
+
+    dataset: Dataset[Any]
+    where: str
+
+    def lengths(self, size: int) -> list[int]:
+        count = len(self.dataset) if isinstance(self.dataset, Sized) else sum(1 for _ in self.dataset)
+        return _even_lengths(count, size)
+
+    def batches(self, size: int, only: Sequence[range] | None) -> Iterator[tuple[int, Tensor]]:
+        batch: list[Tensor] = []
+        shape, index = None, -1
+        for index, item in self._items(None if only is None else [range(r.start * size, r.stop * size) for r in only]):
+            point = _as_tensor(_without_labels(item), f"{self.where}: item {index}")
+            shape = point.shape if shape is None else shape
+            if point.shape != shape:
+                raise InputError(
+                    f"{self.where}: all points must have one shape; expected {tuple(shape)}, as item 0; "
+                    f"item {index} has {tuple(point.shape)}"
+                )
+            batch.append(point)
+            if (index + 1) % size == 0:
+                yield index + 1 - len(batch), torch.stack(batch)
+                batch = []
+        if batch:
+            yield index + 1 - len(batch), torch.stack(batch)
+
+    def _items(self, only: Sequence[range] | None) -> Iterable[tuple[int, Any]]:
+        if isinstance(self.dataset, IterableDataset):
+            return _selected(enumerate(self.dataset), only)
+        # Not iter(dataset), which would end only where an item raises IndexError.
+        return ((index, self.dataset[index]) for index in _numbers(only, sum(self.lengths(1))))
+
+
+@dataclass(frozen=True)
+class BatchSource:
+    """A loader, or another iterable, of batches x or (x, …) of any sizes."""
+
+    stream: Iterable[Any]
+    where: str
+
+    def lengths(self, size: int) -> list[int]:
+        plan = _batch_indices(self.stream)
+        return [len(batch) for _, batch in self.batches(size, None)] if plan is None else [len(indices) for indices in plan]
+
+    def batches(self, size: int, only: Sequence[range] | None) -> Iterator[tuple[int, Tensor]]:
+        plan = None if only is None else _batch_indices(self.stream)
+        if plan is not None:
+            yield from self._loaded(plan, list(_numbers(only, len(plan))))
+            return
+        first = 0
+        wanted = None if only is None else set(_numbers(only, None))
+        for number, batch in enumerate(self.stream):
+            x = _as_tensor(_without_labels(batch), f"{self.where}: batch {number}")
+            if wanted is None or number in wanted:
+                yield first, x
+            first += len(x) if x.ndim else 0
+
+    def _loaded(self, plan: list[list[int]], numbers: list[int]) -> Iterator[tuple[int, Tensor]]:
+        """Some batches of a loader. The others are not loaded."""
+        loader = self.stream
+        assert isinstance(loader, DataLoader)
+        firsts = np.cumsum([0, *map(len, plan)])
+        part = DataLoader(
+            loader.dataset,
+            batch_sampler=[plan[number] for number in numbers],
+            num_workers=loader.num_workers,
+            collate_fn=loader.collate_fn,
+            worker_init_fn=loader.worker_init_fn,
+            multiprocessing_context=loader.multiprocessing_context,
+        )
+        for number, batch in zip(numbers, part, strict=True):
+            yield int(firsts[number]), _as_tensor(_without_labels(batch), f"{self.where}: batch {number}")
+
+
+def _even_lengths(total: int, size: int) -> list[int]:
+    """The lengths of batches of ``size`` points. The last batch may be smaller."""
+    return [min(size, total - start) for start in range(0, total, size)]
+
+
+def _numbers(only: Sequence[range] | None, count: int | None) -> Iterable[int]:
+    """The numbers in some ranges, below ``count``."""
+    if only is None:
+        assert count is not None
+        return range(count)
+    return (number for part in only for number in part if count is None or number < count)
+
+
+def _selected(items: Iterable[tuple[int, Any]], only: Sequence[range] | None) -> Iterator[tuple[int, Any]]:
+    """The numbered items whose numbers lie in some rising ranges. Nothing after the last of these items is read."""
+    if only is None:
+        yield from items
+        return
+    remaining = iter(items)
+    for part in only:
+        for number, item in remaining:
+            if number in part:
+                yield number, item
+            if number >= part.stop - 1:
+                break
+
+
+def _batch_indices(stream: Iterable[Any]) -> list[list[int]] | None:
+    """The indices of the points of each batch of a loader, without loading them; None if only a pass can tell."""
+    if not isinstance(stream, DataLoader) or stream.batch_sampler is None or isinstance(stream.dataset, IterableDataset):
+        return None
+    return [list(indices) for indices in stream.batch_sampler]
+
+
+def _without_labels(item: Any) -> Any:
+    return item[0] if isinstance(item, (tuple, list)) and item else item
+
+
+def _as_tensor(x: Any, where: str) -> Tensor:
+    """``x`` as a tensor; arrays are copied.
+
+    Raises:
+        InputError: neither a tensor nor an array of numbers.
+    """
+    if isinstance(x, Tensor):
+        return x
+    if not isinstance(x, np.ndarray):
+        found = f"a dict with {', '.join(map(str, x))}" if isinstance(x, dict) else type(x).__name__
+        raise InputError(f"{where}: expected a tensor or an array, or a tuple that starts with one; found {found}")
+    try:
+        # torch refuses read-only memory maps, negative strides and foreign byte orders; the copy has none of them.
+        return torch.from_numpy(np.array(x, dtype=x.dtype.newbyteorder("=")))
+    except TypeError as error:
+        raise InputError(f"{where}: expected an array of floats; found dtype {x.dtype}") from error

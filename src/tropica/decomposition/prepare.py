@@ -1,0 +1,162 @@
+"""Preparation of an extraction: what is extracted, of which points, under which decomposition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tropica.data.batches import Data
+from tropica.data.passes import DEFAULT_SIZES, DataPass, PointDigests, ShardSizes
+from tropica.decomposition.dc_decomposition import DCDecomposition
+from tropica.decomposition.decompose import METHODS, decomposition_of_data
+from tropica.decomposition.paper import paper_decomposition
+from tropica.errors import InputError
+from tropica.network.batch_size import batch_size_for
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
+from tropica.runtime.processes import SINGLE_PROCESS, Processes
+from tropica.runtime.progress import ProgressCallback
+from tropica.runtime.safetensors_files import checksum_of
+from tropica.terms.identity import ExtractionIdentity
+
+DTYPES = (torch.bfloat16, torch.float32, torch.float64)
+"""The dtypes that coefficients may be stored in, coarse to fine."""
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What is extracted.
+
+    Attributes:
+        net: the network; with ``at=``, its part behind that tensor.
+        data_pass: the points; with ``at=``, the values of that tensor.
+        stored_dtype: the dtype that coefficients are stored in.
+        identity: what the terms are of, apart from the decomposition.
+    """
+
+    net: PiecewiseLinearNetwork
+    data_pass: DataPass
+    stored_dtype: torch.dtype
+    identity: ExtractionIdentity
+
+
+def prepare_extraction(
+    net: PiecewiseLinearNetwork | torch.nn.Module,
+    data: Data,
+    *,
+    at: str | None = None,
+    dtype: torch.dtype | None = None,
+    stored_dtype: torch.dtype | None = None,
+    batch_size: int | None = None,
+    memory: int | None = None,
+    processes: Processes = SINGLE_PROCESS,
+    shard_sizes: ShardSizes = DEFAULT_SIZES,
+) -> Extraction:
+    """Trace the network, cut it at a tensor, and cut the data into batches and shards; arguments as for ``tp.extract``.
+
+    Raises InputError where the arguments do not fit each other.
+    """
+    net = as_network(net, data)
+    net = net if dtype is None else net.to(dtype)
+    if stored_dtype is not None and (stored_dtype not in DTYPES or DTYPES.index(stored_dtype) > DTYPES.index(net.dtype)):
+        names = ", ".join(map(dtype_name, DTYPES[: DTYPES.index(net.dtype) + 1]))
+        raise InputError(f"terms that are computed in {net.dtype} can be stored in {names}; got {stored_dtype!r}")
+    stored_dtype = stored_dtype or net.dtype
+    size = processes.run_on_first(lambda: batch_size_for(net, batch_size, memory))
+    head, tail = (None, net) if at is None else net.cut(at)
+    data_pass = DataPass(data, size, net.dtype, net.device, net.input_shape, shard_sizes)
+    identity = ExtractionIdentity(
+        network=tail.fingerprint,
+        dtype=dtype_name(net.dtype),
+        stored_dtype=dtype_name(stored_dtype),
+        points=str(data_pass.num_points),
+        at=at or "",
+        head="" if head is None else head.fingerprint,
+        batch_size=str(size),
+        batches=checksum_of({"lengths": data_pass.lengths}),
+        shard_points=str(shard_sizes.points),
+        shard_numbers=str(shard_sizes.numbers),
+    )
+    return Extraction(tail, data_pass if head is None else data_pass.map(_outputs_of(head)), stored_dtype, identity)
+
+
+def fitted(decomposition: DCDecomposition, net: PiecewiseLinearNetwork, *, at: str | None = None) -> DCDecomposition:
+    """A decomposition of this network, in its dtype and on its device.
+
+    Raises InputError where it is the decomposition of another network.
+    """
+    if decomposition.net.fingerprint != net.fingerprint:
+        hint = " (for at= it must be made for the part behind that tensor: net.cut(at)[1])" if at else ""
+        raise InputError(f"the decomposition was made for another network{hint}")
+    return decomposition.to(net.dtype).to(str(net.device))
+
+
+def decomposition_for(
+    extraction: Extraction,
+    decomposition: str | DCDecomposition,
+    *,
+    memory: int | None = None,
+    processes: Processes = SINGLE_PROCESS,
+    checkpoint: Path | None = None,
+    digests: PointDigests | None = None,
+    progress: ProgressCallback | None = None,
+) -> DCDecomposition:
+    """The decomposition that was given, fitted to the network; or the one that a method makes on these very points.
+
+    Raises InputError where there is no such method, or where the decomposition is that of another network.
+    """
+    if isinstance(decomposition, DCDecomposition):
+        return fitted(decomposition, extraction.net, at=extraction.identity.at)
+    check_method(decomposition)
+    if decomposition == "paper":
+        return paper_decomposition(extraction.net)
+    return decomposition_of_data(
+        decomposition,
+        extraction.net,
+        extraction.data_pass,
+        memory=memory,
+        processes=processes,
+        checkpoint=checkpoint,
+        digests=digests,
+        progress=progress,
+    )
+
+
+def check_method(decomposition: object) -> None:
+    """Raise InputError for what is neither a decomposition nor the name of a method that makes one."""
+    if not isinstance(decomposition, DCDecomposition) and decomposition not in METHODS:
+        names = ", ".join(map(repr, METHODS))
+        raise InputError(f"unknown decomposition {decomposition!r}; accepted are {names}, or what tp.decompose returns")
+
+
+def inner_points(head: PiecewiseLinearNetwork, data: Data, batch_size: int) -> DataPass:
+    """The values that the first part of a network takes on data, batch by batch in every pass: data for its second part.
+
+    >>> import torch, tropica as tp
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+    >>> head, tail = tp.trace(model, torch.zeros(2, 4)).cut("1")
+    >>> tp.extract(tail, inner_points(head, torch.randn(10, 4), 5)).input_shape
+    (8,)
+    """
+    return DataPass(data, batch_size, head.dtype, head.device, head.input_shape).map(_outputs_of(head))
+
+
+def _outputs_of(head: PiecewiseLinearNetwork) -> Callable[[Tensor], Tensor]:
+    def outputs(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return head.graph.evaluate(x, head.constants)
+
+    return outputs
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """The name of a dtype as files have it.
+
+    >>> dtype_name(torch.float32)
+    'float32'
+    """
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,98 @@
+"""``simplify``: fewer monomials at a measured error, chosen by a set of points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from tropica.errors import InputError
+from tropica.exact.rational_arrays import RationalArray
+from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
+from tropica.tropical.rational_map import TropicalMap
+
+
+@dataclass(frozen=True, eq=False)
+class Simplified:
+    """A function with fewer monomials.
+
+    Attributes:
+        function: of the type that was given.
+        kept, dropped: numbers of monomials.
+        error: the largest absolute change at the given points.
+    """
+
+    function: Any
+    kept: int
+    dropped: int
+    error: float
+
+    def __repr__(self) -> str:
+        name = type(self.function).__name__
+        return f"Simplified({name}, {self.kept:,} of {self.kept + self.dropped:,} monomials kept, error {self.error:.3g})"
+
+
+def simplify(function: Any, points: Any, *, tolerance: float = 0.0) -> Simplified:
+    """Drop the monomials that a set of points does not need.
+
+    At every given point a polynomial becomes smaller by at most ``tolerance``; a rational function changes by at most
+    ``tolerance`` in either direction. The kept monomials are a greedy set cover: the next one is within the tolerance of the
+    maximum at the largest number of points that are not covered yet. Elsewhere the function may change more.
+
+    Args:
+        function: a polynomial, a rational function or a map.
+        points: (B, d).
+        tolerance: absolute; 0 keeps the values at the points (in float64).
+
+    Raises:
+        InputError: points of another dimension or not finite, a tolerance below 0.
+
+    >>> f = TropicalPolynomial({0: 0, 1: 0, 2: -1, 3: -3})
+    >>> simplify(f, [[-1.0], [0.2], [5.0]]).function
+    0 ⊕ 0⊙x₁ ⊕ -3⊙x₁³
+    """
+    if not isinstance(tolerance, int | float) or not 0 <= tolerance < np.inf:
+        raise InputError(f"the tolerance is a number, 0 or more; found {tolerance!r}")
+    try:
+        x = np.atleast_2d(np.asarray(points.detach().cpu() if isinstance(points, Tensor) else points, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"points must be numbers; {error}") from None
+    if not np.isfinite(x).all():
+        raise InputError(f"points must be finite; found {x[~np.isfinite(x)][0]}")
+    if isinstance(function, TropicalPolynomial):
+        smaller: Any = _covering(function, x, tolerance)
+        sizes = len(function), len(smaller)
+    elif isinstance(function, TropicalRational):
+        smaller = TropicalRational(_covering(function.f, x, tolerance), _covering(function.g, x, tolerance))
+        sizes = len(function.f) + len(function.g), len(smaller.f) + len(smaller.g)
+    elif isinstance(function, TropicalMap):
+        parts = [simplify(r, x, tolerance=tolerance) for r in function]
+        smaller = function.with_outputs(part.function for part in parts)
+        sizes = sum(part.kept + part.dropped for part in parts), sum(part.kept for part in parts)
+    else:
+        raise InputError(f"a TropicalPolynomial, TropicalRational or TropicalMap is needed; found a {type(function).__name__}")
+    error = float(np.abs(np.asarray(function(x)) - np.asarray(smaller(x))).max(initial=0.0))
+    return Simplified(smaller, sizes[1], sizes[0] - sizes[1], error)
+
+
+def _covering(f: TropicalPolynomial, points: np.ndarray, tolerance: float) -> TropicalPolynomial:
+    """The monomials of a greedy set cover of the points."""
+    if points.shape[1] != f.variables or not len(points):
+        raise InputError(f"points must have shape (B, {f.variables}), at least one; found {points.shape}")
+    numbers = f.table.floats()
+    near = np.zeros((len(f), len(points)), bool)
+    for low in range(0, len(points), 1024):
+        values = points[low : low + 1024] @ numbers[:, :-1].T + numbers[:, -1]
+        near[:, low : low + 1024] = (values >= values.max(1, keepdims=True) - tolerance).T
+    uncovered = near.sum(1)
+    open_ = np.ones(len(points), bool)
+    kept: list[int] = []
+    while open_.any():
+        best = int(uncovered.argmax())
+        kept.append(best)
+        newly = open_ & near[best]
+        uncovered -= near[:, newly].sum(1)
+        open_ &= ~newly
+    return TropicalPolynomial(RationalArray(f.table.numerators[sorted(kept)], f.table.denominator))

@@ -1,0 +1,62 @@
+"""Commands on data that stays in its file, and the check of a damaged store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import tropica as tp
+from tests.cli.case import done, refused, run
+from tests.data.test_file_data import images, parquet
+from tropica.studies.datasets.load import load_data
+
+
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+def test_terms_of_data_in_a_file(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Extraction and both evaluations, at the command line: as of data in memory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / f"lazy_{kind}.py").write_text(
+        "import torch\n"
+        "def net():\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(90, 8), torch.nn.ReLU(), torch.nn.Linear(8, 4))\n"
+    )
+    pixels = images()
+    np.savez(tmp_path / "whole.npz", x_train=pixels, y_train=np.arange(23) % 4, x_test=pixels, y_test=np.arange(23) % 4)
+    if kind == "npy":
+        np.save(tmp_path / "data.npy", pixels)
+    else:
+        parquet(tmp_path / "data.parquet", pixels)
+    model = f"lazy_{kind}:net"
+    done("extract", model, "--data", f"data.{kind}", "-o", "lazy", "--memory", "500MB")
+    done("extract", model, "--data", "whole.npz", "-o", "kept")
+    assert torch.equal(tp.load_terms("lazy").plus.weight, tp.load_terms("kept").plus.weight)
+    done("evaluate", model, "--streaming", "--train", f"data.{kind}", "--data", "whole.npz", "--csv", "a.csv")
+    done("evaluate", model, "--streaming", "--data", "whole.npz", "--csv", "b.csv")
+    assert Path("a.csv").read_text() == Path("b.csv").read_text()
+    done("extract", model, "--data", f"data.{kind}", "-o", "coarse", "--store-dtype", "bfloat16")
+    result = done("evaluate", "coarse", "--data", "whole.npz")
+    assert "stored in fewer digits" in result.stdout
+    done("evaluate", "coarse", "--data", "whole.npz", "--model", model, "--train", f"data.{kind}", "--csv", "c.csv")
+    assert Path("c.csv").read_text() == Path("b.csv").read_text()
+    assert "a size is a number" in refused("extract", model, "--data", f"data.{kind}", "-o", "x", "--memory", "much")
+    assert "goes with" in refused("evaluate", "coarse", "--data", "whole.npz", "--train", "whole.npz")
+
+
+def test_verify_at_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 8), torch.nn.ReLU(), torch.nn.Linear(8, 10)).eval()
+    tp.extract(model, load_data("digits", limit=50), out="terms")
+    assert "none" in done("check", "terms", "--json", "v.json").stdout
+    shard = tmp_path / "terms" / "shard-00000.safetensors"
+    raw = bytearray(shard.read_bytes())
+    raw[-1] ^= 1
+    shard.write_bytes(raw)
+    result = run("check", "terms", "--json", "v.json")
+    assert result.exit_code == 1
+    assert "shard-00000.safetensors: damaged (the checksum of" in result.stdout.replace("\n", " ")
+    assert result.stderr == "error: terms: 1 of its files must be made anew; run its extraction again\n"
+    assert "not a store of terms" in refused("check", "nowhere")
