@@ -113,7 +113,9 @@ def figures(results: Results) -> Mapping[str, Figure]:
         ticks = dict(zip(rows["merged"], rows["letter"].replace("", "–"), strict=True))
         first = ax is panels[0]
         ylabel = "% of test points" if first else ""
-        mean_curves(lines, xlabel="merged layers, from the output", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax)
+        mean_curves(
+            lines, xlabel="merged layers, from the output", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax
+        )
     return {"figure3": figure}
 
 
