@@ -23,8 +23,8 @@ def by_definition(net):
     (conv,), (channels, *spatial) = net.layers, net.input_shape
     axes = conv.axes(spatial)
     sees = []
-    for place in product(*(range(axis.places) for axis in axes)):
-        cells = product(*(range(p * a.step, p * a.step + a.length) for p, a in zip(place, axes, strict=True)))
+    for place in product(*(range(axis.count) for axis in axes)):
+        cells = product(*(range(p * a.stride, p * a.stride + a.length) for p, a in zip(place, axes, strict=True)))
         sees.append(frozenset(product(range(channels), cells)))
     sets = [[p for p in range(len(sees)) if j >> p & 1] for j in range(1 << len(sees))]
     limits = [(chosen, len(frozenset().union(*(sees[p] for p in chosen)))) for chosen in sets]
@@ -166,7 +166,7 @@ def test_what_a_theorem_does_not_cover_is_refused(monkeypatch):
         (lambda: ConvNet((1, 0), [Conv(2, 2)]), "entry 1 of input_shape must be a whole number, 1 or more; found 0"),
         (lambda: ConvNet((1, 5), []), r"one Conv or more; found \[\]"),
         (lambda: ConvNet((1, 5), [3]), r"one Conv or more; found \[3\]"),
-        (lambda: ConvNet((1, 5), [Conv(2, (2, 2))]), r"one number or 1 for its kernel and its stride"),
+        (lambda: ConvNet((1, 5), [Conv(2, (2, 2))]), r"must be one number or 1 each"),
         (lambda: ConvNet((1, 5), [Conv(2, 4), Conv(2, 3)]), r"does not fit into \(2,\): there is no padding"),
     ],
 )

@@ -55,3 +55,40 @@ def test_a_module_without_parameters() -> None:
 def test_training_mode_is_refused() -> None:
     with pytest.raises(tp.TrainingModeError):
         tp.decompose(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), torch.randn(5, 4))
+
+
+@pytest.mark.parametrize("option", [{"per": "network"}, {"margin": 0.1}])
+@pytest.mark.parametrize("method", ["calibrated", "paper"])
+def test_options_of_another_method_are_refused(method: str, option: dict) -> None:
+    with pytest.raises(tp.InputError, match="options of the minimal decomposition"):
+        tp.decompose(network("mlp"), points("mlp"), method=method, **option)
+
+
+def test_the_paper_decomposition_has_no_checkpoint(tmp_path) -> None:
+    with pytest.raises(tp.InputError, match="checkpoint is an option of"):
+        tp.decompose(network("mlp"), method="paper", checkpoint=tmp_path / "state")
+
+
+@pytest.mark.parametrize("name", ["mlp", "one_logit"])
+def test_f_plus_and_f_minus(name: str) -> None:
+    """N = F⁺ − F⁻, and each function is convex on the segments between data points."""
+    net, x = network(name), points(name)
+    dec = tp.decompose(net, x, method="paper")
+    plus, minus = dec.f_plus(x), dec.f_minus(x)
+    assert plus.shape == (len(x), net.num_outputs)
+    torch.testing.assert_close(plus - minus[:, None], net(x), rtol=1e-9, atol=1e-9 * float(minus.abs().max()))
+    middle = (x + x.flip(0)) / 2
+    for f in (dec.f_plus, dec.f_minus):
+        allowed = 1e-12 * float(f(x).abs().max())
+        assert (f(middle) <= (f(x) + f(x.flip(0))) / 2 + allowed).all()
+
+
+def test_the_summary() -> None:
+    dec = tp.decompose(network("mlp"), points("mlp"))
+    summary = dec.summary()
+    table = summary.to_dataframe()
+    assert list(table["nonlinearity"]) == [node.name for node in network("mlp").nonlinearities]
+    assert summary.largest == table["largest"].max() == max(float(k.max()) for k in dec.multipliers.values())
+    assert repr(dec).startswith("DCDecomposition(calibrated, 2 nonlinearities, largest K ")
+    assert "<table" in dec._repr_html_()
+    assert "largest" in summary._repr_html_()

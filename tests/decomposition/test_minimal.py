@@ -244,7 +244,7 @@ def test_the_check_finds_what_is_wrong() -> None:
     least = smallest_factor(calibrated, held)
     for share, right in ((1.0 + 1e-9, True), (0.98, False), (0.0, False)):
         terms = DataTerms.extract(calibrated.scaled(dict.fromkeys(calibrated.multipliers, share * least)), held)
-        found = check_pairs(terms.x, terms.own, terms.blocks, terms.dtype, pairwise=True)
+        found = check_pairs(terms.x, terms.own, terms.blocks, terms.dtype, tie_tolerance=0.0, pairwise=True)
         assert found.holds is right
     assert found.labels_changed > found.labels_tied
     dense = pairs(calibrated, x).local

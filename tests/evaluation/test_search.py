@@ -142,7 +142,7 @@ def test_degenerate(kind: torch.dtype) -> None:
         "zero": TermBlock(block.labels, zero, block.local_bias, zero, block.minus_bias),
         "nothing": TermBlock(block.labels, zero, none, zero, none),
         "one direction": TermBlock(block.labels, direction, block.local_bias, zero, block.minus_bias),
-        "twice": TermBlock(*(torch.cat([t, t]) for t in tensors)),
+        "twice": TermBlock(*(torch.cat([t, t]) for t in tensors)),  # type: ignore[arg-type]
     }
     for part in made.values():
         these = tp.LinearTerms([part], terms.center, terms.input_shape, 5, "made up", UNCHECKED)

@@ -1,4 +1,4 @@
-"""The batch: wherever the code carries it, points are independent and come first at every nonlinearity, or there is an error."""
+"""The batch may be any dimension in the code: points are independent and first at every nonlinearity, or there is an error."""
 
 from __future__ import annotations
 

@@ -157,6 +157,17 @@ def test_heads(dropped: str | None, outputs: int, head: nn.Module) -> None:
     assert net.scores(x).argmax(1).equal(labels)
 
 
+def test_repr() -> None:
+    """One line of text; in a notebook a table with a row for each nonlinearity."""
+    net, x = traced("mnist_conv"), points("mnist_conv", 3)
+    local = net.local_map(x)
+    assert repr(net).startswith("PiecewiseLinearNetwork(1×") and "\n" not in repr(net)
+    assert repr(local) == f"AffineMap(3 points, {'×'.join(map(str, net.input_shape))} → {net.num_outputs}, torch.float64)"
+    for node in net.nonlinearities:
+        assert f"<th>{node.name}</th><td>{node.op.name} in module {node.path}: {node.units:,} units" in net._repr_html_()
+    assert "<th>weight</th>" in local._repr_html_()
+
+
 def test_evaluate_keeps_values() -> None:
     """All values by name, in the dtype of the points, each of which the rest of the graph can start from."""
     net, x = traced("resnet"), points("resnet", 2)

@@ -134,10 +134,10 @@ def test_evaluation_goes_on_with_half(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = tp.ExtractedFunction(terms).labels_and_terms(x)
     original = extracted.RunningMaxima.__init__
 
-    def small(self, x, segments=1):
+    def small(self, x, *args):
         if len(x) > 20:
             raise FULL
-        original(self, x, segments)
+        original(self, x, *args)
 
     monkeypatch.setattr(extracted.RunningMaxima, "__init__", small)
     with pytest.warns(UserWarning, match="continuing with"):

@@ -24,7 +24,10 @@ def settings() -> None:
 
 
 def extracted(folder: Path, distributed: bool = False, slow: float = 0.0) -> tp.LinearTerms:
-    """Calibrate in several passes (little memory for the first step), and extract many small shards; a pause after each report stretches the work, so that all of it can be hit."""
+    """Calibrate in several passes (little memory for the first step), and extract many small shards.
+
+    A pause after each report stretches the work, so that all of it can be hit.
+    """
     return tp.extract(
         network(),
         points(POINTS),

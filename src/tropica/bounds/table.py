@@ -55,7 +55,7 @@ class BoundTable(dict[str, Bound]):
 
     def _repr_html_(self) -> str:
         frame = self.to_dataframe().assign(value=[_shortened(bound.value) for bound in self.values()])
-        return frame.to_html(index=False, float_format="%.2f")
+        return frame.to_html(index=False, float_format="{:.2f}".format)
 
 
 def _shortened(value: int) -> str:

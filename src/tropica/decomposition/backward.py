@@ -1,14 +1,16 @@
-"""One batch of points: a forward pass and two backward passes give each point's terms."""
+"""The gradients of one batch of points: a forward pass and two backward passes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from tropica.decomposition.cotangents import forward
+from tropica.decomposition.cotangents import forward, label_cotangent
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.network.graph import NonlinearityNode
 from tropica.terms.certificate import smaller
@@ -16,9 +18,15 @@ from tropica.terms.certificate import smaller
 
 @dataclass(frozen=True)
 class BatchTerms:
-    """Terms of B points as they come: gradients (B, d) and values at the points (B,).
+    """The terms of B points as the passes give them, before they are centered.
 
-    Both carry the rounding of the working dtype, in which the passes run; values are kept in float64, in which they are used.
+    Attributes:
+        labels: the label i that N gives each point, (B,).
+        local, minus: ∇N_i and ∇F⁻, (B, d), in the network's dtype.
+        local_value, minus_value: N_i and F⁻, (B,) float64.
+        margin: by how much the label wins, (B,) float64.
+        smallest_cotangent: the smallest cotangent of F⁻ and F⁺_i at any nonlinearity, relative to the largest one there; None
+            where cotangents were not checked.
     """
 
     labels: Tensor
@@ -31,83 +39,87 @@ class BatchTerms:
 
 
 def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) -> BatchTerms:
-    """∇N_i and ∇F⁻ at every point of a batch, i the label that N gives the point.
+    """Compute ∇N_i and ∇F⁻ at every point of a batch, i the label that N gives the point.
 
-    F⁻ = c⁻ + Σ ⟨K_v, h_v⟩, so ∇F⁻ is one backward pass that starts with the cotangent K_v at every nonlinearity output h_v.
+    F⁻ = c⁻ + Σ_v ⟨K_v, h_v⟩, so that ∇F⁻ is one backward pass that starts with the cotangent K_v at every output h_v of a
+    nonlinearity.
 
     Args:
-        decomposition: the DC decomposition; its network is run as it is.
-        x: points (B, *input) in the network's dtype.
-        check: also look at every cotangent of F⁻ and F⁺_i at every nonlinearity (the certificate): ``smallest_cotangent`` is then the smallest
-            one, relative to the largest at its nonlinearity.
+        decomposition: the DC decomposition.
+        x: points (B, *input_shape) in the network's dtype.
+        check: compute the smallest cotangent, which is part of the certificate.
     """
     points = len(x)
     x = x.detach().requires_grad_()
-    scores, nonlinearities = forward(decomposition.net, x)
-    top, labels = scores.detach().topk(2, 1)
-    labels = scores.detach().argmax(1)
-    heavy = [
-        (nonlinearity, h, k) for nonlinearity, h in nonlinearities if (k := decomposition.multiplier(nonlinearity)) is not None
-    ]
-    seed = torch.zeros_like(scores).scatter_(1, labels.unsqueeze(1), 1.0)
-    watch = _Watch(nonlinearities, points) if check else None
-    local = _gradient([scores], x, [seed], keep=bool(heavy))
-    if watch:
-        watch.next()
-    minus = _gradient([h for _, h, _ in heavy], x, [k.expand(points, *k.shape).reshape(h.shape) for _, h, k in heavy])
+    scores, outputs = forward(decomposition.net, x)
+    top = scores.detach().topk(2, 1).values
+    weighted = [(node, h, k) for node, h in outputs if (k := decomposition.multiplier(node)) is not None]
+    cotangents = _Cotangents(outputs, points) if check else None
+    local = _gradient([scores], x, [label_cotangent(scores)], retain_graph=bool(weighted))
+    if cotangents:
+        cotangents.start_second_pass()
+    minus = _gradient([h for _, h, _ in weighted], x, [k.expand(points, *k.shape).reshape(h.shape) for _, h, k in weighted])
     value = torch.full((points,), decomposition.constant, dtype=torch.float64, device=x.device)
-    for nonlinearity, h, k in heavy:
-        value += nonlinearity.per_point(h.detach(), points).flatten(1) @ k.flatten()
+    for node, h, k in weighted:
+        value += node.per_point(h.detach(), points).flatten(1) @ k.flatten()
     if decomposition.input_multiplier is not None:
         k = decomposition.input_multiplier.to(x.device).flatten()
         minus = minus + k.to(minus.dtype)
         value += x.detach().flatten(1).double() @ k
-    margin = (top[:, 0] - top[:, 1]).double()
-    return BatchTerms(labels, local, minus, top[:, 0].double(), value, margin, watch.finish() if watch else None)
+    return BatchTerms(
+        labels=scores.detach().argmax(1),
+        local=local,
+        minus=minus,
+        local_value=top[:, 0].double(),
+        minus_value=value,
+        margin=(top[:, 0] - top[:, 1]).double(),
+        smallest_cotangent=cotangents.smallest() if cotangents else None,
+    )
 
 
-def _gradient(outputs: list[Tensor], x: Tensor, seeds: list[Tensor], keep: bool = False) -> Tensor:
-    """d⟨seeds, outputs⟩/dx as (B, d); zero where the outputs do not depend on x."""
-    reachable = [(out, seed) for out, seed in zip(outputs, seeds, strict=True) if out.requires_grad]
-    if not reachable:
+def _gradient(outputs: Sequence[Tensor], x: Tensor, cotangents: Sequence[Tensor], retain_graph: bool = False) -> Tensor:
+    """d⟨cotangents, outputs⟩/dx, (B, d); zero where the outputs do not depend on x."""
+    pairs = [(out, cotangent) for out, cotangent in zip(outputs, cotangents, strict=True) if out.requires_grad]
+    if not pairs:
         return torch.zeros_like(x).flatten(1).detach()
-    outs, cotangents = zip(*reachable, strict=True)
-    (gradient,) = torch.autograd.grad(outs, x, cotangents, retain_graph=keep, allow_unused=True, materialize_grads=True)
+    differentiable, starts = zip(*pairs, strict=True)
+    settings = {"retain_graph": retain_graph, "allow_unused": True, "materialize_grads": True}
+    (gradient,) = torch.autograd.grad(differentiable, x, starts, **settings)
     return gradient.flatten(1)
 
 
-class _Watch:
-    """Looks at the cotangents of two backward passes, of N_i and then of F⁻, at every nonlinearity."""
+class _Cotangents:
+    """The smallest cotangent of F⁻ and F⁺_i at any nonlinearity, from hooks on a backward pass of N_i and then one of F⁻."""
 
-    def __init__(self, nonlinearities: list[tuple[NonlinearityNode, Tensor]], points: int) -> None:
-        self.smallest = math.inf
+    def __init__(self, outputs: Sequence[tuple[NonlinearityNode, Tensor]], points: int) -> None:
+        self._smallest = math.inf
         self._local: dict[str, Tensor] = {}
-        self._first = True
-        for nonlinearity, h in nonlinearities:
+        self._second_pass = False
+        for node, h in outputs:
             if h.requires_grad:
-                h.register_hook(lambda g, nonlinearity=nonlinearity: self._see(nonlinearity, g, points))
+                h.register_hook(partial(self._arrived, node, points))
 
-    def next(self) -> None:
-        """The first pass is over."""
-        self._first = False
+    def start_second_pass(self) -> None:
+        """The pass of N_i is over; the pass of F⁻ follows."""
+        self._second_pass = True
 
-    def finish(self) -> float:
-        """Both are: the smallest cotangent. Where none of F⁻ arrived (K = 0 there and behind), that of F⁺_i is that of N_i."""
-        for local in self._local.values():
-            self._take(torch.zeros_like(local), local)
+    def smallest(self) -> float:
+        """The smallest cotangent, after both passes; 0 where none arrived anywhere."""
+        for local in self._local.values():  # no cotangent of F⁻ arrived, as K = 0 there and behind: that of F⁺_i is that of N_i
+            self._add(torch.zeros_like(local), local)
         self._local.clear()
-        return 0.0 if self.smallest == math.inf else self.smallest
+        return 0.0 if self._smallest == math.inf else self._smallest
 
-    def _see(self, nonlinearity: NonlinearityNode, g: Tensor, points: int) -> None:
-        g = nonlinearity.per_point(g, points)
-        if self._first:
-            self._local[nonlinearity.name] = g
+    def _arrived(self, node: NonlinearityNode, points: int, cotangent: Tensor) -> None:
+        cotangent = node.per_point(cotangent, points)
+        if self._second_pass:
+            local = self._local.pop(node.name, None)
+            self._add(cotangent, torch.zeros_like(cotangent) if local is None else local)
         else:
-            local = self._local.pop(nonlinearity.name, None)
-            self._take(g, torch.zeros_like(g) if local is None else local)
+            self._local[node.name] = cotangent
 
-    def _take(self, minus: Tensor, local: Tensor) -> None:
+    def _add(self, minus: Tensor, local: Tensor) -> None:
         least = float((minus + local.clamp(max=0)).min())
         low, high = map(float, minus.aminmax())
         scale = max(-low, high) or float(local.abs().max()) or 1.0
-        self.smallest = smaller(self.smallest, least / scale)
+        self._smallest = smaller(self._smallest, least / scale)

@@ -120,13 +120,16 @@ def check_terms(
         if block.rounding is not None:
             r_norm = max(r_norm, float(block.rounding[:, ::2].amax()))
             r_bias = max(r_bias, float(block.rounding[:, 1::2].amax()))
+    own = OwnTerms.concatenate(parts, len(x), x.device)
+    storage_error = 2 * (r_norm * float(torch.linalg.vector_norm(x, dim=1).max()) + r_bias)
     found = check_pairs(
         x,
-        OwnTerms.concatenate(parts, len(x), x.device),
+        own,
         blocks,
         dtype,
+        tie_tolerance=own.tie_tolerance(dtype) + storage_error,
         smallest_cotangent=smallest_cotangent,
-        storage_error=2 * (r_norm * float(torch.linalg.vector_norm(x, dim=1).max()) + r_bias),
+        storage_error=storage_error,
         complete=len(x) == sample.total,
         pairwise=terms.method == "minimal",
     )

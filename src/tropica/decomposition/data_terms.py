@@ -158,7 +158,16 @@ def certify_factors(
     """
     made = replace(decomposition.scaled(factors), factors=dict(factors))
     terms = DataTerms.extract(made, points)
-    found = check_pairs(terms.x, terms.own, terms.blocks, terms.dtype, pairwise=True, processes=points.processes)
+    found = check_pairs(
+        terms.x,
+        terms.own,
+        terms.blocks,
+        terms.dtype,
+        tie_tolerance=terms.own.tolerance("plus", terms.dtype, 0.0),
+        equal_is_kept=True,
+        pairwise=True,
+        processes=points.processes,
+    )
     if not found.holds:
         raise CertificateError(
             f"the minimal decomposition's check fails: {'; '.join(found.failures())}{float64_advice(decomposition)}"

@@ -117,7 +117,8 @@ def find_center(decomposition: DCDecomposition, data_pass: DataPass, processes: 
     """
     first = next(number for number, length in enumerate(data_pass.lengths) if length)
     x = next(data_pass.iter_batches([first]))[:CENTER_POINTS]
-    return processes.broadcast(batch_terms(decomposition, x).minus.mean(0).double())
+    minus = torch.cat(BatchHalving()(lambda part: batch_terms(decomposition, part).minus, x))
+    return processes.broadcast(minus.mean(0).double())
 
 
 def smallest_of(cotangents: Iterable[float | None]) -> float | None:

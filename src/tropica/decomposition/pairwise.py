@@ -141,6 +141,8 @@ def check_pairs(
     blocks: Blocks,
     dtype: torch.dtype,
     *,
+    tie_tolerance: float,
+    equal_is_kept: bool = False,
     smallest_cotangent: float | None = None,
     storage_error: float = 0.0,
     complete: bool = True,
@@ -154,6 +156,9 @@ def check_pairs(
         own: their own terms.
         blocks: the terms of the points, in their order.
         dtype: the dtype of the extraction, whose rounding is allowed for.
+        tie_tolerance: the margin of N up to which a changed label counts as tied.
+        equal_is_kept: does a point keep its label where a term of another label equals its own a⁺ exactly? (N^(X) gives the
+            lowest of such labels, so that extracted terms do not allow it.)
         smallest_cotangent: is stated in the certificate.
         storage_error: what a coarser dtype of storage can change of a value. It is allowed for as well.
         complete, pairwise: are stated in the certificate.
@@ -161,15 +166,15 @@ def check_pairs(
     """
     worst = torch.zeros((), dtype=torch.float64, device=x.device)
     changed = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    equal = ~changed
     for side in own.sides:
         functions = (functions_of(block, side, first) for first, block in blocks())
         excess, largest = excesses(x, own.value(side), functions, processes)
         worst = torch.maximum(worst, excess.max())  # NaN stays NaN
         if side == "plus":
             changed = (largest >= 0) & (own.labels[largest.clamp(min=0)] != own.labels)
-            equal = excess == 0
-    tied = changed & (equal | (own.margin <= own.tie_tolerance(dtype) + storage_error))
+            if equal_is_kept:
+                changed &= excess > 0
+    tied = changed & (own.margin <= tie_tolerance)
     return Certificate(
         smallest_cotangent=smallest_cotangent,
         largest_violation=float(worst),

@@ -1,4 +1,4 @@
-"""Building a graph: what the small functions of the op table are given to work with."""
+"""``Builder``: what the rules of the op registry build a graph with."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tropica.network.nonlinearities import Nonlinearity
 
 TWO_ACTIVATIONS = "it multiplies two activations, which is not piecewise linear; one factor must be a constant"
 EXAMPLE_POINTS = 2
-"""Points in the example batch that a graph is built on."""
+"""Number of points in the example batch that a graph is built on."""
 
 
 class Refused(Exception):
-    """Raised by an op's function: the op cannot be used in this way. The message says why, in the user's words."""
+    """A rule cannot translate the op as it is used; the message gives the reason."""
 
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A tensor that depends on the network's input: its name in the graph, and its value on the example batch."""
+    """A value that depends on the network's input: its name in the graph and its tensor for the example batch."""
 
     name: str
     example: Tensor
@@ -42,7 +42,7 @@ class Value:
 
 @dataclass(frozen=True)
 class BatchSize:
-    """A size that is a multiple of the batch size, as it stands in the traced code."""
+    """A size that is ``times`` the batch size."""
 
     times: int = 1
 
@@ -53,12 +53,12 @@ Size: TypeAlias = Sequence[int | BatchSize]
 
 @dataclass
 class Builder:
-    """Collects nodes and constants; runs each node on the example as it comes, so that shapes are known throughout.
+    """A graph under construction. Each node is evaluated on the example at once, so that shapes are known.
 
-    Everything here is on the CPU, wherever the model is: a graph belongs to no device.
+    All tensors are on the CPU: a graph belongs to no device.
 
     Attributes:
-        origin, stem, settings: of the op being written: where it stands, the name of its nodes, its numbers as text.
+        origin, stem, settings: of the op being translated: its origin, the stem of its nodes' names, its arguments as text.
     """
 
     example: Tensor
@@ -71,7 +71,7 @@ class Builder:
     def __post_init__(self) -> None:
         self.input = Value(INPUT, self.example)
         self._names = {INPUT}
-        self._known: dict[int, str] = {}  # the tensors stay alive in `constants`, so their ids stay theirs
+        self._known: dict[int, str] = {}  # `constants` keeps the tensors alive, so their ids stay unique
 
     def affine(self, fn: Callable[..., Tensor], *inputs: Value, **constants: Tensor | None) -> Value:
         """Add an affine op; see :class:`~tropica.network.graph.AffineNode` for ``fn`` and the role ``weight``."""
@@ -87,10 +87,10 @@ class Builder:
         name, names = self._name(), tuple(v.name for v in inputs)
         return self._add(AffineNode(name, names, self._keep(constants), self.origin, fn, signs, self.settings), inputs)
 
-    def nonlinearity(self, kind: Nonlinearity, *inputs: Value, **constants: Tensor | None) -> Value:
+    def nonlinearity(self, op: Nonlinearity, *inputs: Value, **constants: Tensor | None) -> Value:
         """Add a nonlinearity."""
         name, names = self._name(), tuple(v.name for v in inputs)
-        return self._add(NonlinearityNode(name, names, self._keep(constants), self.origin, kind), inputs)
+        return self._add(NonlinearityNode(name, names, self._keep(constants), self.origin, op), inputs)
 
     def scale(self, x: Value, factor: Tensor | float) -> Value:
         """factor · x, with broadcasting."""
@@ -113,7 +113,7 @@ class Builder:
         return self._affine(torch.neg, (x,), {}, signs=(-1,))
 
     def for_each_point(self, constant: Tensor, size: Size) -> Value:
-        """A constant expanded to a size that holds the batch: an affine op with slope 0."""
+        """A constant expanded to a size that depends on the batch: an affine op with slope 0."""
         times = [n.times if isinstance(n, BatchSize) else 0 for n in size]
         whole = [0 if isinstance(n, BatchSize) else n for n in size]
 
@@ -123,7 +123,7 @@ class Builder:
         return self.affine(expand, self.input, bias=self.tensor(constant))
 
     def tensor(self, number: Tensor | float) -> Tensor:
-        """A constant as a tensor of floats; Python numbers, integers and masks become float64, so that no digit is lost."""
+        """A constant as a floating-point tensor; Python numbers, integers and masks become float64, which loses no digits."""
         if isinstance(number, Tensor):
             return number if number.is_floating_point() else number.to(torch.float64)
         if isinstance(number, BatchSize):
@@ -131,7 +131,7 @@ class Builder:
         return torch.tensor(number, dtype=torch.float64)
 
     def graph(self, output: Value) -> Graph:
-        """The finished graph, without what the output does not need."""
+        """The finished graph, without nodes that the output does not depend on."""
         return Graph(tuple(self.nodes), output.name).pruned()
 
     def _name(self) -> str:
@@ -143,7 +143,7 @@ class Builder:
         return name
 
     def _keep(self, constants: Mapping[str, Tensor | None]) -> dict[str, str]:
-        """Store constants, each tensor once, and return their names by role."""
+        """Store constants, each tensor once; return their names by role."""
         kept: dict[str, str] = {}
         for role, value in constants.items():
             if value is None:
@@ -181,5 +181,5 @@ def activation_first(x: Operand, y: Operand) -> tuple[Value, Tensor | float]:
 
 
 def cast(constant: Tensor, dtype: torch.dtype) -> Tensor:
-    """A constant in the working dtype; indices and masks stay as they are."""
+    """A constant in the working dtype; indices and masks keep theirs."""
     return constant.to(dtype) if constant.is_floating_point() else constant

@@ -1,8 +1,7 @@
-"""The one intermediate form: a directed acyclic graph of affine ops and nonlinearities.
+"""Intermediate form of a network: a directed acyclic graph of affine ops and nonlinearities.
 
-Everything after tracing (the DC decomposition, the terms, the regions, the tropical maps) reads this form and nothing else.
-A graph is a list of nodes in topological order. A node names its inputs, and names the constants that it uses; the
-constants themselves live beside the graph, so that one graph serves every dtype and device.
+Everything after tracing reads this form alone. A graph lists its nodes in topological order. A node names its inputs and its
+constants; the tensors of the constants are kept outside the graph, so that one graph serves every dtype and device.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ V = TypeVar("V")
 Given = Tensor | Mapping[str, Tensor]
 
 INPUT = "input"
-"""The name under which the network's input stands in a graph."""
+"""Name of the network's input in a graph."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a node comes from in the user's code: ATen op, module path, ``file:line  code``."""
+    """Place of a node in the user's code: ATen op, module path, ``file:line  code``."""
 
     op: str = ""
     path: str = ""
@@ -36,7 +35,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Node:
-    """One node: its own name, its inputs' names, its constants by role, and where it came from."""
+    """A node: its name, the names of its inputs, the names of its constants by role, and its origin."""
 
     name: str
     inputs: tuple[str, ...]
@@ -44,29 +43,29 @@ class Node:
     origin: Origin = Origin()
 
     def apply(self, inputs: Sequence[Tensor], constants: Mapping[str, Tensor]) -> Tensor:
-        """The node's output for its inputs, with ``constants`` the whole table of constants."""
+        """The node's output for its inputs; ``constants`` are those of the whole graph."""
         raise NotImplementedError
 
     @property
     def signature(self) -> str:
-        """What the node computes, as text that is the same in every process."""
+        """Text that identifies what the node computes, the same in every process."""
         raise NotImplementedError
 
     def roles(self, constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The node's own constants by role."""
+        """The node's constants by role."""
         return {role: constants[name] for role, name in self.constants.items()}
 
 
 @dataclass(frozen=True)
 class AffineNode(Node):
-    """An affine op: ``y = J x + c``, given as a function rather than a matrix.
+    """An affine op ``y = J x + c``, given as the function ``fn(*inputs, **constants)`` in place of a matrix.
 
-    ``fn(*inputs, **constants)`` computes it. Where a constant has the role ``weight``, J is linear in it, so J⁺ and J⁻ are
-    the same function with the positive and with the negative part of the weight. Without a weight J has no negative entry,
-    but for the sign that ``signs`` puts before each input (``a − b`` has signs (1, −1)).
+    If a constant has the role ``weight``, J is linear in it: J⁺ and J⁻ are ``fn`` with the positive and the negative part of
+    the weight. Without a weight the entries of J are nonnegative, up to one sign for each input (``signs``: ``a − b`` has
+    (1, −1)).
 
-    A function cannot be compared or hashed by what it does: ``settings`` spells out the numbers that it closes over (strides,
-    dimensions, sizes), for its signature.
+    ``settings`` spells out the numbers that ``fn`` closes over (strides, dimensions, sizes): a function itself cannot be
+    compared or hashed by what it computes.
     """
 
     fn: Callable[..., Tensor] = torch.clone
@@ -75,7 +74,7 @@ class AffineNode(Node):
 
     @property
     def weighted(self) -> bool:
-        """Does the op multiply by a constant of either sign?"""
+        """Whether J may have entries of either sign."""
         return "weight" in self.constants
 
     def apply(self, inputs: Sequence[Tensor], constants: Mapping[str, Tensor]) -> Tensor:
@@ -88,7 +87,7 @@ class AffineNode(Node):
 
 @dataclass(frozen=True)
 class NonlinearityNode(Node):
-    """A nonlinearity ``h = κ(z)``: every output is a maximum of affine functions of the inputs."""
+    """A nonlinearity ``h = op(z)``: every output is a maximum of affine functions of the inputs."""
 
     op: Nonlinearity = field(default_factory=Nonlinearity)
     unit_shape: tuple[int, ...] = ()
@@ -107,11 +106,11 @@ class NonlinearityNode(Node):
 
     @property
     def path(self) -> str:
-        """The module path of the layer that the nonlinearity stands in, as in ``model.get_submodule``."""
+        """Path of the module that the nonlinearity is in, as in ``model.get_submodule``."""
         return self.origin.path
 
     def per_point(self, h: Tensor, points: int) -> Tensor:
-        """View the nonlinearity's output (or a cotangent there) as (points, *unit_shape)."""
+        """View the output, or its cotangent, as (points, *unit_shape)."""
         return h.reshape(points, *self.unit_shape)
 
 
@@ -197,9 +196,9 @@ class Graph:
         stop: str | None = None,
         keep: Iterable[str] = (),
     ) -> dict[str, V]:
-        """Evaluate the graph on values of any type: ``step`` gives a node's value from those of its inputs.
+        """Evaluate the graph on values of any type: ``step`` computes a node's value from those of its inputs.
 
-        :meth:`evaluate` is this for tensors; sets of polynomials or exact affine functions pass through the graph in the same way.
+        :meth:`evaluate` is the case of tensors. Polynomials and exact affine functions are evaluated in the same way.
         """
         wanted = tuple(dict.fromkeys((*keep, stop or self.output)))
         env = dict(values)
@@ -230,11 +229,11 @@ class Graph:
         return _last_uses(self.nodes, {self.output})
 
     def pruned(self) -> Graph:
-        """The same function without the nodes that the output does not depend on."""
+        """The graph without the nodes that the output does not depend on."""
         return Graph(_ancestors(self.nodes, set(), {self.output})[0], self.output)
 
     def between(self, start: str, end: str) -> Graph:
-        """The part that computes ``end`` from ``start``; nodes that need anything before ``start`` are kept and will show."""
+        """The nodes after ``start`` that ``end`` depends on; some of them may read values from before ``start``."""
         at = next((i for i, node in enumerate(self.nodes) if node.name == start), -1)
         return Graph(self.nodes[at + 1 :], end).pruned()
 

@@ -1,10 +1,10 @@
-"""``PiecewiseLinearNetwork``: a traced network that can be run, differentiated, cut and read."""
+"""``PiecewiseLinearNetwork``: a traced network."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,37 +15,50 @@ from tropica.errors import InputError
 from tropica.network.builder import cast
 from tropica.network.graph import INPUT, Graph, NonlinearityNode
 from tropica.network.patterns import pack_patterns
+from tropica.runtime.html import html_table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class AffineMap:
-    """x ↦ W x + b, one for each of B points: ``weight`` (B, s, *input), ``bias`` (B, s) in float64."""
+    """Affine maps x ↦ W x + b of B points: ``weight`` (B, s, *input), ``bias`` (B, s) in float64."""
 
     weight: Tensor
     bias: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Each map at its own point: x (B, *input) to (B, s), in float64."""
+        """Evaluate each map at its own point: x (B, *input) to (B, s), in float64."""
         weight = self.weight.double().flatten(2)
         return (weight @ x.double().flatten(1).unsqueeze(2)).squeeze(2) + self.bias
 
     def __len__(self) -> int:
         return len(self.bias)
 
+    def __repr__(self) -> str:
+        return f"AffineMap({len(self):,} points, {_times(self.weight.shape[2:])} → {self.bias.shape[1]}, {self.weight.dtype})"
+
+    def _repr_html_(self) -> str:
+        facts: dict[str, object] = {
+            "points": f"{len(self):,}",
+            "input": _times(self.weight.shape[2:]),
+            "outputs": self.bias.shape[1],
+        }
+        for name, numbers in (("weight", self.weight), ("bias", self.bias)):
+            facts[name] = f"{float(numbers.min()):.4g} … {float(numbers.max()):.4g}" if numbers.numel() else "empty"
+        return html_table("Affine maps", facts)
+
 
 class PiecewiseLinearNetwork:
-    """A network as a graph of affine ops and nonlinearities (design: every nonlinearity output is a maximum of affine functions).
+    """A network as a graph of affine ops and nonlinearities, whose outputs are each a maximum of affine functions.
 
-    Made by :func:`tropica.trace` and :func:`tropica.load_network`. The weights are copies; constants that were computed from
-    weights (batch norm's scale, weight norm) are kept in float64, so that ``net.to(torch.float64)`` is as exact as tracing
-    the model in float64.
+    :func:`tropica.trace` and :func:`tropica.load_network` return one. The weights are copies. Constants that are computed from
+    weights (batch norm's scale, weight norm) are kept in float64: ``net.to(torch.float64)`` is exact.
 
     Attributes:
         graph: the nodes, in topological order.
-        constants: the weights that the nodes name, in ``dtype`` on ``device``.
+        constants: tensors by the names that the nodes use, in ``dtype`` on ``device``.
         input_shape: shape of one point.
-        dtype, device: what ``net(x)`` takes and gives.
-        dropped: the final op that was left out of the graph ("softmax", "log_softmax", "sigmoid"), or None.
+        dtype, device: those of a batch x, and of ``net(x)``.
+        dropped: the final op that is left out of the graph ("softmax", "log_softmax", "sigmoid", "log_sigmoid"), or None.
     """
 
     def __init__(
@@ -60,33 +73,33 @@ class PiecewiseLinearNetwork:
         self.graph = graph
         self.input_shape = input_shape
         self.dtype = dtype
-        self.device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0", as tensors say it
+        self.device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0", as a tensor's device is
         self.dropped = dropped
         self._exact = dict(constants)
-        with torch.inference_mode(False):  # they must be able to stand on a tape
+        with torch.inference_mode(False):  # autograd refuses tensors created in inference mode
             self.constants = {name: cast(c, dtype).to(self.device) for name, c in constants.items()}
 
-    # ── running ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── evaluatio────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def __call__(self, x: Tensor) -> Tensor:
         """Logits (B, s) of a batch (B, *input) in the network's dtype; differentiable with respect to x."""
         return self.graph.evaluate(self.check_input(x), self.constants)
 
     def scores(self, x: Tensor) -> Tensor:
-        """One score a label: the logits; for a network of one logit z the two scores (−z, z)."""
+        """Scores (B, num_classes): the logits, or (−z, z) for a network of one logit z."""
         return self.as_scores(self(x))
 
     def as_scores(self, logits: Tensor) -> Tensor:
-        """Logits (B, s) as scores (B, labels)."""
+        """Scores (B, num_classes) of given logits (B, s), as in :meth:`scores`."""
         return torch.cat([-logits, logits], 1) if self.num_outputs == 1 else logits
 
     def predict(self, x: Tensor) -> Tensor:
-        """Labels (B,): the argmax of the scores, the lowest label at a tie. For one logit: 1 where it is positive."""
+        """Labels (B,): the argmax of the scores, the lowest at a tie. For one logit: 1 where the logit is positive."""
         with torch.no_grad():
             return self.scores(x).argmax(1)
 
     def check_input(self, x: Tensor) -> Tensor:
-        """The batch itself, or an InputError that says what is wrong with its type, shape or dtype."""
+        """Return the batch; raise InputError where its type, shape, dtype or device is not the network's."""
         if not isinstance(x, Tensor):
             raise InputError(f"a batch must be a torch.Tensor, got {type(x).__name__}")
         if tuple(x.shape[1:]) != self.input_shape or x.ndim != len(self.input_shape) + 1:
@@ -104,7 +117,7 @@ class PiecewiseLinearNetwork:
 
     @property
     def nonlinearities(self) -> tuple[NonlinearityNode, ...]:
-        """The nonlinearities in forward order: name, path (module), kind, unit_shape, units."""
+        """The nonlinearities in forward order, each with ``name``, module ``path``, ``op``, ``unit_shape`` and ``units``."""
         return self.graph.nonlinearities
 
     @cached_property
@@ -117,7 +130,7 @@ class PiecewiseLinearNetwork:
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """Shape of one point's output: (s,), or that of the inner tensor for the first part of a cut network."""
+        """Shape of one point's output: (s,), or the shape of the inner tensor for the head of a cut network."""
         return tuple(self.shapes[self.graph.output][1:])
 
     @property
@@ -127,21 +140,21 @@ class PiecewiseLinearNetwork:
 
     @property
     def num_classes(self) -> int:
-        """Number of labels: s, or two for a network of one logit."""
+        """Number of labels: s, or 2 for a network of one logit."""
         return max(self.num_outputs, 2)
 
     def local_map(self, x: Tensor) -> AffineMap:
-        """The affine map that the network is on each point's linear region, N(x) = W x + b there.
+        """Affine map of each point's linear region: N = W x + b there.
 
         Args:
             x: points (B, *input).
 
         Returns:
             AffineMap with weight ∂N/∂x (B, s, *input) in the network's dtype and bias N(x) − W x (B, s) in float64. On the
-            border of regions the slopes are PyTorch's subgradient (0 at 0 for relu).
+            boundary of regions the weight is PyTorch's subgradient (0 at 0 for relu).
 
         Raises:
-            InputError: the batch has another shape or dtype, or is on another device.
+            InputError: type, shape, dtype or device of the batch is not the network's.
 
         >>> import torch, tropica as tp
         >>> net = tp.trace(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()).eval(), torch.zeros(2, 2))
@@ -149,20 +162,20 @@ class PiecewiseLinearNetwork:
         >>> bool(torch.allclose(net.local_map(x)(x), net(x).double(), atol=1e-6))
         True
         """
-        # Whatever mode the caller is in, a tape is needed here, and tensors that may stand on one.
+        # The caller may be in no_grad or inference mode.
         with torch.inference_mode(False), torch.enable_grad():
             x = self.check_input(x).detach().clone().requires_grad_()
             logits = self.graph.evaluate(x, self.constants).flatten(1)
-            # One backward pass a logit. All at once (is_grads_batched) takes s times the memory, and no less time.
+            # One backward pass for each logit: is_grads_batched takes s times the memory and is no faster.
             weight = torch.stack([_input_gradient(logits, i, x) for i in range(logits.shape[1])], 1)
         x, logits = x.detach().double(), logits.detach().double()
         return AffineMap(weight, logits - torch.einsum("bsd,bd->bs", weight.double().flatten(2), x.flatten(1)))
 
     def activation_pattern(self, x: Tensor) -> Tensor:
-        """Which affine piece won at every unit of every nonlinearity, as packed bits: uint8 (B, bytes).
+        """Activation pattern of each point as packed bits, uint8 (B, bytes): the active piece of every unit.
 
-        Two points have equal rows exactly where they lie in the same activation cell. A relu-like unit takes one bit, a unit
-        that is the maximum of n values ⌈log₂ n⌉ bits (max-pooling's choice in its window).
+        Two points have equal rows if and only if the active pieces of all units are equal. A unit with n pieces takes
+        ⌈log₂ n⌉ bits: one for relu-like units, and the position in the window for max-pooling.
 
         >>> import torch, tropica as tp
         >>> net = tp.trace(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU()).eval(), torch.zeros(2, 2))
@@ -172,19 +185,18 @@ class PiecewiseLinearNetwork:
         return pack_patterns(self.active_pieces(x), len(x)).cpu()
 
     def active_pieces(self, x: Tensor) -> list[tuple[NonlinearityNode, Tensor, int]]:
-        """For each nonlinearity the winning piece of every unit (B, *unit_shape) and the number of pieces."""
+        """For each nonlinearity: its node, the index of every unit's active piece (B, *unit_shape), the number of pieces."""
         found: list[tuple[NonlinearityNode, Tensor, int]] = []
 
-        def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-            choice = nonlinearity.op.active_piece(*inputs, **nonlinearity.roles(self.constants))
-            options = nonlinearity.op.num_pieces(*(z.shape for z in inputs))
-            found.append((nonlinearity, nonlinearity.per_point(choice, len(x)), options))
+        def visit(node: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+            piece = node.op.active_piece(*inputs, **node.roles(self.constants))
+            found.append((node, node.per_point(piece, len(x)), node.op.num_pieces(*(z.shape for z in inputs))))
 
         with torch.no_grad():
             self.graph.evaluate(self.check_input(x), self.constants, visit=visit)
         return found
 
-    # ── remaking ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── other fo──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def to(self, target: torch.dtype | torch.device | str) -> PiecewiseLinearNetwork:
         """The same network in another dtype (float32 or float64) or on another device; itself where nothing changes.
@@ -210,8 +222,8 @@ class PiecewiseLinearNetwork:
             The head, which gives the inner tensor (B, *inner), and the tail, which takes it.
 
         Raises:
-            InputError: nothing bears this name, the tensor does not separate input from output (a skip connection goes
-                around it), or the batch is not its first dimension.
+            InputError: there is no such name, the tensor does not separate the input from the output (a skip connection
+                goes around it), or its first dimension is not the batch.
 
         >>> import torch, tropica as tp
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -241,7 +253,7 @@ class PiecewiseLinearNetwork:
         return PiecewiseLinearNetwork(graph, constants, input_shape, self.dtype, self.device, dropped)
 
     def _find(self, at: str) -> str:
-        """The node of that name, or the last node inside the module of that path."""
+        """Name of the node called ``at``, or of the last node inside the module with that path."""
         if any(node.name == at for node in self.graph.nodes):
             return at
         inside = [n.name for n in self.graph.nodes if n.origin.path == at or n.origin.path.startswith(f"{at}.")]
@@ -252,7 +264,7 @@ class PiecewiseLinearNetwork:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of graph and weights, the same in every process: equal networks compute the same in the same way."""
+        """SHA-256 of graph and weights, the same in every process."""
         digest = hashlib.sha256(repr((self.input_shape, self.dropped, self.graph.output)).encode())
         for node in self.graph.nodes:
             digest.update(repr((node.name, node.inputs, dict(node.constants), node.signature)).encode())
@@ -263,15 +275,27 @@ class PiecewiseLinearNetwork:
         return digest.hexdigest()
 
     def __repr__(self) -> str:
-        shape = "×".join(map(str, self.input_shape))
-        units = sum(k.units for k in self.nonlinearities)
+        units = sum(node.units for node in self.nonlinearities)
         head = f", {self.dropped} dropped" if self.dropped else ""
         nonlinearities = f"{len(self.nonlinearities)} nonlinearities with {units:,} units"
-        return f"PiecewiseLinearNetwork({shape} → {self.num_outputs}, {nonlinearities}, {self.dtype}{head})"
+        return f"PiecewiseLinearNetwork({_times(self.input_shape)} → {self.num_outputs}, {nonlinearities}, {self.dtype}{head})"
+
+    def _repr_html_(self) -> str:
+        facts: dict[str, object] = {"input": _times(self.input_shape), "outputs": self.num_outputs, "dtype": self.dtype}
+        if self.dropped:
+            facts["dropped"] = f"a final {self.dropped}"
+        for node in self.nonlinearities:
+            path = f" in module {node.path}" if node.path else ""
+            facts[node.name] = f"{node.op.name}{path}: {node.units:,} units ({_times(node.unit_shape)})"
+        return html_table("Piecewise-linear network", facts)
+
+
+def _times(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape))
 
 
 def _input_gradient(logits: Tensor, i: int, x: Tensor) -> Tensor:
-    """∂(logit i)/∂x of each point; zero where the logits do not depend on x."""
+    """∂(logit i)/∂x at each point; 0 where the logits do not depend on x."""
     if not logits.requires_grad:
         return torch.zeros_like(x)
     total = logits[:, i].sum()

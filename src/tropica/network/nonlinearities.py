@@ -1,14 +1,14 @@
-"""The nonlinearities: one small class each.
+"""The nonlinearities, a small class for each: every output is a maximum of affine functions of the inputs (its *pieces*).
 
-A nonlinearity maps its inputs to outputs that are each a maximum of affine functions of them. A class states these things:
+A class defines
 
-* calling it computes the nonlinearity, with PyTorch's own op, so that ties take PyTorch's subgradient (relu has slope 0 at 0);
-* ``active_piece`` says which of the affine functions won at each output, ``num_pieces`` how many there are: the activation pattern;
-* ``jacobian_bound`` is a linear op with nonnegative entries that dominate those of every Jacobian the nonlinearity can have: the data-free
-  bound of the paper's decomposition passes through it (Table 1: relu and leaky relu leave it, max-pool repeats it over the window);
-* ``both_signs`` says that the Jacobian's entries take either sign (abs);
-* ``elementwise`` says that every output looks at the same place of its inputs, so that, with constants of one number, the
-  dimensions may stand in any order.
+* the value (calling it), by PyTorch's own op, so that gradients at ties are PyTorch's (relu has slope 0 at 0);
+* ``active_piece``, the index of the piece that attains the maximum at each output, and ``num_pieces``: the activation pattern;
+* ``jacobian_bound``, a linear op whose nonnegative Jacobian dominates every Jacobian of the nonlinearity: the paper's data-free
+  decomposition propagates its bounds through it (Table 1: the identity for relu and leaky relu, window sums for max-pooling);
+* ``both_signs``, whether the Jacobian may have entries of either sign (abs);
+* ``elementwise``, whether an output reads the same position of each input. If its constants have one entry each, an elementwise
+  nonlinearity commutes with permutations of the dimensions.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class Nonlinearity:
         raise NotImplementedError
 
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
-        """Index of the winning affine function at each output (ties: the one whose slope PyTorch takes, else the first)."""
+        """Index of the active piece at each output (at a tie: the piece whose slope PyTorch takes, else the first)."""
         raise NotImplementedError
 
     def num_pieces(self, *shapes: torch.Size) -> int:
-        """Number of affine functions that each output is the maximum of, for inputs of these shapes."""
+        """Number of pieces of each output, for inputs of these shapes."""
         return 2
 
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
-        """A nonnegative linear op whose Jacobian dominates the absolute value of every Jacobian of the nonlinearity."""
+        """A linear op whose Jacobian is at least the absolute value of every Jacobian of the nonlinearity, entry by entry."""
         return inputs[0].clone()
 
 
@@ -78,7 +78,7 @@ class LeakyRelu(Nonlinearity):
 
 @dataclass(frozen=True)
 class PRelu(Nonlinearity):
-    """max(z, αz) with constant slopes α in [0, 1], one or one a channel."""
+    """max(z, αz) with constant slopes α in [0, 1], one for all channels or one for each."""
 
     name = "prelu"
     elementwise = True
@@ -126,7 +126,7 @@ class Abs(Nonlinearity):
 
 @dataclass(frozen=True)
 class Maximum(Nonlinearity):
-    """max(a, b) of two activations, with broadcasting; a tie takes half of each slope, as in PyTorch."""
+    """max(a, b) of two activations, with broadcasting; both slopes are 1/2 at a tie."""
 
     name = "maximum"
     elementwise = True
@@ -143,7 +143,7 @@ class Maximum(Nonlinearity):
 
 @dataclass(frozen=True)
 class Amax(Nonlinearity):
-    """The maximum over dimensions; ties share the slope evenly, as in ``torch.amax`` (``first``: the first one takes it)."""
+    """Maximum over dimensions. Ties share the slope equally, as in ``torch.amax``; with ``first``, the first takes it."""
 
     name = "amax"
     dims: tuple[int, ...] = (-1,)
@@ -206,7 +206,7 @@ class MaxPool(Nonlinearity):
         return math.prod(self.kernel)
 
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
-        """Window sums, as a depthwise convolution with ones; windows that ceil_mode lets hang over are padded with zeros."""
+        """Window sums, as a depthwise convolution with ones; zeros pad windows past the end."""
         z, spatial = inputs[0], len(self.kernel)
         out = self(z.detach()).shape[-spatial:]
         pads: list[int] = []
@@ -249,7 +249,7 @@ class AdaptiveMaxPool(Nonlinearity):
         return math.prod(max(_adaptive_windows(n, out)) for n, out in zip(shapes[0][-spatial:], self.size, strict=True))
 
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
-        """Window sums: averages times the windows' areas."""
+        """Window sums: averages times the sizes of the windows."""
         z, spatial = inputs[0], len(self.size)
         area = z.new_ones(())
         for full, out in zip(z.shape[-spatial:], self.size, strict=True):
@@ -258,18 +258,18 @@ class AdaptiveMaxPool(Nonlinearity):
 
 
 def _adaptive_windows(full: int, out: int) -> list[int]:
-    """Length of each window along an axis of an adaptive pool."""
+    """Length of each window along one axis of an adaptive pool."""
     return [-(-(i + 1) * full // out) - i * full // out for i in range(out)]
 
 
 def _first_argmax(z: Tensor) -> Tensor:
-    """Index of the first maximum along the last dimension (``torch.argmax`` promises no order among ties)."""
+    """Index of the first maximum along the last dimension (``torch.argmax`` guarantees no order among ties)."""
     places = torch.arange(z.shape[-1], device=z.device)
     return torch.where(z == z.amax(-1, keepdim=True), places, z.shape[-1]).amin(-1)
 
 
 def _unravel(flat: Tensor, shape: Sequence[int]) -> list[Tensor]:
-    """Row-major flat positions to one tensor of positions an axis."""
+    """Row-major flat indices as one tensor of positions for each axis."""
     axes: list[Tensor] = []
     for n in reversed(shape):
         axes.append(flat % n)

@@ -1,4 +1,4 @@
-"""``tp.trace``: a PyTorch model as a piecewise-linear network."""
+"""``tp.trace``: trace a PyTorch model as a piecewise-linear network."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def trace(model: nn.Module, example: Tensor) -> PiecewiseLinearNetwork:
 
     Args:
         model: any module that maps a batch (B, *input) to logits (B, s) or (B,), in eval mode, in float32 or float64. It is
-            read, never changed; the network keeps copies of its weights. Its forward pass runs a few times; meanwhile no
-            other thread may use it (torch.export lends it other tensors).
-        example: a batch (B, *input) of any B ≥ 1 in the model's dtype, on its device; only the first rows are used.
+            not changed; the network keeps copies of its weights. Its forward pass runs a few times; meanwhile no other
+            thread may use it (torch.export replaces its tensors).
+        example: a batch (B, *input) of any B ≥ 1 in the model's dtype, on its device; only the first two points are used.
 
     Returns:
-        The network; calling it gives the model's logits. A final softmax, log_softmax, or sigmoid of one logit is dropped
-        and named in ``dropped``; a network of one logit has two labels, told apart by the logit's sign.
+        The network; calling it gives the model's logits. A final softmax or log_softmax, or a final sigmoid or log_sigmoid of
+        one logit, is dropped and named in ``dropped``. A network of one logit has two labels: the logit's sign decides.
 
     Raises:
         UnsupportedOperation: an op that is not piecewise linear, or not known; names op, module path and source line.
@@ -70,8 +70,8 @@ def as_network(net: PiecewiseLinearNetwork | nn.Module, data: Data | None) -> Pi
 
 
 def trace_checked(model: nn.Module, example: Tensor, relocate: Relocate = lambda at: at) -> PiecewiseLinearNetwork:
-    """As :func:`trace`, for a model and an example that have been checked; ``relocate`` says where ops really stand."""
-    with torch.inference_mode(False):  # the network's tensors must be able to stand on a tape
+    """As :func:`trace`, for a model and an example that have been checked; ``relocate`` maps origins of ops."""
+    with torch.inference_mode(False):  # autograd refuses tensors created in inference mode
         points = _two_points(example)
         try:
             program = export(model, points)
@@ -79,7 +79,7 @@ def trace_checked(model: nn.Module, example: Tensor, relocate: Relocate = lambda
             _check_that_it_runs(model, example, points)
             raise
         check_signature(program)
-        with torch.device("cpu"):  # a graph belongs to no device, whatever the default one is
+        with torch.device("cpu"):  # a graph belongs to no device, whatever the default device is
             graph, constants, dropped = translate(program, points, relocate)
             graph = check_points(batch_first(graph, constants, points), constants, points)
         net = PiecewiseLinearNetwork(graph, constants, tuple(points.shape[1:]), points.dtype, points.device, dropped)
@@ -88,7 +88,7 @@ def trace_checked(model: nn.Module, example: Tensor, relocate: Relocate = lambda
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
-    """The user's own module inside the wrappers of torch.compile and of data parallelism, which cannot be exported."""
+    """The module inside the wrappers of torch.compile and data parallelism, which cannot be exported."""
     while True:
         inner = getattr(model, "_orig_mod", None)
         if inner is None and isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
@@ -111,7 +111,7 @@ def _check_model(model: nn.Module) -> None:
 
 
 def check_finite(tensors: Iterable[tuple[str, Tensor]]) -> None:
-    """Refuse named weights with values that are NaN or infinite."""
+    """Raise NonFiniteWeights for named weights with values that are NaN or infinite."""
     for name, tensor in tensors:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             bad = int((~torch.isfinite(tensor)).sum())
@@ -135,14 +135,14 @@ def _check_example(model: nn.Module, example: Tensor) -> None:
 
 
 def _two_points(example: Tensor) -> Tensor:
-    """The first two points; a batch of one is joined by a shifted copy (torch.export would make 1 a fixed size)."""
+    """The first two points; to a batch of one a shifted copy is added (torch.export would make 1 a fixed size)."""
     if example.shape[0] == 1:
         example = torch.cat([example, example.flip(-1) + 0.5])
     return example[:EXAMPLE_POINTS].clone()
 
 
 def _check_that_it_runs(model: nn.Module, example: Tensor, points: Tensor) -> None:
-    """After a failed export: is it the model itself that fails, on the user's example or on two points of it?"""
+    """After a failed export: raise the model's own error if it fails on the example, or on two points of it."""
     for batch in (example, points):
         try:
             with torch.no_grad():

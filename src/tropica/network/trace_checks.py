@@ -1,4 +1,4 @@
-"""Checks of a traced network: the batch comes first, points of a batch are independent, the trace agrees with the model."""
+"""Checks of a traced network: first dimension, independent points, equality with the model."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Constants = Mapping[str, Tensor]
 
 
 def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
-    """The same function with the batch as the first dimension at every nonlinearity.
+    """An equal graph whose nonlinearities all have the batch as their first dimension.
 
-    Code may carry the batch elsewhere: (L, B, C), or points as the columns of a matrix. Around an elementwise nonlinearity it is
-    moved to the front and back; at any other nonlinearity it is a TraceError.
+    The batch may be another dimension in the model's code: (L, B, C), or points as the columns of a matrix. Before an
+    elementwise nonlinearity it is moved to the front, and back after it; at any other nonlinearity it is a TraceError.
     """
     points = example.cpu()
     two, three = (_shapes(graph, constants, points[rows]) for rows in ([0, 1], [0, 1, 0]))
@@ -42,7 +42,7 @@ def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
 
 
 def _moved(nonlinearity: NonlinearityNode, axis: int) -> list[Node]:
-    """The nonlinearity between two moves of dimension ``axis``: to the front, and back."""
+    """The nonlinearity with dimension ``axis`` moved to the front before it and back after it."""
     front = [
         AffineNode(
             f"{nonlinearity.name}.front{i}",
@@ -66,10 +66,10 @@ def _moved(nonlinearity: NonlinearityNode, axis: int) -> list[Node]:
 
 
 def check_points(graph: Graph, constants: Constants, example: Tensor) -> Graph:
-    """Check that the batch comes first at the output and at every nonlinearity, and that points do not see each other.
+    """Check that the batch is the first dimension of the output and of every nonlinearity, and that points are independent.
 
-    Three points are run together, and the first two again the other way round: nothing may change. Returns the graph with
-    the shape of one point's units written at every nonlinearity.
+    Three points are evaluated together, then the first two in reverse order: no point's values may change. Returns the graph
+    with ``unit_shape`` set at every nonlinearity.
     """
     generator = torch.Generator().manual_seed(0)
     points = example[[0, 1, 0]].cpu().double()
@@ -92,13 +92,13 @@ def check_points(graph: Graph, constants: Constants, example: Tensor) -> Graph:
 
 
 def unit_shape(shape: torch.Size, points: int) -> tuple[int, ...]:
-    """Shape of one point's part of a tensor whose first dimension is the batch, or a multiple of it (patches)."""
+    """Shape of one point's part of a tensor whose first dimension is the batch size or a multiple of it (patches)."""
     times = shape[0] // points
     return tuple(shape[1:]) if times == 1 else (times, *shape[1:])
 
 
 def _batch_axis(two: torch.Size, three: torch.Size) -> int | None:
-    """The dimension that counts points, from the shapes for two and for three points; None if it is not just one."""
+    """The one dimension that differs between the shapes for two and for three points; None if there is not exactly one."""
     axes = [d for d, (n, m) in enumerate(zip(two, three, strict=False)) if n != m]
     if len(axes) != 1 or len(two) != len(three) or 3 * two[axes[0]] != 2 * three[axes[0]]:
         return None
@@ -106,7 +106,7 @@ def _batch_axis(two: torch.Size, three: torch.Size) -> int | None:
 
 
 def _shapes(graph: Graph, constants: Constants, x: Tensor) -> dict[str, list[torch.Size]]:
-    """Shapes at every nonlinearity: of its output, then of its inputs."""
+    """Shapes at every nonlinearity: its output's, then its inputs'."""
     found: dict[str, list[torch.Size]] = {}
 
     def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
@@ -118,7 +118,7 @@ def _shapes(graph: Graph, constants: Constants, x: Tensor) -> dict[str, list[tor
 
 
 def _nonlinearity_values(graph: Graph, constants: Constants, x: Tensor) -> dict[str, tuple[Origin | None, Tensor]]:
-    """Where each nonlinearity stands and what it gives, and under "" the graph's output."""
+    """Origin and output of each nonlinearity, and of the graph under ""."""
     with torch.no_grad():
         values = graph.evaluate(x, _cast_all(constants, x.dtype), keep=[node.name for node in graph.nonlinearities])
     found: dict[str, tuple[Origin | None, Tensor]] = {n.name: (n.origin, values[n.name]) for n in graph.nonlinearities}
@@ -150,7 +150,7 @@ HEADS: dict[str | None, Callable[[Tensor], Tensor]] = {
 
 
 def check_network(net: PiecewiseLinearNetwork, model: nn.Module, example: Tensor) -> None:
-    """Run one batch through the model and through the traced network and compare; a mismatch is an error."""
+    """Evaluate the model and its trace on one batch; raise TraceMismatch where they differ."""
     generator = torch.Generator("cpu").manual_seed(0)
     noise = torch.randn(6, *example.shape[1:], generator=generator, dtype=torch.float64, device="cpu").to(example)
     batch = torch.cat([example, example.mean() + noise * (example.std() + 1e-3)])

@@ -1,4 +1,4 @@
-"""From a flat graph of ATen ops to a graph of affine ops and nonlinearities, by the table of ops."""
+"""Translation of an exported graph of ATen ops into a graph of affine ops and nonlinearities, by the rules of the registry."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _SAME_ENTRIES = (
 _CPU = torch.device("cpu")
 
 Relocate = Callable[[Origin], Origin]
-"""Says where an op really stands, given where the exported graph says that it does (for archives, which are replayed)."""
+"""Maps an op's origin in the exported graph to its origin in the user's code (an archive's graph is replayed by a module)."""
 
 
 def translate(
     program: ExportedProgram, example: Tensor, relocate: Relocate = lambda at: at
 ) -> tuple[Graph, dict[str, Tensor], str | None]:
-    """Turn ATen nodes into graph nodes; ops on constants alone are computed here and now, in float64.
+    """Translate ATen nodes into graph nodes; ops on constants alone are computed at once, in float64.
 
-    Returns the graph, its constants (copies, on the CPU), and the name of the final op that was left out, or None.
+    Returns the graph, its constants (copies, on the CPU), and the name of the dropped final op, or None.
     """
     return _Translation(program, example.cpu(), relocate).run()
 
 
 class _Translation:
-    """Walks the exported graph once, with what each of its nodes stands for."""
+    """One pass over the exported graph, with the value of each of its nodes: a Value, a constant, or a size."""
 
     def __init__(self, program: ExportedProgram, example: Tensor, relocate: Relocate) -> None:
         self.program, self.relocate, self.batch = program, relocate, batch_symbol(program)
@@ -67,7 +67,7 @@ class _Translation:
                 raise TraceError(f"the exported graph holds a {node.op} node ({node.target}): is there a torch.cond or a loop?")
         graph = self.builder.graph(self._logits())
         used = {name for node in graph.nodes for name in node.constants.values()}
-        # Leaf constants are the user's own parameters: copies, so that neither side can change the other.
+        # The leaves are the user's own parameters: they are copied, so that neither side can change the other's.
         constants = {name: tensor.clone() for name, tensor in self.builder.constants.items() if name in used}
         return graph, constants, dropped
 
@@ -83,7 +83,7 @@ class _Translation:
         return result
 
     def _call(self, node: fx.Node) -> Any:
-        """One ATen call: a size, a constant, a row of the table, or an error that says where it stands."""
+        """Translate one ATen call: a size, a constant, or an op with a rule; else an error with its origin."""
         target, at = str(node.target), self.relocate(origin(node))
         try:
             size = size_of(node, self.batch)
@@ -102,10 +102,10 @@ class _Translation:
         self.builder.origin, self.builder.stem, self.builder.settings = at, node.name, _settings(node)
         if any(self.env[n] is None for n in node.all_input_nodes):
             raise _unsupported(at, "it uses the position of a maximum, which is not a piecewise-linear function of the input")
-        return self._write(node.target, at, args, kwargs)
+        return self._apply_rule(node.target, at, args, kwargs)
 
-    def _write(self, target: Any, at: Origin, args: Any, kwargs: Any) -> Any:
-        """An op on constants is computed, an op on activations is written by its row of the table."""
+    def _apply_rule(self, target: Any, at: Origin, args: Any, kwargs: Any) -> Any:
+        """Compute an op on constants, apply its rule to an op on activations."""
         name = str(target).removeprefix("aten.")
         try:
             if any(isinstance(leaf, Value | BatchSize) for leaf in _leaves((args, kwargs))):
@@ -125,7 +125,7 @@ class _Translation:
 
 
 def _leaves(tree: Any) -> Iterator[Any]:
-    """The leaves of nested lists, tuples and dictionaries."""
+    """Leaves of nested lists, tuples and dictionaries."""
     if isinstance(tree, Mapping):
         tree = list(tree.values())
     if isinstance(tree, list | tuple):
@@ -136,7 +136,7 @@ def _leaves(tree: Any) -> Iterator[Any]:
 
 
 def _fold(target: Any, args: Any, kwargs: Any) -> Any:
-    """Compute an op on constants, on the CPU and in float64: weight norm then keeps the precision of a float64 model."""
+    """Compute an op on constants, on the CPU and in float64: weight norm is then as precise as in a float64 model."""
 
     def exact(item: Any) -> Any:
         if isinstance(item, torch.device):
@@ -149,7 +149,7 @@ def _fold(target: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _settings(node: fx.Node) -> str:
-    """An op's arguments as text, tensors by name: tells two ops apart that differ in a stride or in a dimension only."""
+    """An op's arguments as text, tensors by name: it distinguishes ops that differ in a stride or a dimension alone."""
     kept = {key: value for key, value in node.kwargs.items() if key not in ("device", "layout", "pin_memory")}
     return repr(fx.map_arg((node.args, kept), lambda n: n.name))
 

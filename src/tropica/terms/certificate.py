@@ -21,8 +21,7 @@ class Certificate:
             far some other point's term exceeds a point's own term at the point. 0 where Theorem 3.3 holds exactly.
         tolerance: what rounding in the extraction's dtype can make of that (100 units in the last place of the largest term).
         labels_kept: share of the checked points at which the extracted function gives N's label.
-        labels_tied: points whose label differs, but whose two a⁺ are equal, or whose two labels N itself cannot tell apart in
-            the dtype.
+        labels_tied: points whose label differs, but whose two labels N itself cannot tell apart in the dtype.
         points, terms: points × terms is the number of pairs that were checked.
         complete: were these all pairs?
         dtype: the dtype of the extraction.

@@ -1,8 +1,8 @@
-"""Piecewise-linear activations that are not nonlinearities, written as affine ops and nonlinearities, so that no later code knows them.
+"""Piecewise-linear activations rewritten into affine ops and nonlinearities.
 
-The slopes at the breakpoints are PyTorch's: 0 for hardtanh, relu6, hardsigmoid and threshold, 1 for clamp, 1/2 for minimum.
-Where an activation saturates, its value is exact whatever the size of the input: nested maxima and minima, no difference of
-two large numbers. Softshrink is written out earlier, in :mod:`tropica.network.export`, as torch decomposes it.
+Slopes at breakpoints are PyTorch's: 0 for hardtanh, relu6, hardsigmoid and threshold, 1 for clamp, 1/2 for minimum. Where an
+activation saturates, its value is exact for inputs of any size: maxima and minima are nested, large numbers are not subtracted.
+Softshrink is rewritten earlier, in :mod:`tropica.network.export`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tropica.network.builder import Builder, Operand, Refused, Value
-from tropica.network.ops.nonlinearities import amax, floor, leaky_relu, max_dim, maximum, relu
+from tropica.network.ops.nonlinearities import amax, clamp_min_at, leaky_relu, max_dim, maximum, relu
 from tropica.network.ops.registry import op
 
 
@@ -23,8 +23,8 @@ def _clamp(b: Builder, x: Value, low: Any, high: Any, tie: float) -> Value:
     low = None if isinstance(low, float) and low == -math.inf else low
     high = None if isinstance(high, float) and high == math.inf else high
     if low is not None:
-        x = relu(b, x) if tie == 0 and float(low) == 0 else floor(b, x, low, tie)
-    return x if high is None else b.neg(floor(b, b.neg(x), -b.tensor(high), tie))
+        x = relu(b, x) if tie == 0 and float(low) == 0 else clamp_min_at(b, x, low, tie)
+    return x if high is None else b.neg(clamp_min_at(b, b.neg(x), -b.tensor(high), tie))
 
 
 @op("clamp.default", "clamp.Tensor", "clip.default")
@@ -68,7 +68,7 @@ def threshold(b: Builder, x: Value, level: float, value: float) -> Value:
     """x above the level, the value elsewhere: continuous, hence piecewise linear, only where the two are equal."""
     if level != value:
         raise Refused(f"it jumps from {value} to {level} at its threshold; only a continuous one (value = threshold) will do")
-    return relu(b, x) if level == 0 else floor(b, x, level, tie=0)
+    return relu(b, x) if level == 0 else clamp_min_at(b, x, level, tie=0)
 
 
 @op("rrelu.default")

@@ -1,4 +1,4 @@
-"""In-place writes, as the export writes them out: ``h[:, 1:] = y`` becomes slice, copy and slice_scatter."""
+"""In-place writes as torch.export makes them functional: ``h[:, 1:] = y`` becomes slice, copy and slice_scatter."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ SAME_FOR_ANY_BATCH = (
 
 
 def unweighted(*names: str) -> None:
-    """Register linear ops that have no weights and whose arguments do not depend on the batch size: the graph calls them as they are."""
+    """Register linear ops without weights, and with arguments that do not depend on the batch size."""
     for name in names:
         _unweighted(name)
 

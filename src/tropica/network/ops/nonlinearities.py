@@ -1,4 +1,4 @@
-"""Ops that are nonlinearities as they stand."""
+"""Ops that are nonlinearities themselves."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def maximum(b: Builder, x: Operand, y: Operand) -> Value:
     if isinstance(x, Value) and isinstance(y, Value):
         return b.nonlinearity(Maximum(), x, y)
     value, level = activation_first(x, y)
-    return floor(b, value, level, tie=0.5)
+    return clamp_min_at(b, value, level, tie=0.5)
 
 
-def floor(b: Builder, x: Value, level: Tensor | float, tie: float) -> Value:
-    """max(x, level) for a constant level, with a given slope at the tie."""
+def clamp_min_at(b: Builder, x: Value, level: Tensor | float, tie: float) -> Value:
+    """max(x, level) for a constant level, with slope ``tie`` where x equals it."""
     constant = b.tensor(level)
     wide = constant.shape
     if torch.broadcast_shapes(x.shape, wide) != x.shape:

@@ -75,15 +75,15 @@ def measure(case: Case) -> Measurement:
         labels = network_labels[chosen.index]
         number, active, size = plus.areas(parts)
         polygon, active_minus, shared = minus.areas(plus.polygons)
-        straight = chosen.cell[plus.winners[polygon]] == chosen.cell[active_minus]
+        straight = chosen.cell[plus.active[polygon]] == chosen.cell[active_minus]
         found = case.function(method).predict(case.test, progress=case.progress(f"labels, {method} decomposition"))
         rows.append(
             {
                 "decomposition": method,
                 **about_network,
                 "terms": len(chosen.index),
-                "active_plus": len(plus.winners),
-                "active_minus": len(minus.winners),
+                "active_plus": len(plus.active),
+                "active_minus": len(minus.active),
                 "area_agreement": float(size[part_labels[number] == labels[active]].sum() / size.sum()),
                 "straight_area": float(shared[straight].sum() / shared.sum()),
                 "agreement": equal_share(found, case.network_labels),
@@ -91,8 +91,8 @@ def measure(case: Case) -> Measurement:
                 "certificate_holds": terms.certificate.holds,
             }
         )
-        ends, pairs = plus.borders()
-        figure_data[method] = _picture(plus.polygons, labels[plus.winners], ends[labels[pairs[:, 0]] != labels[pairs[:, 1]]])
+        ends, pairs = plus.edges()
+        figure_data[method] = _picture(plus.polygons, labels[plus.active], ends[labels[pairs[:, 0]] != labels[pairs[:, 1]]])
     return Measurement(rows, figure_data)
 
 
