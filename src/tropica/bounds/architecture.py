@@ -18,7 +18,7 @@ Architecture: TypeAlias = Sequence[int] | PiecewiseLinearNetwork
 
 
 class NotCovered(InputError):
-    """The theorem behind a bound does not cover the architecture, or its sum is too large to be computed."""
+    """The theorem behind a bound does not cover the architecture, or the bound is too large to be computed."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class ConvNet:
         shape = tuple(integer(size, f"entry {i} of input_shape") for i, size in enumerate(self.input_shape))
         if not isinstance(self.layers, Sequence) or not self.layers or not all(isinstance(c, Conv) for c in self.layers):
             raise InputError(f"layers is a sequence of one Conv or more; found {self.layers!r}")
-        _shapes(shape, self.layers)  # raises where a kernel does not fit
+        _shapes(shape, self.layers)  # raises InputError if a kernel does not fit
         object.__setattr__(self, "input_shape", shape)
         object.__setattr__(self, "layers", tuple(self.layers))
 

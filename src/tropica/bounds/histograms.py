@@ -1,6 +1,6 @@
 """The matrix framework of Hinz and van de Geer, and the histograms for which it gives the earlier bounds.
 
-A histogram γ(n, n′) has n′ + 1 entries. It bounds the regions into which a layer of n′ ReLUs cuts a region of dimension n: for
+A histogram γ(n, n′) has n′ + 1 entries, and bounds the regions into which a layer of n′ ReLUs cuts a region of dimension n: for
 every k, at most γ_k + ... + γ_{n′} of these regions have k or more active units.
 """
 

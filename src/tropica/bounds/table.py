@@ -26,7 +26,7 @@ CONVOLUTION_LOWER = (xiong2020_lower,)
 
 
 class Bound(NamedTuple):
-    """An upper or a lower bound on the largest number of regions, or (kind "exact") that number itself."""
+    """An upper or a lower bound on the largest number of regions, or, with kind "exact", the largest number itself."""
 
     kind: Literal["upper", "lower", "exact"]
     value: int

@@ -38,7 +38,7 @@ def raghu2017(architecture: Architecture) -> int:
 
         (Σ_{j=0}^{n_0} C(n, j))^L
 
-    Raghu et al. 2017, Theorem 1, which states it as O(n^{L n_0}); its proof uses this number. Assumes
+    Raghu et al. 2017, Theorem 1, stated as O(n^{L n_0}); the proof uses the formula above. Assumes
     hidden layers of one width n, (leaky) ReLU.
 
     Args:

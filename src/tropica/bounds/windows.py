@@ -109,7 +109,7 @@ def is_sharp(axes: Sequence[WindowAxis], channels: int, filters: int) -> bool:
 
 
 def attained_number(axes: Sequence[WindowAxis], channels: int, filters: int) -> int:
-    """A number of regions that some filters attain: Xiong's number, for kernels with zeros in overlaps where needed."""
+    """A number of regions that some filters attain: Xiong's number, or that of kernels with zeros along all axes but one."""
     if is_sharp(axes, channels, filters):
         return xiong_number(axes, channels, filters)
     cut = [replace(axis, length=min(axis.length, axis.stride)) for axis in axes]
@@ -134,7 +134,7 @@ def _along_several_axes(axes: Sequence[WindowAxis], channels: int, filters: int)
     """Xiong's number for several axes, window after window.
 
     The state is the slack h(Q) = min_P |S_P \\ S_Q| − t(P), over sets P of past windows, for each set Q of later
-    windows. The next window p can have t ≤ |S_p| + h({p}) units. After it h(Q) is min(h(Q), h(Q ∪ {p}) + |S_p \\ S_Q| − t).
+    windows. The next window p can have t ≤ |S_p| + h({p}) units. Then h(Q) becomes min(h(Q), h(Q ∪ {p}) + |S_p \\ S_Q| − t).
     Choices with equal slack are counted together.
     """
     distances = [math.prod(axis.count for axis in axes[i + 1 :]) for i in range(len(axes))]

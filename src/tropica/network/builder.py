@@ -19,7 +19,7 @@ EXAMPLE_POINTS = 2
 
 
 class Refused(Exception):
-    """A rule cannot translate the op as it is used; the message gives the reason."""
+    """Refusal of a rule to translate an op with the given arguments; the message states the reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +129,7 @@ class Builder:
         if isinstance(number, Tensor):
             return number if number.is_floating_point() else number.to(torch.float64)
         if isinstance(number, BatchSize):
-            raise Refused("it computes with the batch size as a number; a point's value may not depend on the batch it is in")
+            raise Refused("it computes with the batch size as a number; a point's value may not depend on its batch")
         return torch.tensor(number, dtype=torch.float64)
 
     def graph(self, output: Value) -> Graph:

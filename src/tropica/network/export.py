@@ -49,7 +49,7 @@ def export(model: nn.Module, example: Tensor) -> ExportedProgram:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Suppress the graphs, warnings and tracebacks that torch prints; the TraceError has the relevant part of them."""
+    """Suppress the graphs, warnings and tracebacks that torch prints; the TraceError states the relevant part."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [logger.disabled for logger in loggers]
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
@@ -169,7 +169,7 @@ def leaf_constants(program: ExportedProgram) -> dict[str, Tensor]:
         name, target = getattr(spec.arg, "name", ""), spec.target
         tensor = program.state_dict.get(target, program.constants.get(target)) if target else None
         if not isinstance(tensor, Tensor):
-            raise TraceError(f"the model holds a constant that is not a tensor: {target or name}")
+            raise TraceError(f"the model has a constant that is not a tensor: {target or name}")
         leaves[name] = tensor.detach().cpu()
     return leaves
 

@@ -26,7 +26,7 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class Origin:
-    """Place of a node in the user's code: ATen op, module path, ``file:line  code``."""
+    """Location of a node in the user's code: ATen op, module path, ``file:line  code``."""
 
     op: str = ""
     path: str = ""
@@ -43,7 +43,7 @@ class Node:
     origin: Origin = Origin()
 
     def apply(self, inputs: Sequence[Tensor], constants: Mapping[str, Tensor]) -> Tensor:
-        """The node's output for its inputs; ``constants`` are those of the whole graph."""
+        """The node's output for its inputs; ``constants`` has the constants of the whole graph."""
         raise NotImplementedError
 
     @property
@@ -64,8 +64,8 @@ class AffineNode(Node):
     the weight. Without a weight the entries of J are nonnegative, up to one sign for each input (``signs``: ``a − b`` has
     (1, −1)).
 
-    ``settings`` is the text of the numbers that ``fn`` closes over (strides, dimensions, sizes). The fingerprint uses this text,
-    as a function cannot be hashed by what it computes.
+    ``settings`` is the text of the numbers that ``fn`` closes over (strides, dimensions, sizes). The fingerprint has this
+    text, as a function cannot be hashed by what it computes.
     """
 
     fn: Callable[..., Tensor] = torch.clone
@@ -162,7 +162,7 @@ class Graph:
     ) -> Tensor | dict[str, Tensor]:
         """Compute the output, or other values, of a batch.
 
-        A node is evaluated only if the result depends on it, and a value is dropped after its last use unless it is kept.
+        Only nodes that the result depends on are evaluated. A value is dropped after its last use unless ``keep`` names it.
         Autograd records the evaluation if the caller's mode enables it.
 
         Args:
@@ -250,7 +250,7 @@ def _ancestors(nodes: Sequence[Node], given: Set[str], wanted: Set[str]) -> tupl
 
 
 def _last_uses(nodes: Sequence[Node], keep: Set[str]) -> list[tuple[str, ...]]:
-    """Names of the values that can be dropped after each node: no later node reads them, and ``keep`` lacks them."""
+    """Names of the values that can be dropped after each node: no later node reads them, and they are not in ``keep``."""
     last: dict[str, int] = {}
     for i, node in enumerate(nodes):
         last[node.name] = i

@@ -262,7 +262,7 @@ class PiecewiseLinearNetwork:
         inside = [n.name for n in self.graph.nodes if n.origin.path == at or n.origin.path.startswith(f"{at}.")]
         if not inside or not at:
             paths = dict.fromkeys(n.origin.path or n.name for n in self.graph.nodes)
-            raise InputError(f"the network has no node or module {at!r}; it has {', '.join(paths)}")
+            raise InputError(f"nothing in the network is called {at!r}; there are: {', '.join(paths)}")
         return inside[-1]
 
     @cached_property

@@ -18,10 +18,10 @@ Constants = Mapping[str, Tensor]
 
 
 def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
-    """An equal graph whose nonlinearities all have the batch as their first dimension.
+    """An equivalent graph in which the batch is the first dimension of every nonlinearity.
 
-    The batch may be another dimension in the model's code: (L, B, C), or points as the columns of a matrix. Before an
-    elementwise nonlinearity the batch is moved to the front, and after it back. Any other nonlinearity raises TraceError.
+    The batch may be another dimension in the model's code: (L, B, C), or points as the columns of a matrix. The batch is
+    moved to the front before an elementwise nonlinearity, and back afterwards. Any other nonlinearity raises TraceError.
     """
     points = example.cpu()
     two, three = (_shapes(graph, constants, points[rows]) for rows in ([0, 1], [0, 1, 0]))

@@ -83,7 +83,7 @@ class _Translation:
         return result
 
     def _call(self, node: fx.Node) -> Any:
-        """Translate one ATen call to a size, a constant or a Value; raise UnsupportedOperation if it has no rule."""
+        """Translate one ATen call to a size, a constant or a Value; raise UnsupportedOperation for an op without a rule."""
         target, at = str(node.target), self.relocate(origin(node))
         try:
             size = size_of(node, self.batch)

@@ -89,7 +89,7 @@ def same_dtype(x: Value, *settings: object) -> None:
 
 
 def reduced_dims(x: Value, dim: Dims) -> tuple[int, ...]:
-    """The reduced dimensions, nonnegative and sorted; all dimensions if none is named."""
+    """The reduced dimensions, nonnegative and sorted; all dimensions if none are given."""
     dims = range(x.ndim) if dim is None or dim == [] else [dim] if isinstance(dim, int) else dim
     return tuple(sorted(d % x.ndim for d in dims))
 

@@ -116,7 +116,7 @@ def squeeze(b: Builder, x: Value) -> Value:
 
 @op("squeeze.dim", "squeeze.dims")
 def squeeze_dims(b: Builder, x: Value, dim: int | Sequence[int]) -> Value:
-    """Dimensions dropped where their size is 1."""
+    """The given dimensions dropped if their size is 1."""
     dims = tuple(d for d in ([dim] if isinstance(dim, int) else dim) if x.shape[d] == 1)
     return b.affine(lambda x: x.squeeze(dims), x)
 
@@ -210,7 +210,7 @@ def unbind(b: Builder, x: Value, dim: int = 0) -> list[Value]:
 
 @op("clone.default", "contiguous.default", "alias.default", "detach.default", "lift_fresh_copy.default")
 def identity(b: Builder, x: Value, *ignored: Any, **settings: Any) -> Value:
-    """The tensor itself (a copy is the same function)."""
+    """The identity: a copy has the same values."""
     return x
 
 

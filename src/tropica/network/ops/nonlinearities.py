@@ -55,7 +55,7 @@ def maximum(b: Builder, x: Operand, y: Operand) -> Value:
 
 
 def clamp_min_at(b: Builder, x: Value, level: Tensor | float, tie: float) -> Value:
-    """max(x, level) for a constant level, with slope ``tie`` where x = level."""
+    """max(x, level) for a constant level, with slope ``tie`` at x = level."""
     constant = b.tensor(level)
     shape = constant.shape
     if torch.broadcast_shapes(x.shape, shape) != x.shape:

@@ -79,8 +79,8 @@ _SMOOTH = "it is smooth, not piecewise linear"
 _JUMPS = "it jumps where its input crosses a level, and a piecewise-linear network must be continuous"
 _COMPARES = f"{_JUMPS}; write a choice by comparison as relu, leaky_relu, prelu, maximum, minimum, clamp or abs"
 _NORMALIZES = (
-    "it normalizes with the statistics of its own input, which is not piecewise linear; batch norm in eval mode, which uses "
-    "running statistics, is"
+    "it normalizes with the statistics of its own input, which is not piecewise linear; batch norm in eval mode, with "
+    "running statistics, is affine"
 )
 RANDOM = "it draws random numbers"
 _PER_POINT = "it needs one index for each point of the batch; index by constants"
@@ -104,7 +104,7 @@ REASONS: dict[str, str] = {
     **dict.fromkeys(("_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm"), _NORMALIZES),
     **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne"), _COMPARES),
     **dict.fromkeys(("sign", "sgn", "round", "floor", "ceil", "trunc", "heaviside", "hardshrink"), _JUMPS),
-    **dict.fromkeys(("argmax", "argmin"), "it gives positions, which jump; return the logits"),
+    **dict.fromkeys(("argmax", "argmin"), "it returns positions, which are not continuous; return the logits"),
     **dict.fromkeys(("rand", "randn", "rand_like", "randn_like", "randint", "bernoulli", "normal"), RANDOM),
     **dict.fromkeys(("gather", "take_along_dim", "scatter", "embedding"), _PER_POINT),
     **dict.fromkeys(("lstm", "gru"), "its gates multiply activations"),

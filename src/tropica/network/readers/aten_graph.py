@@ -1,7 +1,6 @@
 """An archived graph as a module that runs the graph's ops in order, so that it can be traced like any other model.
 
-Only ATen ops from a fixed list run, those that a piecewise-linear network may contain; nothing else in an archive is called,
-imported or evaluated.
+Only ops on a fixed list of ATen ops run; nothing else in an archive is called, imported or evaluated.
 """
 
 from __future__ import annotations
@@ -81,7 +80,7 @@ def read_call(node: dict[str, Any]) -> Call:
 
 
 def _target(name: str, at: Origin) -> Callable[..., Any]:
-    """The ATen op of that name, if it or its out-of-place form is allowed; raise UnsupportedOperation otherwise."""
+    """The ATen op of that name. Raises UnsupportedOperation unless the op, or its out-of-place form, is allowed."""
     if name in _SIZES:
         return _SIZES[name]
     parts = name.split(".")
@@ -138,7 +137,7 @@ def argument(arg: dict[str, Any]) -> Any:
 
 
 def _reference(what: dict[str, Any]) -> Any:
-    """A reference to a value, or the number or None that the archive has in place of one."""
+    """A reference to a value, or a number, or None, as the archive states."""
     match what:
         case {"name": name} | {"as_name": name} | {"as_tensor": {"name": name}}:
             return Name(name)

@@ -1,7 +1,7 @@
 """``tp.load_network``: a network from a ``torch.export`` archive (.pt2), without unpickling.
 
 ``torch.export.load`` unpickles parts of an archive, so it is not used. The archive is a zip file. Its graph is read from JSON
-and its weights from raw bytes, every op must be on a list of ATen ops, and the resulting module is traced like any other model.
+and its weights from raw bytes. Every op must be on a fixed list of ATen ops, and the result is traced like any other model.
 """
 
 from __future__ import annotations
