@@ -1,4 +1,4 @@
-"""Published bounds on the number of linear regions, as exact Python integers; `log10` tells the size of huge ones."""
+"""Published bounds on the number of linear regions, as exact Python integers; `log10` gives their decimal logarithms."""
 
 from tropica.bounds.architecture import Architecture, NotCovered
 from tropica.bounds.convolution import Conv, ConvNet

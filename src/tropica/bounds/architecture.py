@@ -1,4 +1,4 @@
-"""The layer widths that bounds depend on: read from numbers, or from a traced network."""
+"""Layer widths of a dense network, given as numbers or read from a traced network."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 
 Architecture: TypeAlias = Sequence[int] | PiecewiseLinearNetwork
-"""(n_0, n_1, ..., n_L): the input dimension and the hidden widths, without the output layer; or a traced network."""
+"""The input dimension and the hidden widths (n_0, n_1, ..., n_L), without the output layer; or a traced network."""
 
 
 class NotCovered(InputError):
-    """The theorem behind a bound does not cover the architecture, or its sum is too large to be computed."""
+    """The theorem behind a bound does not cover the architecture, or the bound is too large to be computed."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class LayerWidths:
     leaky: bool = False
 
     def dimensions(self) -> list[int]:
-        """min(n_0, ..., n_{l−1}) for each layer l: the largest dimension of the set of its inputs."""
+        """min(n_0, ..., n_{l−1}) for each layer l: the largest dimension of the set of the layer's inputs."""
         least, found = self.inputs, []
         for width in self.hidden:
             found.append(least)
@@ -45,10 +45,11 @@ class LayerWidths:
 
 
 def layer_widths(architecture: Architecture) -> LayerWidths:
-    """The layer widths of an architecture, checked.
+    """Check an architecture and return its layer widths.
 
     Raises:
-        InputError: not whole numbers of 1 or more, no hidden layer, or a network that is no chain of dense layers and ReLUs.
+        InputError: an entry that is not a whole number of 1 or more, no hidden layer, or a network that is not a chain of
+            dense layers and (leaky) ReLUs.
 
     >>> layer_widths((2, 16, 8))
     LayerWidths(inputs=2, hidden=(16, 8), leaky=False)
@@ -70,26 +71,26 @@ def layer_widths(architecture: Architecture) -> LayerWidths:
 
 
 def relu_widths(architecture: Architecture, theorem: str) -> LayerWidths:
-    """The layer widths of an architecture for a theorem on ReLU alone.
+    """Check an architecture for a theorem on ReLU alone and return its layer widths.
 
     Raises:
-        NotCovered: some units are leaky.
+        NotCovered: some units are leaky ReLUs.
         InputError: as :func:`layer_widths`.
     """
     widths = layer_widths(architecture)
     if widths.leaky:
         raise NotCovered(
-            f"{theorem} is about ReLU: it uses that an inactive unit is constant, which a leaky one is not; "
-            "for leaky ReLU there are montufar2017, zhang2018, raghu2017 and zaslavsky"
+            f"{theorem} is about ReLU: its proof needs inactive units to be constant, and leaky units are not; "
+            "for leaky ReLU use montufar2017, zhang2018, raghu2017 or zaslavsky"
         )
     return widths
 
 
 def integer(value: object, name: str, least: int = 1) -> int:
-    """A whole number of at least ``least``, as an int.
+    """Check that a value is a whole number of at least ``least``, and return it as an int.
 
     Raises:
-        InputError: anything else.
+        InputError: any other value.
     """
     try:
         number = operator.index(value)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ class Conv:
 
     Attributes:
         filters: the number of output channels.
-        kernel, stride: the sizes along each spatial dimension, or one number for all.
+        kernel, stride: the sizes along each spatial dimension, or one size for all dimensions.
 
     Raises:
         InputError: a size that is not a whole number of 1 or more.
@@ -38,10 +38,10 @@ class Conv:
             object.__setattr__(self, name, checked)
 
     def axes(self, spatial: Sequence[int]) -> list[WindowAxis]:
-        """The windows along each axis of an input of these spatial sizes.
+        """The windows along each axis of an input with these spatial sizes.
 
         Raises:
-            InputError: the kernel does not fit, or has another number of dimensions.
+            InputError: the kernel does not fit the input, or has another number of dimensions.
         """
         kernel, stride = ((sizes,) * len(spatial) if isinstance(sizes, int) else sizes for sizes in (self.kernel, self.stride))
         if len(kernel) != len(spatial) or len(stride) != len(spatial):
@@ -60,7 +60,7 @@ class ConvNet:
         layers: the convolutions, one or more.
 
     Raises:
-        InputError: other shapes, or a kernel that does not fit its input.
+        InputError: an invalid shape, no convolution, or a kernel that does not fit its input.
 
     >>> ConvNet((1, 5), [Conv(2, kernel=2)]).shapes
     ((1, 5), (2, 4))
@@ -75,7 +75,7 @@ class ConvNet:
         shape = tuple(integer(size, f"entry {i} of input_shape") for i, size in enumerate(self.input_shape))
         if not isinstance(self.layers, Sequence) or not self.layers or not all(isinstance(c, Conv) for c in self.layers):
             raise InputError(f"layers is a sequence of one Conv or more; found {self.layers!r}")
-        _shapes(shape, self.layers)  # raises where a kernel does not fit
+        _shapes(shape, self.layers)  # raises InputError if a kernel does not fit
         object.__setattr__(self, "input_shape", shape)
         object.__setattr__(self, "layers", tuple(self.layers))
 
@@ -86,7 +86,7 @@ class ConvNet:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """The numbers of units of the input and of each layer: upper bounds for dense networks of these widths hold too.
+        """The numbers of units of the input and of each layer; upper bounds for dense networks of these widths hold too.
 
         >>> ConvNet((1, 5), [Conv(2, kernel=2)]).widths
         (5, 8)
@@ -95,6 +95,7 @@ class ConvNet:
 
 
 def _shapes(shape: tuple[int, ...], layers: Sequence[Conv]) -> tuple[tuple[int, ...], ...]:
+    """The input shape, and the shape of each layer's output."""
     found = [shape]
     for conv in layers:
         found.append((conv.filters, *(axis.count for axis in conv.axes(found[-1][1:]))))

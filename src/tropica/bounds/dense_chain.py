@@ -13,17 +13,17 @@ ENTRYWISE = frozenset(
     {"flatten", "view", "reshape", "_unsafe_view", "unflatten", "squeeze", "unsqueeze", "clone", "contiguous"}
     | {"batch_norm", "_native_batch_norm_legit_no_training", "add", "sub", "mul", "div", "neg", "addmm"}
 )
-"""Ops that map each entry to one entry: they may stand anywhere in a chain, as a part of the dense layer beside them."""
+"""Ops that map each entry to one entry: they may stand anywhere in a chain, as a part of the adjacent dense layer."""
 
 
 def dense_chain(net: PiecewiseLinearNetwork) -> tuple[int, tuple[int, ...], bool]:
-    """The input dimension, the hidden widths, and whether some units are leaky.
+    """The input dimension, the hidden widths, and whether some units are leaky ReLUs.
 
-    A chain is a dense layer, a ReLU, leaky ReLU or PReLU on its outputs, and so on. Flatten, reshape, batch norm and constants
-    added or multiplied may stand between; what comes after the last activation is the output layer.
+    In a chain, dense layers alternate with ReLUs, leaky ReLUs or PReLUs. Flatten, reshape, batch norm, and sums and products
+    with constants may stand in between; the ops after the last activation are the output layer.
 
     Raises:
-        InputError: any other network; the message says what was found.
+        InputError: any other network; the message names the first obstacle.
     """
     units = {name: shape.numel() for name, shape in net.shapes.items()}
     hidden: list[int] = []
@@ -53,7 +53,7 @@ def _is_leaky(node: NonlinearityNode) -> bool:
 
 
 def _is_dense(node: Node, net: PiecewiseLinearNetwork, before: int, after: int) -> bool:
-    """Whether an affine op is a dense layer, from ``before`` units to ``after``, rather than an entrywise one."""
+    """Whether an affine op from ``before`` to ``after`` units is a dense layer rather than an entrywise op."""
     weight = net.constants.get(node.constants.get("weight", ""))
     if _op(node) in DENSE and weight is not None and weight.ndim == 2 and weight.numel() == before * after:
         return True
@@ -63,7 +63,7 @@ def _is_dense(node: Node, net: PiecewiseLinearNetwork, before: int, after: int) 
 
 
 def _op(node: Node) -> str:
-    """The bare name of the op that a node comes from: ``linear`` for ``aten.linear.default``."""
+    """The name of a node's op without namespace and overload: ``linear`` for ``aten.linear.default``."""
     parts = node.origin.op.split(".")
     return parts[1] if len(parts) > 1 else node.origin.op
 

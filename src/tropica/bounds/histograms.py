@@ -1,7 +1,7 @@
-"""The matrix framework of Hinz and van de Geer, and the histograms that make the earlier bounds instances of it.
+"""The matrix framework of Hinz and van de Geer, and the histograms for which it gives the earlier bounds.
 
-A histogram γ(n, n′) has n′ + 1 entries. It bounds the regions into which a layer of n′ ReLUs cuts a region of dimension n: for
-every k, at most γ_k + ... + γ_{n′} of them have k or more active units.
+A histogram γ(n, n′) has n′ + 1 entries, and bounds the regions into which a layer of n′ ReLUs cuts a region of dimension n: for
+every k, at most γ_k + ... + γ_{n′} of these regions have k or more active units.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tropica.errors import InputError
 from tropica.exact.binomials import binomial_sum, binomials
 
 Histogram: TypeAlias = Callable[[int, int], Sequence[int]]
-"""γ: a function of a dimension n and a width n′ ≥ n with n′ + 1 whole numbers as its value."""
+"""γ: a function of a dimension n and a width n′ ≥ n, whose value is a sequence of n′ + 1 whole numbers."""
 
 
 def gamma_naive(dimension: int, width: int) -> list[int]:
@@ -50,7 +50,7 @@ KNOWN: tuple[Histogram, ...] = (gamma_naive, gamma_montufar2017, gamma_serra2018
 
 
 def hinz2019(architecture: Architecture, gamma: Histogram = gamma_serra2018) -> int:
-    """The upper bound that maps the number of regions by dimension through the layers, by one matrix each.
+    """The upper bound that maps the numbers of regions by dimension through the layers, by two matrices for each layer.
 
         ‖B_{n_L} M_{n_{L−1}, n_L} ... B_{n_1} M_{n_0, n_1} e_{n_0}‖_1
 
@@ -59,15 +59,16 @@ def hinz2019(architecture: Architecture, gamma: Histogram = gamma_serra2018) -> 
 
     Hinz and van de Geer 2019, the main theorem of "A framework for the construction of upper bounds on the number of affine
     linear regions of ReLU feed-forward neural networks". Assumes ReLU, that γ is a bound (see
-    :mod:`~tropica.bounds.histograms`), and that γ(n, n′) grows with n in the order of that bound. The last is checked, and so
-    is a necessary condition of the former: γ leaves room for hyperplanes in general position.
+    :mod:`~tropica.bounds.histograms`), and that γ(n, n′) grows with n in the order of that bound. The growth is
+    checked. That γ is a bound cannot be checked, but a necessary condition is: γ allows as many regions as hyperplanes in
+    general position make.
 
     Args:
         architecture: (n_0, n_1, ..., n_L), or a traced ReLU network.
         gamma: γ(n, n′): `gamma_naive`, `gamma_montufar2017`, `gamma_serra2018`, or another function.
 
     Raises:
-        InputError: a γ that is not such a histogram, a leaky network, or not an architecture.
+        InputError: ``gamma`` is not such a histogram, leaky units, or an invalid architecture.
 
     >>> hinz2019((4, 6, 4)), hinz2019((4, 6, 4), gamma_montufar2017), hinz2019((4, 6, 4), gamma_naive)
     (817, 912, 1024)
@@ -98,13 +99,13 @@ def _clipped(histogram: list[int], top: int) -> list[int]:
 
 
 def _check(gamma: Histogram, top: int, width: int) -> None:
-    """Check that γ(n, width) is a histogram for n = 0, ..., top, leaves room for general position, and grows with n."""
+    """Check for n = 0, ..., top that γ(n, width) is a histogram, grows with n, and allows general position."""
     before = [0] * (width + 1)
     for n in range(top + 1):
         found = list(gamma(n, width))
         if len(found) != width + 1:
             raise InputError(
-                f"gamma({n}, {width}) must have {width + 1} entries, one a number of active units; found {len(found)}"
+                f"gamma({n}, {width}) must have {width + 1} entries, one for each number of active units; found {len(found)}"
             )
         entries = [integer(entry, f"entry {k} of gamma({n}, {width})", least=0) for k, entry in enumerate(found)]
         tails = list(accumulate(reversed(entries)))

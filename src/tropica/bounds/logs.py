@@ -15,7 +15,7 @@ def log10(value: int) -> float:
     """The decimal logarithm of a positive whole number of any size.
 
     Raises:
-        InputError: not a whole number, or not positive.
+        InputError: ``value`` is not a positive whole number.
 
     >>> log10(10**5000)
     5000.0
@@ -27,7 +27,7 @@ def log10(value: int) -> float:
 
 
 def serra2018_log10(architecture: Architecture) -> float:
-    """log10 of :func:`~tropica.bounds.serra2018`, to about 12 digits, by the same recursion in floating point: in milliseconds.
+    """log10 of :func:`~tropica.bounds.serra2018`, to about 12 digits, by the same recursion in floating point.
 
     Args:
         architecture: (n_0, n_1, ..., n_L), or a traced ReLU network.
@@ -47,7 +47,7 @@ def serra2018_log10(architecture: Architecture) -> float:
 
 
 def _after_layer(counts: np.ndarray, width: int) -> np.ndarray:
-    """One layer, with the sums of the exact version in :mod:`~tropica.bounds.upper`."""
+    """Logarithms of the regions by dimension after one layer, by the sums of :mod:`~tropica.bounds.upper`."""
     m = np.arange(min(len(counts) - 1, width) + 1)
     row = np.append(0, np.cumsum(np.log(width + 1 - m[1:]) - np.log(m[1:])))  # the logarithms of C(width, m)
     sums = np.logaddexp.accumulate(row)

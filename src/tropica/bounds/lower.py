@@ -1,4 +1,4 @@
-"""Lower bounds on the maximal number of linear regions: numbers that some weights of the architecture attain."""
+"""Lower bounds on the maximal number of linear regions: numbers attained by some weights of the architecture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def montufar2014(architecture: Architecture) -> int:
         architecture: (n_0, n_1, ..., n_L), or a traced ReLU network.
 
     Raises:
-        InputError: a hidden width below n_0, a leaky network, or not an architecture.
+        InputError: a hidden width below n_0, leaky units, or an invalid architecture.
 
     >>> montufar2014((2, 16, 16, 16))
     561152
@@ -29,18 +29,18 @@ def montufar2014(architecture: Architecture) -> int:
 
 
 def serra2018_lower(architecture: Architecture) -> int:
-    """As :func:`montufar2014`, with one more fold along each axis, so that each region has an active unit.
+    """The bound of :func:`montufar2014` with one more fold along each axis, so that each region has an active unit.
 
         ∏_{l=1}^{L−1} (⌊n_l/n_0⌋ + 1)^{n_0} · Σ_{j=0}^{n_0} C(n_L, j)
 
-    Serra, Tjandraatmadja and Ramalingam 2018, Theorem 6. Assumes ReLU and every hidden width at least 3 n_0. For n_0 = 1 it
-    is the maximal number itself (Theorem 5 there).
+    Serra, Tjandraatmadja and Ramalingam 2018, Theorem 6. Assumes ReLU and every hidden width at least 3 n_0. For n_0 = 1 the
+    bound is the maximal number itself (Theorem 5 there).
 
     Args:
         architecture: (n_0, n_1, ..., n_L), or a traced ReLU network.
 
     Raises:
-        InputError: a hidden width below 3 n_0, a leaky network, or not an architecture.
+        InputError: a hidden width below 3 n_0, leaky units, or an invalid architecture.
 
     >>> serra2018_lower((2, 16, 16, 16))
     898857
@@ -49,6 +49,7 @@ def serra2018_lower(architecture: Architecture) -> int:
 
 
 def _folded(architecture: Architecture, theorem: str, least: int, more: int) -> int:
+    """∏_{l<L} (⌊n_l/n_0⌋ + more)^{n_0} · Σ_j C(n_L, j), for hidden widths of at least least · n_0."""
     widths = relu_widths(architecture, theorem)
     n0, last = widths.inputs, widths.hidden[-1]
     if min(widths.hidden) < least * n0:
@@ -71,7 +72,7 @@ def arora2018(architecture: Architecture) -> int:
         architecture: (n_0, 2m, w, ..., w), or a traced ReLU network.
 
     Raises:
-        InputError: widths not of this form, a leaky network, or not an architecture.
+        InputError: widths not of this form, leaky units, or an invalid architecture.
 
     >>> arora2018((2, 6, 3, 3))
     54

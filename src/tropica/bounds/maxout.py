@@ -9,18 +9,18 @@ from tropica.exact.binomials import binomial_sum, binomials
 
 
 def serra2018_maxout(architecture: Architecture, rank: int) -> int:
-    """The upper bound that counts one hyperplane for each pair of a unit's k functions.
+    """The upper bound that counts a hyperplane for each pair of the k functions of a unit.
 
         ∏_{l=1}^{L} Σ_{j=0}^{d_l} C(k(k − 1)/2 · n_l, j),   d_l = min{n_0, n_1, ..., n_l}
 
     Serra, Tjandraatmadja and Ramalingam 2018, Theorem 8. Assumes units of one rank k.
 
     Args:
-        architecture: (n_0, n_1, ..., n_L); a traced network of (leaky) ReLUs counts as one of maxout units of any rank.
+        architecture: (n_0, n_1, ..., n_L); a traced network of (leaky) ReLUs counts as a maxout network of any rank.
         rank: k, 2 or more.
 
     Raises:
-        InputError: a rank below 2, or not an architecture.
+        InputError: a rank below 2, or an invalid architecture.
 
     >>> serra2018_maxout((2, 4), rank=3)
     79
@@ -31,20 +31,20 @@ def serra2018_maxout(architecture: Architecture, rank: int) -> int:
 
 
 def montufar2022(architecture: Architecture, rank: int) -> int:
-    """The upper bound that applies the sharp number of one layer to each layer.
+    """The upper bound that multiplies the sharp bounds for the single layers.
 
         ∏_{l=1}^{L} Σ_{j=0}^{m_l} C(n_l, j) (k − 1)^j,   m_l = min{n_0, ..., n_{l−1}}
 
     Montúfar, Ren and Zhang 2022, "Sharp bounds for the number of regions of maxout networks and vertices of Minkowski sums":
-    for one layer it is the largest number of upper vertices of a Minkowski sum of n_1 polytopes of k vertices each, and
-    attained. Assumes units of one rank k. Rank 2 gives :func:`~tropica.bounds.montufar2017`.
+    for one layer the bound is the largest number of upper vertices of a Minkowski sum of n_1 polytopes of k vertices each,
+    and is attained. Assumes units of one rank k. Rank 2 gives :func:`~tropica.bounds.montufar2017`.
 
     Args:
-        architecture: (n_0, n_1, ..., n_L); a traced network of (leaky) ReLUs counts as one of maxout units of any rank.
+        architecture: (n_0, n_1, ..., n_L); a traced network of (leaky) ReLUs counts as a maxout network of any rank.
         rank: k, 2 or more.
 
     Raises:
-        InputError: a rank below 2, or not an architecture.
+        InputError: a rank below 2, or an invalid architecture.
 
     >>> montufar2022((2, 4), rank=3)
     33

@@ -26,7 +26,7 @@ CONVOLUTION_LOWER = (xiong2020_lower,)
 
 
 class Bound(NamedTuple):
-    """A number, and whether it is an upper or a lower bound on the largest number of regions, or that number itself."""
+    """An upper or a lower bound on the largest number of regions, or, with kind "exact", the largest number itself."""
 
     kind: Literal["upper", "lower", "exact"]
     value: int
@@ -40,7 +40,7 @@ class BoundTable(dict[str, Bound]):
     """
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row a bound: bound, kind, value (a Python int) and its decimal logarithm."""
+        """One row per bound: its name, kind, value (a Python int) and decimal logarithm."""
         import pandas
 
         rows = [(name, bound.kind, bound.value, log10(bound.value)) for name, bound in self.items()]
@@ -59,12 +59,12 @@ class BoundTable(dict[str, Bound]):
 
 
 def _shortened(value: int) -> str:
-    """A number of up to 15 digits as it is, a larger one as a power of ten."""
+    """A number of up to 15 digits in full, a larger number as a power of ten."""
     return f"{value:,}" if value < 10**15 else f"10^{log10(value):.2f}"
 
 
 def bounds_of(architecture: Architecture | ConvNet, rank: int | None = None) -> BoundTable:
-    """Every bound whose assumptions the architecture meets, by name. Bounds that are too large to be computed are left out.
+    """Every bound whose assumptions the architecture meets, by name. A bound too large to be computed is left out.
 
     Args:
         architecture: (n_0, n_1, ..., n_L), a traced network, or a ConvNet.
@@ -74,7 +74,7 @@ def bounds_of(architecture: Architecture | ConvNet, rank: int | None = None) -> 
         {name: (kind, value)}, a dict: kind is "upper", "lower" or "exact", value an int.
 
     Raises:
-        InputError: not an architecture, a rank below 2, or a rank for a ConvNet.
+        InputError: an invalid architecture, a rank below 2, or a rank for a ConvNet.
 
     >>> for name, (kind, value) in bounds_of((2, 6, 6)).items():
     ...     print(f"{name:<16}{kind:<6}{value:>5}")
@@ -94,12 +94,12 @@ def bounds_of(architecture: Architecture | ConvNet, rank: int | None = None) -> 
         if "xiong2020_one_layer" in found and is_exact(architecture):
             found["xiong2020_one_layer"] = found["xiong2020_one_layer"]._replace(kind="exact")
         return found
-    layer_widths(architecture)  # raises where a bound would be left out
+    layer_widths(architecture)  # raises InputError for an invalid architecture
     return _covering(UPPER, LOWER, architecture) if rank is None else _covering(MAXOUT_UPPER, (), architecture, rank)
 
 
 def _covering(upper: tuple[Callable[..., int], ...], lower: tuple[Callable[..., int], ...], *arguments: Any) -> BoundTable:
-    """The values of those bounds that cover the arguments."""
+    """The values of the bounds whose theorems cover the arguments."""
     found = BoundTable()
     for bound in (*upper, *lower):
         try:

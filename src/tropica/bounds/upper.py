@@ -9,7 +9,7 @@ from tropica.exact.binomials import binomial_sum, binomials
 
 
 def zaslavsky(architecture: Architecture) -> int:
-    """The maximal number of regions of one layer, which is attained by hyperplanes in general position.
+    """The maximal number of regions of one layer, attained by hyperplanes in general position.
 
         Σ_{j=0}^{n_0} C(n_1, j)
 
@@ -19,7 +19,7 @@ def zaslavsky(architecture: Architecture) -> int:
         architecture: (n_0, n_1), or a traced network.
 
     Raises:
-        InputError: more than one hidden layer, or not an architecture.
+        InputError: more than one hidden layer, or an invalid architecture.
 
     >>> zaslavsky((2, 3))
     7
@@ -28,24 +28,24 @@ def zaslavsky(architecture: Architecture) -> int:
     if len(widths.hidden) != 1:
         raise NotCovered(
             f"Zaslavsky's number is that of one hidden layer; found {len(widths.hidden)}, of widths {widths.hidden}: "
-            "for several there is serra2018"
+            "for several use serra2018"
         )
     return binomial_sum(widths.hidden[0], widths.inputs)
 
 
 def raghu2017(architecture: Architecture) -> int:
-    """The upper bound by which each layer cuts every region as n hyperplanes can cut the input space.
+    """The upper bound that lets each layer cut every region as n hyperplanes can cut the input space.
 
         (Σ_{j=0}^{n_0} C(n, j))^L
 
-    Raghu et al. 2017, Theorem 1, which states it as O(n^{L n_0}); this is the number that its proof counts with. Assumes
+    Raghu et al. 2017, Theorem 1, stated as O(n^{L n_0}); the proof uses the formula above. Assumes
     hidden layers of one width n, (leaky) ReLU.
 
     Args:
         architecture: (n_0, n, ..., n), or a traced network.
 
     Raises:
-        InputError: hidden layers of different widths, or not an architecture.
+        InputError: hidden layers of different widths, or an invalid architecture.
 
     >>> raghu2017((2, 16, 16, 16))
     2571353
@@ -57,7 +57,7 @@ def raghu2017(architecture: Architecture) -> int:
 
 
 def montufar2017(architecture: Architecture) -> int:
-    """The upper bound by which each layer cuts every region as its hyperplanes can cut the space of its inputs.
+    """The upper bound that lets each layer cut every region as its hyperplanes can cut the space of its inputs.
 
         ∏_{l=1}^{L} Σ_{j=0}^{m_l} C(n_l, j),   m_l = min{n_0, ..., n_{l−1}}
 
@@ -67,7 +67,7 @@ def montufar2017(architecture: Architecture) -> int:
         architecture: (n_0, n_1, ..., n_L), or a traced network.
 
     Raises:
-        InputError: not an architecture.
+        InputError: an invalid architecture.
 
     >>> montufar2017((5, 16, 12, 8, 4))
     38262313440
@@ -77,18 +77,18 @@ def montufar2017(architecture: Architecture) -> int:
 
 
 def zhang2018(architecture: Architecture) -> int:
-    """The bound that follows from the dual subdivisions of tropical polynomials.
+    """The upper bound that follows from the dual subdivisions of tropical polynomials.
 
         ∏_{l=1}^{L} Σ_{j=0}^{n_0} C(n_l, j)
 
-    Zhang, Naitzat and Lim 2018, Theorem 6.3 (whose L counts the linear output layer too). Assumes that every hidden width is
-    at least n_0, and a linear output; (leaky) ReLU. Then it is :func:`montufar2017`.
+    Zhang, Naitzat and Lim 2018, Theorem 6.3 (whose L counts the linear output layer too). Assumes (leaky) ReLU, every hidden
+    width at least n_0, and a linear output. Under these assumptions the bound equals :func:`montufar2017`.
 
     Args:
         architecture: (n_0, n_1, ..., n_L), or a traced network.
 
     Raises:
-        InputError: a hidden width below n_0, or not an architecture.
+        InputError: a hidden width below n_0, or an invalid architecture.
 
     >>> zhang2018((2, 5))
     16
@@ -103,7 +103,7 @@ def zhang2018(architecture: Architecture) -> int:
 
 
 def serra2018(architecture: Architecture) -> int:
-    """The upper bound that follows the dimension of each region, which inactive units lower.
+    """The upper bound that tracks the dimension of each region's image, which inactive units lower.
 
         Σ_{(j_1, ..., j_L) ∈ J} ∏_{l=1}^{L} C(n_l, j_l),   J = {0 ≤ j_l ≤ min{n_0, n_1 − j_1, ..., n_{l−1} − j_{l−1}, n_l}}
 
@@ -114,7 +114,7 @@ def serra2018(architecture: Architecture) -> int:
         architecture: (n_0, n_1, ..., n_L), or a traced ReLU network.
 
     Raises:
-        InputError: a leaky network, or not an architecture.
+        InputError: leaky units, or an invalid architecture.
 
     >>> serra2018((5, 16, 12, 8, 4))
     37650815280
@@ -137,7 +137,7 @@ def _after_layer(counts: list[int], width: int) -> list[int]:
     for count in reversed(counts):
         above.append(above[-1] + count)
     above.reverse()  # entry m: the regions of dimension m or more
-    # A region keeps its dimension m where j ≤ width − m; it gets the dimension m from above where j = width − m.
+    # Regions of dimension m keep it if j ≤ width − m. Regions of a larger dimension get the dimension m if j = width − m.
     kept = [counts[m] * sums[min(m, width - m) + 1] for m in range(top + 1)]
     lowered = [row[m] * above[min(max(m + 1, width - m), len(counts))] for m in range(top + 1)]
     return [k + d for k, d in zip(kept, lowered, strict=True)]

@@ -1,13 +1,13 @@
-"""Xiong's number for one convolutional layer: it counts the independent choices of units, window by window.
+"""Xiong's number of regions of one convolutional layer: the number of independent choices of units in all windows.
 
-A window sees a set of input entries. Numbers t_p of units, one for each window p, are independent where every set J of windows
-has Σ_{p ∈ J} t_p ≤ |∪_{p ∈ J} S_p|, that is, where each window p can be given t_p entries of its own. Xiong's number of regions
-is the sum of ∏_p C(filters, t_p) over all such t.
+A window p reads a set S_p of input entries. Numbers t_p of units, one for each window p, are independent if every set J of
+windows has Σ_{p ∈ J} t_p ≤ |∪_{p ∈ J} S_p|. By Hall's theorem this means that each window p can be assigned t_p entries of its
+own. Xiong's number of regions is the sum of ∏_p C(filters, t_p) over all such t.
 
-The number is exact for units with weights of their own. The units of a filter share their weights: as polynomials they are the
+The number is exact for units that do not share weights. The units of a filter share their weights: as polynomials they are the
 multiples of the filter by monomials, and a relation Σ_k a_k p_k = 0 between filters p_k makes units dependent. Along one axis,
-generic filters have no relations but those that the count implies (match windows to entries in order: weights λ^{a²} at offset
-a leave one leading term in a minor). Along two axes q·p − p·q = 0 is a relation as well: two filters of 2 × 2 on an input of
+generic filters have only the relations that the count implies (match windows to entries in order: weights λ^{a²} at offset a
+leave one leading term in a minor). Along two axes q·p − p·q = 0 is a relation as well: two filters of 2 × 2 on an input of
 3 × 3 make 8 units of rank 7, and 255 regions instead of 256.
 """
 
@@ -24,9 +24,9 @@ from tropica.bounds.architecture import NotCovered
 from tropica.exact.binomials import binomial_sum, binomials
 
 MAX_OPEN_WINDOWS = 16
-"""The most windows that may overlap earlier ones at once: there is a table entry for each set of them."""
+"""Largest number of windows that may overlap earlier windows at once: a table has an entry for each set of them."""
 MAX_WORK = 2**30
-"""The most table entries that are computed, overhead included: a few seconds."""
+"""Largest number of table entries to compute, overhead included: a few seconds."""
 TABLE_OVERHEAD = 512
 """The overhead of one table, in entries."""
 
@@ -37,8 +37,8 @@ class WindowAxis:
 
     Attributes:
         count: the number of windows.
-        length: the length of each.
-        stride: the distance between neighbors.
+        length: the length of each window.
+        stride: the distance between neighboring windows.
     """
 
     count: int
@@ -53,12 +53,12 @@ class WindowAxis:
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of a layer without the axes along which none overlap: the layer falls apart into equal copies.
+    """The windows of a layer along the axes of overlap; along the other axes the layer consists of equal copies.
 
     Attributes:
-        axes: the axes along which windows overlap, the longest first.
-        channels: the entries of the input at each position.
-        filters: the units of each window.
+        axes: the axes along which windows overlap, the axis with the most windows first.
+        channels: the number of input entries at each position.
+        filters: the number of units of each window.
         copies: the number of equal copies.
     """
 
@@ -69,26 +69,26 @@ class Windows:
 
     @property
     def disjoint(self) -> bool:
-        """Whether each window has as many entries to itself as there are filters (those before its next neighbors')."""
+        """Whether each window has at least ``filters`` entries of its own: those before its next neighbors begin."""
         return self.filters <= self.channels * math.prod(axis.stride for axis in self.axes)
 
 
 def overlapping_windows(axes: Sequence[WindowAxis], channels: int, filters: int) -> Windows:
-    """The overlapping windows of a layer with these axes."""
-    apart = [axis for axis in axes if not axis.reach]
+    """Separate the axes with overlapping windows from the others."""
+    without_overlap = [axis for axis in axes if not axis.reach]
     overlapping = sorted((axis for axis in axes if axis.reach), key=lambda axis: axis.count, reverse=True)
-    entries = channels * math.prod(axis.length for axis in apart)
-    return Windows(overlapping, entries, filters, math.prod(axis.count for axis in apart))
+    entries = channels * math.prod(axis.length for axis in without_overlap)
+    return Windows(overlapping, entries, filters, math.prod(axis.count for axis in without_overlap))
 
 
 def xiong_number(axes: Sequence[WindowAxis], channels: int, filters: int) -> int:
     """Xiong's number for one layer.
 
-    With one axis of overlapping windows it is a sum over the entries that are used up, from window to window; with more, one
-    over the slack of all sets of open windows.
+    With one axis of overlapping windows the recursion over the windows has the number of used entries as its state; with more
+    axes, the slack of all sets of open windows.
 
     Raises:
-        NotCovered: windows overlap along several axes, and are too many for that.
+        NotCovered: windows overlap along several axes, and the recursion is too large.
     """
     windows = overlapping_windows(axes, channels, filters)
     if windows.disjoint:
@@ -103,13 +103,13 @@ def xiong_number(axes: Sequence[WindowAxis], channels: int, filters: int) -> int
 
 
 def is_sharp(axes: Sequence[WindowAxis], channels: int, filters: int) -> bool:
-    """Whether some filters, which share their weights, are known to attain Xiong's number."""
+    """Whether Xiong's number is known to be attained by filters, which share their weights."""
     windows = overlapping_windows(axes, channels, filters)
     return windows.disjoint or len(windows.axes) <= 1
 
 
 def attained_number(axes: Sequence[WindowAxis], channels: int, filters: int) -> int:
-    """A number of regions that some filters attain: Xiong's, or that of kernels with zeros where windows overlap."""
+    """A number of regions that some filters attain: Xiong's number, or that of kernels with zeros along all axes but one."""
     if is_sharp(axes, channels, filters):
         return xiong_number(axes, channels, filters)
     cut = [replace(axis, length=min(axis.length, axis.stride)) for axis in axes]
@@ -117,10 +117,10 @@ def attained_number(axes: Sequence[WindowAxis], channels: int, filters: int) -> 
 
 
 def _along_one_axis(axis: WindowAxis, channels: int, filters: int) -> int:
-    """Each window takes the first entries that are free: no other choice leaves more to the later windows."""
+    """Xiong's number for one axis. Each window takes the first free entries, which leaves the most to later windows."""
     size, stride = axis.length * channels, axis.stride * channels
     row = binomials(filters, size)
-    counts = [1]  # entry u: the number of ways to have used u entries of the next window
+    counts = [1]  # entry u: the number of choices that use u entries of the next window
     for _ in range(axis.count):
         used = [0] * (size + 1)
         for u, count in enumerate(counts):
@@ -131,10 +131,11 @@ def _along_one_axis(axis: WindowAxis, channels: int, filters: int) -> int:
 
 
 def _along_several_axes(axes: Sequence[WindowAxis], channels: int, filters: int) -> int:
-    """Window after window, with the slack h(Q) = min_P |S_P \\ S_Q| − t(P) over sets P of past windows, for each set Q to come.
+    """Xiong's number for several axes, window after window.
 
-    The next window p can have t ≤ |S_p| + h({p}) units, and after it h(Q) is min(h(Q), h(Q ∪ {p}) + |S_p \\ S_Q| − t). Ways
-    with equal slack are counted together.
+    The state is the slack h(Q) = min_P |S_P \\ S_Q| − t(P), over sets P of past windows, for each set Q of later
+    windows. The next window p can have t ≤ |S_p| + h({p}) units. Then h(Q) becomes min(h(Q), h(Q ∪ {p}) + |S_p \\ S_Q| − t).
+    Choices with equal slack are counted together.
     """
     distances = [math.prod(axis.count for axis in axes[i + 1 :]) for i in range(len(axes))]
     open_windows = sum(axis.reach * distance for axis, distance in zip(axes, distances, strict=True))
@@ -161,7 +162,7 @@ def _along_several_axes(axes: Sequence[WindowAxis], channels: int, filters: int)
 
 
 def _slack_after(h: np.ndarray, free: np.ndarray, most: int) -> np.ndarray:
-    """The slack after a window of t = 0, ..., ``most`` units, a row each. Bit 0 of an index stands for that window."""
+    """The slack after a window with t = 0, ..., ``most`` units, one row for each t. Bit 0 of an index is that window."""
     without, within = np.tile(h[0::2], 2), np.tile(h[1::2], 2)
     return np.minimum(without, within + free - np.arange(most + 1, dtype=np.int32)[:, None])
 
@@ -169,7 +170,7 @@ def _slack_after(h: np.ndarray, free: np.ndarray, most: int) -> np.ndarray:
 def _uncovered(
     axes: Sequence[WindowAxis], distances: Sequence[int], position: tuple[int, ...], open_windows: int
 ) -> np.ndarray:
-    """|S_p \\ S_Q| in positions of the input, for each set Q of the windows to come (bit i: the window i + 1 further on)."""
+    """|S_p \\ S_Q| in positions of the input, for each set Q of later windows (bit i is the window i + 1 steps later)."""
     ranges = [
         range(-min(axis.reach, i), min(axis.reach, axis.count - 1 - i) + 1) for axis, i in zip(axes, position, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""``Builder``: what the rules of the op registry build a graph with."""
+"""``Builder``: a graph under construction, to which the rules of the op registry add nodes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tropica.network.nonlinearities import Nonlinearity
 
 TWO_ACTIVATIONS = "it multiplies two activations, which is not piecewise linear; one factor must be a constant"
 EXAMPLE_POINTS = 2
-"""Number of points in the example batch that a graph is built on."""
+"""Number of points in the example batch on which a graph is built."""
 
 
 class Refused(Exception):
-    """A rule cannot translate the op as it is used; the message gives the reason."""
+    """Refusal of a rule to translate an op with the given arguments; the message states the reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Value:
 
 @dataclass(frozen=True)
 class BatchSize:
-    """A size that is ``times`` the batch size."""
+    """A multiple of the batch size: ``times`` · B."""
 
     times: int = 1
 
@@ -53,12 +53,14 @@ Size: TypeAlias = Sequence[int | BatchSize]
 
 @dataclass
 class Builder:
-    """A graph under construction. Each node is evaluated on the example at once, so that shapes are known.
+    """A graph under construction. Each new node is evaluated on the example batch, so that its shape is known.
 
-    All tensors are on the CPU: a graph belongs to no device.
+    All tensors are on the CPU: a graph is independent of devices.
 
     Attributes:
-        origin, stem, settings: of the op being translated: its origin, the stem of its nodes' names, its arguments as text.
+        example: the example batch.
+        nodes, constants: the nodes added so far, and their constants by name.
+        origin, stem, settings: of the current op: its origin, the stem of its nodes' names, its arguments as text.
     """
 
     example: Tensor
@@ -113,7 +115,7 @@ class Builder:
         return self._affine(torch.neg, (x,), {}, signs=(-1,))
 
     def for_each_point(self, constant: Tensor, size: Size) -> Value:
-        """A constant expanded to a size that depends on the batch: an affine op with slope 0."""
+        """A constant expanded to a size that depends on the batch: an affine op with Jacobian 0."""
         times = [n.times if isinstance(n, BatchSize) else 0 for n in size]
         whole = [0 if isinstance(n, BatchSize) else n for n in size]
 
@@ -123,11 +125,11 @@ class Builder:
         return self.affine(expand, self.input, bias=self.tensor(constant))
 
     def tensor(self, number: Tensor | float) -> Tensor:
-        """A constant as a floating-point tensor; Python numbers, integers and masks become float64, which loses no digits."""
+        """A constant as a floating-point tensor; Python numbers, integers and masks become float64."""
         if isinstance(number, Tensor):
             return number if number.is_floating_point() else number.to(torch.float64)
         if isinstance(number, BatchSize):
-            raise Refused("it computes with the batch size as a number; a point's value may not depend on the batch it is in")
+            raise Refused("it computes with the batch size as a number; a point's value may not depend on its batch")
         return torch.tensor(number, dtype=torch.float64)
 
     def graph(self, output: Value) -> Graph:
@@ -181,5 +183,5 @@ def activation_first(x: Operand, y: Operand) -> tuple[Value, Tensor | float]:
 
 
 def cast(constant: Tensor, dtype: torch.dtype) -> Tensor:
-    """A constant in the working dtype; indices and masks keep theirs."""
+    """A constant in the working dtype; indices and masks keep their own dtype."""
     return constant.to(dtype) if constant.is_floating_point() else constant

@@ -1,4 +1,4 @@
-"""From a torch module to a flat graph of ATen ops, by ``torch.export`` with a dynamic batch."""
+"""Export of a torch module to a graph of ATen ops, by ``torch.export`` with a dynamic batch size."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ from tropica.network.ops.registry import HEAD_OPS, NO_VALUE_OPS, REASONS, RULES
 
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
-_DEPTH = 4
-"""Ops made of ops made of others: how often torch is asked to write them out."""
+_MAX_PASSES = 4
+"""Largest number of decomposition passes: a composite op may decompose into composite ops."""
 ONE_AT_A_TIME = threading.RLock()
-"""torch.export keeps its state in the process, not in the thread."""
-_CHATTY = ("torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes")
+"""Lock around torch.export, which keeps global state of the process."""
+_LOGGERS = ("torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes")
+"""Loggers that torch.export writes graphs and tracebacks to."""
 
 
 def export(model: nn.Module, example: Tensor) -> ExportedProgram:
-    """Export a model in eval mode; ``example`` is a batch of two points, the batch size stays free.
+    """Export a model in eval mode with a dynamic batch size; ``example`` is a batch of two points.
 
-    Raises TraceError where the code branches on the values of activations, or works for one batch size only.
+    Raises TraceError if the code branches on the values of activations, or works for one batch size only.
     """
     try:
         with ONE_AT_A_TIME, _quiet(), torch.no_grad():
             program = torch.export.export(model, (example,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
-            program = _rewritten(program)
+            program = _decomposed(program)
     except Exception as error:
         raise _explained(error) from error
     return program
@@ -48,9 +49,9 @@ def export(model: nn.Module, example: Tensor) -> ExportedProgram:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch from printing its own graphs, warnings and tracebacks: what matters of them is in the error raised."""
-    loggers = [logging.getLogger(name) for name in _CHATTY]
-    were = [logger.disabled for logger in loggers]
+    """Suppress the graphs, warnings and tracebacks that torch prints; the TraceError states the relevant part."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [logger.disabled for logger in loggers]
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         for logger in loggers:
@@ -58,42 +59,42 @@ def _quiet() -> Iterator[None]:
         try:
             yield
         finally:
-            for logger, disabled in zip(loggers, were, strict=True):
+            for logger, disabled in zip(loggers, before, strict=True):
                 logger.disabled = disabled
 
 
-def _rewritten(program: ExportedProgram) -> ExportedProgram:
-    """The same program without in-place ops, and with rows for its ops as far as torch can write them as others."""
-    unread = _unread(program.graph)
-    for _ in range(_DEPTH):
-        if not unread:
+def _decomposed(program: ExportedProgram) -> ExportedProgram:
+    """Make in-place ops functional, and decompose composite ops without a rule as torch defines them."""
+    unknown = _unknown_ops(program.graph)
+    for _ in range(_MAX_PASSES):
+        if not unknown:
             break
-        _write_out_softshrink(program.graph)
-        composites = [op for op in unread if _is_composite(op)]
-        known = torch.export.default_decompositions() if composites else {}
-        program = program.run_decompositions({op: known[op] for op in composites if op in known})
-        before, unread = unread, _unread(program.graph)
-        if unread == before:
+        _decompose_softshrink(program.graph)
+        composites = [op for op in unknown if _is_composite(op)]
+        table = torch.export.default_decompositions() if composites else {}
+        program = program.run_decompositions({op: table[op] for op in composites if op in table})
+        before, unknown = unknown, _unknown_ops(program.graph)
+        if unknown == before:
             break
     return program
 
 
-def _unread(graph: Graph) -> set[Any]:
-    """The graph's ops that the table has no row for, and no reason to refuse."""
+def _unknown_ops(graph: Graph) -> set[Any]:
+    """Ops of the graph that have neither a rule nor a stated reason for refusal."""
     known = {*(f"aten.{name}" for name in RULES), *HEAD_OPS, *NO_VALUE_OPS, "aten.sym_size.int"}
     ops = {node.target for node in graph.nodes if isinstance(node.target, torch._ops.OperatorBase)}
     return {op for op in ops if str(op) not in known and str(op).removeprefix("aten.").split(".")[0] not in REASONS}
 
 
 def _is_composite(op: Any) -> bool:
-    """Is the op a composition of others, as torch itself defines it?"""
+    """Whether torch defines the op as a composition of other ops."""
     return isinstance(op, torch._ops.OpOverload) and torch._C._dispatch_has_kernel_for_dispatch_key(
         op.name(), "CompositeImplicitAutograd"
     )
 
 
-def _write_out_softshrink(graph: Graph) -> None:
-    """softshrink(x) = relu(x − λ) − relu(−x − λ), before torch's decomposition makes comparisons and signs of it."""
+def _decompose_softshrink(graph: Graph) -> None:
+    """Replace softshrink(x) by relu(x − λ) − relu(−x − λ); torch's decomposition has comparisons and signs."""
     aten = torch.ops.aten
     for node in graph.find_nodes(op="call_function", target=aten.softshrink.default):
         x, lambd = (*node.args, 0.5)[:2]
@@ -111,16 +112,16 @@ def _write_out_softshrink(graph: Graph) -> None:
 
 
 def _explained(error: Exception) -> TraceError:
-    """torch.export's failure in the user's words, with the line of their code that it came from."""
+    """TraceError for a failure of torch.export: its cause, and the line of the user's code that caused it."""
     text = str(error)
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [f for f in frames if not f.filename.startswith((_TORCH, _HERE, "<"))]
-    where = f"\n  source:   {theirs[-1].filename}:{theirs[-1].lineno}  {theirs[-1].line}" if theirs else ""
+    user_frames = [f for f in frames if not f.filename.startswith((_TORCH, _HERE, "<"))]
+    where = f"\n  source:   {user_frames[-1].filename}:{user_frames[-1].lineno}  {user_frames[-1].line}" if user_frames else ""
     name = type(error).__name__
     if "data-dependent" in text.lower() or "GuardOnDataDependent" in name or ".item()" in text:
         why = (
-            "the model's code branches on, or makes Python numbers of, the values of its activations (data-dependent control "
-            "flow); the branch must be written with tensor operations such as relu, maximum, clamp"
+            "the model's code branches on the values of its activations, or converts them to Python numbers (data-dependent "
+            "control flow); write the branch with tensor operations such as relu, maximum, clamp"
         )
     elif "Constraints violated" in text or "specializ" in text.lower():
         why = (
@@ -133,12 +134,12 @@ def _explained(error: Exception) -> TraceError:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message that says something, cut to a readable length."""
+    """The first nonempty line of an error's message, cut to 300 characters."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:300]
 
 
 def check_signature(program: ExportedProgram) -> None:
-    """Raise TraceError unless the model returns one tensor and changes nothing else."""
+    """Raise TraceError unless the model returns one tensor and changes none of its buffers."""
     signature = program.graph_signature
     if signature.buffers_to_mutate:
         names = ", ".join(signature.buffers_to_mutate.values())
@@ -148,19 +149,19 @@ def check_signature(program: ExportedProgram) -> None:
     if len(outputs) != 1 or not (structure is None or structure.is_leaf()):
         returned = "no single tensor" if structure is None else f"a {getattr(structure.type, '__name__', structure.type)}"
         raise TraceError(
-            f"the model returns {returned}; it must return one tensor of logits (B, s): wrap it in a module that does"
+            f"the model returns {returned}; it must return one tensor of logits (B, s): wrap the model in a module that does so"
         )
 
 
 def output_node(program: ExportedProgram) -> Any:
-    """The graph's node of the logits (other outputs are inputs that in-place code has changed), or a constant."""
+    """The graph's node of the logits, or a constant; further outputs are inputs changed in place."""
     kinds = [spec.kind for spec in program.graph_signature.output_specs]
     (node,) = program.graph.find_nodes(op="output")
     return node.args[0][kinds.index(OutputKind.USER_OUTPUT)]
 
 
 def leaf_constants(program: ExportedProgram) -> dict[str, Tensor]:
-    """Placeholder name -> parameter, buffer or literal tensor of the exported program, on the CPU."""
+    """Parameters, buffers and literal tensors of the exported program by placeholder name, on the CPU."""
     leaves: dict[str, Tensor] = {}
     for spec in program.graph_signature.input_specs:
         if spec.kind == InputKind.USER_INPUT:
@@ -168,7 +169,7 @@ def leaf_constants(program: ExportedProgram) -> dict[str, Tensor]:
         name, target = getattr(spec.arg, "name", ""), spec.target
         tensor = program.state_dict.get(target, program.constants.get(target)) if target else None
         if not isinstance(tensor, Tensor):
-            raise TraceError(f"the model holds a constant that is not a tensor: {target or name}")
+            raise TraceError(f"the model has a constant that is not a tensor: {target or name}")
         leaves[name] = tensor.detach().cpu()
     return leaves
 
@@ -182,7 +183,7 @@ def origin(node: Node) -> Origin:
 
 
 def source_line(stack_trace: str) -> str:
-    """The last line of a stack trace that is the user's, else the last one, as ``file:line  code``.
+    """The last line of a stack trace in the user's code, else its last line, as ``file:line  code``.
 
     >>> source_line('File "/home/me/net.py", line 7, in forward\\n    return gelu(x)')
     '/home/me/net.py:7  return gelu(x)'
@@ -192,15 +193,15 @@ def source_line(stack_trace: str) -> str:
     for line, code in zip(lines, [*lines[1:], ""], strict=False):
         if line.startswith('File "') and '", line ' in line:
             file, rest = line[6:].split('", line ', 1)
-            theirs = "/torch/nn/" not in file and not file.startswith((_TORCH, "torch/", "<"))
-            found[theirs] = f"{file}:{rest.split(',')[0]}  {code}"
+            users_own = "/torch/nn/" not in file and not file.startswith((_TORCH, "torch/", "<"))
+            found[users_own] = f"{file}:{rest.split(',')[0]}  {code}"
     return found.get(True, found.get(False, ""))
 
 
 def size_of(node: Node, batch: Any) -> int | BatchSize | None:
-    """The size that a node computes: a number, or a multiple of the ``batch`` symbol; None where it computes no size.
+    """The size that a node computes: a number, or a multiple of the ``batch`` symbol; None if the node computes no size.
 
-    Raises ValueError where it is some other function of the batch size.
+    Raises ValueError if the size is any other function of the batch size.
     """
     value = node.meta.get("val")
     if isinstance(value, int) and not isinstance(value, bool):
@@ -217,7 +218,7 @@ def size_of(node: Node, batch: Any) -> int | BatchSize | None:
 
 
 def batch_symbol(program: ExportedProgram) -> Any:
-    """The symbol of the free batch size."""
+    """The symbol of the dynamic batch size."""
     (name,) = program.graph_signature.user_inputs
     (node,) = (n for n in program.graph.find_nodes(op="placeholder") if n.name == name)
     return node.meta["val"].shape[0].node.expr

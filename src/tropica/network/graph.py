@@ -1,7 +1,7 @@
-"""Intermediate form of a network: a directed acyclic graph of affine ops and nonlinearities.
+"""Intermediate representation of a network: a directed acyclic graph of affine ops and nonlinearities.
 
-Everything after tracing reads this form alone. A graph lists its nodes in topological order. A node names its inputs and its
-constants; the tensors of the constants are kept outside the graph, so that one graph serves every dtype and device.
+All code after tracing uses this representation alone. A graph lists its nodes in topological order. A node names its inputs and
+its constants; the tensors of the constants are kept outside the graph, so that one graph serves every dtype and device.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class Origin:
-    """Place of a node in the user's code: ATen op, module path, ``file:line  code``."""
+    """Location of a node in the user's code: ATen op, module path, ``file:line  code``."""
 
     op: str = ""
     path: str = ""
@@ -43,12 +43,12 @@ class Node:
     origin: Origin = Origin()
 
     def apply(self, inputs: Sequence[Tensor], constants: Mapping[str, Tensor]) -> Tensor:
-        """The node's output for its inputs; ``constants`` are those of the whole graph."""
+        """The node's output for its inputs; ``constants`` has the constants of the whole graph."""
         raise NotImplementedError
 
     @property
     def signature(self) -> str:
-        """Text that identifies what the node computes, the same in every process."""
+        """Text that identifies the function of the node, equal in all processes."""
         raise NotImplementedError
 
     def roles(self, constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -64,8 +64,8 @@ class AffineNode(Node):
     the weight. Without a weight the entries of J are nonnegative, up to one sign for each input (``signs``: ``a − b`` has
     (1, −1)).
 
-    ``settings`` spells out the numbers that ``fn`` closes over (strides, dimensions, sizes): a function itself cannot be
-    compared or hashed by what it computes.
+    ``settings`` is the text of the numbers that ``fn`` closes over (strides, dimensions, sizes). The fingerprint has this
+    text, as a function cannot be hashed by what it computes.
     """
 
     fn: Callable[..., Tensor] = torch.clone
@@ -101,7 +101,7 @@ class NonlinearityNode(Node):
 
     @property
     def units(self) -> int:
-        """Number of output units of one point."""
+        """Number of output units for one point."""
         return int(torch.Size(self.unit_shape).numel())
 
     @property
@@ -115,7 +115,7 @@ class NonlinearityNode(Node):
 
 
 Visitor = Callable[[NonlinearityNode, tuple[Tensor, ...], Tensor], None]
-"""Called at each nonlinearity with the nonlinearity, its inputs and its output."""
+"""Callback at each nonlinearity: its arguments are the node, the inputs and the output."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Graph:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of all values: the input's first, then one a node."""
+        """Names of all values: the input, then each node in order."""
         return (INPUT, *(node.name for node in self.nodes))
 
     @overload
@@ -162,21 +162,21 @@ class Graph:
     ) -> Tensor | dict[str, Tensor]:
         """Compute the output, or other values, of a batch.
 
-        A node is evaluated only if the result depends on it, and a value is dropped after its last use unless it is kept.
-        Gradients are recorded as the caller's autograd mode has it.
+        Only nodes that the result depends on are evaluated. A value is dropped after its last use unless ``keep`` names it.
+        Autograd records the evaluation if the caller's mode enables it.
 
         Args:
-            x: the input (B, *input), or the values by name that the evaluation starts from (those behind a cut).
+            x: the input (B, *input), or the values by name that the evaluation starts from (the cut tensor, say).
             constants: the tensors that the nodes name.
             stop: name of the value to compute; the output by default.
             keep: names of further values to return.
-            visit: called with each nonlinearity, its inputs and its output, as they are computed.
+            visit: function called at each nonlinearity, in forward order, with the node, its inputs and its output.
 
         Returns:
             The value of ``stop``; with ``keep`` a dictionary of the kept values and of ``stop``.
 
         Raises:
-            InputError: the result depends on a value that cannot be computed from those given.
+            InputError: the result depends on a value that cannot be computed from the given values.
         """
 
         def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
@@ -196,9 +196,9 @@ class Graph:
         stop: str | None = None,
         keep: Iterable[str] = (),
     ) -> dict[str, V]:
-        """Evaluate the graph on values of any type: ``step`` computes a node's value from those of its inputs.
+        """Evaluate the graph on values of any type: ``step`` computes a node's value from the values of its inputs.
 
-        :meth:`evaluate` is the case of tensors. Polynomials and exact affine functions are evaluated in the same way.
+        :meth:`evaluate` is the case of tensors; other values are polynomials and exact affine functions.
         """
         wanted = tuple(dict.fromkeys((*keep, stop or self.output)))
         env = dict(values)
@@ -213,7 +213,7 @@ class Graph:
         return {}
 
     def _schedule(self, given: frozenset[str], wanted: frozenset[str]) -> list[tuple[Node, tuple[str, ...]]]:
-        """The nodes that compute the wanted values from the given ones, each with the values that nobody reads after it."""
+        """Nodes that compute the wanted values from the given ones, each with the values that no later node reads."""
         if (given, wanted) not in self._schedules:
             nodes, needed = _ancestors(self.nodes, given, wanted)
             missing = needed - given - {node.name for node in nodes}
@@ -225,7 +225,7 @@ class Graph:
         return self._schedules[given, wanted]
 
     def last_uses(self) -> list[tuple[str, ...]]:
-        """For each node, the values that nobody reads after it (so that they can be dropped)."""
+        """Names of the values that can be dropped after each node, as no later node reads them."""
         return _last_uses(self.nodes, {self.output})
 
     def pruned(self) -> Graph:
@@ -239,7 +239,7 @@ class Graph:
 
 
 def _ancestors(nodes: Sequence[Node], given: Set[str], wanted: Set[str]) -> tuple[tuple[Node, ...], set[str]]:
-    """The nodes that wanted values depend on, given values not followed further, and the names of all values involved."""
+    """Nodes that the wanted values depend on, back to the given values, and the names of all values involved."""
     needed = set(wanted)
     found: list[Node] = []
     for node in reversed(nodes):
@@ -250,7 +250,7 @@ def _ancestors(nodes: Sequence[Node], given: Set[str], wanted: Set[str]) -> tupl
 
 
 def _last_uses(nodes: Sequence[Node], keep: Set[str]) -> list[tuple[str, ...]]:
-    """For each node, the values that no later node reads and that need not be kept."""
+    """Names of the values that can be dropped after each node: no later node reads them, and they are not in ``keep``."""
     last: dict[str, int] = {}
     for i, node in enumerate(nodes):
         last[node.name] = i

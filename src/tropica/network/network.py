@@ -20,7 +20,7 @@ from tropica.runtime.html import html_table
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AffineMap:
-    """Affine maps x ↦ W x + b of B points: ``weight`` (B, s, *input), ``bias`` (B, s) in float64."""
+    """Affine maps x ↦ W x + b, one for each of B points: ``weight`` (B, s, *input), ``bias`` (B, s) in float64."""
 
     weight: Tensor
     bias: Tensor
@@ -48,16 +48,17 @@ class AffineMap:
 
 
 class PiecewiseLinearNetwork:
-    """A network as a graph of affine ops and nonlinearities, whose outputs are each a maximum of affine functions.
+    """A piecewise-linear network: a graph of affine ops and nonlinearities.
 
-    :func:`tropica.trace` and :func:`tropica.load_network` return one. The weights are copies. Constants that are computed from
-    weights (batch norm's scale, weight norm) are kept in float64: ``net.to(torch.float64)`` is exact.
+    :func:`tropica.trace` and :func:`tropica.load_network` return such a network. Its weights are copies of the model's. The
+    constants computed from weights (the scale of batch norm, weight norm) are stored in float64, so that
+    ``net.to(torch.float64)`` is exact.
 
     Attributes:
         graph: the nodes, in topological order.
         constants: tensors by the names that the nodes use, in ``dtype`` on ``device``.
         input_shape: shape of one point.
-        dtype, device: those of a batch x, and of ``net(x)``.
+        dtype, device: dtype and device of a batch x and of ``net(x)``.
         dropped: the final op that is left out of the graph ("softmax", "log_softmax", "sigmoid", "log_sigmoid"), or None.
     """
 
@@ -79,7 +80,7 @@ class PiecewiseLinearNetwork:
         with torch.inference_mode(False):  # autograd refuses tensors created in inference mode
             self.constants = {name: cast(c, dtype).to(self.device) for name, c in constants.items()}
 
-    # ── evaluatio────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── evaluation ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def __call__(self, x: Tensor) -> Tensor:
         """Logits (B, s) of a batch (B, *input) in the network's dtype; differentiable with respect to x."""
@@ -94,12 +95,12 @@ class PiecewiseLinearNetwork:
         return torch.cat([-logits, logits], 1) if self.num_outputs == 1 else logits
 
     def predict(self, x: Tensor) -> Tensor:
-        """Labels (B,): the argmax of the scores, the lowest at a tie. For one logit: 1 where the logit is positive."""
+        """Labels (B,): the argmax of the scores, the lowest label at a tie. For one logit: 1 where the logit is positive."""
         with torch.no_grad():
             return self.scores(x).argmax(1)
 
     def check_input(self, x: Tensor) -> Tensor:
-        """Return the batch; raise InputError where its type, shape, dtype or device is not the network's."""
+        """Check a batch and return it; raise InputError if its type, shape, dtype or device is not the network's."""
         if not isinstance(x, Tensor):
             raise InputError(f"a batch must be a torch.Tensor, got {type(x).__name__}")
         if tuple(x.shape[1:]) != self.input_shape or x.ndim != len(self.input_shape) + 1:
@@ -113,7 +114,7 @@ class PiecewiseLinearNetwork:
             raise InputError(f"the batch is on {x.device}; this network is on {self.device}")
         return x
 
-    # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── structure and local maps ──────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def nonlinearities(self) -> tuple[NonlinearityNode, ...]:
@@ -144,17 +145,17 @@ class PiecewiseLinearNetwork:
         return max(self.num_outputs, 2)
 
     def local_map(self, x: Tensor) -> AffineMap:
-        """Affine map of each point's linear region: N = W x + b there.
+        """Affine map of each point's linear region: N(x) = W x + b on the region.
 
         Args:
             x: points (B, *input).
 
         Returns:
-            AffineMap with weight ∂N/∂x (B, s, *input) in the network's dtype and bias N(x) − W x (B, s) in float64. On the
-            boundary of regions the weight is PyTorch's subgradient (0 at 0 for relu).
+            AffineMap with weight ∂N/∂x (B, s, *input) in the network's dtype and bias N(x) − W x (B, s) in float64. On a
+            boundary between regions the weight is PyTorch's subgradient (0 at 0 for relu).
 
         Raises:
-            InputError: type, shape, dtype or device of the batch is not the network's.
+            InputError: the type, shape, dtype or device of the batch is not the network's.
 
         >>> import torch, tropica as tp
         >>> net = tp.trace(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()).eval(), torch.zeros(2, 2))
@@ -196,13 +197,13 @@ class PiecewiseLinearNetwork:
             self.graph.evaluate(self.check_input(x), self.constants, visit=visit)
         return found
 
-    # ── other fo──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── conversion and cutting ────────────────────────────────────────────────────────────────────────────────────────
 
     def to(self, target: torch.dtype | torch.device | str) -> PiecewiseLinearNetwork:
-        """The same network in another dtype (float32 or float64) or on another device; itself where nothing changes.
+        """Convert the network to another dtype or device; return the network itself if neither changes.
 
         Raises:
-            InputError: any other dtype.
+            InputError: the dtype is neither float32 nor float64.
         """
         dtype = target if isinstance(target, torch.dtype) else self.dtype
         device = self.device if isinstance(target, torch.dtype) else torch.device(target)
@@ -219,11 +220,11 @@ class PiecewiseLinearNetwork:
             at: a module path ("features.3": its output), or the name of a node or nonlinearity (``net.nonlinearities``).
 
         Returns:
-            The head, which gives the inner tensor (B, *inner), and the tail, which takes it.
+            The head, which computes the inner tensor (B, *inner), and the tail, which takes the inner tensor.
 
         Raises:
-            InputError: there is no such name, the tensor does not separate the input from the output (a skip connection
-                goes around it), or its first dimension is not the batch.
+            InputError: no node or module has that name, the tensor does not separate the input from the output (a skip
+                connection goes around it), or the tensor's first dimension is not the batch.
 
         >>> import torch, tropica as tp
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -237,8 +238,10 @@ class PiecewiseLinearNetwork:
         around = sorted({i for node in tail.nodes for i in node.inputs} - {node.name for node in tail.nodes} - {name})
         if around or not tail.nodes:
             what = f"{', '.join(around)} goes around it" if around else "it is the output"
-            raise InputError(f"the network cannot be cut at {at!r}: {what}; choose a tensor that everything passes through")
-        # The tail's graph reads the cut tensor where it read the input.
+            raise InputError(
+                f"the network cannot be cut at {at!r}: {what}; choose a tensor on every path from the input to the output"
+            )
+        # In the tail the cut tensor takes the place of the input.
         nodes = (replace(node, inputs=tuple(INPUT if i == name else i for i in node.inputs)) for node in tail.nodes)
         head = self._part(self.graph.between(INPUT, name), self.input_shape, None)
         with torch.no_grad():
@@ -264,7 +267,7 @@ class PiecewiseLinearNetwork:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of graph and weights, the same in every process."""
+        """SHA-256 of the graph and the weights, equal in all processes."""
         digest = hashlib.sha256(repr((self.input_shape, self.dropped, self.graph.output)).encode())
         for node in self.graph.nodes:
             digest.update(repr((node.name, node.inputs, dict(node.constants), node.signature)).encode())

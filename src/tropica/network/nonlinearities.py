@@ -1,14 +1,14 @@
-"""The nonlinearities, a small class for each: every output is a maximum of affine functions of the inputs (its *pieces*).
+"""Nonlinearities, one class each: every output is a maximum of affine functions of the inputs (its *pieces*).
 
 A class defines
 
-* the value (calling it), by PyTorch's own op, so that gradients at ties are PyTorch's (relu has slope 0 at 0);
+* ``__call__``, the value, computed by PyTorch's own op, so that gradients at ties are PyTorch's (relu has slope 0 at 0);
 * ``active_piece``, the index of the piece that attains the maximum at each output, and ``num_pieces``: the activation pattern;
 * ``jacobian_bound``, a linear op whose nonnegative Jacobian dominates every Jacobian of the nonlinearity: the paper's data-free
   decomposition propagates its bounds through it (Table 1: the identity for relu and leaky relu, window sums for max-pooling);
-* ``both_signs``, whether the Jacobian may have entries of either sign (abs);
-* ``elementwise``, whether an output reads the same position of each input. If its constants have one entry each, an elementwise
-  nonlinearity commutes with permutations of the dimensions.
+* ``both_signs``, whether the Jacobian may have negative entries (abs);
+* ``elementwise``, whether each output depends on one position alone, the same in all inputs. An elementwise nonlinearity whose
+  constants have one entry each commutes with permutations of the dimensions.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Nonlinearity:
         raise NotImplementedError
 
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
-        """Index of the active piece at each output (at a tie: the piece whose slope PyTorch takes, else the first)."""
+        """Index of the active piece at each output (at a tie: the piece with PyTorch's slope, else the first)."""
         raise NotImplementedError
 
     def num_pieces(self, *shapes: torch.Size) -> int:
@@ -43,7 +43,7 @@ class Nonlinearity:
         return 2
 
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
-        """A linear op whose Jacobian is at least the absolute value of every Jacobian of the nonlinearity, entry by entry."""
+        """Value of a linear op whose Jacobian bounds the absolute value of every Jacobian of the nonlinearity, entrywise."""
         return inputs[0].clone()
 
 
@@ -78,7 +78,7 @@ class LeakyRelu(Nonlinearity):
 
 @dataclass(frozen=True)
 class PRelu(Nonlinearity):
-    """max(z, αz) with constant slopes α in [0, 1], one for all channels or one for each."""
+    """max(z, αz) with constant slopes α in [0, 1]: one for all channels, or one per channel."""
 
     name = "prelu"
     elementwise = True
@@ -143,7 +143,7 @@ class Maximum(Nonlinearity):
 
 @dataclass(frozen=True)
 class Amax(Nonlinearity):
-    """Maximum over dimensions. Ties share the slope equally, as in ``torch.amax``; with ``first``, the first takes it."""
+    """Maximum over dimensions. Tied entries share the slope, as in ``torch.amax``; with ``first``, the first entry takes it."""
 
     name = "amax"
     dims: tuple[int, ...] = (-1,)
@@ -195,18 +195,18 @@ class MaxPool(Nonlinearity):
 
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         z, spatial = inputs[0], len(self.kernel)
-        at: Tensor = self._pool(z, return_indices=True)[1]
-        place = torch.zeros_like(at)
-        for axis, position in enumerate(_unravel(at, z.shape[-spatial:])):
-            start = _window_axis(at, axis - spatial) * self.stride[axis] - self.padding[axis]
-            place = place * self.kernel[axis] + (position - start) // self.dilation[axis]
-        return place
+        argmax: Tensor = self._pool(z, return_indices=True)[1]
+        piece = torch.zeros_like(argmax)
+        for axis, position in enumerate(_unravel(argmax, z.shape[-spatial:])):
+            start = _window_axis(argmax, axis - spatial) * self.stride[axis] - self.padding[axis]
+            piece = piece * self.kernel[axis] + (position - start) // self.dilation[axis]
+        return piece
 
     def num_pieces(self, *shapes: torch.Size) -> int:
         return math.prod(self.kernel)
 
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
-        """Window sums, as a depthwise convolution with ones; zeros pad windows past the end."""
+        """Window sums: a depthwise convolution with ones, with zero padding for windows that reach past the end."""
         z, spatial = inputs[0], len(self.kernel)
         out = self(z.detach()).shape[-spatial:]
         pads: list[int] = []
@@ -215,9 +215,9 @@ class MaxPool(Nonlinearity):
             pads += [self.padding[axis], max(0, reach - self.padding[axis] - z.shape[axis - spatial])]
         lead = z.shape[:-spatial]
         padded = F.pad(z, pads)
-        flat = padded.reshape(-1, 1, *padded.shape[-spatial:])
+        single_channel = padded.reshape(-1, 1, *padded.shape[-spatial:])
         ones = z.new_ones(1, 1, *self.kernel)
-        sums = _CONVOLUTIONS[spatial - 1](flat, ones, stride=self.stride, dilation=self.dilation)
+        sums = _CONVOLUTIONS[spatial - 1](single_channel, ones, stride=self.stride, dilation=self.dilation)
         return sums[(..., *(slice(n) for n in out))].reshape(*lead, *out)
 
 
@@ -236,13 +236,13 @@ class AdaptiveMaxPool(Nonlinearity):
 
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         z, spatial = inputs[0], len(self.size)
-        at: Tensor = _ADAPTIVE_MAX_POOLS[spatial - 1](z, self.size, return_indices=True)[1]
-        place = torch.zeros_like(at)
-        for axis, position in enumerate(_unravel(at, z.shape[-spatial:])):
+        argmax: Tensor = _ADAPTIVE_MAX_POOLS[spatial - 1](z, self.size, return_indices=True)[1]
+        piece = torch.zeros_like(argmax)
+        for axis, position in enumerate(_unravel(argmax, z.shape[-spatial:])):
             full, out = z.shape[axis - spatial], self.size[axis]
-            start = _window_axis(at, axis - spatial) * full // out
-            place = place * max(_adaptive_windows(full, out)) + (position - start)
-        return place
+            start = _window_axis(argmax, axis - spatial) * full // out
+            piece = piece * max(_adaptive_windows(full, out)) + (position - start)
+        return piece
 
     def num_pieces(self, *shapes: torch.Size) -> int:
         spatial = len(self.size)
@@ -264,12 +264,12 @@ def _adaptive_windows(full: int, out: int) -> list[int]:
 
 def _first_argmax(z: Tensor) -> Tensor:
     """Index of the first maximum along the last dimension (``torch.argmax`` guarantees no order among ties)."""
-    places = torch.arange(z.shape[-1], device=z.device)
-    return torch.where(z == z.amax(-1, keepdim=True), places, z.shape[-1]).amin(-1)
+    positions = torch.arange(z.shape[-1], device=z.device)
+    return torch.where(z == z.amax(-1, keepdim=True), positions, z.shape[-1]).amin(-1)
 
 
 def _unravel(flat: Tensor, shape: Sequence[int]) -> list[Tensor]:
-    """Row-major flat indices as one tensor of positions for each axis."""
+    """Positions along each axis, one tensor per axis, from row-major flat indices."""
     axes: list[Tensor] = []
     for n in reversed(shape):
         axes.append(flat % n)
@@ -277,6 +277,6 @@ def _unravel(flat: Tensor, shape: Sequence[int]) -> list[Tensor]:
     return axes[::-1]
 
 
-def _window_axis(at: Tensor, dim: int) -> Tensor:
-    """0, 1, 2, ... along dimension ``dim`` (negative), shaped to broadcast against ``at``."""
-    return torch.arange(at.shape[dim], device=at.device).reshape(-1, *(1,) * (-dim - 1))
+def _window_axis(indices: Tensor, dim: int) -> Tensor:
+    """Window indices 0, 1, 2, ... along dimension ``dim`` (negative), in a shape that broadcasts against ``indices``."""
+    return torch.arange(indices.shape[dim], device=indices.device).reshape(-1, *(1,) * (-dim - 1))

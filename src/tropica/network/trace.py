@@ -21,19 +21,19 @@ def trace(model: nn.Module, example: Tensor) -> PiecewiseLinearNetwork:
     """Trace a model in eval mode into a graph of affine ops and nonlinearities.
 
     Args:
-        model: any module that maps a batch (B, *input) to logits (B, s) or (B,), in eval mode, in float32 or float64. It is
-            not changed; the network keeps copies of its weights. Its forward pass runs a few times; meanwhile no other
-            thread may use it (torch.export replaces its tensors).
-        example: a batch (B, *input) of any B ≥ 1 in the model's dtype, on its device; only the first two points are used.
+        model: any module that maps a batch (B, *input) to logits (B, s) or (B,), in eval mode, in float32 or float64. The
+            model is not changed; the network has copies of its weights. Its forward pass runs a few times; meanwhile no
+            other thread may use the model (torch.export replaces its tensors).
+        example: a batch (B, *input), B ≥ 1, in the dtype and on the device of the model; only the first two points are used.
 
     Returns:
-        The network; calling it gives the model's logits. A final softmax or log_softmax, or a final sigmoid or log_sigmoid of
-        one logit, is dropped and named in ``dropped``. A network of one logit has two labels: the logit's sign decides.
+        The network; it computes the model's logits. A final softmax or log_softmax, or a final sigmoid or log_sigmoid of
+        one logit, is dropped and named in ``dropped``. A network of one logit has two labels, by the logit's sign.
 
     Raises:
-        UnsupportedOperation: an op that is not piecewise linear, or not known; names op, module path and source line.
-        TrainingModeError: some module is in training mode.
-        TraceError: data-dependent control flow, a fixed batch size, points of a batch that are not independent.
+        UnsupportedOperation: an op is not piecewise linear, or not known; the error names op, module path and source line.
+        TrainingModeError: a module is in training mode.
+        TraceError: control flow depends on data, the batch size is fixed, or the points of a batch are not independent.
         TraceMismatch: the traced network does not compute what the model computes.
         NonFiniteWeights: a weight is NaN or infinite.
         InputError: the example's shape, dtype or device does not fit the model.
@@ -57,7 +57,8 @@ def as_network(net: PiecewiseLinearNetwork | nn.Module, data: Data | None) -> Pi
     """The network itself, or a module traced on the first two points of the data, in the module's dtype and on its device.
 
     Raises:
-        InputError: ``net`` is neither, or it is a module and there is no data; else as :func:`trace`.
+        InputError: ``net`` is neither a network nor a module, or it is a module and ``data`` is None.
+        TropicaError: as in :func:`trace`.
     """
     if isinstance(net, PiecewiseLinearNetwork):
         return net
@@ -70,16 +71,16 @@ def as_network(net: PiecewiseLinearNetwork | nn.Module, data: Data | None) -> Pi
 
 
 def trace_checked(model: nn.Module, example: Tensor, relocate: Relocate = lambda at: at) -> PiecewiseLinearNetwork:
-    """As :func:`trace`, for a model and an example that have been checked; ``relocate`` maps origins of ops."""
+    """Trace a model on an example, both already checked; ``relocate`` maps the origins of ops."""
     with torch.inference_mode(False):  # autograd refuses tensors created in inference mode
         points = _two_points(example)
         try:
             program = export(model, points)
         except TraceError:
-            _check_that_it_runs(model, example, points)
+            _check_forward(model, example, points)
             raise
         check_signature(program)
-        with torch.device("cpu"):  # a graph belongs to no device, whatever the default device is
+        with torch.device("cpu"):  # the graph is on the CPU, whatever the default device
             graph, constants, dropped = translate(program, points, relocate)
             graph = check_points(batch_first(graph, constants, points), constants, points)
         net = PiecewiseLinearNetwork(graph, constants, tuple(points.shape[1:]), points.dtype, points.device, dropped)
@@ -135,14 +136,14 @@ def _check_example(model: nn.Module, example: Tensor) -> None:
 
 
 def _two_points(example: Tensor) -> Tensor:
-    """The first two points; to a batch of one a shifted copy is added (torch.export would make 1 a fixed size)."""
+    """The first two points; a batch of one is extended by a shifted copy (torch.export makes a batch size of 1 static)."""
     if example.shape[0] == 1:
         example = torch.cat([example, example.flip(-1) + 0.5])
     return example[:EXAMPLE_POINTS].clone()
 
 
-def _check_that_it_runs(model: nn.Module, example: Tensor, points: Tensor) -> None:
-    """After a failed export: raise the model's own error if it fails on the example, or on two points of it."""
+def _check_forward(model: nn.Module, example: Tensor, points: Tensor) -> None:
+    """Raise the model's own error, after a failed export, if the model fails on the example or on two of its points."""
     for batch in (example, points):
         try:
             with torch.no_grad():

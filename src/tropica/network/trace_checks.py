@@ -1,4 +1,4 @@
-"""Checks of a traced network: first dimension, independent points, equality with the model."""
+"""Checks of a traced network: the batch is the first dimension, points are independent, outputs equal the model's."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Constants = Mapping[str, Tensor]
 
 
 def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
-    """An equal graph whose nonlinearities all have the batch as their first dimension.
+    """An equivalent graph in which the batch is the first dimension of every nonlinearity.
 
-    The batch may be another dimension in the model's code: (L, B, C), or points as the columns of a matrix. Before an
-    elementwise nonlinearity it is moved to the front, and back after it; at any other nonlinearity it is a TraceError.
+    The batch may be another dimension in the model's code: (L, B, C), or points as the columns of a matrix. The batch is
+    moved to the front before an elementwise nonlinearity, and back afterwards. Any other nonlinearity raises TraceError.
     """
     points = example.cpu()
     two, three = (_shapes(graph, constants, points[rows]) for rows in ([0, 1], [0, 1, 0]))
@@ -42,7 +42,7 @@ def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
 
 
 def _moved(nonlinearity: NonlinearityNode, axis: int) -> list[Node]:
-    """The nonlinearity with dimension ``axis`` moved to the front before it and back after it."""
+    """The nonlinearity between two nodes that move dimension ``axis`` to the front and back."""
     front = [
         AffineNode(
             f"{nonlinearity.name}.front{i}",
@@ -68,8 +68,9 @@ def _moved(nonlinearity: NonlinearityNode, axis: int) -> list[Node]:
 def check_points(graph: Graph, constants: Constants, example: Tensor) -> Graph:
     """Check that the batch is the first dimension of the output and of every nonlinearity, and that points are independent.
 
-    Three points are evaluated together, then the first two in reverse order: no point's values may change. Returns the graph
-    with ``unit_shape`` set at every nonlinearity.
+    Three points are evaluated together, then the first two in reverse order: no point's values may change.
+
+    Returns the graph with ``unit_shape`` set at every nonlinearity.
     """
     generator = torch.Generator().manual_seed(0)
     points = example[[0, 1, 0]].cpu().double()
@@ -84,7 +85,7 @@ def check_points(graph: Graph, constants: Constants, example: Tensor) -> Graph:
         first, second = value.reshape(3, -1)[[1, 0]], again.reshape(2, -1)
         if not torch.allclose(first, second, rtol=1e-9, atol=1e-9 * float(first.abs().max() + 1e-300)):
             raise TraceError(
-                f"{_place(at)}: the value of one point changes with the other points of its batch; every point must be "
+                f"{_description(at)}: the value of one point changes with the other points of its batch; every point must be "
                 "treated by itself (is there a reduction over the batch?)"
             )
     nodes = (replace(node, unit_shape=units[node.name]) if isinstance(node, NonlinearityNode) else node for node in graph.nodes)
@@ -92,13 +93,13 @@ def check_points(graph: Graph, constants: Constants, example: Tensor) -> Graph:
 
 
 def unit_shape(shape: torch.Size, points: int) -> tuple[int, ...]:
-    """Shape of one point's part of a tensor whose first dimension is the batch size or a multiple of it (patches)."""
+    """Shape of one point's values in a tensor whose first dimension is the batch size or a multiple of it (patches)."""
     times = shape[0] // points
     return tuple(shape[1:]) if times == 1 else (times, *shape[1:])
 
 
 def _batch_axis(two: torch.Size, three: torch.Size) -> int | None:
-    """The one dimension that differs between the shapes for two and for three points; None if there is not exactly one."""
+    """The only dimension in which the shapes for two and for three points differ; None if there is no such dimension."""
     axes = [d for d, (n, m) in enumerate(zip(two, three, strict=False)) if n != m]
     if len(axes) != 1 or len(two) != len(three) or 3 * two[axes[0]] != 2 * three[axes[0]]:
         return None
@@ -106,7 +107,7 @@ def _batch_axis(two: torch.Size, three: torch.Size) -> int | None:
 
 
 def _shapes(graph: Graph, constants: Constants, x: Tensor) -> dict[str, list[torch.Size]]:
-    """Shapes at every nonlinearity: its output's, then its inputs'."""
+    """Shapes at every nonlinearity: of its output, then of its inputs."""
     found: dict[str, list[torch.Size]] = {}
 
     def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
@@ -118,7 +119,7 @@ def _shapes(graph: Graph, constants: Constants, x: Tensor) -> dict[str, list[tor
 
 
 def _nonlinearity_values(graph: Graph, constants: Constants, x: Tensor) -> dict[str, tuple[Origin | None, Tensor]]:
-    """Origin and output of each nonlinearity, and of the graph under ""."""
+    """Origin and value of each nonlinearity's output by name; the name "" stands for the graph's output."""
     with torch.no_grad():
         values = graph.evaluate(x, _cast_all(constants, x.dtype), keep=[node.name for node in graph.nonlinearities])
     found: dict[str, tuple[Origin | None, Tensor]] = {n.name: (n.origin, values[n.name]) for n in graph.nonlinearities}
@@ -131,10 +132,10 @@ def _cast_all(constants: Constants, dtype: torch.dtype) -> dict[str, Tensor]:
 
 def _misplaced(at: Origin | None, two: torch.Size, three: torch.Size) -> TraceError:
     why = "the batch is not the first dimension there" if two != three else "the points of a batch are joined there"
-    return TraceError(f"{_place(at)}: {why} (shape {tuple(two)} for two points, {tuple(three)} for three)")
+    return TraceError(f"{_description(at)}: {why} (shape {tuple(two)} for two points, {tuple(three)} for three)")
 
 
-def _place(at: Origin | None) -> str:
+def _description(at: Origin | None) -> str:
     if at is None:
         return "the model's output"
     return f"{at.op} in module {at.path or '(the model itself)'!r} ({at.source or 'source line unknown'})"
@@ -147,20 +148,23 @@ HEADS: dict[str | None, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "log_sigmoid": nn.functional.logsigmoid,
 }
+"""Dropped final ops, as functions of the logits."""
 
 
 def check_network(net: PiecewiseLinearNetwork, model: nn.Module, example: Tensor) -> None:
-    """Evaluate the model and its trace on one batch; raise TraceMismatch where they differ."""
+    """Evaluate the model and its trace on one batch; raise TraceMismatch if their outputs differ."""
     generator = torch.Generator("cpu").manual_seed(0)
-    noise = torch.randn(6, *example.shape[1:], generator=generator, dtype=torch.float64, device="cpu").to(example)
-    batch = torch.cat([example, example.mean() + noise * (example.std() + 1e-3)])
+    gaussian = torch.randn(6, *example.shape[1:], generator=generator, dtype=torch.float64, device="cpu").to(example)
+    batch = torch.cat([example, example.mean() + gaussian * (example.std() + 1e-3)])
     with torch.no_grad():
         found = HEADS[net.dropped](net(batch))
         try:
             wanted = model(batch.clone())
         except Exception as error:
             failure = f"{type(error).__name__}: {first_line(error)}"
-            raise TraceMismatch(f"the model fails on a batch of {len(batch)} points, its trace does not: {failure}") from error
+            raise TraceMismatch(
+                f"the model fails on a batch of {len(batch)} points, and its trace does not: {failure}"
+            ) from error
     if not isinstance(wanted, Tensor) or wanted.shape not in (found.shape, found.shape[:1]):
         shape = tuple(wanted.shape) if isinstance(wanted, Tensor) else type(wanted).__name__
         raise TraceMismatch(f"the model returns {shape} for a batch of {len(batch)}, its trace {tuple(found.shape)}; {_HINT}")

@@ -32,13 +32,13 @@ _SAME_ENTRIES = (
 _CPU = torch.device("cpu")
 
 Relocate = Callable[[Origin], Origin]
-"""Maps an op's origin in the exported graph to its origin in the user's code (an archive's graph is replayed by a module)."""
+"""Map from an op's origin in the exported graph to its origin in the user's code. They differ for the replay of an archive."""
 
 
 def translate(
     program: ExportedProgram, example: Tensor, relocate: Relocate = lambda at: at
 ) -> tuple[Graph, dict[str, Tensor], str | None]:
-    """Translate ATen nodes into graph nodes; ops on constants alone are computed at once, in float64.
+    """Translate ATen nodes into graph nodes; ops on constants alone are evaluated here, in float64.
 
     Returns the graph, its constants (copies, on the CPU), and the name of the dropped final op, or None.
     """
@@ -46,7 +46,7 @@ def translate(
 
 
 class _Translation:
-    """One pass over the exported graph, with the value of each of its nodes: a Value, a constant, or a size."""
+    """State of one pass over the exported graph: the value of each node so far (a Value, a constant, or a size)."""
 
     def __init__(self, program: ExportedProgram, example: Tensor, relocate: Relocate) -> None:
         self.program, self.relocate, self.batch = program, relocate, batch_symbol(program)
@@ -67,14 +67,14 @@ class _Translation:
                 raise TraceError(f"the exported graph holds a {node.op} node ({node.target}): is there a torch.cond or a loop?")
         graph = self.builder.graph(self._logits())
         used = {name for node in graph.nodes for name in node.constants.values()}
-        # The leaves are the user's own parameters: they are copied, so that neither side can change the other's.
+        # The leaves are the model's own parameters. Copies keep later changes of the model out of the network.
         constants = {name: tensor.clone() for name, tensor in self.builder.constants.items() if name in used}
         return graph, constants, dropped
 
     def _logits(self) -> Value:
         result = self.env.get(output_node(self.program))
         if not isinstance(result, Value):
-            raise TraceError("the model's output does not depend on its input, or only by positions (argmax)")
+            raise TraceError("the model's output does not depend on its input, or depends on positions (argmax) alone")
         if result.ndim == 1:
             return self.builder.affine(lambda x: x.unsqueeze(1), result)
         if result.ndim != 2:
@@ -83,7 +83,7 @@ class _Translation:
         return result
 
     def _call(self, node: fx.Node) -> Any:
-        """Translate one ATen call: a size, a constant, or an op with a rule; else an error with its origin."""
+        """Translate one ATen call to a size, a constant or a Value; raise UnsupportedOperation for an op without a rule."""
         target, at = str(node.target), self.relocate(origin(node))
         try:
             size = size_of(node, self.batch)
@@ -95,7 +95,7 @@ class _Translation:
             return None
         given: Any = fx.map_arg((node.args, node.kwargs), self.env.__getitem__)
         args, kwargs = given
-        if isinstance(node.meta.get("val"), torch.SymInt):  # a size that a constant mask makes
+        if isinstance(node.meta.get("val"), torch.SymInt):  # a size that depends on a constant mask
             return args[0].shape[args[1]] if target == "aten.sym_size.int" else _fold(node.target, args, kwargs)
         if target == "<built-in function getitem>":
             return args[0][args[1]]
@@ -105,7 +105,7 @@ class _Translation:
         return self._apply_rule(node.target, at, args, kwargs)
 
     def _apply_rule(self, target: Any, at: Origin, args: Any, kwargs: Any) -> Any:
-        """Compute an op on constants, apply its rule to an op on activations."""
+        """Evaluate an op on constants, or apply the rule of an op on activations."""
         name = str(target).removeprefix("aten.")
         try:
             if any(isinstance(leaf, Value | BatchSize) for leaf in _leaves((args, kwargs))):
@@ -136,7 +136,7 @@ def _leaves(tree: Any) -> Iterator[Any]:
 
 
 def _fold(target: Any, args: Any, kwargs: Any) -> Any:
-    """Compute an op on constants, on the CPU and in float64: weight norm is then as precise as in a float64 model."""
+    """Evaluate an op on constants, on the CPU and in float64: weight norm is then as precise as in a float64 model."""
 
     def exact(item: Any) -> Any:
         if isinstance(item, torch.device):
@@ -149,7 +149,7 @@ def _fold(target: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _settings(node: fx.Node) -> str:
-    """An op's arguments as text, tensors by name: it distinguishes ops that differ in a stride or a dimension alone."""
+    """An op's arguments as text, tensors by name; ops that differ in a stride or a dimension have different texts."""
     kept = {key: value for key, value in node.kwargs.items() if key not in ("device", "layout", "pin_memory")}
     return repr(fx.map_arg((node.args, kept), lambda n: n.name))
 
@@ -159,7 +159,7 @@ def _unsupported(at: Origin, reason: str) -> UnsupportedOperation:
 
 
 def _find_head(node: Any) -> tuple[fx.Node | None, str | None]:
-    """The final softmax, log_softmax or one-logit sigmoid, if the output is one (one logit: up to a change of shape)."""
+    """Node and name of a final softmax, log_softmax or sigmoid of one logit (the sigmoid up to a reshape), or None twice."""
     reshaped = False
     while isinstance(node, fx.Node) and str(node.target) in _SAME_ENTRIES:
         before: Any = node.args[0]
@@ -167,9 +167,9 @@ def _find_head(node: Any) -> tuple[fx.Node | None, str | None]:
         node = before
     if not isinstance(node, fx.Node) or str(node.target) not in HEAD_OPS:
         return None, None
-    kind, shape = HEAD_OPS[str(node.target)], node.meta["val"].shape
-    if "softmax" in kind and not reshaped and len(shape) == 2 and node.args[1] in (1, -1):
-        return node, kind
-    if "sigmoid" in kind and shape[1:].numel() == 1:
-        return node, kind
+    head, shape = HEAD_OPS[str(node.target)], node.meta["val"].shape
+    if "softmax" in head and not reshaped and len(shape) == 2 and node.args[1] in (1, -1):
+        return node, head
+    if "sigmoid" in head and shape[1:].numel() == 1:
+        return node, head
     return None, None

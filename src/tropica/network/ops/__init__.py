@@ -1,4 +1,4 @@
-"""The rules that write ATen ops as affine ops and nonlinearities, by family. Importing the package registers them."""
+"""Rules that express ATen ops by affine ops and nonlinearities, by family. Importing the package registers the rules."""
 
 from tropica.network.ops import activations, arithmetic, in_place, layout, linear, nonlinearities, resampling
 

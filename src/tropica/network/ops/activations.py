@@ -1,8 +1,8 @@
 """Piecewise-linear activations rewritten into affine ops and nonlinearities.
 
 Slopes at breakpoints are PyTorch's: 0 for hardtanh, relu6, hardsigmoid and threshold, 1 for clamp, 1/2 for minimum. Where an
-activation saturates, its value is exact for inputs of any size: maxima and minima are nested, large numbers are not subtracted.
-Softshrink is rewritten earlier, in :mod:`tropica.network.export`.
+activation saturates, its value is exact for inputs of any size, as nested maxima and minima subtract no large numbers.
+Softshrink is decomposed earlier, in :mod:`tropica.network.export`.
 """
 
 from __future__ import annotations
@@ -65,9 +65,11 @@ def hardsigmoid(b: Builder, x: Value) -> Value:
 
 @op("threshold.default")
 def threshold(b: Builder, x: Value, level: float, value: float) -> Value:
-    """x above the level, the value elsewhere: continuous, hence piecewise linear, only where the two are equal."""
+    """x above the level, ``value`` elsewhere: continuous, hence piecewise linear, only if ``value`` is the level."""
     if level != value:
-        raise Refused(f"it jumps from {value} to {level} at its threshold; only a continuous one (value = threshold) will do")
+        raise Refused(
+            f"it jumps from {value} to {level} at its threshold; only a continuous one (value = threshold) is supported"
+        )
     return relu(b, x) if level == 0 else clamp_min_at(b, x, level, tie=0)
 
 
@@ -75,7 +77,7 @@ def threshold(b: Builder, x: Value, level: float, value: float) -> Value:
 def rrelu(b: Builder, x: Value, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *_: Any) -> Value:
     """Leaky relu with slope (lower + upper)/2 in eval mode."""
     if training:
-        raise Refused("it draws random slopes (training mode is asked for in the code); call it with training=False")
+        raise Refused("it draws random slopes (the code sets training mode); call it with training=False")
     return leaky_relu(b, x, (lower + upper) / 2)
 
 

@@ -63,7 +63,7 @@ def div(b: Builder, x: Operand, y: Operand) -> Value:
 
 @op("where.self", "where.ScalarSelf", "where.ScalarOther")
 def where(b: Builder, condition: Tensor, x: Operand, y: Operand) -> Value:
-    """Choose by a constant mask (one made of activations is refused where they are compared)."""
+    """x where a constant mask is true, y elsewhere. (A mask of activations is refused at their comparison.)"""
     keep = b.tensor(condition)
     parts: list[Value] = []
     offset = torch.zeros((), dtype=torch.float64)
@@ -77,7 +77,7 @@ def where(b: Builder, condition: Tensor, x: Operand, y: Operand) -> Value:
 
 @op("masked_fill.Scalar", "masked_fill.Tensor")
 def masked_fill(b: Builder, x: Operand, mask: Tensor, value: Operand) -> Value:
-    """Constant positions of x replaced by a constant."""
+    """x with a constant at the positions of a constant mask."""
     return where(b, mask, value, x)
 
 
@@ -89,7 +89,7 @@ def same_dtype(x: Value, *settings: object) -> None:
 
 
 def reduced_dims(x: Value, dim: Dims) -> tuple[int, ...]:
-    """The reduced dimensions: all of them where none is named."""
+    """The reduced dimensions, nonnegative and sorted; all dimensions if none are given."""
     dims = range(x.ndim) if dim is None or dim == [] else [dim] if isinstance(dim, int) else dim
     return tuple(sorted(d % x.ndim for d in dims))
 
@@ -116,7 +116,7 @@ def cumsum(b: Builder, x: Value, dim: int, *, dtype: Any = None) -> Value:
 
 
 def _filled(b: Builder, size: Size, number: float) -> Value | Tensor:
-    """A tensor of one number, for each point where its size holds the batch."""
+    """A tensor of one number: a constant, or an activation if its size depends on the batch."""
     constant = torch.full((), number, dtype=torch.float64)
     whole = [n for n in size if not isinstance(n, BatchSize)]
     return constant.expand(whole).contiguous() if len(whole) == len(size) else b.for_each_point(constant, size)
@@ -124,19 +124,19 @@ def _filled(b: Builder, size: Size, number: float) -> Value | Tensor:
 
 @op("zeros.default", "new_zeros.default")
 def zeros(b: Builder, *args: Any, **settings: Any) -> Value | Tensor:
-    """Zeros; the size is the last argument, behind a tensor or not."""
+    """Zeros; the size is the last argument, after an optional tensor."""
     return _filled(b, args[-1], 0.0)
 
 
 @op("ones.default", "new_ones.default")
 def ones(b: Builder, *args: Any, **settings: Any) -> Value | Tensor:
-    """Ones; the size is the last argument, behind a tensor or not."""
+    """Ones; the size is the last argument, after an optional tensor."""
     return _filled(b, args[-1], 1.0)
 
 
 @op("full.default", "new_full.default")
 def full(b: Builder, *args: Any, **settings: Any) -> Value | Tensor:
-    """One number; the size and the number are the last arguments, behind a tensor or not."""
+    """A tensor of one number; the size and the number are the last arguments, after an optional tensor."""
     return _filled(b, args[-2], float(args[-1]))
 
 
@@ -154,5 +154,5 @@ def ones_like(b: Builder, x: Value, **settings: Any) -> Value:
 
 @op("full_like.default")
 def full_like(b: Builder, x: Value, value: float, **settings: Any) -> Value:
-    """One number in the shape of x."""
+    """A tensor of one number, in the shape of x."""
     return b.affine(lambda x: torch.full_like(x, value), x)

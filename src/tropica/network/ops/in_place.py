@@ -1,4 +1,4 @@
-"""In-place writes as torch.export makes them functional: ``h[:, 1:] = y`` becomes slice, copy and slice_scatter."""
+"""In-place writes in torch.export's functional form: ``h[:, 1:] = y`` is exported as slice, copy and slice_scatter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tropica.network.ops.registry import op
 
 
 def _put(b: Builder, x: Operand, part: Operand, index: tuple[Any, ...]) -> Value:
-    """x with ``part`` in place of x[index]: every entry of the result is an entry of one of the two."""
+    """x with ``part`` in place of x[index]: every entry of the result is an entry of x or of ``part``."""
 
     def put(x: Tensor, part: Tensor) -> Tensor:
         out = x.clone()
@@ -40,7 +40,7 @@ def select_scatter(b: Builder, x: Value, part: Operand, dim: int, index: int) ->
 
 @op("copy.default")
 def copy(b: Builder, x: Value, source: Operand, non_blocking: bool = False) -> Value:
-    """The source in the shape of x, whose own entries are lost."""
+    """The source expanded to the shape of x."""
     if not isinstance(source, Value):
         return b.affine(lambda x, bias: bias.expand(x.shape), x, bias=b.tensor(source))
     if not isinstance(x, Value) or x.shape == source.shape:
@@ -50,5 +50,5 @@ def copy(b: Builder, x: Value, source: Operand, non_blocking: bool = False) -> V
 
 @op("fill.Scalar", "fill.Tensor", "zero.default")
 def fill(b: Builder, x: Value, number: Operand = 0.0) -> Value:
-    """One number in the shape of x."""
+    """A tensor of one number, in the shape of x."""
     return copy(b, x, number)

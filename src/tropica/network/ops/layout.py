@@ -1,4 +1,4 @@
-"""Layout: views, slices, joins, splits. Every entry of the Jacobian is 0 or 1."""
+"""Layout ops: reshape, slice, concatenate, split. Every entry of the Jacobian is 0 or 1."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SAME_FOR_ANY_BATCH = (
 
 
 def unweighted(*names: str) -> None:
-    """Register linear ops without weights, and with arguments that do not depend on the batch size."""
+    """Register linear ops without weights, whose arguments do not depend on the batch size."""
     for name in names:
         _unweighted(name)
 
@@ -57,7 +57,7 @@ unweighted(*SAME_FOR_ANY_BATCH)
 
 
 def _sizes(x: Value, size: Size) -> list[int]:
-    """A target size with the batch left to PyTorch to infer (−1); a −1 beside the batch is a number, and is filled in."""
+    """A target size with −1 for the batch, which PyTorch infers; another −1 next to the batch is replaced by its number."""
     known = [n.times * EXAMPLE_POINTS if isinstance(n, BatchSize) else n for n in size]
     has_batch = any(isinstance(n, BatchSize) for n in size)
     rest = x.shape.numel() // max(1, math.prod(n for n in known if n != -1))
@@ -110,19 +110,19 @@ def repeat(b: Builder, x: Operand, repeats: Size) -> Value:
 
 @op("squeeze.default")
 def squeeze(b: Builder, x: Value) -> Value:
-    """Dimensions of size 1 dropped: those of a batch of two, so that a batch of one is not dropped with them."""
+    """Dimensions of size 1 dropped, found on the example of two points, so that the dimension of a batch of one is kept."""
     return squeeze_dims(b, x, [d for d, n in enumerate(x.shape) if n == 1])
 
 
 @op("squeeze.dim", "squeeze.dims")
 def squeeze_dims(b: Builder, x: Value, dim: int | Sequence[int]) -> Value:
-    """Dimensions dropped where their size is 1."""
+    """The given dimensions dropped if their size is 1."""
     dims = tuple(d for d in ([dim] if isinstance(dim, int) else dim) if x.shape[d] == 1)
     return b.affine(lambda x: x.squeeze(dims), x)
 
 
 def slice_index(x: Value, dim: int, start: Any, end: Any, step: int) -> tuple[slice, ...]:
-    """An index of every step-th entry of [start, end) along a dimension; the batch can only be taken whole."""
+    """An index of every step-th entry of [start, end) along a dimension; a part of the batch is refused."""
     if isinstance(end, BatchSize) and end.times * EXAMPLE_POINTS >= x.shape[dim]:
         end = None
     if isinstance(start, BatchSize) or isinstance(end, BatchSize):
@@ -155,7 +155,7 @@ def index(b: Builder, x: Value, indices: Sequence[Tensor | None]) -> Value:
 
 
 def _joined(b: Builder, tensors: Sequence[Operand], join: Callable[[list[Tensor]], Tensor]) -> Value:
-    """Join activations and constants; the constants are handed to the op beside them."""
+    """Join activations and constants; the constants become constants of the affine op."""
     values = [t for t in tensors if isinstance(t, Value)]
     roles = {f"part{i}": b.tensor(t) for i, t in enumerate(tensors) if not isinstance(t, Value)}
 
@@ -178,39 +178,39 @@ def stack(b: Builder, tensors: Sequence[Operand], dim: int = 0) -> Value:
     return _joined(b, tensors, lambda parts: torch.stack(parts, dim))
 
 
-def _pieces(b: Builder, x: Value, dim: int, sizes: Sequence[int]) -> list[Value]:
+def _slices(b: Builder, x: Value, dim: int, sizes: Sequence[int]) -> list[Value]:
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
     return [slice_(b, x, dim, start, start + size) for start, size in zip(starts, sizes, strict=True)]
 
 
 @op("split.Tensor")
 def split(b: Builder, x: Value, size: int, dim: int = 0) -> list[Value]:
-    """Pieces of one size along a dimension, the last one smaller."""
+    """Slices of one size along a dimension; the last one may be smaller."""
     full = x.shape[dim]
-    return _pieces(b, x, dim, [min(size, full - start) for start in range(0, full, size)])
+    return _slices(b, x, dim, [min(size, full - start) for start in range(0, full, size)])
 
 
 @op("split_with_sizes.default")
 def split_with_sizes(b: Builder, x: Value, sizes: Sequence[int], dim: int = 0) -> list[Value]:
-    """Pieces of given sizes along a dimension."""
-    return _pieces(b, x, dim, sizes)
+    """Slices of given sizes along a dimension."""
+    return _slices(b, x, dim, sizes)
 
 
 @op("chunk.default")
 def chunk(b: Builder, x: Value, chunks: int, dim: int = 0) -> list[Value]:
-    """A given number of pieces along a dimension."""
+    """A given number of slices along a dimension."""
     return split(b, x, -(-x.shape[dim] // chunks), dim)
 
 
 @op("unbind.int")
 def unbind(b: Builder, x: Value, dim: int = 0) -> list[Value]:
-    """The slices along a dimension."""
+    """All slices of size 1 along a dimension, without that dimension."""
     return [b.affine(lambda x, i=i: x.select(dim, i), x) for i in range(x.shape[dim])]
 
 
 @op("clone.default", "contiguous.default", "alias.default", "detach.default", "lift_fresh_copy.default")
 def identity(b: Builder, x: Value, *ignored: Any, **settings: Any) -> Value:
-    """The tensor itself (a copy is the same function)."""
+    """The identity: a copy has the same values."""
     return x
 
 
@@ -218,12 +218,12 @@ def identity(b: Builder, x: Value, *ignored: Any, **settings: Any) -> Value:
 def dropout(b: Builder, x: Value, p: float, train: bool) -> Value:
     """Dropout in eval mode is the identity."""
     if train:
-        raise Refused("it drops units at random (training mode is asked for in the code); call it with training=False")
+        raise Refused("it drops units at random (the code sets training mode); call it with training=False")
     return x
 
 
 @op("_to_copy.default", "to.dtype", "type_as.default")
 def to(b: Builder, x: Value, *args: Any, **settings: Any) -> Value:
-    """A conversion to the dtype that the activation has already."""
+    """A conversion to the activation's own dtype, the identity; any other dtype is refused."""
     same_dtype(x, *args, *settings.values())
     return x

@@ -34,7 +34,7 @@ def linear(b: Builder, x: Operand, weight: Operand, bias: Tensor | Value | None 
 
 @op("matmul.default", "mm.default", "bmm.default", "mv.default")
 def matmul(b: Builder, x: Operand, y: Operand) -> Value:
-    """x y with one of the two constant."""
+    """The matrix product x y with one of the two constant."""
     if isinstance(x, Value) and isinstance(y, Tensor):
         return b.affine(_right, x, weight=y)
     if isinstance(x, Tensor) and isinstance(y, Value):
@@ -56,17 +56,17 @@ def addmm(b: Builder, offset: Operand, x: Operand, y: Operand, *, beta: float = 
 @op("einsum.default")
 def einsum(b: Builder, equation: str, operands: list[Operand], path: object = None) -> Value:
     """An Einstein sum of one activation with constants."""
-    places = [i for i, operand in enumerate(operands) if isinstance(operand, Value)]
+    positions = [i for i, operand in enumerate(operands) if isinstance(operand, Value)]
     constants = {i: operand for i, operand in enumerate(operands) if isinstance(operand, Tensor)}
-    if len(places) > 1:
+    if len(positions) > 1:
         raise Refused(TWO_ACTIVATIONS)
     if len(constants) > 1:
         raise Refused("this einsum has several constants; multiply them together first, and use the product")
-    activation = operands[places[0]]
+    activation = operands[positions[0]]
     assert isinstance(activation, Value)
 
     def contract(x: Tensor, weight: Tensor | None = None) -> Tensor:
-        return torch.einsum(equation, *(x if i == places[0] else weight for i in range(len(operands))))
+        return torch.einsum(equation, *(x if i == positions[0] else weight for i in range(len(operands))))
 
     return b.affine(contract, activation, weight=next(iter(constants.values()), None))
 
@@ -94,7 +94,7 @@ def batch_norm_eval(
     momentum: float,
     eps: float,
 ) -> tuple[Value, None, None]:
-    """s·x + t with s = γ/√(σ² + ε) and t = β − s·μ, per channel; s and t are made in float64."""
+    """s·x + t with s = γ/√(σ² + ε) and t = β − s·μ, per channel; s and t are computed in float64."""
     s = torch.rsqrt(variance.double() + eps)
     if gamma is not None:
         s = s * gamma.double()
@@ -118,7 +118,7 @@ def batch_norm(
     eps: float,
     cudnn: bool = False,
 ) -> Value:
-    """Batch norm, or instance norm that tracks running statistics, in eval mode."""
+    """Batch norm, or instance norm with running statistics, in eval mode."""
     if training or mean is None or variance is None:
         raise Refused("it normalizes with the statistics of its own input; only running statistics (eval mode) are affine")
     return batch_norm_eval(b, x, gamma, beta, mean, variance, momentum, eps)[0]

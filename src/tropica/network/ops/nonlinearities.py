@@ -1,4 +1,4 @@
-"""Ops that are nonlinearities themselves."""
+"""Ops that are translated to one nonlinearity each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def leaky_relu(b: Builder, x: Value, slope: float = 0.01) -> Value:
 
 @op("prelu.default", "_prelu_kernel.default")
 def prelu(b: Builder, x: Value, slope: Operand) -> Value:
-    """Leaky relu with one slope, or one slope a channel; slopes outside [0, 1] as in :func:`leaky_relu`."""
+    """Leaky relu with one slope, or one slope per channel; slopes outside [0, 1] as in :func:`leaky_relu`."""
     if not isinstance(slope, Tensor):
         raise Refused("its slope depends on the input; a constant slope is needed")
     if bool(((slope >= 0) & (slope <= 1)).all()):
@@ -55,11 +55,11 @@ def maximum(b: Builder, x: Operand, y: Operand) -> Value:
 
 
 def clamp_min_at(b: Builder, x: Value, level: Tensor | float, tie: float) -> Value:
-    """max(x, level) for a constant level, with slope ``tie`` where x equals it."""
+    """max(x, level) for a constant level, with slope ``tie`` at x = level."""
     constant = b.tensor(level)
-    wide = constant.shape
-    if torch.broadcast_shapes(x.shape, wide) != x.shape:
-        x = b.affine(lambda x: x.expand(torch.broadcast_shapes(x.shape, wide)), x)
+    shape = constant.shape
+    if torch.broadcast_shapes(x.shape, shape) != x.shape:
+        x = b.affine(lambda x: x.expand(torch.broadcast_shapes(x.shape, shape)), x)
     return b.nonlinearity(ClampMin(tie), x, level=constant)
 
 
@@ -71,11 +71,12 @@ def amax(b: Builder, x: Value, dim: int | Sequence[int] | None = None, keepdim: 
 
 @op("max.dim")
 def max_dim(b: Builder, x: Value, dim: int, keepdim: bool = False) -> tuple[Value, None]:
-    """The maximum over one dimension; the index that comes with it is not piecewise linear, and may not be used."""
+    """The maximum over one dimension; the index output is not piecewise linear, and may not be used."""
     return b.nonlinearity(Amax(reduced_dims(x, dim), keepdim, first=True), x), None
 
 
-def _full(values: int | Sequence[int], spatial: int) -> tuple[int, ...]:
+def _per_axis(values: int | Sequence[int], spatial: int) -> tuple[int, ...]:
+    """One value for each spatial dimension, from one value for all or a sequence."""
     listed = (values,) if isinstance(values, int) else tuple(values)
     return listed * spatial if len(listed) == 1 else listed
 
@@ -91,7 +92,7 @@ def _max_pool(spatial: int) -> None:
         dilation: Any = 1,
         ceil_mode: bool = False,
     ) -> Value:
-        settings = (_full(v, spatial) for v in (kernel, stride or kernel, padding, dilation))
+        settings = (_per_axis(v, spatial) for v in (kernel, stride or kernel, padding, dilation))
         return b.nonlinearity(MaxPool(*settings, ceil_mode=ceil_mode), x)
 
     @op(f"max_pool{spatial}d_with_indices.default")
@@ -100,7 +101,7 @@ def _max_pool(spatial: int) -> None:
 
     @op(f"adaptive_max_pool{spatial}d.default")
     def adaptive(b: Builder, x: Value, size: Any) -> tuple[Value, None]:
-        return b.nonlinearity(AdaptiveMaxPool(_full(size, spatial)), x), None
+        return b.nonlinearity(AdaptiveMaxPool(_per_axis(size, spatial)), x), None
 
 
 for _spatial in (1, 2, 3):

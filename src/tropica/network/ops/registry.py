@@ -1,7 +1,7 @@
-"""Registry of ATen ops: a rule for each writes it as affine ops and nonlinearities.
+"""Registry of rules: each rule expresses an ATen op by affine ops and nonlinearities.
 
 A rule is registered with the decorator :func:`op`. It is called with a :class:`~tropica.network.builder.Builder` and the op's
-own arguments: an activation is a :class:`~tropica.network.builder.Value`, a constant is a tensor, and a size that depends on
+arguments: an activation is a :class:`~tropica.network.builder.Value`, a constant is a tensor, and a size that depends on
 the batch is a :class:`~tropica.network.builder.BatchSize`.
 """
 
@@ -25,21 +25,22 @@ HEAD_OPS = {
     "aten.sigmoid.default": "sigmoid",
     "aten.log_sigmoid.default": "log_sigmoid",
 }
-"""Final ops that leave the order of the labels unchanged, and the names under which they are dropped."""
+"""Final ops that do not change the order of the scores, and the names in ``net.dropped``."""
 
 NO_VALUE_OPS = (
     "aten._assert_tensor_metadata.default",
     "aten._assert_scalar.default",
     "aten.sym_constrain_range_for_size.default",
 )
-"""Assertions, which compute nothing."""
+"""Assertions, which compute no value."""
+
 COMPOSITES = (
     *("absolute", "multiply", "negative", "positive", "subtract", "divide", "true_divide", "diff", "tensordot", "softshrink"),
     *("ravel", "reshape_as", "view_as", "expand_as", "broadcast_to", "atleast_2d", "tile", "mT", "numpy_T"),
     *("moveaxis", "swapaxes", "swapdims", "fliplr", "flipud", "unsafe_chunk", "tensor_split", "hsplit", "vsplit"),
     *("column_stack", "dstack", "hstack", "vstack"),
 )
-"""Packet names of ops that torch decomposes into ops with a rule."""
+"""Packet names of ops that torch decomposes into ops with rules."""
 
 
 def op(*names: str) -> Callable[[Rule], Rule]:
@@ -62,7 +63,7 @@ def aten(name: str) -> Callable[..., Any]:
 
 
 def supported() -> list[str]:
-    """Names of the supported ops, as ``torch``, its tensors and ``torch.nn.functional`` call them.
+    """Names of the supported ops in ``torch``, ``torch.Tensor`` and ``torch.nn.functional``.
 
     >>> from tropica.network.ops.registry import supported
     >>> "conv2d" in supported(), "gelu" in supported()
@@ -78,8 +79,8 @@ _SMOOTH = "it is smooth, not piecewise linear"
 _JUMPS = "it jumps where its input crosses a level, and a piecewise-linear network must be continuous"
 _COMPARES = f"{_JUMPS}; write a choice by comparison as relu, leaky_relu, prelu, maximum, minimum, clamp or abs"
 _NORMALIZES = (
-    "it normalizes with the statistics of its own input, which is not piecewise linear; batch norm in eval mode, which uses "
-    "running statistics, is"
+    "it normalizes with the statistics of its own input, which is not piecewise linear; batch norm in eval mode, with "
+    "running statistics, is affine"
 )
 RANDOM = "it draws random numbers"
 _PER_POINT = "it needs one index for each point of the batch; index by constants"
@@ -103,14 +104,14 @@ REASONS: dict[str, str] = {
     **dict.fromkeys(("_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm"), _NORMALIZES),
     **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne"), _COMPARES),
     **dict.fromkeys(("sign", "sgn", "round", "floor", "ceil", "trunc", "heaviside", "hardshrink"), _JUMPS),
-    **dict.fromkeys(("argmax", "argmin"), "it gives positions, which jump; return the logits"),
+    **dict.fromkeys(("argmax", "argmin"), "it returns positions, which are not continuous; return the logits"),
     **dict.fromkeys(("rand", "randn", "rand_like", "randn_like", "randint", "bernoulli", "normal"), RANDOM),
     **dict.fromkeys(("gather", "take_along_dim", "scatter", "embedding"), _PER_POINT),
     **dict.fromkeys(("lstm", "gru"), "its gates multiply activations"),
 }
-"""Why an op has no rule, by packet name."""
+"""Reason why an op has no rule, by packet name."""
 
 
 def reason_for(packet: str) -> str:
-    """Why an op has no rule."""
+    """Reason why an op has no rule."""
     return REASONS.get(packet, "it is not piecewise linear, or not known")

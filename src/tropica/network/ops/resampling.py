@@ -1,6 +1,6 @@
 """Padding, average pooling and interpolation.
 
-No entry of the Jacobians is negative: each is 0, 1, or a weight of an average. (Padding also adds a constant.)
+The entries of the Jacobians are nonnegative: 0, 1, or the weights of an average. (Padding also adds a constant.)
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Readers of network files: one file a format."""
+"""Readers of network files, one module per format."""

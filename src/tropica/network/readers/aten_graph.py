@@ -1,7 +1,6 @@
-"""An archived graph as a module that runs its ops one by one, so that it can be traced like any other model.
+"""An archived graph as a module that runs the graph's ops in order, so that it can be traced like any other model.
 
-Only ATen ops by name run, from a list of those that a piecewise-linear network may be made of; nothing else in an archive is
-called, imported or evaluated.
+Only ops on a fixed list of ATen ops run; nothing else in an archive is called, imported or evaluated.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from tropica.network.export import source_line
 from tropica.network.graph import Origin
 from tropica.network.ops.registry import COMPOSITES, HEAD_OPS, NO_VALUE_OPS, RULES, reason_for, supported
 
-# The archive's numbers for dtypes and memory formats (torch/_export/serde/schema.py).
+# Numbers of dtypes and memory formats in the archive format (torch/_export/serde/schema.py).
 _DTYPES = {
     1: torch.uint8,
     2: torch.int8,
@@ -39,12 +38,12 @@ _MEMORY_FORMATS = {
     4: torch.preserve_format,
 }
 _SIZES = {"_operator.mul": operator.mul, "_operator.add": operator.add, "_operator.floordiv": operator.floordiv}
-_OF_CONSTANTS = ("_weight_norm", "arange", "linalg_vector_norm", "pow", "rsqrt", "scalar_tensor", "sqrt", "sym_size")
-"""Ops that make constants and sizes; of an activation they are refused when the archive is traced."""
+_CONSTANT_OPS = ("_weight_norm", "arange", "linalg_vector_norm", "pow", "rsqrt", "scalar_tensor", "sqrt", "sym_size")
+"""Ops on constants and sizes; applied to an activation, they are refused when the archive is traced."""
 
 
 def dtype_of(number: int) -> torch.dtype:
-    """The dtype that an archive writes as a number."""
+    """The dtype with a number of the archive format."""
     if number not in _DTYPES:
         raise DataError(f"dtype number {number} of the archive format is not one of {', '.join(map(str, _DTYPES.values()))}")
     return _DTYPES[number]
@@ -59,7 +58,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Call:
-    """One op of the archived graph; ``outputs`` are names, or one name for an op that gives one tensor."""
+    """One op of the archived graph; ``outputs`` are names, or one name for an op that returns one tensor."""
 
     target: Callable[..., Any]
     args: tuple[Any, ...]
@@ -69,7 +68,7 @@ class Call:
 
 
 def read_call(node: dict[str, Any]) -> Call:
-    """A node of the archived graph."""
+    """Read a node of the archived graph as a call."""
     metadata = node.get("metadata") or {}
     stack = [entry.split(",") for entry in metadata.get("nn_module_stack", "").split(";") if entry]
     path = stack[-1][1].partition("@")[0] if stack and len(stack[-1]) > 2 else ""
@@ -81,7 +80,7 @@ def read_call(node: dict[str, Any]) -> Call:
 
 
 def _target(name: str, at: Origin) -> Callable[..., Any]:
-    """The ATen op of that name, if a network may be made of it; in-place ops stand for their plain form."""
+    """The ATen op of that name. Raises UnsupportedOperation unless the op, or its out-of-place form, is allowed."""
     if name in _SIZES:
         return _SIZES[name]
     parts = name.split(".")
@@ -89,16 +88,17 @@ def _target(name: str, at: Origin) -> Callable[..., Any]:
     plain = packet if packet.startswith("__") else packet.removesuffix("_")
     if plain in _allowed():
         overloads = getattr(torch.ops.aten, packet)
-        # `overloads()` guards the look-up: any other attribute of the packet, a method say, is not for the archive to name.
+        # An archive may name an overload of the packet, but no other attribute, such as a method.
         if parts[4] in overloads.overloads() and "out" not in parts[4]:
             return getattr(overloads, parts[4])
     raise UnsupportedOperation(op=at.op, path=at.path, source=at.source, reason=reason_for(plain), accepted=supported())
 
 
 def _allowed() -> set[str]:
-    rows = {row.split(".")[0] for row in RULES}
+    """Packet names of the ATen ops that an archive may call."""
+    packets = {name.split(".")[0] for name in RULES}
     heads = {head.split(".")[1] for head in (*HEAD_OPS, *NO_VALUE_OPS)}
-    return rows | heads | {*COMPOSITES, *_OF_CONSTANTS}
+    return packets | heads | {*COMPOSITES, *_CONSTANT_OPS}
 
 
 def _outputs(outputs: list[dict[str, Any]]) -> list[str] | str | None:
@@ -137,7 +137,7 @@ def argument(arg: dict[str, Any]) -> Any:
 
 
 def _reference(what: dict[str, Any]) -> Any:
-    """A value by name, or the number or None that may stand in its place."""
+    """A reference to a value, or a number, or None, as the archive states."""
     match what:
         case {"name": name} | {"as_name": name} | {"as_tensor": {"name": name}}:
             return Name(name)
@@ -147,16 +147,16 @@ def _reference(what: dict[str, Any]) -> Any:
 
 
 class _Scope(nn.Module):
-    """The module that one call runs inside, so that the trace can tell which call an op comes from."""
+    """Module in which one call runs: the module path of a traced op identifies the call."""
 
     def forward(self, run: Callable[[], Any]) -> Any:
         return run()
 
 
 class Replay(nn.Module):
-    """Runs archived calls: ``call7`` is the module that the eighth one runs inside.
+    """Module that runs archived calls in order, each in a submodule of its own (``call0``, ``call1``, ...).
 
-    Raises DataError where a call reads a name that nothing before it gives.
+    Raises DataError if a call reads a name that is not defined before it.
     """
 
     def __init__(self, calls: list[Call], leaves: dict[str, Tensor], placeholder: str, output: str) -> None:
@@ -177,7 +177,7 @@ class Replay(nn.Module):
             raise DataError(f"the archived graph returns {output}, which it does not define")
 
     def relocate(self, at: Origin) -> Origin:
-        """Where an op of the trace stood in the model that was archived."""
+        """Origin of a traced op in the archived model."""
         if not at.path.startswith("call"):
             return at
         archived = self._calls[int(at.path.removeprefix("call"))].origin

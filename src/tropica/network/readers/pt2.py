@@ -1,7 +1,7 @@
-"""``tp.load_network``: a ``torch.export`` archive (.pt2) as a network, without unpickling anything.
+"""``tp.load_network``: a network from a ``torch.export`` archive (.pt2), without unpickling.
 
-``torch.export.load`` unpickles parts of an archive, so it is not used. The archive is a zip file; here its graph is read from
-JSON, its weights from raw bytes, every op must be one of the known ATen ops, and the result is traced like any other model.
+``torch.export.load`` unpickles parts of an archive, so it is not used. The archive is a zip file. Its graph is read from JSON
+and its weights from raw bytes. Every op must be on a fixed list of ATen ops, and the result is traced like any other model.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from tropica.network.readers.aten_graph import Name, Replay, argument, dtype_of,
 from tropica.network.trace import check_finite, trace_checked
 
 _SCHEMA = 8
-"""The version of the archive's graph format that is read here (torch 2.8 and newer)."""
-_SMALL = 2**20
-"""An expanded weight may have this many entries more than are stored."""
+"""Supported version of the archive's graph format (torch 2.8 and newer)."""
+_MAX_EXPANSION = 2**20
+"""Largest number of entries that an expanded weight (stride 0) may have beyond the stored ones."""
 _UNREADABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError, EOFError, RuntimeError, OverflowError)
-"""What reading a damaged file can raise, from zipfile, from json or from looking into what they gave."""
+"""Exceptions that a damaged file can cause, in zipfile, in json or on access to their results."""
 
 
 def load_network(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> PiecewiseLinearNetwork:
-    """Load a model that ``torch.export.save`` wrote, with a free batch size, in eval mode.
+    """Load a model that was exported in eval mode with a dynamic batch size, and written by ``torch.export.save``.
 
     Args:
-        path: the .pt2 file (torch 2.8 or newer wrote it).
-        device: where to put the weights.
+        path: the .pt2 file, written by torch 2.8 or newer.
+        device: device of the network.
 
     Returns:
-        The traced network, as :func:`tropica.trace` gives it for the model itself.
+        The network that :func:`tropica.trace` returns for the model itself.
 
     Raises:
-        DataError: no such file, not an archive, damaged, or it holds pickled objects (nothing is ever unpickled).
+        DataError: the file is missing, is not an archive, is damaged, or holds pickled objects (which are never read).
         UnsupportedOperation, TraceError, NonFiniteWeights: as in :func:`tropica.trace`.
 
     >>> import tempfile, torch, tropica as tp
@@ -65,12 +65,12 @@ def _traced(path: str) -> PiecewiseLinearNetwork:
     model, example = _open(path)
     try:
         return trace_checked(model, example, model.relocate)
-    except InputError as error:  # the example is of the shape that the archive itself states
+    except InputError as error:  # the example has the shape that the archive states
         raise DataError(f"damaged: {error}") from error
 
 
 def _open(path: str) -> tuple[Replay, Tensor]:
-    """The archived model, and an example batch of its input."""
+    """The archived model and an example batch."""
     try:
         with zipfile.ZipFile(path) as archive, torch.inference_mode(False), torch.device("cpu"):
             return _read(archive)
@@ -111,7 +111,7 @@ def _read(archive: zipfile.ZipFile) -> tuple[Replay, Tensor]:
 
 
 def _inputs(specs: list[dict[str, Any]], tensors: dict[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
-    """The name of the batch, and the weights by their names in the graph."""
+    """The name of the model's input, and the weights by their names in the graph."""
     batches: list[Any] = []
     leaves: dict[str, Tensor] = {}
     for spec in specs:
@@ -140,7 +140,7 @@ def _example(meta: dict[str, Any]) -> Tensor:
     batch, *sizes = meta["sizes"]
     if "as_int" in batch:
         raise DataError(
-            f"the model was exported for {batch['as_int']} points at a time; export it with a free batch size: "
+            f"the model was exported for {batch['as_int']} points at a time; export it with a dynamic batch size: "
             "dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
         )
     if not all("as_int" in size for size in sizes):
@@ -153,14 +153,14 @@ def _example(meta: dict[str, Any]) -> Tensor:
 
 
 def _bytes(archive: zipfile.ZipFile, name: str) -> bytes:
-    """An entry as it is stored. torch compresses none, so a compressed one could only be there to fill the memory."""
+    """Bytes of an uncompressed entry. torch compresses no entry, so a compressed one is refused as a possible zip bomb."""
     if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
         raise DataError(f"{name} is compressed, which torch.export.save does not do")
     return archive.read(name)
 
 
 def _tensors(archive: zipfile.ZipFile, folder: str, config: str) -> dict[str, Tensor]:
-    """Tensors by name, from raw bytes; an entry that would have to be unpickled is refused."""
+    """Tensors by name, from raw bytes; pickled entries are refused."""
     found: dict[str, Tensor] = {}
     for name, entry in json.loads(_bytes(archive, folder + config))["config"].items():
         if entry["use_pickle"] or entry["tensor_meta"] is None:
@@ -179,7 +179,7 @@ def _tensor(name: str, meta: dict[str, Any], raw: bytes) -> Tensor:
     needed = offset + 1 + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True)) if math.prod(sizes) else 0
     if needed > stored:
         raise DataError(f"{name} needs {needed} numbers, and {stored} are stored")
-    if math.prod(sizes) > stored + _SMALL:
+    if math.prod(sizes) > stored + _MAX_EXPANSION:
         raise DataError(f"{name} has {math.prod(sizes)} entries, and {stored} are stored")
     if not math.prod(sizes):
         return torch.empty(sizes, dtype=dtype)
