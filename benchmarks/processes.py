@@ -40,7 +40,7 @@ def work(folder: Path) -> None:
     terms = tp.extract(net, x, decomposition, out=folder / "terms", distributed=True)
     extracted = clock()
     f = tp.ExtractedFunction(tp.load_terms(folder / "terms", check="none"), distributed=True)
-    f.predict(fresh[:1])  # both have the store in their caches
+    f.predict(fresh[:1])  # every process has the store in its cache
     processes.wait()
     again = clock()
     labels, active = f.labels_and_terms(fresh)

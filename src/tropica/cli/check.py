@@ -18,9 +18,9 @@ def check(
     terms: Annotated[Path, typer.Argument(metavar="TERMS", help="A folder of terms.", show_default=False)],
     json: options.Json = None,
 ) -> None:
-    """Compare every file in a folder of terms with its checksum. Damaged and missing files are named (exit code 1).
+    """Compare every file in a folder of terms with its checksum, and list damaged and missing files (exit code 1).
 
-    The command that made the folder, run again, makes those files anew and leaves the others as they are.
+    To repair the folder, repeat the command that made it: these files are written again, the others are kept.
     """
     check_writable(json)
     manifest, faults = tp.check_terms(terms)

@@ -1,4 +1,4 @@
-"""Measurements on disk: complete runs, and parts of long runs, each in a JSON file that says what it was measured on."""
+"""Measurements on disk: complete runs, and parts of long runs, each in a JSON file with its settings."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def read_measurement(file: Path, settings: Mapping[str, Any]) -> dict[str, Any] 
     """Read an earlier measurement; None where there is none.
 
     Args:
-        file: the JSON file; its key "settings" says what the measurement was made on.
-        settings: what it must have been made on.
+        file: the JSON file; its key "settings" holds the settings of the measurement.
+        settings: the settings that the measurement must have.
 
     Raises:
-        InputError: the measurement was made on something else; the message says what differs.
+        InputError: the measurement has other settings; the message lists the differences.
         DataError: the file was not written by a study.
     """
     if not file.exists():
@@ -42,8 +42,8 @@ class Checkpoints:
     """Parts of one run, such as its epochs: each is kept when it is measured, so that an interrupted run resumes after it.
 
     Attributes:
-        folder: holds the parts of this run and is made with the first one; None keeps nothing.
-        settings: what the parts depend on.
+        folder: the folder of the parts of this run, made with the first part; None keeps nothing.
+        settings: the settings that the parts depend on.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -66,7 +66,7 @@ def train(
         seed: the seed of the random orders and of any dropout; torch's global generators are left as they were.
         progress: called with (finished steps, all steps, message).
         start: the state to resume from; the model must have the weights of that epoch.
-        after_epoch: called with the state after each epoch. The tensors are live: copy or write them before returning.
+        after_epoch: called with the state after each epoch. The tensors are not copies: copy or write them before returning.
 
     Returns:
         For each epoch a dict with `epoch` (from 1), and `loss` and `accuracy` in [0, 1] averaged over the epoch's steps.
