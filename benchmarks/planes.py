@@ -83,7 +83,7 @@ def main() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     table = Table(title="A plane through three images, max-pooling: one core, float64")
-    headings = ("network", "units", "cells", "regions", "maps", "proven", "cells s", "maps s + distinct maps s", "floor s")
+    headings = ("network", "units", "cells", "regions", "maps", "proven", "cells s", "maps s + distinct s", "floor s")
     for heading in (*headings, "boundary", "picture"):
         table.add_column(heading)
     table.add_row(*row(trained("conv-small", 1, "digits")))

@@ -28,7 +28,7 @@ POINTS, FRESH, ROUNDS = 16_384, 10_000, 3
 
 
 def work(folder: Path) -> None:
-    """The part of one process; the first process prints seconds and a digest of the results."""
+    """Do the work of one process; the first process prints seconds and a digest of the results."""
     torch.set_num_threads(1)
     processes = Processes.join()
     case = trained("conv", 2)

@@ -43,5 +43,7 @@ def check(
     }
     save_json(json, "check", numbers)
     if faults:
-        typer.echo(f"error: {terms}: {len(faults)} of its files must be made anew; run its extraction again", err=True)
+        typer.echo(
+            f"error: {terms}: damaged or missing files: {len(faults)}; repeat the extraction to write them again", err=True
+        )
         raise typer.Exit(FAILED)

@@ -44,8 +44,8 @@ def regions(
 ) -> None:
     """Count the linear regions of a model on a box, on all of space, or on the plane through three data points, exactly.
 
-    A cell has one activation pattern, a linear region is a connected set on which the model is one affine function, and an
-    affine map is such a function. The command is meant for few inputs or a plane: in more dimensions there are too many cells.
+    A cell is a set with one activation pattern, a linear region a connected set on which the model is one affine function, an
+    affine map such a function. The command is for few inputs or a plane: in more dimensions there are too many cells.
     """
     import torch
 

@@ -107,7 +107,7 @@ def _check_device(device: str) -> None:
 
 
 def _test_points(data: str, points: tp.LabelledData) -> tp.LabelledData | None:
-    """The test points, if the data has labelled ones of the same shape."""
+    """The test points, if the data has test points of the same shape with labels."""
     try:
         test = training_options.load_exactly(data, split="test")
     except DataError:

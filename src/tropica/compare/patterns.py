@@ -141,7 +141,7 @@ def _projections(net: PiecewiseLinearNetwork, x: Tensor) -> Tensor:
 
 
 def _count_distinct(projections: Tensor) -> int:
-    """The number of rows that differ by more than rounding: groups by label are split at gaps in each projection."""
+    """The number of rows that differ by more than rounding: groups of one label are divided at gaps in each projection."""
     group = projections[:, 0].long()
     for column in (1, 2):
         order = torch.argsort(projections[:, column], stable=True)

@@ -32,8 +32,8 @@ def read_measurement(file: Path, settings: Mapping[str, Any]) -> dict[str, Any] 
         raise DataError(f"{file}: not written by a study; remove it to measure this run again") from error
     differing = [key for key in settings if found.get(key) != settings[key]]
     if differing:
-        said = "; ".join(f"{key} {found.get(key)} there and {settings[key]} here" for key in differing)
-        raise InputError(f"{file.parent} holds runs of something else: {said}; choose another --out, or remove the folder")
+        listed = "; ".join(f"{key} {found.get(key)} there and {settings[key]} here" for key in differing)
+        raise InputError(f"{file.parent} holds runs with other settings: {listed}; choose another --out, or remove the folder")
     return content
 
 

@@ -85,7 +85,7 @@ class StudyData:
 
 @dataclass(frozen=True)
 class Study:
-    """A study, one file each in ``experiments``.
+    """A study; each study is a file in ``experiments``.
 
     Attributes:
         name: the name on the command line.

@@ -24,7 +24,7 @@ MINIMAL = "minimal"
 
 
 def measure(case: Case) -> Measurement:
-    """A row for each decomposition and factor, and one for the minimal decomposition, with its factor of the calibrated K."""
+    """A row for each decomposition and factor, and a row for the minimal decomposition with its factor of the calibrated K."""
     rows: list[Row] = []
     for method in METHODS:
         largest = _largest_f_minus(case, method)
@@ -125,7 +125,7 @@ def findings(results: Results) -> list[str]:
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """Agreement and violating points over λ, a column for each decomposition; the minimal one beside the calibrated."""
+    """Agreement and violating points over λ, a column for each decomposition; the minimal decomposition as stars."""
     figure, panels = decomposition_panels(4.6, rows=2, sharex=True)
     ticks = {float(i): f"{factor:g}" for i, factor in enumerate(FACTORS)}
     quantities = {"agreement": "N vs N^(X)\n(% of test points)", "violating": "violating Theorem 3.3\n(% of training points)"}

@@ -53,7 +53,7 @@ def representatives(patterns: np.ndarray, labels: np.ndarray) -> Representatives
 
 
 def measure(case: Case) -> Measurement:
-    """A row for each decomposition; for the figure the polygons of the network and of N^(X). All in float64."""
+    """A row for each decomposition; for the figure, the polygons of the network and of N^(X). Computed in float64."""
     case = case.with_dtype(torch.float64)
     points, test = (data.inputs.double().numpy() for data in (case.points, case.test))
     window = _window(np.concatenate([points, test]))

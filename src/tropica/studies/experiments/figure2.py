@@ -21,7 +21,7 @@ ANSWERS = ("right", "wrong")
 
 
 def measure(case: Case) -> Measurement:
-    """A row for each decomposition: quantiles of right and of wrong answers; for the figure the first points."""
+    """A row for each decomposition: quantiles over right and over wrong answers; for the figure, the first points."""
     rows, figure_data = [], {}
     for method in METHODS:
         found = case.deciding_points(method)

@@ -18,7 +18,7 @@ from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, by_family, curve, percent, select
 
 LETTERS = {"dense": "D", "conv": "C", "pool": "M", "block": "B", "average": "A"}
-"""The layers that count; activations, norms and flattening are merged with the layer before them."""
+"""The letters of the layers that are merged; activations, norms and flattening are merged with the layer before them."""
 BATCH = 256
 
 

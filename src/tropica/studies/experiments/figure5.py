@@ -35,7 +35,7 @@ QUANTITIES = {
 
 
 def measure(case: Case) -> Measurement:
-    """A row for each epoch, of this network and the one of the next seed; for the figure the points at the end."""
+    """A row for each epoch, which compares this network with that of the next seed; for the figure, the last epoch's points."""
     other = case.with_run(case.other_runs[0])
     rows, figure_data = [], {}
     for epoch in select_epochs(case.run.epochs, EPOCHS, also=case.run.settings.milestones):

@@ -21,7 +21,7 @@ CHUNK = 256
 
 
 def measure(case: Case) -> Measurement:
-    """A row for each decomposition; for the figures examples, and the statistics of the training points' coefficients."""
+    """A row for each decomposition; for the figures, examples and the statistics of the training points' coefficients."""
     rows: list[Row] = []
     figure_data: dict[str, object] = {}
     nearest = nearest_distance(case.test.inputs, case.points.inputs)

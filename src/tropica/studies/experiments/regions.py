@@ -89,7 +89,7 @@ def summary(results: Results) -> str:
 
 STUDY = Study(
     name="regions",
-    title="How many linear regions the data meets",
+    title="How many linear regions contain data",
     question="In how many different linear regions do the training points lie, the test points, and both together? Counted for "
     "these points, exactly: by activation pattern (cells) and by affine function (terms), in float64, at several epochs.",
     paper="All training and test points lie in different linear regions, at every epoch: none shares its region with another. "

@@ -123,7 +123,7 @@ def _labels(function: ExtractedFunction, x: Tensor, radius: int) -> Iterator[tup
 
 
 def measure(case: Case) -> Measurement:
-    """A row for each decomposition, shift of the points, radius of the copies and rule; also for the network itself."""
+    """A row for each decomposition, shift of the points, radius of the copies and rule; and rows of the network itself."""
     rows: list[Row] = []
     largest = max_shift(case.points.input_shape)
     for pixels in range(largest + 1):
@@ -244,7 +244,7 @@ STUDY = Study(
     title="Shifted images, and shifted copies of the terms",
     question="Convolutions commute with shifts; the affine terms of single images do not. Each test point is shifted by 0, 1, "
     "… pixels, in one of the eight directions in turn (signals: in one of two), with zeros at the border. How often are N and "
-    "N^(X) right? And N^(X) with copies of all its terms, shifted by up to r pixels in all directions, put together by maximum "
+    "N^(X) right? And N^(X) with copies of all its terms, shifted by up to r pixels in all directions, combined by maximum "
     "(all terms and copies make one extracted function) or by sum (of the values of each shift's extracted function)?",
     paper="The authors' scripts measure accuracy on images shifted by up to 5 pixels, and N^(X) with shifted copies of the "
     "terms added (maximum or sum); the main text reports no numbers for either.",

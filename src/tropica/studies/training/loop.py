@@ -60,7 +60,7 @@ def train(
         inputs: (N, *shape), floating point; batches are moved to the model's device.
         labels: (N,) int64 in 0 … num_classes − 1.
         epochs: passes over the points, each in a new random order.
-        batch_size: points in a step.
+        batch_size: points in a batch.
         lr: the learning rate; `sgd` divides it by 10 after half and after three quarters of the epochs.
         optimizer: `adam`, or `sgd` with momentum 0.9.
         seed: the seed of the random orders and of any dropout; torch's global generators are left as they were.
