@@ -25,7 +25,7 @@ SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, se
 
 
 def main() -> None:
-    """Run them, the quick ones first."""
+    """Run all benchmarks, the quick ones first."""
     for part in (*QUICK, *SLOW):
         part.main()
 

@@ -142,7 +142,7 @@ DEEP: dict[str, Callable[[], nn.Module]] = {
 
 
 def initial(name: str, seed: int = 0) -> nn.Module:
-    """A deep network with random weights as the literature draws them (He, fan out), in eval mode, batch norms untouched."""
+    """A deep network in eval mode with He-normal weights (fan out) and batch norms as PyTorch initializes them."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = DEEP[name]()
@@ -153,7 +153,7 @@ def initial(name: str, seed: int = 0) -> nn.Module:
 
 
 def prepared(name: str, images: Tensor, seed: int = 0) -> nn.Module:
-    """The same, its batch norms' statistics taken from some images: every layer then enlarges gradients (they explode)."""
+    """The network of :func:`initial` with batch-norm statistics of the images; its gradients then explode with depth."""
     model = initial(name, seed).train()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

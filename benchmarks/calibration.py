@@ -16,7 +16,7 @@ from tropica.decomposition.dc_decomposition import DCDecomposition
 
 
 def _largest_ratio(decomposition: DCDecomposition, smallest: DCDecomposition) -> float:
-    """The largest ratio of largest K to largest smallest K over the nonlinearities whose smallest K is not mere rounding."""
+    """The largest ratio of max K to max of the smallest K, over the nonlinearities whose smallest K is above rounding."""
     floor = 1e-6 * max(float(k.max()) for k in smallest.multipliers.values())
     pairs = [(decomposition.multipliers[name], k) for name, k in smallest.multipliers.items() if float(k.max()) > floor]
     return max(float(mine.max() / k.max()) for mine, k in pairs)
@@ -26,7 +26,7 @@ def measure(title: str, model: nn.Module, x: Tensor, size: int) -> list[str]:
     """One row of the table."""
     net = tp.trace(model, x[:2])
     decomposition = tp.decompose(net, x, batch_size=size)
-    smallest, sweeps = tight(net.to(torch.float64), x.double())  # float32's rounding would keep it from settling
+    smallest, sweeps = tight(net.to(torch.float64), x.double())  # in float32 rounding prevents convergence
     one = DCDecomposition(net, "none", {})
 
     def a_pass() -> None:
@@ -34,7 +34,7 @@ def measure(title: str, model: nn.Module, x: Tensor, size: int) -> list[str]:
             batch_terms(one, batch)
 
     seconds = in_turns({"decompose": lambda: tp.decompose(net, x, batch_size=size), "pass": a_pass}, 3)
-    # Without K the pass is one forward and one backward pass: two thirds of the pass that calibration is counted in.
+    # Without K a pass is one forward and one backward pass: two thirds of the unit in which calibration is measured.
     return [
         title,
         str(len(net.nonlinearities)),
@@ -47,7 +47,7 @@ def measure(title: str, model: nn.Module, x: Tensor, size: int) -> list[str]:
 
 
 def passes(title: str, model: nn.Module, x: Tensor, size: int) -> list[str]:
-    """One row: the passes over data that does not fit into the memory."""
+    """One row: the passes over data that does not fit into memory."""
     net = tp.trace(model, x[:2])
     decomposition = tp.decompose(net, x, batch_size=size, progress=True)
     return [title, str(len(net.nonlinearities)), f"{len(x):,}", f"{decomposition.passes:.2f}", "–", "–", "–"]

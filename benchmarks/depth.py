@@ -44,7 +44,7 @@ def measure(name: str, weights: str, decomposition: DCDecomposition, x: Tensor, 
     """One row of the table."""
     terms = tp.extract(decomposition.net, x, decomposition, on_failure="warn")
     logits = decomposition.net(x).abs().amax(1)
-    potential = decomposition.f_minus(x) - decomposition.constant
+    f_minus = decomposition.f_minus(x) - decomposition.constant
     return [
         name,
         weights,
@@ -52,7 +52,7 @@ def measure(name: str, weights: str, decomposition: DCDecomposition, x: Tensor, 
         str(len(decomposition.net.nonlinearities)),
         str(len(x)),
         f"{decomposition.summary().largest:.2g}",
-        f"{float((potential / logits).max()):.2g}",
+        f"{float((f_minus / logits).max()):.2g}",
         f"{_lost(terms):.1g}",
         f"{decomposition.passes:.2f}",
         "holds" if terms.certificate.holds else "fails",

@@ -45,7 +45,7 @@ def products(terms: LinearTerms, x: Tensor) -> None:
 
 
 def extra_memory(terms: int, points: int, d: int) -> str:
-    """Peak memory of one prediction beyond what was resident before, in MB, in a process of its own ("–" but on Linux)."""
+    """Peak memory of one prediction beyond what was resident before, in MB, in a process of its own ("–" except on Linux)."""
     if not Path("/proc/self/clear_refs").exists():
         return "–"
     code = (
@@ -60,7 +60,7 @@ def extra_memory(terms: int, points: int, d: int) -> str:
 
 
 def resident(entry: str) -> float:
-    """MB of this process: resident now (VmRSS), or at the peak since the last reset (VmHWM)."""
+    """Memory of this process in MB: resident now (VmRSS), or at the peak since the last reset (VmHWM)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(entry)) / 1024
 

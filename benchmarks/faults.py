@@ -1,4 +1,4 @@
-"""Killed runs and damaged files, and the outcome of each.
+"""Outcomes of killed runs, of damaged files and of a full file system.
 
 50 SIGKILLs at random moments over extractions and evaluations of one and two processes, each resumed; 200 random corruptions of
 files of a store, each met by loading, verifying and resuming; a full file system (a tmpfs of 300 kB, as the superuser).
@@ -31,12 +31,12 @@ DAMAGES = 200
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """The bytes of all files."""
+    """The bytes of all files in a folder, by name."""
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def killed(task: str, size: int, count: int, whole: Path, folder: Path, chance: random.Random) -> tuple[int, int]:
-    """The number of runs killed at work, and of resumed runs with the same bytes and labels."""
+    """The number of runs killed before their end, and of resumed runs with the same bytes and labels."""
     same = hits = 0
     x = points(50, 9)
     expected = tp.ExtractedFunction(tp.load_terms(whole)).labels_and_terms(x)
@@ -67,7 +67,7 @@ def killed(task: str, size: int, count: int, whole: Path, folder: Path, chance: 
 
 
 def damaged(whole: Path, folder: Path) -> tuple[int, int, int, int]:
-    """The number of corruptions that were found, had no effect, or neither; and that the next run repaired."""
+    """The numbers of corruptions that were found, without effect, and missed; and of those that the next run repaired."""
     expected, files = tp.load_terms(whole), content(whole)
     found = harmless = missed = mended = 0
     for seed in range(DAMAGES):
@@ -100,8 +100,8 @@ def full(whole: Path, folder: Path) -> str:
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         shards = {name: raw for name, raw in content(mounted / "terms").items() if name.startswith("shard-")}
         intact = sum(raw == (whole / name).read_bytes() for name, raw in shards.items())
-        said = "a clear error" if "No space left on device" in done.stderr else f"exit code {done.returncode}"
-        return f"{said}; {intact} of {len(shards)} finished shards intact"
+        message = "a clear error" if "No space left on device" in done.stderr else f"exit code {done.returncode}"
+        return f"{message}; {intact} of {len(shards)} finished shards intact"
     finally:
         subprocess.run(["umount", str(mounted)], check=True)
 
@@ -113,7 +113,7 @@ def main() -> None:
     victim.settings()
     chance = random.Random(int(time.time()))
     table = Table(title=f"Faults: {victim.POINTS:,} points in shards of {SMALL.points}")
-    for heading in ("what", "times", "came of it"):
+    for heading in ("fault", "times", "outcome"):
         table.add_column(heading)
     with tempfile.TemporaryDirectory(prefix="tropica-bench-") as name:
         folder = Path(name)
@@ -123,7 +123,7 @@ def main() -> None:
             hits, same = killed(task, size, count, whole, folder, chance)
             table.add_row(f"SIGKILL, {task}, {size} process(es)", str(hits), f"{same} resumed to the same bytes and labels")
         found, harmless, missed, mended = damaged(whole, folder)
-        what = f"{found} found, {harmless} without effect, {missed} missed; {mended} made good, to the byte"
+        what = f"{found} found, {harmless} without effect, {missed} missed; {mended} repaired to the same bytes"
         table.add_row("a file corrupted at random", str(DAMAGES), what)
         table.add_row("file system full", "1", full(whole, folder))
     show(table, "faults")

@@ -1,7 +1,7 @@
 """Peak memory of extraction and of streaming evaluation, from 5,000 to 50,000 CIFAR-10-sized points.
 
-Each run is a process of its own, within 300 MB (``memory=``). The points are generated batch by batch and never kept; nothing
-else may grow with their number. Bar: ± 10 %.
+Each run is a process of its own, within 300 MB (``memory=``). The points are generated batch by batch and never kept; memory
+must not grow with their number. Bar: ± 10 %.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Made(Dataset):
 
 
 def model() -> nn.Module:
-    """A convolution that keeps the image size, as CIFAR-10 networks begin, a strided one, two dense layers."""
+    """A convolution that keeps the image size, as in CIFAR-10 networks, a strided convolution, two dense layers."""
     torch.manual_seed(0)
     convs = [nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 16, 3, stride=4), nn.ReLU(), nn.Flatten()]
     return nn.Sequential(*convs, nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, 10)).eval()
 
 
 def work(task: str, count: int) -> int:
-    """Bytes at the peak."""
+    """The peak memory of a task, in bytes."""
     data = Made(count)
     if task == "extract":
         with tempfile.TemporaryDirectory(prefix="tropica-bench-") as folder:

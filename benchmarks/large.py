@@ -28,7 +28,7 @@ Found = TypeVar("Found")
 
 
 def timed(work: Callable[[], Found]) -> tuple[Found, str]:
-    """The counts, processor and wall-clock seconds (which differ on a busy machine), and the peak memory."""
+    """The result of the work, and its processor and wall-clock seconds (which differ on a busy machine) and peak memory."""
     clock, process = time.perf_counter(), time.process_time()
     found = work()
     process, clock = time.process_time() - process, time.perf_counter() - clock

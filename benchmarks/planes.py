@@ -35,7 +35,7 @@ def plane(found: Trained) -> tuple[tp.Plane, torch.Tensor]:
 
 
 def timed(work: Callable[[], Found]) -> tuple[Found, float]:
-    """The counts and the seconds."""
+    """The result of the work, and its seconds."""
     start = time.perf_counter()
     return work(), time.perf_counter() - start
 
@@ -83,7 +83,7 @@ def main() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     table = Table(title="A plane through three images, max-pooling: one core, float64")
-    headings = ("network", "units", "cells", "regions", "maps", "proven", "cells s", "maps s + told apart s", "floor s")
+    headings = ("network", "units", "cells", "regions", "maps", "proven", "cells s", "maps s + distinct s", "floor s")
     for heading in (*headings, "boundary", "picture"):
         table.add_column(heading)
     table.add_row(*row(trained("conv-small", 1, "digits")))

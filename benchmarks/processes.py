@@ -28,7 +28,7 @@ POINTS, FRESH, ROUNDS = 16_384, 10_000, 3
 
 
 def work(folder: Path) -> None:
-    """The part of one process; the first process prints seconds and a digest of the results."""
+    """Do the work of one process; the first process prints seconds and a digest of the results."""
     torch.set_num_threads(1)
     processes = Processes.join()
     case = trained("conv", 2)
@@ -40,7 +40,7 @@ def work(folder: Path) -> None:
     terms = tp.extract(net, x, decomposition, out=folder / "terms", distributed=True)
     extracted = clock()
     f = tp.ExtractedFunction(tp.load_terms(folder / "terms", check="none"), distributed=True)
-    f.predict(fresh[:1])  # both have the store in their caches
+    f.predict(fresh[:1])  # every process has the store in its cache
     processes.wait()
     again = clock()
     labels, active = f.labels_and_terms(fresh)

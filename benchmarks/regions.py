@@ -164,7 +164,7 @@ PEERS = {"regioncam": _regioncam, "affinitree": _affinitree}
 
 
 def peak(number: int) -> str:
-    """Peak memory of one run of everything beyond what was resident, in MB, in a process of its own ("–" but on Linux)."""
+    """Peak memory of one run of everything beyond what was resident, in MB, in a process of its own ("–" except on Linux)."""
     if not Path("/proc/self/clear_refs").exists():
         return "–"
     code = (
@@ -186,16 +186,16 @@ def _row(number: int, peers: dict[str, Any]) -> list[str]:
         "all": lambda: everything(net, case.domain),
     }
     counts: dict[str, Any] = {}
-    said: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for name, peer in peers.items():
         run = PEERS[name](peer, case, model) if peer is not None else None
         if run is None or case.cells > PEER_CELLS[name]:
-            said[name] = "not installed" if peer is None else "–"
+            texts[name] = "not installed" if peer is None else "–"
         else:
             work[name], counts[name] = run, run()
     seconds = in_turns(work, ROUNDS if case.cells < 50_000 else 2, 1)
     for name, count in counts.items():
-        said[name] = f"{median(seconds[name]):.3f} ({count:,})"
+        texts[name] = f"{median(seconds[name]):.3f} ({count:,})"
     found = len(cells(net, case.domain))
     bar = f" (bar {case.bar:g})" if case.bar else ""
     return [
@@ -205,7 +205,7 @@ def _row(number: int, peers: dict[str, Any]) -> list[str]:
         f"{median(seconds['all']):.3f}{bar}",
         peak(number),
         f"{tp.bounds.serra2018((case.d, *case.widths)):.3g}",
-        *(said[name] for name in peers),
+        *(texts[name] for name in peers),
     ]
 
 

@@ -44,7 +44,7 @@ def cases() -> list[tuple[str, LinearTerms, Tensor]]:
             continue
         found.append((case.title, tp.extract(case.model, case.train.inputs, check="none"), case.test.inputs))
     terms, x = synthetic(20_000, 10_000, 784)
-    return [*found, ("random, nothing to find", terms, x)]
+    return [*found, ("random terms", terms, x)]
 
 
 def products(weight: Tensor, x: Tensor) -> None:
@@ -78,8 +78,8 @@ def main() -> None:
         f.predict(x)
         report, index = f.search_report, f.search_report.seconds.get("index", 0.0)
         report.seconds.clear()
-        flat = x.flatten(1)
-        turns = [(seconds(lambda: products(weight, flat)), seconds(lambda: f.predict(x))) for _ in range(ROUNDS)]  # noqa: B023
+        rows = x.flatten(1)
+        turns = [(seconds(lambda: products(weight, rows)), seconds(lambda: f.predict(x))) for _ in range(ROUNDS)]  # noqa: B023
         total = sum(report.seconds.values()) or 1.0
         table.add_row(
             title,

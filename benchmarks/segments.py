@@ -38,7 +38,7 @@ def noise() -> Tensor:
 
 
 def blobs() -> Tensor:
-    """Two images of bright, smooth strokes on zeros."""
+    """Two images of smooth bright strokes on a background of zeros."""
     coarse = (torch.rand(2, 1, 5, 5, dtype=torch.float64) - 0.5).clamp(min=0) * 2
     return nn.functional.pad(nn.functional.interpolate(coarse, size=(20, 20), mode="bilinear"), (4, 4, 4, 4))
 

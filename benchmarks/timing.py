@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 
 def in_turns(work: Mapping[str, Callable[[], object]], rounds: int = 7, warmup: int = 1) -> dict[str, list[float]]:
-    """Seconds of every round for each piece of work."""
+    """The seconds of every round for each candidate."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for turn in range(warmup + rounds):
         for name, run in work.items():

@@ -44,7 +44,7 @@ def seconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
 
 
 def hull_alone(first: Configuration, second: Configuration | None = None) -> float:
-    """Qhull's share: the hull of both configurations' essential points side by side (or of one)."""
+    """Seconds of Qhull for the lifted essential points of both configurations, side by side; or for all points of one."""
     if second is None:
         lifted = np.concatenate([first[0], first[1][:, None]], 1)
     else:

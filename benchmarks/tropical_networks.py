@@ -1,4 +1,4 @@
-"""Networks as tropical maps: seconds to read the monomials off, to prove that none is missing, and to multiply out instead.
+"""Networks as tropical maps: seconds to read off the monomials, to prove that none is missing, and to multiply out.
 
 One core. Process time, median of five rounds (one where it takes longer than a second). Weights: PyTorch's own after
 ``manual_seed(0)``, float64. "multiplied out" is the same map by Minkowski sums and pruning, op by op; "equal": the two

@@ -26,5 +26,5 @@ def test_a_damaged_shard(folder):
     result = run("check", "terms", "--json", "c.json")
     assert result.exit_code == 1
     assert shard.name in result.stdout
-    assert result.stderr == "error: terms: 1 of its files must be made anew; run its extraction again\n"
+    assert result.stderr == "error: terms: damaged or missing files: 1; repeat the extraction to write them again\n"
     assert len(saved("c.json")["faults"]) == 1

@@ -58,5 +58,5 @@ def test_verify_at_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     result = run("check", "terms", "--json", "v.json")
     assert result.exit_code == 1
     assert "shard-00000.safetensors: damaged (the checksum of" in result.stdout.replace("\n", " ")
-    assert result.stderr == "error: terms: 1 of its files must be made anew; run its extraction again\n"
+    assert result.stderr == "error: terms: damaged or missing files: 1; repeat the extraction to write them again\n"
     assert "not a store of terms" in refuse("check", "nowhere")

@@ -89,7 +89,7 @@ def test_float64(sets, tmp_path):
 
 def test_runs_of_something_else_are_refused(sets, tmp_path):
     go(sets, tmp_path, runs=1)
-    with pytest.raises(tp.InputError, match="holds runs of something else: terms 150 there and 30 here"):
+    with pytest.raises(tp.InputError, match="holds runs with other settings: terms 150 there and 30 here"):
         go(sets, tmp_path, runs=1, terms=30)
     with pytest.raises(tp.InputError, match="study table2 there and share here"):
         go(sets, tmp_path, "share", runs=1)

@@ -223,6 +223,6 @@ def test_what_will_not_do_is_refused_before_anything_is_written(small, whole, tm
     with pytest.raises(tp.InputError, match="1 … 60; found 61"):
         go(small, tmp_path / "x", terms=61)
     assert not (tmp_path / "x").exists()
-    with pytest.raises(tp.InputError, match="holds runs of something else: terms 60 there and 50 here"):
+    with pytest.raises(tp.InputError, match="holds runs with other settings: terms 60 there and 50 here"):
         go(small, whole[1], terms=50)
     assert ALL not in STUDIES

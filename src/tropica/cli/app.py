@@ -1,4 +1,4 @@
-"""``tropica``: the commands, and the options that stand before all of them."""
+"""``tropica``: the commands, and the options that precede them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def before_all(
     threads: Annotated[
         int | None,
         typer.Option(
-            "--threads", metavar="N", min=1, help="Threads of torch; one for each core by default.", show_default=False
+            "--threads", metavar="N", min=1, help="Number of PyTorch threads; by default one for each core.", show_default=False
         ),
     ] = None,
     version: Annotated[

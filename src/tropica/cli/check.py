@@ -18,9 +18,9 @@ def check(
     terms: Annotated[Path, typer.Argument(metavar="TERMS", help="A folder of terms.", show_default=False)],
     json: options.Json = None,
 ) -> None:
-    """Compare every file in a folder of terms with its checksum. Damaged and missing files are named (exit code 1).
+    """Compare every file in a folder of terms with its checksum, and list damaged and missing files (exit code 1).
 
-    The command that made the folder, run again, makes those files anew and leaves the others as they are.
+    To repair the folder, repeat the command that made it: these files are written again, the others are kept.
     """
     check_writable(json)
     manifest, faults = tp.check_terms(terms)
@@ -43,5 +43,7 @@ def check(
     }
     save_json(json, "check", numbers)
     if faults:
-        typer.echo(f"error: {terms}: {len(faults)} of its files must be made anew; run its extraction again", err=True)
+        typer.echo(
+            f"error: {terms}: damaged or missing files: {len(faults)}; repeat the extraction to write them again", err=True
+        )
         raise typer.Exit(FAILED)

@@ -83,7 +83,7 @@ def decompose(
 def _f_minus_range(decomposition: tp.DCDecomposition, points: tp.LabelledData) -> dict[str, float]:
     """The smallest and the largest F⁻(x) over the points, and the largest F⁻(x) / max_i |N_i(x)|.
 
-    N_i = F⁺_i − F⁻ loses as many digits as this ratio has.
+    Computing N_i as the difference F⁺_i − F⁻ loses about log10 of this ratio in decimal digits.
     """
     import torch
 
@@ -100,12 +100,12 @@ def _f_minus_range(decomposition: tp.DCDecomposition, points: tp.LabelledData) -
 
 
 def _certificate(decomposition: tp.DCDecomposition) -> dict[str, Any]:
-    """What certifies Theorem 3.3 on the data."""
+    """The facts that certify Theorem 3.3 on the data, by name."""
     if decomposition.pairs is not None:
         factors = sorted(set(decomposition.factors.values())) or [0.0]
         size = f"{factors[0]:.4g}" if len(factors) == 1 else f"{factors[0]:.4g} … {factors[-1]:.4g}"
         return {"K / calibrated K": size, "certificate": decomposition.pairs}
     if decomposition.smallest_cotangent is None:
-        return {"smallest cotangent": "not computed: the paper's decomposition has none below 0"}
+        return {"smallest cotangent": "not computed: the paper's decomposition has no negative cotangents"}
     smallest = f"{decomposition.smallest_cotangent:.2g} of the largest at its nonlinearity"
     return {"smallest cotangent": f"{smallest} (≥ 0 certifies Theorem 3.3)"}

@@ -18,7 +18,9 @@ def demo(
         "results/demo"
     ),
     epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Epochs of training.")] = 40,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The seed of weights and order of points.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="The seed of the weights and of the order of points.")
+    ] = 0,
 ) -> None:
     """Train two small networks on digits, rebuild them from their linear terms, and write a report (under 3 minutes).
 

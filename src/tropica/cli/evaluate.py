@@ -42,7 +42,10 @@ TRAIN_HELP = (
     "With --streaming: the data to extract terms from (the training points of --data by default). With --model: the data of "
     "the stored terms."
 )
-SEARCH_HELP = "exact: rule most terms out by bounds where that is faster; full: evaluate all. The answers are the same."
+SEARCH_HELP = (
+    "exact: maximum inner-product search, which rules out most terms by bounds, where it is faster; full: evaluate all terms. "
+    "Both give the same labels."
+)
 
 
 def evaluate(
@@ -56,7 +59,7 @@ def evaluate(
     weights: options.Weights = None,
     arg: options.Arg = None,
     streaming: Annotated[
-        bool, typer.Option("--streaming", help="Extract the terms during the evaluation, and keep none.")
+        bool, typer.Option("--streaming", help="Extract the terms during the evaluation; store none.")
     ] = False,
     train: Annotated[str | None, options.optional("--train", "SPEC", TRAIN_HELP)] = None,
     train_limit: Annotated[
@@ -79,9 +82,9 @@ def evaluate(
 ) -> None:
     """Evaluate the extracted function N^(X): how often do its labels, the network's labels and the true labels agree?
 
-    The terms come from a folder, where --model adds the network to the comparison. With --streaming they come from a model and
-    its training data, and are not kept. Where terms are stored in a coarser dtype than they were computed in, --model and
-    --train give the labels of the terms as computed. Several processes share the work:
+    The terms come from a folder; --model adds the network to the comparison. With --streaming the terms are extracted from a
+    model and its training data, and are not stored. If terms are stored in a coarser dtype than they were computed in, --model
+    with --train gives the labels of the unrounded terms. Several processes share the work:
     torchrun --nproc-per-node=N -m tropica evaluate ...
     """
     from tropica.cli.models import load_model
@@ -134,14 +137,14 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Source:
-    """The extracted function, its inputs, and what is known of its terms.
+    """The extracted function, its inputs, and facts about its terms.
 
     Attributes:
         function: the extracted function.
         inputs: the points, or the values of an inner layer at the points.
         terms: the number of terms.
         same_network: whether the terms were extracted from the given network; None without a network.
-        rounded: whether the terms are stored in a coarser dtype than they were computed in, and answers are those of the
+        rounded: whether the terms are stored in a coarser dtype than they were computed in, and the labels are those of the
             stored terms.
     """
 
@@ -155,7 +158,7 @@ class Source:
 def _check_options(
     streaming: bool, model: str | None, weights: bool, train: str | None, only_streaming: Mapping[str, object]
 ) -> None:
-    """Refuse options that would be ignored."""
+    """Raise InputError for options that would be ignored."""
     if streaming and model:
         raise InputError("with --streaming the model is the first argument; leave out --model")
     given = [name for name, value in only_streaming.items() if value is not None]
@@ -181,7 +184,7 @@ def _streaming(
     dtype: options.DtypeName | None,
     settings: dict[str, Any],
 ) -> Source:
-    """Terms that are extracted during the evaluation."""
+    """The function of terms that are extracted during the evaluation."""
     from tropica.data.batches import count_points
 
     _check_shape(net.input_shape, points)
@@ -198,7 +201,7 @@ def _stored(
     train: str | None,
     settings: dict[str, Any],
 ) -> Source:
-    """Terms in a folder; with their network and data, rounded terms are computed again where rounding matters."""
+    """The function of stored terms; with their network and data, rounded terms are computed again where rounding matters."""
     rounded = terms.lossy
     if rounded and net is not None and train is not None:
         settings |= {"net": net, "data": tp.load_data(train, split="train", limit=len(terms), lazy=True)}
@@ -225,7 +228,7 @@ def _check_shape(shape: tuple[int, ...], points: tp.LabelledData) -> None:
 
 
 def _check_labels(points: tp.LabelledData, num_classes: int) -> None:
-    """Refuse labels that the network cannot give: data and network do not belong together."""
+    """Raise InputError for labels outside the network's classes: data and network do not fit."""
     if points.labels is not None and int(points.labels.max()) >= num_classes:
         index = int((points.labels >= num_classes).nonzero()[0])
         raise InputError(
@@ -244,11 +247,11 @@ def _print(numbers: dict[str, Any], found: tp.Agreement, points: tp.LabelledData
         if share is not None
     ]
     print_table(f"Equal labels on {points.name}, {points.split}", ["", "equal", "points", "share"], rows, numbers=3)
-    facts = {"terms": f"{numbers['terms']:,}, of which {numbers['active_terms']:,} are active at a point"}
+    facts = {"terms": f"{numbers['terms']:,}, of which {numbers['active_terms']:,} are active at some point"}
     if numbers["certain"] is not None:
         facts["rounding"] = (
             f"the terms are stored in a coarser dtype than they were computed in; {numbers['certain']:,} of "
-            f"{numbers['points']:,} labels cannot have changed by it (--model with --train computes the others again)"
+            f"{numbers['points']:,} labels are proven unaffected by rounding (--model with --train computes the others again)"
         )
     if numbers["search"] == "exact":
         left = ", then ".join(f"{share:.2%}" for share in numbers["search_left"][:-1])

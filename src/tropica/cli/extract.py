@@ -50,7 +50,7 @@ def extract(
     at: Annotated[str | None, options.optional("--at", "NAME", "Take terms as functions of this inner layer's output.")] = None,
     stored_dtype: Annotated[
         options.StoredDtypeName | None,
-        options.optional("--stored-dtype", None, "The dtype of stored coefficients; that of the computation by default."),
+        options.optional("--stored-dtype", None, "The dtype of stored coefficients; by default the dtype of the computation."),
     ] = None,
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
@@ -103,7 +103,7 @@ def extract(
 
 
 def _kept(out: Path, points: int) -> str:
-    """The parts of an interrupted extraction that were kept."""
+    """A text for an interrupted extraction: the parts that were kept, and how to resume."""
     from tropica.terms.store.manifest import CALIBRATION
     from tropica.terms.store.writer import count_finished_points
 

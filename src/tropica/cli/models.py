@@ -1,4 +1,4 @@
-"""Models as the command line names them. Nothing is unpickled: archives and weights are read as plain data."""
+"""Models given on the command line. Nothing is unpickled: archives and weights are read as plain data."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _imported(spec: str, args: Sequence[str]) -> nn.Module:
 
 
 def _attribute(module: str, name: str) -> Any:
-    """An attribute of a module, which is looked up in the current folder first."""
+    """An attribute of a module; modules in the current folder take precedence."""
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -171,7 +171,7 @@ def _example(model: nn.Module, data: LabelledData | FileData) -> torch.Tensor:
     """Two points of the data in the model's dtype, after a trial run of the model.
 
     Raises:
-        InputError: the model cannot take the points; the message says what its first layer takes, if it is known.
+        InputError: the model cannot take the points; the message says what its first layer takes, if known.
     """
     weight = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     x = first_points(data, 2, dtype=weight.dtype)

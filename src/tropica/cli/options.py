@@ -114,4 +114,4 @@ Dtype = Annotated[DtypeName | None, optional("--dtype", None, "The dtype of the 
 MEMORY_HELP = "The memory to work in, such as 2GB; a quarter of the free memory by default."
 Memory = Annotated[int | None, optional("--memory", "SIZE", MEMORY_HELP, parser=_bytes)]
 Device = Annotated[DeviceName, typer.Option("--device", help="The device to compute on.")]
-Json = Annotated[Path | None, optional("--json", "FILE", "Write all numbers to this file too.")]
+Json = Annotated[Path | None, optional("--json", "FILE", "Also write all numbers to this JSON file.")]

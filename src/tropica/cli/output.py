@@ -1,4 +1,4 @@
-"""What commands print and write: tables on standard output, JSON and CSV files."""
+"""Output of the commands: tables on standard output, JSON and CSV files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PIPED_WIDTH = 120
 
 
 def torchrun_rank() -> int | None:
-    """The number of this process among those that torchrun started; None for a process on its own."""
+    """The rank of this process under torchrun; None for a process that torchrun did not start."""
     if "RANK" not in os.environ:
         return None
     from tropica.runtime.processes import started_by_torchrun
@@ -76,21 +76,21 @@ def resources(start: float) -> dict[str, float]:
 
 
 def resources_text(used: Mapping[str, float]) -> dict[str, str]:
-    """The same for people."""
+    """The resources as texts for :func:`print_facts`."""
     from tropica.runtime.memory import size_text
 
     return {"seconds": f"{used['seconds']:.1f}", "peak memory": size_text(int(used["peak_memory"]))}
 
 
 def check_writable(*files: Path | None) -> None:
-    """Refuse output files that cannot be written, before the work begins."""
+    """Raise an error for output files that cannot be written, before the work begins."""
     for file in files:
         if file is not None:
             writable_file(file)
 
 
 def save_json(file: Path | None, command: str, numbers: Mapping[str, Any]) -> None:
-    """Write the numbers of a command to the file, if one was asked for, and print its name."""
+    """Write the numbers of a command to a JSON file, if one is given, and print the file's name."""
     if file is not None:
         write_json(file, {"tropica": version("tropica"), "command": command, **numbers})
         print_written(file)

@@ -44,8 +44,8 @@ def regions(
 ) -> None:
     """Count the linear regions of a model on a box, on all of space, or on the plane through three data points, exactly.
 
-    A cell has one activation pattern, a linear region is a connected set on which the model is one affine function, and an
-    affine map is such a function. The command is meant for few inputs or a plane: in more dimensions there are too many cells.
+    A cell is a set with one activation pattern, a linear region a connected set on which the model is one affine function, an
+    affine map such a function. The command is for few inputs or a plane: in more dimensions there are too many cells.
     """
     import torch
 
@@ -96,7 +96,7 @@ def _numbers(net: tp.PiecewiseLinearNetwork, cx: tp.RegionComplex) -> dict[str, 
 
     boundary = cx.boundary()
     bounds: dict[str, int] = {}
-    if cx.dimension == math.prod(net.input_shape):  # the bounds hold for all of space, and say little about a plane
+    if cx.dimension == math.prod(net.input_shape):  # the bounds are for all of the input space, not for a plane in it
         with contextlib.suppress(InputError):  # not a chain of dense layers
             bounds = {name: value for name, (kind, value) in bounds_of(net).items() if kind == "upper"}
     return {
@@ -115,7 +115,7 @@ def _numbers(net: tp.PiecewiseLinearNetwork, cx: tp.RegionComplex) -> dict[str, 
 
 def _print(numbers: Mapping[str, Any]) -> None:
     domain, bounds = numbers["domain"], numbers["upper_bounds"]
-    place = {
+    described = {
         "box": f"{domain.get('lo')} ≤ x ≤ {domain.get('hi')}",
         "space": "all of space",
         "plane": f"the plane through points {', '.join(map(str, domain.get('points', ())))} of {domain.get('data')}",
@@ -123,7 +123,7 @@ def _print(numbers: Mapping[str, Any]) -> None:
     measure = {1: "points", 2: "length", 3: "area"}.get(domain["dimension"], "size")
     size, pieces = numbers["boundary"]["size"], numbers["boundary"]["pieces"]
     facts: dict[str, object] = {
-        "domain": f"{place}, dimension {domain['dimension']} (inputs {shape_text(numbers['input_shape'])})",
+        "domain": f"{described}, dimension {domain['dimension']} (inputs {shape_text(numbers['input_shape'])})",
         "cells": f"{numbers['cells']:,}",
         "linear regions": f"{numbers['regions']:,}",
         "affine maps": f"{numbers['maps']:,}",
@@ -142,7 +142,7 @@ def _undecided(numbers: Mapping[str, Any]) -> str:
 
 
 def _figure(cx: tp.RegionComplex, points: tp.LabelledData | None, plane: tuple[int, int, int] | None) -> bytes:
-    """The picture as PNG, with the three points of a plane."""
+    """The figure as PNG, with the three points of a plane."""
     import io
 
     from tropica.plots import style

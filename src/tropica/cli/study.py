@@ -72,9 +72,9 @@ def study(
 ) -> None:
     """Run one of the paper's experiments: train networks, measure them with several DC decompositions, write a report.
 
-    Writes report.html, numbers.json, rows.csv and figures. An interrupted command resumes with the missing runs, and more
-    --runs add to the finished ones. Runs on one thread unless --threads says otherwise. NAME may be all: every study, each
-    in a folder, and one report.html of them all; a study that fails is named there, and the exit code is 1.
+    Writes report.html, numbers.json, rows.csv and figures. An interrupted command resumes with the missing runs, and a larger
+    --runs adds runs to the finished ones. Runs on one thread unless --threads says otherwise. NAME may be all: every study,
+    each in a folder, and one report.html of them all; a study that fails is named there, and the exit code is 1.
     """
     import torch
 
@@ -112,7 +112,7 @@ def study(
 
 
 def print_study(result: StudyResult, folder: Path) -> None:
-    """Print a study's tables and findings, and where its files are."""
+    """Print a study's tables, its findings and the names of its files."""
     for table in result.study.tables(result.results):
         print_study_table(table)
     screen = console()
@@ -128,7 +128,7 @@ def print_study_table(table: Table) -> None:
 
 
 def print_studies(result: StudiesResult, folder: Path) -> None:
-    """Print the findings of several studies, and which failed; exit with code 1 if one did."""
+    """Print the findings of several studies and the failed studies; exit with code 1 if one failed."""
     screen = console()
     for name, one in result.done.items():
         screen.print(Text(f"{name}: {one.study.title}"))
@@ -140,7 +140,7 @@ def print_studies(result: StudiesResult, folder: Path) -> None:
 
 
 def exit_if_failed(result: StudiesResult) -> None:
-    """Print which studies failed, and exit with code 1 if one did."""
+    """Print the failed studies, and exit with code 1 if there are any."""
     for name, reason in result.failed.items():
         typer.echo(f"error: the study {name} failed: {reason}", err=True)
     if result.failed:

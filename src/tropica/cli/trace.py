@@ -21,7 +21,7 @@ def trace(
 ) -> None:
     """Show a model as a graph of affine ops and nonlinearities.
 
-    A model with an operation that is not piecewise linear is refused, and the operation is named.
+    An operation that is not piecewise linear is an error; the message names the operation.
     """
     from tropica.cli.models import load_model
 

@@ -50,13 +50,13 @@ def train(
     every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Save the weights of every N-th epoch.")] = 1,
     limit: training_options.TrainLimit = None,
     device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="The device to train on, in torch's words: cpu, cuda, ...")
+        str, typer.Option("--device", metavar="NAME", help="The PyTorch device to train on: cpu, cuda, ...")
     ] = "cpu",
     json: options.Json = None,
 ) -> None:
     """Train networks of the paper with the paper's settings, and save their weights by epoch.
 
-    The same command resumes a training that was stopped, with the result of an uninterrupted one.
+    The same command resumes an interrupted training; the result is that of an uninterrupted one.
     """
     from tropica.runtime.progress import progress_callback
     from tropica.studies.training.runs import train_run
@@ -101,11 +101,13 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise DataError(f"there is no device {device!r} here ({str(error).splitlines()[0]}); cpu is always there") from error
+        raise DataError(
+            f"there is no device {device!r} here ({str(error).splitlines()[0]}); cpu is always available"
+        ) from error
 
 
 def _test_points(data: str, points: tp.LabelledData) -> tp.LabelledData | None:
-    """The test points, if the data has labelled ones of the same shape."""
+    """The test points, if the data has test points of the same shape with labels."""
     try:
         test = training_options.load_exactly(data, split="test")
     except DataError:

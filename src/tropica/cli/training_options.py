@@ -26,11 +26,13 @@ LEARNING_RATES = {OptimizerName.adam: 0.001, OptimizerName.sgd: 0.01}
 
 RUNS_HELP = "Train N networks of each kind, each with its own seed."
 EPOCHS_HELP = "Epochs of training (20; 50 for color images)."
-BATCH_HELP = "Points in a step (128; 32 for fewer than 10,000 points)."
+BATCH_HELP = "Points in a batch (128; 32 for fewer than 10,000 points)."
 OPTIMIZER_HELP = "adam; for color images sgd with momentum 0.9 and two decreases of the learning rate."
 
 Runs = Annotated[int, typer.Option("--runs", metavar="N", min=1, help=RUNS_HELP)]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The seed of the first run; others count on.")]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, help="The seed of the first run; later runs have the next seeds.")
+]
 Epochs = Annotated[int | None, optional("--epochs", "N", EPOCHS_HELP, min=1)]
 BatchSize = Annotated[int | None, optional("--batch-size", "N", BATCH_HELP, min=1)]
 Lr = Annotated[float | None, optional("--lr", "X", "The learning rate (adam 0.001, sgd 0.01).")]
@@ -39,7 +41,7 @@ TrainLimit = Annotated[int | None, optional("--limit", "N", "Take the first N tr
 
 
 def load_exactly(data: str, *, split: str = "train", limit: int | None = None) -> tp.LabelledData:
-    """Load data with exactly as many points as the limit, where there is one.
+    """Load data; with a limit, exactly that many points.
 
     Raises:
         DataError: the data has fewer points.
@@ -57,7 +59,7 @@ def train_settings(
     lr: float | None = None,
     optimizer: OptimizerName | None = None,
 ) -> TrainSettings:
-    """The paper's settings for the data, except for the settings that are given."""
+    """The paper's settings for the data, with the given settings in their place."""
     from dataclasses import replace
 
     from tropica.studies.training.settings import paper_settings

@@ -18,7 +18,7 @@ NAMES_SHOWN = 4
 def load_weights(model: nn.Module, file: Path) -> None:
     """Load weights in place; a file of float64 weights makes the model a float64 model.
 
-    Tensors that the model shares (tied weights) need to be in the file once.
+    Tied weights, which several names share, need to be in the file only once.
 
     Raises:
         DataError: the file is missing, or not a safetensors file.

@@ -1,4 +1,4 @@
-"""``tp.agreement``: how often the network, the extracted function and the true labels agree (Table 2 of TropEx)."""
+"""``tp.agreement``: agreement of the network, the extracted function and the true labels (Table 2 of TropEx)."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def agreement(
 
 
 def compare_labels(network: Tensor | None, extracted: Tensor, true: Tensor | None) -> Agreement:
-    """The agreement of labels (B,) of N, of N^(X), and true ones, where they are known.
+    """The agreement of the labels (B,) of N, those of N^(X) and the true labels; None for unknown labels.
 
     >>> compare_labels(None, torch.tensor([0, 1, 2, 0]), torch.tensor([0, 1, 2, 3]))
     Agreement(4 points: N^(X) = true 75.00%)

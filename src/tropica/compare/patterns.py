@@ -1,4 +1,4 @@
-"""Activation patterns of data: how many there are, how many terms go with them, and how much paired points share."""
+"""Activation patterns of data: the number of distinct patterns and of distinct terms, and the agreement of paired points."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tropica.network.trace import as_network
 from tropica.runtime.progress import ProgressCallback, progress_callback
 
 TERM_ROUNDING = 1e-9
-"""Terms that differ by less than this share of their size count as one: the rounding of float64, with room to spare."""
+"""The relative difference below which two terms count as equal; it is well above the rounding of float64."""
 
 
 def count_patterns(
     net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, *, progress: bool | ProgressCallback = False
 ) -> int:
-    """The number of distinct activation patterns (cells) that the points of the data meet, exactly.
+    """The number of distinct activation patterns (cells) of the points of the data, exactly.
 
     Args:
         net: the network, traced or not; it is evaluated in float64.
@@ -47,10 +47,11 @@ def count_patterns(
 
 
 def count_terms(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, *, progress: bool | ProgressCallback = False) -> int:
-    """The number of distinct affine functions x ↦ ⟨w, x⟩ + β that give the points of the data their labels.
+    """The number of distinct linear terms x ↦ ⟨w, x⟩ + β of the points of the data.
 
-    The functions are computed in float64 and compared up to rounding, together with the label. Points of one activation
-    pattern share their term, except where one cell holds several labels.
+    The term of a point is the affine function, on its linear region, of the logit that gives its label. Terms are computed in
+    float64 and compared up to rounding, together with the label. Points of one activation pattern share their term, except
+    where one cell holds several labels.
 
     Args:
         net: the network, traced or not; it is evaluated in float64.
@@ -140,7 +141,7 @@ def _projections(net: PiecewiseLinearNetwork, x: Tensor) -> Tensor:
 
 
 def _count_distinct(projections: Tensor) -> int:
-    """The number of rows that differ by more than rounding: groups by label are split at gaps in each projection."""
+    """The number of rows that differ by more than rounding: groups of one label are divided at gaps in each projection."""
     group = projections[:, 0].long()
     for column in (1, 2):
         order = torch.argsort(projections[:, column], stable=True)

@@ -11,7 +11,7 @@ from tropica.errors import InputError
 from tropica.terms.linear_terms import AffineTerms
 
 BLOCK_SIZE = 2**19
-"""Coefficients of each side that are held in float64 at a time (4 MB)."""
+"""The number of coefficients of each side that are in float64 at a time (4 MB)."""
 
 
 def angles(a: AffineTerms, b: AffineTerms, *, block_size: int = BLOCK_SIZE) -> Tensor:
@@ -23,7 +23,7 @@ def angles(a: AffineTerms, b: AffineTerms, *, block_size: int = BLOCK_SIZE) -> T
 
     Args:
         a, b: D terms each, over inputs of the same size d; row k of a is compared with row k of b.
-        block_size: coefficients of each side that are held in float64 at a time.
+        block_size: the number of coefficients of each side that are in float64 at a time.
 
     Returns:
         (D,) float64 in [0, 180]; NaN where one of the vectors is zero.
@@ -45,7 +45,7 @@ def distances(a: AffineTerms, b: AffineTerms, *, block_size: int = BLOCK_SIZE) -
 
     Args:
         a, b: D terms each, over inputs of the same size d; constant parts are not used.
-        block_size: coefficients of each side that are held in float64 at a time.
+        block_size: the number of coefficients of each side that are in float64 at a time.
 
     Returns:
         (D,) float64, in units of the network's output per unit of input.
@@ -72,7 +72,7 @@ def correlation(a: AffineTerms, b: AffineTerms, *, block_size: int = BLOCK_SIZE)
 
     Args:
         a, b: D terms each, over inputs of the same size d; row k of a is paired with row k of b.
-        block_size: coefficients of each side that are held in float64 at a time.
+        block_size: the number of coefficients of each side that are in float64 at a time.
 
     Returns:
         (d,) float64 in [−1, 1]; NaN in a dimension where all coefficients of ``a`` or all coefficients of ``b`` are equal.

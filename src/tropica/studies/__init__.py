@@ -1,4 +1,4 @@
-"""The papers' experiments, one file each in ``experiments``; their networks, training and data sets; the demo.
+"""The papers' experiments, each a file in ``experiments``; their networks, training and data sets; the demo.
 
 A name is imported when it is first used, as studies need pandas and matplotlib.
 """

@@ -29,18 +29,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A trained network; everything that is derived from it is computed at the first use and kept.
+    """A trained network; all objects derived from it are computed at first use and cached.
 
     Attributes:
         run: the training, with the weights after each epoch.
         points: the training points that terms are extracted from, X of N^(X).
         test: the test points, with labels.
-        dtype: of all computations.
+        dtype: the dtype of all computations.
         report: a progress callback, or None.
-        epoch: the network has the weights after this epoch; None means the last epoch.
+        epoch: the epoch after which the network's weights are taken; None for the last one.
         other_runs: trainings of the same model with the next seeds, for studies that compare networks.
-        checkpoints: where parts of a measurement are kept until it is complete.
-        cache: what was derived so far; copies of a case that differ only in the study share it.
+        checkpoints: the parts of a measurement that are kept on disk until it is complete.
+        cache: the derived objects so far; copies of a case that differ only in the study share it.
     """
 
     run: TrainedRun
@@ -100,13 +100,13 @@ class Case:
         return torch.cat([self.net.predict(part.to(self.dtype)) for part in x.split(512)])
 
     def progress(self, what: str) -> ProgressCallback | bool:
-        """A progress callback for inner computations, which reports all of them under one name."""
+        """A progress callback that reports all inner computations under one name."""
         report = self.report
         when = "" if self.epoch is None else f"epoch {self.epoch}, "
         return (lambda done, total, message: report(done, total, f"{self.title}: {when}{what}")) if report else False
 
     def decomposition(self, method: str) -> DCDecomposition:
-        """The network's DC decomposition; the calibrated and the minimal one are made on the training points."""
+        """The network's DC decomposition; the calibrated and the minimal one use the training points."""
 
         def make() -> DCDecomposition:
             progress = self.progress(f"{method} decomposition")
@@ -121,7 +121,7 @@ class Case:
 
         def make() -> LinearTerms:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of a certificate that fails: studies report it
+                warnings.simplefilter("ignore")  # the studies report a failed certificate
                 progress = self.progress(f"terms, {method} decomposition")
                 return extract(self.net, self.points, self.decomposition(method), on_failure="warn", progress=progress)
 

@@ -1,4 +1,4 @@
-"""Measurements on disk: complete runs, and parts of long runs, each in a JSON file that says what it was measured on."""
+"""Measurements on disk: complete runs, and parts of long runs, each in a JSON file with its settings."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def read_measurement(file: Path, settings: Mapping[str, Any]) -> dict[str, Any] 
     """Read an earlier measurement; None where there is none.
 
     Args:
-        file: the JSON file; its key "settings" says what the measurement was made on.
-        settings: what it must have been made on.
+        file: the JSON file; its key "settings" holds the settings of the measurement.
+        settings: the settings that the measurement must have.
 
     Raises:
-        InputError: the measurement was made on something else; the message says what differs.
+        InputError: the measurement has other settings; the message lists the differences.
         DataError: the file was not written by a study.
     """
     if not file.exists():
@@ -32,8 +32,8 @@ def read_measurement(file: Path, settings: Mapping[str, Any]) -> dict[str, Any] 
         raise DataError(f"{file}: not written by a study; remove it to measure this run again") from error
     differing = [key for key in settings if found.get(key) != settings[key]]
     if differing:
-        said = "; ".join(f"{key} {found.get(key)} there and {settings[key]} here" for key in differing)
-        raise InputError(f"{file.parent} holds runs of something else: {said}; choose another --out, or remove the folder")
+        listed = "; ".join(f"{key} {found.get(key)} there and {settings[key]} here" for key in differing)
+        raise InputError(f"{file.parent} holds runs with other settings: {listed}; choose another --out, or remove the folder")
     return content
 
 
@@ -42,8 +42,8 @@ class Checkpoints:
     """Parts of one run, such as its epochs: each is kept when it is measured, so that an interrupted run resumes after it.
 
     Attributes:
-        folder: holds the parts of this run and is made with the first one; None keeps nothing.
-        settings: what the parts depend on.
+        folder: the folder of the parts of this run, made with the first part; None keeps nothing.
+        settings: the settings that the parts depend on.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The training point whose term is active at each test point, and how similar the two points' own terms are (Figure 2)."""
+"""Deciding points: the training points whose terms are active at test points, and how similar their terms are (Figure 2)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DecidingPoints:
         deciding: the deciding points' terms, in the order of the test points.
         network_labels: (N,) labels of the network N.
         extracted_labels: (N,) labels of N^(X), which are those of the deciding points.
-        index: (N,) the deciding points, as numbers of training points.
+        index: (N,) indices of the deciding points among the training points.
         angle: (N,) degrees between the coefficients of ``own`` and ``deciding``.
         distance: (N,) Euclidean distance between these coefficients.
     """
@@ -67,7 +67,7 @@ def deciding_points(decomposition: DCDecomposition, terms: LinearTerms, x: Tenso
     >>> x = torch.randn(100, 4, dtype=torch.float64)
     >>> decomposition = tp.decompose(model, x)
     >>> found = deciding_points(decomposition, tp.extract(decomposition.net, x, decomposition), x)
-    >>> found.index.shape, bool(found.distance.max() < 1e-9)      # the training points decide themselves
+    >>> found.index.shape, bool(found.distance.max() < 1e-9)  # each training point is its own deciding point
     (torch.Size([100]), True)
     """
     if tuple(x.shape[1:]) != terms.input_shape:

@@ -24,11 +24,12 @@ def run_demo(
     """Train a fully connected and a convolutional network, rebuild both from their linear terms, and write a report.
 
     Args:
-        out: a folder for the report, the studies' numbers and figures, and the networks' weights; what a finished call left
-            there is not measured again.
-        epochs: of training.
-        seed: of the weights and of the order of the training points.
-        threads: of torch; one thread is fastest for networks of this size, and gives the same weights in every run.
+        out: a folder for the report, the studies' numbers and figures, and the networks' weights; finished runs in it are
+            not measured again.
+        epochs: the number of training epochs.
+        seed: the seed of the weights and of the order of the training points.
+        threads: the number of PyTorch threads; one thread is fastest for networks of this size, and gives the same weights in
+            every run.
         progress: True for bars, or a function (done, total, message).
 
     Raises:

@@ -12,8 +12,8 @@ def select_epochs(kept: list[int], number: int, also: Iterable[int] = ()) -> lis
 
     Args:
         kept: the epochs with weights, in order.
-        number: how many epochs to take, approximately; all if no more were kept.
-        also: epochs to take in any case, each with the next one: those after which the learning rate falls.
+        number: the approximate number of epochs to take; all if no more were kept.
+        also: epochs to take in any case, each with its successor, such as those after which the learning rate falls.
 
     >>> select_epochs(list(range(51)), 8), select_epochs([0, 1, 2], 8)
     ([0, 1, 2, 4, 7, 14, 26, 50], [0, 1, 2])

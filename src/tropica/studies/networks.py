@@ -99,7 +99,7 @@ def family(name: str) -> str:
 
 
 def _on_meta_device(name: str, shape: tuple[int, ...], num_classes: int, activation: str) -> nn.Sequential:
-    """The layers on the meta device, which spares the time of torch's own initialization."""
+    """The layers on the meta device, which avoids the cost of torch's own initialization."""
     if name not in MODELS:
         raise InputError(f"there is no model {name!r}; there are {', '.join(MODELS)}")
     if activation not in ACTIVATIONS:
@@ -145,7 +145,7 @@ class Residual(nn.Module):
 
 
 class _Layers:
-    """A growing chain of named layers. An example runs along, from which each layer reads its input size."""
+    """A chain of named layers under construction; an example passes through it, which gives each layer its input size."""
 
     def __init__(self, example: Tensor, activation: str) -> None:
         self.example, self.activation = example, activation
@@ -156,7 +156,7 @@ class _Layers:
         return nn.Sequential(self.modules)
 
     def branch(self) -> _Layers:
-        """An empty chain that starts at this one's output."""
+        """An empty chain on the output of this chain."""
         return _Layers(self.example, self.activation)
 
     def add(self, kind: str, module: nn.Module) -> _Layers:
@@ -166,7 +166,7 @@ class _Layers:
         return self
 
     def of_dimension(self, one: type[nn.Module], two: type[nn.Module]) -> type[nn.Module]:
-        """The class of layer for signals or for images."""
+        """The class of a layer for signals or for images, according to the example."""
         if self.example.ndim not in (3, 4):
             found = tuple(self.example.shape[1:])
             raise InputError(f"this model takes (channels, height, width) or (channels, length); found {found}")

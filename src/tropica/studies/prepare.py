@@ -107,7 +107,7 @@ def _check_fit(study: Study, data: StudyData, num_classes: int, models: Sequence
 
 @dataclass(frozen=True)
 class PreparedStudy:
-    """A study with checked arguments: its runs, and where they are kept."""
+    """A study with checked arguments: its runs and their folders."""
 
     study: Study
     data: StudyData
@@ -122,12 +122,12 @@ class PreparedStudy:
 
     @property
     def runs(self) -> list[tuple[str, int]]:
-        """Models and seeds."""
+        """The model and the seed of each run."""
         return [(model, seed) for model in self.models for seed in self.seeds]
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What a measurement depends on, beside its model and seed."""
+        """The settings that a measurement depends on, besides its model and seed."""
         train, test = self.data.train, self.data.test
         return {
             "study": self.study.name,
@@ -166,7 +166,7 @@ class PreparedStudy:
 
         Args:
             model, seed: the network.
-            cases: of this model and seed, by folder of networks: studies that are given the same dictionary share networks,
+            cases: the cases of this model and seed, by folder of networks; studies that share this dictionary share networks,
                 decompositions and terms.
         """
         earlier = self.earlier(model, seed)
@@ -216,7 +216,7 @@ class PreparedStudy:
         return train_run(model, self.data.train, folder, self.training, seed=seed, progress=progress)
 
     def _network_name(self, model: str) -> str:
-        """The name of the folder of such networks."""
+        """The name of the folder of a model's networks: with activation and data, where these are not the default."""
         activation = self.training.activation
         return "-".join(filter(None, (model, "" if activation == "relu" else activation, self.data.suffix)))
 

@@ -1,4 +1,4 @@
-"""The data as points of the plane, for networks with two inputs."""
+"""Projection of data to the plane, for networks with two inputs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tropica.errors import DataError, InputError
 from tropica.studies.study import StudyData
 
 MAX_SIZE = 10_000
-"""The largest number of coordinates that are projected: a square matrix of this size has 800 MB."""
+"""The largest number of coordinates that are projected: a square float64 matrix of this size takes 800 MB."""
 GRID = 2.0**16
-"""Coordinates are multiples of 1 / GRID, so that the rounding of another machine does not change the points."""
+"""Coordinates are multiples of 1 / GRID, so that machines that round differently give the same points."""
 BATCH = 4096
 
 
 def project_to_plane(train: LabelledData, test: LabelledData) -> StudyData:
-    """Points of two coordinates unchanged; other points by their first two principal components.
+    """Project points to their first two principal components; points of two coordinates stay unchanged.
 
     The components are those of the training points. Both coordinates are in units of the first component's standard
     deviation; the sign of each makes its largest loading positive.
@@ -38,8 +38,8 @@ def project_to_plane(train: LabelledData, test: LabelledData) -> StudyData:
     if train.input_shape == (2,):
         return StudyData(train, test)
     if size == 2:
-        flat = [replace(data, inputs=data.inputs.flatten(1)) for data in (train, test)]
-        return StudyData(flat[0], flat[1], "plane")
+        vectors = [replace(data, inputs=data.inputs.flatten(1)) for data in (train, test)]
+        return StudyData(vectors[0], vectors[1], "plane")
     if size == 1:
         raise DataError(f"{train.name}: points of one coordinate cannot be projected to the plane; two or more are needed")
     if size > MAX_SIZE:

@@ -39,7 +39,7 @@ def find_study(name: str) -> Study:
     """Find a study by its name.
 
     Raises:
-        InputError: there is none of this name; the message lists all names.
+        InputError: no study has this name; the message lists all names.
 
     >>> find_study("table2").title
     'Table 2: network, extracted function and truth'

@@ -1,4 +1,4 @@
-"""The report of one or several studies: one HTML page that needs nothing beside it (``templates/report.html.j2``)."""
+"""The report of one or several studies: one self-contained HTML page (``templates/report.html.j2``)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Section:
 
     Attributes:
         study: the study.
-        settings: of all its runs; empty for a study that failed.
-        tables, findings, summary: as the study gives them.
+        settings: the settings of all runs; empty for a study that failed.
+        tables, findings, summary: the study's results as tables, as sentences and in brief.
         pictures: PNG files by name, in base64.
-        failure: why the study failed; empty for a study that is done.
+        failure: the reason of a failure; empty for a study that is done.
     """
 
     study: Study
@@ -50,10 +50,10 @@ def render_report(title: str, sections: Sequence[Section], settings: Mapping[str
     """Render the HTML page.
 
     Args:
-        title: of the page.
-        sections: of the studies; a page of several begins with their summaries.
-        settings: of all studies, as in ``numbers.json``.
-        commands: command lines that go on from the report.
+        title: the title of the page.
+        sections: one section for each study; a page of several sections begins with their summaries.
+        settings: the settings of all studies, as in ``numbers.json``.
+        commands: command lines to continue with.
     """
     environment = Environment(
         loader=PackageLoader("tropica.studies"),
@@ -78,7 +78,7 @@ def duration(seconds: float) -> str:
 
 
 def command(name: str, settings: Mapping[str, Any]) -> str:
-    """The command line that gives a study's numbers, with every option; ``settings`` as in ``numbers.json``."""
+    """The command line that reproduces a study's numbers, with every option; ``settings`` as in ``numbers.json``."""
     training = settings["training"]
     options = {
         "data": settings["data"],
@@ -100,8 +100,8 @@ def settings_table(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
     shape = " × ".join(map(str, settings["shape"]))
     lines = {
         "command": command(name, settings),
-        "data": f"{settings['data']}, points of {shape}: {points['training_points']} to train, "
-        f"{points['terms']} terms, {points['test_points']} to test",
+        "data": f"{settings['data']}, points of {shape}: {points['training_points']} training points, "
+        f"{points['terms']} terms, {points['test_points']} test points",
         "transformed to": settings.get("transform", ""),
         "networks": f"{', '.join(settings['models'])}; seeds {', '.join(map(str, settings['seeds']))}",
         "training": ", ".join(f"{key} {value}" for key, value in settings["training"].items()),

@@ -1,4 +1,4 @@
-"""``run_study`` and ``run_studies``: train and measure what is missing; write numbers, figures and the report.
+"""``run_study`` and ``run_studies``: train and measure the missing runs; write numbers, figures and the report.
 
 OUT/report.html      the self-contained report
 OUT/numbers.json     settings, versions, findings and, of a single study, all rows
@@ -45,7 +45,7 @@ class StudyResult:
     """A finished study.
 
     Attributes:
-        study: what was measured.
+        study: the study.
         results: the numbers of all runs.
         files: written files by name.
         seconds: duration of this call.
@@ -73,7 +73,7 @@ class StudiesResult:
 
     Attributes:
         done: results by name, in the order of the registry.
-        failed: reasons of failure by name, in one line each.
+        failed: the reason of each failure by name, in one line.
         files: ``report.html`` and ``numbers.json``.
         seconds: duration of this call.
     """
@@ -88,7 +88,7 @@ class StudiesResult:
         return f"StudiesResult({', '.join(self.done)}{failed})"
 
     def to_dataframe(self) -> pd.DataFrame:
-        """The summary of each study, and why a study failed."""
+        """The summary of each finished study, and the reason of each failed one."""
         summaries = {name: result.study.summarize(result.results) for name, result in self.done.items()}
         return pd.DataFrame({"summary": pd.Series(summaries, dtype=object), "failed": pd.Series(self.failed, dtype=object)})
 
@@ -119,14 +119,15 @@ def run_study(
         out: the folder of the study.
         models: keys of `tropica.studies.networks.MODELS`; by default models that suit the data.
         runs, seed: networks of each model, with seeds ``seed`` … ``seed + runs − 1``.
-        settings: of the training; by default the paper's for this data.
+        settings: the settings of the training; by default the paper's settings for this data.
         terms: the number of training points whose terms are extracted, the first ones; by default all.
-        dtype: of decompositions and terms; deep networks need float64.
+        dtype: the dtype of decompositions and terms; deep networks need float64.
         networks: the folder of trained networks, for studies that share them; by default ``out/networks``.
         progress: True for bars, or a function (done, total, message).
 
     Raises:
-        InputError: an unknown study or model (lists the known ones), data that does not fit, or a folder with other runs.
+        InputError: an unknown study or model (the message lists the known names), data that does not fit, or a folder with
+            other runs.
 
     >>> import tempfile
     >>> from tropica.studies.datasets.load import load_data
@@ -173,7 +174,7 @@ def run_studies(
         studies: keys of `tropica.studies.STUDIES`; by default all.
         runs: networks of each model.
         networks: the folder of trained networks; by default ``out/networks``.
-        title: of the report.
+        title: the title of the report.
         progress: True for bars, or a function (done, total, message).
         settings: the other arguments of :func:`run_study`: models, seed, settings, terms, dtype.
 
@@ -205,8 +206,8 @@ def run_studies(
             raise next(iter(errors.values()))
         for one in prepared.values():
             for run in one.runs:
-                one.earlier(*run)  # refuses runs of something else
-        state = _Progress(prepared, failed={name: _in_a_line(error) for name, error in errors.items()})
+                one.earlier(*run)  # raises InputError for runs with other settings
+        state = _Progress(prepared, failed={name: _on_one_line(error) for name, error in errors.items()})
         networks_of_all = list(dict.fromkeys(run for one in prepared.values() for run in one.runs))
         for number, (model, seed) in enumerate(networks_of_all):
             state.measure(model, seed)
@@ -235,7 +236,7 @@ def _by_study(name: str, report: ProgressCallback | None) -> ProgressCallback | 
 
 
 def _by_run(report: ProgressCallback) -> ProgressCallback:
-    """One progress bar for each run: the text behind the colon is left out."""
+    """One progress bar for each run: the text after the colon is left out."""
     return lambda done, total, message: report(done, total, message.partition(":")[0])
 
 
@@ -255,7 +256,7 @@ class _Progress:
                 try:
                     one.measure(model, seed, cases)
                 except Exception as error:  # the other studies go on after any error, and the report names it
-                    self.failed[name] = f"{model}, seed {seed}: {_in_a_line(error)}"
+                    self.failed[name] = f"{model}, seed {seed}: {_on_one_line(error)}"
 
     def finish(self, name: str) -> None:
         """Write the files of a study that measured all networks."""
@@ -264,8 +265,8 @@ class _Progress:
                 result = _finish(self.prepared[name], time.perf_counter())
                 result.study.summarize(result.results)
                 self.done[name] = result
-            except Exception as error:  # as above
-                self.failed[name] = f"tables and figures: {_in_a_line(error)}"
+            except Exception as error:  # as in `measure`
+                self.failed[name] = f"tables and figures: {_on_one_line(error)}"
 
     def section(self, name: str) -> Section:
         """The section of a study in the report."""
@@ -291,7 +292,7 @@ class _Progress:
         return {"settings": {**first.settings, **about}, "studies": studies, "failed": self.failed}
 
 
-def _in_a_line(error: Exception) -> str:
+def _on_one_line(error: Exception) -> str:
     """The message of an error in one line, with its type where it is not an error of tropica's own."""
     text = " ".join(str(error).split())
     return text if isinstance(error, TropicaError) else f"{type(error).__name__}: {text}"

@@ -1,6 +1,6 @@
 """A study: a function that measures one trained network, and functions that make tables, findings and figures of all runs.
 
-trained network ── measure ──▶ rows of plain numbers (and data for figures)      once a run, kept on disk
+trained network ── measure ──▶ rows of plain numbers (and data for figures)      once for each run, kept on disk
 rows of all runs ── tables, findings, figures ──▶ the report                     on every call
 """
 
@@ -30,8 +30,8 @@ class Measurement:
     """The numbers of one run, all of them plain (JSON).
 
     Attributes:
-        rows: of the study's table of numbers.
-        figure_data: what figures need beside the rows.
+        rows: the rows of the study's table of numbers.
+        figure_data: further data for figures.
     """
 
     rows: list[Row]
@@ -44,8 +44,8 @@ class Results:
 
     Attributes:
         rows: the rows of all runs; the first columns are ``model``, ``family`` ("FCN" or "CNN") and ``seed``.
-        figure_data: by model and seed.
-        settings: of the study, as in ``numbers.json``.
+        figure_data: the figure data of each run, by model and seed.
+        settings: the settings of the study, as in ``numbers.json``.
     """
 
     rows: pd.DataFrame
@@ -74,7 +74,7 @@ class StudyData:
     Attributes:
         train, test: the points.
         suffix: appended to the model's name in the folder of networks trained on these points; empty for unchanged points.
-        note: what was done to the points, in words for the report.
+        note: a description of the transformation, for the report.
     """
 
     train: LabelledData
@@ -85,21 +85,21 @@ class StudyData:
 
 @dataclass(frozen=True)
 class Study:
-    """A study, one file each in ``experiments``.
+    """A study; each study is a file in ``experiments``.
 
     Attributes:
-        name: the name that the user types.
+        name: the name on the command line.
         title: the report's title.
         question: what is measured and how, in a paragraph.
         paper: what the paper (or the authors' scripts) found.
         measure: measures one trained network.
-        tables, findings: of all runs: the results as tables and as sentences.
-        figures: of all runs, by file name without ``.png``.
-        activation: the networks' activation.
+        tables, findings: the results of all runs, as tables and as sentences.
+        figures: the figures of all runs, by file name without ``.png``.
+        activation: the networks' activation function.
         decompositions: the methods that the study compares.
-        num_networks: networks that a run compares: the one of its own seed and those of the next seeds
+        num_networks: the number of networks that a run compares: that of its own seed and those of the next seeds
             (``Case.other_runs``).
-        transform: makes the points that the networks are given; by default the points are unchanged.
+        transform: maps training and test points to the points that the networks are given; by default the identity.
         summary: the results in one or two sentences, for the report of several studies; by default the first finding.
     """
 

@@ -20,9 +20,9 @@ class Table:
     """A table of a report.
 
     Attributes:
-        title: above the table.
+        title: the text above the table.
         frame: the cells, as text; the levels of the index are the left columns (names), the columns are numbers.
-        note: below the table.
+        note: the text below the table.
     """
 
     title: str
@@ -68,7 +68,7 @@ def percent(values: pd.Series) -> str:
 
 
 def decimals(digits: int) -> Callable[[pd.Series], str]:
-    """The aggregation :func:`mean_sd` with so many decimals.
+    """The aggregation :func:`mean_sd` with a given number of decimals.
 
     >>> decimals(0)(pd.Series([1, 2, 3]))
     '2 ± 1'

@@ -65,7 +65,7 @@ def _signal(template: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     padding = np.zeros(rng.integers(*PADDING, endpoint=True))
     signal = _resample(np.concatenate([template, padding]), CANVAS) * (1 + SCALE * rng.uniform(-0.5, 0.5))
     is_template = _resample(np.concatenate([np.ones_like(template), padding]), CANVAS) > 0
-    # Correlated noise fills the padding; zeros would give the position of the template away.
+    # Correlated noise fills the padding; zeros would reveal the position of the template.
     signal = np.roll(np.where(is_template, signal, _correlated_noise(rng)), rng.integers(SHIFT))
     signal = signal + WHITE * rng.standard_normal(CANVAS)
     signal = signal + SHEAR * rng.uniform(-0.5, 0.5) * np.linspace(-0.5, 0.5, CANVAS)

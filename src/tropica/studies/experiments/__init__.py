@@ -1,1 +1,1 @@
-"""The papers' experiments, one file each."""
+"""The papers' experiments, each in a file."""

@@ -1,4 +1,4 @@
-"""Straight and cross terms: do the active a⁺ and the active a⁻ come from the same training point? (authors' scripts)"""
+"""Straight and cross terms: whether the active a⁺ and the active a⁻ come from one training point (authors' scripts)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def measure(case: Case) -> Measurement:
 
 
 def tables(results: Results) -> list[Table]:
-    """By network and decomposition."""
+    """The table by network and decomposition."""
     cells = {heading: (column, percent) for heading, column in HEADINGS.items()}
     frame = aggregate(results.rows, {"in %": "model", "decomposition": "decomposition"}, cells)
     note = "Agreement of N^(X) with N, and accuracy of N^(X), among the straight and among the cross points."
@@ -47,7 +47,7 @@ def tables(results: Results) -> list[Table]:
 
 
 def findings(results: Results) -> list[str]:
-    """How many points are straight, and how often N^(X) agrees with N there."""
+    """The share of straight points, and the agreement of N^(X) with N on straight and on cross points."""
     lines = []
     for family in results.families:
         for method in METHODS:
@@ -55,7 +55,7 @@ def findings(results: Results) -> list[str]:
             straight, a, b = (percent(found[c]) for c in ("straight", "agreement_straight", "agreement_cross"))
             lines.append(
                 f"{family}, {method} decomposition: {straight} % of the test points are straight; N^(X) agrees with N on {a} % "
-                f"of these and on {b} % of the cross ones."
+                f"of the straight and on {b} % of the cross points."
             )
     return lines
 
@@ -83,10 +83,10 @@ def summary(results: Results) -> str:
 STUDY = Study(
     name="cross",
     title="Straight and cross terms",
-    question="The value of N^(X) at a test point is the largest a⁺ minus the largest a⁻. Are they of one training point "
-    "(straight), so that the value is that of one linear term of N, or of two (cross)? On the training points all are "
+    question="The value of N^(X) at a test point is the largest a⁺ minus the largest a⁻. Do both come from one training "
+    "point (straight), so that the value is that of one linear term of N, or from two (cross)? All training points are "
     "straight, by Theorem 3.3.",
-    paper="The authors' scripts count straight and cross terms; the main text reports no number of it.",
+    paper="The authors' scripts count straight and cross terms; the main text reports no numbers for them.",
     measure=measure,
     tables=tables,
     findings=findings,

@@ -24,7 +24,7 @@ MINIMAL = "minimal"
 
 
 def measure(case: Case) -> Measurement:
-    """A row for each decomposition and factor, and one for the minimal decomposition, with its factor of the calibrated K."""
+    """A row for each decomposition and factor, and a row for the minimal decomposition with its factor of the calibrated K."""
     rows: list[Row] = []
     for method in METHODS:
         largest = _largest_f_minus(case, method)
@@ -40,7 +40,7 @@ def measure(case: Case) -> Measurement:
 
 
 def _quality(case: Case, terms: LinearTerms, progress: Any) -> Row:
-    """How often these terms violate Theorem 3.3, and how often N^(X) gives the right labels."""
+    """The violations of Theorem 3.3 by the terms, and the agreement and accuracy of N^(X)."""
     function = ExtractedFunction(terms)
     excess, violated = pairwise_excess(terms, case.points.inputs)
     labels = function.predict(case.test, progress=progress)
@@ -62,8 +62,8 @@ def _largest_f_minus(case: Case, method: str) -> float:
 def tables(results: Results) -> list[Table]:
     """A table for each network."""
     note = (
-        "Violating: training points at which some other point's a⁻ or a⁺ is the largest; checked over all pairs. minimal: "
-        "the smallest λ of the calibrated K without violation, and 1 % more, found for each run on its training points."
+        "Violating points: training points at which a⁺ or a⁻ of another training point is larger; all pairs are checked. "
+        "Minimal: λ is 1 % above the smallest factor of the calibrated K without violation on the run's training points."
     )
     cells = {
         "violating points": ("violating", percent),
@@ -92,7 +92,7 @@ def smallest_factor(results: Results, model: str, method: str) -> float | None:
 
 
 def findings(results: Results) -> list[str]:
-    """The smallest scale that keeps Theorem 3.3, and the gap between the families there."""
+    """The smallest λ that keeps Theorem 3.3, and the gap between the families there."""
     lines: list[str] = []
     gaps: list[dict[str, Any]] = []
     for model in results.models:
@@ -102,14 +102,14 @@ def findings(results: Results) -> list[str]:
             found = select(rows, decomposition=method).groupby("factor")["agreement"]
             text, mean = found.agg(percent), found.mean()
             factor = smallest_factor(results, model, method)
-            least = "no λ of these is without violation"
+            least = "no λ of the grid is without violation"
             gaps.append({"case": f"{method} decomposition with λ = 1", "family": family, "agreement": mean[1.0]})
             if factor is not None:
                 least = f"with the smallest λ without violation, {factor:g}, {text[factor]} %"
                 name = f"{method} decomposition with the smallest λ without violation"
                 gaps.append({"case": name, "family": family, "agreement": mean[factor]})
             lines.append(
-                f"{model}, {method} decomposition: {text[1.0]} % agreement with K itself; {least}; {text[0.0]} % without F⁻."
+                f"{model}, {method} decomposition: {text[1.0]} % agreement with λ = 1; {least}; {text[0.0]} % without F⁻."
             )
         minimal = select(rows, decomposition=MINIMAL)
         gaps.append({"case": "minimal decomposition", "family": family, "agreement": minimal["agreement"].mean()})
@@ -125,7 +125,7 @@ def findings(results: Results) -> list[str]:
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """Agreement and violating points over λ, a column for each decomposition; the minimal one beside the calibrated."""
+    """Agreement and violating points over λ, a column for each decomposition; the minimal decomposition as stars."""
     figure, panels = decomposition_panels(4.6, rows=2, sharex=True)
     ticks = {float(i): f"{factor:g}" for i, factor in enumerate(FACTORS)}
     quantities = {"agreement": "N vs N^(X)\n(% of test points)", "violating": "violating Theorem 3.3\n(% of training points)"}
@@ -148,9 +148,9 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 
 def axis_place(factor: float) -> float:
-    """The place of a factor on the figure's axis, on which `FACTORS` are evenly spaced.
+    """The position of a factor on the figure's axis, on which `FACTORS` are evenly spaced.
 
-    Between these the place is linear in the logarithm of the factor, below the smallest positive one in the factor itself.
+    Between them the position is linear in the logarithm of the factor, and below the smallest positive one in the factor.
 
     >>> axis_place(0.0), axis_place(0.01), round(axis_place(0.0173), 2), axis_place(10)
     (0.0, 1.0, 1.5, 7.0)
@@ -161,17 +161,17 @@ def axis_place(factor: float) -> float:
 
 
 def _mark_minimal(ax: Axes, results: Results) -> None:
-    """A star for each network's minimal decomposition, at its λ, in the color of the network's curve."""
+    """Draw a star for each network's minimal decomposition, at its λ, in the color of the network's curve."""
     for model, line in zip(results.models, list(ax.lines), strict=True):
         mean = select(results.rows, model=model, decomposition=MINIMAL)[["factor", "agreement"]].mean()
-        look = {"markersize": 9, "color": line.get_color(), "markeredgecolor": style.BLACK, "markeredgewidth": 0.5}
-        ax.plot([axis_place(mean["factor"])], [100 * mean["agreement"]], "*", **look)  # type: ignore[arg-type]
+        star = {"markersize": 9, "color": line.get_color(), "markeredgecolor": style.BLACK, "markeredgewidth": 0.5}
+        ax.plot([axis_place(mean["factor"])], [100 * mean["agreement"]], "*", **star)  # type: ignore[arg-type]
     ax.plot([], [], marker="*", markersize=8, color=style.BLACK, linestyle="none", label="minimal decomposition")
     ax.legend(handles=[ax.lines[-1]])
 
 
 def summary(results: Results) -> str:
-    """K itself beside the smallest factor without violation, and no F⁻."""
+    """The agreement with λ = 1, with the smallest λ without violation, and with λ = 0."""
     whole, none = (by_decomposition(select(results.rows, factor=f), "agreement", METHODS) for f in (1.0, 0.0))
     least = []
     for model in results.models:
@@ -182,7 +182,7 @@ def summary(results: Results) -> str:
                 mean = 100 * rows["agreement"].mean()
                 least.append(f"{model} {mean:.1f} ({method} decomposition, λ = {factor:g})")
     return (
-        f"Agreement in % with K itself: {whole}; with the smallest λ of the grid without violation: "
+        f"Agreement in % with λ = 1: {whole}; with the smallest λ of the grid without violation: "
         f"{', '.join(least) or 'there is none'}; without F⁻: {none}."
     )
 
@@ -190,10 +190,10 @@ def summary(results: Results) -> str:
 STUDY = Study(
     name="decomposition",
     title="How N^(X) depends on the decomposition",
-    question="N has many DC decompositions F⁺ − F⁻, and N^(X) depends on the decomposition. The multipliers K of two are "
-    "scaled by λ from 0 (no F⁻ at all) to 10. At each scale: at how many training points Theorem 3.3 fails over all pairs, how "
-    "many keep their label, and how well N^(X) agrees with N on test points. Is the paper's gap between CNN and FCN a property "
-    "of the networks, or of the decomposition?",
+    question="N has many DC decompositions F⁺ − F⁻, and N^(X) depends on the decomposition. The multipliers K of the "
+    "paper's and of the calibrated decomposition are scaled by λ from 0 (F⁻ = 0) to 10. Measured for each λ: the share of "
+    "training points at which Theorem 3.3 fails (over all pairs), the share that keep their label, and the agreement of N^(X) "
+    "with N on test points. Is the paper's gap between CNN and FCN a property of the networks, or of the decomposition?",
     paper="The paper has one decomposition, its own (paper, λ = 1), and reads the gap between fully connected and "
     "convolutional networks as a property of the networks: 97.7 against 95.7 % on MNIST, 52.5 against 30.8 % on CIFAR-10.",
     measure=measure,

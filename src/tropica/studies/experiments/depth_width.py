@@ -56,7 +56,7 @@ class DepthResult:
 
     Attributes:
         rows: one for each depth.
-        neurons, inputs: of all networks.
+        neurons, inputs: the hidden units and the input dimension of each network.
         files: written files by kind.
     """
 
@@ -99,15 +99,15 @@ def depth_against_width(
 ) -> DepthResult:
     """Count the linear regions of ReLU networks with equally many neurons in 1 to 6 hidden layers.
 
-    Random networks have PyTorch's default weights; the zig-zag ones fold the unit cube onto itself (:func:`zigzag`). A network
-    of the theorem has linear output, and the bound is that of its Theorem 6.3.
+    Random networks have PyTorch's default weights; the zig-zag ones fold the unit cube onto itself (:func:`zigzag`). All
+    have a linear output, as Theorem 6.3 of Zhang et al. 2018 assumes.
 
     Args:
         neurons: hidden units in all; each layer gets a multiple of ``inputs``, as evenly as possible.
         inputs: dimension of the input space.
         depths: numbers of hidden layers.
         draws: number of random networks of each depth.
-        seed: of the first random network.
+        seed: the seed of the first random network.
         out: a folder for ``depth-width.png``, ``.json`` and ``.csv``.
 
     Raises:
@@ -160,7 +160,7 @@ def _row(widths: tuple[int, ...], inputs: int, draws: int, seed: int) -> DepthRo
 
 
 def regions_of(model: nn.Module, inputs: int) -> int:
-    """Linear regions in all of the input space."""
+    """The number of linear regions in all of the input space."""
     return len(linear_regions(trace(model, torch.zeros(2, inputs, dtype=torch.float64)), Space(inputs)).regions)
 
 
@@ -175,12 +175,11 @@ def random_network(widths: Sequence[int], inputs: int, *, seed: int = 0) -> nn.S
 
 
 def zigzag(widths: Sequence[int], inputs: int) -> nn.Sequential:
-    """A network that folds the unit cube onto itself in every hidden layer but the last, which cuts the folded cube with
-    hyperplanes in general position.
+    """A network whose hidden layers fold the unit cube onto itself.
 
-    With p = ⌊n_l / inputs⌋ units for each coordinate t in [0, 1] a layer computes relu(pt) − 2 relu(pt − 1) + 2 relu(pt − 2) …,
-    which goes up and down between 0 and 1 p times: so the last layer's pieces are repeated (∏ p_l)^inputs times. Montúfar,
-    Pascanu, Cho and Bengio 2014, Theorem 5.
+    The last hidden layer cuts the folded cube with hyperplanes in general position. With p = ⌊n_l / inputs⌋ units for each
+    coordinate t in [0, 1] a layer before it computes relu(pt) − 2 relu(pt − 1) + 2 relu(pt − 2) …, which goes p times from 0
+    to 1 or back: the regions of the last layer occur (∏ p_l)^inputs times. Montúfar, Pascanu, Cho and Bengio 2014, Theorem 5.
 
     >>> model = zigzag((4, 2), 1)  # up and down four times, and two cuts
     >>> regions_of(model, 1) >= bounds.montufar2014((1, 4, 2)) == 12
@@ -191,7 +190,7 @@ def zigzag(widths: Sequence[int], inputs: int) -> nn.Sequential:
     for n in widths[:-1]:
         p = n // inputs
         if p < 1:
-            raise InputError(f"a folding layer has a unit for each of the {inputs} inputs at least; found a width of {n}")
+            raise InputError(f"a folding layer needs at least one unit for each of the {inputs} inputs; found a width of {n}")
         up = np.zeros((n, inputs))
         shift = np.zeros(n)
         fold = np.zeros((inputs, n))
@@ -208,10 +207,10 @@ def zigzag(widths: Sequence[int], inputs: int) -> nn.Sequential:
 
 
 def general_position(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
-    """n hyperplanes in general position whose crossings are in the unit cube: normals (n, d), offsets (n,).
+    """n hyperplanes in general position that intersect in the unit cube: normals (n, d), offsets (n,).
 
-    Every second one is turned round, so that units are active on all sides: where none is, the network is constant, and regions
-    that meet at a fold would be one.
+    Every second normal is reversed, so that some unit is active on each side: where none is, the network is constant, and the
+    regions on the two sides of a fold would be one.
     """
     turn = (-1.0) ** np.arange(n)
     if d == 1:
@@ -252,8 +251,8 @@ def draw_depth_width(result: DepthResult, ax: Axes) -> None:
     ax.plot(depth, [row.constructed for row in rows], color=style.BLUE, marker="s", ms=4.5, lw=1.4, label="zig-zag, measured")
     lower = {"color": style.BLACK, "marker": "_", "ms": 9, "ls": "", "label": "lower bound, Montúfar et al. 2014"}
     ax.plot(depth, [row.lower for row in rows], **lower)
-    look = {"color": style.VERMILION, "marker": "o", "ms": 4.5, "lw": 1.4, "capsize": 2.5}
-    ax.errorbar(depth, mean, yerr=reach, label="random, measured", **look)
+    marks = {"color": style.VERMILION, "marker": "o", "ms": 4.5, "lw": 1.4, "capsize": 2.5}
+    ax.errorbar(depth, mean, yerr=reach, label="random, measured", **marks)
     ax.set_yscale("log")
     ax.set_xticks(depth)
     ax.set_xlabel(f"hidden layers ({result.neurons} neurons in all)")

@@ -1,4 +1,4 @@
-"""Appendix E.8: how many regions there are in practice, estimated, beside what is proven of their number."""
+"""Appendix E.8: an estimate of the number of regions in practice, beside proven bounds."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ UNBOUNDED = "no theorem"
 
 @dataclass(frozen=True)
 class SampleSizes:
-    """How much is sampled.
+    """The sizes of the samples.
 
     Attributes:
-        max_segments: segments of each kind, and random chords, of small networks.
-        min_segments: the same, of large networks.
-        units: units times segments of each kind, between these limits; a large convolutional network takes half a minute for
-            one segment.
-        points: random points of the cube.
+        max_segments: the number of segments of each kind, and of random chords, for small networks.
+        min_segments: the same for large networks.
+        units: between these limits, the number of units times segments of each kind; a large convolutional network takes half
+            a minute for one segment.
+        points: the number of random points of the cube.
     """
 
     max_segments: int = 30
@@ -58,7 +58,7 @@ SAMPLE_SIZES = SampleSizes()
 
 
 def draw_pairs(labels: Tensor, x: Tensor, same: bool, number: int, generator: torch.Generator) -> list[tuple[int, int]]:
-    """Pairs of different points, of one class or of two, drawn with replacement; none where there are none.
+    """Pairs of different points, of one class or of two, drawn with replacement; empty where there is no such pair.
 
     >>> draw_pairs(torch.tensor([0, 1]), torch.eye(2), True, 5, torch.Generator())
     []
@@ -127,7 +127,7 @@ def _row(quantity: str, place: str, found: Estimate) -> Row:
 
 
 def _crofton(density: Estimate, cube: Box) -> Row:
-    """The number of cells in the cube that breakpoints so dense stand for: :func:`tropica.estimate_regions`, as a logarithm."""
+    """The logarithm of the number of cells in the cube, from the density of breakpoints (:func:`tropica.estimate_regions`)."""
     value, slope = log_cells(density.value, cube.hi - cube.lo)
     row: Row = {"quantity": "cells, by integral geometry", "place": CUBE, "samples": density.samples}
     row["log10"] = value / math.log(10)
@@ -158,30 +158,31 @@ def _or_none(bound: Callable[[Any], float], net: PiecewiseLinearNetwork) -> floa
 
 
 def _layers(net: PiecewiseLinearNetwork) -> list[int]:
-    """For each nonlinearity the most regions that it can cut one cell of those before it into.
+    """For each nonlinearity a bound on the number of regions into which it cuts one cell of the nonlinearities before it.
 
     Inside such a cell the nonlinearity sees an affine image of the input space, of dimension d at most, and its u units are
     maxima of k affine functions: Σ_{j ≤ d} C(u, j) (k − 1)^j regions, whatever the weights are, those of a convolution
     included. Leaky units are of rank 2, max-pools of the rank of their windows. Holds for any graph, with branches, too.
     """
     inputs = math.prod(net.input_shape)
-    choices = net.active_pieces(torch.zeros(1, *net.input_shape, dtype=net.dtype))
-    return [bounds.montufar2022((inputs, nonlinearity.units), rank=options) for nonlinearity, _, options in choices]
+    pieces = net.active_pieces(torch.zeros(1, *net.input_shape, dtype=net.dtype))
+    return [bounds.montufar2022((inputs, nonlinearity.units), rank=number) for nonlinearity, _, number in pieces]
 
 
 def xiong_first(model: nn.Sequential, net: PiecewiseLinearNetwork) -> float:
-    """log10 of Xiong's number for the first convolution times :func:`_layers` of all further nonlinearities.
+    """log10 of the bound of Xiong et al. 2020 for the first convolution times :func:`_layers` of all further nonlinearities.
 
-    Theorem 2 of Xiong et al. 2020 has no padding. A convolution with zeros around its input is one without on the larger
-    input, restricted to the subspace where the border is 0, and a restriction has no more regions. Its Theorem 5 for
-    several layers has no pooling; further layers are therefore taken one by one, as there, but pools as maxima.
+    Their Theorem 2 has no padding. A convolution with zero padding is a convolution without padding on the larger input,
+    restricted to the subspace where the border is 0, and a restriction has no more regions. Their Theorem 5 for several
+    layers has no pooling; further layers are therefore bounded one by one, as in that theorem, with max-pools as maxima.
 
     Raises:
-        bounds.NotCovered: no convolution first, or windows that overlap along several axes, whose sum is too large.
+        bounds.NotCovered: the first layer is not a convolution, or its windows overlap along several axes, so that the sum is
+            too large.
     """
     first = next(module for module in model if not isinstance(module, nn.Flatten))
     if not isinstance(first, (nn.Conv1d, nn.Conv2d)) or first.groups != 1 or isinstance(first.padding, str):
-        raise bounds.NotCovered("the first layer is no convolution")
+        raise bounds.NotCovered("the first layer is not a convolution")
     channels, *sizes = net.input_shape
     padded = [size + 2 * around for size, around in zip(sizes, first.padding, strict=True)]
     one = bounds.ConvNet((channels, *padded), [bounds.Conv(first.out_channels, first.kernel_size, first.stride)])
@@ -189,21 +190,21 @@ def xiong_first(model: nn.Sequential, net: PiecewiseLinearNetwork) -> float:
 
 
 def tables(results: Results) -> list[Table]:
-    """Along segments; and in all, as powers of ten."""
+    """The counts along segments; the estimates and bounds of the number of all cells, as powers of ten."""
     note = (
         "Estimates: mean over segments ± standard error over segments (averaged over runs). Cells differ in their activation "
-        "pattern; linear regions are adjacent cells with one affine function joined. The cube: chords through random points in "
-        "random directions, from the smallest to the largest value of the data in each of its dimensions. Large networks "
-        f"have fewer segments a run, {SAMPLE_SIZES.min_segments} of each kind at least."
+        "pattern; a linear region joins adjacent cells with one affine function. The cube: in each dimension from the smallest "
+        "to the largest value of the data; its chords go through random points in random directions. Large networks "
+        f"have fewer segments in a run, at least {SAMPLE_SIZES.min_segments} of each kind."
     )
     more = (
-        "Mean ± sd over runs; standard errors are of the sampling in one run, averaged over runs, and say nothing of a "
-        "formula's assumptions. Chao1 goes by how often samples meet one cell; where no two samples do, n of them give "
-        "n(n + 1)/2 whatever the network: the sample is too small to tell, and what was met is all that is certain. Integral "
-        "geometry takes the breakpoints per unit length for those of independent hyperplanes. Bounds are of the largest number "
-        "that any weights can give. No theorem: its assumptions do not hold, or its sum is too large."
+        "Mean ± sd over runs. Standard errors are those of the sampling in one run, averaged over runs; they do not measure "
+        "whether a formula's assumptions hold. Chao1 uses the numbers of samples that lie in one cell; if no two of n samples "
+        "do, it gives n(n + 1)/2 for every network: the sample is too small, and only the number of cells met is certain. "
+        "Integral geometry assumes that the breakpoints are those of independent hyperplanes. Bounds are for the largest "
+        "number over all weights. No theorem: its assumptions do not hold, or its sum is too large to compute."
     )
-    title = "How many in all: decimal logarithms"
+    title = "The number of all cells: decimal logarithms"
     return [Table("Along segments", _segment_table(results), note), Table(title, _total_table(results.rows), more)]
 
 
@@ -232,7 +233,7 @@ def _total_table(rows: pd.DataFrame) -> pd.DataFrame:
         "log10": ("log10", lambda values: mean_sd(values).replace("–", UNBOUNDED)),
         "standard error": ("log10_error", partial(_mean_or_dash, form=".2g")),
     }
-    return aggregate(rows.assign(what=what), {"network": "model", "what": "what", "where, or by whom": "place"}, cells)
+    return aggregate(rows.assign(what=what), {"network": "model", "quantity": "what", "place or source": "place"}, cells)
 
 
 def _mean_or_dash(values: pd.Series, form: str) -> str:
@@ -246,7 +247,7 @@ def _estimate(rows: pd.DataFrame) -> str:
 
 
 def findings(results: Results) -> list[str]:
-    """Each network's estimates beside its bounds; then which has the most."""
+    """Each network's estimates beside its bounds; the order of the networks by the estimate."""
     lines, totals = [], {}
     for model in results.models:
         rows = select(results.rows, model=model)
@@ -263,14 +264,14 @@ def findings(results: Results) -> list[str]:
         )
         if guess > upper:
             lines.append(
-                f"{model}: the estimate is above what is proven. It assumes that breakpoints are those of independent "
-                "hyperplanes; here they are not."
+                f"{model}: the estimate exceeds the proven upper bound. The estimate assumes that breakpoints are those of "
+                "independent hyperplanes, which is not the case here."
             )
         totals[model] = (guess, upper)
     ranked = sorted(totals, key=lambda name: totals[name][0])
     if len(ranked) > 1:
         by_bound = sorted(totals, key=lambda name: totals[name][1])
-        agree = "the bounds rank them in the same order" if by_bound == ranked else "the bounds rank them otherwise"
+        agree = "the bounds rank them in the same order" if by_bound == ranked else "the bounds rank them in another order"
         lines.append(f"From fewest to most by the estimate: {', '.join(ranked)}; {agree}.")
     return lines
 
@@ -312,7 +313,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 
 def summary(results: Results) -> str:
-    """Estimate and bound, as powers of ten."""
+    """The linear regions of a segment; the estimate and the bound of all cells, as powers of ten."""
     rows = results.rows
     estimate = by_family(select(rows, quantity="cells, by integral geometry"), "log10", 1)
     bound = by_family(select(rows, quantity="upper bound", place=LAYERS), "log10", 1)
@@ -326,12 +327,12 @@ def summary(results: Results) -> str:
 STUDY = Study(
     name="estimate",
     title="Appendix E.8: an estimate of the number of regions in practice",
-    question="How many linear regions does a trained network have where data are? All breakpoints on segments between test "
+    question="How many linear regions does a trained network have near the data? All breakpoints on segments between test "
     "points of one class and of two, and on random chords of the cube around the data, are counted exactly; random points and "
-    "the training points are sampled. The number of regions in all is estimated from both and set beside published bounds. All "
-    "but the bounds are estimates, with standard errors.",
+    "the training points are sampled. The number of all regions is estimated from both and compared with published bounds. "
+    "All numbers but the bounds are estimates, with standard errors.",
     paper="The main text: the bound of Serra et al. exceeds 10^300 even for the smallest network, 10^17000 for slightly larger "
-    "ones; an estimate of the number of regions in practice (the appendix is not at hand) suggests that Narrow, a CNN, has "
+    "ones; an estimate of the number of regions in practice (the appendix is not available) suggests that Narrow, a CNN, has "
     "more regions than Wide, which is fully connected, has as many nodes and the higher bound; both have astronomically many. "
     "The authors' scripts count the regions on segments between two points.",
     measure=measure,

@@ -27,17 +27,17 @@ DECOMPOSITIONS = (*METHODS, "minimal")
 MARGIN = 0.05
 """Width of the window's border on each side of the points, relative to their extent."""
 SHOWN = 150
-"""Training points that the figure shows at most."""
+"""The largest number of training points in the figure."""
 DIGITS = 5
-"""Decimals of the coordinates that are kept for the figure."""
+"""The number of decimals of coordinates in the figure's data."""
 
 
 @dataclass(frozen=True)
 class Representatives:
-    """One training point for each cell of the network and label that training points have.
+    """One training point for each pair of cell and label among the training points.
 
     Attributes:
-        index: the numbers of the training points.
+        index: the indices of these training points.
         cell: a number for the cell of each.
     """
 
@@ -53,12 +53,12 @@ def representatives(patterns: np.ndarray, labels: np.ndarray) -> Representatives
 
 
 def measure(case: Case) -> Measurement:
-    """A row for each decomposition; for the figure the polygons of the network and of N^(X). All in float64."""
+    """A row for each decomposition; for the figure, the polygons of the network and of N^(X). Computed in float64."""
     case = case.with_dtype(torch.float64)
     points, test = (data.inputs.double().numpy() for data in (case.points, case.test))
     window = _window(np.concatenate([points, test]))
     cx = linear_regions(case.net, Box(*window.tolist()))
-    parts, part_labels = label_polygons(cx)
+    pieces, piece_labels = label_polygons(cx)
     network_labels = case.predict(case.points.inputs).numpy()
     chosen = representatives(case.net.activation_pattern(case.points.inputs.double()).numpy(), network_labels)
     about_network = _measure_network(cx, points, test, case)
@@ -67,13 +67,13 @@ def measure(case: Case) -> Measurement:
         "window": window.tolist(),
         "points": points[:SHOWN].tolist(),
         "labels": case.points.labels[:SHOWN].tolist() if case.points.labels is not None else [],
-        "network": _picture(parts, part_labels, cx.boundary().pieces),
+        "network": _picture(pieces, piece_labels, cx.boundary().pieces),
     }
     for method in DECOMPOSITIONS:
         terms = case.terms(method)
         plus, minus = envelopes(terms, chosen, window)
         labels = network_labels[chosen.index]
-        number, active, size = plus.areas(parts)
+        number, active, size = plus.areas(pieces)
         polygon, active_minus, shared = minus.areas(plus.polygons)
         straight = chosen.cell[plus.active[polygon]] == chosen.cell[active_minus]
         found = case.function(method).predict(case.test, progress=case.progress(f"labels, {method} decomposition"))
@@ -84,7 +84,7 @@ def measure(case: Case) -> Measurement:
                 "terms": len(chosen.index),
                 "active_plus": len(plus.active),
                 "active_minus": len(minus.active),
-                "area_agreement": float(size[part_labels[number] == labels[active]].sum() / size.sum()),
+                "area_agreement": float(size[piece_labels[number] == labels[active]].sum() / size.sum()),
                 "straight_area": float(shared[straight].sum() / shared.sum()),
                 "agreement": equal_share(found, case.network_labels),
                 "accuracy": equal_share(found, case.true_labels),
@@ -97,7 +97,7 @@ def measure(case: Case) -> Measurement:
 
 
 def envelopes(terms: LinearTerms, chosen: Representatives, window: np.ndarray) -> tuple[Envelope, Envelope]:
-    """max_k a⁺_k and max_k a⁻_k over the window; points of one cell and label have the same term, and one stands for all."""
+    """max_k a⁺_k and max_k a⁻_k over the window; points of one cell and label share their term."""
     corners = np.array([window[[i, j], [0, 1]] for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))])
     some = terms.select(torch.from_numpy(chosen.index))
     plus, minus = (upper_envelope(a.weight.numpy(), a.bias.numpy(), corners) for a in (some.plus, some.minus))
@@ -112,7 +112,7 @@ def _window(points: np.ndarray) -> np.ndarray:
 
 
 def _measure_network(cx: RegionComplex, points: np.ndarray, test: np.ndarray, case: Case) -> Row:
-    """The network's cells in the window, and those that hold training points."""
+    """The network's cells in the window, and the cells that contain training points."""
     met = np.unique(cx.locate(points))
     met = met[met >= 0]
     return {
@@ -167,22 +167,22 @@ def tables(results: Results) -> list[Table]:
         Table(
             "N^(X) in the window, mean ± sd over runs",
             aggregate(rows, {"network": "model", "decomposition": "decomposition"}, after),
-            "Terms: different ones, one for each cell and label that training points meet. Active: the largest somewhere in "
-            "the window. Same label: as N. Straight: the active a⁺ and a⁻ are of one cell, so that the value is that of a "
-            "linear function of N.",
+            "Terms: distinct terms, one for each cell and label of training points. Active: largest somewhere in the window. "
+            "Same label: N^(X) gives the label of N. Straight: the active a⁺ and a⁻ come from one cell, so that the value is "
+            "that of a linear term of N.",
         ),
     ]
 
 
 def findings(results: Results) -> list[str]:
-    """How many regions hold points, and how much of the window keeps its label."""
+    """The cells that contain training points, and the share of the window on which N^(X) gives N's label."""
     lines = []
     for model in results.models:
         rows = select(results.rows, model=model)
         runs = select(rows, decomposition=DECOMPOSITIONS[0])
         cells, held = (mean_sd(runs[key], digits=0) for key in ("cells", "cells_with_points"))
         lines.append(
-            f"{model}: {held} of {cells} cells in the window hold training points ({percent(runs['area_with_points'])} % of "
+            f"{model}: {held} of {cells} cells in the window contain training points ({percent(runs['area_with_points'])} % of "
             f"its area), {runs['points'].iloc[0]:,} points in all; {percent(runs['test_in_these'])} % of the test points lie "
             "in these cells."
         )
@@ -190,7 +190,7 @@ def findings(results: Results) -> list[str]:
             found = select(rows, decomposition=method)
             terms, plus = (mean_sd(found[key], digits=0) for key in ("terms", "active_plus"))
             lines.append(
-                f"{model}, {method} decomposition: of {terms} different terms {plus} a⁺ are the largest somewhere in the "
+                f"{model}, {method} decomposition: of {terms} distinct terms {plus} are active somewhere in the "
                 f"window; N^(X) gives N's label on {percent(found['area_agreement'])} % of the area and on "
                 f"{percent(found['agreement'])} % of the test points."
             )
@@ -234,21 +234,21 @@ def _figure(data: Mapping[str, Any], rows: pd.DataFrame) -> Figure:
 
 
 def summary(results: Results) -> str:
-    """Regions that hold points, and the area that keeps its label."""
+    """The cells that contain training points, and the area on which N^(X) gives N's label."""
     rows = select(results.rows, decomposition=DECOMPOSITIONS[0])
     cells, held = (mean_sd(rows[key], digits=0) for key in ("cells", "cells_with_points"))
     area = by_decomposition(results.rows, "area_agreement", METHODS)
-    return f"With two inputs, {held} of {cells} cells hold training points; N^(X) gives N's label on {area} % of the area."
+    return f"With two inputs, {held} of {cells} cells contain training points; N^(X) gives N's label on {area} % of the area."
 
 
 STUDY = Study(
     name="figure1",
     title="Figure 1: a network before and after extraction",
-    question="A network with two inputs cuts the plane into linear regions. N^(X) has the terms of those that hold training "
-    "points, and these spread over the plane. Data with more than two numbers a point are projected to their first two "
-    "principal components, and the network is trained on these. The window is a rectangle around all points. Regions and "
-    "boundaries are exact: those of N by its linear regions, those of N^(X) as the upper envelope of its a⁺, of which the "
-    "largest gives the label. In the figure: areas in the color of their labels, the decision boundary in black, and some "
+    question="A network with two inputs cuts the plane into linear regions. N^(X) has the terms of the regions that contain "
+    "training points, and these terms extend over the plane. Points with more than two coordinates are projected to their "
+    "first two principal components, and the network is trained on these. The window is a rectangle around all points. Regions "
+    "and boundaries are exact: those of N by its linear regions, those of N^(X) by the upper envelope of its a⁺, the largest "
+    "of which gives the label. In the figure: areas in the color of their labels, the decision boundary in black, and some "
     "training points with their true labels.",
     paper="Figure 1 is a sketch: hyperplanes cut the input space into linear regions, most of which hold no data point, and "
     "each data point has a region of its own. After extraction the function is unchanged on the regions of training points, "

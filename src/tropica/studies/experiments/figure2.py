@@ -16,12 +16,12 @@ from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, decimals, mean_sd, select
 
 SHOWN = 5000
-"""Test points that the figure shows at most."""
+"""The largest number of test points in the figure."""
 ANSWERS = ("right", "wrong")
 
 
 def measure(case: Case) -> Measurement:
-    """A row for each decomposition: quantiles of right and of wrong answers; for the figure the first points."""
+    """A row for each decomposition: quantiles over right and over wrong answers; for the figure, the first points."""
     rows, figure_data = [], {}
     for method in METHODS:
         found = case.deciding_points(method)
@@ -59,7 +59,7 @@ def tables(results: Results) -> list[Table]:
 
 
 def findings(results: Results) -> list[str]:
-    """Are angles and distances smaller where the answer is right, and are angles near 90°?"""
+    """Median angles, and the number of runs in which right answers have the smaller medians."""
     lines = []
     for family in results.families:
         for method in METHODS:
@@ -67,14 +67,14 @@ def findings(results: Results) -> list[str]:
             angle, wrong = (mean_sd(rows[f"angle_{answer}_50"]) for answer in ANSWERS)
             lines.append(
                 f"{family}, {method} decomposition: the median angle is {angle}° where N^(X) is right and {wrong}° where it is "
-                f"wrong; right answers have the smaller median angle in {_smaller(rows, 'angle')} runs, and distance in "
-                f"{_smaller(rows, 'distance')}."
+                f"wrong; right answers have the smaller median angle in {_smaller(rows, 'angle')} runs, and the smaller median "
+                f"distance in {_smaller(rows, 'distance')} runs."
             )
     return lines
 
 
 def _smaller(rows: pd.DataFrame, name: str) -> str:
-    """In how many runs the median of right answers is smaller, of those that have both."""
+    """The number of runs in which right answers have the smaller median, of the runs with right and wrong answers."""
     known = rows[[f"{name}_right_50", f"{name}_wrong_50"]].dropna().astype(float)
     return f"{int((known.iloc[:, 0] < known.iloc[:, 1]).sum())} of {len(known)}"
 
@@ -97,7 +97,7 @@ def with_nan(values: list[float | None]) -> Tensor:
 
 
 def summary(results: Results) -> str:
-    """Angles."""
+    """The median angles of right and of wrong answers."""
     right, wrong = (by_decomposition(results.rows, f"angle_{answer}_50", METHODS, 1) for answer in ANSWERS)
     return f"Median angle in degrees where N^(X) is right: {right}; where it is wrong: {wrong}."
 
@@ -105,9 +105,9 @@ def summary(results: Results) -> str:
 STUDY = Study(
     name="figure2",
     title="Figure 2: how similar the terms of a test point and of its deciding training point are",
-    question="A test point has linear coefficients of its own, those of N on its linear region. N^(X) decides it by the term "
-    "of some training point. What is the angle between the two vectors of coefficients, and their Euclidean distance, where "
-    "N^(X) gives the true label and where it does not?",
+    question="A test point has linear coefficients of its own, those of N on its linear region. N^(X) gives it the label of "
+    "its deciding point, the training point whose term is active there. What are the angle and the Euclidean distance between "
+    "the two vectors of coefficients, where N^(X) gives the true label and where it does not?",
     paper="On CIFAR-10 all angles of convolutional networks lie near 90°, for right and for wrong answers. For fully connected "
     "networks angles and distances are smaller where the answer is right, yet far from zero: test points do not fall into "
     "regions that are nearly those of training points.",

@@ -18,7 +18,7 @@ from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, by_family, curve, percent, select
 
 LETTERS = {"dense": "D", "conv": "C", "pool": "M", "block": "B", "average": "A"}
-"""Layers that are counted; what stands between them (activations, norms, flattening) is merged with the layer before it."""
+"""The letters of the layers that are merged; activations, norms and flattening are merged with the layer before them."""
 BATCH = 256
 
 
@@ -79,7 +79,7 @@ def tables(results: Results) -> list[Table]:
 
 
 def findings(results: Results) -> list[str]:
-    """The fall of accuracy from the network to N^(X), and the layer at which most of it is lost."""
+    """The loss of accuracy from the network to N^(X), and the layer with the largest loss."""
     lines = []
     for model in results.models:
         for method in METHODS:
@@ -120,7 +120,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 
 def summary(results: Results) -> str:
-    """Accuracy with no layer and with all layers merged."""
+    """The accuracy with no layer and with all layers merged."""
     rows = results.rows
     last = rows[rows["merged"] == rows.groupby("model")["merged"].transform("max")]
     return (
@@ -133,8 +133,9 @@ STUDY = Study(
     name="figure3",
     title="Figure 3: from the network to its extracted function, layer by layer",
     question="The layers of a network are merged one by one into an extracted function, the last first: test points go through "
-    "the layers that are left, and the function extracted there, from the training points' values there, gives the label. With "
-    "all layers merged it is N^(X). D: dense, C: convolution, M: pool, B: residual block, A: global average; – is the network.",
+    "the remaining layers, and the function that is extracted from the merged layers, at the training points' values before "
+    "them, gives the label. With all layers merged it is N^(X). D: dense, C: convolution, M: pool, B: residual block, A: "
+    "global average; – is the network.",
     paper="Fully connected networks keep more of their accuracy at every step than convolutional ones, in all networks. Narrow "
     "(a CNN) loses 36.6 points of accuracy, Wide (fully connected, with as many nodes) 8.1.",
     measure=measure,

@@ -15,13 +15,13 @@ from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, curve, mean_sd, percent, select
 
 EPOCHS = 12
-"""About as many epochs are measured: each costs three decompositions and their terms."""
+"""The approximate number of epochs that are measured; each costs three decompositions and their terms."""
 DECOMPOSITIONS = table2.DECOMPOSITIONS
 NETWORK, AGREEMENT, ACCURACY = "network_true", "network_extracted", "extracted_true"
 
 
 def measure(case: Case) -> Measurement:
-    """The rows of Table 2 for the network after each of several epochs; each epoch is kept when it is measured."""
+    """The rows of Table 2 for the network after each of several epochs; each measured epoch is a checkpoint."""
     rows: list[Row] = []
     for epoch in select_epochs(case.run.epochs, EPOCHS, also=case.run.settings.milestones):
 
@@ -47,7 +47,7 @@ def tables(results: Results) -> list[Table]:
 
 
 def findings(results: Results) -> list[str]:
-    """How agreement goes from the first epoch to the last, and what extraction costs at the end."""
+    """The agreement after the first and the last epoch, and the accuracy that extraction costs at the end."""
     lines = []
     for model in results.models:
         for method in DECOMPOSITIONS:
@@ -70,24 +70,24 @@ def findings(results: Results) -> list[str]:
             rows = select(_with_loss(results.rows), decomposition=method, epoch=last)
             fcn, cnn = (mean_sd(select(rows, family=family)["loss"]) for family in results.families)
             lines.append(
-                f"Accuracy of N^(X) less that of N after epoch {last}, {method} decomposition: FCN {fcn}, CNN {cnn} points."
+                f"Accuracy of N^(X) minus that of N after epoch {last}, {method} decomposition: FCN {fcn}, CNN {cnn} points."
             )
     return lines
 
 
 def _with_loss(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with a column of the accuracy of N^(X) less that of N, in points."""
+    """The rows with a column of the accuracy of N^(X) minus that of N, in points."""
     return rows.assign(loss=100 * (rows[ACCURACY] - rows[NETWORK]))
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
-    """A column for each decomposition, a curve for each network: agreement, accuracy, and their difference to N."""
+    """A column for each decomposition, a curve for each network: agreement, accuracy, and the loss of accuracy."""
     figure = style.figure(height=6.2)
     panels = figure.subplots(3, len(DECOMPOSITIONS), sharex=True, sharey="row", squeeze=False)
     quantities = {
         AGREEMENT: ("N vs N^(X)\n(% of test points)", 100),
         ACCURACY: ("N^(X) vs true\n(% of test points)", 100),
-        "loss": ("accuracy of N^(X)\nless that of N (points)", 1),
+        "loss": ("accuracy of N^(X)\nminus that of N (points)", 1),
     }
     for column, method in zip(panels.T, DECOMPOSITIONS, strict=True):
         rows = select(_with_loss(results.rows), decomposition=method)
@@ -107,7 +107,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 
 def summary(results: Results) -> str:
-    """Agreement after the first epoch and after the last."""
+    """The agreement after the first and after the last epoch."""
     epochs = results.rows["epoch"].unique().tolist()
     first, last = next((epoch for epoch in epochs if epoch > 0), epochs[-1]), epochs[-1]
     early, late = (by_decomposition(select(results.rows, epoch=epoch), AGREEMENT, METHODS) for epoch in (first, last))
@@ -118,8 +118,8 @@ STUDY = Study(
     name="figure4",
     title="Figure 4: extraction during training",
     question="After each of several epochs N^(X) is extracted anew, with a decomposition of its own: how often does it give "
-    "the label of the network as it is then, and how often the true one? Where more epochs are kept than these, they lie "
-    "increasingly far apart, and those at a fall of the learning rate are among them.",
+    "the label of the network after that epoch, and how often the true one? If not all saved epochs are measured, those "
+    "measured lie increasingly far apart and include those at which the learning rate falls.",
     paper="For Narrow (a CNN) the agreement falls rapidly after only one epoch and only slightly from there. For Wide (fully "
     "connected, with as many nodes) it falls slowly over all 50 epochs and never gets as low as Narrow's after its first "
     "epoch. At the end extraction costs Narrow 36.6 points of accuracy and Wide 8.1.",

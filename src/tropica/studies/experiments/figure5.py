@@ -24,9 +24,9 @@ from tropica.studies.training.settings import TrainSettings
 from tropica.terms.linear_terms import AffineTerms
 
 EPOCHS = 24
-"""About as many epochs are measured."""
+"""The approximate number of epochs that are measured."""
 SHOWN = 1500
-"""Training points that the figure of angles and distances shows at most."""
+"""The largest number of training points in the figure of angles and distances."""
 QUANTITIES = {
     "correlation": "Pearson correlation,\nmean over inputs",
     "angle_50": "median angle (degrees)",
@@ -35,7 +35,7 @@ QUANTITIES = {
 
 
 def measure(case: Case) -> Measurement:
-    """A row for each epoch, of this network and the one of the next seed; for the figure the points at the end."""
+    """A row for each epoch, which compares this network with that of the next seed; for the figure, the last epoch's points."""
     other = case.with_run(case.other_runs[0])
     rows, figure_data = [], {}
     for epoch in select_epochs(case.run.epochs, EPOCHS, also=case.run.settings.milestones):
@@ -50,7 +50,7 @@ def measure(case: Case) -> Measurement:
 
 
 def compare_networks(one: Case, other: Case) -> dict[str, Row]:
-    """Compare the terms of two networks at the same training points, each of the label that its network gives."""
+    """Compare the terms of two networks at the same training points, each for its own network's label."""
     (a, labels), (b, other_labels) = own_terms(one), own_terms(other)
     by_input, angle, distance = correlation(a, b), angles(a, b).cpu(), distances(a, b).cpu()
     same = labels == other_labels
@@ -71,9 +71,9 @@ def compare_networks(one: Case, other: Case) -> dict[str, Row]:
 
 
 def own_terms(case: Case) -> tuple[AffineTerms, Tensor]:
-    """N_i on the linear region of each training point, i the label that N gives it, and these labels.
+    """The terms N_i on the linear regions of the training points, where i is the label that N gives; and these labels.
 
-    The terms a = a⁺ − a⁻ do not depend on the decomposition: F⁻ = 0 will do.
+    The terms a = a⁺ − a⁻ do not depend on the decomposition, so F⁻ = 0 suffices.
     """
     zero = DCDecomposition(case.net, "none", {})
     terms = extract(case.net, case.points, zero, check="none", progress=case.progress("coefficients"))
@@ -172,7 +172,7 @@ def _at_the_end(results: Results) -> Figure:
 
 
 def summary(results: Results) -> str:
-    """Correlation and angle at the end."""
+    """The correlation and the median angle at the end."""
     last = results.rows["epoch"].iloc[-1]
     means = select(results.rows, epoch=last).groupby("family")[["correlation", "angle_50"]].mean().astype(float)
     texts = [f"{f} {means['correlation'][f]:.2f} (median angle {means['angle_50'][f]:.0f}°)" for f in results.families]
@@ -184,8 +184,8 @@ STUDY = Study(
     title="Figure 5: coefficients of two separately trained networks",
     question="Two networks of one kind, trained alike from different seeds: are their coefficients similar at the same "
     "training points? Pearson's correlation in each input dimension, averaged over the dimensions, and (E.6) the angle and the "
-    "Euclidean distance of the coefficients at each point. A run compares its network with that of the next seed, so one "
-    "network more than runs is trained. The coefficients are N's own, a⁺ − a⁻, and do not depend on the decomposition.",
+    "Euclidean distance of the coefficients at each point. A run compares its network with that of the next seed, so n runs "
+    "train n + 1 networks. The coefficients are N's own, a⁺ − a⁻, and do not depend on the decomposition.",
     paper="The coefficients of fully connected networks are clearly correlated after training, those of convolutional ones "
     "less, on MNIST and on CIFAR-10; on CIFAR-10 the correlation jumps precisely where the learning rate falls. In E.6 the "
     "coefficients of two CNNs are nearly orthogonal; angles and distances of fully connected networks are much smaller.",

@@ -1,4 +1,4 @@
-"""The table of implications between the answers of network and extracted function (authors' scripts)."""
+"""Implications between right and wrong answers of the network and of the extracted function (authors' scripts)."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def tables(results: Results) -> list[Table]:
             shares, cases = found["share"].agg(percent), found["cases"].sum()
             columns[f"{family}, {method}"] = [f"{shares[key]} (of {cases[key]:,})" for key in IMPLICATIONS]
     names = pd.Index([f"{STATEMENTS[p]} ⇒ {STATEMENTS[c]}" for p, c in IMPLICATIONS], name="implication")
-    note = "In brackets: the test points, of all runs, for which the premise holds. A run without any is left out of the mean."
-    return [Table("How often it holds, in %, mean ± sd over runs", pd.DataFrame(columns, index=names), note)]
+    note = "In parentheses: the number of test points, in all runs, for which the premise holds. Runs without any do not count."
+    return [Table("How often the implication holds, in %, mean ± sd over runs", pd.DataFrame(columns, index=names), note)]
 
 
 def findings(results: Results) -> list[str]:
-    """Both directions between right and right."""
+    """The answers of N^(X) where N is right, and the right answers of both where they differ."""
     lines = []
     for family in results.families:
         for method in METHODS:
@@ -100,7 +100,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 
 def summary(results: Results) -> str:
-    """Right follows from right."""
+    """The share of right answers of N^(X) where N is right."""
     rows = select(results.rows, premise="network_right", conclusion="extracted_right")
     return f"Where N is right, so is N^(X) on test points (in %): {by_decomposition(rows, 'share', METHODS)}."
 
@@ -108,9 +108,9 @@ def summary(results: Results) -> str:
 STUDY = Study(
     name="implications",
     title="Implications between network, extracted function and truth",
-    question="Where the network is right, is N^(X) right? Where they differ, which of the two is right? Each statement about a "
-    "test point as premise, and how often the other one holds where it does.",
-    paper="The authors' scripts print such a table; the main text reports no number of it.",
+    question="Where the network is right, is N^(X) right? Where they differ, which of the two is right? For pairs of "
+    "statements about a test point: how often does the conclusion hold where the premise holds?",
+    paper="The authors' scripts print such a table; the main text reports no numbers for it.",
     measure=measure,
     tables=tables,
     findings=findings,

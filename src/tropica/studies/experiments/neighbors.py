@@ -1,4 +1,4 @@
-"""Appendices E.2 and E.7: the training image that decides a test image, and the statistics of the coefficients."""
+"""Appendices E.2 and E.7: the deciding training images of test images, and the statistics of the coefficients."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tropica.studies.tables import Table, aggregate, by_decomposition, decimals,
 from tropica.terms.linear_terms import AffineTerms
 
 EXAMPLES = 3
-"""Test points shown of right and of wrong answers: the first ones."""
+"""The number of right and of wrong answers in the figure, the first ones of each."""
 CHUNK = 256
 
 
 def measure(case: Case) -> Measurement:
-    """A row for each decomposition; for the figures examples, and the statistics of the training points' coefficients."""
+    """A row for each decomposition; for the figures, examples and the statistics of the training points' coefficients."""
     rows: list[Row] = []
     figure_data: dict[str, object] = {}
     nearest = nearest_distance(case.test.inputs, case.points.inputs)
@@ -68,7 +68,7 @@ def coefficient_norms(weight: Tensor) -> dict[str, float]:
 def coefficient_images(weight: Tensor, shape: tuple[int, ...]) -> dict[str, Tensor]:
     """Mean, median, standard deviation and extremes of each coefficient over all terms, in the shape of the inputs."""
     columns: dict[str, list[Tensor]] = {name: [] for name in ("mean", "median", "sd", "smallest", "largest")}
-    for part in weight.split(64, dim=1):  # a copy of all coefficients may not fit the memory
+    for part in weight.split(64, dim=1):  # a copy of all coefficients may not fit into memory
         columns["mean"].append(part.double().mean(0))
         columns["median"].append(part.median(0).values.double())
         columns["sd"].append(part.double().std(0, correction=0))
@@ -96,42 +96,42 @@ def _examples(case: Case, found: DecidingPoints, right: Tensor) -> dict[str, obj
 
 
 def tables(results: Results) -> list[Table]:
-    """The deciding points, and the coefficients."""
+    """The tables of the deciding points and of the coefficients."""
     cells = {
         "nearest (%)": ("nearest", percent),
         "true class (%)": ("same_class", percent),
         "distance, right": ("distance_ratio_right", decimals(2)),
         "distance, wrong": ("distance_ratio_wrong", decimals(2)),
     }
-    norms = {"mean norm": ("mean_norm", decimals(2)), "norm of the mean, % of it": ("common", percent)}
+    norms = {"mean norm": ("mean_norm", decimals(2)), "norm of the mean (% of mean norm)": ("common", percent)}
     return [
         Table(
-            "The training points that decide, mean ± sd over runs",
+            "Deciding points, mean ± sd over runs",
             aggregate(results.rows, {"network": "model", "decomposition": "decomposition"}, cells),
-            "Nearest: the deciding training point is the nearest one of all to the test point. True class: it is of the test "
-            "point's true class. Distance: of the two points, over that of the nearest training point; medians, for right and "
-            "for wrong answers of N^(X).",
+            "Nearest: the deciding point is the nearest training point. True class: the deciding point is of the test point's "
+            "true class. Distance: between test point and deciding point, relative to the nearest training point; medians over "
+            "right and over wrong answers of N^(X).",
         ),
         Table(
             "Coefficients of the training points' own terms",
             aggregate(select(results.rows, decomposition=METHODS[0]), {"network": "model"}, norms),
-            "100 % if all terms had the same coefficients.",
+            "Norm of the mean: 100 % if all terms had the same coefficients.",
         ),
     ]
 
 
 def findings(results: Results) -> list[str]:
-    """Whether neighbors decide."""
+    """How often the deciding point is the nearest training point, and the norm of the mean coefficients."""
     lines = []
     for family in results.families:
         for method in METHODS:
             rows = select(results.rows, family=family, decomposition=method)
             lines.append(
-                f"{family}, {method} decomposition: the nearest training point decides {percent(rows['nearest'])} % of the "
-                f"test points; the deciding point is of the true class for {percent(rows['same_class'])} %."
+                f"{family}, {method} decomposition: the deciding point is the nearest training point for "
+                f"{percent(rows['nearest'])} % of the test points, and of the true class for {percent(rows['same_class'])} %."
             )
         common = percent(select(results.rows, family=family, decomposition=METHODS[0])["common"])
-        lines.append(f"{family}: the mean of all coefficient vectors is {common} % as long as they are on average.")
+        lines.append(f"{family}: the norm of the mean coefficient vector is {common} % of the mean norm.")
     return lines
 
 
@@ -166,16 +166,17 @@ def _affine(weight: list[list[float]], shape: tuple[int, ...]) -> AffineTerms:
 
 
 def summary(results: Results) -> str:
-    """How often the nearest point decides."""
-    return f"The nearest training point decides, in % of the test points: {by_decomposition(results.rows, 'nearest', METHODS)}."
+    """How often the deciding point is the nearest training point."""
+    shares = by_decomposition(results.rows, "nearest", METHODS)
+    return f"The deciding point is the nearest training point, in % of the test points: {shares}."
 
 
 STUDY = Study(
     name="neighbors",
     title="Appendices E.2 and E.7: deciding images, and statistics of the coefficients",
-    question="A test image, the training image whose term decides it, and the coefficients of both, for the first right and "
-    "the first wrong answers of N^(X). Is the deciding image a near one? And over all training images: mean, median, standard "
-    "deviation and extremes of each coefficient.",
+    question="The figures show test images, their deciding training images, and the coefficients of both, for the first right "
+    "and the first wrong answers of N^(X). Is the deciding image near the test image? Over all training images: mean, median, "
+    "standard deviation and extremes of each coefficient.",
     paper="For misclassified images the paper sees the object's shape in the coefficients of fully connected networks, and "
     "only simple features such as the background color in those of convolutional ones.",
     measure=measure,

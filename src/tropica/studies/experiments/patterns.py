@@ -71,13 +71,13 @@ def tables(results: Results) -> list[Table]:
 
 
 def findings(results: Results) -> list[str]:
-    """The range over layers, beside that of random pairs."""
+    """The range of the agreement over layers, with deciding points and with random points."""
     lines = []
     for family in results.families:
         for pairing in PAIRINGS:
             rows = select(results.rows, family=family, pairing=pairing)
             by_layer = 100 * rows.groupby(["model", "depth"])["agreement"].mean()
-            who = "a training point drawn at random" if pairing == "random" else f"the deciding one ({pairing} decomposition)"
+            who = "a training point drawn at random" if pairing == "random" else f"the deciding point ({pairing} decomposition)"
             lines.append(
                 f"{family}, with {who}: {by_layer.min():.0f} to {by_layer.max():.0f} % of the units of a layer agree, "
                 f"{by_layer.mean():.0f} % on average over the layers."
@@ -102,7 +102,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 
 def summary(results: Results) -> str:
-    """The deciding training points beside random ones, on average over layers."""
+    """The mean agreement over layers, with deciding points and with random points."""
     means = (f"{by_family(select(results.rows, pairing=pairing), 'agreement')} ({pairing})" for pairing in PAIRINGS)
     return f"Units of a layer with equal activation in %, for the deciding points and for random pairs: {'; '.join(means)}."
 
@@ -110,11 +110,11 @@ def summary(results: Results) -> str:
 STUDY = Study(
     name="patterns",
     title="Appendix E.5: activation patterns of test points and of their deciding training points",
-    question="For each test point and the training point whose term decides it: what share of the units of each layer is "
-    "active at both or at neither (for max-pools: takes the same position of the window)? Beside it, what a training point "
-    "drawn at random shares.",
+    question="For each test point and its deciding training point: what share of the units of each layer is active at both or "
+    "at neither (for max-pools: takes the same position of the window)? For comparison, the same share with a training point "
+    "drawn at random.",
     paper="In each layer about 80 % of the activations agree: the patterns of test points deviate considerably from those of "
-    "the training points that decide them, and generalization cannot be explained by very similar patterns.",
+    "their deciding training points, and generalization cannot be explained by very similar patterns.",
     measure=measure,
     tables=tables,
     findings=findings,

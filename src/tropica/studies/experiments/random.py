@@ -81,20 +81,22 @@ def tables(results: Results) -> list[Table]:
     }
     by = {"network": "model", "terms of": "source", "decomposition": "decomposition"}
     note = "; ".join(f"{name}: {text}" for name, text in SOURCES.items())
-    note += ". Source: on as many fresh points of the same source (for data, the test points). Labels met: that N gives them."
+    note += (
+        ". Agreement, source: on fresh points of the same source (for data: the test points). Labels met: by N, of the source."
+    )
     return [Table("In % of the points, mean ± sd over runs", aggregate(results.rows, by, cells), note)]
 
 
 def findings(results: Results) -> list[str]:
-    """Does it matter where the terms are taken?"""
+    """The agreement on test points, with the terms of each source."""
     lines = []
     for model in results.models:
         for method in METHODS:
             rows = select(results.rows, model=model, decomposition=method)
             data, shuffled, uniform = (percent(select(rows, source=source)["agreement"]) for source in SOURCES)
             lines.append(
-                f"{model}, {method} decomposition: terms of the data agree with N on {data} % of the test points, of shuffled "
-                f"points on {shuffled} %, of uniform ones on {uniform} %."
+                f"{model}, {method} decomposition: terms of the data agree with N on {data} % of the test points, terms of "
+                f"shuffled points on {shuffled} %, terms of uniform points on {uniform} %."
             )
     return lines
 
@@ -109,12 +111,12 @@ def figures(results: Results) -> Mapping[str, Figure]:
         first = ax is panels[0][0]
         label = "N vs N^(X) (% of test points)" if first else ""
         grouped_means(sources, series, ylabel=label, title=f"{method} decomposition", limits=(0, 102), legend=first, ax=ax)
-        ax.set_xlabel("points that terms are taken of")
+        ax.set_xlabel("source of the terms")
     return {"random": figure}
 
 
 def summary(results: Results) -> str:
-    """Agreement for each source."""
+    """The agreement for each source."""
     texts = (f"{s}: {by_decomposition(select(results.rows, source=s), 'agreement', METHODS)}" for s in SOURCES)
     return f"Agreement in % on test points with terms of the {'; '.join(texts)}."
 
@@ -122,9 +124,9 @@ def summary(results: Results) -> str:
 STUDY = Study(
     name="random",
     title="Random inputs in place of the data",
-    question="N^(X) is built from the terms at random inputs in place of the training points, as many of them, with the labels "
-    "that N gives there. Does it still agree with N on the test points, and on further random inputs?",
-    paper="The authors' scripts extract from random inputs; the main text reports no number for it.",
+    question="N^(X) is built from the terms at random inputs in place of the training points, equally many, with the labels "
+    "that N gives them. Does it still agree with N on the test points, and on further random inputs?",
+    paper="The authors' scripts extract from random inputs; the main text reports no numbers for it.",
     measure=measure,
     tables=tables,
     findings=findings,

@@ -1,4 +1,4 @@
-"""How many different linear regions training and test points lie in, epoch by epoch."""
+"""The number of different linear regions that contain training and test points, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def measure(case: Case) -> Measurement:
 
 
 def tables(results: Results) -> list[Table]:
-    """Every epoch of every network."""
+    """The counts for every epoch of every network."""
     cells = {f"{name}: {way}s": (f"{name}_{way}s", decimals(0)) for name in SETS for way in COUNTS}
     frame = aggregate(results.rows, {"network": "model", "epoch": "epoch"}, cells)
     points = ", ".join(f"{name} {results.rows[f'{name}_points'].iloc[0]:,}" for name in SETS)
-    note = f"Points: {points}. A term is counted with its label, so points of one cell with several labels have several."
+    note = f"Points: {points}. A term is counted with its label, so a cell with points of several labels has several terms."
     return [Table("Different regions, mean ± sd over runs", frame, note)]
 
 
 def findings(results: Results) -> list[str]:
-    """Where points share regions, and how many do."""
+    """The networks and epochs at which points share cells."""
     lines = []
     for model in results.models:
         rows = select(results.rows, model=model)
@@ -83,13 +83,13 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 
 def summary(results: Results) -> str:
-    """All networks."""
+    """The findings of all networks."""
     return " ".join(findings(results))
 
 
 STUDY = Study(
     name="regions",
-    title="How many linear regions the data meets",
+    title="How many linear regions contain data",
     question="In how many different linear regions do the training points lie, the test points, and both together? Counted for "
     "these points, exactly: by activation pattern (cells) and by affine function (terms), in float64, at several epochs.",
     paper="All training and test points lie in different linear regions, at every epoch: none shares its region with another. "

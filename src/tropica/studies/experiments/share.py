@@ -83,7 +83,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 
 def summary(results: Results) -> str:
-    """Agreement with few terms and with all."""
+    """The agreement with a tenth of the terms and with all."""
     few, all_terms = (by_decomposition(select(results.rows, share=share), "agreement", METHODS) for share in (10, 100))
     return f"Agreement in % with a tenth of the terms: {few}; with all: {all_terms}."
 
@@ -92,9 +92,9 @@ STUDY = Study(
     name="share",
     title="N^(X) from a share of the terms",
     question="How many of the training points does N^(X) need? It is rebuilt from random shares of the terms, five draws each; "
-    "the decomposition is the one for all points.",
+    "the decomposition is that of all training points.",
     paper="The authors' scripts measure N^(X) from 10 % to 90 % of the training points in five draws; the main text reports no "
-    "number for it.",
+    "numbers for it.",
     measure=measure,
     tables=tables,
     findings=findings,

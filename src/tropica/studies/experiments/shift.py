@@ -19,20 +19,20 @@ from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, by_decomposition, by_family, curve, percent, select
 
 MAX_SHIFT = 5
-"""Pixels, as in the authors' scripts; less where images are small."""
+"""The largest shift in pixels, as in the authors' scripts; smaller for small images."""
 BATCH = 8192
-"""Points whose maxima are held at a time."""
+"""The number of points whose maxima are in memory at a time."""
 RULES = ("maximum", "sum")
 NETWORK = "network"
 """Stands for the decomposition in the rows of the network itself."""
 
 
 def shifted(x: Tensor, by: Sequence[int]) -> Tensor:
-    """T_s x: the points moved along their last axes, with zeros where nothing comes in: (T_s x)[p] = x[p − s], or 0.
+    """T_s x: the points moved along their last axes, with zeros at the border: (T_s x)[p] = x[p − s], or 0.
 
     Args:
         x: (N, *input).
-        by: s, a number of places for each of the last axes.
+        by: the shift s, a number of pixels for each of the last axes.
 
     >>> shifted(torch.tensor([[1.0, 2.0, 3.0]]), [1]), shifted(torch.tensor([[1.0, 2.0, 3.0]]), [-2])
     (tensor([[0., 1., 2.]]), tensor([[3., 0., 0.]]))
@@ -48,7 +48,7 @@ def shifted(x: Tensor, by: Sequence[int]) -> Tensor:
 
 
 def directions(shape: Sequence[int]) -> list[tuple[int, ...]]:
-    """The eight ways to move an image by one pixel, the two ways to move a signal by one place.
+    """The eight ways to move an image by one pixel, or the two ways to move a signal.
 
     Points (channels, height, width) are images; (channels, length) and plain vectors are signals.
 
@@ -95,8 +95,8 @@ def labels_with_copies(function: ExtractedFunction, x: Tensor, radius: int) -> I
         maximum:  N_i(x) = max_{s ∈ S} max_{k: i} a⁺_k^s(x) − max_{s ∈ S} max_k a⁻_k^s(x),
         sum:      N_i(x) = Σ_{s ∈ S} (max_{k: i} a⁺_k^s(x) − max_k a⁻_k^s(x)).
 
-    T_s^T = T_{−s}, so a^s(x) = a(T_{−s} x): the copies' values are those of the terms at the points shifted back, and no copy
-    is ever made. The label is where the first part is largest, as the second is common to all labels.
+    T_s^T = T_{−s}, so a^s(x) = a(T_{−s} x): the copies' values are those of the terms at the points shifted back, and no
+    copy is made. The label is where the first part is largest, as the second is common to all labels.
 
     Memory: that of one block of products, and (BATCH × labels) float64 values thrice.
 
@@ -123,7 +123,7 @@ def _labels(function: ExtractedFunction, x: Tensor, radius: int) -> Iterator[tup
 
 
 def measure(case: Case) -> Measurement:
-    """A row for each decomposition, shift of the points, radius of the copies and rule; also for the network itself."""
+    """A row for each decomposition, shift of the points, radius of the copies and rule; and rows of the network itself."""
     rows: list[Row] = []
     largest = max_shift(case.points.input_shape)
     for pixels in range(largest + 1):
@@ -181,7 +181,7 @@ def _mean(rows: pd.DataFrame, **wanted: object) -> str:
 
 
 def findings(results: Results) -> list[str]:
-    """What a shift by one pixel costs, and what the copies bring and cost."""
+    """The accuracy on shifted points, and the effect of the copies on points with and without shift."""
     lines = []
     far, largest = results.rows["pixels"].max(), int(results.rows["radius"].max())
     sizes = list(dict.fromkeys((1, largest)))
@@ -227,7 +227,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 
 def summary(results: Results) -> str:
-    """Points shifted by one pixel, without copies and with those of one pixel."""
+    """The accuracy on points shifted by one pixel, without copies and with copies shifted by one pixel."""
     rows = select(results.rows, pixels=1)
     network = by_family(select(rows, decomposition=NETWORK), "accuracy")
     plain = by_decomposition(select(rows, radius=0), "accuracy", METHODS)
@@ -243,11 +243,11 @@ STUDY = Study(
     name="shift",
     title="Shifted images, and shifted copies of the terms",
     question="Convolutions commute with shifts; the affine terms of single images do not. Each test point is shifted by 0, 1, "
-    "… pixels, in one of the eight directions in turn (signals: in one of two), zeros coming in. How often are N and N^(X) "
-    "right? And N^(X) with copies of all its terms, shifted by up to r pixels in all directions, put together by maximum (all "
-    "terms and copies make one extracted function) or by sum (of the values of each shift's extracted function)?",
+    "… pixels, in one of the eight directions in turn (signals: in one of two), with zeros at the border. How often are N and "
+    "N^(X) right? And N^(X) with copies of all its terms, shifted by up to r pixels in all directions, combined by maximum "
+    "(all terms and copies make one extracted function) or by sum (of the values of each shift's extracted function)?",
     paper="The authors' scripts measure accuracy on images shifted by up to 5 pixels, and N^(X) with shifted copies of the "
-    "terms added (maximum or sum); the main text reports no number for either.",
+    "terms added (maximum or sum); the main text reports no numbers for either.",
     measure=measure,
     tables=tables,
     findings=findings,

@@ -1,4 +1,4 @@
-"""Table 2: how often network, extracted function and truth agree on test points."""
+"""Table 2: the agreement of network, extracted function and true labels on test points."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def measure(case: Case) -> Measurement:
 def sizes(case: Case, method: str) -> Row:
     """The largest F⁻(x) and the largest F⁻(x) / max_i |N_i(x)| over the training points.
 
-    The ratio says how many digits are lost where N_i = F⁺_i − F⁻ is computed as this difference.
+    Computing N_i as the difference F⁺_i − F⁻ loses about log10 of this ratio in decimal digits.
     """
     largest, ratio = 0.0, 0.0
     for part in case.points.inputs.to(case.dtype).split(512):
@@ -99,9 +99,9 @@ def tables(results: Results) -> list[Table]:
         Table(
             "The decompositions, means over runs",
             aggregate(rows, {"network": "model", "decomposition": "decomposition"}, growth),
-            "K: the multipliers. F⁻ and F⁻ / |N|: on the training points; the difference a⁺ − a⁻ loses as many digits as the "
-            "ratio has. Passes: over the training points to find K; 0 for the paper's decomposition, which depends on the "
-            "weights alone.",
+            "K: the multipliers. F⁻ and F⁻ / |N|: on the training points; the difference a⁺ − a⁻ loses about log10 of the "
+            "ratio in decimal digits. Passes: over the training points to find K; 0 for the paper's decomposition, which "
+            "depends on the weights alone.",
         ),
     ]
 
@@ -144,7 +144,7 @@ def figures(results: Results, name: str = "table2") -> Mapping[str, Figure]:
 
 
 def summary(results: Results) -> str:
-    """Agreement."""
+    """The agreement of N^(X) with N."""
     return f"N^(X) agrees with N on test points (in %): {by_decomposition(results.rows, 'network_extracted', METHODS)}."
 
 

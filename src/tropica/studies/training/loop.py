@@ -60,13 +60,13 @@ def train(
         inputs: (N, *shape), floating point; batches are moved to the model's device.
         labels: (N,) int64 in 0 … num_classes − 1.
         epochs: passes over the points, each in a new random order.
-        batch_size: points in a step.
+        batch_size: points in a batch.
         lr: the learning rate; `sgd` divides it by 10 after half and after three quarters of the epochs.
         optimizer: `adam`, or `sgd` with momentum 0.9.
         seed: the seed of the random orders and of any dropout; torch's global generators are left as they were.
         progress: called with (finished steps, all steps, message).
         start: the state to resume from; the model must have the weights of that epoch.
-        after_epoch: called with the state after each epoch. The tensors are live: copy or write them before returning.
+        after_epoch: called with the state after each epoch. The tensors are not copies: copy or write them before returning.
 
     Returns:
         For each epoch a dict with `epoch` (from 1), and `loss` and `accuracy` in [0, 1] averaged over the epoch's steps.

@@ -91,7 +91,7 @@ def train_run(
     device: str = "cpu",
     progress: ProgressCallback | None = None,
 ) -> TrainedRun:
-    """Train a network of `tropica.studies.networks`, or resume the training in the folder; a finished one is returned as it is.
+    """Train a network of `tropica.studies.networks`, or resume the training in the folder; a finished training is not repeated.
 
     Args:
         model: a name in `MODELS`.

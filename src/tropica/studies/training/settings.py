@@ -67,7 +67,8 @@ def paper_settings(data: LabelledData) -> TrainSettings:
 
     Color images are trained like CIFAR-10 in the paper: 50 epochs of SGD with momentum 0.9, whose learning rate decreases
     tenfold twice. All other data is trained like MNIST: 20 epochs of Adam. The paper's main text names neither learning rates
-    nor batch sizes; this library takes 0.01 (SGD) and 0.001 (Adam), and 128 points in a step (32 for fewer than 10,000 points).
+    nor batch sizes; this library takes 0.01 (SGD) and 0.001 (Adam), and batches of 128 points (of 32 where there are fewer than
+    10,000).
 
     >>> from tropica.studies.datasets.load import load_data
     >>> paper_settings(load_data("digits"))
