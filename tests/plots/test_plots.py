@@ -66,7 +66,7 @@ def test_degenerate_points(angles, right, wanted):
 
 
 def test_lengths_must_agree():
-    with pytest.raises(tp.InputError, match="one number a point"):
+    with pytest.raises(tp.InputError, match="one number per point"):
         angle_distance([1.0, 2.0], [1.0], [True])
 
 

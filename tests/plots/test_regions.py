@@ -132,7 +132,7 @@ def test_a_plane_and_given_axes() -> None:
     ("more", "text"),
     [
         ({"by": "color"}, "pattern, map, label, region"),
-        ({"labels": [1]}, "give these as data="),
+        ({"labels": [1]}, "pass the points as data="),
         ({"data": [[1.0, 2.0, 3.0]]}, r"coordinates t \(N, 2\)"),
         ({"data": [[1.0, float("nan")]]}, "finite"),
         ({"data": [[1.0, 2.0]], "labels": [1, 2]}, "1 whole numbers"),

@@ -188,8 +188,8 @@ def test_faces_of_cells_that_are_no_simplices():
     ("call", "words"),
     [
         (lambda: dual_subdivision([[0], [1]], [0, 0]).faces(2), "dimensions 0 to 1; found 2"),
-        (lambda: dual_subdivision([[0], [1]], [0, 0]).dimension_of((1, 0)), "no face"),
-        (lambda: hypersurface([[0], [1]], [0, 0]).face_of((5,)), "no face"),
+        (lambda: dual_subdivision([[0], [1]], [0, 0]).dimension_of((1, 0)), "not a face"),
+        (lambda: hypersurface([[0], [1]], [0, 0]).face_of((5,)), "not a face"),
         (lambda: hypersurface([[0], [1]], [0, 0]).faces(2), "dimensions 0 to 1; found 2"),
         (lambda: hypersurface([[0], [np.nan]], [0, 0]), "nan"),
     ],

@@ -123,8 +123,8 @@ def test_sheets_that_overlap_are_refused(monkeypatch):
         ([[0, 0], [4, 0], [0, 4], [5, 5]], [0, 0, 0, 0], [[0, 1, 2]], "outside of all simplices"),
         ([[0, 0], [4, 0], [0, 4], [1, 1]], [0, 0, 0, -5], [[0, 1, 2], [0, 1, 3]], "on one side"),
         ([[0, 0], [4, 0], [0, 4], [4, 4]], [0, 0, 0, 0], [[0, 1, 2], [0, 1, 2]], "on one side"),
-        ([[0, 0], [4, 0], [0, 4], [1, 1]], [0] * 4, [[0, 1, 3], [0, 2, 3]], "beyond the border"),
-        ([[0, 0], [4, 0], [0, 4], [2, 0]], [0, 0, 0, 0], [[0, 1, 3]], "no simplex with volume"),
+        ([[0, 0], [4, 0], [0, 4], [1, 1]], [0] * 4, [[0, 1, 3], [0, 2, 3]], "beyond the boundary"),
+        ([[0, 0], [4, 0], [0, 4], [2, 0]], [0, 0, 0, 0], [[0, 1, 3]], "no simplex with nonzero volume"),
     ],
 )
 def test_each_check_of_a_proposal_refuses_what_it_is_for(monkeypatch, points, heights, proposal, words):

@@ -80,8 +80,8 @@ def test_degenerate_zonotopes():
         (lambda: Zonotope([1, 2]), "2 axes"),
         (lambda: Zonotope([[1, 2]]).points([[1, 0]]), "rows of 1 zeros and ones"),
         (lambda: Zonotope([[1, 2]]).points([[0.5]]), "rows of 1 zeros and ones"),
-        (lambda: Zonotope.from_vertices([[0, 0], [1, 0], [0, 1]]), "no zonotope"),
-        (lambda: Zonotope.from_vertices([[0, 0], [4, 0], [3, 1], [0, 1]]), "no zonotope"),
+        (lambda: Zonotope.from_vertices([[0, 0], [1, 0], [0, 1]]), "not a zonotope"),
+        (lambda: Zonotope.from_vertices([[0, 0], [4, 0], [3, 1], [0, 1]]), "not a zonotope"),
     ],
 )
 def test_bad_input_is_named(call, words):

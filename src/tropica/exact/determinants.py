@@ -1,4 +1,4 @@
-"""Determinants, cofactors and permanents of stacks of small matrices, without a division."""
+"""Determinants, cofactors and permanents of stacks of matrices, exact for integers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def determinants(matrices: np.ndarray) -> np.ndarray:
 
 
 def permanents(matrices: np.ndarray) -> np.ndarray:
-    """The permanents (B,) of matrices (B, k, k): as :func:`determinants`, with all products added."""
+    """The permanents (B,) of matrices (B, k, k): determinants with all signs positive."""
     return _expanded(matrices, signed=False)
 
 

@@ -14,7 +14,7 @@ def echelon(rows: np.ndarray) -> tuple[np.ndarray, list[int], list[int]]:
     """Reduce an integer matrix (n, d) to echelon form.
 
     Returns:
-        The r pivot rows (r, d), reduced: integers, each row divided by its content, pivot columns cleared; the numbers of the
+        The r pivot rows (r, d), reduced: integers, each row divided by its content, pivot columns cleared; the indices of the
         pivot rows in the given matrix; and the pivot columns, increasing.
     """
     left = rows.astype(object)

@@ -1,8 +1,8 @@
-"""A linear program whose answer is certified: HiGHS proposes, integers decide.
+"""A certified linear program: HiGHS proposes, integers verify.
 
-The question is whether a point lies above the upper hull of others, as lifted point configurations and linear classifiers ask
-it. A yes is certified by a hyperplane between, a no by a convex combination on or above the point. Where neither proposal
-passes, the simplex method in Fractions decides.
+The program decides whether a point lies above the upper hull of others, a question of lifted point configurations and of linear
+classifiers. Yes is certified by a separating hyperplane, no by a convex combination on or above the point. Where neither
+certificate passes, the simplex method in Fractions decides.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tropica.exact.linear_algebra import solve
 def exceeds_upper_hull(points: np.ndarray, floats: np.ndarray, scales: Sequence[Fraction]) -> bool:
     """Whether the origin lies strictly above the upper hull of lifted points (p_j, h_j).
 
-    That is, whether ⟨y, p_j⟩ + h_j < 0 for all j with some y; otherwise Σ λ_j p_j = 0 and Σ λ_j h_j ≥ 0 with some convex λ.
+    Equivalently, some y has ⟨y, p_j⟩ + h_j < 0 for all j; otherwise some convex weights λ have Σ λ_j p_j = 0, Σ λ_j h_j ≥ 0.
 
     Args:
         points: (n, k + 1) integers, h in the last column.
-        floats: (n, k + 1) float64, the points divided by the scales, roughly.
+        floats: (n, k + 1) float64, the points divided by the scales, approximately.
         scales: k + 1 positive numbers.
 
     >>> exceeds_upper_hull(np.array([[-1, -1], [1, 0]]), np.array([[-1.0, -1.0], [1.0, 0.0]]), [Fraction(1)] * 2)
@@ -45,7 +45,7 @@ def exceeds_upper_hull(points: np.ndarray, floats: np.ndarray, scales: Sequence[
 
 
 def _separates(y: np.ndarray, points: np.ndarray, scales: Sequence[Fraction]) -> bool:
-    """Whether ⟨y, p_j⟩ + h_j < 0 for all j, with y in the scaled units, taken as the rationals that it is."""
+    """Whether ⟨y, p_j⟩ + h_j < 0 for all j, for y in the scaled units, read as exact rationals."""
     slopes = [Fraction(e) * scales[-1] / s for e, s in zip(y.tolist(), scales[:-1], strict=True)]
     return bool((points @ np.array([*slopes, Fraction(1)], dtype=object) < 0).all())
 
@@ -65,7 +65,7 @@ def _reaches_origin(points: np.ndarray) -> bool:
     """The negation of :func:`exceeds_upper_hull`, by the simplex method in Fractions with Bland's rule."""
     n, width = points.shape
     k = width - 1
-    # Σ λ_j p_j = 0, Σ λ_j = 1, λ ≥ 0. Phase 1 drives one artificial variable a row to 0; phase 2 maximizes Σ λ_j h_j.
+    # Σ λ_j p_j = 0, Σ λ_j = 1, λ ≥ 0. Phase 1 drives one artificial variable per row to 0; phase 2 maximizes Σ λ_j h_j.
     table = [[Fraction(e) for e in row] for row in points[:, :k].T.tolist()] + [[Fraction(1)] * n]
     right = [Fraction(0)] * k + [Fraction(1)]
     basis = list(range(n, n + width))
@@ -74,7 +74,7 @@ def _reaches_origin(points: np.ndarray) -> bool:
     value = _maximize(table, right, basis, [Fraction(0)] * n + [Fraction(-1)] * width, n + width)
     if value < 0:
         return False
-    # Artificial variables left in the basis are 0: they leave it wherever their row has another entry.
+    # Artificial variables left in the basis are 0: they leave it where their row has another nonzero entry.
     for r in range(width):
         if basis[r] >= n:
             column = next((c for c in range(n) if table[r][c] != 0), None)

@@ -19,7 +19,7 @@ import numpy as np
 from tropica.errors import InputError
 from tropica.exact.dyadic import INT64_BITS, MANTISSA_BITS, decode
 
-ACCEPTED = "an int, a Fraction, a float (the binary fraction that it is) or a text such as '3/4'"
+ACCEPTED = "an int, a Fraction, a float (read as an exact binary fraction) or a string such as '3/4'"
 _LIMIT = 1 << INT64_BITS
 _EXACT_IN_FLOAT64 = 1 << MANTISSA_BITS
 
@@ -80,7 +80,7 @@ def _nearest(numerator: int, denominator: int) -> float:
 
 
 def largest(integers: np.ndarray) -> int:
-    """The largest absolute value; 0 of an empty array."""
+    """The largest absolute value; 0 for an empty array."""
     return max(int(integers.max()), -int(integers.min())) if integers.size else 0
 
 
@@ -120,7 +120,7 @@ def to_fraction(number: Any, name: str = "a number") -> Fraction:
     """One number as a Fraction.
 
     Raises:
-        InputError: not a number, NaN or infinite.
+        InputError: not a number, NaN or ±∞.
 
     >>> to_fraction(0.5), to_fraction("1/3"), to_fraction(7)
     (Fraction(1, 2), Fraction(1, 3), Fraction(7, 1))
@@ -141,15 +141,15 @@ def exact_array(values: Any, name: str, ndim: int) -> np.ndarray:
     """Exact numbers as an array, checked.
 
     Args:
-        values: an array, a tensor or nested sequences of ints, Fractions, floats and texts such as "3/4".
-        name: what the numbers are, for errors.
-        ndim: the number of axes that the array must have. An empty list is a matrix without rows too.
+        values: an array, a tensor or nested sequences of ints, Fractions, floats and strings such as "3/4".
+        name: the name of the numbers in error messages.
+        ndim: the number of axes that the array must have. An empty list is accepted as a matrix without rows.
 
     Returns:
         An array of dtype int64, float64 or object (Python ints and Fractions).
 
     Raises:
-        InputError: another number of axes, rows of different lengths, NaN, ±∞, or entries that are not real numbers.
+        InputError: a wrong number of axes, rows of different lengths, NaN, ±∞, or entries that are not real numbers.
     """
     array = _as_array(values, name)
     if array.ndim == ndim - 1 == 1 and array.size == 0:
@@ -171,7 +171,7 @@ def exact_array(values: Any, name: str, ndim: int) -> np.ndarray:
 
 
 def _as_array(values: Any, name: str) -> np.ndarray:
-    """A NumPy array of anything: of objects where NumPy's own choice of a dtype would round or rewrite numbers."""
+    """A NumPy array; of dtype object where NumPy's choice of dtype would round or convert numbers."""
     if isinstance(values, np.ndarray):
         return values
     if hasattr(values, "detach"):
@@ -219,18 +219,18 @@ def from_fractions(values: Iterable[Fraction | int], shape: Sequence[int]) -> Ra
 
 
 def ratio(numerator: int | Fraction, denominator: int = 1) -> int | Fraction:
-    """A quotient as an int where it is one, as a Fraction otherwise."""
+    """A quotient: an int where it is an integer, else a Fraction."""
     value = Fraction(numerator, denominator)
     return value.numerator if value.denominator == 1 else value
 
 
 def exact_numbers(array: np.ndarray) -> np.ndarray:
-    """The same numbers as ints and Fractions, ints where they are whole; dtype object."""
+    """The same numbers as ints and Fractions, ints where they are integers; dtype object."""
     return as_objects(ratio(*e.as_integer_ratio()) for e in array.ravel().tolist()).reshape(array.shape)
 
 
 def as_objects(entries: Iterable[Any]) -> np.ndarray:
-    """A one-dimensional array of dtype object, whatever the entries are."""
+    """A one-dimensional array of dtype object, for entries of any type."""
     listed = list(entries)
     out = np.empty(len(listed), dtype=object)
     out[:] = listed

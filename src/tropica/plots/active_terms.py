@@ -34,17 +34,17 @@ def active_terms(
         local: R terms, each N_i on the linear region of its test point.
         deciding_points: (R, *input_shape) the training points that the active terms came from.
         active: R terms, those of the deciding points.
-        captions: R times four short texts, one below each picture (the labels that truth, network and terms give).
+        captions: (R, 4) short texts, one below each picture (such as the labels of truth, network and terms).
         right: (R,) whether the extracted function gives the true label.
-        title: of the figure.
-        ax: axes (R, 4) to draw on, as ``figure.subplots(R, 4)`` gives; a new figure by default.
+        title: the title of the figure.
+        ax: axes (R, 4) to draw on, as ``figure.subplots(R, 4)`` returns them; a new figure by default.
 
     Returns:
         The axes (R, 4). The two pictures of coefficients in a row share one scale, symmetric about 0, with a color bar at
         the row's end; coefficients of color images are summed over the channels (the effect of gray light).
 
     Raises:
-        InputError: no rows, different numbers of points, terms, captions and answers, or another number of axes.
+        InputError: no rows, different numbers of points, terms, captions and answers, or a wrong number of axes.
 
     >>> import torch
     >>> terms = AffineTerms(torch.randn(1, 64), torch.zeros(1), (1, 8, 8))
@@ -56,7 +56,9 @@ def active_terms(
     parts = {"local": local, "deciding_points": deciding_points, "active": active, "captions": captions, "right": right}
     if not rows or any(len(part) != rows for part in parts.values()):
         found = ", ".join(f"{len(part)} of {name}" for name, part in parts.items())
-        raise InputError(f"at least one point is needed, and as many of everything else; found {rows} points, {found}")
+        raise InputError(
+            f"at least one point is needed, and one entry per point in every other argument; found {rows} points, {found}"
+        )
     with style.applied():
         axes = style.axes_grid(ax, (rows, 4), 0.5 * style.PAPER_WIDTH, 1.05 * rows + 0.4, title)
         own, deciding = (side.image(points.shape[1:]) for side in (local, active))

@@ -14,7 +14,7 @@ from tropica.errors import InputError
 from tropica.plots import style
 
 FULL_SIZE = 1000
-"""Points up to which marks have their full size; marks of more points are smaller and fainter."""
+"""Number of points up to which marks have full size; for more points marks are smaller and fainter."""
 
 Numbers = Tensor | Sequence[float] | Sequence[bool]
 
@@ -34,12 +34,12 @@ def angle_distance(
         angles: (N,) degrees, of :func:`tropica.angles` between the test points' own terms and their active terms.
         distances: (N,) of :func:`tropica.distances`, on the same pairs.
         right: (N,) whether the extracted function gives the true label.
-        title: of the axes, such as the network's name.
+        title: the title of the axes, such as the network's name.
         names: the legend's words for points with and without ``right``.
         ax: axes to draw on; a new figure by default.
 
     Returns:
-        The axes. The legend counts the points; points without an angle (all coefficients zero) are not drawn, and counted.
+        The axes. The legend counts the points; points without an angle (all coefficients zero) are not drawn, but counted.
 
     Raises:
         InputError: the three have different lengths.
@@ -52,7 +52,7 @@ def angle_distance(
     answer = torch.as_tensor(right).bool().cpu().numpy()
     if not angle.ndim == distance.ndim == answer.ndim == 1 or not len(angle) == len(distance) == len(answer):
         shapes = ", ".join(str(x.shape) for x in (angle, distance, answer))
-        raise InputError(f"angles, distances and right must each have one number a point; found shapes {shapes}")
+        raise InputError(f"angles, distances and right must each have one number per point; found shapes {shapes}")
     with style.applied():
         ax = style.axes(ax, 3.4, 2.8)
         drawn = np.isfinite(angle) & np.isfinite(distance)
@@ -74,7 +74,7 @@ def angle_distance(
 
 
 def _set_axes(ax: Axes, largest: float) -> None:
-    """Names, a line at the right angle, and limits that start at zero, so that panels can be compared."""
+    """Set labels, a line at 90° and limits that start at zero, so that panels are comparable."""
     ax.axvline(90, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
     ax.set_xlim(0, min(180.0, max(105.0, largest + 5)))
     ax.set_xticks(range(0, int(ax.get_xlim()[1]) + 1, 30))

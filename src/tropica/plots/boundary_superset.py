@@ -18,7 +18,7 @@ from tropica.regions.complex import RegionComplex
 from tropica.regions.domains import Box
 
 PALE = 0.28
-"""Share of its color that the area of a label has, so that thin lines show."""
+"""Weight of a label's color in its area's mixture with white, so that thin lines show."""
 DASHED: dict[str, Any] = {"linewidths": 0.9, "linestyles": (0, (4, 2))}
 
 
@@ -29,13 +29,13 @@ def boundary_superset(cx: RegionComplex, superset: Any, *, ax: Axes | None = Non
         cx: the regions of a network on a Box with d = 2.
         superset: ``tp.boundary_superset(net)``, a tropical polynomial, or exponents (n, 2) and coefficients (n,) as a pair.
         ax: axes to draw on; a new figure by default.
-        title: of the axes.
+        title: the title of the axes.
 
     Returns:
         The axes.
 
     Raises:
-        InputError: a complex of another domain, a polynomial in another number of variables.
+        InputError: a complex of another domain, a polynomial in a wrong number of variables.
     """
     if not isinstance(cx, RegionComplex) or not isinstance(cx.domain, Box) or cx.dimension != 2:
         found = f"{type(cx.domain).__name__}, d = {cx.dimension}" if isinstance(cx, RegionComplex) else type(cx).__name__

@@ -8,9 +8,9 @@ import matplotlib as mpl
 import numpy as np
 
 COLORMAP = "cividis"
-"""Its lightness increases throughout, for color-blind readers too."""
+"""A colormap of increasing lightness, for color-blind readers too."""
 SHARE = 0.65
-"""Share of its color that a cell has; the rest is white, so that lines and points stand out."""
+"""Weight of a cell's color in its mixture with white, so that lines and points stand out."""
 
 
 def cell_colors(adjacency: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -18,7 +18,7 @@ def cell_colors(adjacency: np.ndarray, group: np.ndarray) -> np.ndarray:
 
     Args:
         adjacency: (A, 2) pairs of neighboring cells.
-        group: (C,) whole numbers from 0: cells of one group have one color.
+        group: (C,) the group of each cell, from 0: cells of one group share a color.
 
     >>> cell_colors(np.array([[0, 1], [1, 2]]), np.array([0, 1, 0])).shape
     (3, 4)

@@ -12,14 +12,14 @@ from tropica.errors import InputError
 from tropica.polyhedra.complexes import PolyhedralComplex, hypersurface
 
 Limits = Any
-"""((low, high) for each coordinate)."""
+"""A pair (low, high) for each coordinate."""
 
 
 def exponents_and_coefficients(p: Any) -> tuple[Any, Any]:
     """Exponents (n, d) and coefficients (n,) of a TropicalPolynomial, of an object with one as ``polynomial``, or of a pair.
 
     Raises:
-        InputError: neither.
+        InputError: none of these.
     """
     p = getattr(p, "polynomial", p)
     if hasattr(p, "exponents") and hasattr(p, "coefficients"):
@@ -36,7 +36,7 @@ class ClippedHypersurface:
     Attributes:
         complex: the exact hypersurface.
         points, heights: exponents (n, d) and coefficients (n,) in float64, of distinct exponents.
-        row: the row of each monomial in ``points``, by its number among the monomials given.
+        row: the row of each monomial in ``points``, by its index in the given monomials.
         vertices: (V, d) in float64.
         low, high: (d,) the corners of the box.
     """
@@ -90,9 +90,9 @@ def clipped_hypersurface(p: Any, dimensions: tuple[int, ...], limits: Limits | N
     """The hypersurface of a polynomial and the box in which it is drawn.
 
     Args:
-        p: as :func:`exponents_and_coefficients` takes it.
-        dimensions: the d that can be drawn.
-        limits: of the box; by default all vertices with room around them.
+        p: a polynomial, as for :func:`exponents_and_coefficients`.
+        dimensions: the values of d that can be drawn.
+        limits: the limits of the box; by default all vertices with room around them.
 
     Raises:
         InputError: another d, limits that do not fit.

@@ -13,18 +13,18 @@ from tropica.plots.pictures import coefficient_limit, draw_coefficients
 
 
 def coefficient_statistics(statistics: Mapping[str, Tensor], *, title: str = "", ax: Any = None) -> np.ndarray:
-    """Draw a picture for each statistic of coefficients: an image where inputs are images, else a line.
+    """Draw a picture of each statistic of coefficients: an image where inputs are images, else a line.
 
     Args:
-        statistics: by name, (*input_shape) each, such as the mean of the coefficients over all terms; channels are summed.
-        title: of the row, written at its left.
-        ax: as many axes as there are statistics; a new figure by default.
+        statistics: tensors (*input_shape) by name, such as the mean of the coefficients over all terms; channels are summed.
+        title: the title of the row, at its left.
+        ax: one axes for each statistic; a new figure by default.
 
     Returns:
         The axes. Each image has its own scale, symmetric about 0, whose end is written below it.
 
     Raises:
-        InputError: another number of axes.
+        InputError: a wrong number of axes.
 
     >>> import torch
     >>> coefficient_statistics({"mean": torch.randn(1, 8, 8), "median": torch.randn(1, 8, 8)}).shape

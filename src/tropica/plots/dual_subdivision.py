@@ -14,7 +14,7 @@ from tropica.plots.clipped_hypersurface import ClippedHypersurface, clipped_hype
 from tropica.plots.polygons import in_order
 
 MAX_NAMED = 40
-"""Monomials and cells up to which each is named."""
+"""Number of monomials or cells up to which each is labeled."""
 
 
 def dual_subdivision(p: Any, *, coefficients: bool | None = None, ax: Axes | None = None, title: str = "") -> Axes:
@@ -27,13 +27,13 @@ def dual_subdivision(p: Any, *, coefficients: bool | None = None, ax: Axes | Non
         p: a TropicalPolynomial, or exponents (n, 2) and coefficients (n,) as a pair.
         coefficients: write each monomial's coefficient beside its dot, in red; by default up to 40 monomials.
         ax: axes to draw on; a new figure by default.
-        title: of the axes; by default the numbers of cells and of essential monomials.
+        title: the title of the axes; by default the numbers of cells and of essential monomials.
 
     Returns:
         The axes.
 
     Raises:
-        InputError: another number of variables, or input that :func:`tropica.polyhedra.essential` refuses.
+        InputError: a wrong number of variables, or input that :func:`tropica.polyhedra.essential` refuses.
 
     >>> ax = dual_subdivision(([[0, 0], [1, 0], [0, 1], [1, 1]], [0, 0, 0, -1]))
     >>> ax.get_title()
@@ -98,6 +98,6 @@ def _draw_monomials(ax: Axes, curve: ClippedHypersurface, coefficients: bool) ->
 
 
 def _number(value: Fraction) -> str:
-    """A fraction where its denominator is at most 100, else two digits."""
+    """A number as a fraction where its denominator is at most 100, else with two digits."""
     text = str(value) if value.denominator <= 100 else f"{float(value):.2g}"
     return text.replace("-", "−")

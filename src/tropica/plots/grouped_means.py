@@ -25,15 +25,15 @@ def grouped_means(
 
     Args:
         groups: the names of the groups, written below them.
-        series: by name, means and standard deviations (None for no whiskers), one for each group; NaN leaves a mark out.
-        ylabel: with units.
-        title: of the axes.
-        limits: of the y axis; matplotlib's by default.
-        legend: draw a legend.
+        series: by name, means and standard deviations (None for no whiskers), one for each group; NaN omits a mark.
+        ylabel: the label of the y axis, with units.
+        title: the title of the axes.
+        limits: the limits of the y axis; matplotlib's by default.
+        legend: whether to draw a legend.
         ax: axes to draw on; a new figure by default.
 
     Raises:
-        InputError: a series with another number of values than groups.
+        InputError: a series whose number of values is not the number of groups.
 
     >>> ax = grouped_means(["FCN", "CNN"], {"paper": ([97.7, 95.7], [0.2, 0.3]), "here": ([97.0, 96.0], None)}, ylabel="%")
     >>> [text.get_text() for text in ax.get_xticklabels()], ax.get_legend_handles_labels()[1]

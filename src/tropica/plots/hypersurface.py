@@ -29,14 +29,14 @@ def hypersurface(p: Any, *, limits: Limits | None = None, ax: Axes | None = None
         p: a TropicalPolynomial, or exponents (n, d) and coefficients (n,) as a pair; d = 2 or 3.
         limits: ((low, high), …) for each variable; by default all vertices with room around them.
         ax: axes to draw on; a new figure by default. For three variables, axes with ``projection="3d"``.
-        title: of the axes; by default the numbers of vertices, bounded and unbounded pieces.
+        title: the title of the axes; by default the numbers of vertices, bounded and unbounded facets.
 
     Returns:
         The axes.
 
     Raises:
-        InputError: another number of variables, limits that do not fit, flat axes for a surface, or what
-            :func:`tropica.polyhedra.essential` does not take.
+        InputError: a wrong number of variables, limits that do not fit, two-dimensional axes for a surface, or input
+            that :func:`tropica.polyhedra.essential` refuses.
 
     >>> hypersurface(([[0, 0], [1, 0], [0, 1]], [0, 0, 0])).get_title()
     '1 vertex, 0 bounded edges, 3 rays'
@@ -58,13 +58,13 @@ def curve_and_dual(
 ) -> tuple[Axes, Axes]:
     """Draw a tropical curve and, beside it, the dual subdivision of its Newton polygon.
 
-    A region and the monomial that is largest in it have one color; a vertex of the curve and the cell that is dual to it have
-    one number; an edge and its dual are orthogonal.
+    A region and the monomial that is largest in it share a color; a vertex of the curve and its dual cell share a
+    number; an edge and its dual are orthogonal.
 
     Args:
         p, limits: as for :func:`hypersurface`, in two variables.
         axes: two, for the curve and for the dual; new ones by default.
-        title: of the curve's axes.
+        title: the title of the curve's axes.
 
     Returns:
         Both axes.
@@ -100,7 +100,7 @@ def draw_edges(ax: Axes, curve: ClippedHypersurface, *, weights: bool = True, **
 
 
 def _draw_curve(ax: Axes, curve: ClippedHypersurface, *, numbered: bool) -> None:
-    """Regions, edges and vertices of a curve; vertices are numbered where they are few."""
+    """Regions, edges and vertices of a curve; up to ``MAX_NAMED`` vertices are numbered."""
     colors = monomial_colors(len(curve.essential))
     regions = [(curve.region(row), (*color, OPACITY)) for row, color in zip(curve.essential, colors, strict=True)]
     seen = [(corners, color) for corners, color in regions if len(corners) > 2]

@@ -1,4 +1,4 @@
-"""Polygons in the color of their labels."""
+"""Polygons in the colors of their labels."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def label_map(
 
     Args:
         polygons: P arrays (V, 2) of corners, in order.
-        labels: (P,) whole numbers.
+        labels: (P,) integers.
         window: (2, 2) the lower and the upper corner of the picture.
-        boundary: segments (2, 2).
-        points, point_labels: (N, 2), and their labels (N,), a marker and a color for each label.
-        size: of a marker, in square points; of many points markers are smaller.
-        title: of the axes.
+        boundary: segments (2, 2) of the decision boundary.
+        points, point_labels: points (N, 2) and their labels (N,); each label has a marker and a color.
+        size: the size of a marker, in square points; smaller for many points.
+        title: the title of the axes.
         ax: axes to draw on; a new figure by default.
 
     Returns:
         The axes, without a legend: ``ax.get_legend_handles_labels()`` has the points.
 
     Raises:
-        InputError: no polygon, or another number of labels.
+        InputError: no polygon, or a wrong number of labels.
 
     >>> square = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     >>> ax = label_map([square], np.array([3]), np.array([[0.0, 0.0], [1.0, 1.0]]), title="N")
@@ -48,7 +48,9 @@ def label_map(
     ('N', ['3'])
     """
     if not len(polygons) or len(polygons) != len(labels):
-        raise InputError(f"a label is needed for each polygon, one at least; found {len(labels)} for {len(polygons)}")
+        raise InputError(
+            f"at least one polygon is needed, and a label for each; found {len(labels)} labels for {len(polygons)}"
+        )
     with style.applied():
         ax = style.axes(ax, 3.4, 3.4)
         fill_labels(ax, polygons, np.asarray(labels), outlined=10 * OUTLINED)

@@ -1,4 +1,4 @@
-"""The polygons of one predicted label each, exactly: cells, cut where the label changes."""
+"""Polygons with one predicted label each, exactly: cells, cut where the label changes."""
 
 from __future__ import annotations
 

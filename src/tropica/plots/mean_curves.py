@@ -35,11 +35,11 @@ def mean_curves(
     """Draw curves, each with its own color, line style and marker, in a band of one standard deviation.
 
     Args:
-        lines: by name, for the legend; a curve has a gap where its value is NaN.
-        xlabel, ylabel: with units.
-        title: of the axes.
-        ticks: positions on the x axis and their labels; by default matplotlib's, whole numbers where all positions are whole.
-        legend: draw a legend.
+        lines: the curves by name, for the legend; a curve has a gap where its value is NaN.
+        xlabel, ylabel: the labels of the axes, with units.
+        title: the title of the axes.
+        ticks: positions on the x axis and their labels; by default matplotlib's, integers where all positions are integers.
+        legend: whether to draw a legend.
         ax: axes to draw on; a new figure by default.
 
     Raises:

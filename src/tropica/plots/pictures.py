@@ -43,7 +43,7 @@ def _picture(x: Tensor, *, channels: bool = False) -> np.ndarray:
 
 
 def _prepare(ax: Axes, picture: np.ndarray) -> bool:
-    """Axes without ticks: framed for an image, with a line at 0 otherwise. Whether the picture is an image."""
+    """Remove ticks and draw a frame (image) or a line at 0; returns whether the picture is an image."""
     ax.set_xticks([])
     ax.set_yticks([])
     if picture.ndim == 1:

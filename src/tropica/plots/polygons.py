@@ -1,4 +1,4 @@
-"""What pictures of the plane and of space are made of: polygons, labels on them, the decision boundary, points."""
+"""Elements of figures of the plane and of space: polygons, their labels, the decision boundary, points."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tropica.plots import style
 from tropica.polyhedra.polygons import area
 
 OUTLINED = 2500
-"""Polygons up to which each has an outline."""
+"""Number of polygons up to which each has an outline."""
 LABEL_SHARE = 0.55
-"""Share of its color that the area of a label has; the rest is white."""
+"""Weight of a label's color in its area's mixture with white."""
 
 
 def in_order(corners: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ def padded(starts: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
 
 def fill(ax: Axes, corners: np.ndarray, colors: np.ndarray, *, outlined: int = OUTLINED) -> None:
-    """Fill polygons (P, V, 2); up to ``outlined`` of them have outlines, the finer the more there are."""
+    """Fill polygons (P, V, 2); up to ``outlined`` of them have outlines, which are finer for more polygons."""
     fine = 0.25 * min(1.0, (OUTLINED / len(corners)) ** 0.5)
     look: dict[str, Any] = {"edgecolors": "face", "linewidths": 0.15}
     if len(corners) <= outlined:
@@ -129,7 +129,7 @@ def fill_in_space(ax: Axes, polygons: Sequence[np.ndarray], colors: Sequence[Any
     """Fill polygons (V, 3) in space and outline them."""
     if not polygons:
         return
-    most = max(map(len, polygons))  # of one length: matplotlib 3.10 reads limits off uninitialized corners otherwise
+    most = max(map(len, polygons))  # equal lengths: matplotlib 3.10 takes limits from uninitialized corners otherwise
     corners = [np.concatenate([q, np.repeat(q[-1:], most - len(q), axis=0)]) for q in polygons]
     ax.add_collection3d(Poly3DCollection(corners, facecolors=colors, edgecolors="none", zorder=1))  # type: ignore[attr-defined]
     rings = [np.concatenate([q, q[:1]]) for q in corners]

@@ -35,15 +35,15 @@ def regions(
     """Draw the cells of a two-dimensional complex as polygons, the decision boundary on top of them, and data on top of that.
 
     Args:
-        cx: of a Box with d = 2 or of a Plane.
-        by: what has one color: an activation ``pattern`` (every cell), an affine ``map``, a linear ``region``, or the points
-            of one predicted ``label`` (exactly: cells are cut where the label changes). Except for labels, neighbors differ in
-            lightness, and a color has no other meaning.
-        boundary: draw ``cx.boundary()``.
-        data: coordinates t (N, 2) of points; those outside of the domain are left out, and the legend gives their number.
-        labels: (N,) whole numbers, a marker and a color for each label.
+        cx: the complex of a Box with d = 2 or of a Plane.
+        by: the sets that share a color: those of one activation ``pattern`` (each cell), affine ``map``, linear ``region`` or
+            predicted ``label`` (exactly: cells are cut where the label changes). Except for labels, colors only set neighbors
+            apart, by their lightness.
+        boundary: whether to draw ``cx.boundary()``.
+        data: coordinates t (N, 2) of points; points outside of the domain are omitted and counted in the legend.
+        labels: (N,) integers; each label has a marker and a color.
         ax: axes to draw on; a new figure by default.
-        title: of the axes; by default the numbers of cells, regions and maps.
+        title: the title of the axes; by default the numbers of cells, regions and maps.
 
     Returns:
         The axes.
@@ -112,7 +112,7 @@ def _points(data: Numbers | None, labels: Numbers | None) -> tuple[np.ndarray, n
     """Points (N, 2), and their labels, checked."""
     if data is None:
         if labels is not None:
-            raise InputError("labels are of points: give these as data=")
+            raise InputError("labels need points: pass the points as data=")
         return np.zeros((0, 2)), None
     points = _array(data, "data").astype(np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():

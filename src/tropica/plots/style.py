@@ -1,4 +1,4 @@
-"""One look for all figures: colors that color-blind readers can tell apart, sizes that can be read at paper width."""
+"""One style for all figures: colors that color-blind readers can tell apart, sizes that can be read at paper width."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def marker(i: int) -> str:
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """Use the look inside the context; afterwards all settings of matplotlib are as before.
+    """Apply the style inside the context; matplotlib's settings are restored afterwards.
 
     >>> with applied():
     ...     mpl.rcParams["font.size"]
@@ -121,15 +121,15 @@ def shown_figure(width: float, height: float) -> Figure:
 
 
 def axes(ax: Axes | None, width: float, height: float) -> Axes:
-    """The axes given, or those of a new figure."""
+    """The given axes, or the axes of a new figure."""
     return ax if ax is not None else shown_figure(width, height).add_subplot()
 
 
 def axes_in_space(ax: Axes | None, what: str) -> Axes:
-    """The axes given, or new ones, with ``projection="3d"``.
+    """The given axes, or new axes with ``projection="3d"``.
 
     Raises:
-        InputError: flat axes.
+        InputError: two-dimensional axes.
     """
     ax = ax if ax is not None else shown_figure(4.2, 4.0).add_subplot(projection="3d")
     if ax.name != "3d":
@@ -138,10 +138,10 @@ def axes_in_space(ax: Axes | None, what: str) -> Axes:
 
 
 def axes_grid(ax: Any, shape: tuple[int, ...], width: float, height: float, title: str = "") -> np.ndarray:
-    """Axes of a shape: those given, or new ones under a title.
+    """The given axes in a shape, or new axes under a title.
 
     Raises:
-        InputError: axes of another number.
+        InputError: a wrong number of axes.
     """
     if ax is None:
         whole = shown_figure(width, height)
@@ -172,7 +172,7 @@ def set_plane(ax: Axes, low: Any, high: Any, names: tuple[str, str] = ("x₁", "
 
 
 def set_space(ax: Axes, low: Any, high: Any, names: tuple[str, str, str], shape: Any) -> None:
-    """Set the limits and names of the axes of space; ``shape``: the lengths of the box on paper."""
+    """Set the limits and names of the axes of space; ``shape`` gives the side lengths of the box on paper."""
     for axis, (a, b, name) in zip("xyz", zip(low, high, names, strict=True), strict=True):
         getattr(ax, f"set_{axis}lim")(a, b)
         getattr(ax, f"set_{axis}label")(name)

@@ -12,7 +12,7 @@ from tropica.plots.polygons import fill_in_space, in_order
 from tropica.polyhedra.zonotope import Zonotope
 
 MAX_NAMED = 12
-"""Generators up to which each is named."""
+"""Number of generators up to which each is labeled."""
 TEXT = {"color": style.VERMILION, "fontsize": 7.5}
 
 
@@ -22,13 +22,13 @@ def zonotope(z: Zonotope, *, ax: Axes | None = None, title: str = "") -> Axes:
     Args:
         z: a zonotope in ℝ² or ℝ³, of any dimension.
         ax: axes to draw on; a new figure by default. For ℝ³, axes with ``projection="3d"``.
-        title: of the axes; by default the numbers of generators and vertices.
+        title: the title of the axes; by default the numbers of generators and vertices.
 
     Returns:
         The axes.
 
     Raises:
-        InputError: not a Zonotope, another ambient dimension, flat axes for a zonotope in space.
+        InputError: not a Zonotope, another ambient dimension, two-dimensional axes for a zonotope in space.
 
     >>> zonotope(Zonotope([[1, 0], [0, 1], [1, 1]])).get_title()
     '3 generators, 6 vertices'

@@ -1,8 +1,8 @@
 """Tropical hypersurfaces as polyhedral complexes, and the dual subdivisions of their Newton polytopes.
 
 A face σ of the dual subdivision and the set σ* = {x : all monomials of σ are maximal at x} are dual: they are orthogonal,
-dim σ + dim σ* = d, and σ ⊂ τ exactly if σ* ⊃ τ*. Vertices σ are dual to the closed regions between the pieces of the
-hypersurface, edges to its pieces of dimension d − 1, maximal cells to its smallest faces.
+dim σ + dim σ* = d, and σ ⊂ τ exactly if σ* ⊃ τ*. Vertices σ are dual to the closed regions of the complement of
+the hypersurface, edges to its facets (of dimension d − 1), maximal cells to its minimal faces.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Subdivision:
 
     @cached_property
     def _faces(self) -> dict[tuple[int, ...], tuple[int, list[int]]]:
-        """For each face, as a tuple of vertices, its dimension and the numbers of the cells that contain it."""
+        """For each face, as a tuple of vertices, its dimension and the indices of the cells that contain it."""
         found: dict[tuple[int, ...], tuple[int, list[int]]] = {}
         k = self.dimension
         for number, cell in enumerate(self.cells):
@@ -65,7 +65,7 @@ class Subdivision:
         return found
 
     def _faces_of(self, cell: tuple[int, ...]) -> Iterable[tuple[tuple[int, ...], int]]:
-        """The faces of a cell that is no simplex, with their dimensions."""
+        """The faces of a cell that is not a simplex, with their dimensions."""
         c = self.hull.configuration
         ridges = [f.points.tolist() for f in facets(c.projected[c.places(cell)])]
         return ((tuple(cell[i] for i in face), size) for face, size in faces_from_facets(len(cell), ridges).items())
@@ -74,25 +74,25 @@ class Subdivision:
         """The faces of one dimension: the monomials at the vertices of each, sorted.
 
         Raises:
-            InputError: a dimension that is not from 0 to k, or more than a million faces in all.
+            InputError: a dimension outside 0, …, k, or more than a million faces in all.
         """
         if dimension not in range(self.dimension + 1):
             raise InputError(f"faces have dimensions 0 to {self.dimension}; found {dimension!r}")
         return sorted(face for face, (size, _) in self._faces.items() if size == dimension)
 
     def dimension_of(self, face: tuple[int, ...]) -> int:
-        """The dimension of a face, given as :meth:`faces` does."""
+        """The dimension of a face, in the form returned by :meth:`faces`."""
         return self._around(face)[0]
 
     def cells_around(self, face: tuple[int, ...]) -> list[int]:
-        """The numbers of the maximal cells that contain a face."""
+        """The indices of the maximal cells that contain a face."""
         return self._around(face)[1]
 
     def _around(self, face: tuple[int, ...]) -> tuple[int, list[int]]:
         try:
             return self._faces[face]
         except (KeyError, TypeError):
-            raise InputError(f"a face is a sorted tuple of monomials, as faces() gives it; {face!r} is no face here") from None
+            raise InputError(f"a face is a sorted tuple of monomials, as faces() returns it; {face!r} is not a face") from None
 
     @cached_property
     def border(self) -> list[tuple[np.ndarray, frozenset[int]]]:
@@ -127,12 +127,12 @@ class Face:
     """A face of the complex of a tropical hypersurface: the convex hull of vertices plus the cone of rays plus the lineality.
 
     Attributes:
-        dimension: its dimension as a polyhedron.
-        dual: the monomials that are maximal on all of it: the vertices of the dual face.
+        dimension: the dimension of the face as a polyhedron.
+        dual: the monomials that are maximal on the whole face: the vertices of the dual face.
         vertices: indices into the complex's vertices.
-        rays: indices into the complex's rays: those that span the recession cone.
-        bounded: whether it has no rays and no lineality.
-        weight: the lattice length of the dual edge for a piece of the hypersurface (dimension d − 1); None for other faces.
+        rays: indices into the complex's rays that span the recession cone.
+        bounded: whether the face has no rays and no lineality.
+        weight: the lattice length of the dual edge for a facet of the hypersurface; None for other faces.
     """
 
     dimension: int
@@ -145,12 +145,12 @@ class Face:
 
 @dataclass(frozen=True, eq=False)
 class PolyhedralComplex:
-    """A tropical hypersurface with the regions between its pieces: a complex that covers ℝ^d.
+    """A tropical hypersurface with the closed regions of its complement: a complex that covers ℝ^d.
 
     Attributes:
-        subdivision: the dual.
+        subdivision: the dual subdivision.
         vertices: (V, d) ints and Fractions, in the order of ``subdivision.cells``: where k + 1 affinely independent monomials
-            tie. With lineality each stands for the affine subspace through it.
+            tie. With lineality each vertex represents the affine subspace through it.
         rays: (R, d) primitive integers: outward normals of the facets of the Newton polytope.
         lineality: (d − k, d) integers that span the lineality space: the directions orthogonal to the Newton polytope.
     """
@@ -177,10 +177,10 @@ class PolyhedralComplex:
         return found
 
     def faces(self, dimension: int) -> list[Face]:
-        """The faces of a dimension: those of dimension d are the closed regions, all others form the hypersurface.
+        """The faces of a dimension: faces of dimension d are the closed regions, all others form the hypersurface.
 
         Raises:
-            InputError: a dimension not from 0 to d.
+            InputError: a dimension outside 0, …, d.
         """
         if dimension not in range(self.ambient_dimension + 1):
             raise InputError(f"faces have dimensions 0 to {self.ambient_dimension}; found {dimension!r}")
@@ -205,8 +205,8 @@ class PolyhedralComplex:
 
     def __repr__(self) -> str:
         d = self.ambient_dimension
-        pieces = len(self.faces(d - 1)) if d else 0
-        return f"PolyhedralComplex({len(self.vertices)} vertices, {pieces} pieces of dimension {d - 1}, d = {d})"
+        count = len(self.faces(d - 1)) if d else 0
+        return f"PolyhedralComplex({len(self.vertices)} vertices, {count} facets, d = {d})"
 
 
 def dual_subdivision(points: Any, heights: Any) -> Subdivision:
@@ -223,7 +223,7 @@ def dual_subdivision(points: Any, heights: Any) -> Subdivision:
 
 
 def hypersurface(points: Any, heights: Any) -> PolyhedralComplex:
-    """Where the maximum of ⟨x, p_i⟩ + h_i is attained at least twice, as a polyhedral complex with its weights.
+    """The set where the maximum of ⟨x, p_i⟩ + h_i is attained at least twice, as a polyhedral complex with weights.
 
     Raises:
         InputError: as :func:`essential`.

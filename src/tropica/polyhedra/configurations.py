@@ -1,4 +1,4 @@
-"""Lifted point configurations in exact integers: repeated points once, and coordinates of the affine hull only."""
+"""Lifted point configurations in exact integers: distinct points, and coordinates of the affine hull only."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class LiftedConfiguration:
     """Points p_i with heights h_i, each column over its own denominator.
 
     Attributes:
-        index: (n,) the number of each point among those given: of repeated points the (first) one of largest height.
-        coordinates: (n, d) integers: column j is D_j times what was given.
-        heights: (n,) integers: D times what was given.
+        index: (n,) the input index of each point; of repeated points the (first) one of largest height is kept.
+        coordinates: (n, d) integers: column j is D_j times the given column.
+        heights: (n,) integers: D times the given heights.
         scales: D_1, …, D_d, D.
-        axes: k columns on which the affine hull of the points, of dimension k, projects one to one.
+        axes: k columns to which the affine hull of the points, of dimension k, projects injectively.
         directions: (k, d) integers that span the directions of the affine hull.
     """
 
@@ -49,14 +49,14 @@ class LiftedConfiguration:
 
     @cached_property
     def spans(self) -> np.ndarray:
-        """(k, d) integers: the directions of the affine hull in the units given."""
+        """(k, d) integers: the directions of the affine hull in the given units."""
         common = math.lcm(*self.scales[:-1])
         return self.directions * np.array([common // s for s in self.scales[:-1]], dtype=object)
 
     def functional(self, slopes: np.ndarray) -> np.ndarray:
-        """Linear functions on the affine hull, from (m, k) for the scaled axes to (m, d) for the units given.
+        """Linear functions on the affine hull: from (m, k) on the scaled axes to (m, d) in the given units.
 
-        Where k < d, many vectors are one function on the hull; this one is in the span of the hull's directions.
+        Where k < d, many vectors give the same function on the hull; the result is in the span of the hull's directions.
         """
         out = np.zeros((len(slopes), self.coordinates.shape[1]), dtype=object)
         for i, a in enumerate(self.axes):
@@ -66,12 +66,12 @@ class LiftedConfiguration:
         return exact_numbers(out)
 
     def places(self, numbers: Any) -> np.ndarray:
-        """The rows of points that are given by their numbers."""
+        """The rows of the points with the given input indices."""
         return np.searchsorted(self.index, numbers)
 
     @cached_property
     def lifted(self) -> Points:
-        """The points along their axes, with heights: what hulls are decided on."""
+        """The points on the axes, with heights: the input of hull computations."""
         return Points([compact(self.coordinates[:, a]) for a in self.axes] + [self.heights])
 
 
@@ -83,7 +83,7 @@ def lifted_configuration(points: Any, heights: Any) -> LiftedConfiguration:
     """
     p, h = exact_array(points, "points", 2), exact_array(heights, "heights", 1)
     if len(p) != len(h):
-        raise InputError(f"there must be one height a point; found {len(p)} points and {len(h)} heights")
+        raise InputError(f"there must be one height per point; found {len(p)} points and {len(h)} heights")
     if not len(p):
         raise InputError("at least one point is needed; found none")
     *columns, lifts = (rationals(column) for column in (*p.T, h))
@@ -95,7 +95,7 @@ def lifted_configuration(points: Any, heights: Any) -> LiftedConfiguration:
 
 
 def affine_hull(coordinates: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
-    """Columns on which the affine hull of points (n, d) projects one to one, and integers (k, d) that span its directions."""
+    """Columns to which the affine hull of points (n, d) projects injectively, and integers (k, d) that span its directions."""
     d = coordinates.shape[1]
     if len(coordinates) > d > 0 and _spans(coordinates):
         return tuple(range(d)), np.eye(d, dtype=np.int64).astype(object)
@@ -104,7 +104,7 @@ def affine_hull(coordinates: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
 
 
 def _spans(coordinates: np.ndarray) -> bool:
-    """Whether d + 1 of the points, picked in floating point, span all of space. False decides nothing."""
+    """Whether d + 1 of the points, picked in floating point, span all of space; False is inconclusive."""
     d = coordinates.shape[1]
     points = Points([*(compact(column) for column in coordinates.T), np.zeros(len(coordinates), np.int64)])
     x = points.floats[:, :-1]

@@ -1,8 +1,8 @@
 """Upper hulls of lifted integer points, and facets and vertices of convex hulls, exactly.
 
-Qhull proposes a triangulation of an upper hull, and exact signs decide (:mod:`tropica.polyhedra.triangulation`). Where no
+Qhull proposes a triangulation of an upper hull, and exact signs verify it (:mod:`tropica.polyhedra.triangulation`). Where no
 proposal passes, gift wrapping finds the hull in integers alone. Gift wrapping needs the facets of each cell, a polytope of one
-dimension less, and facets come from upper hulls: the functions here call each other, down to dimension 1.
+dimension less, and facets come from upper hulls: the functions here are mutually recursive, down to dimension 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tropica.polyhedra.predicates import Points
 from tropica.polyhedra.triangulation import propose
 
 MAX_HULL_WIDTH = 6
-"""Up to this number of coordinates, heights included, vertices are read off the hull; beyond, the hull has too many faces."""
+"""Number of coordinates, height included, up to which vertices come from the hull; beyond, the hull has too many faces."""
 
 
 # ── upper hulls ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -30,11 +30,11 @@ MAX_HULL_WIDTH = 6
 
 @dataclass(frozen=True, eq=False)
 class UpperFaces:
-    """The upper faces of points (n, k + 1), all different, whose projections span k dimensions.
+    """The upper faces of distinct points (n, k + 1) whose projections span k dimensions.
 
     Attributes:
         cells: the maximal upper faces: sorted indices of all points on each.
-        vertices: sorted indices of the points that are alone on a hyperplane above all others.
+        vertices: sorted indices of the points with a hyperplane through them strictly above all others.
         spanning: (C, k + 1) affinely independent points of each cell.
     """
 
@@ -56,7 +56,7 @@ def upper_faces(points: Points) -> UpperFaces:
 
 
 def _wrapped_faces(points: Points) -> UpperFaces:
-    """As :func:`upper_faces`, without Qhull."""
+    """The result of :func:`upper_faces`, by gift wrapping."""
     cells = gift_wrap(points)
     x = points.integers.astype(object)[:, :-1]
     vertices = {p for cell in cells for p in _cell_vertices(x, cell).tolist()}
@@ -65,7 +65,7 @@ def _wrapped_faces(points: Points) -> UpperFaces:
 
 
 def upper_vertices(points: Points) -> np.ndarray:
-    """The vertices that :func:`upper_faces` finds, without the cells: in many dimensions much faster."""
+    """The vertices of :func:`upper_faces` without the cells: much faster in many dimensions."""
     if points.width == 1:
         return np.arange(points.n)
     if points.width > MAX_HULL_WIDTH:
@@ -75,7 +75,7 @@ def upper_vertices(points: Points) -> np.ndarray:
 
 
 def vertices_by_linear_programs(points: Points) -> np.ndarray:
-    """As :func:`upper_vertices`, by a linear program with k + 1 variables and n − 1 rows for each point."""
+    """The result of :func:`upper_vertices`, by a linear program with k + 1 variables and n − 1 rows for each point."""
     z, largest = points.integers.astype(object), np.abs(points.floats).argmax(0)
     scales = [Fraction(abs(int(column[i])) or 1) for column, i in zip(points.integers.T, largest.tolist(), strict=True)]
     scaled = points.floats / np.maximum(np.abs(points.floats).max(0), 1e-300)
@@ -99,7 +99,7 @@ class Facet:
 def facets(x: np.ndarray) -> list[Facet]:
     """The facets of the convex hull of integer points (n, k) that span k ≥ 1 dimensions; points may repeat.
 
-    These are the upper ones, the lower ones, and those that are parallel to the last axis: facets of the projection along it.
+    They are the upper facets, the lower facets, and the facets parallel to the last axis, from the projection along it.
     """
     x = x.astype(object)
     k = x.shape[1]
@@ -119,10 +119,9 @@ def facets(x: np.ndarray) -> list[Facet]:
 
 
 def hull_vertices(x: np.ndarray) -> np.ndarray:
-    """The vertices of the convex hull of different integer points (n, k) that span k dimensions: sorted indices.
+    """The vertices of the convex hull of distinct integer points (n, k) that span k dimensions: sorted indices.
 
-    A vertex is the only maximum of some linear function, even of one whose last coefficient is not 0: it is an upper or a lower
-    vertex.
+    A vertex is the unique maximum of some linear function with nonzero last coefficient, so it is an upper or a lower vertex.
     """
     if x.shape[1] == 0:
         return np.arange(1)
@@ -170,7 +169,7 @@ def _facet(x: np.ndarray, normal: np.ndarray, on: int) -> Facet:
 
 
 def gift_wrap(points: Points) -> list[np.ndarray]:
-    """The cells of :func:`upper_faces`, from cell to cell across their ridges, in integers only."""
+    """The cells of :func:`upper_faces`, found from cell to cell across ridges, in integers only."""
     z = points.integers.astype(object)
     k = z.shape[1] - 1
     first = _first_cell(z)
@@ -247,7 +246,7 @@ def _turn(gaps: np.ndarray, ahead: np.ndarray) -> np.ndarray | None:
         ahead: (n,) distances beyond the ridge.
 
     Returns:
-        Indices of all points on the new hyperplane; None at the border, where no point is beyond the ridge.
+        Indices of all points on the new hyperplane; None at the boundary, where no point is beyond the ridge.
     """
     beyond = np.flatnonzero(ahead > 0)
     if not len(beyond):
@@ -260,7 +259,7 @@ def _turn(gaps: np.ndarray, ahead: np.ndarray) -> np.ndarray | None:
 
 
 def _first_cell(z: np.ndarray) -> np.ndarray:
-    """A cell: from the highest points on, the hyperplane is turned until its points span k dimensions."""
+    """A first cell: a hyperplane through the highest points is turned until its points span k dimensions."""
     k = z.shape[1] - 1
     normal = np.array([0] * k + [1], dtype=object)
     cell = np.flatnonzero(z[:, -1] == max(z[:, -1]))
@@ -274,6 +273,6 @@ def _first_cell(z: np.ndarray) -> np.ndarray:
         following = _turn(gaps, ahead)
         assert following is not None  # the points span k dimensions
         new = next(int(j) for j in following if ahead[j] > 0)
-        # normal + t · direction with t = gap / ahead of the point met
+        # normal + t · direction, with t = gap / ahead at the new point
         normal = primitive(np.append(normal[:k] * ahead[new] + direction * gaps[new], normal[k] * ahead[new]))
         cell = following

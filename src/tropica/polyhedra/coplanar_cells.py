@@ -1,4 +1,4 @@
-"""The cells of an upper hull from a certified triangulation: simplices in one hyperplane belong together."""
+"""The cells of an upper hull from a certified triangulation: connected simplices in one hyperplane form a cell."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PRIME = (1 << 31) - 1
 
 @dataclass(frozen=True, eq=False)
 class CoplanarCells:
-    """The simplices of a certified triangulation, those in one hyperplane together."""
+    """The simplices of a certified triangulation, grouped into cells by hyperplane."""
 
     points: Points
     triangulation: Triangulation
 
     @cached_property
     def cell_of(self) -> np.ndarray:
-        """The number (F,) of each simplex's cell."""
+        """The index (F,) of each simplex's cell."""
         t = self.triangulation
         f, i = np.nonzero(t.coplanar)
         count = len(t.simplices)
@@ -46,7 +46,7 @@ class CoplanarCells:
         return np.split(pairs[:, 1], np.searchsorted(pairs[:, 0], np.arange(1, self.cell_of.max() + 1)))
 
     def _pairs_inside(self) -> np.ndarray:
-        """Pairs (cell, point) of the points that are no corners: all simplices around each, found across its ridges."""
+        """Pairs (cell, point) for points that are not corners, from all simplices around each point, found across ridges."""
         t = self.triangulation
         pairs = np.stack([t.where, t.inside], 1)
         seen = {(int(f), int(p)) for f, p in pairs}
@@ -67,19 +67,19 @@ class CoplanarCells:
     def edges(self, part: np.ndarray) -> np.ndarray:
         """The edges of the hull between points of different parts: sorted rows (M, 2) of increasing indices.
 
-        All points must be vertices of the hull: an edge with a point inside is found in pieces, or not at all.
+        All points must be vertices of the hull: an edge with a point in its interior is found in parts, or not at all.
 
         Args:
-            part: (n,) a number for each point.
+            part: (n,) the part of each point.
         """
         return self._faces(2, part)
 
     def _faces(self, size: int, part: np.ndarray | None) -> np.ndarray:
-        """The faces of the hull that are simplices with 1 or 2 corners: rows (M, size) of sorted corners.
+        """The faces of the hull with ``size`` = 1 or 2 corners: rows (M, size) of sorted corners.
 
-        Any face of a cell that is one simplex is a face of the hull. Any other face of the triangulation is one exactly if the
-        ridges of a cell that go through it have normals of rank k + 1 − size, in one cell around it and hence in all: a face of
-        the hull is a face of each larger face that contains it.
+        Any face of a cell that is one simplex is a face of the hull. Any other face of the triangulation is a face of the hull
+        exactly if the ridges of a cell that contain the face have normals of rank k + 1 − size, in one cell around the face and
+        hence in all: a face of the hull is a face of each larger face that contains it.
         """
         n, simplices = self.points.n, np.sort(self.triangulation.simplices, axis=1)
         slots = np.array(list(combinations(range(simplices.shape[1]), size)))
@@ -96,23 +96,23 @@ class CoplanarCells:
         return np.stack([known // n**i % n for i in range(size)][::-1], 1)
 
     def _faces_of_cells(self, key: np.ndarray, f: np.ndarray, simplices: np.ndarray, slots: np.ndarray) -> np.ndarray:
-        """Those candidates that are faces of the cells around them.
+        """The candidates that are faces of the cells around them.
 
         Args:
-            key: (B,) a number for each candidate.
-            f: (B,) a simplex of which it is a face.
+            key: (B,) an integer key for each candidate.
+            f: (B,) a simplex that contains each candidate.
             simplices: (F, k + 1) sorted corners.
-            slots: (B, size) which corners of the simplex are those of the candidate.
+            slots: (B, size) the positions of the candidate's corners in the simplex.
         """
         corners = simplices.shape[1]
         k, size = corners - 1, slots.shape[1]
-        # One cell for each candidate: that of the fewest simplices.
+        # One cell for each candidate: the one with the fewest simplices.
         cell = self.cell_of[f]
         order = np.lexsort((cell, np.bincount(self.cell_of)[cell], key))
         names, first = np.unique(key[order], return_index=True)
         mine = cell == cell[order][first][np.searchsorted(names, key)]
         key, f, slots = key[mine], f[mine], slots[mine]
-        # Its ridges there: opposite to a corner that is not one of the candidate's, between two cells or at the border.
+        # The ridges of the cell that contain the candidate: opposite to another corner, between two cells or at the boundary.
         back = np.argsort(self.triangulation.simplices, axis=1)
         through = ~np.take_along_axis(self.triangulation.coplanar, back, axis=1)[f]
         np.put_along_axis(through, slots, False, axis=1)
@@ -129,7 +129,7 @@ class CoplanarCells:
         sides = sides[:, 1:] - sides[:, :1]
         normals = (cofactors((sides % PRIME).astype(object), signed=True) % PRIME).astype(np.int64)
         found = np.zeros(len(names), bool)
-        for these in _similar(count):  # rows are filled up with the last ridge
+        for these in _similar(count):  # rows are padded with the last ridge
             chosen = number[first[these][:, None] + np.minimum(np.arange(count[these].max()), count[these][:, None] - 1)]
             found[these] = ranks(normals[chosen], PRIME) == k + 1 - size
             unsure = np.flatnonzero(~found[these])
@@ -141,6 +141,6 @@ class CoplanarCells:
 
 
 def _similar(count: np.ndarray) -> list[np.ndarray]:
-    """Indices by size class (powers of two), so that filling rows up to the longest at most doubles them."""
+    """Indices by size class (powers of two), so that padding rows to the longest at most doubles them."""
     size = np.frexp(np.maximum(count - 1, 1).astype(np.float64))[1]
     return [np.flatnonzero(size == c) for c in np.unique(size)]

@@ -1,4 +1,4 @@
-"""The maximum of affine functions of two variables over a window: a polygon for each that is the largest somewhere."""
+"""The maximum of affine functions of two variables over a window: a polygon for each active function."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tropica.polyhedra.hull import upper_hull
 from tropica.polyhedra.polygons import area, clip
 
 BLOCK = 1 << 22
-"""Values that are held at once."""
+"""Values held in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +23,10 @@ class Envelope:
 
     Attributes:
         weight, bias: (n, 2) and (n,) of all functions.
-        active: (W,) sorted numbers of the functions that are the only largest somewhere in the window.
+        active: (W,) sorted indices of the functions that attain the maximum alone somewhere in the window.
         polygons: W arrays (V, 2): the corners of the polygon on which each active function is the largest, in order.
-        across: W arrays (V,): the function beyond the edge from each corner to the next, −1 at the border of the window.
-        neighbors: W arrays: the functions whose polygons share an edge with that of an active one, in the whole plane.
+        across: W arrays (V,): the function beyond the edge from each corner to the next, −1 on the boundary of the window.
+        neighbors: W arrays: for each active function, the functions whose cells share an edge with its cell in the whole plane.
     """
 
     weight: np.ndarray
@@ -37,7 +37,7 @@ class Envelope:
     neighbors: Sequence[np.ndarray]
 
     def edges(self) -> tuple[np.ndarray, np.ndarray]:
-        """The edges between two polygons: their ends (E, 2, 2), and the two functions (E, 2), the lower number first."""
+        """The edges between two polygons: their ends (E, 2, 2), and the two functions (E, 2), the lower index first."""
         ends, pairs = [], []
         for k, polygon, across in zip(self.active.tolist(), self.polygons, self.across, strict=True):
             chosen = np.flatnonzero(across > k)  # the other polygon has the same edge
@@ -49,8 +49,8 @@ class Envelope:
         """The areas of the parts into which the envelope cuts convex polygons in the window.
 
         Returns:
-            Three arrays with an entry for each polygon and each function that is the largest on a part of it: the number of the
-            polygon, that of the function, and the area of the part.
+            Three arrays with an entry for each polygon and each function that is the largest on a part of it: the index of the
+            polygon, the index of the function, and the area of the part.
         """
         number: list[int] = []
         function: list[int] = []
@@ -72,7 +72,7 @@ class Envelope:
         return np.split(np.concatenate(top), np.cumsum([len(p) for p in polygons])[:-1])
 
     def _parts(self, corners: np.ndarray, top: np.ndarray) -> list[tuple[int, float]]:
-        """The parts of a polygon, from those at its corners to their neighbors: the parts are connected by edges."""
+        """The parts of a polygon, found from the parts at its corners across shared edges."""
         queue = np.unique(top).tolist()
         seen, parts = set(queue), []
         while queue:
@@ -99,12 +99,12 @@ class Envelope:
 def upper_envelope(weight: np.ndarray, bias: np.ndarray, window: np.ndarray) -> Envelope:
     """The maximum of affine functions x ↦ ⟨w_k, x⟩ + b_k over a convex polygon.
 
-    The functions that are the largest somewhere in the plane, and which of them share an edge there, are decided exactly by
-    :func:`upper_hull`: the numbers are taken as the rationals that they are. Corners are in float64, and a function is left out
-    where its polygon in the window has no area.
+    The functions that are the largest somewhere in the plane, and which of them share an edge there, are determined exactly by
+    :func:`upper_hull`, which reads the numbers as exact rationals. Corners are in float64, and a function is omitted where its
+    polygon in the window has no area.
 
     Args:
-        weight, bias: (n, 2) and (n,), finite; of equal functions the first one counts.
+        weight, bias: (n, 2) and (n,), finite; of equal functions the first is used.
         window: (V, 2) corners, in order.
 
     Raises:

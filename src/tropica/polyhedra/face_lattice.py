@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tropica.errors import InputError
 
 MAX_FACES = 1_000_000
-"""Faces that are listed at most."""
+"""Largest number of faces to list."""
 
 
 def faces_from_facets(vertices: int, facets: Iterable[Iterable[int]]) -> dict[tuple[int, ...], int]:

@@ -26,8 +26,8 @@ class HoffmanConstant:
     """The Hoffman constant of a matrix A, or bounds on it.
 
     Attributes:
-        lower, upper: lower ≤ H(A) ≤ upper, in float64; equal (to rounding) where it is known exactly.
-        squared: H(A)² as a Fraction where it is known, else None.
+        lower, upper: lower ≤ H(A) ≤ upper, in float64; equal (up to rounding) where the constant is known exactly.
+        squared: H(A)² as a Fraction where it is known exactly, else None.
     """
 
     lower: float
@@ -43,12 +43,12 @@ class HoffmanConstant:
 def hoffman_constant(rows: Any, *, subsets: int = SUBSETS, seed: int = 0) -> HoffmanConstant:
     """H(A), the least H with dist(x, {y : A y ≤ b}) ≤ H · max_i (⟨a_i, x⟩ − b_i)⁺ for all x and all b that are feasible.
 
-    The distance is Euclidean. It is max over linearly independent sets J of rows of 1 / dist(0, conv{a_j : j ∈ J}), and
-    1 / dist² = 1ᵀG⁻¹1 with G = A_J A_Jᵀ where G⁻¹1 ≥ 0 (elsewhere a smaller J has that distance).
+    The distance is Euclidean. H(A) is the maximum of 1 / dist(0, conv{a_j : j ∈ J}) over linearly independent sets J of rows,
+    and 1 / dist² = 1ᵀG⁻¹1 with G = A_J A_Jᵀ where G⁻¹1 ≥ 0 (elsewhere a smaller J has that distance).
 
     Args:
-        rows: A (m, d), ints, Fractions or floats (taken as the rationals that they are). Rows that are 0 do not count.
-        subsets: the number of sets J that are enumerated at most. If there are no more, the constant is exact; if there are,
+        rows: A (m, d), ints, Fractions or floats (read as exact rationals). Zero rows are ignored.
+        subsets: the largest number of sets J to enumerate. If there are no more sets, the constant is exact; otherwise
             the lower bound is the largest value over that number of random sets, and the upper bound is (2R)^(r−1) / s with
             a_i = s_i·z_i, z_i primitive integer vectors, s = min s_i, R = max |z_i| and r the rank: valid, but far from tight.
         seed: the seed of the random sets.
@@ -88,7 +88,7 @@ def hoffman_constant(rows: Any, *, subsets: int = SUBSETS, seed: int = 0) -> Hof
 
 
 def region_system(points: Any, heights: Any, monomial: int) -> tuple[np.ndarray, np.ndarray]:
-    """The inequalities A x ≤ b of the region in which a monomial is the largest: one row for each neighbor, none redundant.
+    """The inequalities A x ≤ b of the region in which a monomial is the largest: an irredundant row for each neighbor.
 
     Returns:
         A (m, d) and b (m,), ints and Fractions.
@@ -103,7 +103,7 @@ def region_system(points: Any, heights: Any, monomial: int) -> tuple[np.ndarray,
     subdivision = dual_subdivision(points, heights)
     if monomial not in set(subdivision.hull.vertices.tolist()):
         raise InputError(
-            f"monomial {monomial} is the largest on no open set; those that are: {subdivision.hull.vertices.tolist()}"
+            f"monomial {monomial} is the largest on no open set; the essential ones are {subdivision.hull.vertices.tolist()}"
         )
     edges = subdivision.faces(1) if subdivision.dimension else []
     neighbors = [a + b - monomial for a, b in edges if monomial in (a, b)]
@@ -129,7 +129,7 @@ def _largest_inverse_square(gram: np.ndarray, sets: np.ndarray) -> Fraction:
 
 
 def _root(value: Fraction) -> float:
-    """√value, also where value is too large for float64; ∞ where the root is too."""
+    """√value, also for values too large for float64; ∞ where the root is too large as well."""
     shift = max(0, (value.numerator.bit_length() - value.denominator.bit_length()) // 2 - 400)
     try:
         return math.ldexp(math.sqrt(value / (1 << 2 * shift)), shift)

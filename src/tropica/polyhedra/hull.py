@@ -16,10 +16,10 @@ from tropica.polyhedra.convex_hull import upper_faces, upper_vertices
 
 
 def essential(points: Any, heights: Any) -> np.ndarray:
-    """The points that are the only maximum of max_i ⟨x, p_i⟩ + h_i at some x: the vertices of the upper hull.
+    """The points that attain max_i ⟨x, p_i⟩ + h_i alone at some x: the vertices of the upper hull.
 
     Args:
-        points: (n, d) ints, Fractions or floats (taken as the rationals that they are). They may repeat, and lie in an affine
+        points: (n, d) ints, Fractions or floats (read as exact rationals). Points may repeat, and may lie in an affine
             subspace.
         heights: (n,) ints, Fractions or floats.
 
@@ -42,7 +42,7 @@ class UpperHull:
 
     Attributes:
         configuration: the points in exact integers.
-        vertices: (V,) sorted indices of the points that are the only maximum of ⟨x, p_i⟩ + h_i at some x.
+        vertices: (V,) sorted indices of the points that attain the maximum of ⟨x, p_i⟩ + h_i alone at some x.
         cells: the maximal upper faces, sorted: the sorted indices of all points on each, vertices or not; of repeated points
             the highest one only.
         spanning: (C, k + 1) affinely independent points of each cell.
@@ -60,10 +60,10 @@ class UpperHull:
 
     @cached_property
     def slopes(self) -> np.ndarray:
-        """(C, d) ints and Fractions: for each cell the x at which its points tie for the maximum.
+        """(C, d) ints and Fractions: for each cell an x at which its points tie for the maximum.
 
-        Where k < d these x form an affine subspace of dimension d − k; this one is in the span of the directions of the affine
-        hull.
+        Where k < d such x form an affine subspace of dimension d − k; the one given is in the span of the directions of the
+        affine hull.
         """
         c = self.configuration
         corners = np.concatenate([c.projected, c.heights.astype(object)[:, None]], 1)[c.places(self.spanning)]

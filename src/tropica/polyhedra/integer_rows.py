@@ -1,4 +1,4 @@
-"""Matrices of integers, int64 where all fit and Python ints otherwise: columns side by side, equal rows."""
+"""Integer matrices (int64 where all entries fit, else Python ints): stacked columns and equal rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def stack_columns(columns: list[np.ndarray], n: int) -> np.ndarray:
-    """Integer columns (n,) as a matrix: int64 where all are."""
+    """Integer columns (n,) as a matrix: int64 where all columns are."""
     if all(c.dtype != object for c in columns):
         return np.stack(columns, 1) if columns else np.zeros((n, 0), np.int64)
     out = np.empty((n, len(columns)), dtype=object)
@@ -16,7 +16,7 @@ def stack_columns(columns: list[np.ndarray], n: int) -> np.ndarray:
 
 
 def row_classes(rows: np.ndarray) -> np.ndarray:
-    """A number (n,) for each row, equal exactly for equal rows, in order of first appearance."""
+    """The class (n,) of each row, the same exactly for equal rows; classes are numbered by first appearance."""
     if rows.dtype != object and rows.shape[1]:
         packed = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
         _, first, number = np.unique(packed, return_index=True, return_inverse=True)
@@ -28,7 +28,7 @@ def row_classes(rows: np.ndarray) -> np.ndarray:
 
 
 def highest_of_equal(points: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    """The (first) highest of equal points (n, d): sorted indices."""
+    """Sorted indices of the (first) highest point of each class of equal points (n, d)."""
     classes = row_classes(points)
     if classes.max(initial=-1) + 1 == len(points):
         return np.arange(len(points))

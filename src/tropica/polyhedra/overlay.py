@@ -1,6 +1,6 @@
 """The common refinement (overlay) of two tropical hypersurfaces, by the Cayley trick.
 
-The *Cayley configuration* of (p_i) and (q_j) consists of the points (p_i, 0) and (q_j, 1), in one dimension more. The cells of
+The *Cayley configuration* of (p_i) and (q_j) consists of the points (p_i, 0) and (q_j, 1) in dimension d + 1. The cells of
 the overlay are the upper vertices p_i + q_j of the Minkowski sum of the two lifted configurations: the edges of the Cayley
 configuration's upper hull between a point of the first and one of the second. The vertices of the overlay are dual to its
 cells: no sum is ever formed.
@@ -28,17 +28,17 @@ def overlay_pairs(p1: Any, h1: Any, p2: Any, h2: Any) -> np.ndarray:
     """The essential monomials of f ⊙ g, as pairs of a monomial of f and one of g.
 
     Args:
-        p1, h1: exponents (n, d) and coefficients (n,) of f, as :func:`essential` takes them.
-        p2, h2: those of g.
+        p1, h1: exponents (n, d) and coefficients (n,) of f, as for :func:`essential`.
+        p2, h2: exponents and coefficients of g.
 
     Returns:
-        (M, 2) indices, sorted: at some point i is the only largest monomial of f and j that of g. One row for each cell of the
-        common refinement.
+        (M, 2) indices, sorted: pairs (i, j) such that at some point i alone attains the maximum of f and j that of g. One row
+        for each cell of the common refinement.
 
     Raises:
-        InputError: as :func:`essential`; two different d.
+        InputError: as :func:`essential`; different d.
 
-    >>> overlay_pairs([[0], [1]], [0, 0], [[0], [2]], [0, -2]).tolist()  # bends at 0 and at 1
+    >>> overlay_pairs([[0], [1]], [0, 0], [[0], [2]], [0, -2]).tolist()  # breakpoints 0 and 1
     [[0, 0], [1, 0], [1, 1]]
     """
     points, heights, first = _cayley(p1, h1, p2, h2)
@@ -67,10 +67,10 @@ class MixedCell:
     """A vertex of the common refinement of two hypersurfaces, and the dual cell σ + τ of the mixed subdivision.
 
     Attributes:
-        point: the vertex (d,), ints and Fractions; a point of the affine subspace that takes its place where both Newton
-            polytopes are orthogonal to one direction.
-        first, second: the monomials of f and of g that are maximal there.
-        dimensions: those of σ and of τ.
+        point: the vertex (d,), ints and Fractions; where both Newton polytopes are orthogonal to a common direction, a point of
+            the affine subspace that replaces the vertex.
+        first, second: the monomials of f and of g that are maximal at the vertex.
+        dimensions: the dimensions of σ and τ.
     """
 
     point: np.ndarray
@@ -111,10 +111,10 @@ def _cayley(p1: Any, h1: Any, p2: Any, h2: Any) -> tuple[np.ndarray, np.ndarray,
     heights = [exact_array(h1, "heights of the first", 1), exact_array(h2, "heights of the second", 1)]
     if points[0].shape[1] != points[1].shape[1]:
         found = f"{points[0].shape[1]} and {points[1].shape[1]}"
-        raise InputError(f"both configurations must have points of one dimension; found dimensions {found}")
+        raise InputError(f"both configurations must have points of the same dimension; found {found}")
     for name, p, h in zip(("first", "second"), points, heights, strict=True):
         if len(p) != len(h):
-            raise InputError(f"there must be one height a point; the {name} has {len(p)} points and {len(h)} heights")
+            raise InputError(f"there must be one height per point; the {name} has {len(p)} points and {len(h)} heights")
         if not len(p):
             raise InputError(f"at least one point is needed; the {name} has none")
     both = _concatenated(points)
@@ -130,7 +130,7 @@ def _concatenated(arrays: list[np.ndarray]) -> np.ndarray:
 
 
 def _edges_between(cayley: LiftedConfiguration, second: np.ndarray) -> np.ndarray:
-    """The edges (M, 2) of the upper hull between points of the first and of the second configuration; all are vertices."""
+    """The edges (M, 2) of the upper hull between the two configurations, whose points must all be vertices."""
     found = propose(cayley.lifted)
     if found is not None:
         return CoplanarCells(cayley.lifted, found).edges(second.astype(np.int64))

@@ -13,8 +13,8 @@ def clip(corners: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarra
         values: (V, m) of the functions at the corners.
 
     Returns:
-        ``corners`` (U, 2) of the part, in order, none where it has no area; and ``edges`` (U,): which function is 0 on the edge
-        from each corner to the next, −1 for an edge of the polygon itself.
+        ``corners`` (U, 2) of the part, in order, empty where the part has no area; and ``edges`` (U,): which function is 0 on
+        the edge from each corner to the next, −1 for an edge of the polygon itself.
 
     >>> square = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     >>> part, edges = clip(square, square[:, :1] - 0.5)  # where x₁ ≥ ½
@@ -29,7 +29,7 @@ def clip(corners: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarra
     rows = np.concatenate([corners, values[:, cuts]], 1)
     for column, function in enumerate(cuts.tolist(), start=2):
         out = rows[:, column] < 0
-        if not out.any():  # any more, after the cuts before
+        if not out.any():  # the previous cuts have removed this part
             continue
         following = np.concatenate([rows[1:], rows[:1]])
         value, next_value, next_out = rows[:, column], following[:, column], np.append(out[1:], out[:1])
@@ -37,7 +37,7 @@ def clip(corners: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarra
         share = np.where(crosses, value / np.where(crosses, value - next_value, 1), 0)
         between = rows + share[:, None] * (following - rows)
         keep = np.stack([~out, crosses], 1).ravel()
-        leaves = np.where(next_out, function, edges)  # from where the border leaves, it goes along the line
+        leaves = np.where(next_out, function, edges)  # where the boundary leaves the part, the next edge lies on the cut
         rows = np.stack([rows, between], 1).reshape(-1, rows.shape[1])[keep]
         edges = np.stack([edges, leaves], 1).ravel()[keep]
         if len(rows) < 3:

@@ -25,8 +25,8 @@ class Polytope:
     """The convex hull of points.
 
     Args:
-        points: (n, d) ints, Fractions or floats (taken as the rationals that they are), n ≥ 1. They may repeat, be no vertices,
-            and lie in an affine subspace.
+        points: (n, d) ints, Fractions or floats (read as exact rationals), n ≥ 1. Points may repeat, need not be vertices, and
+            may lie in an affine subspace.
 
     Raises:
         InputError: no point, rows of different lengths, numbers that are not finite.
@@ -44,7 +44,7 @@ class Polytope:
         chosen = hull_vertices(self._configuration.projected)
         self._projected = self._configuration.projected[chosen]
         self.vertex_indices = self._configuration.index[chosen]
-        """(V,) sorted indices of the points that are vertices; of repeated points the first."""
+        """(V,) sorted indices of the points that are vertices; for repeated points the first index."""
         self.vertices = exact_numbers(given[self.vertex_indices])
         """(V, d) ints and Fractions: the coordinates of the vertices."""
 
@@ -86,7 +86,7 @@ class Polytope:
         """The faces of a dimension: the rows of ``vertices`` on each, sorted.
 
         Raises:
-            InputError: a dimension that is not from 0 to k; more than a million faces in all.
+            InputError: a dimension outside 0, …, k; more than a million faces in all.
         """
         if dimension not in range(self.dimension + 1):
             raise InputError(f"faces have dimensions 0 to {self.dimension}; found {dimension!r}")
@@ -112,17 +112,17 @@ class Polytope:
         return ratio(total, math.factorial(k) * math.prod(self._configuration.scales[:-1]))
 
     def contains(self, points: Any) -> np.ndarray:
-        """Whether each of the points (n, d) is in the polytope or on its border: (n,) bool, exactly.
+        """Whether each of the points (n, d) is in the polytope, boundary included: (n,) bool, exactly.
 
         Raises:
-            InputError: another number of coordinates, numbers that are not finite.
+            InputError: a wrong number of coordinates, numbers that are not finite.
         """
         x = exact_array(points, "points", 2)
         if x.shape[1] != self.ambient_dimension:
             raise InputError(f"points must have {self.ambient_dimension} coordinates; found {x.shape[1]}")
         x = exact_numbers(x)
         a, b = self.inequalities
-        normals = kernel(self._configuration.spans)  # of the affine hull
+        normals = kernel(self._configuration.spans)  # normals of the affine hull
         inside = np.ones(len(x), bool)
         for satisfied in (x @ a.T <= b, (x - self.vertices[0]) @ normals.T == 0):
             inside &= satisfied.astype(bool).all(1)
@@ -132,7 +132,7 @@ class Polytope:
         return minkowski_sum(self, other)
 
     def __eq__(self, other: object) -> bool:
-        """The same set."""
+        """Equality as sets."""
         if not isinstance(other, Polytope):
             return NotImplemented
         return {tuple(v) for v in self.vertices.tolist()} == {tuple(v) for v in other.vertices.tolist()}
@@ -151,7 +151,7 @@ def minkowski_sum(first: Polytope, second: Polytope) -> Polytope:
     1
 
     Raises:
-        InputError: polytopes of different d, or an argument that is no Polytope.
+        InputError: polytopes of different d, or an argument that is not a Polytope.
     """
     _check_both(first, second)
     if not first.ambient_dimension:
@@ -171,7 +171,7 @@ def hull_of_union(first: Polytope, second: Polytope) -> Polytope:
     Fraction(1, 2)
 
     Raises:
-        InputError: polytopes of different d, or an argument that is no Polytope.
+        InputError: polytopes of different d, or an argument that is not a Polytope.
     """
     _check_both(first, second)
     return Polytope(np.concatenate([first.vertices, second.vertices]))
@@ -183,7 +183,7 @@ def _check_both(first: Polytope, second: Polytope) -> None:
             raise InputError(f"two Polytopes are needed; found {type(p).__name__}")
     if first.ambient_dimension != second.ambient_dimension:
         found = f"{first.ambient_dimension} and {second.ambient_dimension}"
-        raise InputError(f"both polytopes must have points of one dimension; found dimensions {found}")
+        raise InputError(f"both polytopes must have the same ambient dimension; found {found}")
 
 
 def _triangulated(x: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
 """Signs of determinants of exact points: in float64 with a proven error bound, in integers where the bound does not decide.
 
-**The bound.** A coordinate a is seen as fl(a), |fl(a) − a| ≤ u|a|, u = 2⁻⁵³; a difference of two is off by at most 3uM with
+**The bound.** A coordinate a is rounded to fl(a), |fl(a) − a| ≤ u|a|, u = 2⁻⁵³; a difference a − b has error at most 3uM with
 M = |a| + |b| (by u|a − b| where the column is exact in float64). A k × k determinant of such differences, expanded by rows,
-is a sum of k! products, and each product goes through at most k(k + 1)/2 roundings; so it is off by at most
-(3.1k + 1.01·k(k + 1)/2)·u·perm(M) < (4k + k²)·u·perm(M), the permanent being evaluated alike (relative error below 1/100).
+is a sum of k! products, and each product goes through at most k(k + 1)/2 roundings; so its error is at most
+(3.1k + 1.01·k(k + 1)/2)·u·perm(M) < (4k + k²)·u·perm(M), with the permanent evaluated in the same way
+(relative error below 1/100).
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from tropica.polyhedra.integer_rows import stack_columns
 
 UNIT_ROUNDOFF = 2.0**-MANTISSA_BITS
 BLOCK = 1 << 20
-"""Minors that are held at once: 8 MB in float64, and some ten times that of exact integers."""
+"""Minors held in memory at once: 8 MB in float64, about ten times as much in exact integers."""
 MAX_EXPANDED = 9
-"""The largest matrices whose determinants are expanded (2ᵏ minors); larger ones go to Bareiss' elimination at once."""
+"""Largest size k of a determinant that is expanded (2ᵏ minors); larger ones use Bareiss elimination."""
 
 
 class Points:
@@ -38,7 +39,7 @@ class Points:
         self._difference_bits = [b + 1 for b in bits]
         self._is_exact = np.array([b <= MANTISSA_BITS for b in bits])
         self.integers = stack_columns(centered, self.n)
-        """(n, k + 1) each column shifted by a constant."""
+        """(n, k + 1) the integers, each column shifted by a constant."""
         self.floats = np.stack([_as_float(c, b) for c, b in zip(centered, bits, strict=True)], 1)
         """(n, k + 1) the integers, rounded; each column may be scaled by a power of two."""
 
@@ -72,15 +73,15 @@ class Points:
         return self.integers.dtype != object and total < 62
 
     def _exact_signs(self, simplices: np.ndarray, size: int) -> np.ndarray:
-        """As :meth:`orientation`, in integers."""
+        """The signs of :meth:`orientation`, in integers."""
         d = _differences(self.integers, simplices, size).astype(object)
         values = determinants(d) if size <= MAX_EXPANDED else bareiss(d)
         return (values > 0).astype(np.int8) - (values < 0).astype(np.int8)
 
     def sides(self, ridges: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """The side of each ridge (B, k) of k points on which each point (V,) lies: signs (B, V) of det over k columns.
+        """The side of each ridge (B, k) on which each point (V,) lies: signs (B, V) of determinants over k columns.
 
-        The points of a ridge give 0. Memory: some 40 bytes a pair.
+        The points of a ridge give 0. Memory: about 40 bytes per pair.
         """
         size = ridges.shape[1]
         own = (ridges[:, :, None] == points[None, None, :]).any(1)
@@ -104,18 +105,20 @@ class Points:
         rounded = ~self._is_exact[:size]
         n, m = normals[:, rounded], sizes[:, rounded]
         value = n @ q[:, rounded].T - (n * r0[:, rounded]).sum(1)[:, None]
-        least = _negligible(size)  # a coordinate may be 0 in float64 alone
+        least = _negligible(size)  # a nonzero coordinate may round to 0
         reach = m @ np.maximum(np.abs(q[:, rounded]), least).T + (m * np.abs(r0[:, rounded])).sum(1)[:, None]
-        for c in np.flatnonzero(~rounded):  # columns in which the difference of a point and a ridge may be 0
+        for c in np.flatnonzero(~rounded):  # exact columns, in which a difference may be 0
             apart = q[:, c][None, :] - r0[:, c][:, None]
             value += normals[:, c][:, None] * apart
             reach += sizes[:, c][:, None] * np.abs(apart)
-        # cofactors of k − 1 rows, then 2k products and sums of them: below 4(k + 1) + (k + 1)² + 2k roundings
+        # cofactors of k − 1 rows, then 2k products and sums of them: fewer than 4(k + 1) + (k + 1)² + 2k roundings
         return value, (4 * (size + 1) + (size + 1) ** 2 + 2 * size) * UNIT_ROUNDOFF * reach
 
     def _magnitudes(self, differences: np.ndarray, simplices: np.ndarray, size: int) -> np.ndarray:
-        """M, which measures the error of each difference: 0 only where the difference is, and else so large that products of
-        its entries do not underflow."""
+        """The magnitudes M in the error bound of the differences.
+
+        M is 0 only where the difference is 0, and otherwise so large that products of its entries do not underflow.
+        """
         corners = np.abs(self.floats[simplices, :size])
         exact = self._is_exact[:size]
         sizes = np.where(exact, np.abs(differences), corners[:, 1:] + corners[:, :1])
@@ -123,7 +126,7 @@ class Points:
 
 
 def _unsettled(value: np.ndarray, bound: np.ndarray) -> np.ndarray:
-    """Where an error bound leaves the sign of a value open; NaN is unsettled too."""
+    """Whether an error bound does not determine the sign of a value; NaN is unsettled too."""
     return ~((np.abs(value) > bound) | (bound == 0))
 
 
@@ -133,7 +136,7 @@ def _differences(values: np.ndarray, simplices: np.ndarray, size: int) -> np.nda
 
 
 def _negligible(size: int) -> float:
-    """A number that is too small to matter, though products of ``size`` such numbers do not underflow."""
+    """A negligible magnitude whose products of ``size`` factors do not underflow."""
     return 2.0 ** -(900 // (size + 1))
 
 
@@ -142,7 +145,7 @@ def _centered(column: np.ndarray) -> np.ndarray:
 
 
 def _as_float(column: np.ndarray, bits: int) -> np.ndarray:
-    """Integers rounded to float64; where it does not hold them all, scaled by a power of two to at most 1."""
+    """Integers rounded to float64; integers of more than 53 bits are scaled by a power of two to at most 1."""
     if bits <= MANTISSA_BITS:
         return column.astype(np.float64)
     if column.dtype != object:
@@ -152,7 +155,7 @@ def _as_float(column: np.ndarray, bits: int) -> np.ndarray:
 
 
 def spread_out(x: np.ndarray) -> list[int]:
-    """The first of some points (n, k) and up to k more: each is the farthest from the affine hull of those before.
+    """The indices of the first of points (n, k) and of up to k more, each farthest from the affine hull of the previous ones.
 
     Fewer are found where all points lie in an affine subspace.
     """

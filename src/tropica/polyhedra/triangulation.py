@@ -1,8 +1,8 @@
-"""Regular triangulations: Qhull proposes, exact signs decide.
+"""Regular triangulations: Qhull proposes, exact signs verify.
 
 A proposal is a list of simplices. It triangulates the upper hull of the lifted points if
 
-1. every simplex has volume (in projection);
+1. every simplex has positive volume (in projection);
 2. every ridge (face of codimension one) is in two simplices on opposite sides of it, each on or below the other's hyperplane;
    or in one simplex, with all vertices on its side;
 3. some point in general position is in exactly one simplex;
@@ -24,13 +24,13 @@ from tropica.exact.rational_arrays import compact
 from tropica.polyhedra.predicates import Points, spread_out
 
 JOGGLES = (0.0, 1e-10, 1e-7, 1e-5, 1e-9, 1e-6)
-"""What Qhull is tried with, in this order: random changes of the heights, relative to their spread."""
+"""Sizes of the random perturbations of the heights that Qhull is tried with, in order, relative to the heights' spread."""
 APEX_DEPTH = 8.0
 """The depth below the lifted points of the apex that makes their hull full-dimensional, in units of the heights' spread."""
 MAX_PAIRS = 1 << 20
-"""Pairs of a ridge and a point that are compared at once."""
+"""Pairs of a ridge and a point compared at once."""
 MAX_STEPS = 10_000
-"""Exact steps of a walk from simplex to simplex."""
+"""Largest number of exact steps of a visibility walk from simplex to simplex."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +38,11 @@ class Triangulation:
     """A certified regular triangulation of points in dimension k.
 
     Attributes:
-        simplices: (F, k + 1) indices, projected orientation positive.
-        neighbors: (F, k + 1) simplex across the ridge opposite to each corner, −1 at the border.
+        simplices: (F, k + 1) indices, with positive orientation in projection.
+        neighbors: (F, k + 1) the simplex across the ridge opposite to each corner, −1 at the boundary.
         coplanar: (F, k + 1) whether the neighbor lies in the same hyperplane.
-        inside: (J,) the points that are no corners but lie on the hull; all others lie below it.
-        where: (J,) a simplex that contains each of these in projection.
+        inside: (J,) the points on the hull that are not corners; all remaining points lie below the hull.
+        where: (J,) a simplex that contains each of these points in projection.
     """
 
     simplices: np.ndarray
@@ -53,11 +53,11 @@ class Triangulation:
 
 
 class Unverified(Exception):
-    """The proposal is not the upper hull."""
+    """A proposal that fails a check."""
 
 
 def propose(points: Points) -> Triangulation | None:
-    """A certified triangulation of the upper hull; None where no proposal of Qhull's passes."""
+    """A certified triangulation of the upper hull; None where no proposal passes the checks."""
     for joggle in JOGGLES:
         try:
             return triangulate(points, joggle=joggle)
@@ -70,7 +70,7 @@ def triangulate(points: Points, *, joggle: float = 0.0) -> Triangulation:
     """Triangulate the upper hull of lifted points whose projections span k ≥ 1 dimensions, and certify it.
 
     Args:
-        joggle: the size of random changes of the heights before Qhull sees them, relative to their spread.
+        joggle: the size of random perturbations of the heights for Qhull, relative to the heights' spread.
 
     Raises:
         Unverified: the proposal fails a check.
@@ -147,11 +147,11 @@ def _whitened(x: np.ndarray) -> np.ndarray:
 
 
 def _oriented(points: Points, simplices: np.ndarray, k: int) -> np.ndarray:
-    """The simplices with volume, reordered so that their orientation is positive."""
+    """The simplices with nonzero volume, reordered to positive orientation."""
     sign = points.orientation(simplices, k)
     simplices, sign = simplices[sign != 0], sign[sign != 0]
     if not len(simplices):
-        raise Unverified("no simplex with volume")
+        raise Unverified("no simplex with nonzero volume")
     simplices[sign < 0, :2] = simplices[sign < 0, 1::-1]
     return simplices
 
@@ -202,7 +202,7 @@ def _check_ridges(points: Points, simplices: np.ndarray, neighbors: np.ndarray, 
 def _check_border(points: Points, simplices: np.ndarray, neighbors: np.ndarray) -> None:
     """Condition 2 for outer ridges."""
     f, i = np.nonzero(neighbors < 0)
-    # The last corner replaces the one left out: an odd permutation, unless that is the last itself.
+    # The last corner replaces the omitted one: an odd permutation, unless the omitted corner is the last.
     ridges, rows = simplices[f].copy(), np.arange(len(f))
     ridges[rows, i] = ridges[:, -1]
     sign = np.where(i == simplices.shape[1] - 1, 1, -1).astype(np.int8)
@@ -211,7 +211,7 @@ def _check_border(points: Points, simplices: np.ndarray, neighbors: np.ndarray) 
     for start in range(0, len(ridges), step):
         sides = points.sides(ridges[start : start + step, :-1], used)
         if (sides == -sign[start : start + step, None]).any():
-            raise Unverified("a point beyond the border")
+            raise Unverified("a point beyond the boundary")
 
 
 def _check_once(points: Points, simplices: np.ndarray) -> None:
@@ -219,7 +219,7 @@ def _check_once(points: Points, simplices: np.ndarray) -> None:
     k = simplices.shape[1] - 1
     first, total = simplices[0], 1 << 12
     corners = points.floats[simplices, :k]
-    # Only simplices whose bounding box may contain the point. Floats are off by one rounding, and the boxes are wider by far.
+    # Only simplices whose bounding box may contain the point; the margin is far above the one rounding of each float.
     margin = 2.0**-40 * np.abs(points.floats[:, :k]).max(0)
     low, high = corners.min(1) - margin, corners.max(1) + margin
     random = np.random.default_rng(0)
@@ -261,7 +261,7 @@ def _check_rest(points: Points, simplices: np.ndarray, neighbors: np.ndarray) ->
         return rest, rest
     where = _locate(points, simplices, neighbors, rest)
     open_ = np.arange(len(rest))
-    for _ in range(MAX_STEPS):  # few are needed: floating point has found almost every simplex
+    for _ in range(MAX_STEPS):  # few steps: floating point has already found almost every simplex
         signs = barycentric_signs(points, simplices[where[open_]], rest[open_])
         out = (signs < 0).any(1)
         open_, signs = open_[out], signs[out]
@@ -279,8 +279,10 @@ def _check_rest(points: Points, simplices: np.ndarray, neighbors: np.ndarray) ->
 
 
 def _locate(points: Points, simplices: np.ndarray, neighbors: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """A simplex that contains each point, up to rounding: a walk from the nearest corner, across the ridge that the point is
-    farthest beyond."""
+    """A simplex that contains each point, up to rounding.
+
+    A visibility walk starts at the nearest corner and crosses the ridge that the point is farthest beyond.
+    """
     x = points.floats[:, :-1]
     k = x.shape[1]
     corners = x[simplices]

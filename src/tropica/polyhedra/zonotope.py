@@ -19,14 +19,14 @@ from tropica.polyhedra.integer_rows import stack_columns
 from tropica.polyhedra.polytope import Polytope
 
 MAX_SUBSETS = 5_000_000
-"""Subsets of generators that are enumerated at most."""
+"""Largest number of subsets of generators to enumerate."""
 
 
 class Zonotope:
     """The zonotope offset + Σ_i [0, 1]·g_i.
 
     Args:
-        generators: (m, d) ints, Fractions or floats (taken as the rationals that they are). They may be zero, repeated,
+        generators: (m, d) ints, Fractions or floats (read as exact rationals). Generators may be zero, repeated,
             opposite and linearly dependent.
         offset: (d,); zero by default.
 
@@ -67,7 +67,7 @@ class Zonotope:
 
     @cached_property
     def signs(self) -> np.ndarray:
-        """(V, m) bool: the generators whose sum each vertex is, in sorted rows. Generators that are 0 count as taken.
+        """(V, m) bool: the generators that sum to each vertex, in sorted rows. Zero generators are included.
 
         Raises:
             InputError: more than five million subsets of generators would have to be enumerated.
@@ -78,7 +78,7 @@ class Zonotope:
     def upper_signs(self) -> np.ndarray:
         """(U, m) bool: the ``signs`` of the upper vertices, with the last coordinate as the height.
 
-        They are the essential monomials of a tropical product of m binomials.
+        Upper vertices are the essential monomials of a tropical product of m binomials.
         """
         up = np.zeros((1, self.ambient_dimension), dtype=object)
         up[0, -1] = 1
@@ -124,7 +124,7 @@ class Zonotope:
         """The zonotope with these vertices, from its edges: one lexicographically positive generator for each direction.
 
         Raises:
-            InputError: the convex hull of the points is no zonotope.
+            InputError: the convex hull of the points is not a zonotope.
 
         >>> Zonotope.from_vertices([[0, 0], [2, 0], [0, 3], [2, 3]]).generators.tolist()
         [[0, 3], [2, 0]]
@@ -138,12 +138,14 @@ class Zonotope:
         generators = np.array(sorted(found), dtype=object).reshape(-1, hull.ambient_dimension)
         zonotope = cls(generators, min(hull.vertices.tolist()))
         if len(found) * 2 > len(edges) + 1 or zonotope.vertices.tolist() != sorted(hull.vertices.tolist()):
-            raise InputError("the convex hull of these points is no zonotope: its edges do not come in equal, parallel classes")
+            raise InputError(
+                "the convex hull of these points is not a zonotope: its edges do not come in equal, parallel classes"
+            )
         return zonotope
 
     @staticmethod
     def most_vertices(m: int, d: int) -> int:
-        """2·Σ_{j<d} C(m − 1, j): the number of vertices for m generic generators in ℝ^d, d ≥ 1, and the largest for any.
+        """2·Σ_{j<d} C(m − 1, j): the number of vertices for m generic generators in ℝ^d, d ≥ 1, and the maximum over all.
 
         >>> [Zonotope.most_vertices(m, d) for d, m in ((3, 10), (3, 14), (4, 12), (5, 12))]
         [92, 184, 464, 1124]
@@ -152,7 +154,7 @@ class Zonotope:
 
     @staticmethod
     def most_upper_vertices(m: int, d: int) -> int:
-        """Σ_{j<d} C(m, j): the number of upper vertices for m generic generators in ℝ^d, d ≥ 1, and the largest for any.
+        """Σ_{j<d} C(m, j): the number of upper vertices for m generic generators in ℝ^d, d ≥ 1, and the maximum over all.
 
         >>> Zonotope.most_upper_vertices(5, 3)  # the regions of five lines
         16
@@ -166,8 +168,8 @@ class Zonotope:
 def _sign_vectors(g: np.ndarray) -> np.ndarray:
     """The cells of the arrangement of the hyperplanes ⟨g_i, x⟩ = 0, as rows (V, m) of 1 and −1 (1 where g_i = 0).
 
-    Each cell has an edge: a line on which r − 1 independent g_i vanish. Along it the other signs are fixed, and those that
-    vanish there form an arrangement of lower rank.
+    Each cell has an edge: a line on which r − 1 independent g_i vanish. Along the line the other signs are fixed, and the
+    vanishing g_i form an arrangement of lower rank.
     """
     m = len(g)
     g = g[:, echelon(g)[2]] if m else g[:, :0]
@@ -183,8 +185,10 @@ def _sign_vectors(g: np.ndarray) -> np.ndarray:
 
 
 def _parallel_classes(g: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The first vector of each class of parallel ones; the class of each vector (−1 for 0); 1 where it points as the first,
-    −1 where it points the other way."""
+    """The first vector of each class of parallel vectors, the class of each vector (−1 for 0), and its direction.
+
+    The direction is 1 for the direction of the first vector of the class, −1 for the opposite one.
+    """
     names: dict[tuple[int, ...], int] = {}
     first: list[int] = []
     class_of, direction = np.full(len(g), -1), np.ones(len(g), np.int8)

@@ -32,9 +32,9 @@ LARGEST_LOGIT = "largest logit"
 class BoundarySuperset:
     """A tropical polynomial whose hypersurface contains the decision boundary of a network.
 
-    For s labels it is ⊕_i (F_i ⊙ ⊙_{j≠i} G_j), for two F_1 ⊙ G_2 ⊕ F_2 ⊙ G_1; for one logit F ⊘ G against the threshold c it
-    is F ⊕ c ⊙ G. Where two labels tie for the largest score, two of its operands tie for the maximum; but two monomials of one
-    operand may tie, too, where the label does not change: so the hypersurface is larger than the boundary.
+    For s labels the polynomial is ⊕_i (F_i ⊙ ⊙_{j≠i} G_j), for two labels F_1 ⊙ G_2 ⊕ F_2 ⊙ G_1; for one logit F ⊘ G and the
+    threshold c it is F ⊕ c ⊙ G. Where two labels tie for the largest score, two operands of ⊕ tie for the maximum. Two
+    monomials of one operand may tie too, where the label does not change, so the hypersurface can be larger than the boundary.
 
     Attributes:
         polynomial: with essential monomials only.
@@ -48,7 +48,7 @@ class BoundarySuperset:
 
     @property
     def operands(self) -> list[TropicalPolynomial]:
-        """The polynomials whose maximum ``polynomial`` is, one for each label. Products are pruned, but may be large."""
+        """The polynomials, one for each label, whose maximum is ``polynomial``. They are pruned, but may be large."""
         rational = self.network
         if len(rational) == 1:
             return [rational[0].g * self.threshold, rational[0].f]
@@ -121,7 +121,7 @@ def boundary_superset(
 
     Args:
         net: as for :func:`tropica.to_tropical`.
-        threshold: c of a single logit, whose boundary is {N = c}; for a score function s give s⁻¹ of the score.
+        threshold: c for a single logit, whose boundary is {N = c}; for a score function s, pass s⁻¹ of the score.
         limit, check: as for :func:`tropica.to_tropical`.
 
     Raises:

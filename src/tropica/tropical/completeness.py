@@ -1,10 +1,10 @@
 """Proof that no monomial of a network's F and G is missing.
 
-F is convex, and p, the maximum of the pieces found, is at most F. On a cell of p, which is the convex hull of its vertices and
-of its directions to infinity, p is affine. So F = p on it if they agree at the vertices and grow alike in the directions:
-F(v + Σ s_i r_i) ≤ F(v) + Σ s_i · growth(r_i). The vertices and the directions of all cells are the vertices and rays of p's
-hypersurface, and where p is affine along a line both directions of the line. At each of them a piece of F is read off exactly:
-where F and p differ it is a new one, and is added.
+F is convex, and p, the maximum of the pieces found, is at most F. On a cell of p, the convex hull of the cell's vertices plus
+the cone of its rays, p is affine. So F = p on the cell if F and p agree at the vertices and grow equally along the rays:
+F(v + Σ s_i r_i) ≤ F(v) + Σ s_i · growth(r_i). The vertices and rays of all cells are those of p's hypersurface; where p is
+affine along a line, both directions of the line count as rays. At each vertex and ray a piece of F is computed exactly: where F
+and p differ, the piece is new and is added.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ from tropica.tropical.piece_collection import PieceCollection
 from tropica.tropical.polynomial import TropicalPolynomial
 
 LOW_DIMENSION = 5
-"""Variables up to which hypersurfaces may be of any size."""
+"""Variables up to which the number of monomials is limited by ``limit`` alone."""
 MAX_PROVABLE = 64
-"""Monomials that they may have in more variables: the number of vertices can grow like n^⌈d/2⌉."""
+"""Limit on the number of monomials in more variables, where the number of vertices can grow like n^⌈d/2⌉."""
 
 Row = tuple[int, ...]
 
 
 def complete(found: PieceCollection, limit: int) -> None:
-    """Read off pieces at all vertices and directions, and add the new ones, until there are no new ones.
+    """Compute pieces at all vertices and along all rays, and add new pieces until none is found.
 
     Raises:
-        TooManyMonomials: a polynomial has more than ``limit``, or more than 64 in more than 5 variables.
+        TooManyMonomials: more than ``limit`` monomials in a polynomial, or more than 64 in more than 5 variables.
     """
     d = found.network.variables
     if d > LOW_DIMENSION and limit > MAX_PROVABLE:
-        limit, instead = MAX_PROVABLE, f"in {d} variables the proof that none is missing is too long; use check=False, or"
+        limit, instead = (
+            MAX_PROVABLE,
+            f"in {d} variables the proof that no monomial is missing is too long; use check=False, or",
+        )
     else:
         instead = "raise limit=, or"
     done: set[tuple[int, int]] = set()
@@ -63,7 +66,7 @@ def complete(found: PieceCollection, limit: int) -> None:
 
 
 def vertices_and_directions(p: TropicalPolynomial) -> tuple[list[Row], list[Row]]:
-    """A point of every smallest face of p's cells, (x, 1) · s, and vectors that span their directions to infinity, (r, 0).
+    """A point of every minimal face of p's cells, (x, 1) · s, and vectors that span the recession cones, (r, 0).
 
     >>> vertices_and_directions(TropicalPolynomial({(0, 0): 0, (3, 0): 1}))  # a line: x₁ = −1/3
     ([(-1, 0, 3)], [(-1, 0, 0), (1, 0, 0), (0, 1, 0), (0, -1, 0)])

@@ -1,6 +1,6 @@
 """``compose``: the composition f(g_1, ..., g_d) of tropical functions.
 
-A monomial c ⊙ y^α becomes c + Σ_i α_i g_i. For g_i = p_i − q_i the parts that are subtracted are brought to one denominator,
+A monomial c ⊙ y^α becomes c + Σ_i α_i g_i. For g_i = p_i − q_i the subtracted parts are brought to a common denominator,
 
     Σ_i A_i q_i + B_i p_i    with A_i = max(0, largest α_i), B_i = max(0, largest −α_i),
 
@@ -31,20 +31,20 @@ def compose(outer: TropicalMap, *inner: TropicalPolynomial | TropicalRational) -
 def compose(
     outer: TropicalPolynomial | TropicalRational | TropicalMap, *inner: TropicalPolynomial | TropicalRational
 ) -> TropicalPolynomial | TropicalRational | TropicalMap:
-    """f(g_1, ..., g_d) for polynomials or rational functions g_i of the same variables.
+    """Compose f(g_1, ..., g_d) for polynomials or rational functions g_i of the same variables.
 
-    Monomials that are nowhere the only maximum are dropped after every product.
+    Nonessential monomials are dropped after every product.
 
     Args:
         outer: f, in d variables.
-        inner: g_1, ..., g_d; of a map give ``*map``.
+        inner: g_1, ..., g_d; for a map, ``*map``.
 
     Returns:
         A polynomial where f and all g_i are polynomials and no exponent of f is negative; a rational function where f is a
         polynomial or a rational function; a map where f is a map.
 
     Raises:
-        InputError: another number of inner functions, inner functions of different variables, or not tropical functions.
+        InputError: a wrong number of inner functions, inner functions of different variables, or not tropical functions.
 
     >>> f = TropicalPolynomial({(1, 0): 0, (0, 1): 0})
     >>> compose(f, TropicalPolynomial({1: 0, 0: 1}), TropicalPolynomial({2: 0}))
@@ -60,7 +60,7 @@ def compose(
         if not isinstance(function, TropicalPolynomial | TropicalRational):
             raise InputError(f"polynomials and rational functions can be composed; found a {type(function).__name__}")
     if len({function.variables for function in inner}) > 1:
-        raise InputError(f"inner functions must have the same variables; found {[g.variables for g in inner]} of them")
+        raise InputError(f"inner functions must have the same number of variables; found {[g.variables for g in inner]}")
     return _compose_polynomial(outer, [as_rational(g) for g in inner], all(isinstance(g, TropicalPolynomial) for g in inner))
 
 
@@ -87,7 +87,7 @@ def _monomial(
     above: Sequence[Fraction],
     below: Sequence[Fraction],
 ) -> TropicalPolynomial:
-    """One monomial, over the common denominator."""
+    """The numerator of one monomial over the common denominator."""
     factors: list[tuple[TropicalPolynomial, Fraction]] = []
     for power, r, a, b in zip(row, inner, above, below, strict=True):
         positive, negative = max(Fraction(power), Fraction(0)), max(-Fraction(power), Fraction(0))

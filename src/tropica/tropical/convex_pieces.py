@@ -4,15 +4,15 @@ F and G are those of Zhang, Naitzat and Lim, for any graph of affine ops and non
 
     F' = J⁺F + J⁻G + c,    G' = J⁻F + J⁺G;
 
-a nonlinearity keeps G, or adds what makes both parts convex, and takes a maximum:
+a nonlinearity keeps G, or adds to both parts what keeps them convex, and takes a maximum:
 
     max(z, αz):  F' = max(F, αF + (1 − α)G), G' = G          max(z, c):  F' = max(F, G + c), G' = G
     |z|:         F' = max(2F, 2G), G' = F + G                max_k z_k:  F' = max_k (F_k + Σ_{l≠k} G_l), G' = Σ_l G_l
 
-Where the active pieces of all nonlinearities are fixed, F and G are affine. So a piece of F and of G is read off at any point,
-and where functions tie there, in any direction from it: a *flag* is a sequence of homogeneous vectors, (x, 1) for a point and
-(u, 0) for a direction, and z is positive where the first of its values at them that is not zero is. The flag (x, 1), (u, 0) is
-the point x + εu, and (r, 0), (x, 1), (u, 0) is x + εu + tr for t beyond all bounds.
+Where the active pieces of all nonlinearities are fixed, F and G are affine. So a piece of F and of G can be computed at any
+point; where functions tie at the point, a direction breaks the tie. A *flag* is a sequence of homogeneous vectors, (x, 1) for a
+point and (u, 0) for a direction; z is positive at a flag if the first nonzero value of z at the flag's vectors is positive. The
+flag (x, 1), (u, 0) is the point x + εu, and the flag (r, 0), (x, 1), (u, 0) is x + εu + tr as t → ∞.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class DegenerateFlag(Exception):
 class Parts:
     """A node's value near each flag: N = F − G and S = F + G as integers (groups, units, d + 1) over 2^shift.
 
-    Flags with equal active pieces so far share a group: ``group`` (P,).
+    Flags with equal active pieces so far share a group; ``group`` (P,) is the index of each flag's group.
     """
 
     difference: np.ndarray
@@ -61,7 +61,7 @@ class ConvexPieces:
 
     Attributes:
         f, g: affine functions (groups, units, d + 1), the constant last.
-        group: (P,) the group of each flag.
+        group: (P,) the index of each flag's group.
     """
 
     f: RationalArray
@@ -79,7 +79,7 @@ def convex_pieces(network: ExactNetwork, flags: np.ndarray) -> ConvexPieces:
 
 
 def affine_parts(network: ExactNetwork, start: str, stop: str, size: int) -> tuple[RationalArray, RationalArray]:
-    """F and G of each unit of ``stop`` as functions of the values of ``start``, between which there are affine ops only.
+    """F and G of each unit of ``stop`` as functions of the values of ``start``, with only affine ops between them.
 
     Args:
         size: number m of values of ``start``.
@@ -99,10 +99,10 @@ class _FlagPass:
     def __init__(self, network: ExactNetwork, flags: np.ndarray) -> None:
         self.network, self.flags = network, flags
         self.group = np.zeros(len(flags), dtype=np.int64)
-        self.first = np.zeros(1, dtype=np.int64)  # a flag of each group
+        self.first = np.zeros(1, dtype=np.int64)  # index of one flag in each group
 
     def between(self, start: str, stop: str) -> ConvexPieces:
-        """F and G of a node as functions of the values of another."""
+        """F and G of node ``stop`` as functions of the values of node ``start``."""
         size = self.flags.shape[2] - 1
         identity = np.eye(size, size + 1, dtype=np.int64)[None]
         value = Parts(identity, identity, 0, self.group)
@@ -120,14 +120,14 @@ class _FlagPass:
     # ── groups ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _regrouped(self, value: Parts) -> Parts:
-        """A value by the present groups, which are finer than the groups when it was made."""
+        """A value indexed by the current groups, which refine the groups that it was computed for."""
         if value.group is self.group:
             return value
         old = value.group[self.first]
         return Parts(value.difference[old], value.total[old], value.shift, self.group)
 
     def _refine(self, active: np.ndarray) -> np.ndarray:
-        """Split the groups by the active pieces (P, units); returns the active pieces of each group (groups, units, 1)."""
+        """Refine the groups by the active pieces (P, units); returns the active pieces of each group (groups, units, 1)."""
         keys = np.concatenate([self.group[:, None], active.astype(np.int64)], 1)
         _, self.first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         self.group = group.ravel()
@@ -199,7 +199,7 @@ class _FlagPass:
         return Parts(n, compact(_sum(n, _sum(_twice_g(a), _twice_g(b)))), shift, self.group)
 
     def _window_maximum(self, members: np.ndarray, z: Parts) -> Parts:
-        """The maximum over windows: N' is that of the active member, G' the sum of all G."""
+        """The maximum over windows: N' is N of the active member, G' the sum of all G."""
         units, width = members.shape
         best = np.broadcast_to(members[:, 0], (len(self.flags), units)).copy()
         for rival in members.T[1:]:
@@ -215,18 +215,18 @@ class _FlagPass:
     # ── signs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _positive(self, functions: np.ndarray) -> np.ndarray:
-        """Whether functions (groups, units, d + 1) of the present groups are positive near the flags: (P, units)."""
+        """Whether functions (groups, units, d + 1) of the current groups are positive near the flags: (P, units)."""
         return self._lexicographic(functions[self.group] if len(functions) > 1 else functions)
 
     def _exceeds(self, z: Parts, best: np.ndarray, rival: np.ndarray, absent: np.ndarray) -> np.ndarray:
-        """Whether the rival's function is larger than that of the best so far: (P, units); an absent rival never is."""
+        """Whether the rival's function exceeds the largest so far: (P, units); False for an absent rival."""
         functions = z.difference[z.group]
-        less = _sum(functions[:, rival], -functions[np.arange(len(functions))[:, None], best])
-        less[:, absent] = 0
-        return self._lexicographic(less)
+        difference = _sum(functions[:, rival], -functions[np.arange(len(functions))[:, None], best])
+        difference[:, absent] = 0
+        return self._lexicographic(difference)
 
     def _lexicographic(self, functions: np.ndarray) -> np.ndarray:
-        """The signs of functions (P or 1, units, d + 1) along the flags; a function that is zero throughout is not positive."""
+        """Whether functions (P or 1, units, d + 1) are positive along the flags; the zero function is not positive."""
         shape = (len(self.flags), functions.shape[1])
         positive, undecided = np.zeros(shape, bool), np.ones(shape, bool)
         for level in range(self.flags.shape[1]):
@@ -246,7 +246,7 @@ class _FlagPass:
         return positive
 
 
-# ── integers: int64 where no overflow is possible, Python's otherwise ──────────────────────────────────────────────────────
+# ── integers: int64 where no overflow is possible, Python ints otherwise ──────────────────────────────────────────────────────
 
 
 def _dot(functions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -282,6 +282,6 @@ def _twice_g(z: Parts) -> np.ndarray:
 
 
 def _over(z: Parts, shift: int) -> Parts:
-    """The same value over 2^shift, a larger power."""
+    """The same value over a larger denominator, 2^shift."""
     more = shift - z.shift
     return Parts(_times_power(z.difference, more), _times_power(z.total, more), shift, z.group)

@@ -1,8 +1,8 @@
 """F⁺ and F⁻ of a DC decomposition as tropical polynomials, and the extracted terms among their monomials.
 
 TropEx's terms are affine pieces of F⁻(x) = c⁻ + Σ_v ⟨K_v, h_v(x)⟩ and F⁺_i = N_i + F⁻. With the paper's decomposition these are
-convex everywhere, so they are tropical polynomials. With the calibrated one they lie above the terms everywhere and touch them
-at the data points, and that is all that Theorem 3.3 needs.
+convex everywhere, so they are tropical polynomials. With the calibrated one F⁻ and F⁺_i lie above the terms everywhere and
+equal them at the data points, which is all that Theorem 3.3 needs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tropica.tropical.piece_collection import PieceCollection
 from tropica.tropical.polynomial import TropicalPolynomial
 
 ROUNDING = 1e-9
-"""Extraction runs in floating point: coefficients that differ by less, relative to the largest, count as equal."""
+"""Difference, relative to the largest coefficient, up to which coefficients count as equal: extraction is in floating point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,8 @@ class DecompositionPolynomials:
     Attributes:
         plus: F⁺_i, a polynomial for each label.
         minus: F⁻.
-        excess: the largest difference of the maximum of the pieces and the function itself at the points where pieces were
-            read off: 0 where the function is convex; where weights are not whole, K is rounded, and about 1e-16 may be left.
+        excess: the largest difference between the maximum of the pieces and the function itself, at the points where pieces
+            were computed: 0 for a convex function; up to about 1e-16 for non-integer weights, where K is rounded.
     """
 
     plus: tuple[TropicalPolynomial, ...]
@@ -63,7 +63,7 @@ def decomposition_polynomials(decomposition: DCDecomposition, *, limit: int = MA
         limit: number of cells beyond which the computation stops.
 
     Raises:
-        InputError: not a decomposition, a network that is too large.
+        InputError: not a decomposition, or a network that is too large.
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)).double().eval()
@@ -73,7 +73,7 @@ def decomposition_polynomials(decomposition: DCDecomposition, *, limit: int = MA
     (2, True)
     """
     if not isinstance(decomposition, DCDecomposition):
-        raise InputError(f"a DCDecomposition is needed, as tp.decompose makes it; found a {type(decomposition).__name__}")
+        raise InputError(f"a DCDecomposition is needed, the result of tp.decompose; found a {type(decomposition).__name__}")
     network = exact_network(dc_network(decomposition))
     found = PieceCollection(network, outputs_of)
     centers = starting_points(network.net, limit)
@@ -84,7 +84,7 @@ def decomposition_polynomials(decomposition: DCDecomposition, *, limit: int = MA
 
 
 def outputs_of(found: ConvexPieces) -> list[RationalArray]:
-    """N of each output as affine pieces: f − g."""
+    """The affine pieces f − g of each output."""
     (f, g), bottom = common_denominator(found.f, found.g)
     n = f.astype(object) - g
     return [RationalArray(n[:, i], bottom) for i in range(n.shape[1])]
@@ -134,7 +134,7 @@ def _excess(network: ExactNetwork, polynomials: list[TropicalPolynomial], points
 
 @dataclass(frozen=True)
 class Membership:
-    """The monomials of a polynomial that extracted terms are.
+    """The monomials of a polynomial that equal extracted terms.
 
     Attributes:
         monomial: (D,) the monomial that equals each term, −1 for none.
@@ -147,7 +147,7 @@ class Membership:
 
     @property
     def holds(self) -> bool:
-        """Whether every term is a monomial, or its point is tied."""
+        """Whether every term equals a monomial or has a tied point."""
         return bool(((self.monomial >= 0) | self.tied).all())
 
 
@@ -155,12 +155,12 @@ def membership(terms: AffineTerms, p: TropicalPolynomial, x: Tensor) -> Membersh
     """Find terms a_k, extracted at points x_k, among the monomials of a polynomial, up to the rounding of extraction.
 
     Args:
-        terms: ``terms.minus``, or those of ``terms.plus`` with one label.
+        terms: ``terms.minus``, or the terms of ``terms.plus`` with one label.
         p: F⁻, or F⁺ of that label.
         x: the points (D, *input_shape).
 
     Raises:
-        InputError: different numbers of terms and points, or another number of variables.
+        InputError: different numbers of terms and points, or a wrong number of variables.
     """
     if terms.weight.shape[0] != len(x) or terms.weight[0].numel() != p.variables:
         raise InputError(
@@ -180,8 +180,8 @@ def membership(terms: AffineTerms, p: TropicalPolynomial, x: Tensor) -> Membersh
 def largest_excess(terms: LinearTerms, decomposition: DCDecomposition, domain: Box) -> float:
     """The largest of a⁻_k(x) − F⁻(x) and a⁺_k(x) − F⁺_i(x) over all terms and all x of a box, relative to the largest |F|.
 
-    F is affine on every cell of the box, so the largest is at a vertex of a cell. It is at most 0 (up to rounding) where all
-    terms lie below their functions everywhere, which the calibrated decomposition guarantees on the data that it was made for.
+    F is affine on every cell of the box, so the maximum is attained at a vertex of a cell. The excess is at most 0 (up to
+    rounding) where all terms lie below their functions everywhere, which the calibrated decomposition guarantees on its data.
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)).double().eval()

@@ -18,21 +18,21 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Abs, ClampMin, LeakyRelu, Maximum, PRelu, Relu
 
 MAX_ENTRIES = 2_000_000
-"""Entries that the matrix of one op may have."""
+"""Largest number of entries in the matrix of one op."""
 WORD = 2**62
-"""Bound on the products of integers that are formed in int64."""
+"""Bound on the integer products computed in int64."""
 
 
 @dataclass(frozen=True, eq=False)
 class IntegerMatrix:
-    """An integer matrix (out, in) over 2^shift that multiplies stacks of vectors."""
+    """The matrix ``top`` / 2^shift (out, in), which multiplies stacks of vectors."""
 
     top: np.ndarray
     shift: int
 
     @cached_property
     def _single(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Column and entry of each row where no row has more than one entry (a selection, a permutation)."""
+        """Column and value of the nonzero entry of each row; None where a row has several nonzero entries."""
         filled = self.top != 0
         if not self.top.size or bool((filled.sum(1) > 1).any()):
             return None
@@ -62,12 +62,12 @@ class IntegerMatrix:
 
 
 def max_abs(top: np.ndarray) -> int:
-    """The largest absolute value; 0 of an empty array."""
+    """The largest absolute value; 0 for an empty array."""
     return max(abs(int(top.min())), abs(int(top.max()))) if top.size else 0
 
 
 def _without_overflow(stack: np.ndarray, factor: int) -> np.ndarray:
-    """The stack as Python integers where a product with ``factor`` could overflow, else as it is."""
+    """The stack as Python integers where a product with ``factor`` could overflow, else unchanged."""
     return stack.astype(object) if stack.dtype != object and factor * max_abs(stack) >= WORD else stack
 
 
@@ -118,10 +118,10 @@ ExactNonlinearity: TypeAlias = ExactLeakyRelu | ExactClampMin | ExactAbs | Exact
 
 @dataclass(frozen=True, eq=False)
 class ExactNetwork:
-    """A network whose nodes are exact.
+    """A network with its ops in exact integer arithmetic.
 
     Attributes:
-        net: the network in float64 on the CPU: its weights are taken as float64 has them.
+        net: the network in float64 on the CPU; its weights are read as exact rationals.
         ops: the exact op of each node, by name.
     """
 
@@ -156,13 +156,13 @@ def exact_network(net: PiecewiseLinearNetwork) -> ExactNetwork:
 
 
 def _exact_affine(node: AffineNode, zeros: Sequence[Tensor], constants: Mapping[str, Tensor]) -> ExactAffine:
-    """An affine op by automatic differentiation, which gives the weights themselves, without rounding."""
+    """An affine op; automatic differentiation gives its weights without rounding."""
     offset = node.apply(zeros, constants)
     out, sizes = offset.numel(), [z.numel() for z in zeros]
     if out * sum(sizes) > MAX_ENTRIES:
         raise InputError(
             f"{node.name} ({node.origin.op or 'an affine op'}) has a matrix of more than {MAX_ENTRIES:,} entries, which is "
-            "too large for exact arithmetic; a network's tropical form is meant for small ones"
+            "too large for exact arithmetic; tropical polynomials are meant for small networks"
         )
     with torch.inference_mode(False), torch.enable_grad():
         leaves = [z.expand(out, *z.shape[1:]).clone().requires_grad_() for z in zeros]

@@ -1,11 +1,11 @@
 """``tp.to_tropical``: a network as a tropical rational map, exactly.
 
 F and G are affine on every activation cell, and these affine functions are their essential monomials: one exact forward pass
-at a point of each cell gives all of them, and no monomial has to be pruned. The points come from the region
-engine, or in more than 5 dimensions from a random generator. F and G near a point are computed in integers
-(:mod:`tropica.tropical.convex_pieces`), so that every monomial is essential, wherever the points are. That none is missing is
-checked where F and its monomials could differ: at the vertices and in the directions of the rays of the tropical hypersurface
-(:mod:`tropica.tropical.completeness`).
+at a point of each cell gives all of them, and no monomial has to be pruned. The points come from the region engine, or in more
+than 5 dimensions from a random generator. F and G near a point are computed in integers
+(:mod:`tropica.tropical.convex_pieces`), so that every monomial is essential, wherever the points are. Completeness is checked
+where F and the maximum of the monomials found could differ: at the vertices and along the rays of the hypersurface of that
+maximum (:mod:`tropica.tropical.completeness`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tropica.tropical.rational_map import TropicalMap
 MAX_INPUTS = 12
 """Inputs up to which all of space is decomposed into cells."""
 SAMPLES = 2000
-"""Random points at which the search for pieces begins in more than 5 dimensions."""
+"""Random points at which the search for pieces starts in more than 5 dimensions."""
 
 Method = Literal["regions", "algebra"]
 
@@ -47,13 +47,13 @@ def to_tropical(
     """Write a network as a tropical rational map F ⊘ G, a rational function for each output, with essential monomials only.
 
     F and G are those of Zhang, Naitzat and Lim: an affine op A = A⁺ − A⁻ maps (F, G) to (A⁺F + A⁻G + b, A⁻F + A⁺G), and ReLU
-    takes max(F, G) and leaves G; other nonlinearities accordingly (:mod:`tropica.tropical.convex_pieces`). Weights are taken as
-    the rationals that float64 stores; whole weights give whole exponents and coefficients.
+    replaces F by max(F, G) and keeps G; other nonlinearities: :mod:`tropica.tropical.convex_pieces`. Weights are read as
+    the rationals that float64 stores; integer weights give integer exponents and coefficients.
 
     Args:
         net: a traced network, or a torch module whose first layer is ``nn.Linear``; any affine ops and nonlinearities.
         method: "regions" reads the monomials off the network's activation cells; "algebra" multiplies polynomials out, op by
-            op, and prunes after each (slower, and without the region engine: the one checks the other).
+            op, and prunes after each op (slower and independent of the region engine: each method checks the other).
         limit: number of monomials (cells) beyond which the computation stops.
         check: prove that no monomial is missing. In more than 5 inputs the search starts from random points instead of from
             the cells, and the proof is refused for more than 64 monomials.
@@ -62,8 +62,8 @@ def to_tropical(
         A :class:`TropicalMap`; ``tropical(x)`` is the network's output up to rounding, ``tropical.exact(x)`` without.
 
     Raises:
-        TooManyMonomials: more than ``limit`` monomials; the error has the number reached and names alternatives.
-        InputError: not a network, or one with too many inputs.
+        TooManyMonomials: more than ``limit`` monomials; the error states the number reached and alternatives.
+        InputError: not a network, or a network with too many inputs.
 
     >>> import torch
     >>> model = torch.nn.Sequential(torch.nn.Linear(1, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1)).double().eval()
@@ -105,9 +105,9 @@ def traced(net: PiecewiseLinearNetwork | nn.Module) -> PiecewiseLinearNetwork:
 
 
 def starting_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:
-    """Points (P, d) where the search for pieces begins, which the proof completes.
+    """Points (P, d) at which the search for pieces starts; the completeness proof finds the remaining pieces.
 
-    One in each cell; in more than five dimensions random ones, near the origin and far from it.
+    One point in each cell; in more than five dimensions, random points near the origin and far from it.
 
     Raises:
         TooManyMonomials: as :func:`cell_points`.
@@ -120,7 +120,7 @@ def starting_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:
 
 
 def cell_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:
-    """A point inside each activation cell (C, d), as the region engine finds them.
+    """A point (C, d) inside each activation cell, from the region engine.
 
     Raises:
         TooManyMonomials: more than ``limit`` cells.
@@ -133,7 +133,7 @@ def cell_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:
     try:
         return points_of_cells(net, Space(d), limit)
     except TooManyCells as found:
-        more = ", and the next one makes far more" if found.more else ""
+        more = ", and the next nonlinearity gives far more" if found.more else ""
         raise TooManyMonomials(
             f"after nonlinearity {found.nonlinearities} of {len(net.nonlinearities)} there are {found.cells:,} cells, each of "
             f"which can be a monomial of F and of G{more}; the limit is {limit:,}; raise limit=, or {ALTERNATIVES}",

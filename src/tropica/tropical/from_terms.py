@@ -17,8 +17,8 @@ def from_terms(terms: LinearTerms) -> TropicalMap:
 
         N_i^(X) = ⊕_{k with label i} a⁺_k  ⊘  ⊕_k a⁻_k.
 
-    The vector that all a⁻_k and all a⁺_k share is left out: it cancels. The map's ``labels`` name the label that each output
-    is the score of; a label without a data point would have the score −∞, and has no output.
+    The vector that all a⁻_k and all a⁺_k share is left out: it cancels. The map's ``labels`` give the label that each output
+    scores; a label without a data point would have the score −∞, and has no output.
 
     Raises:
         InputError: not a LinearTerms.
@@ -44,6 +44,6 @@ def from_terms(terms: LinearTerms) -> TropicalMap:
 
 
 def _rows(blocks: list[tuple[Tensor, Tensor]]) -> RationalArray:
-    """Weights and biases (n, d + 1), exactly."""
+    """Weights and biases as rows (n, d + 1), exactly."""
     parts = [np.concatenate([w.double().cpu().numpy(), b.double().cpu().numpy()[:, None]], 1) for w, b in blocks]
     return rational_array(np.concatenate(parts), "the terms", 2)

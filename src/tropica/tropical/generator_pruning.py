@@ -1,4 +1,4 @@
-"""``drop_generators``: fewer hidden units of a network with one hidden layer, with a bound on the error in a box."""
+"""``drop_generators``: fewer hidden units in a network with one hidden layer, with a bound on the error in a box."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SmallerNetwork:
 
     Attributes:
         module: a :class:`SmallerLayer` in eval mode.
-        kept: (k,) the kept hidden units; parallel units count as the first of them.
+        kept: (k,) the indices of the kept hidden units; parallel units count as the first one.
         bound: (num_outputs,) a bound on the change of each output anywhere in the box.
     """
 
@@ -66,7 +66,7 @@ def drop_generators(model: nn.Sequential, box: Box, *, keep: int) -> SmallerNetw
         keep: number of hidden units to keep, 0 or more.
 
     Raises:
-        InputError: another model, or a box of another dimension.
+        InputError: another kind of model, or a box of a wrong dimension.
 
     >>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1)).double().eval()
     >>> smaller = drop_generators(model, Box(-1, 1, d=2), keep=6)
@@ -78,7 +78,7 @@ def drop_generators(model: nn.Sequential, box: Box, *, keep: int) -> SmallerNetw
     if not isinstance(box, Box):
         raise InputError(f"the domain of the bound must be a Box; found a {type(box).__name__}")
     if box.dimension != w.shape[1]:
-        raise InputError(f"the box has dimension {box.dimension}, the network takes {w.shape[1]} numbers")
+        raise InputError(f"the box has dimension {box.dimension}, the network {w.shape[1]} inputs")
     if isinstance(keep, bool) or not isinstance(keep, int) or keep < 0:
         raise InputError(f"keep is a whole number, 0 or more; found {keep!r}")
     lo, hi = box.limits()
@@ -88,16 +88,16 @@ def drop_generators(model: nn.Sequential, box: Box, *, keep: int) -> SmallerNetw
     mixed = (low < 0) & (high > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = np.where(mixed, high / (high - low), high > 0)
-        off = np.where(mixed, -high * low / (2 * (high - low)), 0.0)
-    cost = np.abs(a) * off  # (outputs, units)
+        shift = np.where(mixed, -high * low / (2 * (high - low)), 0.0)
+    cost = np.abs(a) * shift  # (outputs, units)
     order = np.lexsort((np.arange(len(b)), -cost.max(0)))
     kept = np.sort(order[: min(keep, int((cost.max(0) > 0).sum()))])
-    gone = np.setdiff1d(np.arange(len(b)), kept)
-    weight = (a[:, gone] * slope[gone]) @ w[gone]
-    bias = c + (a[:, gone] * slope[gone]) @ b[gone] + a[:, gone] @ off[gone]
+    dropped = np.setdiff1d(np.arange(len(b)), kept)
+    weight = (a[:, dropped] * slope[dropped]) @ w[dropped]
+    bias = c + (a[:, dropped] * slope[dropped]) @ b[dropped] + a[:, dropped] @ shift[dropped]
     hidden = linear_layer(w[kept], b[kept]) if len(kept) else None
     module = SmallerLayer(hidden, torch.from_numpy(a[:, kept].copy()), linear_layer(weight, bias)).eval()
-    return SmallerNetwork(module, unit[kept], cost[:, gone].sum(1))
+    return SmallerNetwork(module, unit[kept], cost[:, dropped].sum(1))
 
 
 def _layers(model: nn.Module) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Tropical matrices (max-plus): product, power, permanent, eigenvalue. Entries are floats, ints or Fractions; −∞ is zero.
+"""Tropical matrices (max-plus): product, power, permanent, eigenvalue. Entries are floats, ints or Fractions.
 
 Floats and ints below 2^53 are float64, and so are results; arrays with Fractions or larger ints (dtype object) stay exact.
 """
@@ -29,7 +29,7 @@ def matmul(a: Any, b: Any) -> np.ndarray:
     a, b = matrix(a, "A"), matrix(b, "B")
     if a.shape[1] != b.shape[0]:
         raise InputError(f"matrices of shapes {a.shape} and {b.shape} have no product; the inner sizes must be equal")
-    if a.dtype != b.dtype:  # one of them is exact, and so is the product
+    if a.dtype != b.dtype:  # one operand is exact, and so is the product
         a, b = _rational(a), _rational(b)
     out = np.full((a.shape[0], b.shape[1]), ZERO, dtype=a.dtype)
     for k in range(a.shape[1]):  # memory: one matrix of the result's shape
@@ -69,8 +69,8 @@ class Permanent:
     """The tropical permanent max_σ Σ_i a_{iσ(i)} of a matrix.
 
     Attributes:
-        value: −∞ where every permutation meets a −∞.
-        permutation: an optimal one.
+        value: the permanent; −∞ where every permutation meets an entry −∞.
+        permutation: an optimal σ.
         singular: whether the maximum is attained more than once, or is −∞.
     """
 
@@ -122,7 +122,7 @@ def _whole(a: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _assignment(a: np.ndarray) -> tuple[float, tuple[int, ...]] | None:
-    """The best assignment, or None where there is none of finite weight."""
+    """The optimal assignment, or None where no assignment has finite weight."""
     try:
         rows, columns = linear_sum_assignment(a, maximize=True)
     except ValueError:  # infeasible

@@ -71,7 +71,7 @@ class MinPlusPolynomial:
         return MinPlusPolynomial(self.max_plus**power)
 
     def essential(self) -> MinPlusPolynomial:
-        """The same function without the monomials that are nowhere the only minimum."""
+        """The same function without nonessential monomials, which nowhere attain the minimum alone."""
         return MinPlusPolynomial(self.max_plus.essential())
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""``simplify``: fewer monomials at a measured error, chosen by a set of points."""
+"""``simplify``: fewer monomials at a measured error, selected on a set of points."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Simplified:
     """A function with fewer monomials.
 
     Attributes:
-        function: of the type that was given.
+        function: the smaller function, of the type of the given one.
         kept, dropped: numbers of monomials.
         error: the largest absolute change at the given points.
     """
@@ -47,7 +47,7 @@ def simplify(function: Any, points: Any, *, tolerance: float = 0.0) -> Simplifie
         tolerance: absolute; 0 keeps the values at the points (in float64).
 
     Raises:
-        InputError: points of another dimension or not finite, a tolerance below 0.
+        InputError: points of a wrong dimension or not finite, a tolerance below 0.
 
     >>> f = TropicalPolynomial({0: 0, 1: 0, 2: -1, 3: -3})
     >>> simplify(f, [[-1.0], [0.2], [5.0]]).function
@@ -86,13 +86,13 @@ def _covering(f: TropicalPolynomial, points: np.ndarray, tolerance: float) -> Tr
     for low in range(0, len(points), 1024):
         values = points[low : low + 1024] @ numbers[:, :-1].T + numbers[:, -1]
         near[:, low : low + 1024] = (values >= values.max(1, keepdims=True) - tolerance).T
-    uncovered = near.sum(1)
-    open_ = np.ones(len(points), bool)
+    gain = near.sum(1)  # uncovered points that each monomial would cover
+    uncovered = np.ones(len(points), bool)
     kept: list[int] = []
-    while open_.any():
-        best = int(uncovered.argmax())
+    while uncovered.any():
+        best = int(gain.argmax())
         kept.append(best)
-        newly = open_ & near[best]
-        uncovered -= near[:, newly].sum(1)
-        open_ &= ~newly
+        newly = uncovered & near[best]
+        gain -= near[:, newly].sum(1)
+        uncovered &= ~newly
     return TropicalPolynomial(RationalArray(f.table.numerators[sorted(kept)], f.table.denominator))

@@ -1,4 +1,4 @@
-"""Lists of monomials as one integer table: (n, d + 1) exponents and, in the last column, the coefficient."""
+"""Monomials as one integer table (n, d + 1): exponents and, in the last column, coefficients."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tropica.exact.rational_arrays import (
 from tropica.polyhedra.overlay import overlay_pairs
 
 MAX_PRODUCT = 5_000_000
-"""Monomials that a product may have before equal ones are merged (some 100 bytes each)."""
+"""Largest number of monomials in a product before equal exponents are merged (about 100 bytes each)."""
 
 
 # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def read_terms(terms: Any) -> RationalArray:
-    """Monomials from {exponents: coefficient}; −∞ is dropped.
+    """Monomials from {exponents: coefficient}; coefficients −∞ are dropped.
 
     Raises:
         InputError: not a mapping, no monomial, exponents of different lengths, NaN, +∞.
@@ -42,7 +42,7 @@ def read_terms(terms: Any) -> RationalArray:
         exponents = key if isinstance(key, tuple | list | np.ndarray) else [key]
         row = [to_fraction(e, f"an exponent of {key!r}") for e in exponents]
         if rows and len(row) != len(rows[0]) - 1:
-            raise InputError(f"exponents must have one length; found {len(rows[0]) - 1}, and {len(row)} in {key!r}")
+            raise InputError(f"exponents must have equal lengths; found {len(rows[0]) - 1}, and {len(row)} in {key!r}")
         if not is_tropical_zero(value):
             rows.append([*row, to_fraction(value, f"the coefficient of {key!r}")])
     if not rows:
@@ -51,7 +51,7 @@ def read_terms(terms: Any) -> RationalArray:
 
 
 def read_arrays(exponents: Any, coefficients: Any) -> RationalArray:
-    """Monomials from exponents (n, d) and coefficients (n,): arrays, tensors or nested sequences; −∞ is dropped.
+    """Monomials from exponents (n, d) and coefficients (n,): arrays, tensors or nested sequences; coefficients −∞ are dropped.
 
     Raises:
         InputError: as :func:`read_terms`, or different numbers of exponents and coefficients.
@@ -74,14 +74,14 @@ def read_arrays(exponents: Any, coefficients: Any) -> RationalArray:
 
 
 def checked_count(variables: Any) -> int:
-    """A number of variables, an int ≥ 0."""
+    """The number of variables, checked to be an int ≥ 0."""
     if isinstance(variables, bool) or not isinstance(variables, int | np.integer) or variables < 0:
         raise InputError(f"the number of variables is a whole number, 0 or more; found {variables!r}")
     return int(variables)
 
 
 def is_tropical_zero(value: object) -> bool:
-    """Is it −∞?"""
+    """Whether a value is −∞."""
     return isinstance(value, float | np.floating) and bool(value == -math.inf)
 
 
@@ -93,7 +93,7 @@ def _no_monomial() -> InputError:
 
 
 def merged(top: np.ndarray) -> np.ndarray:
-    """Each exponent once, with its largest coefficient, in the order in which exponents appear first."""
+    """The monomials with each exponent once, at its largest coefficient, in order of first appearance."""
     if len(top) < 2:
         return top
     if top.dtype != object:
@@ -136,8 +136,8 @@ def product(a: RationalArray, b: RationalArray) -> RationalArray:
     rows = len(a.numerators) * len(b.numerators)
     if rows > MAX_PRODUCT:
         raise InputError(
-            f"a product of {len(a.numerators):,} and {len(b.numerators):,} monomials has {rows:,}, and at most {MAX_PRODUCT:,} "
-            "fit; use f.essential() * g.essential(), or f.times_essential(g)"
+            f"a product of {len(a.numerators):,} and {len(b.numerators):,} monomials has {rows:,}; the limit is "
+            f"{MAX_PRODUCT:,}; use f.essential() * g.essential(), or f.times_essential(g)"
         )
     (first, last), bottom = common_denominator(a, b)
     total = first[:, None, :] + last[None, :, :]
@@ -145,7 +145,7 @@ def product(a: RationalArray, b: RationalArray) -> RationalArray:
 
 
 def essential_product(a: RationalArray, b: RationalArray) -> tuple[RationalArray, np.ndarray]:
-    """The essential monomials of f ⊙ g, without forming all sums; and the pair of monomials of each sum (M, 2)."""
+    """The essential monomials of f ⊙ g, without forming all sums, and the pair of factors of each (M, 2)."""
     (first, last), bottom = common_denominator(a, b)
     pairs = overlay_pairs(first[:, :-1], first[:, -1], last[:, :-1], last[:, -1])
     total = first.astype(object)[pairs[:, 0]] + last[pairs[:, 1]]
@@ -153,12 +153,12 @@ def essential_product(a: RationalArray, b: RationalArray) -> tuple[RationalArray
 
 
 def scaled(a: RationalArray, numerator: int, denominator: int) -> RationalArray:
-    """The monomials of f to a nonnegative rational power, as scaling: (a·α, a·c)."""
+    """The monomials of f^a for a = ``numerator / denominator``, by scaling: (a·α, a·c)."""
     return RationalArray(multiply(a.numerators, numerator), a.denominator * denominator)
 
 
 def same(a: RationalArray, b: RationalArray) -> bool:
-    """Do two lists hold the same monomials, in any order?"""
+    """Whether two tables hold the same monomials, in any order."""
     if len(a.numerators) != len(b.numerators):
         return False
     (first, last), _ = common_denominator(a, b)

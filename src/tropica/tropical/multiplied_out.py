@@ -1,7 +1,7 @@
-"""F and G of every unit of a network, multiplied out op by op as polynomials: the theorem itself, pruned after each step.
+"""F and G of every unit of a network, multiplied out op by op as polynomials and pruned after each op.
 
 Slower than reading the monomials off the network's cells, and independent of the region engine: sums are Minkowski sums of
-polytopes, maxima are hulls of unions, and ``essential`` drops the monomials that are nowhere the only maximum.
+polytopes, maxima are hulls of unions, and ``essential`` drops nonessential monomials.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def multiplied_out(network: ExactNetwork, limit: int) -> TropicalMap:
 
 @dataclass(frozen=True)
 class _Step:
-    """One node on polynomials in ``variables`` variables, which may have at most ``limit`` monomials."""
+    """One node's op on polynomials in ``variables`` variables with at most ``limit`` monomials."""
 
     limit: int
     node: str

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 class Overlay:
     """The common refinement of the hypersurfaces of a map's polynomials: its cells are the upper vertices of P(f) + P(g).
 
-    Three counts, which differ: ``len(overlay)`` cells, on which f and g are affine; ``overlay.regions`` linear regions, largest
+    Three different counts: ``len(overlay)`` cells, on which f and g are affine; ``overlay.regions`` linear regions, largest
     connected sets on which f − g is one affine function; ``overlay.maps`` distinct affine functions. A network's activation
     cells (``tp.linear_regions``) are a fourth number.
 
     Attributes:
         polynomials: f, g, f, g, ... of the s outputs.
-        active_terms: (C, 2 s) the monomial of each polynomial that is the maximum in a cell.
-        product: f ⊙ g ⊙ ..., its monomials in the order of the cells.
+        active_terms: (C, 2 s) the active term of each polynomial in each cell.
+        product: f ⊙ g ⊙ ..., with the monomials in the order of the cells.
     """
 
     polynomials: Sequence[TropicalPolynomial]

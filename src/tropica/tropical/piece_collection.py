@@ -1,4 +1,4 @@
-"""The distinct affine pieces of a network's convex functions that were found so far."""
+"""The distinct affine pieces found so far of a network's convex functions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tropica.tropical.exact_network import ExactNetwork
 from tropica.tropical.polynomial import TropicalPolynomial
 
 Read: TypeAlias = Callable[[ConvexPieces], list[RationalArray]]
-"""Which convex functions are collected: a table (groups, d + 1) for each."""
+"""The selection of convex functions to collect: a table (groups, d + 1) for each."""
 DIRECTIONS = 20
-"""Random directions that are tried."""
+"""Number of random directions to try."""
 
 
 def f_then_g(found: ConvexPieces) -> list[RationalArray]:
-    """F of each output, and then G of each."""
+    """F of each output, then G of each output."""
     return [
         RationalArray(part.numerators[:, i], part.denominator)
         for part in (found.f, found.g)
@@ -28,11 +28,11 @@ def f_then_g(found: ConvexPieces) -> list[RationalArray]:
 
 
 class PieceCollection:
-    """The pieces of convex functions that were found, each once.
+    """The distinct pieces found of several convex functions.
 
     Args:
-        network: the network that they are functions of.
-        read: which functions; by default F and G of each output.
+        network: the network that defines the functions.
+        read: the selection of functions; by default F and G of each output.
     """
 
     def __init__(self, network: ExactNetwork, read: Read = f_then_g) -> None:
@@ -89,7 +89,7 @@ class Pieces:
         self.rows.update((tuple(n * factor for n in row), None) for row in table.numerators.tolist())
 
     def polynomial(self) -> TropicalPolynomial:
-        """Their maximum, in the order of exponents. All are essential: each is the convex function itself on an open set."""
+        """The maximum of the pieces, sorted. Every piece is essential: it equals the convex function on an open set."""
         top = np.empty((len(self.rows), len(next(iter(self.rows)))), dtype=object)
         for i, row in enumerate(sorted(self.rows)):
             top[i] = row

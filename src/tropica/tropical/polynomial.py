@@ -24,9 +24,9 @@ Number: TypeAlias = int | float | Fraction
 class TropicalPolynomial:
     """f(x) = ⊕_k c_k ⊙ x^{α_k} = max_k (c_k + ⟨α_k, x⟩): max-plus, with exact exponents and coefficients.
 
-    Exponents are integers, as in the paper, or any rationals (a signomial). Numbers are ints, Fractions, floats (the binary
-    fractions that they are) or texts such as "1/3". Among equal exponents the largest coefficient is kept; −∞, the tropical
-    zero, is dropped. Polynomials are immutable.
+    Exponents are integers, as in the paper, or any rationals (a signomial). Numbers are ints, Fractions, floats (read as
+    exact binary fractions) or strings such as "1/3". Of equal exponents the largest coefficient is kept; a coefficient −∞, the
+    tropical zero, is dropped. Polynomials are immutable.
 
         f + g   f ⊕ g, the maximum         f * g   f ⊙ g, the sum          f / g   f ⊘ g, the difference: a TropicalRational
         f ** a  a · f, by scaling          f(x)    values in float64       f == g  equality as functions
@@ -34,10 +34,10 @@ class TropicalPolynomial:
     Args:
         terms: {exponents: coefficient}; for one variable the exponents may be plain numbers. Or a :class:`RationalArray`
             (n, d + 1), exponents first, coefficients in the last column.
-        pruned: the caller knows that every monomial is essential.
+        pruned: whether every monomial is known to be essential.
 
     Attributes:
-        table: the numbers: integers (n, d + 1) over one denominator, exponents first, coefficients in the last column.
+        table: the monomials: integers (n, d + 1) over one denominator, exponents first, coefficients in the last column.
 
     Raises:
         InputError: no monomial, exponents of different lengths, NaN, +∞.
@@ -65,7 +65,7 @@ class TropicalPolynomial:
 
     @classmethod
     def constant(cls, value: Any, variables: int) -> TropicalPolynomial:
-        """Make the polynomial that is one number everywhere.
+        """Make a constant polynomial.
 
         Raises:
             InputError: a value that is not a number above −∞, or ``variables`` not an int ≥ 0.
@@ -81,7 +81,7 @@ class TropicalPolynomial:
         0⊙x₁² ⊕ 3⊙x₁x₂ ⊕ 1
         """
         if isinstance(i, bool) or not isinstance(i, int | np.integer) or not 0 <= i < monomials.checked_count(variables):
-            raise InputError(f"of {variables} variables, number 0 to {variables - 1} can be chosen; found {i!r}")
+            raise InputError(f"the index of one of {variables} variables must be from 0 to {variables - 1}; found {i!r}")
         return cls({tuple(int(j == i) for j in range(variables)): 0})
 
     @property
@@ -91,7 +91,7 @@ class TropicalPolynomial:
 
     @cached_property
     def exponents(self) -> np.ndarray:
-        """Exponents (n, d): int64 where all are whole, else an object array of ints and Fractions."""
+        """Exponents (n, d): int64 where all are integers, else an object array of ints and Fractions."""
         return RationalArray(self.table.numerators[:, :-1], self.table.denominator).reduced().numbers()
 
     @cached_property
@@ -133,7 +133,7 @@ class TropicalPolynomial:
     def margin(self, x: Any) -> Any:
         """The largest monomial minus the second largest at points (B, d), in float64: (B,).
 
-        It is 0 exactly on the hypersurface (up to rounding), and ∞ for a single monomial.
+        It is 0 on the hypersurface (up to rounding), and ∞ for a single monomial.
 
         >>> TropicalPolynomial({1: 0, 0: 0}).margin([[0.0], [-2.0]]).tolist()
         [0.0, 2.0]
@@ -148,7 +148,7 @@ class TropicalPolynomial:
         return np.ascontiguousarray(numbers[:, :-1]), np.ascontiguousarray(numbers[:, -1])
 
     def exact(self, x: Iterable[Any]) -> Fraction:
-        """The value at one point (d,) in exact arithmetic; floats are the binary fractions that they are.
+        """The value at one point (d,) in exact arithmetic; floats are read as exact binary fractions.
 
         >>> TropicalPolynomial({(1, 1): 0, (0, 0): "1/3"}).exact(["1/2", "1/7"])
         Fraction(9, 14)
@@ -160,7 +160,7 @@ class TropicalPolynomial:
         return exact_values(self.table, x)
 
     def _operand(self, other: object) -> TropicalPolynomial | None:
-        """The other operand as a polynomial; None for a type that is not one."""
+        """The other operand as a polynomial; None for an unsupported type."""
         if isinstance(other, int | float | Fraction):
             return self.constant(other, self.variables)
         return _in_same_variables(self, other) if isinstance(other, TropicalPolynomial) else None
@@ -191,11 +191,11 @@ class TropicalPolynomial:
         """f^a = a · f for a ≥ 0, by scaling every monomial: (a·α, a·c). ``expand`` multiplies out instead."""
         a = to_fraction(power, "a power")
         if a < 0 and len(self) > 1:
-            raise InputError(f"a negative power ({a}) of several monomials is no polynomial; use 1 / f ** {-a}, a rational")
+            raise InputError(f"a negative power ({a}) of several monomials is not a polynomial; use 1 / f ** {-a}, a rational")
         return TropicalPolynomial(monomials.scaled(self.table, a.numerator, a.denominator))
 
     def expand(self, power: int) -> TropicalPolynomial:
-        """Multiply out f ⊙ f ⊙ ... ⊙ f: the same function as ``f ** power``, with monomials between the scaled ones too.
+        """Multiply out f ⊙ f ⊙ ... ⊙ f: the same function as ``f ** power``, with the monomials between the scaled ones.
 
         >>> f = TropicalPolynomial({1: 0, 0: 0})
         >>> f ** 2, f.expand(2), f ** 2 == f.expand(2)
@@ -216,7 +216,7 @@ class TropicalPolynomial:
         return TropicalPolynomial(monomials.essential_product(self.table, other.table)[0], pruned=True)
 
     def essential(self) -> TropicalPolynomial:
-        """The same function without the monomials that are nowhere the only maximum: its smallest form, which is unique.
+        """The same function without nonessential monomials, which nowhere attain the maximum alone. This form is unique.
 
         >>> TropicalPolynomial({2: 0, 1: 0, 0: 0}).essential()
         0⊙x₁² ⊕ 0
@@ -269,7 +269,7 @@ class TropicalRational:
         r(x)                   f(x) − g(x) in float64                       r == s    equality as functions
 
     Args:
-        f, g: polynomials in the same variables, or what :class:`TropicalPolynomial` takes; g = 0 by default.
+        f, g: polynomials in the same variables, or arguments of :class:`TropicalPolynomial`; g = 0 by default.
 
     Raises:
         InputError: different numbers of variables.
@@ -289,7 +289,7 @@ class TropicalRational:
         g = TropicalPolynomial.constant(0, self.f.variables) if g is None else g
         self.g = g if isinstance(g, TropicalPolynomial) else TropicalPolynomial(g)
         if self.f.variables != self.g.variables:
-            raise InputError(f"f and g must have the same variables; found {self.f.variables} and {self.g.variables} of them")
+            raise InputError(f"f and g must have the same number of variables; found {self.f.variables} and {self.g.variables}")
 
     @property
     def variables(self) -> int:
@@ -299,7 +299,7 @@ class TropicalRational:
     def __call__(self, x: Any) -> Any:
         """f(x) − g(x) in float64; x and the values are shaped as for a polynomial.
 
-        Where f and g are far larger than their difference, digits cancel: ``exact`` loses none.
+        Where f and g are far larger than their difference, digits cancel; ``exact`` loses none.
         """
         return self.f(x) - self.g(x)
 
@@ -309,11 +309,11 @@ class TropicalRational:
         return self.f.exact(point) - self.g.exact(point)
 
     def essential(self) -> TropicalRational:
-        """The same function; f and g without the monomials that are nowhere the only maximum."""
+        """The same function, with only the essential monomials of f and g."""
         return TropicalRational(self.f.essential(), self.g.essential())
 
     def _operand(self, other: object) -> TropicalRational | None:
-        """The other operand as a rational function; None for a type that is not one."""
+        """The other operand as a rational function; None for an unsupported type."""
         if isinstance(other, int | float | Fraction):
             return TropicalRational(TropicalPolynomial.constant(other, self.variables))
         if isinstance(other, TropicalPolynomial | TropicalRational):
@@ -393,7 +393,7 @@ def as_rational(function: TropicalPolynomial | TropicalRational) -> TropicalRati
 
 
 def _in_same_variables(first: Any, other: Any) -> Any:
-    """The other function, checked."""
+    """The other function, checked to have the same number of variables."""
     if other.variables != first.variables:
-        raise InputError(f"functions in {first.variables} and in {other.variables} variables do not combine")
+        raise InputError(f"functions in {first.variables} and in {other.variables} variables cannot be combined")
     return other

@@ -9,13 +9,13 @@ import numpy as np
 _UP = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _DOWN = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 SHOWN = 12
-"""Monomials that ``repr`` and notebooks spell out."""
+"""Monomials shown by ``repr`` and in notebooks."""
 LONG = 12
-"""Characters up to which ``repr`` and notebooks show a number exactly."""
+"""Length, in characters, up to which ``repr`` and notebooks show a number exactly."""
 
 
 def text(exponents: np.ndarray, coefficients: np.ndarray) -> str:
-    """Text such as 1⊙x₁² ⊕ 2⊙x₁x₂ ⊕ 2; exponents that are not whole stand in parentheses: x₁^(1/2)."""
+    """Text such as 1⊙x₁² ⊕ 2⊙x₁x₂ ⊕ 2; non-integer exponents stand in parentheses: x₁^(1/2)."""
     terms = [_term(list(e), c) for e, c in zip(exponents[:SHOWN], coefficients[:SHOWN], strict=True)]
     return " ⊕ ".join(terms) + (f" ⊕ … ({len(exponents):,} monomials)" if len(exponents) > SHOWN else "")
 
@@ -51,7 +51,7 @@ def latex(exponents: np.ndarray, coefficients: np.ndarray, *, short: bool = Fals
 
 
 def display_latex(exponents: np.ndarray, coefficients: np.ndarray) -> str:
-    """LaTeX between dollar signs for a notebook: all monomials with short numbers, or their number where they are many."""
+    """LaTeX between dollar signs for a notebook: all monomials, with long numbers rounded; or only their count."""
     few = len(exponents) <= SHOWN
     return f"${latex(exponents, coefficients, short=True)}$" if few else f"$\\text{{{len(exponents):,} monomials}}$"
 

@@ -12,7 +12,7 @@ from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
 def random_polynomial(variables: int, monomials: int, *, degree: int = 20, seed: int = 0) -> TropicalPolynomial:
     """Draw a polynomial with distinct random exponents in {0, ..., degree}^d and random coefficients.
 
-    The coefficients are those of a concave function with noise, −‖α − degree/2‖² + N(0, 1), in multiples of 2⁻²⁰, so that many
+    The coefficients are a concave function plus Gaussian noise, −‖α − degree/2‖² + N(0, 1), in multiples of 2⁻²⁰, so that many
     monomials are essential, as in polynomials of networks.
 
     Raises:

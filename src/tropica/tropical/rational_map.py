@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SHOWN = 6
-"""Outputs whose sizes ``repr`` spells out."""
+"""Outputs whose sizes ``repr`` shows."""
 
 
 class TropicalMap(Sequence[TropicalRational]):
@@ -25,13 +25,13 @@ class TropicalMap(Sequence[TropicalRational]):
 
     Args:
         outputs: rational functions or polynomials of the same variables, at least one.
-        labels: the label that each output is the score of; 0, 1, ... by default.
+        labels: the label that each output scores; 0, 1, ... by default.
 
     Attributes:
-        logit: the map is one logit, whose sign separates the labels 0 and 1.
+        logit: whether the map is one logit, whose sign separates the labels 0 and 1.
 
     Raises:
-        InputError: no output, outputs of different variables, another number of labels.
+        InputError: no output, outputs of different variables, a wrong number of labels.
 
     >>> x, y = (TropicalPolynomial.variable(i, 2) for i in range(2))
     >>> m = TropicalMap([x / y, x + y])
@@ -48,7 +48,7 @@ class TropicalMap(Sequence[TropicalRational]):
         self.outputs = tuple(as_rational(r) for r in given)
         sizes = sorted({r.variables for r in self.outputs})
         if len(sizes) > 1:
-            raise InputError(f"the outputs of a map must have the same variables; found {sizes[0]} and {sizes[1]} of them")
+            raise InputError(f"the outputs of a map must have the same number of variables; found {sizes[0]} and {sizes[1]}")
         self.logit = labels is None and len(self.outputs) == 1
         self.labels = tuple(range(len(self.outputs)) if labels is None else labels)
         if len(self.labels) != len(self.outputs):
@@ -60,7 +60,7 @@ class TropicalMap(Sequence[TropicalRational]):
         return self.outputs[0].variables
 
     def with_outputs(self, outputs: Iterable[TropicalRational | TropicalPolynomial]) -> TropicalMap:
-        """A map with the same labels."""
+        """A map of other outputs with the same labels."""
         return TropicalMap(outputs, None if self.logit else self.labels)
 
     def __call__(self, x: Any) -> Any:
@@ -83,7 +83,7 @@ class TropicalMap(Sequence[TropicalRational]):
         return torch.tensor(self.labels)[best] if isinstance(x, Tensor) else np.array(self.labels)[best]
 
     def essential(self) -> TropicalMap:
-        """The same map without monomials that are nowhere the only maximum."""
+        """The same map without nonessential monomials."""
         return self.with_outputs(r.essential() for r in self.outputs)
 
     @overload

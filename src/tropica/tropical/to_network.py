@@ -1,8 +1,8 @@
 """``tp.to_network``: a tropical rational map as a ReLU network, exactly.
 
 The maximum of r affine functions is computed by a tournament: max(x, y) = relu(x − y) + relu(y) − relu(−y) halves their number
-with one hidden layer, so ⌈log₂ r⌉ hidden layers and a linear output suffice. All polynomials of a map run in the same layers; a
-number without a partner is passed on as relu(y) − relu(−y). All weights behind the first layer are −1, 0 and 1.
+with one hidden layer, so ⌈log₂ r⌉ hidden layers and a linear output suffice. All polynomials of a map share the layers; a
+value without a partner is passed on as relu(y) − relu(−y). All weights after the first layer are −1, 0 and 1.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
 from tropica.tropical.rational_map import TropicalMap, as_map
 
 MAX_ENTRIES = 50_000_000
-"""Entries that a weight matrix of a dense network may have (400 MB)."""
+"""Largest number of entries in a weight matrix of a dense network (400 MB)."""
 LOW_DIMENSION = 4
-"""Variables up to which monomials that are nowhere the only maximum are found quickly."""
+"""Variables up to which nonessential monomials are found quickly."""
 
 
 def to_network(
@@ -33,21 +33,20 @@ def to_network(
     """Write a tropical rational map as a ``torch.nn`` module in float64, equal to it in exact arithmetic (Theorem 5.4).
 
     With r_f and r_g the numbers of monomials, the module has max(⌈log₂ r_f⌉, ⌈log₂ r_g⌉) hidden layers and a linear output: one
-    layer less than Theorem 5.4 allows. Where all numbers are whole (and stay below 2^53), float64 makes no error at whole
-    points either. A number that is not a float64 is written as a sum of several, in a :class:`LinearSum`.
+    layer fewer than Theorem 5.4 allows. Where all numbers are integers (and stay below 2^53), float64 is exact at integer
+    points. A number that is not a float64 is represented as a sum of float64 numbers, in a :class:`LinearSum`.
 
     Args:
         function: a map, a rational function or a polynomial.
-        sparse: write the layers behind the first as :class:`SparseTournamentLayer`, with n indices for n monomials, instead
+        sparse: write the layers after the first as :class:`SparseTournamentLayer`, with n indices for n monomials, instead
             of dense ``nn.Linear`` with n² weights.
-        essential: first drop the monomials that are nowhere the only maximum; by default in up to 4 variables, where that is
-            quick.
+        essential: first drop nonessential monomials; by default for up to 4 variables, where this is fast.
 
     Returns:
         A module in eval mode, (B, d) → (B, s), for ``tp.trace`` and any tool that reads ``nn.Linear`` and ``nn.ReLU``.
 
     Raises:
-        InputError: a number that is no sum of float64 numbers (1/3), or a dense network that is too large.
+        InputError: a number that is not a sum of float64 numbers (1/3), or a dense network that is too large.
 
     >>> f = TropicalPolynomial({(2, 0): 1, (0, 2): 1, (1, 1): 2, (1, 0): 2, (0, 1): 2, (0, 0): 2})
     >>> net = to_network(f)
@@ -78,7 +77,7 @@ def to_network(
 
 
 def _stacked(tables: Sequence[RationalArray]) -> RationalArray:
-    """The rows of all, over one denominator."""
+    """The rows of all tables over one denominator."""
     bottom = math.lcm(*(t.denominator for t in tables))
     return RationalArray(np.concatenate([t.numerators_over(bottom) for t in tables]), bottom)
 
@@ -88,12 +87,12 @@ def _stacked(tables: Sequence[RationalArray]) -> RationalArray:
 
 @dataclass(frozen=True, eq=False)
 class TournamentRound:
-    """One round: numbers v in, their pairwise maxima out, through the hidden units relu(v_x − v_y, v_last, −v_last).
+    """One round: values v in, their pairwise maxima out, through the hidden units relu(v_x − v_y, v_last, −v_last).
 
     Attributes:
-        size: how many numbers come in.
+        size: the number of input values.
         x, y: (m,) the pairs.
-        last: y, and then the numbers without a partner, in the order in which numbers go out.
+        last: y, then the values without a partner: the order of the output values.
     """
 
     size: int
@@ -103,7 +102,7 @@ class TournamentRound:
 
     @property
     def input_matrix(self) -> np.ndarray:
-        """(units, size): from the numbers to the hidden units before ReLU."""
+        """(units, size): from the input values to the hidden units before ReLU."""
         one = np.eye(self.size, dtype=np.int64)
         _check_size(len(self.x) + 2 * len(self.last), self.size)
         return np.concatenate([one[self.x] - one[self.y], one[self.last], -one[self.last]])
@@ -116,7 +115,7 @@ class TournamentRound:
 
 
 def tournament(counts: Sequence[int]) -> tuple[list[TournamentRound], np.ndarray]:
-    """The rounds that reduce groups of ``counts`` numbers to one number each, and the position of each group's number then.
+    """The rounds that reduce groups of ``counts`` values to one value each, and the final position of each group's value.
 
     >>> rounds, positions = tournament([1, 6])
     >>> [(r.size, len(r.x), len(r.last)) for r in rounds], positions.tolist()
@@ -148,11 +147,11 @@ def _check_size(rows: int, columns: int) -> None:
 
 
 class SparseTournamentLayer(nn.Module):
-    """The linear map between two rounds of a tournament by indices: maxima of the first, differences for the second.
+    """The linear map between two rounds of a tournament, by indexing: maxima of the first, differences for the second.
 
     Args:
-        before: the round whose hidden units come in.
-        after: the next round; or, behind the last one, the positions of f, g, f, g, ..., whose differences go out.
+        before: the round whose hidden units are the input.
+        after: the next round; or, after the last round, the positions of f, g, f, g, ..., whose differences are the output.
     """
 
     x: Tensor
@@ -196,7 +195,7 @@ def linear_layer(weight: np.ndarray, bias: np.ndarray | None = None) -> nn.Linea
 
 
 class LinearSum(nn.Module):
-    """A sum of linear layers: weights that are not float64 numbers, as exact sums of several."""
+    """A sum of linear layers, for weights that are sums of float64 numbers."""
 
     def __init__(self, parts: Sequence[nn.Linear]) -> None:
         super().__init__()
@@ -211,7 +210,7 @@ class LinearSum(nn.Module):
 
 
 def _dense(input_matrix: np.ndarray, output_matrix: np.ndarray) -> nn.Linear:
-    """One layer from the hidden units of a round to those of the next."""
+    """The dense layer from the hidden units of one round to those of the next."""
     _check_size(len(input_matrix), output_matrix.shape[1])
     return linear_layer(input_matrix.astype(np.float64) @ output_matrix.astype(np.float64))
 
@@ -220,15 +219,15 @@ def _exact_linear(top: np.ndarray, bottom: int) -> nn.Module:
     """x ↦ W x + b from rows (W, b) = top / bottom: an ``nn.Linear``, or a sum of them."""
     if bottom & (bottom - 1):
         raise InputError(
-            f"a coefficient has the denominator {bottom}, which is no power of two: no sum of floats is "
-            "that number; multiply by it first (f ** n is n · f), or round"
+            f"a coefficient has the denominator {bottom}, which is not a power of two, so it is not a sum "
+            "of floats; multiply by the denominator first (f ** n is n · f), or round"
         )
     parts = [linear_layer(limb[:, :-1], limb[:, -1]) for limb in limbs(top, bottom)]
     return parts[0] if len(parts) == 1 else LinearSum(parts)
 
 
 def limbs(top: np.ndarray, bottom: int) -> list[np.ndarray]:
-    """Rationals over a power of two as float64 arrays with that exact sum: the nearest, the nearest of the remainder, ....
+    """Rationals over a power of two as float64 arrays with exact sum: the nearest, then the nearest to the remainder, ....
 
     Raises:
         InputError: a number beyond 10^308, or with digits below 10^−323.

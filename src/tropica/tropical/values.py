@@ -15,7 +15,7 @@ from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, to_fraction
 
 BLOCK = 2**22
-"""Values of monomials at points that are held at once: 32 MB."""
+"""Values of monomials at points held in memory at once: 32 MB."""
 
 
 def reduced_values(exponents: np.ndarray, coefficients: np.ndarray, x: Any, reduce: Callable[[np.ndarray], np.ndarray]) -> Any:
@@ -43,7 +43,7 @@ def exact_values(monomials: RationalArray, x: Iterable[Any]) -> list[Fraction]:
     """The value of every monomial at one point (d,), in exact arithmetic.
 
     Raises:
-        InputError: another number of coordinates, or a coordinate that is not a finite number.
+        InputError: a wrong number of coordinates, or a coordinate that is not a finite number.
     """
     point = [to_fraction(value, "a coordinate") for value in x]
     variables = monomials.numerators.shape[1] - 1
@@ -58,7 +58,7 @@ def read_points(x: Any, variables: int) -> tuple[np.ndarray, bool]:
     """Points (B, d) in float64 from an array, a tensor or a sequence, and whether a single point (d,) was given.
 
     Raises:
-        InputError: not numbers, or another shape.
+        InputError: not numbers, or a wrong shape.
     """
     try:
         points = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x, dtype=np.float64)
@@ -70,7 +70,7 @@ def read_points(x: Any, variables: int) -> tuple[np.ndarray, bool]:
 
 
 def hash_of_values(exact: Callable[[Sequence[Fraction]], Fraction], variables: int) -> int:
-    """A hash that equal functions share: that of their exact values at two fixed points."""
+    """A hash shared by equal functions: the hash of the exact values at two fixed points."""
     first = [Fraction(2 * i + 3, 7 * i + 11) for i in range(variables)]
     second = [Fraction(5 - 11 * i, 3 + i) for i in range(variables)]
     return hash(("tropical", variables, exact(first), exact(second)))

@@ -22,7 +22,7 @@ from tropica.tropical.from_network import traced
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-ONE_LAYER = "a network with one hidden layer of ReLUs (or max(z, c)), and perhaps a ReLU on its output"
+ONE_LAYER = "a network with one hidden layer of ReLUs (or max(z, c)), and optionally a ReLU on its output"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class LayerPolytopes:
     """P(F), P(G) and P(H) of one output: points (α, c), in one dimension more than the network has inputs.
 
     Attributes:
-        g, h: zonotopes: sums of a segment for each hidden unit.
-        f: P(H) where the output is linear; Conv(P(H) ∪ P(G)) where there is a ReLU on it, F = H ⊕ G.
+        g, h: zonotopes: sums of one segment for each hidden unit.
+        f: P(H) where the output is linear; Conv(P(H) ∪ P(G)) where the output has a ReLU, F = H ⊕ G.
     """
 
     f: Zonotope | Polytope
@@ -79,46 +79,48 @@ def zonotopes(net: PiecewiseLinearNetwork | nn.Module) -> list[LayerPolytopes]:
     net = traced(net)
     hidden, rectified = _hidden_layer(net)
     network = exact_network(net)
-    bend = network.ops[hidden.name]
-    if not isinstance(bend, ExactClampMin) and not (isinstance(bend, ExactLeakyRelu) and not bend.slope.any()):
-        raise _refused(net)
+    op = network.ops[hidden.name]
+    if not isinstance(op, ExactClampMin) and not (isinstance(op, ExactLeakyRelu) and not op.slope.any()):
+        raise _unsupported(net)
     stop = net.nonlinearities[-1].inputs[0] if rectified else net.graph.output
     # F and G of each hidden unit before its maximum, in x; F and G of each output in the hidden units' outputs.
     above, below = map(_numbers, affine_parts(network, INPUT, hidden.inputs[0], network.variables))
     positive, negative = map(_numbers, affine_parts(network, hidden.name, stop, hidden.units))
-    bend_at = below.copy()
-    if isinstance(bend, ExactClampMin):
-        bend_at[:, -1] += _numbers(RationalArray(bend.level, 1 << bend.shift))
+    threshold = below.copy()
+    if isinstance(op, ExactClampMin):
+        threshold[:, -1] += _numbers(RationalArray(op.level, 1 << op.shift))
     found = []
     for p, q in zip(positive, negative, strict=True):
         constant = np.zeros(above.shape[1], dtype=object)
         constant[-1] = p[-1]
-        h = Zonotope(p[:-1, None] * (above - bend_at), p[:-1] @ bend_at + q[:-1] @ below + constant)
-        g = Zonotope(q[:-1, None] * (above - bend_at), q[:-1] @ bend_at + p[:-1] @ below)
+        h = Zonotope(p[:-1, None] * (above - threshold), p[:-1] @ threshold + q[:-1] @ below + constant)
+        g = Zonotope(q[:-1, None] * (above - threshold), q[:-1] @ threshold + p[:-1] @ below)
         f = hull_of_union(h.polytope(), g.polytope()) if rectified else h
         found.append(LayerPolytopes(f, g, h))
     return found
 
 
 def _hidden_layer(net: PiecewiseLinearNetwork) -> tuple[NonlinearityNode, bool]:
-    """The hidden nonlinearity, and whether a ReLU stands on the output."""
+    """The hidden nonlinearity, and whether the output has a ReLU."""
     first, *others = net.nonlinearities or (None,)
     rectified = len(others) == 1 and isinstance(others[0].op, Relu) and net.graph.output == others[0].name
     if first is None or (others and not rectified) or net.graph.output == first.name:
-        raise _refused(net)
+        raise _unsupported(net)
     after = net.graph.between(first.name, net.graph.output)
     before = {INPUT, *(n.name for n in net.graph.between(INPUT, first.inputs[0]).nodes)}
     around = [n.name for n in after.nodes if before & set(n.inputs)]
     if around:
-        raise InputError(f"zonotopes are those of {ONE_LAYER}; in this one a connection goes around it, to {around[0]}")
+        raise InputError(
+            f"zonotopes are defined for {ONE_LAYER}; in this network a connection bypasses the layer, to {around[0]}"
+        )
     return first, rectified
 
 
-def _refused(net: PiecewiseLinearNetwork) -> InputError:
+def _unsupported(net: PiecewiseLinearNetwork) -> InputError:
     names = ", ".join(f"{node.op.name} of {node.units}" for node in net.nonlinearities) or "none"
-    return InputError(f"zonotopes are those of {ONE_LAYER}; this one has the nonlinearities: {names}")
+    return InputError(f"zonotopes are defined for {ONE_LAYER}; this network has the nonlinearities: {names}")
 
 
 def _numbers(table: RationalArray) -> np.ndarray:
-    """Ints and Fractions."""
+    """The numbers as ints and Fractions (dtype object)."""
     return table.numbers().astype(object)
