@@ -1,6 +1,6 @@
 """What bends a network: for every nonlinearity the functions whose zero sets separate its choices.
 
-A nonlinearity of two choices has one function a unit: z for relu, leaky relu, prelu and abs, z − level for a floor, a − b for the
+A nonlinearity of two pieces has one function a unit: z for relu, leaky relu, prelu, abs; z − level for clamp-min; a − b for the
 maximum of two. A unit that takes the largest of m options is a tournament: the largest of the first k options less option
 k + 1, for k = 1 … m − 1. Each of these is affine on every cell of the complex that the ones before it have made. A tournament
 also cuts where two options are equal that are both beaten later; such cells have the same choice, and are joined in the end.
@@ -175,7 +175,7 @@ class Options:
         self.nonlinearity, self.shape = nonlinearity, example.shape[1:]
         if self.shape.numel() * nonlinearity.units > LARGEST:
             raise InputError(
-                f"{nonlinearity.op.name} with {self.shape.numel():,} inputs and {nonlinearity.units:,} units is too large to take apart"
+                f"{nonlinearity.op.name} with {self.shape.numel():,} inputs and {nonlinearity.units:,} units is too large"
             )
         rows = [nonlinearity.op(one_hot).reshape(len(one_hot), -1) > 0.5 for one_hot in self._one_hot(example.dtype)]
         member = torch.cat(rows).T  # (units, size)
@@ -194,7 +194,7 @@ class Options:
             yield one_hot.reshape(-1, *self.shape)
 
     def choices(self, winners: np.ndarray) -> Tensor:
-        """For each unit the nonlinearity's own number for an entry of its input, as ``op.active_piece`` gives it: (1, units)."""
+        """For each unit the piece that belongs to an entry of its input, as ``op.active_piece`` gives it: (1, units)."""
         one_hot = torch.zeros(len(winners), self.shape.numel(), dtype=torch.float64)
         one_hot[torch.arange(len(winners)), torch.from_numpy(winners)] = 1
         found = self.nonlinearity.op.active_piece(one_hot.reshape(-1, *self.shape)).reshape(len(winners), -1)

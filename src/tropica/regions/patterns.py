@@ -76,7 +76,7 @@ def equal_patterns(solid: Solid) -> tuple[Incidence, int]:
 
 
 def _limits(folded: Folded, t: np.ndarray) -> dict[str, torch.Tensor]:
-    """For each nonlinearity how far its functions may be off at points (C, d), and the lengths of their gradients: (2, n), E and L."""
+    """Error bounds of each nonlinearity's functions at points (C, d), and the lengths of their gradients: (2, n), E and L."""
     rounding = Rounding(folded, torch.from_numpy(np.append(np.abs(t).max(0, initial=0), 1.0)[None]), False)
     limits: dict[str, torch.Tensor] = {}
     options = {bend.nonlinearity.name: options for bend, options in zip(folded.bends, folded.options, strict=True)}

@@ -16,7 +16,7 @@ VERTICES = 16
 
 
 class TooManyCells(Exception):
-    """There are more cells than were wanted: ``cells`` behind the first ``nonlinearities`` nonlinearities; ``more``: far more behind the next."""
+    """More cells than allowed: ``cells`` behind ``nonlinearities`` nonlinearities; ``more``: far more behind the next."""
 
     def __init__(self, cells: int, nonlinearities: int, more: bool) -> None:
         super().__init__(cells, nonlinearities, more)

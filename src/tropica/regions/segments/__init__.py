@@ -1,7 +1,7 @@
 """Linear regions along a segment of the input space, for any network: breakpoints in order, exactly.
 
 ``complex`` is the entry and the result; ``plan`` reads the network, ``walk`` goes through it in float64 with error bounds
-(``nonlinearities``, ``lines``, ``followed``, ``roots``, ``split``), and ``resolve`` settles what those leave open, in exact arithmetic
+(``nonlinearities``, ``lines``, ``followed``, ``roots``, ``split``), and ``resolve`` decides the rest in exact arithmetic
 (``exact``) if need be.
 """
 

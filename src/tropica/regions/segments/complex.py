@@ -205,13 +205,13 @@ def segment_regions(net: PiecewiseLinearNetwork, segment: Segment, *, work: floa
     """Every breakpoint of a network between two inputs, and its affine function on each interval between them.
 
     Along x(t) = (1 − t) a + t b the input of every unit is affine in t between two breakpoints, z(t) = s t + c, so a unit that
-    changes its sign does so at t = −c/s, and a maximum changes where two of its options cross. Nonlinearity by nonlinearity the intervals
+    changes its sign does so at t = −c/s, and a maximum changes where two of its pieces cross. By each nonlinearity the intervals
     are cut at all of these. Two points of one interval have the same activation pattern; adjacent intervals have different
     ones. All is done in float64, whatever the network's dtype, with an error bound on every number; what the bounds do not
     decide is decided in exact arithmetic with the float64 weights as the rationals they are (breakpoints that coincide, units
     that are zero all along, ties). Coinciding breakpoints are one breakpoint.
 
-    Time: a nonlinearity of u units behind m intervals takes the work of the layers before it for 2 m points, and some passes over
+    Time: a nonlinearity of u units behind m intervals takes the work of the layers before it for 2 m points, and passes over
     m · u numbers; a dense layer behind a threshold only takes its work for one point of each interval before that threshold.
     Memory: a few times m · u numbers at a time, but for wide layers in chunks of 8 MB, and the breakpoints. The network keeps
     |W|, of dense layers Wᵀ, and of layers that were once computed with sharp bounds (the first, and all where there was a

@@ -112,7 +112,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class ExactStretch:
-    """A stretch without rounding: its ends and breakpoints, the choices (intervals, units) by nonlinearity, the output's lines."""
+    """A stretch without rounding: its ends and breakpoints, the pieces (intervals, units) by nonlinearity, the output."""
 
     t: list[Fraction]
     choices: dict[str, np.ndarray]

@@ -1,7 +1,7 @@
 """Every breakpoint along a segment, nonlinearity by nonlinearity, in float64 with error bounds.
 
 Behind every node of the graph each value is an affine function of t on each interval found so far: z(t) = s t + c, held as
-rows, one an interval. A nonlinearity splits the intervals where one of its units changes its affine piece, and hands on one row an
+rows, one an interval. A nonlinearity cuts the intervals where one of its units changes its piece, and hands on one row an
 interval. However many intervals, they are worked on in chunks of ``CHUNK`` bytes. Rows do not see each other, but for those of
 dense layers behind thresholds, which follow from each other (:mod:`~tropica.regions.segments.followed`).
 
