@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import tropica as tp
-from tests.extracted import potential, smallest
+from tests.cached import potential, smallest
 from tests.networks import logits_of
 from tests.oracles.dense import local_affine_map
 from tests.oracles.dense_decomposition import data_free

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import tropica as tp
+from tests.cached import network, points
 from tests.cli.test_models import Payload
-from tests.extracted import network, points
 from tropica.decomposition.storage import load_decomposition
 
 SOURCES = sorted(Path(tp.__file__).parent.rglob("*.py"))

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import tropica as tp
-from tests.extracted import by_method, case_of, network, points, terms_of
+from tests.cached import by_method, case_of, network, points, terms_of
 
 
 def parts(name: str = "mnist_conv", method: str = "calibrated") -> tuple[tp.PiecewiseLinearNetwork, tp.ExtractedFunction]:

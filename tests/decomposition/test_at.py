@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import tropica as tp
+from tests.cached import case_of, network, points
 from tests.checks import check_theorem
-from tests.extracted import case_of, network, points
 from tests.oracles.dense import local_affine_map
 
 PLACES = [

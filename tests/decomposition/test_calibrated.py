@@ -12,8 +12,19 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import tropica as tp
+from tests.cached import (
+    by_method,
+    by_name,
+    case_of,
+    cotangents,
+    decomposition_of,
+    network,
+    points,
+    potential,
+    smallest,
+    terms_of,
+)
 from tests.checks import check_below, check_certificate, check_tight, fresh_points
-from tests.extracted import by_method, by_name, case_of, cotangents, network, points, potential, smallest, split_of, terms_of
 from tests.network_modules import build
 from tests.networks import tagged
 from tests.oracles.fixed_point import tight
@@ -26,26 +37,26 @@ some = pytest.mark.parametrize("name", SOME)
 
 @by_name
 def test_cotangents_are_nonnegative_on_the_data(name: str) -> None:
-    check_certificate(split_of(name, "calibrated"), points(name))
+    check_certificate(decomposition_of(name, "calibrated"), points(name))
 
 
 @by_method
 @by_name
 def test_terms_stay_below_everywhere(name: str, method: str) -> None:
-    decomposition = split_of(name, method)
+    decomposition = decomposition_of(name, method)
     check_below(decomposition, terms_of(name, method), points(name), fresh_points(decomposition.net))
 
 
 @by_name
 def test_is_tight(name: str) -> None:
     """K is that of the slow fixed point, but for the margin of 0.1 % of each nonlinearity's largest."""
-    check_tight(split_of(name, "calibrated"), points(name), 1.05)
+    check_tight(decomposition_of(name, "calibrated"), points(name), 1.05)
 
 
 @pytest.mark.parametrize("name", [case.name for case in tagged("paper") if "architecture" not in case.tags])
 def test_few_passes(name: str) -> None:
     """At most 4 passes, the check included, where the plain fixed point takes one a nonlinearity."""
-    decomposition = split_of(name, "calibrated")
+    decomposition = decomposition_of(name, "calibrated")
     assert decomposition.passes <= 4
     assert "0 units raised" not in " ".join(decomposition.history)
     assert "the check" in decomposition.history[-1]
@@ -83,7 +94,7 @@ def test_passes_raise() -> None:
 def test_bound_on_raises(name: str) -> None:
     """K raised anyhow, and by the bound on what that requires: no cotangent of F⁻ at any point gets smaller."""
     net, x = network(name), points(name)
-    decomposition = split_of(name, "calibrated")
+    decomposition = decomposition_of(name, "calibrated")
     generator = torch.Generator().manual_seed(len(name))
     raised = {
         nonlinearity: k * torch.rand(k.shape, generator=generator) * (torch.rand(k.shape, generator=generator) < 0.3)
@@ -128,8 +139,8 @@ def same(one: tp.DCDecomposition, other: tp.DCDecomposition, rtol: float) -> Non
 def test_same_bits_again(name: str) -> None:
     net, x = network(name), points(name)
     again = tp.decompose(net, x)
-    same(again, split_of(name, "calibrated"), 0.0)
-    assert again.fingerprint == split_of(name, "calibrated").fingerprint
+    same(again, decomposition_of(name, "calibrated"), 0.0)
+    assert again.fingerprint == decomposition_of(name, "calibrated").fingerprint
 
 
 @some
@@ -138,7 +149,7 @@ def test_order_and_batches_do_not_matter(name: str, batch_size: int) -> None:
     """Where all points take part in the first step, K is a maximum over them."""
     net, x = network(name), points(name)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(2))
-    same(tp.decompose(net, x[order], batch_size=batch_size), split_of(name, "calibrated"), 1e-10)
+    same(tp.decompose(net, x[order], batch_size=batch_size), decomposition_of(name, "calibrated"), 1e-10)
 
 
 @pytest.mark.parametrize("kind", ["array", "dataset", "loader", "batches", "labelled"])
@@ -185,7 +196,7 @@ def test_dtype_is_a_choice() -> None:
 @by_name
 def test_potential_is_the_sum(name: str, method: str) -> None:
     """F⁻ = c⁻ + Σ ⟨K_v, h_v⟩, and F⁺_i − F⁻ = N_i at every point, here as values of the terms."""
-    decomposition, x, terms = split_of(name, method), points(name), terms_of(name, method)
+    decomposition, x, terms = decomposition_of(name, method), points(name), terms_of(name, method)
     total, scores, *_ = potential(decomposition, x)
     scale = float(total.abs().max()) + 1e-300
     assert (decomposition.f_minus(x) - total.detach()).abs().max() <= 1e-12 * scale
@@ -220,7 +231,7 @@ def test_a_nonlinearity_of_a_constant(method: str) -> None:
 
 @some
 def test_growth(name: str) -> None:
-    decomposition = split_of(name, "calibrated")
+    decomposition = decomposition_of(name, "calibrated")
     rows = decomposition.summary().rows
     assert [row.nonlinearity for row in rows] == [nonlinearity.name for nonlinearity in decomposition.net.nonlinearities]
     for row, nonlinearity in zip(rows, decomposition.net.nonlinearities, strict=True):
@@ -232,7 +243,7 @@ def test_growth(name: str) -> None:
 def test_is_smaller_than_the_paper_decomposition() -> None:
     """Signs cancel: the whole point of it."""
     for name in ("mlp_deep", "mnist_conv", "resnet"):
-        ours, theirs = (split_of(name, method).summary().largest for method in ("calibrated", "paper"))
+        ours, theirs = (decomposition_of(name, method).summary().largest for method in ("calibrated", "paper"))
         assert ours < theirs
 
 
@@ -241,7 +252,7 @@ def test_the_margin() -> None:
     net, x = network("one_logit"), points("one_logit")
     exact, _ = tight(net, x)
     last = net.nonlinearities[-1].name
-    k, wanted = split_of("one_logit", "calibrated").multipliers[last], exact.multipliers[last]
+    k, wanted = decomposition_of("one_logit", "calibrated").multipliers[last], exact.multipliers[last]
     torch.testing.assert_close(k, wanted + 1e-3 * wanted.max(), rtol=1e-12, atol=0)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import tropica as tp
-from tests.extracted import by_method, by_name, case_of, cotangents, network, points, split_of, terms_of
+from tests.cached import by_method, by_name, case_of, cotangents, decomposition_of, network, points, terms_of
 from tropica.decomposition.check import Sample, SampleSizes
 
 NAMES = ("mlp_deep", "mnist_conv", "resnet", "inverted_residual")
@@ -23,7 +23,7 @@ def scaled(decomposition: tp.DCDecomposition, factor: float) -> tp.DCDecompositi
 
 @names
 def test_half_of_k_is_not_enough(name: str) -> None:
-    net, x, decomposition = network(name), points(name), scaled(split_of(name, "calibrated"), 0.5)
+    net, x, decomposition = network(name), points(name), scaled(decomposition_of(name, "calibrated"), 0.5)
     with pytest.raises(tp.CertificateError, match=r"certificate fails: a cotangent is negative \(-0\.\d+"):
         tp.extract(net, x, decomposition)
     with pytest.warns(UserWarning, match="a cotangent is negative"):
@@ -42,7 +42,7 @@ def test_no_k_at_all_violates_the_theorem(name: str) -> None:
     """Without K: cotangents, and the pairs themselves and the labels as brute force finds them."""
     net, x = network(name), points(name)
     with pytest.warns(UserWarning, match="a cotangent is negative"):
-        terms = tp.extract(net, x, scaled(split_of(name, "calibrated"), 0.0), on_failure="warn")
+        terms = tp.extract(net, x, scaled(decomposition_of(name, "calibrated"), 0.0), on_failure="warn")
     worst = 0.0
     for one in (terms.plus, terms.minus):
         values = one(x)
@@ -55,7 +55,7 @@ def test_no_k_at_all_violates_the_theorem(name: str) -> None:
 @names
 def test_k_missing_at_one_nonlinearity(name: str) -> None:
     """Whichever nonlinearity it is, the last one too, behind which no cotangent of F⁻ arrives."""
-    net, x, decomposition = network(name), points(name), split_of(name, "calibrated")
+    net, x, decomposition = network(name), points(name), decomposition_of(name, "calibrated")
     for nonlinearity in net.nonlinearities:
         k = decomposition.multipliers[nonlinearity.name]
         if float(k.max()) < 1e-3:
@@ -73,7 +73,7 @@ def test_figures(name: str, method: str) -> None:
     found = terms.certificate
     assert found.holds, str(found)
     least = 0.0
-    for _, minus, plus in cotangents(split_of(name, method), x):
+    for _, minus, plus in cotangents(decomposition_of(name, method), x):
         least = min(least, float(torch.minimum(minus, plus).min()))
     assert least >= -1e-9
     assert found.smallest_cotangent is not None
@@ -108,7 +108,7 @@ def test_smallest_cotangent() -> None:
 
 def test_nothing_checked_nothing_held() -> None:
     """With check="none", of a decomposition that was not certified on this data, nothing is known."""
-    terms = tp.extract(network("mlp"), points("mlp"), split_of("mlp", "calibrated"), check="none")
+    terms = tp.extract(network("mlp"), points("mlp"), decomposition_of("mlp", "calibrated"), check="none")
     assert not terms.certificate.holds
     assert "not checked" in str(terms.certificate)
     # The calibration itself is a certificate.
@@ -146,7 +146,7 @@ def test_sample_sees_its_own_points() -> None:
 def test_not_a_number_fails() -> None:
     """K beyond float32: said at once, not hidden in terms that are NaN."""
     net, x = network("mlp").to(torch.float32), points("mlp").float()
-    huge = scaled(split_of("mlp", "paper"), 1e39)
+    huge = scaled(decomposition_of("mlp", "paper"), 1e39)
     for how in ({"check": "sample"}, {"on_failure": "warn"}, {"check": "none"}):
         with pytest.raises(tp.CertificateError, match="float64"):
             tp.extract(net, x, huge, **how)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import tropica as tp
-from tests.extracted import by_method, by_name, case_of, network, split_of
+from tests.cached import by_method, by_name, case_of, decomposition_of, network
 from tropica.decomposition import calibrated
 from tropica.decomposition.calibrated import calibrated_decomposition
 from tropica.decomposition.storage import load_decomposition
@@ -108,7 +108,7 @@ def test_order_of_batches_does_not_matter() -> None:
 @by_method
 @by_name
 def test_a_split_on_disk(tmp_path: Path, name: str, method: str) -> None:
-    made = split_of(name, method)
+    made = decomposition_of(name, method)
     made.save(tmp_path / "decomposition")
     again = load_decomposition(tmp_path / "decomposition", network(name))
     assert again.fingerprint == made.fingerprint
@@ -123,7 +123,7 @@ def test_a_split_on_disk(tmp_path: Path, name: str, method: str) -> None:
 
 def test_damaged_and_foreign_splits(tmp_path: Path) -> None:
     path = tmp_path / "decomposition"
-    split_of("mlp", "calibrated").save(path)
+    decomposition_of("mlp", "calibrated").save(path)
     with pytest.raises(StoreError, match="the decomposition of another network"):
         load_decomposition(path, network("mlp_deep"))
     raw = bytearray(path.read_bytes())

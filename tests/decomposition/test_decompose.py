@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import tropica as tp
-from tests.extracted import network, points
+from tests.cached import network, points
 from tropica.network.batch_size import default_batch_size
 from tropica.network.trace import as_network
 

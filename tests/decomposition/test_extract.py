@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import tropica as tp
+from tests.cached import by_method, by_name, case_of, decomposition_of, network, points, terms_of
 from tests.checks import check_rows, check_theorem
-from tests.extracted import by_method, by_name, case_of, network, points, split_of, terms_of
 from tropica.data.passes import DataPass, ShardSizes
 from tropica.decomposition.blocks import empty_block
 from tropica.decomposition.extraction import extract_batch, extract_shards, find_center
@@ -128,7 +128,7 @@ def equal(one: tp.LinearTerms, other: tp.LinearTerms) -> bool:
 @pytest.mark.parametrize("name", ["mlp", "mnist_conv", "densenet"])
 def test_batch_size_does_not_matter(name: str, batch_size: int) -> None:
     expected, x = terms_of(name, "calibrated"), points(name)
-    found = tp.extract(network(name), x, split_of(name, "calibrated"), batch_size=batch_size)
+    found = tp.extract(network(name), x, decomposition_of(name, "calibrated"), batch_size=batch_size)
     assert torch.equal(found.labels, expected.labels)
     for part in ("local", "minus", "plus"):
         one, other = getattr(found, part), getattr(expected, part)
@@ -172,8 +172,8 @@ def test_float64_from_a_float32_model() -> None:
 def test_float32(name: str) -> None:
     """Near the float64 terms, biases in float64, certificate in float32."""
     x = points(name).float()
-    exact = tp.extract(network(name), x.double(), split_of(name, "calibrated"))
-    terms = tp.extract(network(name).to(torch.float32), x, split_of(name, "calibrated"))
+    exact = tp.extract(network(name), x.double(), decomposition_of(name, "calibrated"))
+    terms = tp.extract(network(name).to(torch.float32), x, decomposition_of(name, "calibrated"))
     assert terms.local.weight.dtype == terms.dtype == torch.float32
     assert terms.local.bias.dtype == terms.minus.bias.dtype == terms.minus.weight.dtype == torch.float64
     assert terms.certificate.holds
@@ -214,7 +214,7 @@ def test_works_without_gradients() -> None:
     with torch.inference_mode(), pytest.raises(tp.InputError, match=r"use torch\.no_grad\(\) instead"):
         tp.extract(network("mlp"), points("mlp"))
     with torch.inference_mode(), pytest.raises(tp.InputError, match=r"use torch\.no_grad\(\) instead"):
-        tp.extract(network("mlp"), points("mlp"), split_of("mlp", "paper"))
+        tp.extract(network("mlp"), points("mlp"), decomposition_of("mlp", "paper"))
 
 
 def test_refusals() -> None:
@@ -227,7 +227,7 @@ def test_refusals() -> None:
     with pytest.raises(tp.InputError, match="on_failure does nothing with check='none'"):
         tp.extract(net, x, check="none", on_failure="warn")
     with pytest.raises(tp.InputError, match="made for another network"):
-        tp.extract(net, x, split_of("mlp_deep", "paper"))
+        tp.extract(net, x, decomposition_of("mlp_deep", "paper"))
     with pytest.raises(
         tp.InputError, match="unknown decomposition 'smallest'; accepted are 'calibrated', 'minimal', 'paper', or"
     ):
@@ -238,13 +238,13 @@ def test_refusals() -> None:
         tp.extract(net, x, dtype=torch.float16)
     for size in (0, -1, 2.5):
         with pytest.raises(tp.InputError, match="batch_size must be a whole number, 1 or more"):
-            tp.extract(net, x, split_of("mlp", "paper"), batch_size=size)  # type: ignore[arg-type]
+            tp.extract(net, x, decomposition_of("mlp", "paper"), batch_size=size)  # type: ignore[arg-type]
         with pytest.raises(tp.InputError, match="batch_size must be a whole number, 1 or more"):
             tp.decompose(net, x, batch_size=size)  # type: ignore[arg-type]
     bad = x.clone()
     bad[7, 2] = torch.nan
     with pytest.raises(tp.InputError, match=r"7|NaN"):
-        tp.extract(net, bad, split_of("mlp", "calibrated"))
+        tp.extract(net, bad, decomposition_of("mlp", "calibrated"))
 
 
 def test_a_full_check() -> None:
@@ -265,7 +265,7 @@ def pass_over(net: tp.PiecewiseLinearNetwork, x: Tensor) -> DataPass:
 @pytest.mark.parametrize("stored", [None, torch.float32], ids=str)
 def test_batches_and_shards(stored: torch.dtype | None) -> None:
     """A shard's terms are those of its batches, whoever extracts them, and the whole is what extract gives."""
-    net, x, made = network("mnist_conv"), points("mnist_conv"), split_of("mnist_conv", "paper")
+    net, x, made = network("mnist_conv"), points("mnist_conv"), decomposition_of("mnist_conv", "paper")
     data_pass = pass_over(net, x)
     center = find_center(made, data_pass)
     whole = tp.extract(net, x, made, batch_size=4, stored_dtype=stored).blocks[0]
@@ -285,7 +285,7 @@ def test_batches_and_shards(stored: torch.dtype | None) -> None:
 
 
 def test_a_batch_is_written_where_it_is_wanted() -> None:
-    net, x, made = network("mlp"), points("mlp"), split_of("mlp", "calibrated")
+    net, x, made = network("mlp"), points("mlp"), decomposition_of("mlp", "calibrated")
     center = find_center(made, pass_over(net, x))
     expected = extract_batch(made, x, center)
     room = empty_block(net, len(x), net.dtype)

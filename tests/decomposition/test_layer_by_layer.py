@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.extracted import by_name, network, points
+from tests.cached import by_name, network, points
 from tests.oracles.fixed_point import tight
 from tropica.decomposition.layer_by_layer import Margins, backward_steps, evenly_spaced, layer_by_layer
 

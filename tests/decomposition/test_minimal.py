@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import tropica as tp
-from tests.extracted import by_name, case_of, network, points, split_of
+from tests.cached import by_name, case_of, decomposition_of, network, points
 from tests.networks import tagged
 from tests.oracles.minimal import exact_pairs, pairs
 from tests.random_networks import Network, random_networks
@@ -69,11 +69,11 @@ def common(decomposition: tp.DCDecomposition) -> float:
 def test_smallest_factor(name: str) -> None:
     """λ* is the largest ratio of all pairs; K is 1 % larger; what is a little smaller than λ* violates Theorem 3.3."""
     net, x = network(name), points(name)
-    full, decomposition = pairs(split_of(name, "calibrated"), x), made(net, x)
+    full, decomposition = pairs(decomposition_of(name, "calibrated"), x), made(net, x)
     least = full.least()
     assert common(decomposition) == pytest.approx(least, rel=1e-6, abs=1e-9)
     assert least <= 1 + 1e-6
-    for nonlinearity, k in split_of(name, "calibrated").multipliers.items():
+    for nonlinearity, k in decomposition_of(name, "calibrated").multipliers.items():
         torch.testing.assert_close(
             decomposition.multipliers[nonlinearity], (1 + MARGIN) * least * k, rtol=1e-6, atol=1e-9 * float(k.max())
         )
@@ -133,7 +133,7 @@ def test_random_networks(drawn: Network) -> None:
 def test_factors_by_nonlinearity_are_the_best(name: str) -> None:
     """Their F⁻ varies least: as little as in the linear program with all pairs at once, and no more than with one factor."""
     net, x = network(name), points(name)
-    calibrated, one, many = split_of(name, "calibrated"), made(net, x), made(net, x, per="nonlinearity")
+    calibrated, one, many = decomposition_of(name, "calibrated"), made(net, x), made(net, x, per="nonlinearity")
     check_all_pairs(many, x)
     full = pairs(calibrated, x)
     cost = standard_deviations(calibrated, full.names, x)
@@ -312,7 +312,7 @@ def test_saved_and_loaded(tmp_path: Path, per: str) -> None:
     assert (again.fingerprint, again.method, again.pairs) == (decomposition.fingerprint, "minimal", decomposition.pairs)
     assert dict(again.factors) == dict(decomposition.factors)
     assert all(torch.equal(again.multipliers[name], k) for name, k in decomposition.multipliers.items())
-    assert again.fingerprint != split_of("mlp_deep", "calibrated").fingerprint
+    assert again.fingerprint != decomposition_of("mlp_deep", "calibrated").fingerprint
 
 
 def test_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

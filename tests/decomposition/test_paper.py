@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
 
 import tropica as tp
+from tests.cached import by_name, by_op, case_of, decomposition_of, network, points, terms_of
 from tests.checks import check_guarantee, check_rule, close
-from tests.extracted import by_name, by_op, case_of, network, points, split_of, terms_of
 from tests.network_modules import Shape
 from tests.networks import tagged
 from tests.oracles import algorithm31
@@ -66,13 +66,13 @@ def test_equals_algorithm31_on_random_networks(drawn: tuple[nn.Sequential, Shape
 @by_op
 def test_is_the_rule_on_matrices(name: str) -> None:
     """(P, Q) ↦ (P J⁺ + Q J⁻, P J⁻ + Q J⁺), with every J written out."""
-    check_rule(network(name), split_of(name, "paper"))
+    check_rule(network(name), decomposition_of(name, "paper"))
 
 
 @by_name
 def test_holds_at_points_never_seen(name: str) -> None:
     """No data went in: at any point all cotangents, and all coefficients of a⁺ and a⁻ (Lemma 3.2), are nonnegative."""
-    decomposition = split_of(name, "paper")
+    decomposition = decomposition_of(name, "paper")
     generator = torch.Generator().manual_seed(7)
     x = 10 ** torch.linspace(-2, 2, 40, dtype=torch.float64).reshape(-1, *(1,) * len(decomposition.net.input_shape))
     x = x * torch.randn(40, *decomposition.net.input_shape, generator=generator, dtype=torch.float64)

@@ -8,6 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 
 import tropica as tp
+from tests.cached import METHODS
 from tests.checks import (
     check_below,
     check_certificate,
@@ -18,7 +19,6 @@ from tests.checks import (
     check_tight,
     fresh_points,
 )
-from tests.extracted import METHODS
 from tests.random_networks import Network, random_networks
 from tropica.decomposition.calibrated import calibrated_decomposition
 

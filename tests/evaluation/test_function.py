@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 import tropica as tp
-from tests.extracted import case_of, network, points, split_of, terms_of
+from tests.cached import case_of, decomposition_of, network, points, terms_of
 from tests.oracles.extracted_function import Extracted, evaluate
 from tropica.data.passes import ShardSizes
 from tropica.evaluation.settings import EvaluationSettings
@@ -153,7 +153,7 @@ def test_labels_without_terms() -> None:
 def test_equals_brute_force(name: str, dtype: torch.dtype, method: str) -> None:
     """On the extracted points (where exact ties are many), near them, and far from them."""
     x = points(name).to(dtype)
-    terms = tp.extract(network(name).to(dtype), x, split_of(name, method), on_failure="warn", batch_size=10)
+    terms = tp.extract(network(name).to(dtype), x, decomposition_of(name, method), on_failure="warn", batch_size=10)
     fresh = case_of(name).inputs(60, 21, dtype)
     where = torch.cat([x[1:], x[1:] + 1e-3 * fresh[:31], fresh, 100 * fresh])
     check_near(tp.ExtractedFunction(terms), terms, where)
@@ -163,7 +163,7 @@ def test_equals_brute_force(name: str, dtype: torch.dtype, method: str) -> None:
 @pytest.mark.parametrize("name", ["mlp", "mnist_conv", "resnet", "constant", "duplicated"])
 def test_streaming_is_the_same_bits(name: str, dtype: torch.dtype) -> None:
     net, x = network(name).to(dtype), points(name).to(dtype)
-    decomposition = split_of(name, "calibrated")
+    decomposition = decomposition_of(name, "calibrated")
     for size in (1, 1000) if dtype == torch.float32 else (10,):
         kept = tp.ExtractedFunction(tp.extract(net, x, decomposition, check="none", batch_size=size))
         streamed = tp.ExtractedFunction.streaming(net, x, decomposition, batch_size=size)
@@ -209,7 +209,7 @@ def test_inputs_of_one_number() -> None:
 
 
 def test_a_store_is_read_in_blocks(tmp_path) -> None:
-    net, x, decomposition = network("mnist_conv"), points("mnist_conv"), split_of("mnist_conv", "calibrated")
+    net, x, decomposition = network("mnist_conv"), points("mnist_conv"), decomposition_of("mnist_conv", "calibrated")
     tp.extract(net, x, decomposition, out=tmp_path / "terms", batch_size=4, shard_sizes=ShardSizes(points=8))
     loaded = tp.load_terms(tmp_path / "terms")
     assert len(loaded.blocks) == 4

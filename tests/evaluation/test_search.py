@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tropica as tp
+from tests.cached import case_of, network, points
 from tests.evaluation.test_function import UNCHECKED, brute_force, grid, made_up
-from tests.extracted import case_of, network, points
 from tropica.data.passes import ShardSizes
 from tropica.errors import CertificateError
 from tropica.evaluation.search import search

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import tropica as tp
-from tests.extracted import case_of, network, points
+from tests.cached import case_of, network, points
 from tropica.data.passes import ShardSizes
 
 NAMES = ("mlp", "mlp_leaky", "mnist_conv", "resnet", "duplicated", "sigmoid")

@@ -12,7 +12,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import tropica as tp
-from tests.network_list import mnist_conv
+from tests.network_families import mnist_conv
 from tests.network_modules import Apply
 from tests.traced import by_name, case_of, model_of, points, traced
 

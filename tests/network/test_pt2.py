@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 import tropica as tp
 from tests.network.archives import save
-from tests.network_list import mlp
+from tests.network_families import mlp
 from tests.network_modules import Headed
 from tests.traced import case_of, model_of, points, traced
 

@@ -18,7 +18,7 @@ from torch.export import Dim
 
 import tropica as tp
 from tests.network.archives import BATCH, MODEL, WEIGHTS, places, rewrite, rewrite_json, save
-from tests.network_list import mlp
+from tests.network_families import mlp
 
 
 @pytest.fixture(scope="module")

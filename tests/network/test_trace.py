@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import tropica as tp
-from tests.network_list import mlp
+from tests.network_families import mlp
 from tests.network_modules import Apply, Headed
 from tests.traced import by_name, by_op, case_of, logits, model_of, points, traced
 from tropica.network.graph import AffineNode, NonlinearityNode

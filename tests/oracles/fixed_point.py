@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import tropica as tp
-from tests.extracted import cotangents
+from tests.cached import cotangents
 
 
 def tight(net: tp.PiecewiseLinearNetwork, x: Tensor) -> tuple[tp.DCDecomposition, int]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import tropica as tp
-from tests.extracted import network, points
+from tests.cached import network, points
 from tropica.decomposition import extraction as job_module
 from tropica.network.batch_size import default_batch_size
 from tropica.runtime import memory

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import tropica as tp
-from tests.extracted import network, points
+from tests.cached import network, points
 from tropica.data.passes import ShardSizes
 
 

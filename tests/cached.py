@@ -29,7 +29,7 @@ def points(name: str, n: int = POINTS, seed: int = 0) -> Tensor:
 
 
 @cache
-def split_of(name: str, method: str) -> tp.DCDecomposition:
+def decomposition_of(name: str, method: str) -> tp.DCDecomposition:
     """Its split."""
     return tp.decompose(network(name), points(name), method=method)
 
@@ -37,7 +37,7 @@ def split_of(name: str, method: str) -> tp.DCDecomposition:
 @cache
 def terms_of(name: str, method: str) -> tp.LinearTerms:
     """Its terms, with whatever certificate they get."""
-    return tp.extract(network(name), points(name), split_of(name, method), on_failure="warn")
+    return tp.extract(network(name), points(name), decomposition_of(name, method), on_failure="warn")
 
 
 def potential(decomposition: tp.DCDecomposition, x: Tensor) -> tuple[Tensor, Tensor, list[NonlinearityNode], list[Tensor]]:
