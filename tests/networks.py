@@ -1,10 +1,10 @@
 """The one shared list of test networks: every supported operation at least once, small and quick.
 
-A test of a single op loops over `CASES`, or over `tagged("nonlinearity")`; a test of what holds for any graph loops over
-`REPRESENTATIVE`, which has each kind of op, head and degeneracy at least once. Tags:
+A test of single ops loops over `CASES`, or over `tagged("nonlinearity")`; a test of a property of any graph loops over
+`REPRESENTATIVE`, which contains each class of ops, heads and degenerate weights at least once. Tags:
 
-* `affine`, `nonlinearity`, `rewritten`: the operation under test is affine; a nonlinearity; rewritten into the two;
-* `architecture`: a small network of a known family; `paper`: one of TropEx's, scaled down;
+* `affine`, `nonlinearity`, `rewritten`: the operation under test is affine, a nonlinearity, or rewritten into these two;
+* `architecture`: a small network of a known family; `paper`: a network of the TropEx paper, scaled down;
 * `sequential31`: `tests.oracles.algorithm31` applies exactly (flat Sequential of Table 1's layers, gamma > 0);
 * `rational`: `tests.oracles.dense.exact_at` applies (Linear, ReLU, LeakyReLU);
 * `degenerate`: zero biases, or equal, dead, constant neurons; `negative_gamma`: batch norm that flips signs;
@@ -251,9 +251,9 @@ _REPRESENTATIVE = """
     duplicated constant same_twice mlp mnist_conv resnet inverted_residual maxout
 """
 REPRESENTATIVE: list[Case] = [one for one in CASES if one.name in _REPRESENTATIVE.split()]
-"""About one network of each kind: matrix and image ops, every nonlinearity, heads, degenerate weights, architectures."""
+"""About one network of each class: matrix and image ops, every nonlinearity, heads, degenerate weights, architectures."""
 
 
 def tagged(*tags: str) -> list[Case]:
-    """The cases that carry all of these tags."""
+    """The cases with all of these tags."""
     return [one for one in CASES if one.tags.issuperset(tags)]

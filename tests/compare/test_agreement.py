@@ -30,7 +30,7 @@ def test_by_brute_force(name: str, method: str) -> None:
 
 
 def test_on_its_own_points() -> None:
-    """Theorem 3.3."""
+    """Theorem 3.3: on the extracted points N^(X) and N agree."""
     net, f = parts()
     found = tp.agreement(net, f, points("mnist_conv"))
     assert found == tp.Agreement(1.0, None, None, 32)

@@ -18,10 +18,10 @@ from tests.cached import (
     case_of,
     cotangents,
     decomposition_of,
+    f_minus_and_scores,
     network,
     points,
-    potential,
-    smallest,
+    smallest_cotangent,
     terms_of,
 )
 from tests.checks import check_below, check_certificate, check_tight, fresh_points
@@ -176,7 +176,7 @@ def test_float32(name: str, memory: int) -> None:
     x = case_of(name).inputs(100, 4)
     decomposition = tp.decompose(net, x, batch_size=10, memory=memory)
     check_certificate(decomposition, x, 1e-6)
-    assert smallest(decomposition.to(torch.float64), x.double()) >= -1e-5
+    assert smallest_cotangent(decomposition.to(torch.float64), x.double()) >= -1e-5
 
 
 def test_dtype_is_a_choice() -> None:
@@ -197,7 +197,7 @@ def test_dtype_is_a_choice() -> None:
 def test_potential_is_the_sum(name: str, method: str) -> None:
     """F⁻ = c⁻ + Σ ⟨K_v, h_v⟩, and F⁺_i − F⁻ = N_i at every point, here as values of the terms."""
     decomposition, x, terms = decomposition_of(name, method), points(name), terms_of(name, method)
-    total, scores, *_ = potential(decomposition, x)
+    total, scores, *_ = f_minus_and_scores(decomposition, x)
     scale = float(total.abs().max()) + 1e-300
     assert (decomposition.f_minus(x) - total.detach()).abs().max() <= 1e-12 * scale
     own = torch.arange(len(x))

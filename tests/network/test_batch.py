@@ -48,7 +48,7 @@ def patches(net: Net, x: Tensor) -> Tensor:
 
 
 def token(net: Net, x: Tensor) -> Tensor:
-    """A learned token for each point, a constant repeated for each, and zeros made for the batch."""
+    """A learned token for each point, a constant repeated for each point, and zeros created for the batch."""
     zeros = torch.zeros(x.shape[0], 2, 6, dtype=x.dtype)
     tokens = net.token.expand(x.shape[0], 1, -1)
     twice = net.token[None, None].repeat(x.shape[0], 2, 1)
@@ -128,7 +128,7 @@ def test_fixed_batch_size(code: Callable[[Net, Tensor], Tensor], size: int) -> N
 
 
 def test_length() -> None:
-    """``len(x)`` is a number, not a size: torch.export reads 2 in it, and the user is told."""
+    """``len(x)`` is a constant to torch.export (2 in the example), and the error says so."""
     model = Net(lambda net, x: net.out(torch.relu(net.hidden(x))).view(len(x), 3))
     with pytest.raises(tp.TraceError, match=r"use x\.shape\[0\], or -1, wherever .* \(len\(x\)"):
         tp.trace(model.eval(), torch.randn(2, 4))

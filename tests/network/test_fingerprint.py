@@ -1,4 +1,4 @@
-"""A network's fingerprint: the same in every process, another one as soon as anything differs that matters."""
+"""A network's fingerprint: the same in every process, and different for networks that differ."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_differences(pair: list[nn.Module]) -> None:
 
 
 def test_weights_count() -> None:
-    """A change of one weight in its last digit is another network."""
+    """A change in the last digit of one weight changes the fingerprint."""
     model = mnist_conv().eval()
     before = tp.trace(model, torch.zeros(2, 1, 8, 8)).fingerprint
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Ops that the shared cases leave out: each row of the table is used somewhere, and every op says what it is or why not.
+"""Ops outside of the shared cases: every rule of the registry is used, and every refused op has a reason.
 
 Many small functions of one input go into one network, side by side, so that there is one trace for all of them.
 """
@@ -38,7 +38,7 @@ def written(change: Callable[[Tensor], object]) -> Function:
 
 
 def rows(h: Tensor) -> Tensor:
-    """(B, n) by the sizes' names, as code often does."""
+    """Reshape to (B, n) by named sizes."""
     return h.reshape(h.shape[0], h.shape[1] * h.shape[2] * h.shape[3])
 
 
@@ -158,14 +158,14 @@ def test_as_they_stand(name: str) -> None:
 
 @pytest.mark.parametrize("name", REWRITTEN_BY_TORCH)
 def test_rewritten_by_torch(name: str) -> None:
-    """In-place code, and ops that torch makes of others."""
+    """In-place code, and ops that torch rewrites into others."""
     out, weight, wanted, jacobian = rewritten()[name]
     assert_close(out, wanted, rtol=1e-10, atol=1e-12)
     assert_close(weight, jacobian, rtol=1e-10, atol=1e-12)
 
 
 def test_stopped_gradients() -> None:
-    """What the code hides from autograd is part of the function all the same."""
+    """Parts that are hidden from autograd still belong to the function."""
     hidden = {
         "no_grad": lambda x: torch.no_grad()(F.relu)(x) + torch.enable_grad()(F.relu)(-x),
         "detach": lambda x: x.abs().detach(),

@@ -1,4 +1,4 @@
-"""Activation patterns: equal exactly in the same cell, with max-pooling's choices in them."""
+"""Activation patterns: equal exactly for points of one cell; they include the active pieces of max-pooling."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MANY = 40
 
 
 def neighbors(name: str) -> Tensor:
-    """Points, and each of them again after steps of many sizes: some cells are left, some are not."""
+    """Points, and copies moved by steps of many sizes: some leave their cell, others do not."""
     x, generator = points(name, 8), torch.Generator().manual_seed(0)
     steps = torch.randn(4, *x.shape, generator=generator, dtype=x.dtype)
     scale = torch.tensor([0.0, 1e-6, 1e-2, 0.3], dtype=x.dtype).view(-1, *(1,) * x.ndim)
@@ -36,7 +36,7 @@ def test_equal_iff_same_choices(name: str) -> None:
 
 
 def same_rows(rows: Tensor) -> Tensor:
-    """(n, n) booleans: is row i row j?"""
+    """Equality of rows i and j, as booleans (n, n)."""
     return (rows[:, None] == rows[None]).all(2)
 
 
@@ -54,7 +54,7 @@ def test_choices_are_pieces(name: str) -> None:
 
 @by_name
 def test_cells_are_convex(name: str) -> None:
-    """Between two points of one cell lies the cell, and the network is affine there."""
+    """The segment between two points of one cell lies in the cell, and the network is affine on it."""
     net, x = traced(name), neighbors(name)
     same = same_rows(net.activation_pattern(x)).triu(1)
     first, second = same.nonzero().unbind(1)
@@ -110,7 +110,7 @@ ADAPTIVE = [
 
 @pytest.mark.parametrize(("kind", "shape"), POOLS, ids=str)
 def test_max_pool_choices(kind: MaxPool, shape: tuple[int, ...]) -> None:
-    """The place in the window, row-major, of the largest entry; places in the padding never win."""
+    """The place in the window, row-major, of the largest entry; an entry of the padding is never chosen."""
     z = torch.randn(MANY, *shape, generator=torch.Generator().manual_seed(0))
     out, choice, sizes = kind(z), kind.active_piece(z), shape[1:]
     for at in product(*(range(n) for n in out.shape[2:])):

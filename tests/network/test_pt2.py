@@ -83,7 +83,7 @@ def test_decomposed_archive(tmp_path: Path) -> None:
 
 
 def test_path_and_device(tmp_path: Path) -> None:
-    """A string will do for a path; the device can be named."""
+    """The path may be a string; the device is an argument."""
     path = save(mlp(3, 4, 2).eval(), torch.zeros(2, 3), tmp_path / "net.pt2")
     assert tp.load_network(str(path), device="cpu").device == torch.device("cpu")
 

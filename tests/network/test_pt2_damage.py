@@ -1,4 +1,4 @@
-"""Whatever a file holds, loading it gives a network or one clear error, and runs nothing of the file's."""
+"""Loading any file gives a network or one clear error, and runs no code of the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""At its breakpoints a network has PyTorch's own subgradients, also where an activation was rewritten."""
+"""At breakpoints a network has PyTorch's subgradients, also for rewritten activations."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_subgradients(name: str) -> None:
 
 
 def test_pattern_at_a_tie() -> None:
-    """A tie belongs to the piece whose slope it takes, so relu's pattern at 0 is that of the negative side."""
+    """At a tie the active piece is the one whose slope the network takes: for relu at 0 the negative side."""
     net = tp.trace(nn.Sequential(nn.Flatten(), nn.ReLU()).eval(), torch.zeros(2, 3))
     pattern = net.activation_pattern(torch.tensor([[0.0, -1.0, 1.0], [-1.0, 0.0, 2.0], [1e-30, -1.0, 1.0]]))
     assert pattern.tolist() == [[0b00100000], [0b00100000], [0b10100000]]

@@ -123,7 +123,7 @@ def test_float64_of_a_float32_trace(name: str) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_any_example(size: int) -> None:
-    """Only shape, dtype and device of the example matter; a batch of one, or of zeros, will do."""
+    """Only shape, dtype and device of the example matter; a batch of one, or of zeros, is enough."""
     model = case_of("mnist_conv").make(0)
     net = tp.trace(model, torch.zeros(size, 1, 8, 8))
     x = points("mnist_conv", 5, dtype=torch.float32)
@@ -147,7 +147,7 @@ HEADS: list[tuple[str | None, int, nn.Module]] = [
 
 @pytest.mark.parametrize(("dropped", "outputs", "head"), HEADS)
 def test_heads(dropped: str | None, outputs: int, head: nn.Module) -> None:
-    """A last op that moves no label is dropped, and named."""
+    """A final op that changes no label is dropped, and its name is kept."""
     body = mlp(3, 4, outputs).eval()
     net, x = tp.trace(Headed(body, head).eval(), torch.zeros(2, 3)), torch.randn(20, 3)
     assert (net.dropped, net.num_outputs, net.num_classes) == (dropped, outputs, max(2, outputs))
@@ -196,7 +196,7 @@ def test_evaluate_from_a_cut() -> None:
 
 
 def test_evaluate_frees_values() -> None:
-    """A value is freed after its last use, unless it is kept: of a chain two values are alive at a time."""
+    """A value is freed after its last use, unless it is kept: a chain holds two values at a time."""
     model = nn.Sequential(*(layer for _ in range(6) for layer in (nn.Linear(4, 4), nn.ReLU()))).eval()
     net = tp.trace(model, torch.zeros(2, 4))
     alive: list[weakref.ref[Tensor]] = []
@@ -213,7 +213,7 @@ def test_evaluate_frees_values() -> None:
 
 
 def test_wrapped_models() -> None:
-    """What torch.compile and data parallelism wrap is the model that is traced."""
+    """A model wrapped by torch.compile or data parallelism is unwrapped and traced."""
     model, x = mlp(3, 4, 2).eval(), torch.randn(5, 3)
     for wrapped in (torch.compile(model), nn.DataParallel(model).eval()):
         assert_close(tp.trace(wrapped, x)(x), model(x))  # type: ignore[arg-type]
@@ -228,7 +228,7 @@ SETTINGS: dict[str, Callable[[], AbstractContextManager]] = {
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=list(SETTINGS))
 def test_global_settings(setting: Callable[[], AbstractContextManager]) -> None:
-    """What the caller has set does not reach the network, which can be differentiated afterwards."""
+    """Global settings of the caller do not affect the network, which can be differentiated afterwards."""
     model, x = case_of("inverted_residual").make(0), points("inverted_residual", 3, dtype=torch.float32)
     with setting():
         net = tp.trace(model, x)

@@ -52,18 +52,18 @@ def _refine(layers: Sequence[Layer], forms: tuple[Form, ...], inside: list[Form]
 
 
 def _choices(groups: list[list[Form]], inside: list[Form]) -> Iterator[tuple[tuple[int, ...], tuple[Form, ...], list[Form]]]:
-    """The choices of several units: index of the winning piece each, the winners, the inequalities."""
+    """The choices of several units: index of each unit's active piece, those pieces, the inequalities."""
     if not groups:
         yield (), (), inside
         return
     pieces = groups[0]
-    for k, winner in enumerate(pieces):
-        if winner in pieces[:k]:
+    for k, piece in enumerate(pieces):
+        if piece in pieces[:k]:
             continue  # of equal pieces the first wins
-        where = inside + [minus(winner, other) for other in pieces if other != winner]
+        where = inside + [minus(piece, other) for other in pieces if other != piece]
         if has_interior(where):
             for choice, chosen, at in _choices(groups[1:], where):
-                yield (k, *choice), (winner, *chosen), at
+                yield (k, *choice), (piece, *chosen), at
 
 
 def has_interior(inequalities: list[Form]) -> bool:

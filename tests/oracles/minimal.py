@@ -90,14 +90,14 @@ def exact_pairs(model: nn.Sequential, weights: list[Tensor], x: Tensor) -> tuple
     for point in points:
         whole = exact_at(nn.Sequential(*layers), point)
         value, weight, bias = (list(one) for one in (whole.value, whole.weight, whole.bias))
-        winner = max(range(len(value)), key=lambda i, v=value: (v[i], -i))
+        label = max(range(len(value)), key=lambda i, v=value: (v[i], -i))
         slope, constant = [Fraction(0)] * len(point), Fraction(0)
         for end, k in zip(ends, weights, strict=True):
             part = exact_at(nn.Sequential(*layers[:end]), point)
             for scale, row, offset in zip(map(Fraction, k.flatten().tolist()), part.weight, part.bias, strict=True):
                 slope = [a + scale * b for a, b in zip(slope, row, strict=True)]
                 constant += scale * offset
-        terms.append(((weight[winner], bias[winner]), (slope, constant)))
+        terms.append(((weight[label], bias[label]), (slope, constant)))
 
     def less(side: int) -> list[list[Fraction]]:
         def at(j: int, k: int) -> Fraction:

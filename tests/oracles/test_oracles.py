@@ -198,7 +198,7 @@ def test_extracted_function_by_hand() -> None:
     found = extracted_function.evaluate(*plus, *minus, [0, 2, 2, 0], 3, [[2.0], [1.0], [0.0]])
     assert_array_equal(found.values, [[0.0, -np.inf, 1.0], [0.0, -np.inf, 0.0], [1.0, -np.inf, -1.0]])
     assert_array_equal(found.labels, [2, 0, 0])
-    assert_array_equal(found.winner, [1, 0, 3])
+    assert_array_equal(found.active_term, [1, 0, 3])
 
 
 # ── local maps and exact fractions ────────────────────────────────────────────────────────────────────────────────────

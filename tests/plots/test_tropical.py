@@ -74,8 +74,8 @@ def test_regions_are_where_their_monomial_is_largest_and_fill_the_box():
     area = sum(map(shoelace, rings))
     (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
     assert area == pytest.approx((x1 - x0) * (y1 - y0))
-    winner = [int((np.array(FIGURE_1[0]) @ r.mean(0) + FIGURE_1[1]).argmax()) for r in rings]
-    assert sorted(winner) == list(range(6))
+    largest = [int((np.array(FIGURE_1[0]) @ r.mean(0) + FIGURE_1[1]).argmax()) for r in rings]
+    assert sorted(largest) == list(range(6))
 
 
 def shoelace(ring) -> float:

@@ -71,11 +71,11 @@ def test_each_point_is_in_the_polygon_of_its_largest_function(seed, n, grid):
 @settings(max_examples=30)
 def test_areas_of_one_envelope_in_another(seed, n, m):
     one, other = upper_envelope(*functions(seed, n), SQUARE), upper_envelope(*functions(seed + 1, m), SQUARE)
-    number, winner, size = one.areas(other.polygons)
+    number, active, size = one.areas(other.polygons)
     by_polygon = np.bincount(number, size, minlength=len(other.polygons))
     np.testing.assert_allclose(by_polygon, [area(p) for p in other.polygons], atol=1e-9)
-    by_winner = np.bincount(winner, size, minlength=n)[one.active]
-    np.testing.assert_allclose(by_winner, [area(p) for p in one.polygons], atol=1e-9)
+    by_active = np.bincount(active, size, minlength=n)[one.active]
+    np.testing.assert_allclose(by_active, [area(p) for p in one.polygons], atol=1e-9)
 
 
 @given(seeds, st.integers(2, 30))

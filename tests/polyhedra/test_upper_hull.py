@@ -196,8 +196,8 @@ def test_random_floats_against_the_value_of_the_maximum(d, n):
     points, heights = rng.random((n, d)), rng.normal(size=n)
     found = essential(points, heights)
     x = rng.normal(size=(2000, d)) * np.geomspace(0.1, 30, 2000)[:, None]
-    winner = (x @ points.T + heights).argmax(1)
-    assert set(winner.tolist()) <= set(found.tolist())
+    largest = (x @ points.T + heights).argmax(1)
+    assert set(largest.tolist()) <= set(found.tolist())
     hull = upper_hull(points, heights)
     assert hull.vertices.tolist() == found.tolist()
     assert set(found.tolist()) == {i for cell in hull.cells for i in cell}

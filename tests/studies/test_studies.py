@@ -91,10 +91,10 @@ def test_figure2_medians(study, cases):
     result, _ = study("figure2")
     for (model, seed), case in cases.items():
         labels = dense(case, "calibrated")[2]
-        winner = dense(case, "calibrated")[0].argmax(1)
+        active = dense(case, "calibrated")[0].argmax(1)
         own = case.net.local_map(case.test.inputs.double())
-        weight = own.weight.flatten(2)[torch.arange(len(winner)), case.network_labels]
-        other = case.terms("calibrated").local.weight[winner]
+        weight = own.weight.flatten(2)[torch.arange(len(active)), case.network_labels]
+        other = case.terms("calibrated").local.weight[active]
         cosine = (weight * other).sum(1) / (weight.norm(dim=1) * other.norm(dim=1))
         angle = torch.rad2deg(cosine.clamp(-1, 1).arccos())[labels == case.true_labels]
         (row,) = rows(result, model=model, seed=seed, decomposition="calibrated")
@@ -145,8 +145,8 @@ def test_cuts_of_networks():
 def test_patterns(study, cases):
     result, _ = study("patterns")
     for (model, seed), case in cases.items():
-        winner = dense(case, "paper")[0].argmax(1)
-        x, y = case.test.inputs.double(), case.points.inputs.double()[winner]
+        active = dense(case, "paper")[0].argmax(1)
+        x, y = case.test.inputs.double(), case.points.inputs.double()[active]
         for (nonlinearity, one, _), (_, other, _) in zip(case.net.active_pieces(x), case.net.active_pieces(y), strict=True):
             (row,) = rows(result, model=model, seed=seed, pairing="paper", nonlinearity=nonlinearity.path)
             assert row["agreement"] == pytest.approx(float((one == other).double().mean()), abs=0.02)
@@ -157,9 +157,9 @@ def test_neighbors(study, cases, sets):
     train, test = sets
     distance = (test.inputs[:, None].double() - train.inputs[None].double()).flatten(2).norm(dim=2)
     for (model, seed), case in cases.items():
-        winner = dense(case, "calibrated")[0].argmax(1)
+        active = dense(case, "calibrated")[0].argmax(1)
         (row,) = rows(result, model=model, seed=seed, decomposition="calibrated")
-        assert row["nearest"] == pytest.approx(float((distance.argmin(1) == winner).double().mean()), abs=1.01 / 60)
+        assert row["nearest"] == pytest.approx(float((distance.argmin(1) == active).double().mean()), abs=1.01 / 60)
         weight = case.terms("calibrated").local.weight
         assert row["common"] == pytest.approx(float(weight.mean(0).norm() / weight.norm(dim=1).mean()), rel=1e-4)
         images = result.results.figure_data[model, seed]["statistics"]

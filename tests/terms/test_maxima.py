@@ -1,7 +1,7 @@
 """Running maxima against plain float64 arithmetic: every block size, near-ties of one float32 step, extremes of scale.
 
 Where it matters numbers are multiples of a power of two with few bits, so that float64 sums have no rounding at all and the
-expected winner is beyond doubt, while float32 products are rounded.
+expected index is beyond doubt, while float32 products are rounded.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ def brute_force(functions: AffineFunctions, x: Tensor, segments: int) -> tuple[T
     scores = (x.double().unsqueeze(1) * weight).sum(2) + functions.bias
     of = torch.zeros(len(functions.bias), dtype=torch.int64) if functions.segments is None else functions.segments
     value = torch.full((len(x), segments), -torch.inf, dtype=torch.float64)
-    winner = torch.full((len(x), segments), -1)
+    argmax = torch.full((len(x), segments), -1)
     for segment in range(segments):
         (index,) = (of == segment).nonzero(as_tuple=True)
         if len(index):
             value[:, segment] = scores[:, index].amax(1)
             ties = scores[:, index] == value[:, segment : segment + 1]
-            winner[:, segment] = index[ties.int().argmax(1)]
-    return value, winner
+            argmax[:, segment] = index[ties.int().argmax(1)]
+    return value, argmax
 
 
 def check(functions: AffineFunctions, x: Tensor, segments: int = 1, blocks: int = 1, sizes: BlockSizes = BLOCK_SIZES) -> None:
     """Exact values and winners, all at once and block by block."""
-    value, winner = brute_force(functions, x, segments)
+    value, argmax = brute_force(functions, x, segments)
     found = RunningMaxima(x, segments, sizes)
     step = -(-len(functions.bias) // blocks)
     for low in range(0, len(functions.bias), step):
@@ -47,7 +47,7 @@ def check(functions: AffineFunctions, x: Tensor, segments: int = 1, blocks: int 
         of = None if functions.segments is None else functions.segments[part]
         found.update(AffineFunctions(tuple(p[part] for p in functions.parts), functions.bias[part], of, low))
     torch.testing.assert_close(found.value, value, rtol=0, atol=0)
-    assert torch.equal(found.argmax, winner)
+    assert torch.equal(found.argmax, argmax)
 
 
 def grid(generator: torch.Generator, *shape: int, bits: int = 12, step: float = 2.0**-8) -> Tensor:
@@ -160,10 +160,10 @@ def test_extremes_of_scale(of_terms: float, of_points: float) -> None:
     rows = ((base + 1e-6 * torch.randn(150, 20, generator=generator)) * of_terms).float()
     x = (torch.randn(40, 20, generator=generator).double() * of_points).float()
     functions = AffineFunctions((rows,), torch.zeros(150).double())
-    value, winner = brute_force(functions, x, 1)
+    value, argmax = brute_force(functions, x, 1)
     found = RunningMaxima(x)
     found.update(functions)
-    assert torch.equal(found.argmax, winner)
+    assert torch.equal(found.argmax, argmax)
     torch.testing.assert_close(found.value, value, rtol=1e-12, atol=0)
 
 
@@ -179,10 +179,10 @@ def test_the_bound_on_rounding(d: int, offset: float) -> None:
     x = torch.rand(30, d, generator=generator)
     bias = offset + torch.randn(count, generator=generator).double() * 1e-6
     functions = AffineFunctions((rows,), bias)
-    value, winner = brute_force(functions, x, 1)
+    value, argmax = brute_force(functions, x, 1)
     found = RunningMaxima(x)
     found.update(functions)
-    assert torch.equal(found.argmax, winner)
+    assert torch.equal(found.argmax, argmax)
     torch.testing.assert_close(found.value, value, rtol=1e-14, atol=0)
 
 
