@@ -43,7 +43,7 @@ def terms_of(name: str, method: str) -> tp.LinearTerms:
 def f_minus_and_scores(
     decomposition: tp.DCDecomposition, x: Tensor
 ) -> tuple[Tensor, Tensor, list[NonlinearityNode], list[Tensor]]:
-    """F⁻(x) = c⁻ + Σ ⟨K_v, h_v(x)⟩ (B,), the scores (B, outputs), the nonlinearities and their outputs h_v, summed term by term."""
+    """F⁻(x) = c⁻ + Σ ⟨K_v, h_v(x)⟩ (B,), the scores, the nonlinearities and their outputs h_v."""
     nonlinearities: list[NonlinearityNode] = []
     outputs: list[Tensor] = []
 

@@ -24,7 +24,10 @@ VOLUME: Shape = (1, 4, 4, 4)
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe for a network (B, *input_shape) -> (B, s). `make(seed)` returns a module in eval mode and leaves the global random state unchanged."""
+    """A recipe for a network (B, *input_shape) -> (B, s).
+
+    `make(seed)` returns a module in eval mode and leaves the global random state unchanged.
+    """
 
     name: str
     make: Callable[[int], nn.Module] = field(repr=False)

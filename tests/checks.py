@@ -44,7 +44,7 @@ def check_guarantee(decomposition: tp.DCDecomposition, terms: tp.LinearTerms, x:
 
 
 def check_certificate(decomposition: tp.DCDecomposition, x: Tensor, rounding: float = 0.0) -> None:
-    """All cotangents on the data are ≥ 0 by automatic differentiation and by the decomposition's own figure, and all K are ≥ 0."""
+    """All K are ≥ 0, and so are all cotangents on the data, recomputed and as stated by the decomposition."""
     assert smallest_cotangent(decomposition, x) >= -rounding
     assert decomposition.smallest_cotangent is not None
     assert decomposition.smallest_cotangent >= -rounding
@@ -55,7 +55,7 @@ def check_certificate(decomposition: tp.DCDecomposition, x: Tensor, rounding: fl
 def check_tight(decomposition: tp.DCDecomposition, x: Tensor, factor: float) -> None:
     """The largest K of every nonlinearity is at most ``factor`` times that of the plain fixed point, and F⁻ is as close.
 
-    F⁻ is compared up to an additive constant: a nonlinearity whose output stays far from 0 contributes one, and it changes no label.
+    F⁻ is compared up to an additive constant, which changes no label: a nonlinearity with outputs far from 0 contributes one.
     """
     exact, _ = tight(decomposition.net, x)
     overall = max((float(k.max()) for k in exact.multipliers.values()), default=0.0)
@@ -127,7 +127,7 @@ def rounding(terms: tp.LinearTerms, x: Tensor) -> float:
 def check_theorem(terms: tp.LinearTerms, net: tp.PiecewiseLinearNetwork, x: Tensor) -> None:
     """On points x with the labels of ``net``: N^(X) gives N's label, and max_i N_i^(X) = max_i N_i.
 
-    Where N itself has a tie to rounding (all scores 0 at the origin of a network without biases), any of the tied labels is accepted.
+    Where N itself has a tie to rounding (all scores are 0 at the origin of a network without biases), any tied label is accepted.
     """
     found = brute_force(terms, x)
     scores = net.scores(x).detach()

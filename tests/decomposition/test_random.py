@@ -1,4 +1,4 @@
-"""Everything at once on random graphs: each is traced once, which is what takes the time."""
+"""All properties of decompositions on random graphs, in one test: tracing dominates the time, so each graph is traced once."""
 
 from __future__ import annotations
 

@@ -47,8 +47,8 @@ def check(f: tp.ExtractedFunction, expected: Extracted, x: Tensor, rtol: float =
 def check_near(f: tp.ExtractedFunction, terms: tp.LinearTerms, x: Tensor) -> None:
     """Labels and values of terms of a network, up to ties.
 
-    Terms of points in one cell are equal up to rounding, so the order of summation determines which one is active, in the oracle and in
-    the library. The value of the active term, and that of its label, is the maximum to 13 digits.
+    Terms of points in one cell are equal up to rounding: the order of summation determines which of them is active.
+    The value of the active term, and that of its label, is the maximum to 13 digits.
     """
     expected = brute_force(terms, x)
     labels, active = f.labels_and_terms(x)

@@ -129,7 +129,7 @@ def test_networks(name: str, kind: torch.dtype) -> None:
 
 @by_kind
 def test_degenerate(kind: torch.dtype) -> None:
-    """All terms equal, zero coefficients, duplicated points, one term, one direction: nothing is ruled out, and the answers are the same."""
+    """All terms equal, zero coefficients, duplicated points, one term, one direction: the answers are the same."""
     terms, x = low_rank(50, 20, 3, 1)
     (block,) = terms.blocks
     zero = torch.zeros_like(block.local)

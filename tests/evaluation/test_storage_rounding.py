@@ -1,4 +1,4 @@
-"""Terms stored in fewer digits: bounds hold; with the network labels are those without rounding; without it each label is certified or not."""
+"""Terms stored in fewer digits: error bounds hold, and labels are those without rounding or not certified."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_bounds(name: str, computed: torch.dtype, stored: torch.dtype, tmp_path:
 @by_pair
 @by_case
 def test_labels_are_those_without_rounding(name: str, computed: torch.dtype, stored: torch.dtype, tmp_path: Path) -> None:
-    """With the network, labels and active terms are exactly equal: on the data, at fresh points and between points of two labels."""
+    """With the network, labels and active terms are those without rounding, on the data, at fresh points and between points."""
     net, x, exact, coarse = pair(name, tmp_path / "terms", computed, stored)
     fresh = case_of(name).inputs(100, 5).to(computed)
     between = torch.lerp(x[:16], x[16:32], 0.5)

@@ -43,7 +43,7 @@ def _refine(layers: Sequence[Layer], forms: tuple[Form, ...], inside: list[Form]
             out.append(total)
         yield from _refine(rest, tuple(out), inside, pattern)
         return
-    if isinstance(layer, Leaky):  # the tie is with the second piece
+    if isinstance(layer, Leaky):  # at a tie the second piece is active
         groups = [[tuple(layer.slope * f for f in form), form] for form in forms]
     else:
         groups = [list(forms[i : i + layer.pieces]) for i in range(0, len(forms), layer.pieces)]
@@ -59,7 +59,7 @@ def _choices(groups: list[list[Form]], inside: list[Form]) -> Iterator[tuple[tup
     pieces = groups[0]
     for k, piece in enumerate(pieces):
         if piece in pieces[:k]:
-            continue  # of equal pieces the first wins
+            continue  # of equal pieces the first is active
         where = inside + [minus(piece, other) for other in pieces if other != piece]
         if has_interior(where):
             for choice, chosen, at in _choices(groups[1:], where):
@@ -67,7 +67,7 @@ def _choices(groups: list[list[Form]], inside: list[Form]) -> Iterator[tuple[tup
 
 
 def has_interior(inequalities: list[Form]) -> bool:
-    """Is there a point with w · x + c > 0 for all?"""
+    """Whether some point satisfies w · x + c > 0 for all inequalities."""
     if any(not any(form[:-1]) and form[-1] <= 0 for form in inequalities):
         return False
     rows = np.array([form for form in inequalities if any(form[:-1])], dtype=float)

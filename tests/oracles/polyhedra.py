@@ -1,4 +1,4 @@
-"""Upper hulls, polytopes and Hoffman constants in Fractions, by going through all subsets: slow, obviously right."""
+"""Upper hulls, polytopes and Hoffman constants in Fractions by enumeration of all subsets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def solve(matrix: Sequence[Row], right: Row) -> list[Fraction] | None:
 
 
 def rank(rows: Sequence[Row]) -> int:
-    """Of a matrix."""
+    """The rank of a matrix."""
     left = [[Fraction(e) for e in row] for row in rows]
     found = 0
     for c in range(len(left[0]) if left else 0):
@@ -58,7 +58,7 @@ def weights(point: Row, corners: Sequence[Row]) -> list[Fraction] | None:
 
 
 def essential(points: Sequence[Row], heights: Row) -> list[int]:
-    """A point is not alone on top anywhere exactly if others, in a simplex around it, are at least as high there."""
+    """Indices of the vertices of the upper hull: no simplex of other points covers them at the same height or above."""
     points = [[Fraction(e) for e in p] for p in points]
     heights = [Fraction(h) for h in heights]
     return [i for i in range(len(points)) if not _covered(i, points, heights)]

@@ -46,7 +46,7 @@ class Stop(Exception):
 
 
 def interrupt(folder: Path, after: int, **changes) -> None:
-    """Extract until some shards are done."""
+    """Extract until ``after`` shards are written."""
 
     def stop(done: int, total: int, message: str) -> None:
         if message == "extracting" and done >= 8 * after:

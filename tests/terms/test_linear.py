@@ -85,7 +85,7 @@ def test_repr_of_affine_terms() -> None:
 
 
 def test_html() -> None:
-    """A table each, of text alone."""
+    """The notebook representations are tables of plain text."""
     terms = terms_of("mnist_conv", "calibrated")
     for shown, facts in ((terms, ("Linear terms", "1×8×8", "calibrated", "holds")), (terms.local, ("‖w‖", "torch.float64"))):
         html = shown._repr_html_()

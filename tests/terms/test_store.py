@@ -20,7 +20,7 @@ from tropica.decomposition import prepare
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_round_trip(tmp_path: Path, dtype: torch.dtype) -> None:
-    """What extract returns, what load_terms returns, and what is extracted in memory: the same bits, certificate included."""
+    """extract with and without a folder and load_terms give the same bits and the same certificate."""
     given = {"net": network(NAME).to(dtype), "data": points(NAME).to(dtype)}
     written, kept = extract(tmp_path / "a" / "terms", **given), extract(None, **given)
     loaded = tp.load_terms(str(tmp_path / "a" / "terms"))
@@ -36,16 +36,16 @@ def test_round_trip(tmp_path: Path, dtype: torch.dtype) -> None:
     assert json.loads((tmp_path / "a" / "terms" / "manifest.json").read_text())["state"] == "complete"
 
 
-def test_manifest_is_json_for_everyone(tmp_path: Path) -> None:
-    """No NaN or Infinity, which other readers refuse: not even of a network without nonlinearities."""
+def test_manifest_is_strict_json(tmp_path: Path) -> None:
+    """The manifest contains no NaN or Infinity, not even for a network without nonlinearities."""
     tp.extract(network("linear_only"), points("linear_only"), out=tmp_path / "terms")
     text = (tmp_path / "terms" / "manifest.json").read_text()
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in the manifest"))
 
 
 @pytest.mark.parametrize("size", [1, 3, 20])
-def test_shards_hold_as_many_points_whatever_the_batches(tmp_path: Path, size: int) -> None:
-    """A loader keeps its own batches; ``batch_size`` says nothing of them."""
+def test_size_of_shards_for_given_batches(tmp_path: Path, size: int) -> None:
+    """Given batches are kept: ``batch_size`` does not apply, and a shard holds whole batches."""
     batches = list(points(NAME).split(size))
     terms = extract(tmp_path / "terms", data=batches, batch_size=1)
     assert [len(block) for block in terms.blocks][:-1] == {1: [8, 8, 8], 3: [9, 9, 9], 20: [20]}[size]
@@ -62,7 +62,7 @@ def test_shards_of_large_points_are_smaller(tmp_path: Path) -> None:
 
 @pytest.fixture
 def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither calibration nor extraction may begin."""
+    """Make calibration and extraction fail as soon as they begin."""
 
     def work(*args, **settings):
         raise AssertionError("work has begun")
@@ -90,13 +90,13 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_work")
 def test_read_only_folders_are_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "terms").mkdir()
-    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # the superuser may write anywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may write to any folder
     with pytest.raises(tp.StoreError, match="cannot be written to"):
         extract(tmp_path / "terms", decomposition="calibrated")
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says what is kept; nothing temporary is left; with room again, the call goes on."""
+    """The error says what is kept, no temporary file is left, and with free space the extraction resumes."""
     interrupt(tmp_path / "terms", 2)
     before = content(tmp_path / "terms")
 
@@ -123,7 +123,7 @@ def test_not_a_store(tmp_path: Path, folder: str) -> None:
 
 
 def test_a_failing_certificate_leaves_the_store_unfinished(tmp_path: Path) -> None:
-    """With on_failure="raise" nothing calls it complete; with "warn" it is, and keeps its certificate."""
+    """With on_failure="raise" the store is incomplete; with "warn" it is complete and keeps the failed certificate."""
     decomposition = decomposition_of(NAME, "calibrated")
     half = replace(decomposition, multipliers={name: k / 2 for name, k in decomposition.multipliers.items()})
     with pytest.raises(tp.CertificateError):
@@ -136,7 +136,7 @@ def test_a_failing_certificate_leaves_the_store_unfinished(tmp_path: Path) -> No
 
 
 def test_coefficients_are_mapped_not_read(tmp_path: Path) -> None:
-    """Opening without checksums touches no more than the headers: a store larger than memory can be opened."""
+    """load_terms reads headers only, so a store larger than memory can be opened."""
     extract(tmp_path / "terms")
     maps, shard = Path("/proc/self/maps"), str(tmp_path / "terms" / "shard-00000.safetensors")
     loaded = tp.load_terms(tmp_path / "terms")
@@ -150,13 +150,13 @@ def test_coefficients_are_mapped_not_read(tmp_path: Path) -> None:
     assert len(block) == 8
 
 
-# ── terms in memory, saved ────────────────────────────────────────────────────────────────────────────────────────────
+# ── saved terms ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("stored", [None, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("selected", [False, True])
 def test_saved_terms(tmp_path: Path, stored: torch.dtype | None, selected: bool) -> None:
-    """What ``save`` writes is what ``load_terms`` reads, and the files are whole."""
+    """``load_terms`` reads the terms that ``save`` wrote, and the store passes its check."""
     terms = extract(None, stored_dtype=stored)
     terms = terms.select(torch.arange(20, 3, -1)) if selected else terms
     terms.save(tmp_path / "terms", shard_sizes=SMALL)
@@ -174,7 +174,7 @@ def test_saved_terms(tmp_path: Path, stored: torch.dtype | None, selected: bool)
 
 
 def test_saved_terms_by_hand(tmp_path: Path) -> None:
-    """Terms that no extraction made: nothing is known of a network, and the margins are not known."""
+    """Terms without an extraction have no network and no margins."""
     terms = extract(None)
     block = replace(terms.blocks[0], margin=None, smallest_cotangent=None)
     replace(terms, blocks=[block], about={}).save(tmp_path / "terms")
@@ -184,7 +184,7 @@ def test_saved_terms_by_hand(tmp_path: Path) -> None:
 
 
 def test_saved_terms_are_extracted_again(tmp_path: Path) -> None:
-    """An extraction into a folder of saved terms trusts none of them, as their points are not known."""
+    """An extraction into a folder of saved terms extracts them again, because their points are unknown."""
     extract(None).save(tmp_path / "terms", shard_sizes=SMALL)
     extract(tmp_path / "terms")
     extract(tmp_path / "whole")

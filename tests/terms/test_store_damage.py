@@ -1,4 +1,4 @@
-"""Damaged stores: each fault is named, and the next extraction repairs it."""
+"""Damaged stores: every error names the file, and the next extraction repairs it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "file", ["shard-00000.safetensors", "shard-00002.safetensors", "center.safetensors", "decomposition.safetensors"]
 )
-def test_damage_is_named_and_made_good(tmp_path: Path, damage, file: str) -> None:
-    """load_terms and check_terms name the file; extracting again makes it anew, to the same bytes, and no other."""
+def test_damage_is_named_and_repaired(tmp_path: Path, damage, file: str) -> None:
+    """load_terms and check_terms name the file; another extraction replaces this file only, with the same bytes."""
     folder = tmp_path / "terms"
     extract(folder)
     whole = content(folder)
@@ -61,7 +61,7 @@ MANIFESTS = ["", "[]", "{}", '{"format": 7}', '{"format": 3, "shards": 3, "run":
 
 @pytest.mark.parametrize("text", [*MANIFESTS, None])
 def test_a_damaged_manifest(tmp_path: Path, text: str | None) -> None:
-    """Named; put together again from what the shards say by the next extraction, or refused where that is another one."""
+    """The error names the manifest; the next extraction rebuilds it from the shards, and another extraction is refused."""
     folder = tmp_path / "terms"
     extract(folder)
     whole = content(folder)
@@ -80,7 +80,7 @@ def test_a_damaged_manifest(tmp_path: Path, text: str | None) -> None:
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_older_formats_are_refused(tmp_path: Path, number: int) -> None:
-    """The error says what to do, and the folder stays as it is."""
+    """The error says what to do, and the folder is unchanged."""
     folder = tmp_path / "terms"
     folder.mkdir()
     (folder / "manifest.json").write_text(json.dumps({"format": number, "run": {}}))
@@ -95,7 +95,7 @@ def test_older_formats_are_refused(tmp_path: Path, number: int) -> None:
     assert content(folder) == before
 
 
-def test_a_manifest_and_shards_that_tell_nothing(tmp_path: Path) -> None:
+def test_a_manifest_and_shards_that_are_unreadable(tmp_path: Path) -> None:
     extract(tmp_path / "terms")
     for path in (tmp_path / "terms").iterdir():
         path.write_bytes(b"{}")
@@ -105,8 +105,8 @@ def test_a_manifest_and_shards_that_tell_nothing(tmp_path: Path) -> None:
     assert content(tmp_path / "terms") == before
 
 
-def resealed(folder: Path, change) -> None:
-    """A manifest that was changed by someone who knows how it is checksummed."""
+def change_manifest(folder: Path, change) -> None:
+    """Change the manifest and update its checksum."""
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     change(manifest)
@@ -133,7 +133,7 @@ KEYS = [
 @pytest.mark.parametrize("key", KEYS)
 def test_a_manifest_without_an_entry(tmp_path: Path, key: str) -> None:
     extract(tmp_path / "terms")
-    resealed(tmp_path / "terms", lambda manifest: manifest.pop(key))
+    change_manifest(tmp_path / "terms", lambda manifest: manifest.pop(key))
     for call in (tp.load_terms, tp.check_terms):
         with pytest.raises(tp.StoreError, match="damaged"):
             call(tmp_path / "terms")
@@ -153,16 +153,16 @@ ABSURD = {
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in ABSURD.items() for value in values])
 def test_an_absurd_manifest(tmp_path: Path, key: str, value: object, stored: Path) -> None:
-    """Whatever stands in it: a clean error, and nothing outside the folder is touched."""
+    """Any entry raises a StoreError."""
     shutil.copytree(stored, tmp_path / "terms")
-    resealed(tmp_path / "terms", lambda manifest: manifest.update({key: value}))
+    change_manifest(tmp_path / "terms", lambda manifest: manifest.update({key: value}))
     with pytest.raises(tp.StoreError):
         tp.ExtractedFunction(tp.load_terms(tmp_path / "terms", check="all")).predict(points(NAME))
 
 
 @pytest.mark.parametrize("seed", range(25))
 def test_any_corruption(tmp_path: Path, stored: Path, seed: int) -> None:
-    """Random damage to random files: what is loaded is what was there, or a clean error; a resumed run makes it good."""
+    """After random damage load_terms returns the original terms or raises a StoreError, and a resumed run repairs the store."""
     generator = random.Random(seed)
     folder = tmp_path / "terms"
     shutil.copytree(stored, folder)
@@ -173,7 +173,7 @@ def test_any_corruption(tmp_path: Path, stored: Path, seed: int) -> None:
         same(tp.load_terms(folder, check="all"), expected)
     except tp.StoreError:
         pass
-    else:  # it must have been harmless
+    else:  # the damage was harmless
         assert tp.check_terms(folder)[1] == []
     try:
         extract(folder)
@@ -184,7 +184,7 @@ def test_any_corruption(tmp_path: Path, stored: Path, seed: int) -> None:
 
 
 def test_swapped_shards(tmp_path: Path) -> None:
-    """Whole files in the wrong places are noticed too."""
+    """Undamaged shards in the wrong places are errors."""
     extract(tmp_path / "terms")
     one, other = (tmp_path / "terms" / f"shard-0000{i}.safetensors" for i in (1, 2))
     first, second = one.read_bytes(), other.read_bytes()

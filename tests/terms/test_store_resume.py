@@ -1,4 +1,4 @@
-"""Interrupted extractions go on to the same bytes; another extraction in the same folder is refused."""
+"""Interrupted extractions resume and write the same bytes; another extraction in the same folder is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tropica.terms.store import writer
 
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_resume(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same bytes as without the interruption, and no finished shard is made again."""
+    """The bytes are those of an uninterrupted extraction, and no finished shard is extracted again."""
     extract(tmp_path / "whole")
     interrupt(tmp_path / "resumed", after)
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "resumed").glob("shard-*")}
@@ -42,14 +42,14 @@ def test_resume(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> 
     for name, time in before.items():
         assert (tmp_path / "resumed" / name).stat().st_mtime_ns == time
     batches = 0
-    extract(tmp_path / "resumed")  # all there
+    extract(tmp_path / "resumed")  # complete
     assert batches == 0
     assert content(tmp_path / "resumed") == content(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("method", ["calibrated", "paper"])
-def test_resume_with_the_split_that_is_there(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """decomposition="calibrated": nothing is calibrated a second time, and the certificate is that of the first one."""
+def test_resume_with_the_stored_decomposition(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a method as the decomposition, a resumed run reuses the stored decomposition and its certificate."""
     wanted = extract(None, decomposition=method)
     interrupt(tmp_path / "terms", 2, decomposition=method)
     with monkeypatch.context() as patch:
@@ -62,15 +62,15 @@ def test_resume_with_the_split_that_is_there(tmp_path: Path, method: str, monkey
     assert {**content(tmp_path / "terms"), "decomposition.safetensors": b""} == {**whole, "decomposition.safetensors": b""}
 
 
-def test_resume_without_the_split_that_was_given(tmp_path: Path) -> None:
-    """The store has it: it need not be given again."""
+def test_resume_without_the_given_decomposition(tmp_path: Path) -> None:
+    """A decomposition that was given is read from the store."""
     interrupt(tmp_path / "terms", 2)
     same(extract(tmp_path / "terms", decomposition="calibrated"), extract(None))
 
 
 @pytest.mark.parametrize("nth", [1, 4, *(pytest.param(nth, marks=pytest.mark.slow) for nth in (2, 3, 5, 6, 7, 8, 9, 11))])
 def test_killed_while_writing(tmp_path: Path, nth: int) -> None:
-    """A process that dies as it flushes its n-th file (or folder) leaves what the next one can use."""
+    """A process killed while it flushes its n-th file (or folder) leaves a store that can be resumed."""
     code = (
         "import os, sys, torch\n"
         "from tests.terms.stores import extract\n"
@@ -94,7 +94,7 @@ def test_killed_while_writing(tmp_path: Path, nth: int) -> None:
 
 
 def test_other_extractions_are_refused(tmp_path: Path) -> None:
-    """Named: what differs. The folder stays as it is."""
+    """The error names the differences, and the folder is unchanged."""
     extract(tmp_path / "terms")
     before = content(tmp_path / "terms")
     other = tp.trace(case_of(NAME).make(1).double(), points(NAME))
@@ -121,7 +121,7 @@ def test_other_extractions_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", [2, 4])
 def test_other_points_are_refused(tmp_path: Path, after: int) -> None:
-    """As many points of another set, with the same decomposition: said, with the points, and nothing is changed."""
+    """Other points with the same decomposition are refused with the indices of these points, and nothing is changed."""
     interrupt(tmp_path / "terms", after, check="none")
     before = content(tmp_path / "terms")
     x = points(NAME).clone()
@@ -133,7 +133,7 @@ def test_other_points_are_refused(tmp_path: Path, after: int) -> None:
 
 
 def test_other_points_are_refused_where_they_were_calibrated(tmp_path: Path) -> None:
-    """Points whose terms are still to come, but which the calibration has seen."""
+    """Points without terms yet, but used in the calibration, are compared as well."""
     interrupt(tmp_path / "terms", 1, decomposition="calibrated")
     x = points(NAME).clone()
     x[30] += 0.5
@@ -141,8 +141,8 @@ def test_other_points_are_refused_where_they_were_calibrated(tmp_path: Path) -> 
         extract(tmp_path / "terms", data=x, decomposition="calibrated")
 
 
-def test_a_given_split_is_looked_at_after_a_resume_without_it(tmp_path: Path) -> None:
-    """One that was calibrated on other points may fail on these: a resume without it must not take it for one of these."""
+def test_a_given_decomposition_is_checked_after_a_resume_without_it(tmp_path: Path) -> None:
+    """A given decomposition may fail on these points: a resumed run must not treat it as calibrated on them."""
     other = tp.decompose(network(NAME), 0.05 * points(NAME)[:2])
     interrupt(tmp_path / "terms", 1, decomposition=other, on_failure="warn")
     with pytest.raises(tp.CertificateError, match="a cotangent is negative"):
@@ -152,14 +152,14 @@ def test_a_given_split_is_looked_at_after_a_resume_without_it(tmp_path: Path) ->
         extract(tmp_path / "terms", decomposition="calibrated")
 
 
-def test_what_was_not_looked_at_is_made_again(tmp_path: Path) -> None:
-    """Without a check first, then with one: the certificate is that of all points."""
+def test_unchecked_shards_are_extracted_again(tmp_path: Path) -> None:
+    """After an extraction without a check, one with a check certifies all points."""
     extract(tmp_path / "terms", check="none")
     same(extract(tmp_path / "terms"), extract(None))
 
 
-def test_the_split_that_was_made_here_may_be_given(tmp_path: Path) -> None:
-    """The bytes are those of a run that made it all through."""
+def test_the_stored_decomposition_may_be_given(tmp_path: Path) -> None:
+    """The bytes are those of an uninterrupted run."""
     whole = extract(tmp_path / "whole", decomposition="calibrated")
     interrupt(tmp_path / "terms", 2, decomposition="calibrated")
     extract(tmp_path / "terms", decomposition=tp.decompose(network(NAME), points(NAME), batch_size=4))

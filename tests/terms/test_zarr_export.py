@@ -1,4 +1,4 @@
-"""Terms as a Zarr group: the same numbers, readable with xarray, whole or not there."""
+"""Terms as a Zarr group: the same numbers, readable with xarray, and never a partial group."""
 
 from __future__ import annotations
 
