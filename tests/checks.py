@@ -127,7 +127,7 @@ def rounding(terms: tp.LinearTerms, x: Tensor) -> float:
 def check_theorem(terms: tp.LinearTerms, net: tp.PiecewiseLinearNetwork, x: Tensor) -> None:
     """On points x with the labels of ``net``: N^(X) gives N's label, and max_i N_i^(X) = max_i N_i.
 
-    Where N itself has a tie to rounding (all scores are 0 at the origin of a network without biases), any tied label is accepted.
+    Where N has a tie up to rounding (all scores are 0 at the origin of a network without biases), any tied label is accepted.
     """
     found = brute_force(terms, x)
     scores = net.scores(x).detach()

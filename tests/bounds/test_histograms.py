@@ -1,4 +1,4 @@
-"""The framework of Hinz and van de Geer: its instances, its matrices spelled out, and the histograms that it refuses."""
+"""The framework of Hinz and van de Geer: its instances, its matrices written out, and refused histograms."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ widths = st.lists(st.integers(1, 6), min_size=2, max_size=4).map(tuple)
 
 
 def by_matrices(w, gamma):
-    """The product of the matrices M and B as they stand in the paper."""
+    """The product of the matrices M and B as in the paper."""
     vector = np.zeros(w[0] + 1, dtype=object)
     vector[w[0]] = 1
     for before, width in pairwise(w):

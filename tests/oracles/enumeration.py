@@ -1,8 +1,8 @@
-"""The activation cells of a dense chain on a box, pattern by pattern: slow and obviously right.
+"""The activation cells of a dense chain on a box, pattern by pattern.
 
-Choice by choice, depth first, a cell is a list of strict linear inequalities with rational coefficients. It is there where
-these have a common point: a linear program finds the largest ball (the coefficients are small whole numbers, so that a cell
-that is there holds one far larger than the solver's tolerance).
+Unit by unit, depth first, a cell is a list of strict linear inequalities with rational coefficients. It is nonempty if these
+have a common point: a linear program finds the largest ball (the coefficients are small integers, so that a nonempty cell
+contains a ball far larger than the solver's tolerance).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.oracles.segments import Dense, Layer, Leaky
 Form = tuple[Fraction, ...]
 """(w_1, …, w_d, c): the affine function w · x + c."""
 Cell = tuple[tuple[int, ...], tuple[Form, ...]]
-"""The choices, unit by unit, and the outputs."""
+"""The active piece of each unit, and the outputs."""
 
 
 def cells(layers: Sequence[Layer], d: int, lo: int, hi: int) -> list[Cell]:
@@ -52,7 +52,7 @@ def _refine(layers: Sequence[Layer], forms: tuple[Form, ...], inside: list[Form]
 
 
 def _choices(groups: list[list[Form]], inside: list[Form]) -> Iterator[tuple[tuple[int, ...], tuple[Form, ...], list[Form]]]:
-    """The choices of several units: index of each unit's active piece, those pieces, the inequalities."""
+    """The nonempty patterns of several units: indices of the active pieces, these pieces, and the inequalities."""
     if not groups:
         yield (), (), inside
         return

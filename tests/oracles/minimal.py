@@ -30,7 +30,7 @@ class Pairs(NamedTuple):
     names: list[str]
 
     def least(self) -> float:
-        """λ*: the largest −P/D of the pairs whose P is below 0 by more than rounding."""
+        """λ*: the largest −P/D over the pairs with P < 0 by more than rounding."""
         short = self.local < -self.rounding
         return float((-self.local / self.minus.sum(0))[short].max()) if bool(short.any()) else 0.0
 

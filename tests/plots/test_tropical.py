@@ -1,4 +1,4 @@
-"""Tropical pictures: what is where, what has which color, input at the edge of sense."""
+"""Tropical figures: positions, colors, and degenerate input."""
 
 import io
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The worked example of Zhang, Naitzat and Lim (supplement C.2), from its weights: no special handling anywhere."""
+"""The worked example of Zhang, Naitzat and Lim (supplement C.2), computed from its weights."""
 
 from fractions import Fraction
 

@@ -105,7 +105,7 @@ def kill_again_and_again(folder: Path, whole: Path, rounds: int, seed: int) -> i
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))])
 def test_killed_at_random_moments(tmp_path: Path, whole: Path, seed: int) -> None:
-    """After kills in calibration or extraction finished shards are correct, and the final bytes those of an uninterrupted run."""
+    """After kills finished shards are correct, and the final bytes are those of an uninterrupted run."""
     assert kill_again_and_again(tmp_path / "terms", whole, 2 if seed == 0 else 4, seed) >= 1
     assert content(tmp_path / "terms") == content(whole)
 
