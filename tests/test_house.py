@@ -1,6 +1,6 @@
-"""The shape of the code base: no circular imports, small files, lazy public names (the layers are a contract of import-linter).
+"""The structure of the code base: no circular imports, absolute imports, small files, lazy public names.
 
-``tropica.regions`` is rewritten by a later change; until then it is exempt here, by name.
+The order of the layers is a contract of import-linter. ``tropica.regions`` is exempt from these tests.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def test_inside_a_skip_connection() -> None:
         tp.extract(net, points("resnet"), at=inner.name)
 
 
-def test_unknown_names_are_answered_with_the_known_ones() -> None:
+def test_unknown_names_raise_with_the_known_ones() -> None:
     net = network("mlp_deep")
     with pytest.raises(tp.InputError, match=r"nothing in the network is called 'features.9'; there are: .*\b4\b.*\b6\b"):
         tp.extract(net, points("mlp_deep"), at="features.9")

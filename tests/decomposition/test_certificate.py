@@ -153,7 +153,7 @@ def test_not_a_number_fails() -> None:
             tp.extract(net, x, huge, **how)  # type: ignore[arg-type]
 
 
-def test_float32_is_told_of_float64() -> None:
+def test_float32_error_recommends_float64() -> None:
     case = case_of("mlp_deep")
     x = case.inputs(40)
     net = network("mlp_deep").to(torch.float32)

@@ -66,9 +66,9 @@ def test_layouts(code: Callable[[Net, Tensor], Tensor]) -> None:
     assert_close(net.local_map(x)(x), model(x))
     alone = torch.cat([net.activation_pattern(x[i : i + 1]) for i in range(7)])
     assert net.activation_pattern(x).equal(alone)
-    for (nonlinearity, choice, _), (_, single, _) in zip(net.active_pieces(x), net.active_pieces(x[3:4]), strict=True):
-        assert choice.shape == (7, *nonlinearity.unit_shape)
-        assert choice[3:4].equal(single)
+    for (nonlinearity, piece, _), (_, single, _) in zip(net.active_pieces(x), net.active_pieces(x[3:4]), strict=True):
+        assert piece.shape == (7, *nonlinearity.unit_shape)
+        assert piece[3:4].equal(single)
 
 
 def test_units_of_patches() -> None:

@@ -37,7 +37,7 @@ def assert_same(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 class Frozen(nn.Module):
-    """No parameter requires a gradient; buffers of several dtypes; parametrised weights."""
+    """No parameter requires a gradient; buffers of several dtypes; parametrized weights."""
 
     index: Tensor
     mask: Tensor

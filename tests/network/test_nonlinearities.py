@@ -119,8 +119,8 @@ def test_convexity(nonlinearity: Nonlinearity, shapes: list[tuple[int, ...]], co
 
 
 @by_setting
-def test_choice_is_the_piece(nonlinearity: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor]) -> None:
-    """Where the choices agree, so do the Jacobians."""
+def test_active_piece(nonlinearity: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor]) -> None:
+    """Inputs with the same active pieces have the same Jacobian."""
     z, agreed = inputs(shapes, 0), 0
     for seed in range(1, 8):
         other = inputs(shapes, seed)
@@ -133,7 +133,7 @@ def test_choice_is_the_piece(nonlinearity: Nonlinearity, shapes: list[tuple[int,
     assert agreed > 0
 
 
-def test_names_are_short_and_kinds_compare() -> None:
+def test_names_and_equality() -> None:
     assert {nonlinearity.name for nonlinearity, _, _ in SETTINGS} == {
         *("relu", "leaky_relu", "prelu", "maximum", "abs", "amax", "max_pool", "adaptive_max_pool")
     }

@@ -83,7 +83,7 @@ def test_nonlinearities(name: str) -> None:
 
 @by_name
 def test_jacobian_signs(name: str) -> None:
-    """What the (P, Q) rule needs: J ≥ 0 without a weight, up to ``signs``; else J(w) = J(w⁺) − J(w⁻), both ≥ 0."""
+    """The assumption of the (P, Q) rule: J ≥ 0 without a weight, up to ``signs``; else J(w) = J(w⁺) − J(w⁻), both ≥ 0."""
     net, x = traced(name), points(name, 2)
     generator = torch.Generator().manual_seed(0)
     values = {"input": x}
@@ -158,7 +158,7 @@ def test_heads(dropped: str | None, outputs: int, head: nn.Module) -> None:
 
 
 def test_repr_in_notebooks() -> None:
-    """One line of text; in a notebook a table with a row for each nonlinearity."""
+    """The repr is one line; in a notebook it is a table with one row per nonlinearity."""
     net, x = traced("mnist_conv"), points("mnist_conv", 3)
     local = net.local_map(x)
     assert repr(local) == f"AffineMap(3 points, {'×'.join(map(str, net.input_shape))} → {net.num_outputs}, torch.float64)"

@@ -47,11 +47,11 @@ def _refine(layers: Sequence[Layer], forms: tuple[Form, ...], inside: list[Form]
         groups = [[tuple(layer.slope * f for f in form), form] for form in forms]
     else:
         groups = [list(forms[i : i + layer.pieces]) for i in range(0, len(forms), layer.pieces)]
-    for choice, chosen, where in _choices(groups, inside):
-        yield from _refine(rest, chosen, where, pattern + choice)
+    for indices, chosen, where in _patterns(groups, inside):
+        yield from _refine(rest, chosen, where, pattern + indices)
 
 
-def _choices(groups: list[list[Form]], inside: list[Form]) -> Iterator[tuple[tuple[int, ...], tuple[Form, ...], list[Form]]]:
+def _patterns(groups: list[list[Form]], inside: list[Form]) -> Iterator[tuple[tuple[int, ...], tuple[Form, ...], list[Form]]]:
     """The nonempty patterns of several units: indices of the active pieces, these pieces, and the inequalities."""
     if not groups:
         yield (), (), inside
@@ -62,8 +62,8 @@ def _choices(groups: list[list[Form]], inside: list[Form]) -> Iterator[tuple[tup
             continue  # of equal pieces the first is active
         where = inside + [minus(piece, other) for other in pieces if other != piece]
         if has_interior(where):
-            for choice, chosen, at in _choices(groups[1:], where):
-                yield (k, *choice), (piece, *chosen), at
+            for indices, chosen, at in _patterns(groups[1:], where):
+                yield (k, *indices), (piece, *chosen), at
 
 
 def has_interior(inequalities: list[Form]) -> bool:

@@ -273,7 +273,7 @@ def test_case_is_piecewise_linear(case: Case) -> None:
 
 
 class Together(nn.Module):
-    """Several cases side by side: the decomposition pass has a fixed cost, large beside these networks."""
+    """Several cases in one module, to share the fixed cost of run_decompositions."""
 
     def __init__(self, cases: list[Case]) -> None:
         super().__init__()

@@ -129,7 +129,7 @@ def test_surfaces_lie_on_ties():
         (np.array([[0.5, 0], [0, 0.25]]), [1e-3, 7]),
     ],
 )
-def test_flat_and_tiny_polynomials_are_drawn(p):
+def test_degenerate_and_tiny_polynomials_are_drawn(p):
     assert save(hypersurface(p))
     assert save(dual_subdivision(p))
     assert save(curve_and_dual(p)[0])

@@ -84,7 +84,7 @@ def test_dimensions_beyond_expansion():
     assert points.orientation(np.arange(k + 1)[None], k)[0] == exact_sign(sides)
 
 
-def test_coordinates_that_float64_takes_for_zero_are_told_apart():
+def test_coordinates_that_float64_rounds_to_zero_are_distinguished():
     huge = 10**700
     rows = [[0, 0], [1, 5], [3, 16], [huge, 0], [0, huge]]  # (3, 16) is off the line through the first two
     points = points_of(zip(*rows, strict=True))

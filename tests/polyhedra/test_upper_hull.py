@@ -175,7 +175,7 @@ def test_no_variables_at_all(n):
     assert hull.dimension == 0
 
 
-def test_of_repeated_points_the_first_highest_stands_for_all():
+def test_of_repeated_points_the_first_highest_is_kept():
     points, heights = [[0, 0], [1, 0], [0, 0], [0, 0], [0, 1]], [0, 0, 5, 5, 0]
     hull = upper_hull(points, heights)
     assert hull.vertices.tolist() == [1, 2, 4]

@@ -150,7 +150,7 @@ def test_an_interrupted_run_goes_on_with_its_next_epoch(sets, networks, tmp_path
     assert not parts.exists()
 
 
-def test_epochs_that_are_looked_at():
+def test_selected_epochs():
     assert select_epochs([0, 5, 10], 3) == [0, 5, 10]
     many = select_epochs(list(range(0, 201, 2)), 10, also=[100, 101])
     assert {0, 2, 100, 200} <= set(many), "101 is not kept"

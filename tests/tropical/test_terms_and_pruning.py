@@ -123,7 +123,7 @@ def test_simplify_keeps_values_within_the_tolerance(seed: int, tolerance: float)
     assert simplify(tp.TropicalMap([r, r]), x, tolerance=tolerance).kept == 2 * rational.kept
 
 
-def test_simplify_drops_what_never_wins() -> None:
+def test_simplify_drops_monomials_that_are_never_maximal() -> None:
     f = tp.TropicalPolynomial({2: 0, 1: -1, 0: 0, -1: -50})
     smaller = simplify(f, [[-2.0], [0.5], [2.0]])
     assert smaller.function.to_dict() == {(2,): 0, (0,): 0}
