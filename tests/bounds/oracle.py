@@ -1,4 +1,4 @@
-"""The regions of small networks, counted one by one: a cell is kept where a linear program finds a ball inside it."""
+"""The regions of small networks, counted one by one: a cell counts if a linear program finds a ball inside it."""
 
 from __future__ import annotations
 

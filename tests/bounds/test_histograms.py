@@ -42,7 +42,7 @@ def test_it_is_the_product_of_the_matrices(w):
 
 
 def sharper(dimension, width):
-    """On a line: one region with all units active, two with one inactive, two with two, as far as there are regions."""
+    """A sharper histogram on a line: one region with all units active, two with one inactive, two with two, and so on."""
     if dimension != 1:
         return bounds.gamma_serra2018(dimension, width)
     tails = [min(2 * j + 1, width + 1) for j in range(width + 1)]

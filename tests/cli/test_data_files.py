@@ -1,4 +1,4 @@
-"""Commands on data that stays in its file, and the check of a damaged store."""
+"""Commands on data read lazily from a file, and the check of a damaged store."""
 
 from __future__ import annotations
 

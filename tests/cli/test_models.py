@@ -25,7 +25,7 @@ class Payload:
 
 @pytest.fixture
 def mark(folder):
-    """Files that run code when they are unpickled, under names that are read; the code creates the file ``mark``."""
+    """Files that run code when they are unpickled, under names that commands read; the code creates the file ``mark``."""
     mark = folder / "mark"
     raw = pickle.dumps(Payload(mark))
     for name in ("evil.safetensors", "evil.pt2", "evil.npz", "evil.pt"):

@@ -38,7 +38,7 @@ def test_on_its_own_points() -> None:
 
 
 def test_any_kind_of_points() -> None:
-    """A module in its own dtype; labels as tensors, arrays or with the data."""
+    """A module in its own dtype, and labels as tensors, as arrays or with the data."""
     case = case_of("mnist_conv")
     model, x = case.make(0), case.inputs(50, 31)
     f = tp.ExtractedFunction.streaming(model, case.inputs(30))

@@ -54,7 +54,7 @@ def test_bounds(name: str, computed: torch.dtype, stored: torch.dtype, tmp_path:
     scale = 1 + float(exact.plus(at).abs().max())
     assert float((coarse.plus(at)[own, own] - exact.plus(at)[own, own]).abs().max()) <= 1e-12 * scale
     if bool((exact.minus.weight != exact.minus.weight[0]).any()):
-        assert float((coarse.plus.weight - exact.plus.weight).abs().max()) > 0  # rounding there was
+        assert float((coarse.plus.weight - exact.plus.weight).abs().max()) > 0  # some coefficients were rounded
 
 
 @by_pair

@@ -121,7 +121,7 @@ FIXED: dict[str, Callable[[Net, Tensor], Tensor]] = {
 @pytest.mark.parametrize("size", [2, 8])
 @pytest.mark.parametrize("code", FIXED.values(), ids=list(FIXED))
 def test_fixed_batch_size(code: Callable[[Net, Tensor], Tensor], size: int) -> None:
-    """A model for 8 points: an InputError on an example of 2, which it cannot run; else what to do about it."""
+    """A model for 8 points raises an InputError on an example of 2; for an example of 8 the error names the remedy."""
     error, why = (tp.TraceError, "one batch size only") if size == 8 else (tp.InputError, "itself fails on the example")
     with pytest.raises(error, match=why):
         tp.trace(Net(code).eval(), torch.randn(size, 4))

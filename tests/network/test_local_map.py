@@ -13,7 +13,7 @@ from tests.oracles.dense import local_affine_map
 from tests.traced import by_name, by_op, logits, model_of, points, traced
 from tropica.network.network import AffineMap
 
-# PyTorch's own derivative of hardsigmoid takes 1/6 as a float32 number, in float64 too.
+# PyTorch's derivative of hardsigmoid rounds 1/6 to float32, in float64 as well.
 ROUGH = {"hardsigmoid": 1e-7}
 
 

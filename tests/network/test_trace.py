@@ -42,7 +42,7 @@ FLOAT32 = [
 
 @by_op
 def test_logits(name: str) -> None:
-    """For a batch, and for each point as a batch of its own."""
+    """The logits are those of the model, for a batch and for single points."""
     x = points(name)
     found, wanted = traced(name)(x), logits(name, x)
     scale = float(wanted.abs().max())
@@ -52,7 +52,7 @@ def test_logits(name: str) -> None:
 
 @by_name
 def test_graph(name: str) -> None:
-    """Only affine ops and nonlinearities, each with its own name, each input made before it is read."""
+    """Only affine ops and nonlinearities, each with its own name, each input computed before it is read."""
     net, made = traced(name), {"input"}
     for node in net.graph.nodes:
         assert isinstance(node, AffineNode | NonlinearityNode)
@@ -113,7 +113,7 @@ def rise(node: AffineNode, roles: dict[str, Tensor], direction: list[Tensor]) ->
 
 @pytest.mark.parametrize("name", FLOAT32)
 def test_float64_of_a_float32_trace(name: str) -> None:
-    """``net.to(float64)`` is as exact as the model in float64: constants made of weights are kept in float64."""
+    """``net.to(float64)`` is as exact as the model in float64: constants computed from weights are kept in float64."""
     net, x = traced(name, torch.float32), points(name)
     assert_close(net(x.float()), logits(name, x.float()), rtol=1e-4, atol=1e-5)
     wanted = logits(name, x)
@@ -168,7 +168,7 @@ def test_repr_in_notebooks() -> None:
 
 
 def test_evaluate_keeps_values() -> None:
-    """All values by name, in the dtype of the points, each of which the rest of the graph can start from."""
+    """All values by name, in the dtype of the points; the evaluation can start from each of them."""
     net, x = traced("resnet"), points("resnet", 2)
     graph = net.graph
     values = graph.evaluate(x, net.constants, keep=graph.names)
@@ -181,7 +181,7 @@ def test_evaluate_keeps_values() -> None:
 
 
 def test_evaluate_from_a_cut() -> None:
-    """The values behind a cut give the output and its gradients; without one of them the evaluation is refused."""
+    """The values at a cut give the output and its gradients; without one of them the evaluation is refused."""
     net, x = traced("resnet"), points("resnet", 3).requires_grad_()
     skip = next(node for node in net.graph.nodes if len(node.inputs) == 2)
     cut = net.graph.evaluate(x, net.constants, stop=skip.inputs[0], keep=skip.inputs)

@@ -25,10 +25,12 @@ def extract(out: Path | None, **changes) -> tp.LinearTerms:
 
 
 def content(folder: Path) -> dict[str, bytes]:
+    """The bytes of every file of a folder, by name."""
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def same(one: tp.LinearTerms, other: tp.LinearTerms) -> None:
+    """Assert that two sets of terms and their certificates are equal."""
     for part in ("local", "minus", "plus"):
         assert torch.equal(getattr(one, part).weight, getattr(other, part).weight)
         assert torch.equal(getattr(one, part).bias, getattr(other, part).bias)
@@ -37,12 +39,12 @@ def same(one: tp.LinearTerms, other: tp.LinearTerms) -> None:
     assert (one.input_shape, one.num_classes, one.method) == (other.input_shape, other.num_classes, other.method)
     certificates = ({**asdict(terms.certificate), "tolerance": None} for terms in (one, other))
     assert next(certificates) == next(certificates)
-    # The tolerance is made of norms, whose last bit depends on how many terms are taken at once.
+    # The tolerance is computed from norms, whose last bit depends on the batch size.
     assert one.certificate.tolerance == pytest.approx(other.certificate.tolerance, rel=1e-6)
 
 
 class Stop(Exception):
-    pass
+    """Raised to interrupt an extraction."""
 
 
 def interrupt(folder: Path, after: int, **changes) -> None:
@@ -74,16 +76,16 @@ def corrupt(path: Path, generator: random.Random) -> None:
     """Flip bits, cut, grow, overwrite a part, or swap with another file."""
     raw = bytearray(path.read_bytes())
     at = generator.randrange(len(raw)) if raw else 0
-    kind = generator.choice(["flip", "cut", "grow", "overwrite", "swap", "header"])
-    if kind == "flip" and raw:
+    damage = generator.choice(["flip", "cut", "grow", "overwrite", "swap", "header"])
+    if damage == "flip" and raw:
         raw[at] ^= 1 << generator.randrange(8)
-    elif kind == "cut":
+    elif damage == "cut":
         del raw[at:]
-    elif kind == "grow":
+    elif damage == "grow":
         raw += generator.randbytes(generator.randint(1, 50))
-    elif kind == "overwrite":
+    elif damage == "overwrite":
         raw[at : at + 40] = generator.randbytes(40)
-    elif kind == "swap":
+    elif damage == "swap":
         raw = bytearray(generator.choice(sorted(path.parent.iterdir())).read_bytes())
     elif raw:
         raw[generator.randrange(min(400, len(raw)))] = generator.randrange(256)

@@ -205,7 +205,7 @@ def test_preferences(dtype: torch.dtype) -> None:
 
 
 def test_products_worse_than_their_dtype_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFloat-32 and the like, which PyTorch can be told to use for float32: an error, not a wrong label."""
+    """TensorFloat-32 and similar modes of PyTorch for float32 products raise an error instead of giving a wrong label."""
     exact = torch.addmm
 
     def shortened(bias: Tensor, x: Tensor, weight: Tensor, out: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ import torch
 
 import tropica as tp
 from tests.terms import victim
-from tests.terms.test_store_processes import content, free_port
+from tests.terms.stores import content
+from tests.terms.test_store_processes import free_port
 from tests.terms.worker import points
 
 TEMPORARY = "~"

@@ -15,6 +15,7 @@ from torch import Tensor
 
 import tropica as tp
 from tests.terms import worker
+from tests.terms.stores import content
 from tropica.runtime.processes import Processes
 from tropica.terms.maxima import RunningMaxima
 
@@ -49,10 +50,6 @@ def finished(started: list[subprocess.Popen[str]]) -> None:
     for process in started:
         out, _ = process.communicate(timeout=240)
         assert process.returncode == 0, out
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 @pytest.fixture(scope="module")
