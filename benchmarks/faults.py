@@ -22,7 +22,7 @@ from rich.table import Table
 
 import tropica as tp
 from tests.terms import victim
-from tests.terms.test_store import corrupt
+from tests.terms.stores import corrupt
 from tests.terms.test_store_faults import children, kill, run, wait_for
 from tests.terms.worker import SMALL, points
 

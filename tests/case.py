@@ -1,4 +1,4 @@
-"""What a test network is, and the short ways to write one down as a row of the table in `tests.networks`."""
+"""`Case`, a test network, and constructors for the rows of the list in `tests.networks`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ VOLUME: Shape = (1, 4, 4, 4)
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe for a network (B, *input_shape) -> (B, s). `make(seed)` is in eval mode and moves no global state."""
+    """A recipe for a network (B, *input_shape) -> (B, s).
+
+    `make(seed)` returns a module in eval mode and leaves the global random state unchanged.
+    """
 
     name: str
     make: Callable[[int], nn.Module] = field(repr=False)
@@ -32,23 +35,23 @@ class Case:
     tags: frozenset[str] = frozenset()
 
     def inputs(self, n: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-        """(n, *input_shape) of N(0, 1); the same numbers, rounded, in every dtype."""
+        """Standard normal points (n, *input_shape): the same numbers in every dtype, rounded to it."""
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(n, *self.input_shape, generator=generator, dtype=torch.float64).to(dtype)
 
 
 def case(name: str, shape: Shape, tags: str, factory: Factory, *after: Change) -> Case:
-    """A network of its own, changed by each of `after` once initialized; `tags` is a space-separated string."""
+    """A case from a factory; each of `after` changes the initialized network, and `tags` is a space-separated string."""
     return Case(name, lambda seed: build(factory, seed, *after), shape, frozenset(tags.split()))
 
 
 def chain(name: str, shape: Shape, tags: str, layers: Callable[[], list[nn.Module]], *after: Change) -> Case:
-    """Layers one after the other, then a hidden ReLU layer and logits."""
+    """A chain of layers, followed by a hidden ReLU layer and an output layer."""
     return case(name, shape, tags, lambda: with_tail(layers(), shape), *after)
 
 
 def around(name: str, shape: Shape, tags: str, op: Factory, *after: Change) -> Case:
-    """One operation between a first layer and a hidden one. An affine operation follows a ReLU, any other does not."""
+    """One operation between a first and a hidden layer. Only an affine operation follows a ReLU."""
 
     before = [nn.ReLU] if "affine" in tags.split() else []
     return chain(name, shape, tags, lambda: [stem(shape), *(nonlinearity() for nonlinearity in before), op()], *after)

@@ -1,4 +1,4 @@
-"""What must hold of every split and of all terms, each as a function that asserts it."""
+"""Assertions that hold for every decomposition and for all terms, one function for each property."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import tropica as tp
-from tests.extracted import potential, smallest
+from tests.cached import f_minus_and_scores, smallest_cotangent
 from tests.networks import logits_of
 from tests.oracles.dense import local_affine_map
 from tests.oracles.dense_decomposition import data_free
@@ -17,11 +17,11 @@ from tests.oracles.extracted_function import Extracted, evaluate
 from tests.oracles.fixed_point import tight
 from tropica.decomposition.layer_by_layer import DEFAULT_MARGINS
 
-# ── splits ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── decompositions ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def close(found: Tensor, expected: np.ndarray, scale: float) -> None:
-    """Equal to 1e-9 of a magnitude."""
+    """Assert equality up to 1e-9 of ``scale``."""
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-9 * scale + 1e-300)
 
 
@@ -38,14 +38,14 @@ def check_rule(net: tp.PiecewiseLinearNetwork, decomposition: tp.DCDecomposition
 
 
 def check_guarantee(decomposition: tp.DCDecomposition, terms: tp.LinearTerms, x: Tensor) -> None:
-    assert smallest(decomposition, x) >= -1e-12
+    assert smallest_cotangent(decomposition, x) >= -1e-12
     for one in (terms.plus.weight, terms.minus.weight):
         assert one.min() >= -1e-12 * one.abs().max()
 
 
 def check_certificate(decomposition: tp.DCDecomposition, x: Tensor, rounding: float = 0.0) -> None:
-    """Every cotangent is ≥ 0 on the data, seen by plain derivatives; K ≥ 0; the split's own figure says the same."""
-    assert smallest(decomposition, x) >= -rounding
+    """All K are ≥ 0, and so are all cotangents on the data, recomputed and as stated by the decomposition."""
+    assert smallest_cotangent(decomposition, x) >= -rounding
     assert decomposition.smallest_cotangent is not None
     assert decomposition.smallest_cotangent >= -rounding
     assert set(decomposition.multipliers) == {nonlinearity.name for nonlinearity in decomposition.net.nonlinearities}
@@ -53,19 +53,21 @@ def check_certificate(decomposition: tp.DCDecomposition, x: Tensor, rounding: fl
 
 
 def check_tight(decomposition: tp.DCDecomposition, x: Tensor, factor: float) -> None:
-    """The largest K of every nonlinearity is at most ``factor`` times that of the plain fixed point, and F⁻ is as near, but
-    for a constant (which a nonlinearity that is far from 0 brings, and which moves no label)."""
+    """The largest K of every nonlinearity is at most ``factor`` times that of the plain fixed point, and F⁻ is as close.
+
+    F⁻ is compared up to an additive constant, which changes no label: a nonlinearity with outputs far from 0 contributes one.
+    """
     exact, _ = tight(decomposition.net, x)
     overall = max((float(k.max()) for k in exact.multipliers.values()), default=0.0)
     for name, k in exact.multipliers.items():
-        # A nonlinearity that needs (almost) nothing may get a share of what later nonlinearities were given too much.
+        # A nonlinearity that requires (almost) no K may receive some because K of later nonlinearities is too large.
         assert float(decomposition.multipliers[name].max()) <= factor * float(k.max()) + 1e-2 * (factor - 1) * overall
-    ours = potential(decomposition, x)[0].detach()
-    theirs, _, nonlinearities, outputs = potential(exact, x)
+    ours = f_minus_and_scores(decomposition, x)[0].detach()
+    theirs, _, nonlinearities, outputs = f_minus_and_scores(exact, x)
     allowed = 1e-12 * float(theirs.abs().max())
     for nonlinearity, h in zip(nonlinearities, outputs, strict=True):
         spread, k = h.detach().reshape(len(x), -1).std(0), exact.multipliers[nonlinearity.name].flatten()
-        # The margin is a share of the nonlinearity's largest K, and every unit gets it: those that need no K as well.
+        # The margin is a fraction of the nonlinearity's largest K and is added to every unit, also to units that require no K.
         allowed += float(spread @ ((factor - 1) * k + 2 * DEFAULT_MARGINS.all_points * factor * k.max()))
     assert float((ours - theirs).std()) <= allowed
 
@@ -84,7 +86,7 @@ def check_below(decomposition: tp.DCDecomposition, terms: tp.LinearTerms, x: Ten
     """a⁻_k(x) ≤ F⁻(x) and a⁺_k(x) ≤ F⁺_i(x) for all x, with equality at x_k, i the label of x_k."""
     for where in (x, fresh):
         with torch.no_grad():
-            minus, scores, _, _ = potential(decomposition, where)
+            minus, scores, _, _ = f_minus_and_scores(decomposition, where)
         plus = minus.unsqueeze(1) + scores[:, terms.labels]
         for one, whole in ((terms.minus, minus.unsqueeze(1)), (terms.plus, plus)):
             values = one(where)
@@ -97,8 +99,8 @@ def check_below(decomposition: tp.DCDecomposition, terms: tp.LinearTerms, x: Ten
 
 
 def check_rows(model: nn.Module, terms: tp.LinearTerms, x: Tensor) -> None:
-    """a_k is the row of the Jacobian for the label, and has N's value at x_k."""
-    # PyTorch takes a sixth as a float32 number in hardsigmoid, whatever the dtype.
+    """a_k has the gradient and the value of N_i at x_k, i the label of x_k."""
+    # PyTorch rounds the slope 1/6 of hardsigmoid to float32 in every dtype.
     rtol = 1e-7 if any(isinstance(module, nn.Hardsigmoid) for module in model.modules()) else 1e-9
     model = deepcopy(logits_of(model)).double()
     local = local_affine_map(model, x)
@@ -111,13 +113,13 @@ def check_rows(model: nn.Module, terms: tp.LinearTerms, x: Tensor) -> None:
 
 
 def brute_force(terms: tp.LinearTerms, x: Tensor) -> Extracted:
-    """N^(X) by the oracle."""
+    """N^(X) at x, evaluated by the oracle."""
     plus, minus = terms.plus, terms.minus
     return evaluate(plus.weight, plus.bias, minus.weight, minus.bias, terms.labels, terms.num_classes, x)
 
 
 def rounding(terms: tp.LinearTerms, x: Tensor) -> float:
-    """What float64 arithmetic can make of the largest |a⁻| at these points."""
+    """A bound on the float64 rounding error of a⁻ and N at these points."""
     weight = float(terms.minus.weight.norm(dim=1).max() + terms.local.weight.norm(dim=1).max())
     return 1e-12 * (weight * float(x.flatten(1).norm(dim=1).max()) + float(terms.minus.bias.abs().max())) + 1e-12
 
@@ -125,7 +127,7 @@ def rounding(terms: tp.LinearTerms, x: Tensor) -> float:
 def check_theorem(terms: tp.LinearTerms, net: tp.PiecewiseLinearNetwork, x: Tensor) -> None:
     """On points x with the labels of ``net``: N^(X) gives N's label, and max_i N_i^(X) = max_i N_i.
 
-    Where N itself has a tie to rounding (all scores 0 at the origin of a network without biases), any of its labels will do.
+    Where N has a tie up to rounding (all scores are 0 at the origin of a network without biases), any tied label is accepted.
     """
     found = brute_force(terms, x)
     scores = net.scores(x).detach()

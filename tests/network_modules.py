@@ -1,4 +1,4 @@
-"""Small building blocks for test networks, and a seeded initialization that leaves the global random state alone."""
+"""Building blocks for test networks, and a seeded initialization that leaves the global random state unchanged."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Join(nn.Module):
 
 
 class Headed(nn.Module):
-    """x -> head(body(x)): a body that gives logits and a head that does not move their argmax."""
+    """x -> head(body(x)): a body that returns logits, and a head that preserves their argmax."""
 
     def __init__(self, body: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ def prelu(*slopes: float) -> nn.PReLU:
 
 
 def channel_shuffle(groups: int) -> Apply:
-    """(B, g c, H, W) -> the same channels, dealt out as in ShuffleNet."""
+    """(B, g c, H, W) -> the same channels in the order of ShuffleNet."""
 
     def shuffle(x: Tensor) -> Tensor:
         batch, channels, rows, columns = x.shape
@@ -116,7 +116,7 @@ def stem(shape: Shape) -> nn.Module:
 
 
 def output_shape(module: nn.Module, shape: Shape) -> Shape:
-    """The shape a module in eval mode makes of data of this shape, without the batch axis."""
+    """The shape of a module's output for inputs of this shape, without the batch axis; the module is in eval mode."""
     with torch.no_grad():
         return tuple(module.eval()(torch.zeros(2, *shape)).shape[1:])
 
@@ -139,7 +139,7 @@ def build(factory: Factory, seed: int, *after: Callable[[nn.Module], object]) ->
 
 
 def initialize(model: nn.Module) -> None:
-    """He-style weights, biases that are not zero, and batch norm as if it had been trained (gamma > 0)."""
+    """Initialize weights as He et al., biases not to zero, and batch norm as after training (gamma > 0)."""
     for module in model.modules():
         if parametrize.is_parametrized(module):
             _double_norms(module)
@@ -152,14 +152,14 @@ def initialize(model: nn.Module) -> None:
 
 
 def _double_norms(module: nn.Module) -> None:
-    """Weight norm keeps its random directions; its norms, as first computed, would leave the values small."""
+    """Double the norms of weight norm, whose initial values would make the outputs small."""
     for name, parameter in module.named_parameters():
         if name.endswith("original0"):
             parameter.mul_(2.0)
 
 
 def _fan_in(module: nn.Linear | nn.modules.conv._ConvNd) -> float:
-    """Inputs that an output sees, on average where a transposed convolution strides."""
+    """The number of inputs of an output; the average number for a transposed convolution with a stride."""
     if isinstance(module, nn.Linear):
         return module.in_features
     seen = module.in_channels // module.groups * prod(module.kernel_size)
@@ -198,7 +198,7 @@ def duplicate_neurons(model: nn.Module) -> None:
 
 
 def kill_neurons(model: nn.Module) -> None:
-    """Each hidden layer: the first neuron is never active, the second always is, the third is zero on the nose."""
+    """Each hidden layer: the first neuron is never active, the second always is, the third is exactly zero."""
     for layer in _hidden(model):
         layer.bias[0], layer.bias[1] = -1e3, 1e3
         layer.weight[2], layer.bias[2] = 0.0, 0.0

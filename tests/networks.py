@@ -1,10 +1,10 @@
 """The one shared list of test networks: every supported operation at least once, small and quick.
 
-A test of a single op loops over `CASES`, or over `tagged("nonlinearity")`; a test of what holds for any graph loops over
-`REPRESENTATIVE`, which has each kind of op, head and degeneracy at least once. Tags:
+A test of single ops loops over `CASES`, or over `tagged("nonlinearity")`; a test of a property of any graph loops over
+`REPRESENTATIVE`, which contains each class of ops, heads and degenerate weights at least once. Tags:
 
-* `affine`, `nonlinearity`, `rewritten`: the operation under test is affine; a nonlinearity; rewritten into the two;
-* `architecture`: a small network of a known family; `paper`: one of TropEx's, scaled down;
+* `affine`, `nonlinearity`, `rewritten`: the operation under test is affine, a nonlinearity, or rewritten into these two;
+* `architecture`: a small network of a known family; `paper`: a network of the TropEx paper, scaled down;
 * `sequential31`: `tests.oracles.algorithm31` applies exactly (flat Sequential of Table 1's layers, gamma > 0);
 * `rational`: `tests.oracles.dense.exact_at` applies (Linear, ReLU, LeakyReLU);
 * `degenerate`: zero biases, or equal, dead, constant neurons; `negative_gamma`: batch norm that flips signs;
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from tests import network_list as networks
+from tests import network_families as families
 from tests.case import IMAGE, SEQUENCE, VECTOR, VOLUME, Case, around, case, chain, constant, function
 from tests.network_modules import (
     Apply,
@@ -186,60 +186,60 @@ REWRITTEN = [
 
 CHAINS = [
     case("linear_only", (4,), "affine sequential31 rational", lambda: nn.Sequential(nn.Linear(4, 3))),
-    case("linear_linear", (4,), "affine sequential31 rational", lambda: networks.mlp(4, 5, 3, nonlinearity=nn.Identity)),
+    case("linear_linear", (4,), "affine sequential31 rational", lambda: families.mlp(4, 5, 3, nonlinearity=nn.Identity)),
     chain("linear_linear_relu", (4,), "sequential31 rational", lambda: [nn.Linear(4, 6), nn.Linear(6, 5), nn.ReLU()]),
     chain("batch_norm_mlp", (4,), "sequential31", lambda: [nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU()]),
     chain("batch_norm_last", (4,), "sequential31", lambda: [nn.Linear(4, 6), nn.ReLU(), nn.BatchNorm1d(6)]),
     chain("batch_norm_first", IMAGE, "sequential31", lambda: [nn.BatchNorm2d(2), nn.ReLU()]),
-    chain("conv_bn_conv", IMAGE, "sequential31", networks.conv_bn_conv),
-    chain("conv_bn_conv_negative", IMAGE, "negative_gamma", networks.conv_bn_conv, negate_some_gammas),
+    chain("conv_bn_conv", IMAGE, "sequential31", families.conv_bn_conv),
+    chain("conv_bn_conv_negative", IMAGE, "negative_gamma", families.conv_bn_conv, negate_some_gammas),
     chain("relu_first", (4,), "sequential31 rational", lambda: [nn.ReLU()]),
     chain("relu_pool", IMAGE, "sequential31", lambda: [nn.Conv2d(2, 4, 3), nn.ReLU(), nn.MaxPool2d(3, 1, 1)]),
     chain("pool_pool", IMAGE, "sequential31", lambda: [nn.MaxPool2d(2, 1), nn.MaxPool2d(3, 2)]),
     chain("shared_layer", (4,), "sequential31 rational", lambda: [nn.Linear(4, 4), nn.ReLU()] * 2),
-    case("one_logit", (3,), "sequential31 rational", lambda: networks.mlp(3, 6, 4, 1)),
-    case("softmax", (4,), "head", lambda: Headed(networks.mlp(4, 6, 3), nn.Softmax(1))),
-    case("softmax_last_axis", (4,), "head", lambda: Headed(networks.mlp(4, 6, 3), nn.Softmax(-1))),
-    case("log_softmax", (4,), "head", lambda: Headed(networks.mlp(4, 6, 3), nn.LogSoftmax(1))),
-    case("sigmoid", (4,), "head", lambda: Headed(networks.mlp(4, 6, 1), nn.Sigmoid())),
+    case("one_logit", (3,), "sequential31 rational", lambda: families.mlp(3, 6, 4, 1)),
+    case("softmax", (4,), "head", lambda: Headed(families.mlp(4, 6, 3), nn.Softmax(1))),
+    case("softmax_last_axis", (4,), "head", lambda: Headed(families.mlp(4, 6, 3), nn.Softmax(-1))),
+    case("log_softmax", (4,), "head", lambda: Headed(families.mlp(4, 6, 3), nn.LogSoftmax(1))),
+    case("sigmoid", (4,), "head", lambda: Headed(families.mlp(4, 6, 1), nn.Sigmoid())),
 ]
 
 DEGENERATE = [
-    case("zero_biases", (4,), "degenerate sequential31 rational", lambda: networks.mlp(4, 6, 5, 3), zero_biases),
-    case("zero_biases_conv", (1, 8, 8), "degenerate sequential31", networks.mnist_conv, zero_biases),
-    case("duplicated", (4,), "degenerate sequential31 rational", lambda: networks.mlp(4, 6, 6, 3), duplicate_neurons),
-    case("dead_neurons", (4,), "degenerate sequential31 rational", lambda: networks.mlp(4, 6, 5, 3), kill_neurons),
-    case("constant", (4,), "degenerate sequential31 rational", lambda: networks.mlp(4, 3, 3), zero_first_weights),
+    case("zero_biases", (4,), "degenerate sequential31 rational", lambda: families.mlp(4, 6, 5, 3), zero_biases),
+    case("zero_biases_conv", (1, 8, 8), "degenerate sequential31", families.mnist_conv, zero_biases),
+    case("duplicated", (4,), "degenerate sequential31 rational", lambda: families.mlp(4, 6, 6, 3), duplicate_neurons),
+    case("dead_neurons", (4,), "degenerate sequential31 rational", lambda: families.mlp(4, 6, 5, 3), kill_neurons),
+    case("constant", (4,), "degenerate sequential31 rational", lambda: families.mlp(4, 3, 3), zero_first_weights),
     chain("unused_input", (4,), "degenerate", lambda: [Apply("tail", lambda x: x[:, 2:]), nn.Linear(2, 5), nn.ReLU()]),
     chain("same_twice", (4,), "degenerate", lambda: [join_cat(*[nn.Linear(4, 3)] * 2), nn.ReLU()]),
 ]
 
 NETWORKS = [
-    case("mlp", (4,), "paper sequential31 rational", lambda: networks.mlp(4, 8, 6, 3)),
-    case("mlp_deep", (3,), "paper sequential31 rational", lambda: networks.mlp(3, 6, 6, 5, 5, 4, 3)),
-    case("mlp_leaky", (4,), "paper sequential31 rational", lambda: networks.mlp(4, 6, 6, 3, nonlinearity=nn.LeakyReLU)),
-    case("mlp_planar", (2,), "paper sequential31 rational", lambda: networks.mlp(2, 4, 4, 2)),
-    case("mnist_fcn4", (1, 6, 6), "paper sequential31", lambda: networks.flat_mlp(36, 30, 10, 8, 4)),
-    case("mnist_conv", (1, 8, 8), "paper sequential31", networks.mnist_conv),
-    case("cifar_standard", (3, 8, 8), "paper sequential31", networks.vgg),
-    case("cifar_batchnorm", (3, 8, 8), "paper sequential31", lambda: networks.vgg(norm=True)),
-    case("cifar_average_pool", (3, 8, 8), "paper", lambda: networks.vgg(pool=nn.AvgPool2d)),
-    case("cifar_strides", (3, 8, 8), "paper sequential31", networks.vgg_strides),
-    case("all_cnn", (3, 8, 8), "paper", networks.all_cnn),
-    case("resnet", (3, 8, 8), "paper architecture", networks.resnet),
-    case("resnet_negative", (3, 8, 8), "architecture negative_gamma", networks.resnet, negate_some_gammas),
-    case("resnet_v2", (3, 6, 6), "paper architecture", networks.resnet_v2),
-    case("densenet", (2, 8, 8), "architecture", networks.densenet),
-    case("shufflenet", (2, 6, 6), "architecture", networks.shufflenet),
-    case("inverted_residual", (2, 6, 6), "architecture rewritten", networks.inverted_residual),
-    case("inception", (2, 6, 6), "architecture", networks.inception),
-    case("unet", (2, 6, 6), "architecture", networks.unet),
-    case("maxout", (4,), "architecture", networks.maxout),
-    case("two_towers", (3,), "architecture", networks.two_towers),
-    case("patch_mlp", (3, 4), "architecture", lambda: networks.PatchMLP(3, 4, 3)),
-    case("residual_mlp", (4,), "architecture", networks.residual_mlp),
-    chain("dense_mlp", (3,), "architecture", lambda: [join_cat(nn.Identity(), networks.mlp(3, 4, 4)), nn.Linear(7, 5)]),
-    chain("max_of_branches", (3,), "architecture", lambda: [networks.max_of(networks.mlp(3, 4, 5), nn.Linear(3, 5))]),
+    case("mlp", (4,), "paper sequential31 rational", lambda: families.mlp(4, 8, 6, 3)),
+    case("mlp_deep", (3,), "paper sequential31 rational", lambda: families.mlp(3, 6, 6, 5, 5, 4, 3)),
+    case("mlp_leaky", (4,), "paper sequential31 rational", lambda: families.mlp(4, 6, 6, 3, nonlinearity=nn.LeakyReLU)),
+    case("mlp_planar", (2,), "paper sequential31 rational", lambda: families.mlp(2, 4, 4, 2)),
+    case("mnist_fcn4", (1, 6, 6), "paper sequential31", lambda: families.flat_mlp(36, 30, 10, 8, 4)),
+    case("mnist_conv", (1, 8, 8), "paper sequential31", families.mnist_conv),
+    case("cifar_standard", (3, 8, 8), "paper sequential31", families.vgg),
+    case("cifar_batchnorm", (3, 8, 8), "paper sequential31", lambda: families.vgg(norm=True)),
+    case("cifar_average_pool", (3, 8, 8), "paper", lambda: families.vgg(pool=nn.AvgPool2d)),
+    case("cifar_strides", (3, 8, 8), "paper sequential31", families.vgg_strides),
+    case("all_cnn", (3, 8, 8), "paper", families.all_cnn),
+    case("resnet", (3, 8, 8), "paper architecture", families.resnet),
+    case("resnet_negative", (3, 8, 8), "architecture negative_gamma", families.resnet, negate_some_gammas),
+    case("resnet_v2", (3, 6, 6), "paper architecture", families.resnet_v2),
+    case("densenet", (2, 8, 8), "architecture", families.densenet),
+    case("shufflenet", (2, 6, 6), "architecture", families.shufflenet),
+    case("inverted_residual", (2, 6, 6), "architecture rewritten", families.inverted_residual),
+    case("inception", (2, 6, 6), "architecture", families.inception),
+    case("unet", (2, 6, 6), "architecture", families.unet),
+    case("maxout", (4,), "architecture", families.maxout),
+    case("two_towers", (3,), "architecture", families.two_towers),
+    case("patch_mlp", (3, 4), "architecture", lambda: families.PatchMLP(3, 4, 3)),
+    case("residual_mlp", (4,), "architecture", families.residual_mlp),
+    chain("dense_mlp", (3,), "architecture", lambda: [join_cat(nn.Identity(), families.mlp(3, 4, 4)), nn.Linear(7, 5)]),
+    chain("max_of_branches", (3,), "architecture", lambda: [families.max_of(families.mlp(3, 4, 5), nn.Linear(3, 5))]),
 ]
 
 CASES: list[Case] = [*AFFINE_MODULES, *AFFINE_FUNCTIONS, *NONLINEARITIES, *REWRITTEN, *CHAINS, *DEGENERATE, *NETWORKS]
@@ -251,9 +251,9 @@ _REPRESENTATIVE = """
     duplicated constant same_twice mlp mnist_conv resnet inverted_residual maxout
 """
 REPRESENTATIVE: list[Case] = [one for one in CASES if one.name in _REPRESENTATIVE.split()]
-"""About one network of each kind: matrix and image ops, every nonlinearity, heads, degenerate weights, architectures."""
+"""About one network of each class: matrix and image ops, every nonlinearity, heads, degenerate weights, architectures."""
 
 
 def tagged(*tags: str) -> list[Case]:
-    """The cases that carry all of these tags."""
+    """The cases with all of these tags."""
     return [one for one in CASES if one.tags.issuperset(tags)]

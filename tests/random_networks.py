@@ -119,7 +119,7 @@ BRANCHINGS: list[Step] = [_residual, _concatenation, _two_branches]
 
 
 def _module(make: Callable[..., nn.Module], *arguments: st.SearchStrategy) -> Step:
-    """A step that does not look at the shape."""
+    """A step that ignores the shape."""
     return lambda draw, shape: make(*(draw(argument) for argument in arguments))
 
 
@@ -161,7 +161,7 @@ def _conv(draw: Draw, shape: Shape) -> nn.Module:
 
 def _padded_conv(draw: Draw, shape: Shape) -> nn.Module:
     modes: list[Literal["circular", "replicate", "reflect"]] = ["circular", "replicate"]
-    if min(shape[1:]) > 1:  # a single row has nothing to be reflected
+    if min(shape[1:]) > 1:  # reflection needs at least two rows
         modes.append("reflect")
     return nn.Conv2d(shape[0], draw(st.integers(1, 3)), 3, padding=1, padding_mode=draw(st.sampled_from(modes)))
 

@@ -1,4 +1,4 @@
-"""The code blocks of the README and the documentation run as they stand."""
+"""The code blocks of the README and the documentation run unchanged, and their links resolve."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ def test_tropica_commands_run(page: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf8")):
         assert (page.parent / link).exists(), f"{page.name} links to {link}"

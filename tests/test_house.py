@@ -1,6 +1,6 @@
-"""The shape of the code base: no circular imports, small files, lazy public names (the layers are a contract of import-linter).
+"""The structure of the code base: no circular imports, absolute imports, small files, lazy public names.
 
-``tropica.regions`` is rewritten by a later change; until then it is exempt here, by name.
+The order of the layers is a contract of import-linter. ``tropica.regions`` is exempt from these tests.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MODULES = {module_of(path): path for path in FILES}
 
 
 def imported(path: Path) -> set[str]:
-    """Modules of tropica that a file imports anywhere in it: at its top, in functions, and for type checkers."""
+    """Modules of tropica that a file imports, at the top level, in functions or for type checkers."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -64,7 +64,7 @@ def test_files_are_small(root: str) -> None:
 
 
 def test_public_names() -> None:
-    """Every name resolves, and no module beside the public page has the name of one."""
+    """Every public name resolves, and no top-level module has the name of a public function."""
     for name in tp.__all__:
         assert getattr(tp, name) is not None
     tops = {path.stem for path in (SRC / "tropica").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}

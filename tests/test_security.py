@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import tropica as tp
+from tests.cached import network, points
 from tests.cli.test_models import Payload
-from tests.extracted import network, points
 from tropica.decomposition.storage import load_decomposition
 
 SOURCES = sorted(Path(tp.__file__).parent.rglob("*.py"))
@@ -52,7 +52,7 @@ def test_no_source_can_unpickle(path: Path) -> None:
 
 
 def malicious(mark: Path) -> list[bytes]:
-    """A pickle, a torch archive of one, and arrays of objects, each of which makes a file when it is unpickled."""
+    """A pickle, a torch archive of one, and arrays of objects, each of which creates a file when unpickled."""
     payload = Payload(mark)
     zipped, objects, archive = io.BytesIO(), io.BytesIO(), io.BytesIO()
     torch.save({"weight": payload}, zipped)
@@ -64,7 +64,7 @@ def malicious(mark: Path) -> list[bytes]:
 
 
 def test_the_payload_works(tmp_path: Path) -> None:
-    """Else the tests below would show nothing."""
+    """The payload runs when it is unpickled, so that the tests below can fail."""
     pickle.loads(malicious(tmp_path / "mark")[0])
     assert (tmp_path / "mark").exists()
 
@@ -72,7 +72,7 @@ def test_the_payload_works(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["npz", "npy", "parquet", "pt2", "safetensors", "png"])
 @pytest.mark.parametrize("kind", range(4))
 def test_renamed_pickles(tmp_path: Path, suffix: str, kind: int) -> None:
-    """Every suffix that something reads, for data, models, weights and splits."""
+    """Every suffix that something reads, for data, models, weights and decompositions."""
     mark = tmp_path / "mark"
     folder = tmp_path / "images" / "class"
     folder.mkdir(parents=True)
@@ -89,7 +89,7 @@ def test_renamed_pickles(tmp_path: Path, suffix: str, kind: int) -> None:
     for call in calls:
         with pytest.raises(tp.TropicaError) as found:
             call()
-        assert "allow_pickle" not in str(found.value)  # NumPy's advice to load it all the same
+        assert "allow_pickle" not in str(found.value)  # NumPy's advice to allow pickles
     assert not mark.exists()
 
 
@@ -99,7 +99,7 @@ def test_renamed_pickles(tmp_path: Path, suffix: str, kind: int) -> None:
     ["manifest.json", "decomposition.safetensors", "center.safetensors", "shard-00000.safetensors", "calibration.safetensors"],
 )
 def test_pickles_in_a_store(tmp_path: Path, name: str, kind: int) -> None:
-    """In place of each of its files: an error or the file made anew, and never executed."""
+    """A pickle in place of any file of a store raises an error or is replaced, and never runs."""
     mark, folder, x = tmp_path / "mark", tmp_path / "terms", points("mlp")
     tp.extract(network("mlp"), x, out=folder)
     (folder / name).write_bytes(malicious(mark)[kind])

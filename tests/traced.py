@@ -1,4 +1,4 @@
-"""The shared cases as traced networks, each traced once a test run."""
+"""The shared cases as traced networks, each traced once per test run."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tests.networks import CASES, REPRESENTATIVE, Case, logits_of
 POINTS = 12
 _SLOW = {case.name for case in CASES} - {case.name for case in REPRESENTATIVE}
 by_op = pytest.mark.parametrize("name", [case.name for case in CASES])
-"""For what must hold op by op: every network of the list."""
+"""Parametrization of properties of single ops: every network of the list."""
 by_name = pytest.mark.parametrize(
     "name", [pytest.param(case.name, marks=[pytest.mark.slow] if case.name in _SLOW else []) for case in CASES]
 )
-"""For what must hold of any graph: the representative networks; the others are slow tests."""
+"""Parametrization of properties of any graph: the representative networks; the others are marked slow."""
 _CASES = {case.name: case for case in CASES}
 
 
 def case_of(name: str) -> Case:
-    """A row of the table of cases."""
+    """The case with this name."""
     return _CASES[name]
 
 
@@ -41,7 +41,7 @@ def traced(name: str, dtype: torch.dtype = torch.float64) -> tp.PiecewiseLinearN
 
 @cache
 def points(name: str, n: int = POINTS, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    """N(0, 1) points of a case."""
+    """Standard normal points for a case."""
     return case_of(name).inputs(n, seed, dtype)
 
 

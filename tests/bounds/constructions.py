@@ -1,4 +1,4 @@
-"""Networks that attain the lower bounds, and their cells inside a cube, seen by a fine grid."""
+"""Networks that attain the lower bounds, and their cells inside a cube, counted on a fine grid."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Fold = tuple[Array, Array, Array, float]
 
 
 def folded(widths: Sequence[int]) -> list[Layer]:
-    """Hidden layers that map the cube onto itself, as often as they can along each axis, and a last one in general position."""
+    """Hidden layers that map the cube onto itself, as often as possible along each axis, and a last one in general position."""
     n0, *hidden, last = widths
     layers: list[Layer] = []
-    outer, shift = np.eye(n0), np.zeros(n0)  # what the next layer sees is a cube: outer @ h + shift
+    outer, shift = np.eye(n0), np.zeros(n0)  # the input of the next layer, outer @ h + shift, is a cube
     for width in hidden:
         slopes, offsets, back, constant = fold(width // n0)
         weight, bias = np.kron(np.eye(n0), slopes[:, None]), np.tile(offsets, n0)
@@ -32,12 +32,12 @@ def folded(widths: Sequence[int]) -> list[Layer]:
 
 
 def fold(units: int) -> Fold:
-    """Units of one variable that map (0, 1) onto itself as often as there are units, and from three units on once more."""
+    """Units of one variable that map (0, 1) onto itself once per unit, and once more for three or more units."""
     if units == 1:
         return np.ones(1), np.zeros(1), np.ones(1), 0.0
     if units == 2:
         return np.array([2.0, -2.0]), np.array([-1.0, 1.0]), np.ones(2), 0.0
-    breakpoints = np.arange(1, units + 1) - 0.5  # of u = (units + 1/2) x; the third unit looks to the left
+    breakpoints = np.arange(1, units + 1) - 0.5  # of u = (units + 1/2) x; the third unit is active to the left
     sides = np.where(np.arange(units) == 2, -1.0, 1.0)
     pieces = np.where(np.arange(units + 1) % 2, 1.0, -1.0)
     pieces[0] = -2
@@ -68,7 +68,7 @@ def zonotope(widths: Sequence[int]) -> list[Layer]:
 
 
 def seen(layers: Sequence[Layer], low: float, high: float, points: int) -> int:
-    """The number of activation patterns on a grid of so many points along each axis."""
+    """The number of activation patterns on a grid with a given number of points along each axis."""
     dimension = layers[0][0].shape[1]
     line = np.linspace(low, high, points + 2)[1:-1] + 1e-7 * math.pi
     h = np.stack(np.meshgrid(*[line] * dimension), -1).reshape(-1, dimension)

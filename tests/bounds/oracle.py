@@ -1,4 +1,4 @@
-"""The regions of small networks, counted one by one: a cell is kept where a linear program finds a ball inside it."""
+"""The regions of small networks, counted one by one: a cell counts if a linear program finds a ball inside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Halfspaces = list[tuple[Array, float]]
 
 
 def is_open(halfspaces: Halfspaces) -> bool:
-    """Does a ball fit into the intersection? (Radius at most 1; the rows are scaled to length 1.)"""
+    """Whether the intersection of half-spaces contains a ball (of radius at most 1; the rows are scaled to length 1)."""
     rows, offsets = np.array([a for a, _ in halfspaces]), np.array([b for _, b in halfspaces])
     lengths = np.linalg.norm(rows, axis=1)
     if bool((offsets[lengths < 1e-12] <= 0).any()):
@@ -39,7 +39,7 @@ def count(layers: Sequence[Layer], slope: float = 0.0) -> int:
 
 
 def cells(layers: Sequence[Layer], slope: float, inside: Halfspaces, w: Array, b: Array) -> Iterator[Halfspaces]:
-    """The cells inside a cell on which what the first of the layers sees is w x + b."""
+    """The cells inside a cell on which the input of the first of these layers is w x + b."""
     if not layers:
         yield inside
         return
@@ -68,7 +68,7 @@ def random_layers(widths: Sequence[int], seed: int) -> list[Layer]:
 
 
 def convolution(shape: Sequence[int], filters: int, kernel: Sequence[int], stride: Sequence[int], seed: int) -> Layer:
-    """The matrix of a random convolution on (channels, *spatial): each filter has one bias for all of its places."""
+    """The matrix of a random convolution on (channels, *spatial): each filter has one bias for all positions."""
     rng = np.random.default_rng(seed)
     channels, *spatial = shape
     places = list(product(*(range((n - f) // s + 1) for n, f, s in zip(spatial, kernel, stride, strict=True))))

@@ -1,4 +1,4 @@
-"""Widths from numbers and from traced networks, and what is neither."""
+"""Widths given as numbers, read from traced networks, and refused."""
 
 import numpy as np
 import pytest

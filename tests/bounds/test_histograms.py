@@ -1,4 +1,4 @@
-"""The framework of Hinz and van de Geer: its instances, its matrices spelled out, and the histograms that it refuses."""
+"""The framework of Hinz and van de Geer: its instances, its matrices written out, and refused histograms."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ widths = st.lists(st.integers(1, 6), min_size=2, max_size=4).map(tuple)
 
 
 def by_matrices(w, gamma):
-    """The product of the matrices M and B as they stand in the paper."""
+    """The product of the matrices M and B as in the paper."""
     vector = np.zeros(w[0] + 1, dtype=object)
     vector[w[0]] = 1
     for before, width in pairwise(w):
@@ -42,7 +42,7 @@ def test_it_is_the_product_of_the_matrices(w):
 
 
 def sharper(dimension, width):
-    """On a line: one region with all units active, two with one inactive, two with two, as far as there are regions."""
+    """A sharper histogram on a line: one region with all units active, two with one inactive, two with two, and so on."""
     if dimension != 1:
         return bounds.gamma_serra2018(dimension, width)
     tails = [min(2 * j + 1, width + 1) for j in range(width + 1)]

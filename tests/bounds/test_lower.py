@@ -1,4 +1,4 @@
-"""Lower bounds: known numbers, networks that attain them, and that they stay below the upper ones."""
+"""Lower bounds: known numbers, networks that attain them, and comparison with the upper bounds."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Maxout: the plain formulas, layers counted region by region, and how the two bounds compare."""
+"""Maxout: the formulas, layers counted region by region, and a comparison of the two bounds."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The table of all bounds: what is in it, and exact counts of networks between its rows."""
+"""The table of all bounds: its rows, and exact counts of networks between lower and upper bounds."""
 
 from itertools import pairwise
 

@@ -73,7 +73,7 @@ def test_no_network_has_more_regions(w):
 
 
 def test_serra_is_attained_where_leaving_a_dimension_leaves_nothing_to_cut():
-    # One unit, then three on the ray where it is active, and none where it is not.
+    # One unit, then three units with breakpoints on the ray where it is active, and none elsewhere.
     layers = [(np.ones((1, 1)), np.zeros(1)), (np.ones((3, 1)), -np.arange(1.0, 4.0))]
     assert count(layers) == bounds.serra2018((1, 1, 3)) == 5
     assert bounds.montufar2017((1, 1, 3)) == 8

@@ -1,4 +1,4 @@
-"""Convolutions: Xiong's numbers against their definition and against arrangements with shared weights, and what is refused."""
+"""Convolutions: Xiong's numbers against their definition and against arrangements with shared weights, and refused input."""
 
 import math
 from itertools import product
@@ -19,7 +19,7 @@ def one(shape, filters, kernel, stride=1):
 
 
 def by_definition(net):
-    """Theorem 2: all t, and for each all sets of windows."""
+    """Theorem 2 by enumeration of all t and of all sets of windows."""
     (conv,), (channels, *spatial) = net.layers, net.input_shape
     axes = conv.axes(spatial)
     sees = []

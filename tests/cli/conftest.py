@@ -21,7 +21,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the folder, which is the current one; modules imported from it are forgotten afterwards."""
+    """A copy of the folder as the current directory; modules imported from it are unloaded afterwards."""
     shutil.copytree(template, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The folder of a user (networks, weights, an archive, data), and commands that are run in it, in this process."""
+"""The folder of a user (networks, weights, an archive, data), and commands run in it, within this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands on data that stays in its file, and the check of a damaged store."""
+"""Commands on data read lazily from a file, and the check of a damaged store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tropica.studies.datasets.load import load_data
 
 @pytest.mark.parametrize("kind", ["npy", "parquet"])
 def test_terms_of_data_in_a_file(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Extraction and both evaluations, at the command line: as of data in memory."""
+    """Extraction and both evaluations at the command line give the results of data in memory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / f"lazy_{kind}.py").write_text(

@@ -1,4 +1,4 @@
-"""Command lines that cannot be used, failures and interruptions: one line on standard error, and an exit code."""
+"""Unusable command lines, failures and interruptions: one line on standard error, and an exit code."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Models, weights and data that cannot be used: one line, an exit code, no traceback, and nothing is unpickled."""
+"""Unusable models, weights and data: one line, an exit code, no traceback, and nothing is unpickled."""
 
 import pickle
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("folder")
 
 
 class Payload:
-    """Unpickled, it creates a file."""
+    """An object that creates a file when unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -25,7 +25,7 @@ class Payload:
 
 @pytest.fixture
 def mark(folder):
-    """Files that run code when they are unpickled, under names that are read; the code creates the file ``mark``."""
+    """Files that run code when they are unpickled, under names that commands read; the code creates the file ``mark``."""
     mark = folder / "mark"
     raw = pickle.dumps(Payload(mark))
     for name in ("evil.safetensors", "evil.pt2", "evil.npz", "evil.pt"):
@@ -134,7 +134,7 @@ def test_weights_of_another_built_in_network():
 
 @pytest.fixture
 def data():
-    """Archives and folders that are no data for the network of small.pt2."""
+    """Archives and folders that do not hold data for the network of small.pt2."""
     shape = np.zeros((3, 1, 8, 8), np.float32)
     for name, x, y in (
         ("nan", np.where(np.arange(64).reshape(1, 1, 8, 8) == 9, np.nan, shape), [0, 1, 2]),

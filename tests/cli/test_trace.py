@@ -1,4 +1,4 @@
-"""``tropica trace`` shows the network that the library traces, whichever way the model is named."""
+"""``tropica trace`` shows the network that the library traces, for every form of the model argument."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A quick training, and data that cannot be trained on."""
+"""A quick training, and data unsuitable for training."""
 
 from pathlib import Path
 

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import tropica as tp
-from tests.extracted import by_method, case_of, network, points, terms_of
+from tests.cached import by_method, case_of, network, points, terms_of
 
 
 def parts(name: str = "mnist_conv", method: str = "calibrated") -> tuple[tp.PiecewiseLinearNetwork, tp.ExtractedFunction]:
@@ -30,7 +30,7 @@ def test_by_brute_force(name: str, method: str) -> None:
 
 
 def test_on_its_own_points() -> None:
-    """Theorem 3.3."""
+    """Theorem 3.3: on the extracted points N^(X) and N agree."""
     net, f = parts()
     found = tp.agreement(net, f, points("mnist_conv"))
     assert found == tp.Agreement(1.0, None, None, 32)
@@ -38,7 +38,7 @@ def test_on_its_own_points() -> None:
 
 
 def test_any_kind_of_points() -> None:
-    """A module in its own dtype; labels as tensors, arrays or with the data."""
+    """A module in its own dtype, and labels as tensors, as arrays or with the data."""
     case = case_of("mnist_conv")
     model, x = case.make(0), case.inputs(50, 31)
     f = tp.ExtractedFunction.streaming(model, case.inputs(30))

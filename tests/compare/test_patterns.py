@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import tropica as tp
-from tests.extracted import case_of, network
+from tests.cached import case_of, network
 from tropica.compare.patterns import count_patterns, count_terms
 
 

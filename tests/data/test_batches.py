@@ -26,7 +26,7 @@ Y = torch.arange(7)
 
 
 class Items(Dataset):
-    """Items as a user's dataset gives them."""
+    """A data set whose items are those of a user."""
 
     def __init__(self, items):
         self.items = items
@@ -44,7 +44,7 @@ class Flow(IterableDataset):
 
 
 class Again:
-    """Batches that can be iterated again."""
+    """A repeatable iterable of batches."""
 
     def __iter__(self):
         return iter([X[:3], X[:0], X[3:].numpy()])

@@ -1,4 +1,4 @@
-"""Data that stays in its file: the same points as when it is loaded whole."""
+"""Data read lazily from a file: the same points as data loaded into memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def images(count: int = 23, channels: int = 3) -> np.ndarray:
 
 
 def parquet(path: Path, pixels: np.ndarray, rows: int = 7) -> Path:
-    """Coded images in row groups of 7, with labels."""
+    """A Parquet file of encoded images in row groups of 7, with labels."""
     from PIL import Image
 
     coded = []

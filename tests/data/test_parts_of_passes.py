@@ -1,4 +1,4 @@
-"""Some batches of a pass, and nothing else loaded."""
+"""Parts of a pass: only the requested batches are loaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tropica.data.batches import as_batches, batch_lengths
 
 
 class LoggedItems(Dataset):
-    """Single points. The numbers of the loaded ones are kept."""
+    """A data set of single points that records the indices of loaded points."""
 
     def __init__(self, x: Tensor) -> None:
         self.x, self.loaded = x, []
@@ -51,7 +51,7 @@ FRESH_KINDS = {
 
 @pytest.mark.parametrize("kind", FRESH_KINDS)
 def test_from_any_batch_on(kind: str) -> None:
-    """Some batches of a pass are those of the whole pass; no point is left out, none is twice."""
+    """The batches of a part are those of the whole pass; no point is missing or repeated."""
     data = FRESH_KINDS[kind]()
     every, lengths = list(as_batches(data, 5)), batch_lengths(data, 5)
     assert [n for n in lengths if n] == list(map(len, every))

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import tropica as tp
+from tests.cached import case_of, network, points
 from tests.checks import check_theorem
-from tests.extracted import case_of, network, points
 from tests.oracles.dense import local_affine_map
 
 PLACES = [
@@ -29,8 +29,8 @@ places = pytest.mark.parametrize(("name", "at"), PLACES)
 
 @places
 @pytest.mark.parametrize("method", ["calibrated", "paper"])
-def test_terms_of_the_part_behind(name: str, at: str, method: str) -> None:
-    """N = tail ∘ head: the terms are the tail's, at the head's values; Theorem 3.3 holds there."""
+def test_terms_of_the_tail(name: str, at: str, method: str) -> None:
+    """For N = tail ∘ head the terms are those of the tail at the outputs of the head, and Theorem 3.3 holds."""
     model, net, x = case_of(name).make(0).double(), network(name), points(name)
     assert isinstance(model, torch.nn.Sequential)
     terms = tp.extract(net, x, at=at, decomposition=method)
@@ -57,7 +57,7 @@ def test_a_nonlinearity_by_its_name() -> None:
     assert torch.equal(one.plus.weight, other.plus.weight)
 
 
-def test_a_split_of_the_part_behind() -> None:
+def test_a_decomposition_of_the_tail() -> None:
     net, x = network("mlp_deep"), points("mlp_deep")
     head, tail = net.cut("3")
     decomposition = tp.decompose(tail, head(x))
@@ -69,14 +69,14 @@ def test_a_split_of_the_part_behind() -> None:
 
 
 def test_inside_a_skip_connection() -> None:
-    """A tensor that something goes around cannot be cut at."""
+    """A tensor bypassed by a skip connection cannot be cut at."""
     net = network("resnet")
     inner = next(nonlinearity for nonlinearity in net.nonlinearities if "body" in nonlinearity.path)
     with pytest.raises(tp.InputError, match="goes around it"):
         tp.extract(net, points("resnet"), at=inner.name)
 
 
-def test_unknown_names_are_answered_with_the_known_ones() -> None:
+def test_unknown_names_raise_with_the_known_ones() -> None:
     net = network("mlp_deep")
     with pytest.raises(tp.InputError, match=r"nothing in the network is called 'features.9'; there are: .*\b4\b.*\b6\b"):
         tp.extract(net, points("mlp_deep"), at="features.9")

@@ -1,4 +1,4 @@
-"""The certificate: what it looks at, when it fails, and what happens then."""
+"""The certificate: what it checks, when it fails, and what happens then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import tropica as tp
-from tests.extracted import by_method, by_name, case_of, cotangents, network, points, split_of, terms_of
+from tests.cached import by_method, by_name, case_of, cotangents, decomposition_of, network, points, terms_of
 from tropica.decomposition.check import Sample, SampleSizes
 
 NAMES = ("mlp_deep", "mnist_conv", "resnet", "inverted_residual")
@@ -23,7 +23,7 @@ def scaled(decomposition: tp.DCDecomposition, factor: float) -> tp.DCDecompositi
 
 @names
 def test_half_of_k_is_not_enough(name: str) -> None:
-    net, x, decomposition = network(name), points(name), scaled(split_of(name, "calibrated"), 0.5)
+    net, x, decomposition = network(name), points(name), scaled(decomposition_of(name, "calibrated"), 0.5)
     with pytest.raises(tp.CertificateError, match=r"certificate fails: a cotangent is negative \(-0\.\d+"):
         tp.extract(net, x, decomposition)
     with pytest.warns(UserWarning, match="a cotangent is negative"):
@@ -39,10 +39,10 @@ def test_half_of_k_is_not_enough(name: str) -> None:
 
 @names
 def test_no_k_at_all_violates_the_theorem(name: str) -> None:
-    """Without K: cotangents, and the pairs themselves and the labels as brute force finds them."""
+    """Without K the cotangents, the pairs and the labels of N^(X) (by brute force) violate Theorem 3.3."""
     net, x = network(name), points(name)
     with pytest.warns(UserWarning, match="a cotangent is negative"):
-        terms = tp.extract(net, x, scaled(split_of(name, "calibrated"), 0.0), on_failure="warn")
+        terms = tp.extract(net, x, scaled(decomposition_of(name, "calibrated"), 0.0), on_failure="warn")
     worst = 0.0
     for one in (terms.plus, terms.minus):
         values = one(x)
@@ -54,8 +54,8 @@ def test_no_k_at_all_violates_the_theorem(name: str) -> None:
 
 @names
 def test_k_missing_at_one_nonlinearity(name: str) -> None:
-    """Whichever nonlinearity it is, the last one too, behind which no cotangent of F⁻ arrives."""
-    net, x, decomposition = network(name), points(name), split_of(name, "calibrated")
+    """The certificate fails for every nonlinearity, also for the last one, which no cotangent of F⁻ reaches."""
+    net, x, decomposition = network(name), points(name), decomposition_of(name, "calibrated")
     for nonlinearity in net.nonlinearities:
         k = decomposition.multipliers[nonlinearity.name]
         if float(k.max()) < 1e-3:
@@ -68,12 +68,12 @@ def test_k_missing_at_one_nonlinearity(name: str) -> None:
 @by_method
 @by_name
 def test_figures(name: str, method: str) -> None:
-    """The smallest cotangent as plain derivatives give it; all pairs; what is stated of the check."""
+    """The smallest cotangent is that of automatic differentiation; all pairs are checked, and the certificate says so."""
     terms, x = terms_of(name, method), points(name)
     found = terms.certificate
     assert found.holds, str(found)
     least = 0.0
-    for _, minus, plus in cotangents(split_of(name, method), x):
+    for _, minus, plus in cotangents(decomposition_of(name, method), x):
         least = min(least, float(torch.minimum(minus, plus).min()))
     assert least >= -1e-9
     assert found.smallest_cotangent is not None
@@ -85,14 +85,14 @@ def test_figures(name: str, method: str) -> None:
 
 
 @by_method
-def test_cotangents_are_looked_at_whoever_makes_the_split(method: str) -> None:
+def test_cotangents_are_checked_for_every_method(method: str) -> None:
     found = tp.extract(network("mlp_deep"), points("mlp_deep"), decomposition=method).certificate
     assert found.smallest_cotangent is not None
     assert found.smallest_cotangent >= -1e-12
 
 
 def test_smallest_cotangent() -> None:
-    """One nonlinearity, its cotangents known: K − 1 and K of two units over the largest."""
+    """One nonlinearity of two units with known cotangents, K − 1 and K, relative to the largest."""
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)).double().eval()
     with torch.no_grad():
         for parameter, value in zip(model.parameters(), ([[1, 0], [0, 1]], [0, 0], [[1, -1], [-1, 1]], [0, 0]), strict=True):
@@ -106,9 +106,9 @@ def test_smallest_cotangent() -> None:
     assert terms.certificate.smallest_cotangent == pytest.approx((2 - 1) / 4)
 
 
-def test_nothing_checked_nothing_held() -> None:
-    """With check="none", of a decomposition that was not certified on this data, nothing is known."""
-    terms = tp.extract(network("mlp"), points("mlp"), split_of("mlp", "calibrated"), check="none")
+def test_an_unchecked_certificate_does_not_hold() -> None:
+    """With check="none" and a decomposition that was not certified on this data, the certificate does not hold."""
+    terms = tp.extract(network("mlp"), points("mlp"), decomposition_of("mlp", "calibrated"), check="none")
     assert not terms.certificate.holds
     assert "not checked" in str(terms.certificate)
     # The calibration itself is a certificate.
@@ -124,8 +124,9 @@ def test_a_large_set_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fewer_of_large_points() -> None:
-    """4,096 points of 3×32×32, a few hundred of 3×224×224."""
-    assert [len(Sample.draw(100_000, d).index) for d in (1, 784, 3072, 150_528, 10**9)] == [4096, 4096, 4096, 222, 64]
+    """The sample of large points is smaller, and a small data set is taken whole."""
+    sizes = [len(Sample.draw(100_000, d).index) for d in (784, 150_528, 10**9)]
+    assert 100_000 > sizes[0] > sizes[1] > sizes[2] > 0
     assert len(Sample.draw(100, 784).index) == 100
 
 
@@ -144,15 +145,15 @@ def test_sample_sees_its_own_points() -> None:
 
 
 def test_not_a_number_fails() -> None:
-    """K beyond float32: said at once, not hidden in terms that are NaN."""
+    """K beyond the range of float32 is an error, not terms that are NaN."""
     net, x = network("mlp").to(torch.float32), points("mlp").float()
-    huge = scaled(split_of("mlp", "paper"), 1e39)
+    huge = scaled(decomposition_of("mlp", "paper"), 1e39)
     for how in ({"check": "sample"}, {"on_failure": "warn"}, {"check": "none"}):
         with pytest.raises(tp.CertificateError, match="float64"):
             tp.extract(net, x, huge, **how)  # type: ignore[arg-type]
 
 
-def test_float32_is_told_of_float64() -> None:
+def test_float32_error_recommends_float64() -> None:
     case = case_of("mlp_deep")
     x = case.inputs(40)
     net = network("mlp_deep").to(torch.float32)
@@ -161,7 +162,7 @@ def test_float32_is_told_of_float64() -> None:
 
 
 def test_without_nonlinearities() -> None:
-    """An affine network has no cotangents to look at: the smallest is 0, and it holds."""
+    """An affine network has no cotangents: the smallest is 0, and the certificate holds."""
     terms = terms_of("linear_only", "calibrated")
     assert terms.certificate.smallest_cotangent == 0
     assert tp.extract(network("linear_only"), points("linear_only")).certificate.smallest_cotangent == 0

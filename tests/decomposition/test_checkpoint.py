@@ -1,4 +1,4 @@
-"""A calibration that is stopped goes on behind its last finished pass, to the same K; and it does not take another's state."""
+"""A stopped calibration resumes after its last finished pass, with the same K, and refuses the state of another one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import tropica as tp
-from tests.extracted import by_method, by_name, case_of, network, split_of
+from tests.cached import by_method, by_name, case_of, decomposition_of, network
 from tropica.decomposition import calibrated
 from tropica.decomposition.calibrated import calibrated_decomposition
 from tropica.decomposition.storage import load_decomposition
@@ -24,12 +24,12 @@ def some(seed: int = 3) -> torch.Tensor:
 
 
 def calibrate(path: Path | None, x: torch.Tensor, **settings) -> tp.DCDecomposition:
-    """Several passes: the first step sees 8 points only."""
+    """Calibrate in several passes: the first step takes 8 points only."""
     return calibrated_decomposition(network("mlp_deep"), x, batch_size=8, memory=1, checkpoint=path, **settings)
 
 
 def stop_in_pass(number: int):
-    """Progress that stops in the middle of a pass."""
+    """A progress callback that raises in the middle of a pass."""
     seen = 0
 
     def progress(done: int, total: int, message: str) -> None:
@@ -43,8 +43,8 @@ def stop_in_pass(number: int):
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_goes_on_behind_the_last_pass(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing finished is done again, and all is as without the stop: K, passes, history, certificate."""
+def test_resumes_after_the_last_pass(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No finished pass is repeated; K, passes, history and certificate are those of an uninterrupted calibration."""
     whole = calibrate(None, some())
     assert len(whole.history) > 2
     with pytest.raises(Stop):
@@ -94,7 +94,7 @@ def test_a_damaged_checkpoint_is_no_obstacle(tmp_path: Path, text: bytes) -> Non
 
 
 def test_order_of_batches_does_not_matter() -> None:
-    """Every batch starts from the same K: which process has which makes no difference."""
+    """Every batch starts from the same K: the assignment of batches to processes does not matter."""
     x = some()
     batches = list(x.split(8))
     forwards = calibrated_decomposition(network("mlp_deep"), batches, memory=2**30)
@@ -107,8 +107,8 @@ def test_order_of_batches_does_not_matter() -> None:
 
 @by_method
 @by_name
-def test_a_split_on_disk(tmp_path: Path, name: str, method: str) -> None:
-    made = split_of(name, method)
+def test_a_decomposition_on_disk(tmp_path: Path, name: str, method: str) -> None:
+    made = decomposition_of(name, method)
     made.save(tmp_path / "decomposition")
     again = load_decomposition(tmp_path / "decomposition", network(name))
     assert again.fingerprint == made.fingerprint
@@ -121,9 +121,9 @@ def test_a_split_on_disk(tmp_path: Path, name: str, method: str) -> None:
     assert list(again.history) == list(made.history)
 
 
-def test_damaged_and_foreign_splits(tmp_path: Path) -> None:
+def test_damaged_and_foreign_decompositions(tmp_path: Path) -> None:
     path = tmp_path / "decomposition"
-    split_of("mlp", "calibrated").save(path)
+    decomposition_of("mlp", "calibrated").save(path)
     with pytest.raises(StoreError, match="the decomposition of another network"):
         load_decomposition(path, network("mlp_deep"))
     raw = bytearray(path.read_bytes())

@@ -1,4 +1,4 @@
-"""``tp.decompose`` around the methods: the network it is given, and how many points it takes at a time."""
+"""``tp.decompose`` apart from its methods: the network, the batch size, and F⁺ and F⁻."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 import tropica as tp
-from tests.extracted import network, points
+from tests.cached import network, points
 from tropica.network.batch_size import default_batch_size
 from tropica.network.trace import as_network
 
 
 @pytest.mark.parametrize("name", ["mlp", "mnist_conv", "resnet", "densenet"])
 def test_default_batch_size(name: str) -> None:
-    """The largest power of two up to 1024 whose values, twice, fit the memory."""
+    """The largest power of two up to 1024 for which twice the values of all nodes fit in memory."""
     net = network(name)
     numbers = 0
 

@@ -1,4 +1,4 @@
-"""The terms of every shared network: autograd's own rows, Theorem 3.3 at the points and around them, how extract is called."""
+"""The terms of every shared network: rows of autograd's Jacobian, Theorem 3.3 at and near the points, arguments of extract."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import tropica as tp
+from tests.cached import by_method, by_name, case_of, decomposition_of, network, points, terms_of
 from tests.checks import check_rows, check_theorem
-from tests.extracted import by_method, by_name, case_of, network, points, split_of, terms_of
 from tropica.data.passes import DataPass, ShardSizes
 from tropica.decomposition.blocks import empty_block
 from tropica.decomposition.extraction import extract_batch, extract_shards, find_center
 
 
 @by_name
-def test_rows_are_autograd_s(name: str) -> None:
-    """Ties at the origin included: PyTorch's subgradients."""
+def test_rows_are_those_of_autograd(name: str) -> None:
+    """At ties (the origin) the rows are PyTorch's subgradients."""
     terms, x = terms_of(name, "calibrated"), points(name)
     assert torch.equal(terms.labels, network(name).predict(x))
     check_rows(case_of(name).make(0), terms, x)
@@ -41,7 +41,7 @@ def test_theorem(name: str, method: str) -> None:
 @by_method
 @pytest.mark.parametrize("name", ["mlp_deep", "mnist_conv", "resnet", "inverted_residual"])
 def test_whole_cells(name: str, method: str) -> None:
-    """As far as the cell goes: halfway from each point to where its cell ends along a random line."""
+    """Theorem 3.3 holds halfway from each point to the boundary of its cell, along a random line."""
     net, terms, x = network(name), terms_of(name, method), points(name)
     direction = case_of(name).inputs(len(x), 11, torch.float64)
     pattern, reach = net.activation_pattern(x), torch.full((len(x),), 4.0, dtype=torch.float64)
@@ -94,7 +94,7 @@ TIES += [
 
 @pytest.mark.parametrize(("name", "nonlinearity", "levels"), TIES, ids=[row[0] for row in TIES])
 def test_ties(name: str, nonlinearity: nn.Module, levels: list[float]) -> None:
-    """Points whose every coordinate, or many, lie on a border: the slopes are those that PyTorch takes there."""
+    """Points with all or many coordinates on a boundary: the slopes are PyTorch's subgradients."""
     with torch.no_grad():
         width = nonlinearity(torch.zeros(2, 4)).shape[1]
     with torch.random.fork_rng(devices=[]):
@@ -118,7 +118,7 @@ def test_ties(name: str, nonlinearity: nn.Module, levels: list[float]) -> None:
 
 
 def equal(one: tp.LinearTerms, other: tp.LinearTerms) -> bool:
-    """Bit for bit."""
+    """Assert that all terms are bitwise equal."""
     pairs = ((getattr(one, part), getattr(other, part)) for part in ("local", "minus"))
     same = all(torch.equal(a.weight, b.weight) and torch.equal(a.bias, b.bias) for a, b in pairs)
     return same and torch.equal(one.labels, other.labels)
@@ -128,7 +128,7 @@ def equal(one: tp.LinearTerms, other: tp.LinearTerms) -> bool:
 @pytest.mark.parametrize("name", ["mlp", "mnist_conv", "densenet"])
 def test_batch_size_does_not_matter(name: str, batch_size: int) -> None:
     expected, x = terms_of(name, "calibrated"), points(name)
-    found = tp.extract(network(name), x, split_of(name, "calibrated"), batch_size=batch_size)
+    found = tp.extract(network(name), x, decomposition_of(name, "calibrated"), batch_size=batch_size)
     assert torch.equal(found.labels, expected.labels)
     for part in ("local", "minus", "plus"):
         one, other = getattr(found, part), getattr(expected, part)
@@ -151,7 +151,7 @@ def test_any_kind_of_data(kind: str) -> None:
     assert equal(tp.extract(net, data, batch_size=16), tp.extract(net, x, batch_size=16))
 
 
-def test_a_module_will_do() -> None:
+def test_a_module_is_accepted() -> None:
     case = case_of("mlp")
     model, x = case.make(0).double(), points("mlp")
     assert equal(tp.extract(model, x), terms_of("mlp", "calibrated"))
@@ -159,7 +159,7 @@ def test_a_module_will_do() -> None:
 
 
 def test_float64_from_a_float32_model() -> None:
-    """The model's weights taken as they are, everything computed in float64."""
+    """The weights keep their float32 values, and everything is computed in float64."""
     case = case_of("mnist_conv")
     x = case.inputs(30)
     terms = tp.extract(case.make(0), x, dtype=torch.float64)
@@ -170,10 +170,10 @@ def test_float64_from_a_float32_model() -> None:
 
 @pytest.mark.parametrize("name", ["mlp_deep", "cifar_batchnorm", "resnet", "one_logit"])
 def test_float32(name: str) -> None:
-    """Near the float64 terms, biases in float64, certificate in float32."""
+    """Terms close to those in float64, biases in float64, certificate in float32."""
     x = points(name).float()
-    exact = tp.extract(network(name), x.double(), split_of(name, "calibrated"))
-    terms = tp.extract(network(name).to(torch.float32), x, split_of(name, "calibrated"))
+    exact = tp.extract(network(name), x.double(), decomposition_of(name, "calibrated"))
+    terms = tp.extract(network(name).to(torch.float32), x, decomposition_of(name, "calibrated"))
     assert terms.local.weight.dtype == terms.dtype == torch.float32
     assert terms.local.bias.dtype == terms.minus.bias.dtype == terms.minus.weight.dtype == torch.float64
     assert terms.certificate.holds
@@ -214,7 +214,7 @@ def test_works_without_gradients() -> None:
     with torch.inference_mode(), pytest.raises(tp.InputError, match=r"use torch\.no_grad\(\) instead"):
         tp.extract(network("mlp"), points("mlp"))
     with torch.inference_mode(), pytest.raises(tp.InputError, match=r"use torch\.no_grad\(\) instead"):
-        tp.extract(network("mlp"), points("mlp"), split_of("mlp", "paper"))
+        tp.extract(network("mlp"), points("mlp"), decomposition_of("mlp", "paper"))
 
 
 def test_refusals() -> None:
@@ -227,7 +227,7 @@ def test_refusals() -> None:
     with pytest.raises(tp.InputError, match="on_failure does nothing with check='none'"):
         tp.extract(net, x, check="none", on_failure="warn")
     with pytest.raises(tp.InputError, match="made for another network"):
-        tp.extract(net, x, split_of("mlp_deep", "paper"))
+        tp.extract(net, x, decomposition_of("mlp_deep", "paper"))
     with pytest.raises(
         tp.InputError, match="unknown decomposition 'smallest'; accepted are 'calibrated', 'minimal', 'paper', or"
     ):
@@ -238,34 +238,34 @@ def test_refusals() -> None:
         tp.extract(net, x, dtype=torch.float16)
     for size in (0, -1, 2.5):
         with pytest.raises(tp.InputError, match="batch_size must be a whole number, 1 or more"):
-            tp.extract(net, x, split_of("mlp", "paper"), batch_size=size)  # type: ignore[arg-type]
+            tp.extract(net, x, decomposition_of("mlp", "paper"), batch_size=size)  # type: ignore[arg-type]
         with pytest.raises(tp.InputError, match="batch_size must be a whole number, 1 or more"):
             tp.decompose(net, x, batch_size=size)  # type: ignore[arg-type]
     bad = x.clone()
     bad[7, 2] = torch.nan
     with pytest.raises(tp.InputError, match=r"7|NaN"):
-        tp.extract(net, bad, split_of("mlp", "calibrated"))
+        tp.extract(net, bad, decomposition_of("mlp", "calibrated"))
 
 
 def test_a_full_check() -> None:
-    """All pairs of points, however many."""
+    """With check="full" all pairs of points are checked."""
     found = tp.extract(network("mlp"), points("mlp"), check="full").certificate
     assert found.complete
     assert (found.points, found.terms) == (32, 32)
 
 
-# ── the functions that it is made of ──────────────────────────────────────────────────────────────────────────────────
+# ── the steps of extract ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def pass_over(net: tp.PiecewiseLinearNetwork, x: Tensor) -> DataPass:
-    """Batches of 4, shards of 8."""
+    """A pass in batches of 4 and shards of 8."""
     return DataPass(x, 4, net.dtype, net.device, net.input_shape, ShardSizes(points=8))
 
 
 @pytest.mark.parametrize("stored", [None, torch.float32], ids=str)
 def test_batches_and_shards(stored: torch.dtype | None) -> None:
-    """A shard's terms are those of its batches, whoever extracts them, and the whole is what extract gives."""
-    net, x, made = network("mnist_conv"), points("mnist_conv"), split_of("mnist_conv", "paper")
+    """A shard's terms are those of its batches, in any process, and all shards together are the result of extract."""
+    net, x, made = network("mnist_conv"), points("mnist_conv"), decomposition_of("mnist_conv", "paper")
     data_pass = pass_over(net, x)
     center = find_center(made, data_pass)
     whole = tp.extract(net, x, made, batch_size=4, stored_dtype=stored).blocks[0]
@@ -285,7 +285,7 @@ def test_batches_and_shards(stored: torch.dtype | None) -> None:
 
 
 def test_a_batch_is_written_where_it_is_wanted() -> None:
-    net, x, made = network("mlp"), points("mlp"), split_of("mlp", "calibrated")
+    net, x, made = network("mlp"), points("mlp"), decomposition_of("mlp", "calibrated")
     center = find_center(made, pass_over(net, x))
     expected = extract_batch(made, x, center)
     room = empty_block(net, len(x), net.dtype)
@@ -301,4 +301,4 @@ def test_progress() -> None:
     tp.extract(network("mlp"), points("mlp"), batch_size=10, progress=lambda *step: seen.append(step))
     assert seen[-1] == (32, 32, "extracting")
     assert [step[0] for step in seen if step[2] == "extracting"] == [10, 20, 30, 32]
-    assert any(step[2] != "extracting" for step in seen)  # the calibration's own
+    assert any(step[2] != "extracting" for step in seen)  # the progress of the calibration

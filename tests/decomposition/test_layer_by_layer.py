@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.extracted import by_name, network, points
+from tests.cached import by_name, network, points
 from tests.oracles.fixed_point import tight
 from tropica.decomposition.layer_by_layer import Margins, backward_steps, evenly_spaced, layer_by_layer
 
@@ -23,7 +23,7 @@ def test_is_the_fixed_point(name: str) -> None:
 
 @by_name
 def test_live_values(name: str) -> None:
-    """Nodes behind a nonlinearity read nothing before it but the live values."""
+    """Nodes after a nonlinearity read no earlier values than the live ones."""
     net = network(name)
     nodes = net.graph.nodes
     steps = backward_steps(net)
@@ -47,22 +47,22 @@ def test_cost(name: str, nonlinearities: int) -> None:
 
 
 def test_bytes() -> None:
-    """A point and both cotangents behind each nonlinearity of 4-8-6-3."""
+    """A point and both cotangents after each nonlinearity of a 4-8-6-3 network."""
     assert [step.bytes for step in backward_steps(network("mlp"))] == [8 * (4 + 2 * 6), 8 * (4 + 2 * 8)]
     assert [step.bytes for step in backward_steps(network("mlp").to(torch.float32))] == [4 * (4 + 2 * 6), 4 * (4 + 2 * 8)]
 
 
 def test_little_memory() -> None:
-    """What does not fit at the wider cut is left out there, and only there."""
+    """Batches that do not fit at the wider cut are left out at this cut only."""
     net, x = network("mlp"), points("mlp")
     early, late = (nonlinearity.name for nonlinearity in net.nonlinearities)
     last, first = backward_steps(net)
     found = layer_by_layer(net, x.split(2), memory=len(x) * last.bytes, margins=Margins(0.5, 1.0))
-    assert found.shares == {late: 1.0, early: 0.75}  # 12 of 16 batches are as many as fit into 128/160 of the bytes
+    assert found.shares == {late: 1.0, early: 0.75}  # 12 of 16 batches fit into 128/160 of the bytes
     assert found.passes == pytest.approx(last.passes + 0.75 * first.passes)
     tightest, few = (tight(net, points)[0].multipliers for points in (x, torch.cat(list(evenly_spaced(x.split(2), 0.75)))))
     torch.testing.assert_close(found.multipliers[late], tightest[late] + 0.5 * tightest[late].max())
-    assert float(found.multipliers[early].min()) >= float(few[early].max())  # its margin is all of its largest entry
+    assert float(found.multipliers[early].min()) >= float(few[early].max())  # its margin is its largest entry
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.3, 0.01])

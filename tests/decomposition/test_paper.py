@@ -1,4 +1,4 @@
-"""The data-free decomposition is Algorithm 3.1 where that is defined, the (P, Q) rule everywhere, and holds at every point."""
+"""The data-free decomposition equals Algorithm 3.1 where defined, follows the (P, Q) rule, and holds at any point."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
 
 import tropica as tp
+from tests.cached import by_name, by_op, case_of, decomposition_of, network, points, terms_of
 from tests.checks import check_guarantee, check_rule, close
-from tests.extracted import by_name, by_op, case_of, network, points, split_of, terms_of
 from tests.network_modules import Shape
 from tests.networks import tagged
 from tests.oracles import algorithm31
@@ -23,7 +23,7 @@ sequential31 = pytest.mark.parametrize("name", [case.name for case in tagged("se
 
 
 def two_labels(model: nn.Module) -> nn.Sequential:
-    """The model in float64; one logit z as the two scores (−z, z)."""
+    """The model in float64, with one logit z replaced by the two scores (−z, z)."""
     model = deepcopy(model).double()
     assert isinstance(model, nn.Sequential)
     last = model[-1]
@@ -66,13 +66,13 @@ def test_equals_algorithm31_on_random_networks(drawn: tuple[nn.Sequential, Shape
 @by_op
 def test_is_the_rule_on_matrices(name: str) -> None:
     """(P, Q) ↦ (P J⁺ + Q J⁻, P J⁻ + Q J⁺), with every J written out."""
-    check_rule(network(name), split_of(name, "paper"))
+    check_rule(network(name), decomposition_of(name, "paper"))
 
 
 @by_name
 def test_holds_at_points_never_seen(name: str) -> None:
-    """No data went in: at any point all cotangents, and all coefficients of a⁺ and a⁻ (Lemma 3.2), are nonnegative."""
-    decomposition = split_of(name, "paper")
+    """At points not used before, all cotangents and all coefficients of a⁺ and a⁻ (Lemma 3.2) are nonnegative."""
+    decomposition = decomposition_of(name, "paper")
     generator = torch.Generator().manual_seed(7)
     x = 10 ** torch.linspace(-2, 2, 40, dtype=torch.float64).reshape(-1, *(1,) * len(decomposition.net.input_shape))
     x = x * torch.randn(40, *decomposition.net.input_shape, generator=generator, dtype=torch.float64)
@@ -80,7 +80,7 @@ def test_holds_at_points_never_seen(name: str) -> None:
 
 
 def test_by_hand() -> None:
-    """Algorithm 3.1's own example (tests/test_oracles.py): C⁻ = (3, 1), c⁻ = 2, K of the input 6."""
+    """The example of tests/oracles/test_oracles.py: C⁻ = (3, 1), c⁻ = 2, K of the input 6."""
     model = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2)).double().eval()
     with torch.no_grad():
         for parameter, values in zip(
@@ -95,8 +95,8 @@ def test_by_hand() -> None:
     assert (decomposition.method, decomposition.passes, decomposition.smallest_cotangent) == ("paper", 0.0, None)
 
 
-def test_overflow_is_said() -> None:
-    """Values below 1e305, and a bound above 1e309: it grows by about 4 more at every layer."""
+def test_overflow_is_an_error() -> None:
+    """Values stay below 1e305, but the bound exceeds 1e309: it grows faster by a factor of about 4 per layer."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         layers = [nn.Linear(30, 30, bias=False, dtype=torch.float64) for _ in range(10)]

@@ -1,4 +1,4 @@
-"""Everything at once on random graphs: each is traced once, which is what takes the time."""
+"""All properties of decompositions on random graphs, in one test: tracing dominates the time, so each graph is traced once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 
 import tropica as tp
+from tests.cached import METHODS
 from tests.checks import (
     check_below,
     check_certificate,
@@ -18,7 +19,6 @@ from tests.checks import (
     check_tight,
     fresh_points,
 )
-from tests.extracted import METHODS
 from tests.random_networks import Network, random_networks
 from tropica.decomposition.calibrated import calibrated_decomposition
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 import tropica as tp
-from tests.extracted import case_of, network, points, split_of, terms_of
+from tests.cached import case_of, decomposition_of, network, points, terms_of
 from tests.oracles.extracted_function import Extracted, evaluate
 from tropica.data.passes import ShardSizes
 from tropica.evaluation.settings import EvaluationSettings
@@ -27,17 +27,17 @@ UNCHECKED = Certificate.unchecked("float32")
 
 
 def brute_force(terms: tp.LinearTerms, x: Tensor) -> Extracted:
-    """The oracle, on the points as the terms' dtype has them."""
+    """The oracle's N^(X), on points rounded to the dtype of the terms."""
     plus, minus = terms.plus, terms.minus
     weights = plus.weight, plus.bias, minus.weight, minus.bias
     return evaluate(*weights, terms.labels, terms.num_classes, x.to(terms.dtype).double())
 
 
 def check(f: tp.ExtractedFunction, expected: Extracted, x: Tensor, rtol: float = 1e-12, atol: float = 0.0) -> None:
-    labels, winner = f.labels_and_terms(x)
-    np.testing.assert_array_equal(winner.numpy(), expected.winner)
+    labels, active = f.labels_and_terms(x)
+    np.testing.assert_array_equal(active.numpy(), expected.active_term)
     np.testing.assert_array_equal(labels.numpy(), expected.labels)
-    assert torch.equal(f.active_term(x), winner)
+    assert torch.equal(f.active_term(x), active)
     assert torch.equal(f.predict(x), labels)
     values = f(x)
     assert (values.dtype, values.shape) == (torch.float64, (len(x), f.num_classes))
@@ -45,34 +45,36 @@ def check(f: tp.ExtractedFunction, expected: Extracted, x: Tensor, rtol: float =
 
 
 def check_near(f: tp.ExtractedFunction, terms: tp.LinearTerms, x: Tensor) -> None:
-    """Terms of a network, which tie by the dozen where points share a cell: there the order of summation decides which of the
-    equal ones wins, in the oracle as in the library. The winner's value is the maximum to 13 digits; so is that of its label.
+    """Labels and values of terms of a network, up to ties.
+
+    Terms of points in one cell are equal up to rounding: the order of summation determines which of them is active.
+    The value of the active term, and that of its label, is the maximum to 13 digits.
     """
     expected = brute_force(terms, x)
-    labels, winner = f.labels_and_terms(x)
-    assert torch.equal(labels, terms.labels[winner])
+    labels, active = f.labels_and_terms(x)
+    assert torch.equal(labels, terms.labels[active])
     plus, at = terms.plus, x.to(terms.dtype).double()
     values = plus(at)
     reach = at.flatten(1).norm(dim=1) * float(plus.weight.norm(dim=1).max()) + float(plus.bias.abs().max()) + 1e-300
-    assert (values.gather(1, winner.unsqueeze(1))[:, 0] >= values.amax(1) - 1e-13 * reach).all()
+    assert (values.gather(1, active.unsqueeze(1))[:, 0] >= values.amax(1) - 1e-13 * reach).all()
     np.testing.assert_allclose(f(x).numpy(), expected.values, rtol=0, atol=2e-13 * float(reach.max()))
     first, second = torch.from_numpy(expected.values).topk(2, 1).values.T
     clear = first - second > 1e-12 * reach
     assert torch.equal(labels[clear], torch.from_numpy(expected.labels)[clear])
 
 
-# ── terms made up: exact arithmetic, so that there is no doubt ────────────────────────────────────────────────────────
+# ── terms with exact arithmetic: every comparison is exact ────────────────────────────────────────────────────────
 
 
 def grid(generator: torch.Generator, *shape: int, bits: int = 10, step: float = 2.0**-6) -> Tensor:
-    """Random multiples of ``step``, of so many bits: sums of products are exact in float64, and not in float32."""
+    """Random multiples of ``step`` with ``bits`` bits: sums of products are exact in float64, and not in float32."""
     return torch.randint(-(2**bits), 2**bits, shape, generator=generator).double() * step
 
 
 def made_up(
     generator: torch.Generator, sizes: list[int], d: int, classes: int, dtype: torch.dtype, bits: int = 10, offset: float = 0.0
 ) -> tp.LinearTerms:
-    """Terms in blocks of some sizes."""
+    """Terms in blocks of the given sizes."""
     blocks = [
         TermBlock(
             torch.randint(0, classes, (n,), generator=generator),
@@ -98,7 +100,7 @@ def made_up(
     st.integers(0, 10**6),
 )
 def test_any_sizes(sizes, count, d, classes, dtype, blocks, bits, seed) -> None:
-    """All block sizes brought down to a few, sizes around them, few bits (ties) and many."""
+    """Small block sizes, numbers of terms and points around them, few bits (ties) and many."""
     group, groups, at_once, pairs, outer = blocks
     inner = BlockSizes(group=group, functions=group * groups, points=at_once, pairs=pairs, pending=3 * pairs)
     small = EvaluationSettings(points=outer, maxima=inner)
@@ -111,7 +113,7 @@ def test_any_sizes(sizes, count, d, classes, dtype, blocks, bits, seed) -> None:
 @by_dtype
 @pytest.mark.parametrize("offset", [0.0, 1e8])
 def test_many_terms(dtype: torch.dtype, offset: float) -> None:
-    """The block sizes as they are; F⁻ of 1e8 leaves float32 no digit of the logits."""
+    """The default block sizes; with F⁻ of 1e8 float32 holds no digit of the logits."""
     generator = torch.Generator().manual_seed(1)
     terms = made_up(generator, [700, 1, 299], 40, 10, dtype, offset=offset)
     x = grid(generator, 130, 40).to(dtype)
@@ -119,7 +121,7 @@ def test_many_terms(dtype: torch.dtype, offset: float) -> None:
 
 
 def test_ties_go_to_the_lowest_label_then_the_lowest_index() -> None:
-    """As an argmax over N_i^(X) has it: where labels tie, the lowest, even if another one's point comes first."""
+    """Tied labels resolve to the lowest, as in an argmax over N_i^(X), even if a term of another label comes first."""
     one = torch.ones(6, 2)
     block = TermBlock(torch.tensor([2, 1, 2, 1, 0, 1]), one, torch.zeros(6).double(), one, torch.zeros(6).double())
     block.local_bias[4] = -1.0
@@ -131,7 +133,7 @@ def test_ties_go_to_the_lowest_label_then_the_lowest_index() -> None:
 
 
 def test_labels_without_terms() -> None:
-    """−∞, and never predicted."""
+    """The value is −∞, and the label is never predicted."""
     terms = terms_of("mlp", "calibrated")
     only = terms.select(terms.labels == int(terms.labels[0]))
     f, x = tp.ExtractedFunction(only), case_of("mlp").inputs(50, 8, torch.float64)
@@ -151,9 +153,9 @@ def test_labels_without_terms() -> None:
 )
 @names
 def test_equals_brute_force(name: str, dtype: torch.dtype, method: str) -> None:
-    """On the extracted points (where exact ties are many), near them, and far from them."""
+    """N^(X) on the extracted points (with many exact ties), near them, and far from them."""
     x = points(name).to(dtype)
-    terms = tp.extract(network(name).to(dtype), x, split_of(name, method), on_failure="warn", batch_size=10)
+    terms = tp.extract(network(name).to(dtype), x, decomposition_of(name, method), on_failure="warn", batch_size=10)
     fresh = case_of(name).inputs(60, 21, dtype)
     where = torch.cat([x[1:], x[1:] + 1e-3 * fresh[:31], fresh, 100 * fresh])
     check_near(tp.ExtractedFunction(terms), terms, where)
@@ -163,7 +165,7 @@ def test_equals_brute_force(name: str, dtype: torch.dtype, method: str) -> None:
 @pytest.mark.parametrize("name", ["mlp", "mnist_conv", "resnet", "constant", "duplicated"])
 def test_streaming_is_the_same_bits(name: str, dtype: torch.dtype) -> None:
     net, x = network(name).to(dtype), points(name).to(dtype)
-    decomposition = split_of(name, "calibrated")
+    decomposition = decomposition_of(name, "calibrated")
     for size in (1, 1000) if dtype == torch.float32 else (10,):
         kept = tp.ExtractedFunction(tp.extract(net, x, decomposition, check="none", batch_size=size))
         streamed = tp.ExtractedFunction.streaming(net, x, decomposition, batch_size=size)
@@ -209,7 +211,7 @@ def test_inputs_of_one_number() -> None:
 
 
 def test_a_store_is_read_in_blocks(tmp_path) -> None:
-    net, x, decomposition = network("mnist_conv"), points("mnist_conv"), split_of("mnist_conv", "calibrated")
+    net, x, decomposition = network("mnist_conv"), points("mnist_conv"), decomposition_of("mnist_conv", "calibrated")
     tp.extract(net, x, decomposition, out=tmp_path / "terms", batch_size=4, shard_sizes=ShardSizes(points=8))
     loaded = tp.load_terms(tmp_path / "terms")
     assert len(loaded.blocks) == 4
@@ -225,7 +227,7 @@ def test_a_store_is_read_in_blocks(tmp_path) -> None:
 
 @pytest.mark.parametrize("kind", ["kept", "streamed"])
 def test_any_kind_of_points(kind: str) -> None:
-    """Tensors, arrays, loaders, in the terms' dtype or not: points are taken in the terms' dtype, as the network takes them."""
+    """Tensors, arrays and loaders of any dtype are converted to the dtype of the terms."""
     case = case_of("mnist_conv")
     model, data, x = case.make(0), case.inputs(30), case.inputs(25, 4, torch.float64)
     terms = tp.extract(model, data)
@@ -272,11 +274,11 @@ def test_progress(kind: str) -> None:
 
 
 def test_small_batches_of_points_are_put_together() -> None:
-    """One walk over the terms for a loader of single points too."""
+    """A loader of single points takes one pass over the terms."""
     f, x = tp.ExtractedFunction(terms_of("mlp", "calibrated")), points("mlp")
-    walks: list[tuple[int, int, str]] = []
-    assert torch.equal(f(list(x.split(1)), progress=lambda *step: walks.append(step)), f(x))
-    assert [step[0] for step in walks] == [32]
+    passes: list[tuple[int, int, str]] = []
+    assert torch.equal(f(list(x.split(1)), progress=lambda *step: passes.append(step)), f(x))
+    assert [step[0] for step in passes] == [32]
 
 
 def test_points_keep_their_values() -> None:

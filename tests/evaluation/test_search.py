@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tropica as tp
+from tests.cached import case_of, network, points
 from tests.evaluation.test_function import UNCHECKED, brute_force, grid, made_up
-from tests.extracted import case_of, network, points
 from tropica.data.passes import ShardSizes
 from tropica.errors import CertificateError
 from tropica.evaluation.search import search
@@ -32,16 +32,16 @@ few = settings(max_examples=50, deadline=None, database=None, suppress_health_ch
 by_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 
 ALWAYS = SearchSettings(least_terms=1, least_points=1, least_work=1, least_asked=1, most_left=1.0)
-"""The search is used however few the terms are, and however little is ruled out."""
+"""Settings that use the search for any number of terms, however few of them it rules out."""
 
 
-def always(kind: torch.dtype | None = None, group: int = 64, **more: int) -> SearchSettings:
-    """``ALWAYS``, with groups of some size, as on a processor with fast bfloat16 or without."""
-    return replace(ALWAYS, first_dtype=kind, group=group, terms=2 * group, **more)
+def always(first_dtype: torch.dtype | None = None, group: int = 64, **more: int) -> SearchSettings:
+    """``ALWAYS`` with groups of a given size, with bfloat16 products or without."""
+    return replace(ALWAYS, first_dtype=first_dtype, group=group, terms=2 * group, **more)
 
 
 def same(terms: tp.LinearTerms, x: Tensor, search: SearchSettings, used: str | None = "exact") -> tp.ExtractedFunction:
-    """Labels and active terms are those of the full product."""
+    """Assert that labels and active terms are those of the full product."""
     full = tp.ExtractedFunction(terms, search="full")
     found = tp.ExtractedFunction(terms, settings=EvaluationSettings(search=search))
     for one, other in zip(found.labels_and_terms(x), full.labels_and_terms(x), strict=True):
@@ -54,7 +54,7 @@ def same(terms: tp.LinearTerms, x: Tensor, search: SearchSettings, used: str | N
 def low_rank(
     count: int, d: int, rank: int, seed: int, dtype: torch.dtype = torch.float32, points: int = 300
 ) -> tuple[tp.LinearTerms, Tensor]:
-    """Terms and points that a few directions hold most of."""
+    """Terms and points that lie near a subspace of few dimensions."""
     generator = torch.Generator().manual_seed(seed)
 
     def rows(n: int) -> Tensor:
@@ -85,7 +85,7 @@ def low_rank(
     st.integers(0, 10**6),
 )
 def test_any_sizes(sizes, count, d, classes, dtype, kind, group, bits, room, seed) -> None:
-    """Few bits (ties by the dozen) and many; groups of any size; coefficients kept or not; points cut into blocks."""
+    """Few bits (many ties) and many bits; groups of any size; coefficients kept or not; points in several blocks."""
     small = {"points": 7, "table": 30, "row_numbers": 16}
     if not room:
         small |= {"bytes_per_term": 0, "bytes_per_coordinate": 0}
@@ -96,7 +96,7 @@ def test_any_sizes(sizes, count, d, classes, dtype, kind, group, bits, room, see
     found = tp.ExtractedFunction(terms, memory=None if room else 1, settings=wanted)
     labels, index = found.labels_and_terms(x)
     expected = brute_force(terms, x)
-    np.testing.assert_array_equal(index.numpy(), expected.winner)
+    np.testing.assert_array_equal(index.numpy(), expected.active_term)
     np.testing.assert_array_equal(labels.numpy(), expected.labels)
 
 
@@ -112,13 +112,13 @@ def test_the_search_is_used_and_rules_out(dtype: torch.dtype, kind: torch.dtype)
     assert 0 < report.left[0] < 0.3
     assert {"index", "points", "bounds", "last product", "float64"} <= report.seconds.keys()
     expected = brute_force(terms, x)
-    np.testing.assert_array_equal(found.active_term(x).numpy(), expected.winner)
+    np.testing.assert_array_equal(found.active_term(x).numpy(), expected.active_term)
 
 
 @by_kind
 @pytest.mark.parametrize("name", NAMES)
 def test_networks(name: str, kind: torch.dtype) -> None:
-    """Terms of networks, that tie where points share a cell: on the data, near it, and far from it."""
+    """Terms of networks, which tie for points in one cell: on the data, near it, and far from it."""
     for dtype in (torch.float32, torch.float64):
         x = points(name).to(dtype)
         terms = tp.extract(network(name).to(dtype), x, on_failure="warn", batch_size=10)
@@ -129,7 +129,7 @@ def test_networks(name: str, kind: torch.dtype) -> None:
 
 @by_kind
 def test_degenerate(kind: torch.dtype) -> None:
-    """All terms equal, zero coefficients, duplicated points, one term, one direction: nothing to rule out, same answers."""
+    """All terms equal, zero coefficients, duplicated points, one term, one direction: the answers are the same."""
     terms, x = low_rank(50, 20, 3, 1)
     (block,) = terms.blocks
     zero = torch.zeros_like(block.local)
@@ -171,7 +171,7 @@ def test_scales(of_terms: float, of_points: float, kind: torch.dtype) -> None:
 
 @by_kind
 def test_a_bias_that_outweighs_all(kind: torch.dtype) -> None:
-    """F⁻ of 1e8 leaves float32 no digit of the logits."""
+    """With F⁻ of 1e8 float32 holds no digit of the logits."""
     terms, x = low_rank(500, 60, 6, 3)
     (b,) = terms.blocks
     block = TermBlock(b.labels, b.local, b.local_bias + 1e8, b.minus, b.minus_bias)
@@ -183,7 +183,7 @@ def test_a_bias_that_outweighs_all(kind: torch.dtype) -> None:
 
 @pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16, torch.float64], ids=str)
 def test_stores(tmp_path: Path, stored: torch.dtype) -> None:
-    """Memory-mapped, in shards; where coefficients are rounded, with the network and without."""
+    """Memory-mapped shards, with exact or rounded coefficients, with the network and without."""
     computed = torch.float64 if stored == torch.float64 else torch.float32
     net, x = network("mnist_conv").to(computed), points("mnist_conv").to(computed)
     tp.extract(
@@ -256,7 +256,7 @@ def test_concatenated_terms() -> None:
 
 
 def test_inexact_products_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bounds that turn out too low are an error, not a wrong label."""
+    """Bounds that are too low raise an error instead of giving a wrong label."""
     terms, x = low_rank(3000, 100, 6, 4)
     monkeypatch.setattr(ScoreBound, "raised", lambda self, products: products.float() * 0.5)
     with pytest.raises(CertificateError, match="a bound turned out below a score"):

@@ -1,4 +1,4 @@
-"""Terms stored in fewer digits: bounds hold; labels with the network are those without rounding, others proven or not."""
+"""Terms stored in fewer digits: error bounds hold, and labels are those without rounding or not certified."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import tropica as tp
-from tests.extracted import case_of, network, points
+from tests.cached import case_of, network, points
 from tropica.data.passes import ShardSizes
 
 NAMES = ("mlp", "mlp_leaky", "mnist_conv", "resnet", "duplicated", "sigmoid")
@@ -24,7 +24,7 @@ SMALL = ShardSizes(points=8)
 
 
 def pair(name: str, folder: Path, computed: torch.dtype, stored: torch.dtype, **settings):
-    """The same extraction kept whole, and stored in fewer digits."""
+    """The same terms at full precision and stored in fewer digits."""
     net, x = network(name).to(computed), points(name).to(computed)
     exact = tp.extract(net, x, batch_size=4, on_failure="warn", **settings)
     tp.extract(net, x, batch_size=4, out=folder, shard_sizes=SMALL, stored_dtype=stored, on_failure="warn", **settings)
@@ -54,13 +54,13 @@ def test_bounds(name: str, computed: torch.dtype, stored: torch.dtype, tmp_path:
     scale = 1 + float(exact.plus(at).abs().max())
     assert float((coarse.plus(at)[own, own] - exact.plus(at)[own, own]).abs().max()) <= 1e-12 * scale
     if bool((exact.minus.weight != exact.minus.weight[0]).any()):
-        assert float((coarse.plus.weight - exact.plus.weight).abs().max()) > 0  # rounding there was
+        assert float((coarse.plus.weight - exact.plus.weight).abs().max()) > 0  # some coefficients were rounded
 
 
 @by_pair
 @by_case
 def test_labels_are_those_without_rounding(name: str, computed: torch.dtype, stored: torch.dtype, tmp_path: Path) -> None:
-    """With the network, bit for bit: labels and winners at the data, at fresh points and between points of two labels."""
+    """With the network, labels and active terms are those without rounding, on the data, at fresh points and between points."""
     net, x, exact, coarse = pair(name, tmp_path / "terms", computed, stored)
     fresh = case_of(name).inputs(100, 5).to(computed)
     between = torch.lerp(x[:16], x[16:32], 0.5)
@@ -74,8 +74,8 @@ def test_labels_are_those_without_rounding(name: str, computed: torch.dtype, sto
     assert bool(expected.label_is_certified(x).all())
 
 
-def test_something_is_left_open_and_something_is_not(tmp_path: Path) -> None:
-    """Both cases are met: labels that rounding could change, and labels that are proven."""
+def test_some_labels_are_certified_and_some_are_not(tmp_path: Path) -> None:
+    """Both cases occur: labels that rounding could change, and certified labels."""
     net, _x, exact, coarse = pair("mnist_conv", tmp_path / "terms", torch.float32, torch.bfloat16)
     at = case_of("mnist_conv").inputs(400, 6).float()
     sure = tp.ExtractedFunction(coarse).label_is_certified(at)

@@ -61,7 +61,7 @@ def rows_like(kind: str, count: int, base: Tensor, mean: Tensor, generator: torc
 def made(
     d: int, rank: int, dtype: torch.dtype, seed: int, scales: tuple[float, float], kinds: tuple[str, str]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Terms and points to fit to, and others to be bounded."""
+    """Terms and points for the fit, and others for the bounds."""
     generator = torch.Generator().manual_seed(seed)
     found = []
     for kind, scale in zip(kinds, scales, strict=True):
@@ -79,12 +79,12 @@ def centered(side: Projection, rows: Tensor) -> Exact:
 
 
 def taken(at: Coordinates, keep: Tensor) -> Coordinates:
-    """Some rows."""
+    """The rows with these indices."""
     return Coordinates(at.inner[keep], at.outer[keep], at.norm[keep], at.error[keep], at.size[keep], at.chunk)
 
 
 def bounded(at: Coordinates, rows: Tensor) -> tuple[Coordinates, Tensor, Tensor]:
-    """Where there is a bound at all: coordinates, rows, and which these are."""
+    """Coordinates, rows and indices of the rows that have a bound."""
     here = (at.outer + at.norm + at.error + at.size + at.inner.double().abs().sum(1)).isfinite()
     assert int(here.sum()) >= 3
     return taken(at, here), rows[here], here
@@ -98,7 +98,7 @@ PAIRS_OF_KINDS = st.tuples(*[st.sampled_from(KINDS)] * 2)
 @few
 @given(*SIZES, SCALES, PAIRS_OF_KINDS)
 def test_coordinates_and_their_errors(d, rank, dtype, seed, scales, kinds) -> None:
-    """At every rank a score is no farther from the coordinates' product than rests and errors say, in exact numbers."""
+    """At every rank a score differs from the product of coordinates by at most the bound of residuals and errors, exactly."""
     terms, more_terms, points, more_points = made(d, rank, dtype, seed, scales, kinds)
     found = fit_subspace(terms.double(), points.double(), CHUNK)
     if found is None:
@@ -135,7 +135,7 @@ def _as_proven(found: Subspace, side: Projection, other: Projection, rows: Tenso
     assert (
         exact(at.outer) ** 2 >= exact_square(z) - exact_square(p) + 2 * gamma * (1 + e) * ones * N + e * exact_square(p)
     ).all()
-    # What it stands for; and it is not far above that.
+    # The bound holds, and it is not much larger than the error.
     outside = exact_square(z - p @ exact(found.basis).T)
     assert (exact(at.outer) ** 2 >= outside).all()
     assert (exact(at.outer) ** 2 <= outside + N**2 / 2**10).all()
@@ -164,7 +164,7 @@ def test_how_far_a_subspace_is_from_exact(d: int, rank: int, seed: int, scales: 
 @few
 @given(*SIZES, SCALES, PAIRS_OF_KINDS, st.sampled_from((0.0, 1.0, 1e8)))
 def test_products_of_rows(dtype, d, rank, working, seed, scales, kinds, bias) -> None:
-    """The computed product of two rows, raised, is not below the exact score and what a term is not known to."""
+    """The computed product of two rows plus its bound is at least the exact score plus the uncertainty of the term."""
     terms, more_terms, points, more_points = made(d, rank, working, seed, scales, kinds)
     found = fit_subspace(terms.double(), points.double(), CHUNK)
     if found is None:
@@ -201,7 +201,7 @@ def _rows_as_proven(
     unknown: tuple[Tensor, Tensor],
     scaling: Scaling,
 ) -> None:
-    """e_k z_x and l_k ε_x are at least the errors that they are there for, and the rests' columns at least the rests."""
+    """e_k z_x and l_k ε_x bound their errors, and the columns of the residuals bound the residuals."""
     rank, gamma = stage.rank, Fraction(stage.gamma)
     (rest, e, length), (rest_x, z, off) = (exact(rows[:, rank + 2 :].double()).T for rows in (f, y))
     to_f, to_y = Fraction(scaling.terms), Fraction(scaling.points)
@@ -240,7 +240,7 @@ def test_sums_in_runs(d: int, rank: int, seed: int, scale: float) -> None:
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_active_terms(kind: str, dtype: torch.dtype, first: torch.dtype) -> None:
-    """Terms one step of their dtype apart in a subspace that holds all points, or nearly: ties and near ties throughout."""
+    """Terms one unit in the last place apart in a subspace that contains all points, or nearly: many ties and near ties."""
     always = SearchSettings(least_terms=1, least_points=1, least_work=1, least_asked=1, most_left=1.0, first_dtype=first)
     generator = torch.Generator().manual_seed(0)
     for rank, offset in ((2, 0.0), (5, 1e7)):

@@ -1,4 +1,4 @@
-"""Rational arrays: what is read, without loss; overflow; and what is refused."""
+"""Rational arrays: lossless input, overflow, and refused input."""
 
 from fractions import Fraction
 

@@ -27,7 +27,7 @@ def save(model: nn.Module, example: Tensor, path: Path, **settings: Any) -> Path
 
 
 def rewrite(path: Path, changes: dict[str, Callable[[bytes], bytes | None]], compress: bool = False) -> Path:
-    """A copy of an archive whose entries (by the end of their names) are changed, or left out where None comes back."""
+    """A copy of an archive with changed entries, selected by the end of their names; None removes an entry."""
     out = path.with_name(f"changed-{path.name}")
     kind = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w", kind) as new:

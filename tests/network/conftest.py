@@ -1,4 +1,4 @@
-"""One thread: these tests run many small operations."""
+"""Use one thread, because these tests run many small operations."""
 
 from __future__ import annotations
 

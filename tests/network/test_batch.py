@@ -48,7 +48,7 @@ def patches(net: Net, x: Tensor) -> Tensor:
 
 
 def token(net: Net, x: Tensor) -> Tensor:
-    """A learned token for each point, a constant repeated for each, and zeros made for the batch."""
+    """A learned token for each point, a constant repeated for each point, and zeros created for the batch."""
     zeros = torch.zeros(x.shape[0], 2, 6, dtype=x.dtype)
     tokens = net.token.expand(x.shape[0], 1, -1)
     twice = net.token[None, None].repeat(x.shape[0], 2, 1)
@@ -66,9 +66,9 @@ def test_layouts(code: Callable[[Net, Tensor], Tensor]) -> None:
     assert_close(net.local_map(x)(x), model(x))
     alone = torch.cat([net.activation_pattern(x[i : i + 1]) for i in range(7)])
     assert net.activation_pattern(x).equal(alone)
-    for (nonlinearity, choice, _), (_, single, _) in zip(net.active_pieces(x), net.active_pieces(x[3:4]), strict=True):
-        assert choice.shape == (7, *nonlinearity.unit_shape)
-        assert choice[3:4].equal(single)
+    for (nonlinearity, piece, _), (_, single, _) in zip(net.active_pieces(x), net.active_pieces(x[3:4]), strict=True):
+        assert piece.shape == (7, *nonlinearity.unit_shape)
+        assert piece[3:4].equal(single)
 
 
 def test_units_of_patches() -> None:
@@ -121,14 +121,14 @@ FIXED: dict[str, Callable[[Net, Tensor], Tensor]] = {
 @pytest.mark.parametrize("size", [2, 8])
 @pytest.mark.parametrize("code", FIXED.values(), ids=list(FIXED))
 def test_fixed_batch_size(code: Callable[[Net, Tensor], Tensor], size: int) -> None:
-    """A model for 8 points: an InputError on an example of 2, which it cannot run; else what to do about it."""
+    """A model for 8 points raises an InputError on an example of 2; for an example of 8 the error names the remedy."""
     error, why = (tp.TraceError, "one batch size only") if size == 8 else (tp.InputError, "itself fails on the example")
     with pytest.raises(error, match=why):
         tp.trace(Net(code).eval(), torch.randn(size, 4))
 
 
 def test_length() -> None:
-    """``len(x)`` is a number, not a size: torch.export reads 2 in it, and the user is told."""
+    """``len(x)`` is a constant to torch.export (2 in the example), and the error says so."""
     model = Net(lambda net, x: net.out(torch.relu(net.hidden(x))).view(len(x), 3))
     with pytest.raises(tp.TraceError, match=r"use x\.shape\[0\], or -1, wherever .* \(len\(x\)"):
         tp.trace(model.eval(), torch.randn(2, 4))

@@ -83,7 +83,7 @@ def test_impossible_cuts(name: str, at: str, why: str) -> None:
 
 
 def test_a_layer_used_twice() -> None:
-    """Its path means its last use."""
+    """The path of a layer names its last use."""
 
     class Twice(nn.Module):
         def __init__(self) -> None:
@@ -102,7 +102,7 @@ def test_a_layer_used_twice() -> None:
 
 
 def test_columns() -> None:
-    """At a tensor whose columns are the points there is no cut."""
+    """A tensor with points as columns cannot be cut at."""
     columns = Apply("columns", lambda x: torch.relu(x.T + 1))
     net = tp.trace(nn.Sequential(columns, Apply("rows", lambda h: h.T - 1)).eval(), torch.zeros(2, 4))
     with pytest.raises(tp.InputError, match="not the first dimension"):

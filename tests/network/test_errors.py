@@ -1,4 +1,4 @@
-"""Every refusal says what is wrong, where, and what would do instead."""
+"""Every error says what is wrong, where, and what is accepted instead."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_unsupported_operation() -> None:
 
 
 def test_source_of_a_built_in_layer() -> None:
-    """Where all of the code is torch's, its innermost line is named."""
+    """If all of the code is in torch, the error names its innermost line."""
     with pytest.raises(tp.UnsupportedOperation) as caught:
         tp.trace(nn.Sequential(nn.Linear(4, 3), nn.GELU()).eval(), torch.zeros(2, 4))
     assert "activation.py:" in caught.value.source
@@ -239,7 +239,7 @@ def test_non_finite_weights(name: str, value: float) -> None:
 
 
 def test_non_finite_constants() -> None:
-    """Constants that the code makes, and weights that become infinite on the way."""
+    """Non-finite constants in the code, and weights that overflow during tracing."""
     with pytest.raises(tp.NonFiniteWeights, match="the bias of aten"):
         trace(lambda net, x: net.hidden(x) + torch.tensor(float("inf")))
     model = nn.Sequential(nn.BatchNorm1d(4, eps=0.0)).eval()
@@ -287,7 +287,7 @@ def test_not_a_model() -> None:
     ],
 )
 def test_batches(x: Tensor, why: str) -> None:
-    """What a traced network says to a batch that does not fit, whatever it is asked."""
+    """Every method of a traced network refuses a batch of the wrong shape, with one message."""
     net = traced("mlp")
     for method in (net, net.predict, net.scores, net.local_map, net.activation_pattern, net.active_pieces):
         with pytest.raises(tp.InputError, match=why):
@@ -295,7 +295,7 @@ def test_batches(x: Tensor, why: str) -> None:
 
 
 def test_every_error_is_a_tropica_error() -> None:
-    """One base to catch them all, and the built-in error that fits each."""
+    """Every error derives from TropicaError and from the matching built-in error."""
     builtin = {
         **{tp.InputError: ValueError, tp.DataError: ValueError, tp.UnsupportedOperation: NotImplementedError},
         **{tp.TrainingModeError: RuntimeError, tp.TraceError: RuntimeError, tp.TraceMismatch: RuntimeError},

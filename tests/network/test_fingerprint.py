@@ -1,4 +1,4 @@
-"""A network's fingerprint: the same in every process, another one as soon as anything differs that matters."""
+"""A network's fingerprint: the same in every process, and different for networks that differ."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import tropica as tp
-from tests.network_list import mnist_conv
+from tests.network_families import mnist_conv
 from tests.network_modules import Apply
 from tests.traced import by_name, case_of, model_of, points, traced
 
@@ -54,7 +54,7 @@ def test_differences(pair: list[nn.Module]) -> None:
 
 
 def test_weights_count() -> None:
-    """A change of one weight in its last digit is another network."""
+    """A change in the last digit of one weight changes the fingerprint."""
     model = mnist_conv().eval()
     before = tp.trace(model, torch.zeros(2, 1, 8, 8)).fingerprint
     with torch.no_grad():

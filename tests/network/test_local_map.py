@@ -13,7 +13,7 @@ from tests.oracles.dense import local_affine_map
 from tests.traced import by_name, by_op, logits, model_of, points, traced
 from tropica.network.network import AffineMap
 
-# PyTorch's own derivative of hardsigmoid takes 1/6 as a float32 number, in float64 too.
+# PyTorch's derivative of hardsigmoid rounds 1/6 to float32, in float64 as well.
 ROUGH = {"hardsigmoid": 1e-7}
 
 
@@ -31,7 +31,7 @@ def test_against_the_model(name: str) -> None:
 
 @by_name
 def test_inside_the_cell(name: str) -> None:
-    """Where the pattern stays, the map stays; a step that changes no pattern moves the logits as the map says."""
+    """Points of one pattern have one map, and a step within the cell changes the logits as the map predicts."""
     net, x = traced(name), points(name, 6)
     step = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=x.dtype)
     here, there = net.local_map(x), net.local_map(x + 1e-6 * step)
@@ -55,7 +55,7 @@ def test_dtype_and_leaves() -> None:
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_without_gradients(mode: type[torch.no_grad | torch.inference_mode]) -> None:
-    """In whatever mode the caller is."""
+    """Local maps do not depend on the caller's gradient mode."""
     with mode():
         local = traced("mlp").local_map(points("mlp", 2) + 0)
     assert local.weight.equal(traced("mlp").local_map(points("mlp", 2)).weight)

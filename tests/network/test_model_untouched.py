@@ -1,4 +1,4 @@
-"""Tracing reads the user's model and changes nothing of it; the network does not depend on it afterwards."""
+"""Tracing changes nothing in the user's model, and the network does not depend on the model afterwards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.traced import case_of, points
 
 
 def state(model: nn.Module) -> dict[str, Any]:
-    """All that could be changed: values and their identities, dtypes, modes, hooks, gradients, attributes."""
+    """The state that tracing could change: values and their identities, dtypes, modes, hooks, gradients, attributes."""
     found: dict[str, Any] = {"rng": torch.get_rng_state().clone(), "threads": torch.get_num_threads()}
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         found[name] = (tensor.detach().clone(), id(tensor), tensor.data_ptr(), tensor.dtype, tensor.device)
@@ -37,7 +37,7 @@ def assert_same(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 class Frozen(nn.Module):
-    """No parameter requires a gradient; buffers of several dtypes; parametrised weights."""
+    """No parameter requires a gradient; buffers of several dtypes; parametrized weights."""
 
     index: Tensor
     mask: Tensor

@@ -1,4 +1,4 @@
-"""The nonlinearities one by one: convex, bounded by their envelopes, in all their settings."""
+"""The nonlinearities one by one: convex, with bounded Jacobians, in all their settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEVELS = torch.tensor([-0.5, 0.0, 0.3, 1.0], dtype=torch.float64)
 
 VECTOR, SEQUENCE, IMAGE, VOLUME = (3, 4), (2, 2, 7), (2, 2, 5, 6), (1, 2, 4, 3, 4)
 Setting = tuple[Nonlinearity, list[tuple[int, ...]], dict[str, Tensor]]
-KINDS: list[Setting] = [
+SETTINGS: list[Setting] = [
     (Relu(), [VECTOR], {}),
     (LeakyRelu(0.3), [VECTOR], {}),
     (LeakyRelu(0.0), [VECTOR], {}),
@@ -52,7 +52,9 @@ KINDS: list[Setting] = [
     (AdaptiveMaxPool((2, 4)), [IMAGE], {}),
     (AdaptiveMaxPool((3, 2, 3)), [VOLUME], {}),
 ]
-by_kind = pytest.mark.parametrize(("kind", "shapes", "constants"), KINDS, ids=[repr(kind) for kind, _, _ in KINDS])
+by_setting = pytest.mark.parametrize(
+    ("nonlinearity", "shapes", "constants"), SETTINGS, ids=[repr(nonlinearity) for nonlinearity, _, _ in SETTINGS]
+)
 
 
 def inputs(shapes: list[tuple[int, ...]], seed: int, ties: bool = False) -> tuple[Tensor, ...]:
@@ -67,68 +69,72 @@ def jacobians(fn, z: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return torch.autograd.functional.jacobian(fn, z)  # type: ignore[return-value]
 
 
-@by_kind
+@by_setting
 @pytest.mark.parametrize("ties", [False, True])
-def test_envelope(kind: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor], ties: bool) -> None:
+def test_jacobian_bound(
+    nonlinearity: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor], ties: bool
+) -> None:
     """Linear, nonnegative, and no smaller than the absolute value of any Jacobian."""
     z = inputs(shapes, 0, ties)
-    bounds = jacobians(kind.jacobian_bound, z)
-    assert kind.jacobian_bound(*z).shape == kind(*z, **constants).shape
-    assert not kind.jacobian_bound(*(torch.zeros_like(part) for part in z)).any()
-    assert_close(jacobians(kind.jacobian_bound, inputs(shapes, 5)), bounds)
+    bounds = jacobians(nonlinearity.jacobian_bound, z)
+    assert nonlinearity.jacobian_bound(*z).shape == nonlinearity(*z, **constants).shape
+    assert not nonlinearity.jacobian_bound(*(torch.zeros_like(part) for part in z)).any()
+    assert_close(jacobians(nonlinearity.jacobian_bound, inputs(shapes, 5)), bounds)
     for seed in range(3):
-        slopes = jacobians(lambda *z: kind(*z, **constants), inputs(shapes, seed, ties))
+        slopes = jacobians(lambda *z: nonlinearity(*z, **constants), inputs(shapes, seed, ties))
         for bound, slope in zip(bounds, slopes, strict=True):
             assert (slope.abs() <= bound + 1e-12).all()
-            assert kind.both_signs or (slope >= 0).all()
+            assert nonlinearity.both_signs or (slope >= 0).all()
 
 
-@by_kind
-def test_envelope_is_reached(kind: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor]) -> None:
-    """No entry of the envelope is there in vain: 0 only where every Jacobian has 0."""
-    bounds = jacobians(kind.jacobian_bound, inputs(shapes, 0))
+@by_setting
+def test_jacobian_bound_is_reached(
+    nonlinearity: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor]
+) -> None:
+    """An entry of the Jacobian bound is positive only where some Jacobian has a nonzero entry."""
+    bounds = jacobians(nonlinearity.jacobian_bound, inputs(shapes, 0))
     seen = [torch.zeros_like(bound) for bound in bounds]
     for seed in range(80):
-        slopes = jacobians(lambda *z: kind(*z, **constants), inputs(shapes, seed))
+        slopes = jacobians(lambda *z: nonlinearity(*z, **constants), inputs(shapes, seed))
         seen = [torch.maximum(most, slope.abs()) for most, slope in zip(seen, slopes, strict=True)]
     for bound, most in zip(bounds, seen, strict=True):
         assert ((bound > 0) == (most > 0)).double().mean() > 0.99
         assert bound.max() <= 1
 
 
-@by_kind
+@by_setting
 @pytest.mark.parametrize("ties", [False, True])
-def test_convexity(kind: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor], ties: bool) -> None:
-    """κ(z') ≥ κ(z) + κ'(z)(z' − z), also from a tie."""
+def test_convexity(nonlinearity: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor], ties: bool) -> None:
+    """h(z') ≥ h(z) + h'(z)(z' − z), also from a tie."""
     z = inputs(shapes, 0, ties)
-    slopes = jacobians(lambda *z: kind(*z, **constants), z)
-    here = kind(*z, **constants)
+    slopes = jacobians(lambda *z: nonlinearity(*z, **constants), z)
+    here = nonlinearity(*z, **constants)
     for seed in range(1, 20):
         other = inputs(shapes, seed, ties=seed % 2 == 0)
         step = sum(
             (slope.flatten(here.ndim) @ (b - a).flatten() for slope, a, b in zip(slopes, z, other, strict=True)),
             torch.zeros_like(here),
         )
-        assert (kind(*other, **constants) >= here + step - 1e-12).all()
+        assert (nonlinearity(*other, **constants) >= here + step - 1e-12).all()
 
 
-@by_kind
-def test_choice_is_the_piece(kind: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor]) -> None:
-    """Where the choices agree, so do the Jacobians."""
+@by_setting
+def test_active_piece(nonlinearity: Nonlinearity, shapes: list[tuple[int, ...]], constants: dict[str, Tensor]) -> None:
+    """Inputs with the same active pieces have the same Jacobian."""
     z, agreed = inputs(shapes, 0), 0
     for seed in range(1, 8):
         other = inputs(shapes, seed)
-        same = kind.active_piece(*z, **constants) == kind.active_piece(*other, **constants)
-        assert same.shape == kind(*z, **constants).shape
+        same = nonlinearity.active_piece(*z, **constants) == nonlinearity.active_piece(*other, **constants)
+        assert same.shape == nonlinearity(*z, **constants).shape
         assert not same.all()
         agreed += int(same.sum())
-        for a, b in zip(*(jacobians(lambda *z: kind(*z, **constants), at) for at in (z, other)), strict=True):
+        for a, b in zip(*(jacobians(lambda *z: nonlinearity(*z, **constants), at) for at in (z, other)), strict=True):
             assert a[same].equal(b[same])
     assert agreed > 0
 
 
-def test_names_are_short_and_kinds_compare() -> None:
-    assert {kind.name for kind, _, _ in KINDS} == {
+def test_names_and_equality() -> None:
+    assert {nonlinearity.name for nonlinearity, _, _ in SETTINGS} == {
         *("relu", "leaky_relu", "prelu", "maximum", "abs", "amax", "max_pool", "adaptive_max_pool")
     }
     assert LeakyRelu(0.3) == LeakyRelu(0.3) != LeakyRelu(0.2)

@@ -1,6 +1,6 @@
-"""Ops that the shared cases leave out: each row of the table is used somewhere, and every op says what it is or why not.
+"""Ops outside of the shared cases: every rule of the registry is used, and every refused op has a reason.
 
-Many small functions of one input go into one network, side by side, so that there is one trace for all of them.
+Many small functions of one input form one network, which is traced once.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def written(change: Callable[[Tensor], object]) -> Function:
 
 
 def rows(h: Tensor) -> Tensor:
-    """(B, n) by the sizes' names, as code often does."""
+    """Reshape to (B, n) by named sizes."""
     return h.reshape(h.shape[0], h.shape[1] * h.shape[2] * h.shape[3])
 
 
@@ -121,7 +121,7 @@ LOGITS = 2
 
 
 class SideBySide(nn.Module):
-    """All functions of one input side by side, each brought to two logits by random weights."""
+    """All functions of one input, each followed by a random linear map to two logits."""
 
     def __init__(self, functions: dict[str, Function]) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class SideBySide(nn.Module):
 
 
 def run(functions: dict[str, Function]) -> dict[str, tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """For each function: the network's outputs and Jacobian, and the model's."""
+    """For each function the outputs and the Jacobian of the network, and those of the model."""
     x = torch.randn(3, 3, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     model = SideBySide(functions).eval()
     net = tp.trace(model, x[:1])
@@ -158,14 +158,14 @@ def test_as_they_stand(name: str) -> None:
 
 @pytest.mark.parametrize("name", REWRITTEN_BY_TORCH)
 def test_rewritten_by_torch(name: str) -> None:
-    """In-place code, and ops that torch makes of others."""
+    """In-place code, and ops that torch rewrites into others."""
     out, weight, wanted, jacobian = rewritten()[name]
     assert_close(out, wanted, rtol=1e-10, atol=1e-12)
     assert_close(weight, jacobian, rtol=1e-10, atol=1e-12)
 
 
 def test_stopped_gradients() -> None:
-    """What the code hides from autograd is part of the function all the same."""
+    """Parts that are hidden from autograd still belong to the function."""
     hidden = {
         "no_grad": lambda x: torch.no_grad()(F.relu)(x) + torch.enable_grad()(F.relu)(-x),
         "detach": lambda x: x.abs().detach(),
@@ -199,19 +199,19 @@ def test_both_ways(functions: dict[str, Function]) -> None:
     assert flat == (["TRAINING"] if functions is AS_THEY_STAND else ["ATEN"]), flat
 
 
-def test_rows_exist() -> None:
-    """Every row names an op of this torch."""
+def test_ops_of_rules_exist() -> None:
+    """Every rule names an op of the installed torch."""
     for name in registry.RULES:
         packet, overload = name.split(".")
         assert overload in getattr(torch.ops.aten, packet).overloads(), name
 
 
-def test_rows_and_reasons_are_apart() -> None:
+def test_no_op_has_a_rule_and_a_reason() -> None:
     packets = {name.split(".")[0] for name in registry.RULES}
     assert not packets & {*registry.REASONS, *registry.COMPOSITES}
     assert all(hasattr(torch.ops.aten, packet) for packet in (*registry.REASONS, *registry.COMPOSITES))
 
 
-def test_two_rows_for_one_op() -> None:
+def test_two_rules_for_one_op() -> None:
     with pytest.raises(ValueError, match=r"two rules for aten\.relu\.default"):
         registry.op("relu.default")(lambda b, x: x)

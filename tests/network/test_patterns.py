@@ -1,4 +1,4 @@
-"""Activation patterns: equal exactly in the same cell, with max-pooling's choices in them."""
+"""Activation patterns: equal exactly for points of one cell; they include the active pieces of max-pooling."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MANY = 40
 
 
 def neighbors(name: str) -> Tensor:
-    """Points, and each of them again after steps of many sizes: some cells are left, some are not."""
+    """Points, and copies moved by steps of many sizes: some leave their cell, others do not."""
     x, generator = points(name, 8), torch.Generator().manual_seed(0)
     steps = torch.randn(4, *x.shape, generator=generator, dtype=x.dtype)
     scale = torch.tensor([0.0, 1e-6, 1e-2, 0.3], dtype=x.dtype).view(-1, *(1,) * x.ndim)
@@ -26,35 +26,35 @@ def neighbors(name: str) -> Tensor:
 
 
 @by_name
-def test_equal_iff_same_choices(name: str) -> None:
+def test_equal_iff_same_pieces(name: str) -> None:
     net, x = traced(name), neighbors(name)
-    choices = [choice.flatten(1).long() for _, choice, _ in net.active_pieces(x)]
-    every = torch.cat(choices, 1) if choices else torch.zeros(len(x), 0)
+    pieces = [piece.flatten(1).long() for _, piece, _ in net.active_pieces(x)]
+    every = torch.cat(pieces, 1) if pieces else torch.zeros(len(x), 0)
     packed = net.activation_pattern(x)
     assert packed.dtype == torch.uint8
     assert same_rows(packed).equal(same_rows(every))
 
 
 def same_rows(rows: Tensor) -> Tensor:
-    """(n, n) booleans: is row i row j?"""
+    """Equality of rows i and j, as booleans (n, n)."""
     return (rows[:, None] == rows[None]).all(2)
 
 
 @by_name
-def test_choices_are_pieces(name: str) -> None:
-    """Every choice is one of the nonlinearity's pieces, one for each unit; the bits are counted as documented."""
+def test_active_pieces_exist(name: str) -> None:
+    """Every active piece is one of the nonlinearity's pieces, one for each unit; the number of bits is as documented."""
     net, x = traced(name), points(name)
     bits = 0
-    for nonlinearity, choice, options in net.active_pieces(x):
-        assert choice.shape == (len(x), *nonlinearity.unit_shape)
-        assert 0 <= int(choice.min()) <= int(choice.max()) < max(2, options)
-        bits += nonlinearity.units * max(1, (options - 1).bit_length())
+    for nonlinearity, piece, num_pieces in net.active_pieces(x):
+        assert piece.shape == (len(x), *nonlinearity.unit_shape)
+        assert 0 <= int(piece.min()) <= int(piece.max()) < max(2, num_pieces)
+        bits += nonlinearity.units * max(1, (num_pieces - 1).bit_length())
     assert net.activation_pattern(x).shape == (len(x), -(-bits // 8))
 
 
 @by_name
 def test_cells_are_convex(name: str) -> None:
-    """Between two points of one cell lies the cell, and the network is affine there."""
+    """The segment between two points of one cell lies in the cell, and the network is affine on it."""
     net, x = traced(name), neighbors(name)
     same = same_rows(net.activation_pattern(x)).triu(1)
     first, second = same.nonzero().unbind(1)
@@ -77,7 +77,7 @@ def test_one_unit_flips() -> None:
 
 
 def test_packing_by_hand() -> None:
-    """Nonlinearities in forward order, most significant bit first: relu's bits, then two bits for each choice of three."""
+    """Nonlinearities in forward order, most significant bit first: relu's bits, then two bits for a piece of three."""
 
     class Two(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -108,52 +108,52 @@ ADAPTIVE = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "shape"), POOLS, ids=str)
-def test_max_pool_choices(kind: MaxPool, shape: tuple[int, ...]) -> None:
-    """The place in the window, row-major, of the largest entry; places in the padding never win."""
+@pytest.mark.parametrize(("nonlinearity", "shape"), POOLS, ids=str)
+def test_max_pool_pieces(nonlinearity: MaxPool, shape: tuple[int, ...]) -> None:
+    """The active piece is the row-major position of the largest entry in the window, never one in the padding."""
     z = torch.randn(MANY, *shape, generator=torch.Generator().manual_seed(0))
-    out, choice, sizes = kind(z), kind.active_piece(z), shape[1:]
+    out, piece, sizes = nonlinearity(z), nonlinearity.active_piece(z), shape[1:]
     for at in product(*(range(n) for n in out.shape[2:])):
         best = torch.full(z.shape[:2], -torch.inf)
         place = torch.full(z.shape[:2], -1)
-        for i, offset in enumerate(product(*(range(k) for k in kind.kernel))):
-            settings = zip(at, kind.stride, kind.padding, offset, kind.dilation, strict=True)
+        for i, offset in enumerate(product(*(range(k) for k in nonlinearity.kernel))):
+            settings = zip(at, nonlinearity.stride, nonlinearity.padding, offset, nonlinearity.dilation, strict=True)
             where = [a * s - p + o * d for a, s, p, o, d in settings]
             if all(0 <= w < n for w, n in zip(where, sizes, strict=True)):
                 entry = z[(..., *where)]
                 place[entry > best], best = i, torch.maximum(best, entry)
-        assert choice[(..., *at)].equal(place)
+        assert piece[(..., *at)].equal(place)
         assert out[(..., *at)].equal(best)
-    assert kind.num_pieces(z.shape) == prod(kind.kernel)
+    assert nonlinearity.num_pieces(z.shape) == prod(nonlinearity.kernel)
 
 
-@pytest.mark.parametrize(("kind", "shape"), ADAPTIVE, ids=str)
-def test_adaptive_max_pool_choices(kind: AdaptiveMaxPool, shape: tuple[int, ...]) -> None:
-    """The place in the window, whose widths are those of the axis's longest windows."""
+@pytest.mark.parametrize(("nonlinearity", "shape"), ADAPTIVE, ids=str)
+def test_adaptive_max_pool_pieces(nonlinearity: AdaptiveMaxPool, shape: tuple[int, ...]) -> None:
+    """The active piece is the position in the window, padded to the largest windows of each axis."""
     z, sizes = torch.randn(MANY, *shape, generator=torch.Generator().manual_seed(0)), shape[1:]
-    out, choice = kind(z), kind.active_piece(z)
-    starts = [[i * n // k for i in range(k)] for n, k in zip(sizes, kind.size, strict=True)]
-    ends = [[-(-(i + 1) * n // k) for i in range(k)] for n, k in zip(sizes, kind.size, strict=True)]
+    out, piece = nonlinearity(z), nonlinearity.active_piece(z)
+    starts = [[i * n // k for i in range(k)] for n, k in zip(sizes, nonlinearity.size, strict=True)]
+    ends = [[-(-(i + 1) * n // k) for i in range(k)] for n, k in zip(sizes, nonlinearity.size, strict=True)]
     longest = [max(b - a for a, b in zip(*both, strict=True)) for both in zip(starts, ends, strict=True)]
-    for at in product(*(range(k) for k in kind.size)):
+    for at in product(*(range(k) for k in nonlinearity.size)):
         window = z[(..., *(slice(starts[d][i], ends[d][i]) for d, i in enumerate(at)))]
         flat = window.flatten(2).argmax(2)
         place = torch.zeros_like(flat)
         for position, reach in zip(torch.unravel_index(flat, window.shape[2:]), longest, strict=True):
             place = place * reach + position
-        assert choice[(..., *at)].equal(place)
+        assert piece[(..., *at)].equal(place)
         assert out[(..., *at)].equal(window.flatten(2).amax(2))
-    assert kind.num_pieces(z.shape) == prod(longest)
+    assert nonlinearity.num_pieces(z.shape) == prod(longest)
 
 
-def test_amax_choices() -> None:
+def test_amax_pieces() -> None:
     """The first maximum, row-major over the reduced dimensions."""
     z = torch.randint(0, 3, (MANY, 2, 3, 4), generator=torch.Generator().manual_seed(0)).double()
-    kind = Amax((1, 3))
+    nonlinearity = Amax((1, 3))
     flat = z.permute(0, 2, 1, 3).flatten(2)
     first = (flat == flat.amax(2, keepdim=True)).int().argmax(2)
-    assert kind.active_piece(z).equal(first)
-    assert kind.num_pieces(z.shape) == 8
+    assert nonlinearity.active_piece(z).equal(first)
+    assert nonlinearity.num_pieces(z.shape) == 8
 
 
 @pytest.mark.parametrize("name", ["max_pool2d_padding", "mnist_conv", "resnet"])

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 import tropica as tp
 from tests.network.archives import save
-from tests.network_list import mlp
+from tests.network_families import mlp
 from tests.network_modules import Headed
 from tests.traced import case_of, model_of, points, traced
 
@@ -83,7 +83,7 @@ def test_decomposed_archive(tmp_path: Path) -> None:
 
 
 def test_path_and_device(tmp_path: Path) -> None:
-    """A string will do for a path; the device can be named."""
+    """The path may be a string; the device is an argument."""
     path = save(mlp(3, 4, 2).eval(), torch.zeros(2, 3), tmp_path / "net.pt2")
     assert tp.load_network(str(path), device="cpu").device == torch.device("cpu")
 

@@ -1,4 +1,4 @@
-"""Whatever a file holds, loading it gives a network or one clear error, and runs nothing of the file's."""
+"""Loading any file gives a network or one clear error, and runs no code of the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch.export import Dim
 
 import tropica as tp
 from tests.network.archives import BATCH, MODEL, WEIGHTS, places, rewrite, rewrite_json, save
-from tests.network_list import mlp
+from tests.network_families import mlp
 
 
 @pytest.fixture(scope="module")

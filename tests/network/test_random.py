@@ -27,7 +27,7 @@ def test_random_networks(network: Network, dtype: torch.dtype) -> None:
     assert_close(net(x), wanted, rtol=1e-10, atol=atol)
     assert_close(net(x[3:4]), wanted[3:4], rtol=1e-10, atol=atol)
     local, jacobian = net.local_map(x), local_affine_map(model, x)
-    # PyTorch's derivative of hardsigmoid takes 1/6 as a float32 number, hence the tolerance.
+    # The tolerance allows for PyTorch's derivative of hardsigmoid, which rounds 1/6 to float32.
     scale = max(1.0, float(jacobian.weight.abs().max()))
     assert_close(local.weight, jacobian.weight, rtol=1e-6, atol=1e-7 * scale)
     assert_close(local(x), wanted, rtol=1e-10, atol=atol)

@@ -1,4 +1,4 @@
-"""At its breakpoints a network has PyTorch's own subgradients, also where an activation was rewritten."""
+"""At breakpoints a network has PyTorch's subgradients, also for rewritten activations."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Beside(nn.Module):
-    """All the functions of one vector, joined."""
+    """The concatenated outputs of all functions of one vector."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([function(x) for function in FUNCTIONS.values()], 1)
@@ -74,7 +74,7 @@ class Beside(nn.Module):
 
 @cache
 def jacobians() -> dict[str, tuple[Tensor, Tensor]]:
-    """For each function: the network's Jacobian at the points, and autograd's of the function itself."""
+    """For each function the Jacobian of the network at the points, and that of the function by autograd."""
     widths = [function(POINTS).shape[1] for function in FUNCTIONS.values()]
     net = tp.trace(Beside().eval(), torch.randn(2, 8, dtype=torch.float64))
     found, wanted = net.local_map(POINTS).weight, local_affine_map(Beside(), POINTS).weight
@@ -84,12 +84,12 @@ def jacobians() -> dict[str, tuple[Tensor, Tensor]]:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_subgradients(name: str) -> None:
     found, wanted = jacobians()[name]
-    # PyTorch's own derivative of hardsigmoid takes 1/6 as a float32 number.
+    # PyTorch's derivative of hardsigmoid rounds 1/6 to float32.
     assert_close(found, wanted, rtol=0, atol=1e-8 if name == "hardsigmoid" else 1e-15)
 
 
 def test_pattern_at_a_tie() -> None:
-    """A tie belongs to the piece whose slope it takes, so relu's pattern at 0 is that of the negative side."""
+    """At a tie the active piece is the one whose slope the network takes: for relu at 0 the negative side."""
     net = tp.trace(nn.Sequential(nn.Flatten(), nn.ReLU()).eval(), torch.zeros(2, 3))
     pattern = net.activation_pattern(torch.tensor([[0.0, -1.0, 1.0], [-1.0, 0.0, 2.0], [1e-30, -1.0, 1.0]]))
     assert pattern.tolist() == [[0b00100000], [0b00100000], [0b10100000]]

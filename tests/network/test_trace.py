@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import tropica as tp
-from tests.network_list import mlp
+from tests.network_families import mlp
 from tests.network_modules import Apply, Headed
 from tests.traced import by_name, by_op, case_of, logits, model_of, points, traced
 from tropica.network.graph import AffineNode, NonlinearityNode
@@ -42,7 +42,7 @@ FLOAT32 = [
 
 @by_op
 def test_logits(name: str) -> None:
-    """For a batch, and for each point as a batch of its own."""
+    """The logits are those of the model, for a batch and for single points."""
     x = points(name)
     found, wanted = traced(name)(x), logits(name, x)
     scale = float(wanted.abs().max())
@@ -52,7 +52,7 @@ def test_logits(name: str) -> None:
 
 @by_name
 def test_graph(name: str) -> None:
-    """Only affine ops and nonlinearities, each with its own name, each input made before it is read."""
+    """Only affine ops and nonlinearities, each with its own name, each input computed before it is read."""
     net, made = traced(name), {"input"}
     for node in net.graph.nodes:
         assert isinstance(node, AffineNode | NonlinearityNode)
@@ -83,7 +83,7 @@ def test_nonlinearities(name: str) -> None:
 
 @by_name
 def test_jacobian_signs(name: str) -> None:
-    """What the (P, Q) rule needs: J ≥ 0 without a weight, up to ``signs``; else J(w) = J(w⁺) − J(w⁻), both ≥ 0."""
+    """The assumption of the (P, Q) rule: J ≥ 0 without a weight, up to ``signs``; else J(w) = J(w⁺) − J(w⁻), both ≥ 0."""
     net, x = traced(name), points(name, 2)
     generator = torch.Generator().manual_seed(0)
     values = {"input": x}
@@ -113,7 +113,7 @@ def rise(node: AffineNode, roles: dict[str, Tensor], direction: list[Tensor]) ->
 
 @pytest.mark.parametrize("name", FLOAT32)
 def test_float64_of_a_float32_trace(name: str) -> None:
-    """``net.to(float64)`` is as exact as the model in float64: constants made of weights are kept in float64."""
+    """``net.to(float64)`` is as exact as the model in float64: constants computed from weights are kept in float64."""
     net, x = traced(name, torch.float32), points(name)
     assert_close(net(x.float()), logits(name, x.float()), rtol=1e-4, atol=1e-5)
     wanted = logits(name, x)
@@ -123,7 +123,7 @@ def test_float64_of_a_float32_trace(name: str) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_any_example(size: int) -> None:
-    """Only shape, dtype and device of the example matter; a batch of one, or of zeros, will do."""
+    """Only shape, dtype and device of the example matter; a batch of one, or of zeros, is enough."""
     model = case_of("mnist_conv").make(0)
     net = tp.trace(model, torch.zeros(size, 1, 8, 8))
     x = points("mnist_conv", 5, dtype=torch.float32)
@@ -147,7 +147,7 @@ HEADS: list[tuple[str | None, int, nn.Module]] = [
 
 @pytest.mark.parametrize(("dropped", "outputs", "head"), HEADS)
 def test_heads(dropped: str | None, outputs: int, head: nn.Module) -> None:
-    """A last op that moves no label is dropped, and named."""
+    """A final op that changes no label is dropped, and its name is kept."""
     body = mlp(3, 4, outputs).eval()
     net, x = tp.trace(Headed(body, head).eval(), torch.zeros(2, 3)), torch.randn(20, 3)
     assert (net.dropped, net.num_outputs, net.num_classes) == (dropped, outputs, max(2, outputs))
@@ -158,7 +158,7 @@ def test_heads(dropped: str | None, outputs: int, head: nn.Module) -> None:
 
 
 def test_repr_in_notebooks() -> None:
-    """One line of text; in a notebook a table with a row for each nonlinearity."""
+    """The repr is one line; in a notebook it is a table with one row per nonlinearity."""
     net, x = traced("mnist_conv"), points("mnist_conv", 3)
     local = net.local_map(x)
     assert repr(local) == f"AffineMap(3 points, {'×'.join(map(str, net.input_shape))} → {net.num_outputs}, torch.float64)"
@@ -168,7 +168,7 @@ def test_repr_in_notebooks() -> None:
 
 
 def test_evaluate_keeps_values() -> None:
-    """All values by name, in the dtype of the points, each of which the rest of the graph can start from."""
+    """All values by name, in the dtype of the points; the evaluation can start from each of them."""
     net, x = traced("resnet"), points("resnet", 2)
     graph = net.graph
     values = graph.evaluate(x, net.constants, keep=graph.names)
@@ -181,7 +181,7 @@ def test_evaluate_keeps_values() -> None:
 
 
 def test_evaluate_from_a_cut() -> None:
-    """The values behind a cut give the output and its gradients; without one of them the evaluation is refused."""
+    """The values at a cut give the output and its gradients; without one of them the evaluation is refused."""
     net, x = traced("resnet"), points("resnet", 3).requires_grad_()
     skip = next(node for node in net.graph.nodes if len(node.inputs) == 2)
     cut = net.graph.evaluate(x, net.constants, stop=skip.inputs[0], keep=skip.inputs)
@@ -196,7 +196,7 @@ def test_evaluate_from_a_cut() -> None:
 
 
 def test_evaluate_frees_values() -> None:
-    """A value is freed after its last use, unless it is kept: of a chain two values are alive at a time."""
+    """A value is freed after its last use, unless it is kept: a chain holds two values at a time."""
     model = nn.Sequential(*(layer for _ in range(6) for layer in (nn.Linear(4, 4), nn.ReLU()))).eval()
     net = tp.trace(model, torch.zeros(2, 4))
     alive: list[weakref.ref[Tensor]] = []
@@ -213,7 +213,7 @@ def test_evaluate_frees_values() -> None:
 
 
 def test_wrapped_models() -> None:
-    """What torch.compile and data parallelism wrap is the model that is traced."""
+    """A model wrapped by torch.compile or data parallelism is unwrapped and traced."""
     model, x = mlp(3, 4, 2).eval(), torch.randn(5, 3)
     for wrapped in (torch.compile(model), nn.DataParallel(model).eval()):
         assert_close(tp.trace(wrapped, x)(x), model(x))  # type: ignore[arg-type]
@@ -228,7 +228,7 @@ SETTINGS: dict[str, Callable[[], AbstractContextManager]] = {
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=list(SETTINGS))
 def test_global_settings(setting: Callable[[], AbstractContextManager]) -> None:
-    """What the caller has set does not reach the network, which can be differentiated afterwards."""
+    """Global settings of the caller do not affect the network, which can be differentiated afterwards."""
     model, x = case_of("inverted_residual").make(0), points("inverted_residual", 3, dtype=torch.float32)
     with setting():
         net = tp.trace(model, x)

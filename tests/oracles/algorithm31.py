@@ -1,10 +1,10 @@
-"""TropEx's Algorithm 3.1, layer by layer, in NumPy float64: slow, short and meant to be read beside the paper.
+"""TropEx's Algorithm 3.1, layer by layer, in NumPy float64, written to be compared with the paper line by line.
 
-    acts = forward(model, x)      # the forward pass, remembering what the merge operations look up
-    terms = merge(model, acts)    # the algorithm proper: lines 1 to 9
+    acts = forward(model, x)      # the forward pass, with records for the merge operations
+    terms = merge(model, acts)    # lines 1 to 9 of the algorithm
 
 `model` is an `nn.Sequential` of Flatten, Linear, Conv2d, BatchNorm1d/2d (in eval mode), MaxPool2d, ReLU and LeakyReLU
-whose last layer is Linear. A final Softmax, Dropout and Identity are passed over. Torch only hands over the weights.
+whose last layer is Linear. A final Softmax, Dropout and Identity are passed over. Torch supplies the weights only.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Terms(NamedTuple):
 
 
 def forward(model: nn.Sequential, x: torch.Tensor | ArrayLike) -> Activations:
-    """Run `model` in float64 on x (D, *input) and remember what `merge` needs."""
+    """Run `model` in float64 on x (D, *input) and record what `merge` needs."""
     layers = _read(model)
     data = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
     shapes = _input_shapes(layers, data.shape[1:])
@@ -84,7 +84,7 @@ def _merge_block(layers: list[Layer], acts: Activations, block: slice) -> Quotie
 
 
 def _last_layer(layers: list[Layer], labels: NDArray[np.int64]) -> Quotient:
-    """Lines 1 to 7. Point k takes row `labels[k]` of C+; A_max is over all s rows, also of labels that no point has."""
+    """Lines 1 to 7. Point k takes row `labels[k]` of C+; A_max is over all s rows, also over labels without points."""
     last = layers[-1]
     assert isinstance(last, Dense)
     W, b = last.W, last.b
@@ -106,7 +106,7 @@ def _forward_block(layers: list[Layer], x: NDArray) -> tuple[Array, list[Record]
 
 
 def _input_shapes(layers: list[Layer], shape: Shape) -> list[Shape]:
-    """The shape of each layer's input, found by sending one point of zeros through."""
+    """The shape of each layer's input, found by evaluating one point of zeros."""
     h, shapes = np.zeros((1, *shape)), []
     for layer in layers:
         shapes.append(h.shape[1:])

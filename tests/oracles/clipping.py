@@ -1,4 +1,4 @@
-"""All cells of a small network on a rectangle, with fractions: polygons are cut by one unit after the other."""
+"""All cells of a small network on a rectangle, in Fractions: polygons are cut by one unit after the other."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ def relu_cells(
 
 
 def _positive(polygon: Sequence[Point], f: Row) -> bool:
-    """Is f ≥ 0 on all of a polygon, and somewhere > 0?"""
+    """Whether f ≥ 0 on the whole polygon, with f > 0 at some vertex."""
     values = [f[0] * p[0] + f[1] * p[1] + f[2] for p in polygon]
     return min(values) >= 0 and max(values) > 0

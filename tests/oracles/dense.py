@@ -1,4 +1,4 @@
-"""A network at a point: its local affine map by automatic differentiation, and everything in exact fractions."""
+"""A network at a point: its affine map by automatic differentiation, and its value, map and pattern in Fractions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def local_affine_map(model: nn.Module, x: Tensor) -> LocalMap:
 
 
 def local_values(local: LocalMap, x: Tensor) -> Tensor:
-    """Each map at its own point: (B, s)."""
+    """The value of each map at its own point (B, s)."""
     return _apply(local.weight, x.detach().double()) + local.bias
 
 
@@ -55,7 +55,7 @@ class ExactPoint(NamedTuple):
 
 
 def exact_at(model: nn.Module, x: Tensor | Iterable[Fraction | float | int]) -> ExactPoint:
-    """`model` at one point x (d), with the stored floating-point weights and inputs taken as the rationals they are.
+    """`model` at one point x (d), with the stored floating-point weights and inputs taken as exact rationals.
 
     `model` is an `nn.Sequential` of Linear, ReLU and LeakyReLU (Flatten, Dropout and Identity do nothing here).
     """

@@ -1,9 +1,9 @@
-"""The data-free split of any small network by plain matrix products: every op as the matrix that probing finds.
+"""The data-free decomposition of any small network by matrix products, with the matrix of each op found by probing.
 
 A pair of row vectors (P, Q) ≥ 0 bounds the positive and the negative part of any cotangent. An affine op with matrix
-J = J⁺ − J⁻ maps it to (P J⁺ + Q J⁻, P J⁻ + Q J⁺); at a nonlinearity's output K = Q, then A = P + Q goes on, as (A E, A L) with E and
-−L the largest and the smallest slopes that the nonlinearity has. The start, at the input of the last layer that has weights, is
-Algorithm 3.1's: Q = column sums of W⁻, P = max(0, columnwise maximum of W).
+J = J⁺ − J⁻ maps it to (P J⁺ + Q J⁻, P J⁻ + Q J⁺). At a nonlinearity's output K = Q, and A = P + Q is mapped to (A E, A L), with
+E and −L the largest and the smallest slopes of the nonlinearity. The initial values, at the input of the last layer with
+weights, are those of Algorithm 3.1: Q = column sums of W⁻, P = max(0, columnwise maximum of W).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Split(NamedTuple):
 
 
 def data_free(net: PiecewiseLinearNetwork) -> Split:
-    """The split of a network in float64 (its batches of one point must be small)."""
+    """The data-free decomposition of a small network in float64."""
     shapes = _shapes(net)
     size = {name: shape.numel() for name, shape in shapes.items()}
     pairs = {name: [torch.zeros(n, dtype=torch.float64) for _ in "PQ"] for name, n in size.items()}
@@ -95,7 +95,7 @@ def _slopes(net: PiecewiseLinearNetwork, node: NonlinearityNode, shapes: dict[st
 
 
 def _run(net: PiecewiseLinearNetwork, node: Node, shapes: dict[str, torch.Size], place: int, value: Tensor | None) -> Tensor:
-    """The op with one input set and zeros for the others, flat."""
+    """The flattened output of the op with one input set and the others zero."""
     inputs = [torch.zeros(shapes[name], dtype=torch.float64) for name in node.inputs]
     if value is not None:
         inputs[place] = value.reshape(shapes[node.inputs[place]])

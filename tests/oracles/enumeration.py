@@ -1,8 +1,8 @@
-"""The activation cells of a dense chain on a box, pattern by pattern: slow and obviously right.
+"""The activation cells of a dense chain on a box, pattern by pattern.
 
-Choice by choice, depth first, a cell is a list of strict linear inequalities with rational coefficients. It is there where
-these have a common point: a linear program finds the largest ball (the coefficients are small whole numbers, so that a cell
-that is there holds one far larger than the solver's tolerance).
+Unit by unit, depth first, a cell is a list of strict linear inequalities with rational coefficients. It is nonempty if these
+have a common point: a linear program finds the largest ball (the coefficients are small integers, so that a nonempty cell
+contains a ball far larger than the solver's tolerance).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.oracles.segments import Dense, Layer, Leaky
 Form = tuple[Fraction, ...]
 """(w_1, …, w_d, c): the affine function w · x + c."""
 Cell = tuple[tuple[int, ...], tuple[Form, ...]]
-"""The choices, unit by unit, and the outputs."""
+"""The active piece of each unit, and the outputs."""
 
 
 def cells(layers: Sequence[Layer], d: int, lo: int, hi: int) -> list[Cell]:
@@ -43,31 +43,31 @@ def _refine(layers: Sequence[Layer], forms: tuple[Form, ...], inside: list[Form]
             out.append(total)
         yield from _refine(rest, tuple(out), inside, pattern)
         return
-    if isinstance(layer, Leaky):  # the tie is with the second piece
+    if isinstance(layer, Leaky):  # at a tie the second piece is active
         groups = [[tuple(layer.slope * f for f in form), form] for form in forms]
     else:
         groups = [list(forms[i : i + layer.pieces]) for i in range(0, len(forms), layer.pieces)]
-    for choice, chosen, where in _choices(groups, inside):
-        yield from _refine(rest, chosen, where, pattern + choice)
+    for indices, chosen, where in _patterns(groups, inside):
+        yield from _refine(rest, chosen, where, pattern + indices)
 
 
-def _choices(groups: list[list[Form]], inside: list[Form]) -> Iterator[tuple[tuple[int, ...], tuple[Form, ...], list[Form]]]:
-    """The choices of several units: index of the winning piece each, the winners, the inequalities."""
+def _patterns(groups: list[list[Form]], inside: list[Form]) -> Iterator[tuple[tuple[int, ...], tuple[Form, ...], list[Form]]]:
+    """The nonempty patterns of several units: indices of the active pieces, these pieces, and the inequalities."""
     if not groups:
         yield (), (), inside
         return
     pieces = groups[0]
-    for k, winner in enumerate(pieces):
-        if winner in pieces[:k]:
-            continue  # of equal pieces the first wins
-        where = inside + [minus(winner, other) for other in pieces if other != winner]
+    for k, piece in enumerate(pieces):
+        if piece in pieces[:k]:
+            continue  # of equal pieces the first is active
+        where = inside + [minus(piece, other) for other in pieces if other != piece]
         if has_interior(where):
-            for choice, chosen, at in _choices(groups[1:], where):
-                yield (k, *choice), (winner, *chosen), at
+            for indices, chosen, at in _patterns(groups[1:], where):
+                yield (k, *indices), (piece, *chosen), at
 
 
 def has_interior(inequalities: list[Form]) -> bool:
-    """Is there a point with w · x + c > 0 for all?"""
+    """Whether some point satisfies w · x + c > 0 for all inequalities."""
     if any(not any(form[:-1]) and form[-1] <= 0 for form in inequalities):
         return False
     rows = np.array([form for form in inequalities if any(form[:-1])], dtype=float)

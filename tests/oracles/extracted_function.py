@@ -13,12 +13,12 @@ class Extracted(NamedTuple):
 
     values (B, s): max of a+ over the terms of each label minus max of a- over all terms; -inf where a label has none.
     labels (B,): the first label that attains the largest value.
-    winner (B,): the first term of that label that attains its maximum, i.e. the data point whose a+ decides.
+    active_term (B,): the first term of that label that attains its maximum.
     """
 
     values: NDArray[np.float64]
     labels: NDArray[np.int64]
-    winner: NDArray[np.int64]
+    active_term: NDArray[np.int64]
 
 
 def evaluate(
@@ -32,7 +32,7 @@ def evaluate(
 ) -> Extracted:
     """Weights (D, d), biases (D,), labels (D,) in range(classes), x (B, d) or (B, *input) -> `Extracted`.
 
-    Labels are compared before a- is subtracted: it is common to them all, and rounding could only make ties of it.
+    Labels are compared before the subtraction of a-, which is common to all labels and could only round differences to ties.
     """
     label_of_term = np.asarray(labels)
     plus = _values(plus_weight, plus_bias, x)

@@ -1,8 +1,8 @@
-"""The tight K of a data set, by the plain fixed point: derivatives of F, over and over, until K stays as it is.
+"""The tight K of a data set by plain fixed-point iteration on derivatives of F.
 
     K_v ← max_k max(0, −g⁻_kv, −g⁺_kv),   g the derivative of F⁻ (of F⁺_i) by h_v at x_k, without K_v itself
 
-K of a nonlinearity depends on K of later nonlinearities only, so that at most one pass a nonlinearity, and one to see it, are needed.
+K of a nonlinearity depends on K of later nonlinearities only: one pass per nonlinearity and a final check are enough.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 import tropica as tp
-from tests.extracted import cotangents
+from tests.cached import cotangents
 
 
 def tight(net: tp.PiecewiseLinearNetwork, x: Tensor) -> tuple[tp.DCDecomposition, int]:
-    """The split with the smallest K for these points, and the number of passes that it took."""
+    """The decomposition with the smallest K for these points, and the number of passes."""
     zero = {nonlinearity.name: torch.zeros(nonlinearity.unit_shape, dtype=net.dtype) for nonlinearity in net.nonlinearities}
     decomposition = tp.DCDecomposition(net, "fixed point", zero)
     for passes in range(1, len(net.nonlinearities) + 3):

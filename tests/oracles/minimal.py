@@ -1,6 +1,6 @@
 """Theorem 3.3 between all pairs of points by full matrices: in float64 from plain derivatives, and in exact fractions.
 
-Entry [j, k] of each is about the term of point j at point k, beside the own term of point k:
+Entry [j, k] compares the term of point j at x_k with the term of point k:
 
     P = a_k(x_k) − a_j(x_k),   D^v = a⁻_kv(x_k) − a⁻_jv(x_k)  of F⁻_v = ⟨K_v, h_v⟩,  one v a nonlinearity.
 """
@@ -21,7 +21,7 @@ from tropica.network.graph import NonlinearityNode
 
 
 class Pairs(NamedTuple):
-    """P (N, N) and D (nonlinearities, N, N) in float64, the labels (N,), by how much they win (N,), and the nonlinearities' names."""
+    """P (N, N) and D (nonlinearities, N, N) in float64, labels (N,), margins of the labels (N,), nonlinearity names."""
 
     local: Tensor
     minus: Tensor
@@ -30,13 +30,13 @@ class Pairs(NamedTuple):
     names: list[str]
 
     def least(self) -> float:
-        """λ*: the largest −P/D of the pairs whose P is below 0 by more than rounding."""
+        """λ*: the largest −P/D over the pairs with P < 0 by more than rounding."""
         short = self.local < -self.rounding
         return float((-self.local / self.minus.sum(0))[short].max()) if bool(short.any()) else 0.0
 
     @property
     def rounding(self) -> float:
-        """What float64 cannot tell from 0."""
+        """A bound on the rounding errors of float64."""
         return 1e-10 * float(self.local.abs().max() + torch.cat([self.minus.flatten(), self.minus.new_ones(1)]).abs().max())
 
     def program(self, cost: np.ndarray) -> float:
@@ -50,7 +50,7 @@ class Pairs(NamedTuple):
 
 
 def pairs(decomposition: tp.DCDecomposition, x: Tensor) -> Pairs:
-    """All of them, for x (N, *input) in float64."""
+    """The matrices of all pairs for x (N, *input) in float64."""
     x = x.detach().requires_grad_()
     outputs: list[tuple[NonlinearityNode, Tensor]] = []
     net = decomposition.net
@@ -90,14 +90,14 @@ def exact_pairs(model: nn.Sequential, weights: list[Tensor], x: Tensor) -> tuple
     for point in points:
         whole = exact_at(nn.Sequential(*layers), point)
         value, weight, bias = (list(one) for one in (whole.value, whole.weight, whole.bias))
-        winner = max(range(len(value)), key=lambda i, v=value: (v[i], -i))
+        label = max(range(len(value)), key=lambda i, v=value: (v[i], -i))
         slope, constant = [Fraction(0)] * len(point), Fraction(0)
         for end, k in zip(ends, weights, strict=True):
             part = exact_at(nn.Sequential(*layers[:end]), point)
             for scale, row, offset in zip(map(Fraction, k.flatten().tolist()), part.weight, part.bias, strict=True):
                 slope = [a + scale * b for a, b in zip(slope, row, strict=True)]
                 constant += scale * offset
-        terms.append(((weight[winner], bias[winner]), (slope, constant)))
+        terms.append(((weight[label], bias[label]), (slope, constant)))
 
     def less(side: int) -> list[list[Fraction]]:
         def at(j: int, k: int) -> Fraction:

@@ -1,4 +1,4 @@
-"""Upper hulls, polytopes and Hoffman constants in Fractions, by going through all subsets: slow, obviously right."""
+"""Upper hulls, polytopes and Hoffman constants in Fractions by enumeration of all subsets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def solve(matrix: Sequence[Row], right: Row) -> list[Fraction] | None:
 
 
 def rank(rows: Sequence[Row]) -> int:
-    """Of a matrix."""
+    """The rank of a matrix."""
     left = [[Fraction(e) for e in row] for row in rows]
     found = 0
     for c in range(len(left[0]) if left else 0):
@@ -42,8 +42,7 @@ def rank(rows: Sequence[Row]) -> int:
 
 
 def weights(point: Row, corners: Sequence[Row]) -> list[Fraction] | None:
-    """Barycentric coordinates over affinely independent corners; None where the point is not in their affine hull, or they are
-    dependent."""
+    """Barycentric coordinates of a point, or None if it is outside the affine hull of the corners or these are dependent."""
     d = len(point)
     rows = [[c[i] for c in corners] for i in range(d)] + [[Fraction(1)] * len(corners)]
     right = [*point, Fraction(1)]
@@ -58,7 +57,7 @@ def weights(point: Row, corners: Sequence[Row]) -> list[Fraction] | None:
 
 
 def essential(points: Sequence[Row], heights: Row) -> list[int]:
-    """A point is not alone on top anywhere exactly if others, in a simplex around it, are at least as high there."""
+    """Indices of the vertices of the upper hull: no simplex of other points covers them at the same height or above."""
     points = [[Fraction(e) for e in p] for p in points]
     heights = [Fraction(h) for h in heights]
     return [i for i in range(len(points)) if not _covered(i, points, heights)]
@@ -78,8 +77,10 @@ def _covered(i: int, points: list[list[Fraction]], heights: list[Fraction]) -> b
 
 
 def cells(points: Sequence[Row], heights: Row) -> set[frozenset[int]]:
-    """The maximal upper faces of points that span their space: the tie sets of all hyperplanes through d + 1 of them that hold
-    the rest below."""
+    """The maximal upper faces of points that span their space.
+
+    A face is the set of points on a hyperplane through d + 1 of them, with all other points below it.
+    """
     points = [[Fraction(e) for e in p] for p in points]
     d = len(points[0])
     found = set()
@@ -94,7 +95,7 @@ def cells(points: Sequence[Row], heights: Row) -> set[frozenset[int]]:
 
 
 def inside(point: Row, corners: Sequence[Row]) -> bool:
-    """Is a point in a convex hull? (Carathéodory.)"""
+    """Whether a point lies in a convex hull (Carathéodory)."""
     for size in range(1, len(point) + 2):
         for chosen in itertools.combinations(corners, size):
             w = weights(point, chosen)
@@ -104,7 +105,7 @@ def inside(point: Row, corners: Sequence[Row]) -> bool:
 
 
 def hoffman_squared(rows: Sequence[Row]) -> Fraction:
-    """The largest 1/dist² of the origin to the hull of a set of rows, over all sets whose hull does not hold it."""
+    """The largest 1/dist² of the origin to the hull of a set of rows, over all sets whose hull does not contain it."""
     rows = [[Fraction(e) for e in r] for r in rows]
     best = Fraction(0)
     for size in range(1, len(rows) + 1):

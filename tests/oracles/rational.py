@@ -13,16 +13,16 @@ Exact = Any
 
 
 def exact(numbers: Tensor) -> Exact:
-    """The finite numbers that floats stand for."""
+    """Finite floats as exact rationals."""
     flat = np.array([Fraction(number) for number in numbers.double().flatten().tolist()], dtype=object)
     return flat.reshape(tuple(numbers.shape)) if numbers.dim() else flat[0]
 
 
 def exact_products(a: Exact, b: Exact) -> Exact:
-    """All ⟨a_i, b_j⟩."""
+    """The matrix of ⟨a_i, b_j⟩."""
     return a @ b.T
 
 
 def exact_square(rows: Exact) -> Exact:
-    """‖row‖²."""
+    """‖row‖² of each row."""
     return (rows * rows).sum(1)

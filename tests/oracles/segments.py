@@ -1,8 +1,8 @@
-"""A dense chain along a segment without rounding, breakpoint by breakpoint: slow and obviously right.
+"""A dense chain along a segment without rounding, breakpoint by breakpoint.
 
-The input and its direction are carried through the layers as (value, slope) at a place t and to the right of it; whichever
-piece a unit is on there is the first of those that are largest just behind t. The next breakpoint is the first place at
-which another piece overtakes.
+The input and its direction are propagated through the layers as (value, slope) at t and to the right of it. The active piece of
+a unit is the first of those that are largest immediately after t. The next breakpoint is the first t at which another piece
+becomes larger.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Interval:
-    """From ``start`` to ``stop``: the choices of every nonlinearity in order, and the outputs as (slope, value at t = 0)."""
+    """start ≤ t ≤ stop, with the active pieces of all nonlinearities in order and the outputs as (slope, value at t = 0)."""
 
     start: Fraction
     stop: Fraction
@@ -58,14 +58,14 @@ Layer = Dense | Leaky | Maxout
 
 
 def intervals(layers: Sequence[Layer], a: Row, b: Row) -> list[Interval]:
-    """All intervals of 0 ≤ t ≤ 1 between places where the pattern changes."""
+    """The intervals of 0 ≤ t ≤ 1 between breakpoints, where the pattern changes."""
     found: list[Interval] = []
     t = Fraction(0)
     while t < 1:
         pattern, outputs, step = _right_of(layers, [Point((1 - t) * p + t * q, q - p) for p, q in zip(a, b, strict=True)])
         stop = Fraction(1) if step is None else min(Fraction(1), t + step)
         lines = tuple((x.slope, x.value - x.slope * t) for x in outputs)
-        if found and found[-1].pattern == pattern:  # a piece was met, and not overtaken
+        if found and found[-1].pattern == pattern:  # two pieces are equal here, but the active one stays
             found[-1] = Interval(found[-1].start, stop, pattern, lines)
         else:
             found.append(Interval(t, stop, pattern, lines))
@@ -74,7 +74,7 @@ def intervals(layers: Sequence[Layer], a: Row, b: Row) -> list[Interval]:
 
 
 def _right_of(layers: Sequence[Layer], x: list[Point]) -> tuple[tuple[int, ...], list[Point], Fraction | None]:
-    """The pattern and the outputs just behind a place, and how far they reach (None: without end)."""
+    """The pattern and the outputs immediately after t, and the length of their interval (None: unbounded)."""
     pattern: list[int] = []
     reach: Fraction | None = None
     for layer in layers:

@@ -1,7 +1,7 @@
-"""Table 1 of TropEx (ICLR 2021), a class a row: what a layer does to data, and how it is merged into the terms.
+"""Table 1 of TropEx (ICLR 2021), a class a row: the forward pass of a layer, and its merge into the terms.
 
 Everything is NumPy float64. A layer's `merge` receives the terms as functions of the layer's *output* and returns them
-as functions of its *input*. A+ and A- undergo the same operations, so they travel stacked in one array.
+as functions of its *input*. A+ and A- undergo the same operations, so they are stacked in one array.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Quotient:
 
 
 class Layer(Protocol):
-    """One row of Table 1. `record` is what `forward` remembers of B points and `merge` needs again."""
+    """One row of Table 1. `record` is what `forward` stores for B points and `merge` reads."""
 
     def forward(self, x: Array) -> tuple[Array, Record]:
         """x (B, *input) -> (y (B, *output), record (B, *output) or None)."""

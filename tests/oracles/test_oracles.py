@@ -49,7 +49,7 @@ def points(shape: Shape, n: int = POINTS) -> Tensor:
 
 
 def check_terms(model: nn.Sequential, x: Tensor) -> None:
-    """Everything that the paper says of the terms, at the points they come from."""
+    """Assert the paper's statements on the terms, at the points of the terms."""
     acts = algorithm31.forward(model, x)
     terms = algorithm31.merge(model, acts)
     check_difference(model, x, acts, terms)
@@ -68,17 +68,17 @@ def check_difference(model: nn.Sequential, x: Tensor, acts: algorithm31.Activati
 
 
 def check_theorem(x: Tensor, acts: algorithm31.Activations, terms: Terms) -> None:
-    """Lemma 3.2: no negative coefficient. Theorem 3.3: a term is maximal at its own point; values and labels stay."""
+    """Lemma 3.2: no negative coefficient. Theorem 3.3: a term is maximal at its own point; values and labels are those of N."""
     flat = x.flatten(1).numpy()
     plus = flat @ terms.plus_weight.T + terms.plus_bias
     minus = flat @ terms.minus_weight.T + terms.minus_bias
-    slack = 1e-12 * max(1.0, np.abs(plus).max(), np.abs(minus).max())
-    assert min(terms.plus_weight.min(), terms.minus_weight.min()) >= -slack
-    assert (plus <= np.diag(plus)[:, None] + slack).all()
-    assert (minus <= np.diag(minus)[:, None] + slack).all()
+    tolerance = 1e-12 * max(1.0, np.abs(plus).max(), np.abs(minus).max())
+    assert min(terms.plus_weight.min(), terms.minus_weight.min()) >= -tolerance
+    assert (plus <= np.diag(plus)[:, None] + tolerance).all()
+    assert (minus <= np.diag(minus)[:, None] + tolerance).all()
     extracted = extracted_function.evaluate(*terms, acts.logits.shape[1], flat)
     assert_array_equal(extracted.labels, acts.labels)
-    assert_allclose(extracted.values.max(1), acts.logits.max(1), rtol=1e-9, atol=2 * slack)
+    assert_allclose(extracted.values.max(1), acts.logits.max(1), rtol=1e-9, atol=2 * tolerance)
 
 
 @sequential31
@@ -198,7 +198,7 @@ def test_extracted_function_by_hand() -> None:
     found = extracted_function.evaluate(*plus, *minus, [0, 2, 2, 0], 3, [[2.0], [1.0], [0.0]])
     assert_array_equal(found.values, [[0.0, -np.inf, 1.0], [0.0, -np.inf, 0.0], [1.0, -np.inf, -1.0]])
     assert_array_equal(found.labels, [2, 0, 0])
-    assert_array_equal(found.winner, [1, 0, 3])
+    assert_array_equal(found.active_term, [1, 0, 3])
 
 
 # ── local maps and exact fractions ────────────────────────────────────────────────────────────────────────────────────
@@ -273,7 +273,7 @@ def test_case_is_piecewise_linear(case: Case) -> None:
 
 
 class Together(nn.Module):
-    """Several cases side by side: the decomposition pass has a fixed cost, large beside these networks."""
+    """Several cases in one module, to share the fixed cost of run_decompositions."""
 
     def __init__(self, cases: list[Case]) -> None:
         super().__init__()

@@ -41,15 +41,15 @@ FAR = Fraction(2**70)
 
 
 def pruned(f: Poly) -> Poly:
-    """Only what wins on some area: of two variables, by cutting a large square down to where a monomial wins."""
+    """The monomials that are maximal on a set of positive area: a large square is clipped to the set of each monomial."""
     items = list(f.items())
     if items and len(items[0][0]) == 2:
-        return {e: c for e, c in items if _wins(e, c, items)}
+        return {e: c for e, c in items if _is_maximal(e, c, items)}
     keep = essential([list(e) for e, _ in items], [c for _, c in items])
     return dict(items[i] for i in keep)
 
 
-def _wins(e: tuple[Fraction, ...], c: Fraction, items: Sequence[tuple[tuple[Fraction, ...], Fraction]]) -> bool:
+def _is_maximal(e: tuple[Fraction, ...], c: Fraction, items: Sequence[tuple[tuple[Fraction, ...], Fraction]]) -> bool:
     cell: list[Point] = [(-FAR, -FAR), (FAR, -FAR), (FAR, FAR), (-FAR, FAR)]
     for other, d in items:
         if other != e and cell:
@@ -82,7 +82,7 @@ def relu_network(layers: Sequence[tuple[Matrix, Sequence[float]]], inputs: int, 
 
 
 def regions(cells: Sequence[tuple[Sequence[Point], object, Sequence[Row]]]) -> tuple[int, int]:
-    """Linear regions and distinct maps of cells as :func:`relu_cells` gives them: cells that share a side and a map are one."""
+    """Linear regions and distinct maps of cells of :func:`relu_cells`: cells with one map that share part of a side are one."""
     names: dict[tuple[tuple[Fraction, ...], ...], int] = {}
     maps = [names.setdefault(tuple(tuple(row) for row in output), len(names)) for _, _, output in cells]
     group = list(range(len(cells)))
@@ -99,7 +99,7 @@ def regions(cells: Sequence[tuple[Sequence[Point], object, Sequence[Row]]]) -> t
 
 
 def touch(p: Sequence[Point], q: Sequence[Point]) -> bool:
-    """Do two polygons share a piece of a side?"""
+    """Whether two polygons share part of a side."""
     return any(_overlap(a, b, c, d) for a, b in _sides(p) for c, d in _sides(q))
 
 
@@ -123,5 +123,5 @@ def _overlap(a: Point, b: Point, c: Point, d: Point) -> bool:
 
 
 def as_poly(terms: Mapping[tuple[int | Fraction, ...], int | Fraction]) -> Poly:
-    """What ``to_dict`` gives, as Fractions."""
+    """The monomials of ``to_dict``, in Fractions."""
     return {tuple(map(Fraction, e)): Fraction(c) for e, c in terms.items()}

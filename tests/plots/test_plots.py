@@ -1,4 +1,4 @@
-"""Figures: what is drawn, how it is labelled, and input at the edge of sense."""
+"""Figures: artists, labels, and degenerate input."""
 
 import io
 
@@ -14,7 +14,7 @@ from tropica.plots import active_terms, angle_distance, style
 
 
 def save(axes) -> bytes:
-    """Drawing for real, which is where bad artists raise."""
+    """Render a figure, so that invalid artists raise."""
     raw = io.BytesIO()
     np.ravel(axes)[0].figure.savefig(raw, format="png", dpi=50)
     return raw.getvalue()

@@ -1,4 +1,4 @@
-"""The picture of a complex: how many polygons, which colors, what it says, and what it refuses."""
+"""The figure of a complex: polygons, colors, texts, and refused input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tropica.plots.label_polygons import label_polygons
 @pytest.fixture(scope="module")
 def cx() -> tp.RegionComplex:
     model = mlp(2, 12, 12, 3, seed=1)
-    with torch.no_grad():  # so that all three labels are there
+    with torch.no_grad():  # so that all three labels occur
         model[-1].bias -= model(8 * torch.rand(1000, 2, dtype=torch.float64) - 4).mean(0)
     return tp.linear_regions(traced(model, 2), tp.Box(-4, 4, d=2))
 
@@ -72,7 +72,7 @@ def test_the_boundary_is_the_exact_one(cx: tp.RegionComplex) -> None:
 
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_areas_of_labels_are_the_networks(outputs: int) -> None:
-    """Parts cover the domain, and at a random point of each the network predicts its label."""
+    """The areas cover the domain, and at a random point of each the network predicts its label."""
     net = traced(mlp(2, 12, 12, outputs, seed=7), 2)
     cx = tp.linear_regions(net, tp.Box(-4, 4, d=2))
     polygons, label = label_polygons(cx)
@@ -90,8 +90,8 @@ def test_areas_of_labels_are_the_networks(outputs: int) -> None:
     assert save(ax)
 
 
-def test_a_label_that_wins_at_no_corner_is_found() -> None:
-    """max(−x, x − 0.001, 0.5): label 2 in the middle of a cell whose corners have labels 0 and 1."""
+def test_a_label_at_no_vertex_is_found() -> None:
+    """max(−x, x − 0.001, 0.5): label 2 in the interior of a cell whose vertices have labels 0 and 1."""
     model = torch.nn.Sequential(torch.nn.Linear(2, 3)).double().eval()
     with torch.no_grad():
         model[0].weight.copy_(torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]))

@@ -1,4 +1,4 @@
-"""Tropical pictures: what is where, what has which color, input at the edge of sense."""
+"""Tropical figures: positions, colors, and degenerate input."""
 
 import io
 from types import SimpleNamespace
@@ -74,8 +74,8 @@ def test_regions_are_where_their_monomial_is_largest_and_fill_the_box():
     area = sum(map(shoelace, rings))
     (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
     assert area == pytest.approx((x1 - x0) * (y1 - y0))
-    winner = [int((np.array(FIGURE_1[0]) @ r.mean(0) + FIGURE_1[1]).argmax()) for r in rings]
-    assert sorted(winner) == list(range(6))
+    largest = [int((np.array(FIGURE_1[0]) @ r.mean(0) + FIGURE_1[1]).argmax()) for r in rings]
+    assert sorted(largest) == list(range(6))
 
 
 def shoelace(ring) -> float:
@@ -129,7 +129,7 @@ def test_surfaces_lie_on_ties():
         (np.array([[0.5, 0], [0, 0.25]]), [1e-3, 7]),
     ],
 )
-def test_flat_and_tiny_polynomials_are_drawn(p):
+def test_degenerate_and_tiny_polynomials_are_drawn(p):
     assert save(hypersurface(p))
     assert save(dual_subdivision(p))
     assert save(curve_and_dual(p)[0])

@@ -1,4 +1,4 @@
-"""Curves, dots and statistics of coefficients: what is drawn is what was given."""
+"""Curves, dots and statistics of coefficients: the artists have the given values."""
 
 from __future__ import annotations
 

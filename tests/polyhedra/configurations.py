@@ -11,7 +11,7 @@ rational = st.fractions(min_value=-2, max_value=2, max_denominator=3)
 
 @st.composite
 def lifted(draw, most: int = 9, dimensions=(1, 2, 3), numbers=None):
-    """Points (n, d) and heights (n,): small numbers, so that ties, repeats and flats are common."""
+    """Points (n, d) and heights (n,): small numbers, so that ties, repeated points and affine dependencies are common."""
     d = draw(st.sampled_from(dimensions))
     n = draw(st.integers(1, most))
     entries = draw(st.sampled_from([whole, st.integers(0, 1), rational])) if numbers is None else numbers
@@ -19,10 +19,10 @@ def lifted(draw, most: int = 9, dimensions=(1, 2, 3), numbers=None):
     if d > 1 and draw(st.integers(0, 3)) == 0:
         for p in points:
             p[-1] = p[0] - 2 * p[-2] if d > 2 else 2 * p[0]
-    kind = draw(st.sampled_from(["free", "flat", "round"]))
+    kind = draw(st.sampled_from(["free", "affine", "round"]))
     if kind == "free":
         heights = [draw(entries) for _ in range(n)]
-    elif kind == "flat":
+    elif kind == "affine":
         heights = [1 + 2 * p[0] for p in points]
     else:
         heights = [-sum(e * e for e in p) for p in points]
@@ -36,7 +36,7 @@ def array(rows) -> np.ndarray:
 
 
 def fractions(array_: np.ndarray) -> list:
-    """As nested lists of Fractions."""
+    """An array as nested lists of Fractions."""
     if array_.ndim == 1:
         return [Fraction(e) for e in array_.tolist()]
     return [[Fraction(e) for e in row] for row in array_.tolist()]

@@ -1,4 +1,4 @@
-"""Envelopes and clipped polygons, beside dense values on points and SciPy's intersection of half-planes."""
+"""Envelopes and clipped polygons, against dense values on points and SciPy's intersection of half-planes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 def functions(seed, n, grid=0):
     random = np.random.default_rng(seed)
-    if grid:  # few different gradients, on lattice points: ties, flat cells and repeated functions
+    if grid:  # few different gradients, on lattice points: ties, cells without area and repeated functions
         return random.integers(-grid, grid + 1, (n, 2)).astype(float), random.integers(-2, 3, n) / 2.0
     weight = random.standard_normal((n, 2))
     return weight, -(weight**2).sum(1) / 2 + 0.1 * random.standard_normal(n)
@@ -28,7 +28,7 @@ def functions(seed, n, grid=0):
 @given(seeds, st.integers(1, 6))
 def test_clip_is_the_intersection_of_half_planes(seed, m):
     random = np.random.default_rng(seed)
-    normals, offsets = random.standard_normal((m, 2)), 0.5 * random.random(m) + 0.05  # the origin is inside
+    normals, offsets = random.standard_normal((m, 2)), 0.5 * random.random(m) + 0.05  # the origin is in the interior
     part, edges = clip(SQUARE, SQUARE @ normals.T + offsets)
     sides = np.array([[1, 0, -1], [-1, 0, -1], [0, 1, -1], [0, -1, -1]], float)
     whole = HalfspaceIntersection(np.concatenate([np.concatenate([-normals, -offsets[:, None]], 1), sides]), np.zeros(2))
@@ -71,11 +71,11 @@ def test_each_point_is_in_the_polygon_of_its_largest_function(seed, n, grid):
 @settings(max_examples=30)
 def test_areas_of_one_envelope_in_another(seed, n, m):
     one, other = upper_envelope(*functions(seed, n), SQUARE), upper_envelope(*functions(seed + 1, m), SQUARE)
-    number, winner, size = one.areas(other.polygons)
+    number, active, size = one.areas(other.polygons)
     by_polygon = np.bincount(number, size, minlength=len(other.polygons))
     np.testing.assert_allclose(by_polygon, [area(p) for p in other.polygons], atol=1e-9)
-    by_winner = np.bincount(winner, size, minlength=n)[one.active]
-    np.testing.assert_allclose(by_winner, [area(p) for p in one.polygons], atol=1e-9)
+    by_active = np.bincount(active, size, minlength=n)[one.active]
+    np.testing.assert_allclose(by_active, [area(p) for p in one.polygons], atol=1e-9)
 
 
 @given(seeds, st.integers(2, 30))

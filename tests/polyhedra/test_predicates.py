@@ -1,4 +1,4 @@
-"""Signs of determinants: floating point may be sure only where it is right."""
+"""Signs of determinants: the floating-point filter accepts only correct signs."""
 
 from fractions import Fraction
 
@@ -32,8 +32,8 @@ def points_of(columns) -> Points:
     return Points([compact(np.array(c, dtype=object)) for c in columns])
 
 
-def nearly_flat(rng, k: int, bits: int, nudge: int) -> list[list[int]]:
-    """k + 1 points with coordinates of so many random bits, the last in the hyperplane of the others, or one unit off."""
+def nearly_dependent(rng, k: int, bits: int, nudge: int) -> list[list[int]]:
+    """k + 1 random points of ``bits`` bits; the last is in the hyperplane of the others, moved by ``nudge``."""
     rows = [[int.from_bytes(rng.bytes(bits // 8 + 1), "big") for _ in range(k)] for _ in range(k)]
     mix = rng.integers(-2, 3, max(k - 1, 0)).tolist()
     last = [rows[0][c] + sum(m * (rows[i + 1][c] - rows[0][c]) for i, m in enumerate(mix)) for c in range(k)]
@@ -48,7 +48,7 @@ def sides_of(rows) -> list[list[int]]:
 @settings(max_examples=100)
 @given(st.integers(1, 5), st.sampled_from([3, 30, 50, 60, 300, 2000]), st.integers(-1, 1), st.integers(0, 10**6))
 def test_orientation_of_points_nearly_in_a_hyperplane(k, bits, nudge, seed):
-    rows = nearly_flat(np.random.default_rng(seed), k, bits, nudge)
+    rows = nearly_dependent(np.random.default_rng(seed), k, bits, nudge)
     points = points_of(zip(*rows, strict=True))
     expected = exact_sign(sides_of(rows))
     assert points.orientation(np.arange(k + 1)[None], k)[0] == expected
@@ -84,7 +84,7 @@ def test_dimensions_beyond_expansion():
     assert points.orientation(np.arange(k + 1)[None], k)[0] == exact_sign(sides)
 
 
-def test_coordinates_that_float64_takes_for_zero_are_told_apart():
+def test_coordinates_that_float64_rounds_to_zero_are_distinguished():
     huge = 10**700
     rows = [[0, 0], [1, 5], [3, 16], [huge, 0], [0, huge]]  # (3, 16) is off the line through the first two
     points = points_of(zip(*rows, strict=True))

@@ -1,4 +1,4 @@
-"""Upper hulls: against enumeration in Fractions, on degenerate and on hostile input, and with Qhull out of the game."""
+"""Upper hulls: against enumeration in Fractions, on degenerate and adversarial input, and without Qhull."""
 
 import itertools
 from fractions import Fraction
@@ -101,7 +101,7 @@ def _counted(calls, function):
 
 
 def test_sheets_that_overlap_are_refused(monkeypatch):
-    # Two triangulations of a square in one plane, without a ridge in common: the border of one has the middles of the sides.
+    # Two triangulations of a square without a common ridge: the boundary of one contains the midpoints of the sides.
     points = np.array([[0, 0], [4, 0], [4, 4], [0, 4], [2, 0], [4, 2], [2, 4], [0, 2], [1, 2]])
     around = [0, 4, 1, 5, 2, 6, 3, 7, 0]
     fan = [[a, b, 8] for a, b in itertools.pairwise(around)]
@@ -134,7 +134,7 @@ def test_each_check_of_a_proposal_refuses_what_it_is_for(monkeypatch, points, he
 
 
 def test_gaps_far_below_floating_point_are_seen():
-    # Five points on a parabola, the middle one lowered until it is a hair above, on, below its chord.
+    # Five points on a parabola, the middle one lowered to slightly above, on or slightly below its chord.
     points = [[0], [1], [2]]
     for delta, expected in ((Fraction(1, 10**60), [0, 1, 2]), (0, [0, 2]), (-Fraction(1, 10**60), [0, 2])):
         assert essential(points, np.array([0, delta, 0], dtype=object)).tolist() == expected
@@ -144,7 +144,9 @@ def test_gaps_far_below_floating_point_are_seen():
     assert len(hull.vertices) == 25
     assert len(hull.cells) == 16
     assert {len(c) for c in hull.cells} == {4}
-    heights[12] += Fraction(1, 10**55)  # the middle one a hair higher: its four squares are halved, towards it
+    heights[12] += Fraction(
+        1, 10**55
+    )  # with the middle one slightly higher its four squares are divided by diagonals through it
     assert sorted(len(c) for c in upper_hull(grid, heights).cells) == [3] * 8 + [4] * 12
 
 
@@ -173,7 +175,7 @@ def test_no_variables_at_all(n):
     assert hull.dimension == 0
 
 
-def test_of_repeated_points_the_first_highest_stands_for_all():
+def test_of_repeated_points_the_first_highest_is_kept():
     points, heights = [[0, 0], [1, 0], [0, 0], [0, 0], [0, 1]], [0, 0, 5, 5, 0]
     hull = upper_hull(points, heights)
     assert hull.vertices.tolist() == [1, 2, 4]
@@ -196,8 +198,8 @@ def test_random_floats_against_the_value_of_the_maximum(d, n):
     points, heights = rng.random((n, d)), rng.normal(size=n)
     found = essential(points, heights)
     x = rng.normal(size=(2000, d)) * np.geomspace(0.1, 30, 2000)[:, None]
-    winner = (x @ points.T + heights).argmax(1)
-    assert set(winner.tolist()) <= set(found.tolist())
+    largest = (x @ points.T + heights).argmax(1)
+    assert set(largest.tolist()) <= set(found.tolist())
     hull = upper_hull(points, heights)
     assert hull.vertices.tolist() == found.tolist()
     assert set(found.tolist()) == {i for cell in hull.cells for i in cell}

@@ -1,4 +1,4 @@
-"""Vertices by linear programs: the same as by hulls, with HiGHS helping and with HiGHS lying."""
+"""Vertices by linear programs: the same as by hulls, with correct and with wrong results of HiGHS."""
 
 from types import SimpleNamespace
 

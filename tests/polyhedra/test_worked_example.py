@@ -1,4 +1,4 @@
-"""The worked example of Zhang, Naitzat and Lim (supplement C.2), from its weights: no special handling anywhere."""
+"""The worked example of Zhang, Naitzat and Lim (supplement C.2), computed from its weights."""
 
 from fractions import Fraction
 
@@ -17,7 +17,7 @@ OUT = np.array([1, 2, 1, -1, -3])
 
 
 def part(sign: int):
-    """P of G (sign −1) or of H (sign 1), multiplied out: 2 or 3 segments and a shift, repeated monomials and all."""
+    """P of G (sign −1) or of H (sign 1), multiplied out: 2 or 3 segments and a shift, with repeated monomials."""
     points, heights = np.zeros((1, 2), int), np.zeros(1, int)
     for w, b, out in zip(W, B, OUT, strict=True):
         plus, minus, size = np.maximum(w, 0), np.maximum(-w, 0), abs(out)
@@ -88,7 +88,7 @@ def test_region_counts_stay_apart():
     assert overlay_cells(*F, *G) == 17  # ReLU output: F and G overlaid
 
 
-def test_the_polytope_of_g_is_flat_and_ordinary():
+def test_the_polytope_of_g_is_two_dimensional():
     lifted = Polytope(np.concatenate([G[0], G[1][:, None]], 1))
     assert lifted.dimension == 2
     assert lifted.f_vector == (4, 4, 1)

@@ -1,4 +1,4 @@
-"""Zonotopes: all 2^m sums, the count formulas, volumes, flat and repeated generators."""
+"""Zonotopes: all 2^m sums, the count formulas, volumes, dependent and repeated generators."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Budgets, batches that do not fit, and signals that wait."""
+"""Memory budgets, batches that exceed the memory, and deferred signals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import tropica as tp
-from tests.extracted import network, points
+from tests.cached import network, points
 from tropica.decomposition import extraction as job_module
 from tropica.network.batch_size import default_batch_size
 from tropica.runtime import memory
@@ -64,7 +64,7 @@ def test_no_sizes(text: str) -> None:
 
 @pytest.mark.parametrize("room", [1, 3, 5, 16, 40])
 def test_a_batch_that_does_not_fit_is_halved(room: int) -> None:
-    """All points once, in order, and what fitted is remembered; said once for each halving."""
+    """Each point is processed once, in order; the batch size that fitted is kept, with one warning per halving."""
     met: list[int] = []
     failed: list[int] = []
 
@@ -109,15 +109,15 @@ def test_other_errors_are_not_hidden() -> None:
 
 
 def test_extraction_goes_on_with_half(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Extraction and calibration where more than 3 points do not fit: the same terms up to rounding, with a note."""
+    """Extraction and calibration where more than 3 points do not fit: the same terms up to rounding, with a warning."""
     net, x = network("mnist_conv"), points("mnist_conv")
     expected = tp.extract(net, x, batch_size=16)
     original = job_module.batch_terms
 
-    def small(split, part, check=False):
+    def small(decomposition, part, check=False):
         if len(part) > 3:
             raise FULL
-        return original(split, part, check)
+        return original(decomposition, part, check)
 
     monkeypatch.setattr(job_module, "batch_terms", small)
     with pytest.warns(UserWarning, match="continuing with 2"):
@@ -169,12 +169,12 @@ def test_a_real_limit() -> None:
         "model = torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3, padding=1), torch.nn.ReLU(), torch.nn.AvgPool2d(32),\n"
         "                            torch.nn.Flatten(), torch.nn.Linear(64, 4)).eval()\n"
         "net, x = tp.trace(model, torch.randn(2, 3, 32, 32)), torch.randn(600, 3, 32, 32)\n"
-        "split = tp.decompose(net, x, method='paper')\n"
+        "decomposition = tp.decompose(net, x, method='paper')\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000, used + 300_000_000))\n"
         "with warnings.catch_warnings(record=True) as said:\n"
         "    warnings.simplefilter('always')\n"
-        "    terms = tp.extract(net, x, split, batch_size=600)\n"
+        "    terms = tp.extract(net, x, decomposition, batch_size=600)\n"
         "print(len(terms), terms.certificate.holds, [str(w.message) for w in said if 'does not fit' in str(w.message)][:1])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -187,7 +187,7 @@ def test_a_real_limit() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_waits_for_the_piece(number: signal.Signals) -> None:
-    """The piece is finished; then KeyboardInterrupt; afterwards signals are handled as before."""
+    """The current piece is finished, then KeyboardInterrupt is raised; afterwards signals have their previous handlers."""
     before, done = signal.getsignal(number), []
     with pytest.raises(KeyboardInterrupt), DelayedInterrupts() as work:  # noqa: PT012
         os.kill(os.getpid(), number)
@@ -209,7 +209,7 @@ def test_the_second_one_does_not_wait() -> None:
 
 
 def test_none_is_lost() -> None:
-    """One that comes in the last piece is heard at the end; an error of the work itself is what is raised."""
+    """A signal during the last piece is raised at the end; an error of the work itself takes precedence."""
     with pytest.raises(KeyboardInterrupt), DelayedInterrupts():
         os.kill(os.getpid(), signal.SIGINT)
     with pytest.raises(tp.StoreError), DelayedInterrupts():  # noqa: PT012

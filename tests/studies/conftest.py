@@ -1,4 +1,4 @@
-"""Two small networks of each study's kind, trained once for all tests of studies."""
+"""Small networks for the studies, trained once for all tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def quick_studies(*names):
 
 
 def rows(result, **wanted):
-    """The rows of a study that have these values, as dictionaries; one at least."""
+    """The rows of a study with these values, at least one, as dictionaries."""
     found = select(result.results.rows, **wanted).to_dict("records")
     assert found
     return found
@@ -43,7 +43,7 @@ def sets():
 
 @pytest.fixture(scope="session")
 def networks(tmp_path_factory):
-    """Where all studies keep their networks."""
+    """The folder of the networks of all studies."""
     return tmp_path_factory.mktemp("networks")
 
 
@@ -71,7 +71,7 @@ def study(sets, networks, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def cases(sets, networks):
-    """The networks as studies see them, in float64, by model and seed."""
+    """The cases of the studies, in float64, by model and seed."""
     train, test = sets
 
     def case(model, seed):

@@ -1,4 +1,4 @@
-"""The demo, small: its files are there, and its numbers are those that the library gives for the networks it saved."""
+"""A small demo: its files, and its numbers recomputed by the library from the saved networks."""
 
 import json
 
@@ -82,7 +82,7 @@ def test_report(demo):
 
 
 def test_one_bar_for_each_study(demo):
-    """All work reports under the name of a study; that of the last one needs nothing that the others have not made."""
+    """All progress is reported under the name of a study."""
     assert {"all studies: networks", "study table2", "study figure2"} <= set(demo[2])
     assert set(demo[2]) <= {"all studies: networks", *(f"study {name}" for name in STUDIES)}
 

@@ -1,4 +1,4 @@
-"""The study of regions in practice: what it draws, counts and bounds, beside slow versions."""
+"""The study of regions in practice: samples, counts and bounds, against slow versions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tropica.studies.networks import build
 
 
 def chosen(case, place):
-    """The pairs that the study drew: of one class first, then of two, from one generator."""
+    """The pairs of points in the study: first within one class, then between two, from one generator."""
     generator = torch.Generator().manual_seed(case.run.seed)
     for one in PLACES:
         found = draw_pairs(case.true_labels, case.test.inputs, one == PLACES[0], SIZES.max_segments, generator)
@@ -54,7 +54,7 @@ def test_large_networks_have_fewer_segments():
 
 @pytest.mark.parametrize("place", PLACES)
 def test_segments_are_counted(study, cases, place):
-    """The study's means are those of patterns met on a fine grid: never fewer, and hardly more."""
+    """The study's means are those of patterns on a fine grid: never fewer, and few more."""
     result, _ = study("estimate")
     for (model, seed), case in cases.items():
         if seed:
@@ -101,7 +101,7 @@ def test_bounds(cases):
 
 @pytest.mark.parametrize("padding", [0, 1])
 def test_bounds_of_a_network_are_not_below_its_regions(padding):
-    """A convolution with zeros around its input, and a pool, on signals of three values: every cell of the whole space."""
+    """A convolution with padding and a pool, on signals of three values: every cell of the whole space."""
     torch.manual_seed(padding)
     layers = (nn.Conv1d(1, 2, 2, padding=padding), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(2 * (1 + padding), 2))
     model = nn.Sequential(*layers).eval()

@@ -61,7 +61,7 @@ def test_layers_are_those_of_the_paper(name, shape, widths):
 
 
 def test_fcn8_and_wide():
-    # A 1 × 1 input keeps the first layer small; the others are what they are.
+    # A 1 × 1 input keeps the first layer small; the other layers have their usual size.
     assert kernels(build("fcn8", (1, 1, 1))) == [4096, 3072, 2048, 1024, 512, 256, 128, 10]
     assert kernels(build("wide", (1, 1, 1))) == [4096] * 8 + [128, 10]
 
@@ -159,7 +159,7 @@ def test_models_is_read_only():
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Steps this small are many times slower on several threads as soon as the machine is busy with anything else."""
+    """Use one thread: small training steps are much slower on several threads of a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""Studies as runs in a folder: interrupted ones go on, others are refused, and bad input is one clear error."""
+"""Studies as runs in a folder: interrupted runs resume, other runs are refused, and bad input is one clear error."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_data_that_does_not_fit(sets, tmp_path):
 
 
 def test_two_classes_and_few_points(tmp_path, monkeypatch):
-    """Every study takes points of five numbers and two classes, of which some are never met."""
+    """Every study takes points of five numbers and two classes, some of which never occur."""
     monkeypatch.setattr("tropica.studies.registry.STUDIES", quick_studies())
     x = torch.rand(30, 5, generator=torch.Generator().manual_seed(0))
     data = LabelledData(x, (x.sum(1) > 2.5).long(), "halves", 2)

@@ -1,4 +1,4 @@
-"""All studies in one report: every one is there, the page needs nothing beside it, and one that fails is named."""
+"""All studies in one report: every study is included, the page is self-contained, and a failed study is named."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
 class Page(HTMLParser):
-    """What a page holds; raises AssertionError where a tag is not closed, or closed out of turn."""
+    """The content of a page; raises AssertionError for unclosed or wrongly nested tags."""
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
@@ -82,7 +82,7 @@ def only(monkeypatch, **changed):
 
 
 def copied(whole, folder, names):
-    """Some of the studies' runs, and the networks."""
+    """A copy of the runs of some studies, and of the networks."""
     for name in (*names, "networks"):
         shutil.copytree(whole[1] / name, folder / name)
     return folder

@@ -1,4 +1,4 @@
-"""The study of shifts: the operator, and copies of terms beside copies that are really made."""
+"""The study of shifts: the operator, and shifted terms against explicit copies."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_shifts_move_pixel_by_pixel(by, seed):
 
 @given(SHIFTS, st.integers(0, 2**31))
 def test_the_adjoint_shifts_back(by, seed):
-    """⟨T_s w, x⟩ = ⟨w, T_{−s} x⟩: why no copy of a term need be made."""
+    """⟨T_s w, x⟩ = ⟨w, T_{−s} x⟩: shifted terms are evaluated without copies."""
     w, x = torch.randint(-9, 9, (2, 1, 1, 4, 5), generator=torch.Generator().manual_seed(seed)).unbind()
     assert int((shifted(w, by) * x).sum()) == int((w * shifted(x, [-s for s in by])).sum())
 
@@ -57,7 +57,7 @@ def test_points_are_moved_in_all_directions_in_turn():
 
 
 def explicit(terms, x, radius):
-    """Labels by maximum and by sum from coefficients of copies that are made, all of them, in float64."""
+    """Labels by maximum and by sum from explicit copies of all terms in float64."""
     plus = terms.plus
     images = plus.image()
     shifts = [(0, 0), *((i, j) for i in range(-radius, radius + 1) for j in range(-radius, radius + 1) if (i, j) != (0, 0))]

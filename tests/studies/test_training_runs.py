@@ -1,4 +1,4 @@
-"""Trainings that are kept by epoch: bit by bit what an uninterrupted training gives, whole or not there, one run a folder."""
+"""Trainings saved by epoch: bitwise those of an uninterrupted training, written atomically, one run per folder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Enough(Exception):
 
 
 def stopped_after(steps, *args, **kwargs):
-    """A training that ends by an exception after so many steps."""
+    """A training that raises an exception after a number of steps."""
 
     def progress(done, total, message):
         if done == steps:

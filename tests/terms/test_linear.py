@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import tropica as tp
-from tests.extracted import by_method, network, points, split_of, terms_of
+from tests.cached import by_method, decomposition_of, network, points, terms_of
 
 
 @by_method
@@ -76,7 +76,7 @@ def test_select_refuses_other_masks() -> None:
 
 def test_repr() -> None:
     assert repr(terms_of("mlp", "paper")) == "LinearTerms(32 points of 4, 3 labels, paper decomposition, torch.float64)"
-    assert "nonlinearities, largest K" in repr(split_of("mlp", "paper"))
+    assert "nonlinearities, largest K" in repr(decomposition_of("mlp", "paper"))
 
 
 def test_repr_of_affine_terms() -> None:
@@ -85,7 +85,7 @@ def test_repr_of_affine_terms() -> None:
 
 
 def test_html() -> None:
-    """A table each, of text alone."""
+    """The notebook representations are tables of plain text."""
     terms = terms_of("mnist_conv", "calibrated")
     for shown, facts in ((terms, ("Linear terms", "1×8×8", "calibrated", "holds")), (terms.local, ("‖w‖", "torch.float64"))):
         html = shown._repr_html_()

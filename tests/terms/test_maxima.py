@@ -1,7 +1,7 @@
-"""Running maxima against plain float64 arithmetic: every block size, near-ties of one float32 step, extremes of scale.
+"""Running maxima against plain float64 arithmetic: block sizes, near-ties of one unit in the last place, extreme scales.
 
-Where it matters numbers are multiples of a power of two with few bits, so that float64 sums have no rounding at all and the
-expected winner is beyond doubt, while float32 products are rounded.
+Many tests use multiples of a power of two with few bits: float64 sums are exact, so that the expected
+index is unambiguous, while float32 products are rounded.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["float32", "float64"])
 
 
 def brute_force(functions: AffineFunctions, x: Tensor, segments: int) -> tuple[Tensor, Tensor]:
-    """Values (N, segments), −∞ where a segment is empty, and the lowest winning index, −1 there."""
+    """Values (N, segments), −∞ where a segment is empty, and the lowest index that attains them, −1 for empty segments."""
     weight = sum(part.double() for part in functions.parts)
     assert isinstance(weight, Tensor)
     scores = (x.double().unsqueeze(1) * weight).sum(2) + functions.bias
     of = torch.zeros(len(functions.bias), dtype=torch.int64) if functions.segments is None else functions.segments
     value = torch.full((len(x), segments), -torch.inf, dtype=torch.float64)
-    winner = torch.full((len(x), segments), -1)
+    argmax = torch.full((len(x), segments), -1)
     for segment in range(segments):
         (index,) = (of == segment).nonzero(as_tuple=True)
         if len(index):
             value[:, segment] = scores[:, index].amax(1)
             ties = scores[:, index] == value[:, segment : segment + 1]
-            winner[:, segment] = index[ties.int().argmax(1)]
-    return value, winner
+            argmax[:, segment] = index[ties.int().argmax(1)]
+    return value, argmax
 
 
 def check(functions: AffineFunctions, x: Tensor, segments: int = 1, blocks: int = 1, sizes: BlockSizes = BLOCK_SIZES) -> None:
-    """Exact values and winners, all at once and block by block."""
-    value, winner = brute_force(functions, x, segments)
+    """Assert exact values and indices, for all functions in one block and in several."""
+    value, argmax = brute_force(functions, x, segments)
     found = RunningMaxima(x, segments, sizes)
     step = -(-len(functions.bias) // blocks)
     for low in range(0, len(functions.bias), step):
@@ -47,11 +47,11 @@ def check(functions: AffineFunctions, x: Tensor, segments: int = 1, blocks: int 
         of = None if functions.segments is None else functions.segments[part]
         found.update(AffineFunctions(tuple(p[part] for p in functions.parts), functions.bias[part], of, low))
     torch.testing.assert_close(found.value, value, rtol=0, atol=0)
-    assert torch.equal(found.argmax, winner)
+    assert torch.equal(found.argmax, argmax)
 
 
 def grid(generator: torch.Generator, *shape: int, bits: int = 12, step: float = 2.0**-8) -> Tensor:
-    """Random multiples of ``step``, of so many bits, in float64."""
+    """Random multiples of ``step``, with ``bits`` bits, in float64."""
     return torch.randint(-(2**bits), 2**bits, shape, generator=generator).double() * step
 
 
@@ -79,7 +79,7 @@ def test_any_sizes(sizes, blocks, times, segments, parts, dtype, seed) -> None:
 @by_dtype
 @pytest.mark.parametrize("offset", [0.0, 1e8, -(2.0**40)])
 def test_random_functions(dtype: torch.dtype, offset: float) -> None:
-    """A few hundred functions through the blocks as they are; a common offset drowns all differences in float32."""
+    """A few hundred functions with the default block sizes and a common offset that hides all differences in float32."""
     generator = torch.Generator().manual_seed(1)
     rows = grid(generator, 300, 33).to(dtype)
     x = grid(generator, 70, 33).to(dtype)
@@ -105,7 +105,7 @@ def test_terms_one_step_apart() -> None:
 
 @by_dtype
 def test_duplicates(dtype: torch.dtype) -> None:
-    """The lowest index wins, in whatever block or place it comes."""
+    """Among equal functions the lowest index is chosen, in any block and position."""
     generator = torch.Generator().manual_seed(3)
     distinct = grid(generator, 7, 20).to(dtype)
     rows, bias = distinct.repeat(60, 1), torch.zeros(420).double()
@@ -127,7 +127,7 @@ def test_parts_that_cancel() -> None:
 
 
 def test_blocks_in_any_order() -> None:
-    """The maximum is associative: blocks may come in any order, the answer is the same."""
+    """The maximum is associative: the result does not depend on the order of blocks."""
     generator = torch.Generator().manual_seed(5)
     rows, bias = grid(generator, 90, 5, bits=3).float(), grid(generator, 90, bits=2)
     x = grid(generator, 30, 5, bits=3).float()
@@ -160,17 +160,17 @@ def test_extremes_of_scale(of_terms: float, of_points: float) -> None:
     rows = ((base + 1e-6 * torch.randn(150, 20, generator=generator)) * of_terms).float()
     x = (torch.randn(40, 20, generator=generator).double() * of_points).float()
     functions = AffineFunctions((rows,), torch.zeros(150).double())
-    value, winner = brute_force(functions, x, 1)
+    value, argmax = brute_force(functions, x, 1)
     found = RunningMaxima(x)
     found.update(functions)
-    assert torch.equal(found.argmax, winner)
+    assert torch.equal(found.argmax, argmax)
     torch.testing.assert_close(found.value, value, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("d", [7, 784, 3072, 40_000])
 @pytest.mark.parametrize("offset", [0.0, 1e8])
 def test_the_bound_on_rounding(d: int, offset: float) -> None:
-    """Near-ties by the hundred, in as many dimensions as images have: rounding must never decide."""
+    """Hundreds of near-ties, in the dimensions of images: rounding must not change the index."""
     generator = torch.Generator().manual_seed(7)
     count = 200 if d < 10_000 else 60
     base = torch.randn(d, generator=generator).double()
@@ -179,16 +179,16 @@ def test_the_bound_on_rounding(d: int, offset: float) -> None:
     x = torch.rand(30, d, generator=generator)
     bias = offset + torch.randn(count, generator=generator).double() * 1e-6
     functions = AffineFunctions((rows,), bias)
-    value, winner = brute_force(functions, x, 1)
+    value, argmax = brute_force(functions, x, 1)
     found = RunningMaxima(x)
     found.update(functions)
-    assert torch.equal(found.argmax, winner)
+    assert torch.equal(found.argmax, argmax)
     torch.testing.assert_close(found.value, value, rtol=1e-14, atol=0)
 
 
 @by_dtype
 def test_preferences(dtype: torch.dtype) -> None:
-    """Among equal values the smallest ``prefer`` wins, then the lowest index, whatever block they come in."""
+    """Among equal values the smallest ``prefer`` is chosen, then the lowest index, in any order of blocks."""
     generator = torch.Generator().manual_seed(9)
     rows = grid(generator, 5, 6, bits=3).to(dtype).repeat(40, 1)
     prefer = torch.randint(0, 1000, (200,), generator=generator)
@@ -205,7 +205,7 @@ def test_preferences(dtype: torch.dtype) -> None:
 
 
 def test_products_worse_than_their_dtype_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFloat-32 and the like, which PyTorch can be told to use for float32: an error, not a wrong label."""
+    """TensorFloat-32 and similar modes of PyTorch for float32 products raise an error instead of giving a wrong label."""
     exact = torch.addmm
 
     def shortened(bias: Tensor, x: Tensor, weight: Tensor, out: Tensor) -> Tensor:
@@ -219,7 +219,7 @@ def test_products_worse_than_their_dtype_are_noticed(monkeypatch: pytest.MonkeyP
 
 
 def test_many_ties_take_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All functions equal: every pair must be evaluated, but few wait at a time."""
+    """All functions equal: every pair is evaluated, but only few are held in memory at a time."""
     most = 0
     original = RunningMaxima.take
 
@@ -248,7 +248,7 @@ def test_an_empty_block_changes_nothing() -> None:
 
 
 def test_not_all_pairs_are_evaluated_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The exact evaluation is for the few: about one function a point where there are no near-ties."""
+    """Without near-ties about one function per point is evaluated exactly."""
     generator = torch.Generator().manual_seed(8)
     rows, x = torch.randn(5000, 64, generator=generator), torch.rand(500, 64, generator=generator)
     seen = 0

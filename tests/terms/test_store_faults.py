@@ -1,4 +1,4 @@
-"""Runs that are really killed, stopped, or run out of disk: what was finished is kept, the next run makes the same bytes."""
+"""Runs that are killed, stopped or out of disk space: finished shards are kept, and the next run writes the same bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ import torch
 
 import tropica as tp
 from tests.terms import victim
-from tests.terms.test_store_processes import content, free_port
+from tests.terms.stores import content
+from tests.terms.test_store_processes import free_port
 from tests.terms.worker import points
 
 TEMPORARY = "~"
@@ -26,7 +27,7 @@ TEMPORARY = "~"
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store that nothing happened to."""
+    """The store of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("whole") / "terms"
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -36,7 +37,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(task: str, folder: Path, size: int = 1, restarts: int = 0) -> subprocess.Popen[str]:
-    """A victim, or several under torchrun, in a process group of its own."""
+    """Start one victim, or several under torchrun, in a new process group."""
     command = [sys.executable, "-m"]
     if size > 1:
         command += ["torch.distributed.run", f"--nproc-per-node={size}", f"--master-port={free_port()}"]
@@ -52,7 +53,7 @@ def run(task: str, folder: Path, size: int = 1, restarts: int = 0) -> subprocess
 
 
 def wait_for(process: subprocess.Popen[str], word: str, times: int = 1) -> str:
-    """Read what it prints until a word has come so often; all of that."""
+    """Read the output until ``word`` has occurred ``times`` times, and return it."""
     said = ""
     assert process.stdout is not None
     while said.count(word) < times:
@@ -63,13 +64,13 @@ def wait_for(process: subprocess.Popen[str], word: str, times: int = 1) -> str:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """SIGKILL to all of its processes."""
+    """Send SIGKILL to the process group."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 
 def children(process: subprocess.Popen[str]) -> list[int]:
-    """The processes that a process has started."""
+    """Process ids of the children of a process."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -82,7 +83,7 @@ def children(process: subprocess.Popen[str]) -> list[int]:
 
 
 def kill_again_and_again(folder: Path, whole: Path, rounds: int, seed: int) -> int:
-    """SIGKILL at random moments, each time resumed, until a run gets through; how many were killed."""
+    """Kill and resume runs at random moments until one finishes; return the number of killed runs."""
     generator = random.Random(seed)
     for killed in range(rounds):
         process = run("extract", folder)
@@ -105,7 +106,7 @@ def kill_again_and_again(folder: Path, whole: Path, rounds: int, seed: int) -> i
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))])
 def test_killed_at_random_moments(tmp_path: Path, whole: Path, seed: int) -> None:
-    """Calibration or extraction, again and again: every shard that was finished is right, and in the end all bytes are."""
+    """After kills finished shards are correct, and the final bytes are those of an uninterrupted run."""
     assert kill_again_and_again(tmp_path / "terms", whole, 2 if seed == 0 else 4, seed) >= 1
     assert content(tmp_path / "terms") == content(whole)
 
@@ -113,7 +114,7 @@ def test_killed_at_random_moments(tmp_path: Path, whole: Path, seed: int) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(2, 2), (2, 1), (1, 2), (2, 3)])
 def test_another_number_of_processes_goes_on(tmp_path: Path, whole: Path, sizes: tuple[int, int]) -> None:
-    """All processes killed, and the rest made by as many others."""
+    """All processes are killed, and another number of processes resumes."""
     folder = tmp_path / "terms"
     process = run("extract distributed" if sizes[0] > 1 else "extract", folder, sizes[0])
     while len(list(folder.glob("shard-*"))) < 10:
@@ -131,7 +132,7 @@ def test_another_number_of_processes_goes_on(tmp_path: Path, whole: Path, sizes:
 
 @pytest.mark.slow
 def test_torchrun_restarts_after_a_rank_was_killed(tmp_path: Path, whole: Path) -> None:
-    """One of two processes is killed; --max-restarts starts both again, and they go on."""
+    """One of two processes is killed; --max-restarts restarts both, and they resume."""
     folder = tmp_path / "terms"
     process = run("extract distributed", folder, 2, restarts=3)
     while len(list(folder.glob("shard-*"))) < 10:
@@ -185,7 +186,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, command: list[str]) -> dict[str, bytes]:
-    """What the command makes."""
+    """The store that the command writes without interruption."""
     folder = tmp_path_factory.mktemp("undisturbed") / "terms"
     done = subprocess.run([*command, str(folder)], env=SINGLE_PROCESS, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -197,7 +198,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, command: list[str]) ->
 def test_a_signal_lets_the_shard_be_finished(
     tmp_path: Path, command: list[str], undisturbed: dict[str, bytes], number: signal.Signals
 ) -> None:
-    """Exit code 130 and one line that says how to go on; the same command does, to the bytes of a run without the signal."""
+    """The exit code is 130, one line says how to resume, and the same command then writes the bytes of an uninterrupted run."""
     folder = tmp_path / "terms"
     started = subprocess.Popen(
         [*command, str(folder)], env=SINGLE_PROCESS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -218,11 +219,11 @@ def test_a_signal_lets_the_shard_be_finished(
     assert content(folder) == undisturbed
 
 
-# ── no room ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── full disk ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_disk_is_full(tmp_path: Path, whole: Path) -> None:
-    """A real limit of the system: one line that says so, shards that are whole, nothing temporary, and room to go on."""
+    """With a limit on file sizes the error is one line, shards are intact, no temporary file is left, and the run resumes."""
     folder = tmp_path / "terms"
     smallest = min(path.stat().st_size for path in whole.glob("shard-*"))
     shutil.copytree(whole, folder)
@@ -250,7 +251,7 @@ def test_the_disk_is_full(tmp_path: Path, whole: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a mount")
 def test_a_full_file_system(tmp_path: Path, whole: Path) -> None:
-    """A small tmpfs, as full as can be."""
+    """A small tmpfs without free space."""
     mounted = tmp_path / "small"
     mounted.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "none", str(mounted)], capture_output=True).returncode:

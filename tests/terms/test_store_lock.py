@@ -1,4 +1,4 @@
-"""One run at a time: the second is refused; what a killed run left behind does not stop the next."""
+"""One run at a time: a second one is refused, and the lock of a killed run does not block the next."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOLD = (
 
 
 def holder(folder: Path, then: str) -> subprocess.Popen[str]:
-    """Another process that has the lock."""
+    """Start another process that holds the lock."""
     command = [sys.executable, "-c", HOLD.format(then), str(folder)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -30,7 +30,7 @@ def model() -> torch.nn.Module:
 
 
 def test_another_process(tmp_path: Path) -> None:
-    """Refused while the other run lives, before any work; once it was killed, its lock is no obstacle."""
+    """A run is refused before any work while another one is running, and accepted after that one was killed."""
     other = holder(tmp_path, "print('held', flush=True); time.sleep(60)")
     assert other.stdout is not None
     assert other.stdout.readline() == "held\n"
@@ -64,7 +64,7 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"host": "node7", "process": 12}'])
 def test_a_file_of_that_name_is_no_obstacle(tmp_path: Path, text: str) -> None:
-    """What counts is the lock on the file, not what is in it."""
+    """The lock is on the file; its content is irrelevant."""
     (tmp_path / "lock").write_text(text)
     with StoreWriter(tmp_path):
         pass
@@ -72,7 +72,7 @@ def test_a_file_of_that_name_is_no_obstacle(tmp_path: Path, text: str) -> None:
 
 
 def test_a_race(tmp_path: Path) -> None:
-    """Of several processes that want the lock at once, one at a time has it."""
+    """Of several processes that request the lock, one at a time holds it."""
     then = "open(sys.argv[1] + '.in', 'x').close(); time.sleep(0.05); Path(sys.argv[1] + '.in').unlink(); print('had it')"
     others = [holder(tmp_path / "terms", then) for _ in range(4)]
     said = [process.communicate(timeout=60)[0] for process in others]

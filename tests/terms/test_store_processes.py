@@ -1,4 +1,4 @@
-"""Several processes: the same bytes, labels, active terms and values as one, whatever their number."""
+"""Any number of processes gives the bytes, labels, active terms and values of one process."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 import tropica as tp
 from tests.terms import worker
+from tests.terms.stores import content
 from tropica.runtime.processes import Processes
 from tropica.terms.maxima import RunningMaxima
 
@@ -26,7 +27,7 @@ def free_port() -> int:
 
 
 def launch(size: int, *args: str) -> list[subprocess.Popen[str]]:
-    """Processes as torchrun starts them."""
+    """Start worker processes with the environment of torchrun."""
     port = str(free_port())
     started = []
     for rank in range(size):
@@ -51,20 +52,16 @@ def finished(started: list[subprocess.Popen[str]]) -> None:
         assert process.returncode == 0, out
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-
-
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
-    """What one process makes and finds."""
+    """The folder and the results of one process."""
     folder = tmp_path_factory.mktemp("alone")
     return folder, worker.work(folder, False)
 
 
 @pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_as_one_process(tmp_path: Path, size: int, alone: tuple[Path, dict[str, Tensor]]) -> None:
-    """Shards, manifests and decompositions to the byte; labels, active terms, values to the bit, in every process."""
+    """Stores are equal bytewise, and labels, active terms and values bitwise, in every process."""
     folder, expected = alone
     for name in ("labels", "terms"):
         assert torch.equal(expected[f"searched {name}"], expected[f"kept {name}"])
@@ -82,7 +79,7 @@ def test_as_one_process(tmp_path: Path, size: int, alone: tuple[Path, dict[str, 
 
 @pytest.mark.slow
 def test_a_refusal_ends_all_of_them(tmp_path: Path, alone: tuple[Path, dict[str, Tensor]]) -> None:
-    """Other points: one process notices, all of them say so, and none waits for the others."""
+    """If one process finds other points, every process raises the same error, and none waits for the others."""
     (tmp_path / "terms").symlink_to(alone[0] / "terms")
     finished(launch(2, "refused", str(tmp_path)))
     said = [(tmp_path / f"refused {rank}").read_text() for rank in range(2)]
@@ -90,8 +87,8 @@ def test_a_refusal_ends_all_of_them(tmp_path: Path, alone: tuple[Path, dict[str,
     assert "the data differs" in said[1]
 
 
-def test_what_one_process_says() -> None:
-    """Alone every combination is what it was."""
+def test_a_single_process() -> None:
+    """With one process every reduction is the identity."""
     one, x = Processes(), torch.randn(3, 4)
     assert one.all_reduce_max(x) is one.all_reduce_min(x) is one.all_reduce_sum(x) is one.broadcast(x) is x
     assert (one.all_gather({"a": 1}), one.run_on_first(lambda: 5), one.run_on_all(lambda: 6)) == ([{"a": 1}], 5, [6])
@@ -102,7 +99,7 @@ def test_what_one_process_says() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 20])
 def test_shares_are_disjoint_and_complete(size: int) -> None:
-    """No item is done twice, none is left out; they differ by one item at the most."""
+    """Every item belongs to exactly one share, and sizes of shares differ by at most one."""
     items = list(range(13))
     shares = [list(Processes(rank, size).share(items)) for rank in range(size)]
     assert sorted(item for share in shares for item in share) == items
@@ -110,7 +107,7 @@ def test_shares_are_disjoint_and_complete(size: int) -> None:
 
 
 class Together(Processes):
-    """Processes whose tensors are known beforehand."""
+    """Simulated processes with known tensors."""
 
     def __init__(self, values: list[Tensor], keys: list[Tensor]) -> None:
         super().__init__(0, len(values))
@@ -126,7 +123,7 @@ class Together(Processes):
 
 
 def test_the_lexicographic_maximum() -> None:
-    """The largest value, among equal ones the lowest key, and −1 where no process has anything."""
+    """The largest value, the lowest key among equal values, and −1 where no process has a value."""
     none = -torch.inf
     values = [torch.tensor([1.0, 2.0, none, none, 3.0]), torch.tensor([1.0, 1.0, 5.0, none, 4.0])]
     keys = [torch.tensor([7, 3, -1, -1, 1]), torch.tensor([4, 0, 9, -1, 8])]

@@ -1,4 +1,4 @@
-"""Terms as a Zarr group: the same numbers, readable with xarray, whole or not there."""
+"""Terms as a Zarr group: the same numbers, readable with xarray, and never a partial group."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import tropica as tp
-from tests.extracted import network, points
+from tests.cached import network, points
 from tropica.data.passes import ShardSizes
 
 

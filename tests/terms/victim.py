@@ -1,6 +1,6 @@
-"""A run that is to be killed, for test_faults.py: ``python -m tests.terms.victim TASK FOLDER``.
+"""A run to be killed, for test_store_faults.py: ``python -m tests.terms.victim TASK FOLDER``.
 
-It says "ready" when all is imported, so that what is killed is the work.
+It prints "ready" after the imports, so that the kill hits the work itself.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ POINTS = 1200
 
 
 def settings() -> None:
-    """One thread."""
+    """Use one thread."""
     torch.set_num_threads(1)
 
 
 def extracted(folder: Path, distributed: bool = False, slow: float = 0.0) -> tp.LinearTerms:
     """Calibrate in several passes (little memory for the first step), and extract many small shards.
 
-    A pause after each report stretches the work, so that all of it can be hit.
+    A pause after each report stretches the work, so that a kill can hit any part of it.
     """
     return tp.extract(
         network(),

@@ -1,4 +1,4 @@
-"""One process of a distributed run, for test_processes.py: ``python -m tests.terms.worker TASK FOLDER``."""
+"""One process of a distributed run, for test_store_processes.py: ``python -m tests.terms.worker TASK FOLDER``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALL = ShardSizes(points=16)
 
 
 def settings() -> None:
-    """As all processes of the tests have them: one thread."""
+    """Use one thread, as in all processes of the tests."""
     torch.set_num_threads(1)
 
 
@@ -38,11 +38,11 @@ def points(n: int = POINTS, seed: int = 0) -> Tensor:
 
 
 SEARCHING = EvaluationSettings(search=SearchSettings(least_terms=1, least_points=1, least_work=1, least_asked=1, most_left=1.0))
-"""The exact search, however small the task."""
+"""Settings that use the exact search for problems of any size."""
 
 
 def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
-    """All that several processes can do together, as tensors."""
+    """Run all distributed computations, and return their results as tensors."""
     net, x, fresh = network(), points(), points(FRESH, 1)
     shared = {"distributed": distributed, "batch_size": 8, "shard_sizes": SMALL}
     terms = tp.extract(net, x, out=folder / "terms", **shared)
@@ -76,7 +76,7 @@ def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
 
 
 def refused(folder: Path) -> None:
-    """Both processes must come to an end, with the same error, when one finds that the folder will not do."""
+    """Extract other points into an existing store: every process must end with the same error."""
     try:
         tp.extract(network(), points(seed=2), out=folder / "terms", distributed=True, batch_size=8, shard_sizes=SMALL)
     except tp.StoreError as error:

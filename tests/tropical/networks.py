@@ -1,4 +1,4 @@
-"""Small networks for the tropical tests, as torch modules and as graphs without a trip through torch.export."""
+"""Small networks for the tropical tests, as torch modules and as graphs without torch.export."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tropica.tropical.to_network import LinearSum
 
 
 def mlp(*sizes: int, seed: int = 0, whole: bool = False, last: bool = False) -> nn.Sequential:
-    """Linear and ReLU layers in float64: random normal weights, or whole ones in −3 … 3."""
+    """Linear and ReLU layers in float64: random normal weights, or integer ones in −3 … 3."""
     random = np.random.default_rng(seed)
     layers: list[nn.Module] = []
     for a, b in pairwise(sizes):

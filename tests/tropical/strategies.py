@@ -16,7 +16,7 @@ FLOAT = st.floats(-8, 8, allow_nan=False)
 def polynomials(
     variables: int, exponents: st.SearchStrategy = WHOLE, coefficients: st.SearchStrategy = RATIONAL, most: int = 5
 ):
-    """Up to ``most`` monomials in so many variables."""
+    """Polynomials of up to ``most`` monomials in ``variables`` variables."""
     key = st.tuples(*[exponents] * variables)
     return st.dictionaries(key, coefficients, min_size=1, max_size=most).map(tp.TropicalPolynomial)
 

@@ -47,7 +47,7 @@ def test_semiring(f, g, h, x) -> None:
 
 @given(polynomials(2, most=3), st.integers(0, 4), st.builds(Fraction, st.integers(0, 9), st.integers(1, 5)), points(2))
 def test_powers(f, n, a, x) -> None:
-    """Scaling and expansion are equal as functions, and only expansion stores the monomials between."""
+    """Scaling and expansion are equal as functions, and only expansion stores the intermediate monomials."""
     assert (f**a).exact(x) == a * f.exact(x)
     assert f**n == f.expand(n)
     assert len(f**n) == (len(f) if n else 1)
@@ -203,7 +203,7 @@ def test_semifield(r, s, a, x) -> None:
 
 @given(rationals(1), rationals(1))
 def test_rational_equality(r, s) -> None:
-    """By cross multiplication, against values on a fine grid that all bends of these functions are on or between."""
+    """By cross multiplication, against values on a grid that resolves all breakpoints of these functions."""
     grid = [Fraction(i, 3) for i in range(-300, 301)]
     if r == s:
         assert all(r.exact([x]) == s.exact([x]) for x in grid)
@@ -220,7 +220,7 @@ def test_maps() -> None:
     assert m.predict(at).tolist() == [2, 2]
     assert m.predict(torch.from_numpy(at)).tolist() == [2, 2]
     assert tp.TropicalMap([x / y]).predict(at).tolist() == [0, 1]  # one logit
-    assert tp.TropicalMap([x / y], [7]).predict(at).tolist() == [7, 7]  # the one label that data had
+    assert tp.TropicalMap([x / y], [7]).predict(at).tolist() == [7, 7]  # the only label of the data
     assert compose(m, y, x) == tp.TropicalMap([y / x, x / y, x + y])
     assert [r.variables for r in m] == [2, 2, 2]
     assert repr(m) == "TropicalMap(2 → 3, monomials 1 ⊘ 1, 1 ⊘ 1, 2 ⊘ 1)"

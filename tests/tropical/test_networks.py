@@ -78,7 +78,7 @@ def test_other_dimensions(sizes: tuple[int, ...], whole: bool) -> None:
 
 @settings(max_examples=40)
 @given(integer_chains(), st.integers(0, 2**32 - 1))
-def test_nonlinearities_of_all_kinds(chain: tuple, seed: int) -> None:
+def test_all_nonlinearities(chain: tuple, seed: int) -> None:
     """Leaky ReLUs, absolute values, maxima of two and three: the cells against the network multiplied out, and exact values."""
     layers, inputs = chain
     net = as_network(layers, inputs)
@@ -95,13 +95,13 @@ def test_nonlinearities_of_all_kinds(chain: tuple, seed: int) -> None:
             assert as_poly(r.f.to_dict()) == as_poly(multiplied[i].f.to_dict())
             assert as_poly(r.g.to_dict()) == as_poly(multiplied[i].g.to_dict())
     x = torch.from_numpy(np.random.default_rng(seed).integers(-64, 64, (20, inputs)) / 8)
-    values = net(x)  # eighths, quarters and small integers: float64 makes no error
+    values = net(x)  # eighths, quarters and small integers: float64 is exact
     for point, value in zip(x.tolist(), values.tolist(), strict=True):
         assert tropical.exact(point) == tuple(map(Fraction, value))
 
 
 class Odd(nn.Module):
-    """A residual connection, clamps, pools, batch norm, one piece of everything."""
+    """A residual connection, clamps, pools, batch norm, in one network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ def test_convolutional_networks(size: tuple[int, int]) -> None:
 
 
 def test_values_are_exact() -> None:
-    """Where float64 would have to round: the weights as the rationals that they are."""
+    """Values that float64 would round are exact: weights are taken as rationals."""
     model = mlp(2, 4, 3, 2, seed=5)
     tropical = tp.to_tropical(graph(model, 2))
     random = np.random.default_rng(0)
@@ -165,7 +165,7 @@ def test_values_are_exact() -> None:
 
 @pytest.mark.parametrize("sizes", [(2, 6, 4, 1), (3, 5, 2)], ids=str)
 def test_completion_from_one_point(sizes: tuple[int, ...]) -> None:
-    """The proof that nothing is missing finds everything that is: from the pieces at the origin alone."""
+    """The completeness proof finds all missing monomials, starting from the pieces at the origin."""
     net = graph(mlp(*sizes, seed=2), sizes[0])
     found = PieceCollection(exact_network(net))
     found.add(np.zeros((1, sizes[0])))

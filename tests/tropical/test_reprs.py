@@ -1,4 +1,4 @@
-"""What a notebook shows of tropical results, and their tables."""
+"""Notebook representations and tables of tropical results."""
 
 from __future__ import annotations
 

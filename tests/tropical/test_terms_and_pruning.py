@@ -25,7 +25,7 @@ SIZES = [(2, 4, 2), (2, 5, 4, 3), (2, 4, 1), (3, 4, 3), (1, 5, 2)]
 
 
 def points(d: int, seed: int = 0) -> torch.Tensor:
-    """Generic points, and some on whole coordinates, where networks with whole weights tie."""
+    """Generic points, and integer points, where networks with integer weights tie."""
     random = np.random.default_rng(seed)
     return torch.from_numpy(np.concatenate([random.standard_normal((50, d)), random.integers(-2, 3, (20, d))]))
 
@@ -49,7 +49,7 @@ def test_terms_are_monomials(sizes: tuple[int, ...], whole: bool) -> None:
             assert where.holds
             generic = torch.arange(len(x))[mine] < 50
             assert (where.monomial[generic] >= 0).all()
-    # F⁺ and F⁻ are functions: values against the split itself.
+    # F⁺ and F⁻ are functions: values against the decomposition itself.
     values = net.scores(x) + decomposition.f_minus(x)[:, None]
     assert np.allclose(found.minus(x), decomposition.f_minus(x), rtol=1e-12, atol=1e-12)
     assert np.allclose(np.stack([p(x) for p in found.plus], 1), values, rtol=1e-12, atol=1e-12)
@@ -96,7 +96,7 @@ def test_extracted_function_as_a_map_and_as_a_network(sizes: tuple[int, ...]) ->
 
 
 def test_extracted_function_of_many_inputs() -> None:
-    """In many variables nothing is pruned, and the network has a player a term."""
+    """In many variables nothing is pruned, and the network has one operand per term."""
     model = mlp(30, 20, 4, seed=2)
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((100, 30)))
     rebuilt = tp.to_network(from_terms(tp.extract(graph(model, 30), x)), sparse=True)
@@ -123,7 +123,7 @@ def test_simplify_keeps_values_within_the_tolerance(seed: int, tolerance: float)
     assert simplify(tp.TropicalMap([r, r]), x, tolerance=tolerance).kept == 2 * rational.kept
 
 
-def test_simplify_drops_what_never_wins() -> None:
+def test_simplify_drops_monomials_that_are_never_maximal() -> None:
     f = tp.TropicalPolynomial({2: 0, 1: -1, 0: 0, -1: -50})
     smaller = simplify(f, [[-2.0], [0.5], [2.0]])
     assert smaller.function.to_dict() == {(2,): 0, (0,): 0}

@@ -53,7 +53,7 @@ def test_zonotopes_of_c2() -> None:
     (z,) = tp.zonotopes(c2(last=True))
     r = tp.to_tropical(c2(last=True))[0]
     assert (len(z.g.upper_signs), len(z.h.upper_signs)) == (4, 7)
-    assert z.g.dimension == 2  # a flat parallelogram in space
+    assert z.g.dimension == 2  # a parallelogram in space
     assert upper(z.g) == lifted(r.g)
     # P(F) = Conv(P(H) ∪ P(G)), which has lower vertices too.
     assert isinstance(z.f, Polytope)
@@ -108,7 +108,7 @@ def test_boundary_lies_in_the_hypersurface(sizes: tuple[int, ...], seed: int) ->
     exact = tp.linear_regions(net, tp.Box(-20, 20, d=d)).boundary()
     if len(exact):
         assert found.margin(np.concatenate(exact.pieces)).max() < 1e-9
-    # And the pieces between different operands are all of it, exactly.
+    # The pieces between different operands are exactly the whole boundary.
     surface, faces = found.hypersurface(), found.boundary_faces()
     tropical = found.network
     for face in faces:
@@ -210,7 +210,7 @@ def test_regions_and_maps_differ() -> None:
     x = tp.TropicalPolynomial.variable(0, 1)
     found = overlay(tp.TropicalRational((x + 0) * (x + 2), (x + 1) ** 2))
     assert (len(found), found.regions, found.maps) == (4, 4, 3)
-    found = overlay(tp.TropicalRational((x + 0) * (x + 3), x + 0))  # the nonlinearity at 0 cancels
+    found = overlay(tp.TropicalRational((x + 0) * (x + 3), x + 0))  # the breakpoint at 0 cancels
     assert (len(found), found.regions, found.maps) == (3, 2, 2)
 
 
@@ -224,7 +224,7 @@ def test_depth_against_width(tmp_path: Path) -> None:
         assert row.lower <= row.constructed <= row.best <= row.upper
         assert max(row.random) <= row.best
     assert result.rows[0].constructed == result.rows[0].upper  # generic: attained
-    assert result.rows[2].constructed > 2 * result.rows[0].upper  # what no network of one layer has
+    assert result.rows[2].constructed > 2 * result.rows[0].upper  # more than any network of one hidden layer
     assert sorted(path.name for path in tmp_path.iterdir()) == ["depth-width.csv", "depth-width.json", "depth-width.png"]
 
 

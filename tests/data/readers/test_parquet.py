@@ -1,4 +1,4 @@
-"""Parquet files with coded images."""
+"""Parquet files with encoded images."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def test_unknown_kind_of_file(tmp_path):
         load_data(str(tmp_path / "x.csv"))
 
 
-def test_data_folder_is_looked_up_second(tmp_path, monkeypatch):
+def test_data_folder_is_searched_second(tmp_path, monkeypatch):
     monkeypatch.setenv("TROPICA_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=f"nor at {tmp_path}/data/x.npz"):

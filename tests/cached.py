@@ -1,4 +1,4 @@
-"""Networks, splits and terms of the shared cases in float64, made once a test run."""
+"""Networks, decompositions and terms of the shared cases in float64, each computed once per test run."""
 
 from __future__ import annotations
 
@@ -22,26 +22,28 @@ by_method = pytest.mark.parametrize("method", METHODS)
 
 @cache
 def points(name: str, n: int = POINTS, seed: int = 0) -> Tensor:
-    """N(0, 1) points of a case, the first one moved to the origin, where many networks have ties."""
+    """Standard normal points for a case; the first point is the origin, where many networks have ties."""
     x = case_of(name).inputs(n, seed, torch.float64)
     x[0] = 0
     return x
 
 
 @cache
-def split_of(name: str, method: str) -> tp.DCDecomposition:
-    """Its split."""
+def decomposition_of(name: str, method: str) -> tp.DCDecomposition:
+    """The decomposition of a case on its points."""
     return tp.decompose(network(name), points(name), method=method)
 
 
 @cache
 def terms_of(name: str, method: str) -> tp.LinearTerms:
-    """Its terms, with whatever certificate they get."""
-    return tp.extract(network(name), points(name), split_of(name, method), on_failure="warn")
+    """The terms of a case at its points, whether or not their certificate holds."""
+    return tp.extract(network(name), points(name), decomposition_of(name, method), on_failure="warn")
 
 
-def potential(decomposition: tp.DCDecomposition, x: Tensor) -> tuple[Tensor, Tensor, list[NonlinearityNode], list[Tensor]]:
-    """F⁻(x) = c⁻ + Σ ⟨K_v, h_v(x)⟩ (B,) and the scores (B, labels), summed up by hand, with the nonlinearities and their outputs h_v."""
+def f_minus_and_scores(
+    decomposition: tp.DCDecomposition, x: Tensor
+) -> tuple[Tensor, Tensor, list[NonlinearityNode], list[Tensor]]:
+    """F⁻(x) = c⁻ + Σ ⟨K_v, h_v(x)⟩ (B,), the scores, the nonlinearities and their outputs h_v."""
     nonlinearities: list[NonlinearityNode] = []
     outputs: list[Tensor] = []
 
@@ -59,9 +61,12 @@ def potential(decomposition: tp.DCDecomposition, x: Tensor) -> tuple[Tensor, Ten
 
 
 def cotangents(decomposition: tp.DCDecomposition, x: Tensor) -> list[tuple[NonlinearityNode, Tensor, Tensor]]:
-    """For each nonlinearity dF⁻/dh_v and dF⁺_i/dh_v (B, *units), K_v included, i the label of each point: plain derivatives of F."""
+    """dF⁻/dh_v and dF⁺_i/dh_v (B, *units) for each nonlinearity, by automatic differentiation of F.
+
+    Both include K_v; i is the label that N predicts at each point.
+    """
     x = x.detach().requires_grad_()
-    minus, scores, nonlinearities, outputs = potential(decomposition, x)
+    minus, scores, nonlinearities, outputs = f_minus_and_scores(decomposition, x)
     moving = [(nonlinearity, h) for nonlinearity, h in zip(nonlinearities, outputs, strict=True) if h.requires_grad]
     if not moving:
         return []
@@ -76,8 +81,8 @@ def cotangents(decomposition: tp.DCDecomposition, x: Tensor) -> list[tuple[Nonli
     ]
 
 
-def smallest(decomposition: tp.DCDecomposition, x: Tensor) -> float:
-    """The smallest of all cotangents, relative to the largest at the same nonlinearity; 0 without nonlinearities."""
+def smallest_cotangent(decomposition: tp.DCDecomposition, x: Tensor) -> float:
+    """The smallest negative cotangent, relative to the largest at the same nonlinearity; 0 if none is negative."""
     worst = 0.0
     for _, *pair in cotangents(decomposition, x):
         both = torch.cat(pair)

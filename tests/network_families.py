@@ -1,4 +1,4 @@
-"""Small members of known families of networks, built from `tests.network_modules`."""
+"""Small members of known families of networks (MLP, VGG, ResNet …), built from `tests.network_modules`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def flat_mlp(*widths: int) -> nn.Sequential:
 
 
 def conv_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
-    """C(kernel) and ReLU; 'same' padding where the stride is 1, as much on every side otherwise."""
+    """C(kernel) and ReLU, with 'same' padding if the stride is 1, else symmetric padding."""
     padding = "same" if stride == 1 else kernel // 2
     return [nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding), nn.ReLU()]
 
@@ -150,7 +150,7 @@ def maxout() -> nn.Sequential:
 
 
 def two_towers() -> nn.Sequential:
-    """The difference of two ReLU networks, as a tropical rational map is."""
+    """The difference of two ReLU networks."""
     return nn.Sequential(Join("sub", lambda parts: parts[0] - parts[1], mlp(3, 6, 3), mlp(3, 5, 3)))
 
 
