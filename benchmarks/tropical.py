@@ -15,8 +15,8 @@ import numpy as np
 from rich.table import Table
 from scipy.spatial import ConvexHull
 
-from tropica.polyhedra.hull import essential
 from tropica.polyhedra.overlay import overlay_cells
+from tropica.polyhedra.upper_hull import essential
 from tropica.polyhedra.zonotope import Zonotope
 
 ROUNDS = 5

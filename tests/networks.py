@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from tests import network_families as families
-from tests.case import IMAGE, SEQUENCE, VECTOR, VOLUME, Case, around, case, chain, constant, function
+from tests.network_case import IMAGE, SEQUENCE, VECTOR, VOLUME, Case, around, case, chain, constant, function
 from tests.network_modules import (
     Apply,
     Headed,

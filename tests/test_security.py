@@ -14,7 +14,7 @@ import torch
 import tropica as tp
 from tests.cached import network, points
 from tests.cli.test_models import Payload
-from tropica.decomposition.storage import load_decomposition
+from tropica.decomposition.load import load_decomposition
 
 SOURCES = sorted(Path(tp.__file__).parent.rglob("*.py"))
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

@@ -11,7 +11,7 @@ from torch import nn
 
 import tropica as tp
 from tests.cached import by_method, by_name, case_of, cotangents, decomposition_of, network, points, terms_of
-from tropica.decomposition.check import Sample, SampleSizes
+from tropica.decomposition.certify import Sample, SampleSizes
 
 NAMES = ("mlp_deep", "mnist_conv", "resnet", "inverted_residual")
 names = pytest.mark.parametrize("name", NAMES)

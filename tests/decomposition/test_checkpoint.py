@@ -11,7 +11,7 @@ import tropica as tp
 from tests.cached import by_method, by_name, case_of, decomposition_of, network
 from tropica.decomposition import calibrated
 from tropica.decomposition.calibrated import calibrated_decomposition
-from tropica.decomposition.storage import load_decomposition
+from tropica.decomposition.load import load_decomposition
 from tropica.errors import StoreError
 
 

@@ -22,9 +22,9 @@ from tropica.data.passes import DataPass, ShardSizes
 from tropica.decomposition import minimal
 from tropica.decomposition.data_terms import DataTerms, PointsInMemory, certify_factors
 from tropica.decomposition.factor_program import standard_deviations
+from tropica.decomposition.load import load_decomposition
 from tropica.decomposition.minimal import MARGIN, MinimalSettings, smallest_factor
-from tropica.decomposition.pairwise import check_pairs
-from tropica.decomposition.storage import load_decomposition
+from tropica.decomposition.pairwise_check import check_pairs
 
 SOME = ("mlp_deep", "mnist_conv", "resnet", "densenet", "maxout", "two_towers", "unet", "abs", "amin")
 some = pytest.mark.parametrize("name", SOME)
@@ -50,10 +50,10 @@ def check_all_pairs(decomposition: tp.DCDecomposition, x: Tensor) -> None:
     other = found.labels[:, None] != found.labels[None]
     clear = found.margin > found.rounding
     assert not bool((other & (plus < 0) & clear[None]).any()) or float(plus[other & clear[None]].min()) >= -1e-13
-    assert decomposition.pairs is not None
-    assert decomposition.pairs.holds
-    assert decomposition.pairs.points == len(x)
-    assert decomposition.pairs.largest_violation <= found.rounding
+    assert decomposition.certificate is not None
+    assert decomposition.certificate.holds
+    assert decomposition.certificate.points == len(x)
+    assert decomposition.certificate.largest_violation <= found.rounding
 
 
 def common(decomposition: tp.DCDecomposition) -> float:
@@ -176,8 +176,8 @@ def test_without_pairs_f_minus_is_zero(per: str) -> None:
     linear = tp.trace(nn.Linear(x.shape[1], 3).double().eval(), x)
     decomposition = made(linear, x, per=per)
     assert (dict(decomposition.factors), decomposition.multipliers) == ({}, {})
-    assert decomposition.pairs is not None
-    assert decomposition.pairs.holds
+    assert decomposition.certificate is not None
+    assert decomposition.certificate.holds
 
 
 # ── independence of the algorithm ───────────────────────────────────────────────────────────────────────────────────
@@ -209,7 +209,7 @@ def test_twice_the_same_bits(per: str) -> None:
     model = case_of("mlp_deep").make(0)
     one, two = (made(model, x, per=per) for _ in range(2))  # type: ignore[arg-type]
     assert one.fingerprint == two.fingerprint
-    assert one.pairs == two.pairs
+    assert one.certificate == two.certificate
 
 
 def test_any_kind_of_data() -> None:
@@ -272,7 +272,7 @@ def test_the_certificate_is_the_pairwise_one() -> None:
     assert "of pairs of data points only" in str(fresh)
     assert "sample" not in str(fresh)
     decomposition = made(net, x)
-    assert "4,500 points × 4,500 terms" in str(decomposition.pairs)
+    assert "4,500 points × 4,500 terms" in str(decomposition.certificate)
     given = tp.extract(net, x, decomposition).certificate
     assert (given.pairwise, given.complete) == (True, False)
     assert 0 < given.points < len(x)
@@ -309,7 +309,11 @@ def test_saved_and_loaded(tmp_path: Path, per: str) -> None:
     decomposition = made(net, x, per=per)
     decomposition.save(tmp_path / "decomposition.safetensors")
     again = load_decomposition(tmp_path / "decomposition.safetensors", net)
-    assert (again.fingerprint, again.method, again.pairs) == (decomposition.fingerprint, "minimal", decomposition.pairs)
+    assert (again.fingerprint, again.method, again.certificate) == (
+        decomposition.fingerprint,
+        "minimal",
+        decomposition.certificate,
+    )
     assert dict(again.factors) == dict(decomposition.factors)
     assert all(torch.equal(again.multipliers[name], k) for name, k in decomposition.multipliers.items())
     assert again.fingerprint != decomposition_of("mlp_deep", "calibrated").fingerprint

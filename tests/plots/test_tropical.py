@@ -15,7 +15,7 @@ from tropica.errors import InputError
 from tropica.plots import boundary_superset, dual_subdivision, hypersurface, zonotope
 from tropica.plots.clipped_hypersurface import clipped_hypersurface
 from tropica.plots.hypersurface import curve_and_dual
-from tropica.polyhedra.complexes import hypersurface as complex_of
+from tropica.polyhedra.dual_complexes import hypersurface as complex_of
 from tropica.polyhedra.zonotope import Zonotope
 
 FIGURE_1 = ([[2, 0], [0, 2], [1, 1], [1, 0], [0, 1], [0, 0]], [1, 1, 2, 2, 2, 2])

@@ -12,8 +12,8 @@ from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import lifted, rational, value, whole
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import primitive
-from tropica.polyhedra import complexes, face_lattice
-from tropica.polyhedra.complexes import dual_subdivision, hypersurface
+from tropica.polyhedra import dual_complexes, face_lattice
+from tropica.polyhedra.dual_complexes import dual_subdivision, hypersurface
 from tropica.polyhedra.polytope import Polytope
 
 
@@ -200,7 +200,7 @@ def test_bad_input_is_named(call, words):
 
 
 def test_too_many_faces_are_refused(monkeypatch):
-    for module in (complexes, face_lattice):
+    for module in (dual_complexes, face_lattice):
         monkeypatch.setattr(module, "MAX_FACES", 20)
     with pytest.raises(InputError, match="more than 20 faces"):
         Polytope(list(itertools.product((0, 1), repeat=4))).faces(1)

@@ -10,8 +10,8 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 import tropica as tp
 from tropica.polyhedra.envelope import upper_envelope
-from tropica.polyhedra.hull import upper_hull
 from tropica.polyhedra.polygons import area, clip
+from tropica.polyhedra.upper_hull import upper_hull
 
 SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 seeds = st.integers(0, 2**32 - 1)

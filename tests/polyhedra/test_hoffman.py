@@ -10,7 +10,7 @@ from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import array, fractions, lifted, rational, whole
 from tropica.errors import InputError
 from tropica.polyhedra.hoffman import hoffman_constant, region_system
-from tropica.polyhedra.hull import upper_hull
+from tropica.polyhedra.upper_hull import upper_hull
 
 
 def matrices(most=5):

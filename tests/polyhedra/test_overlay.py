@@ -12,9 +12,9 @@ import tropica as tp
 from tests.polyhedra.configurations import lifted
 from tropica.errors import InputError
 from tropica.polyhedra import overlay
-from tropica.polyhedra.hull import essential
 from tropica.polyhedra.overlay import mixed_cells, overlay_cells, overlay_pairs
 from tropica.polyhedra.polytope import Polytope
+from tropica.polyhedra.upper_hull import essential
 
 
 def pairs_of_configurations(most=7):

@@ -13,7 +13,7 @@ from scipy.spatial import ConvexHull
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import array, fractions, rational, whole
 from tropica.errors import InputError
-from tropica.polyhedra import convex_hull, polytope
+from tropica.polyhedra import integer_hulls, polytope
 from tropica.polyhedra.polytope import Polytope, hull_of_union, minkowski_sum
 
 
@@ -95,7 +95,7 @@ def test_volumes_are_qhulls(d):
 def test_without_qhull_volumes_are_the_same(monkeypatch):
     points = np.array(list(itertools.product(range(3), repeat=3)))
     monkeypatch.setattr(polytope, "propose", lambda points: None)
-    monkeypatch.setattr(convex_hull, "propose", lambda points: None)
+    monkeypatch.setattr(integer_hulls, "propose", lambda points: None)
     assert Polytope(points).volume == 8
 
 

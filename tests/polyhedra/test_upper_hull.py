@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import fractions, lifted, value
 from tropica.errors import InputError
-from tropica.polyhedra import convex_hull, coplanar_cells, triangulation
+from tropica.polyhedra import coplanar_cells, integer_hulls, triangulation
 from tropica.polyhedra.configurations import lifted_configuration
-from tropica.polyhedra.hull import essential, upper_hull
 from tropica.polyhedra.triangulation import Unverified, triangulate
+from tropica.polyhedra.upper_hull import essential, upper_hull
 
 
 @settings(max_examples=80)
@@ -54,7 +54,7 @@ def test_gift_wrapping_alone_gives_the_same(configuration_):
     points, heights = configuration_
     quick = upper_hull(points, heights)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convex_hull, "propose", lambda points: None)
+        patch.setattr(integer_hulls, "propose", lambda points: None)
         slow = upper_hull(points, heights)
     assert slow.cells == quick.cells
     assert slow.vertices.tolist() == quick.vertices.tolist()
@@ -85,7 +85,7 @@ def test_no_damaged_proposal_passes_and_the_answer_stays_right(monkeypatch, d, d
     monkeypatch.setattr(triangulation, "_proposal", lambda points, joggle: damaged.copy())
     with pytest.raises(Unverified):
         triangulate(ready)
-    monkeypatch.setattr(convex_hull, "gift_wrap", _counted(calls := [], convex_hull.gift_wrap))
+    monkeypatch.setattr(integer_hulls, "gift_wrap", _counted(calls := [], integer_hulls.gift_wrap))
     found = upper_hull(points, heights)
     assert calls
     assert found.cells == expected.cells

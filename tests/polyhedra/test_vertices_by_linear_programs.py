@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import fractions, lifted
 from tropica.exact import linear_programs as programs
-from tropica.polyhedra import convex_hull
+from tropica.polyhedra import integer_hulls
 from tropica.polyhedra.configurations import lifted_configuration
-from tropica.polyhedra.hull import essential
+from tropica.polyhedra.upper_hull import essential
 
 
 @settings(max_examples=50)
@@ -19,7 +19,7 @@ from tropica.polyhedra.hull import essential
 def test_programs_find_what_enumeration_finds(drawn):
     points, heights = drawn
     ready = lifted_configuration(points, heights)
-    found = ready.index[convex_hull.vertices_by_linear_programs(ready.lifted)]
+    found = ready.index[integer_hulls.vertices_by_linear_programs(ready.lifted)]
     assert found.tolist() == oracle.essential(fractions(points), fractions(heights))
 
 
@@ -41,7 +41,7 @@ def test_whatever_is_proposed_the_answer_is_right(monkeypatch, kind):
         points, heights = rng.integers(-2, 3, (9, d)), rng.integers(-2, 3, 9)
         ready = lifted_configuration(points, heights)
         assert (
-            ready.index[convex_hull.vertices_by_linear_programs(ready.lifted)].tolist() == essential(points, heights).tolist()
+            ready.index[integer_hulls.vertices_by_linear_programs(ready.lifted)].tolist() == essential(points, heights).tolist()
         )
 
 
@@ -64,5 +64,5 @@ def test_programs_and_hulls_agree_on_random_floats(monkeypatch):
     rng = np.random.default_rng(0)
     points, heights = rng.random((150, 3)), rng.normal(size=150)
     expected = essential(points, heights).tolist()
-    monkeypatch.setattr(convex_hull, "MAX_HULL_WIDTH", 2)
+    monkeypatch.setattr(integer_hulls, "MAX_HULL_WIDTH", 2)
     assert essential(points, heights).tolist() == expected

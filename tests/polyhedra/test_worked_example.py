@@ -5,10 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tropica.polyhedra.complexes import hypersurface
-from tropica.polyhedra.hull import essential, upper_hull
+from tropica.polyhedra.dual_complexes import hypersurface
 from tropica.polyhedra.overlay import overlay_cells
 from tropica.polyhedra.polytope import Polytope
+from tropica.polyhedra.upper_hull import essential, upper_hull
 from tropica.polyhedra.zonotope import Zonotope
 
 W = np.array([[-1, 1], [1, -3], [1, 2], [-4, 1], [3, 2]])

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.polyhedra.configurations import array, rational, whole
 from tropica.errors import InputError
 from tropica.polyhedra import zonotope
-from tropica.polyhedra.hull import essential
 from tropica.polyhedra.polytope import Polytope
+from tropica.polyhedra.upper_hull import essential
 from tropica.polyhedra.zonotope import Zonotope
 
 

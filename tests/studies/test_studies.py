@@ -11,7 +11,7 @@ import torch
 
 import tropica as tp
 from tests.studies.conftest import MODELS, models_of, rows
-from tropica.decomposition.pairwise import pairwise_excess
+from tropica.decomposition.pairwise_check import pairwise_excess
 from tropica.studies.datasets.load import load_data
 from tropica.studies.experiments import decomposition as decomposition_study
 from tropica.studies.experiments.figure3 import layer_cuts

@@ -62,7 +62,7 @@ def decompose(
             "peak memory": size_text(peak_memory()),
         }
     )
-    pairs = decomposition.pairs
+    certificate = decomposition.certificate
     numbers = {
         "method": decomposition.method,
         "points": len(points),
@@ -72,7 +72,7 @@ def decompose(
         "passes": decomposition.passes,
         "smallest_cotangent": decomposition.smallest_cotangent,
         "factors": dict(decomposition.factors),
-        "certificate": None if pairs is None else {**dataclasses.asdict(pairs), "holds": pairs.holds},
+        "certificate": None if certificate is None else {**dataclasses.asdict(certificate), "holds": certificate.holds},
         "history": list(decomposition.history),
         "network": decomposition.net.fingerprint,
         "fingerprint": decomposition.fingerprint,
@@ -101,10 +101,10 @@ def _f_minus_range(decomposition: tp.DCDecomposition, points: tp.LabelledData) -
 
 def _certificate(decomposition: tp.DCDecomposition) -> dict[str, Any]:
     """The facts that certify Theorem 3.3 on the data, by name."""
-    if decomposition.pairs is not None:
+    if decomposition.certificate is not None:
         factors = sorted(set(decomposition.factors.values())) or [0.0]
         size = f"{factors[0]:.4g}" if len(factors) == 1 else f"{factors[0]:.4g} … {factors[-1]:.4g}"
-        return {"K / calibrated K": size, "certificate": decomposition.pairs}
+        return {"K / calibrated K": size, "certificate": decomposition.certificate}
     if decomposition.smallest_cotangent is None:
         return {"smallest cotangent": "not computed: the paper's decomposition has no negative cotangents"}
     smallest = f"{decomposition.smallest_cotangent:.2g} of the largest at its nonlinearity"

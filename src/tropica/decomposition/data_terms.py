@@ -11,7 +11,7 @@ from torch import Tensor
 from tropica.data.passes import DataPass, Shard
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import extract_shards, find_center
-from tropica.decomposition.pairwise import SIDES, OwnTerms, Side, check_pairs, excesses, scaled_functions
+from tropica.decomposition.pairwise_check import SIDES, OwnTerms, Side, check_pairs, excesses, scaled_functions
 from tropica.errors import CertificateError
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.runtime.progress import ProgressCallback

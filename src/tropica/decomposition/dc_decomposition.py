@@ -84,7 +84,7 @@ class DCDecomposition:
             nonlinearity; None if the cotangents were not checked.
         history: one line for each step of the calibration.
         factors: the minimal decomposition only: K by the name of the nonlinearity, in units of the calibrated K.
-        pairs: the minimal decomposition only: its certificate over all pairs of data points, as cotangents may be negative.
+        certificate: the minimal decomposition only: its certificate over all pairs of data points, as cotangents may be negative.
     """
 
     net: PiecewiseLinearNetwork
@@ -96,7 +96,7 @@ class DCDecomposition:
     smallest_cotangent: float | None = None
     history: Sequence[str] = field(default=(), repr=False)
     factors: Mapping[str, float] = field(default_factory=dict)
-    pairs: Certificate | None = None
+    certificate: Certificate | None = None
 
     def f_plus(self, x: Tensor) -> Tensor:
         """F⁺(x) = N(x) + F⁻(x), (B, num_outputs) in float64, for points x (B, *input) in the network's dtype.
@@ -171,7 +171,7 @@ class DCDecomposition:
         True
         """
         multipliers = {name: k * factors.get(name, 1.0) for name, k in self.multipliers.items()}
-        return replace(self, multipliers=multipliers, smallest_cotangent=None, pairs=None)
+        return replace(self, multipliers=multipliers, smallest_cotangent=None, certificate=None)
 
     def to(self, target: torch.dtype | torch.device | str) -> DCDecomposition:
         """The same decomposition of the same network in another dtype or on another device."""
@@ -202,7 +202,7 @@ class DCDecomposition:
             "smallest_cotangent": self.smallest_cotangent,
             "history": list(self.history),
             "factors": dict(self.factors),
-            "pairs": None if self.pairs is None else asdict(self.pairs),
+            "certificate": None if self.certificate is None else asdict(self.certificate),
         }
         tensors = {f"k.{name}": k.double() for name, k in self.multipliers.items()}
         if self.input_multiplier is not None:

@@ -118,7 +118,7 @@ def minimize(
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
     >>> x = torch.randn(100, 4)
     >>> smaller = minimize(tp.decompose(model, x), x)
-    >>> smaller.method, smaller.pairs.holds
+    >>> smaller.method, smaller.certificate.holds
     ('minimal', True)
     """
     net = calibrated.net

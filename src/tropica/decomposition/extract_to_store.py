@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from tropica.data.passes import PointDigests, Shard
-from tropica.decomposition.check import Sample
+from tropica.decomposition.certify import Sample
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import extract_batches, find_center, smallest_of
 from tropica.decomposition.extraction_run import ExtractionRun, UsedDecomposition, certified
+from tropica.decomposition.load import load_decomposition
 from tropica.decomposition.prepare import decomposition_for, fitted
-from tropica.decomposition.storage import load_decomposition
 from tropica.errors import StoreError
 from tropica.runtime.interrupts import DelayedInterrupts
 from tropica.runtime.memory import BatchHalving

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tropica.decomposition.blocks import empty_block
-from tropica.decomposition.check import Sample, check_terms
+from tropica.decomposition.certify import Sample, certify_terms
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import extract_batches, find_center, smallest_of
 from tropica.decomposition.prepare import Extraction, decomposition_for
@@ -72,7 +72,7 @@ class UsedDecomposition:
     @property
     def needs_check(self) -> bool:
         """Is it open whether all cotangents are ≥ 0? (Those of a minimal decomposition may be negative.)"""
-        return self.decomposition.pairs is None and self.smallest_cotangent is None
+        return self.decomposition.certificate is None and self.smallest_cotangent is None
 
     def identify(self, identity: ExtractionIdentity) -> ExtractionIdentity:
         """The identity of the extraction under this decomposition."""
@@ -127,8 +127,8 @@ def certified(
     if sample is None:
         return terms
     sample.join(run.processes)
-    pairs = used.decomposition.pairs if used.made_here else None
-    computed = run.processes.run_on_first(lambda: asdict(check_terms(terms, sample, smallest_cotangent, pairs)))
+    known = used.decomposition.certificate if used.made_here else None
+    computed = run.processes.run_on_first(lambda: asdict(certify_terms(terms, sample, smallest_cotangent, known)))
     certificate = Certificate(**computed)
     if not certificate.holds:
         _report_failure(certificate, run.on_failure)

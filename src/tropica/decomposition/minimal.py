@@ -119,7 +119,7 @@ def minimal_decomposition(
             made, found = certify_factors(decomposition, by_nonlinearity, points)
             history.append(line)
     history.append(f"minimal: the check, all {found.points} × {found.points} pairs")
-    return replace(made, method="minimal", passes=decomposition.passes, history=history, pairs=found)
+    return replace(made, method="minimal", passes=decomposition.passes, history=history, certificate=found)
 
 
 def check_options(per: str, margin: float) -> None:

@@ -16,8 +16,8 @@ from torch import Tensor
 from tropica.data.batches import Data
 from tropica.data.passes import PointDigests, ShardSizes
 from tropica.decomposition.extraction import extract_batches
+from tropica.decomposition.load import load_decomposition
 from tropica.decomposition.prepare import fitted, prepare_extraction
-from tropica.decomposition.storage import load_decomposition
 from tropica.errors import InputError, StoreError
 from tropica.evaluation.settings import EvaluationSettings
 from tropica.network.network import PiecewiseLinearNetwork

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.polyhedra.complexes import PolyhedralComplex, hypersurface
+from tropica.polyhedra.dual_complexes import PolyhedralComplex, hypersurface
 
 Limits = Any
 """A pair (low, high) for each coordinate."""

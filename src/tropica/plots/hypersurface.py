@@ -14,7 +14,7 @@ from tropica.plots import style
 from tropica.plots.clipped_hypersurface import ClippedHypersurface, Limits, clipped_hypersurface
 from tropica.plots.dual_subdivision import MAX_NAMED, draw_dual, monomial_colors, number_vertex
 from tropica.plots.polygons import fill_in_space
-from tropica.polyhedra.complexes import PolyhedralComplex
+from tropica.polyhedra.dual_complexes import PolyhedralComplex
 
 OPACITY = 0.22
 """Opacity of the color of a region."""

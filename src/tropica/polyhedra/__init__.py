@@ -1,11 +1,11 @@
 """Exact convex geometry of lifted points: upper hulls, polytopes, zonotopes, tropical hypersurfaces and their duals."""
 
-from tropica.polyhedra.complexes import Face, PolyhedralComplex, Subdivision, dual_subdivision, hypersurface
+from tropica.polyhedra.dual_complexes import Face, PolyhedralComplex, Subdivision, dual_subdivision, hypersurface
 from tropica.polyhedra.envelope import Envelope, upper_envelope
 from tropica.polyhedra.hoffman import HoffmanConstant, hoffman_constant, region_system
-from tropica.polyhedra.hull import UpperHull, essential, upper_hull
 from tropica.polyhedra.overlay import MixedCell, mixed_cells, overlay_cells, overlay_pairs
 from tropica.polyhedra.polytope import Polytope, hull_of_union, minkowski_sum
+from tropica.polyhedra.upper_hull import UpperHull, essential, upper_hull
 from tropica.polyhedra.zonotope import Zonotope
 
 __all__ = [

@@ -10,8 +10,8 @@ from itertools import combinations
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.polyhedra.hull import upper_hull
 from tropica.polyhedra.polygons import area, clip
+from tropica.polyhedra.upper_hull import upper_hull
 
 BLOCK = 1 << 22
 """Values held in memory at once."""

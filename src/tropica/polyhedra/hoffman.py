@@ -14,7 +14,7 @@ from tropica.errors import InputError
 from tropica.exact.determinants import determinants
 from tropica.exact.linear_algebra import rank
 from tropica.exact.rational_arrays import exact_array, exact_numbers, rational_array
-from tropica.polyhedra.complexes import dual_subdivision
+from tropica.polyhedra.dual_complexes import dual_subdivision
 from tropica.polyhedra.integer_rows import row_classes
 
 SUBSETS = 50_000

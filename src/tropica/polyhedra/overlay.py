@@ -18,10 +18,10 @@ from tropica.errors import InputError
 from tropica.exact.linear_algebra import rank
 from tropica.exact.rational_arrays import exact_array
 from tropica.polyhedra.configurations import LiftedConfiguration, lifted_configuration
-from tropica.polyhedra.convex_hull import cell_ridges, gift_wrap
 from tropica.polyhedra.coplanar_cells import CoplanarCells
-from tropica.polyhedra.hull import essential, upper_hull
+from tropica.polyhedra.integer_hulls import cell_ridges, gift_wrap
 from tropica.polyhedra.triangulation import propose
+from tropica.polyhedra.upper_hull import essential, upper_hull
 
 
 def overlay_pairs(p1: Any, h1: Any, p2: Any, h2: Any) -> np.ndarray:

@@ -14,8 +14,8 @@ from tropica.exact.determinants import determinants
 from tropica.exact.linear_algebra import kernel
 from tropica.exact.rational_arrays import as_objects, compact, exact_array, exact_numbers, primitive, ratio
 from tropica.polyhedra.configurations import lifted_configuration
-from tropica.polyhedra.convex_hull import Facet, facets, hull_vertices, upper_faces
 from tropica.polyhedra.face_lattice import faces_from_facets
+from tropica.polyhedra.integer_hulls import Facet, facets, hull_vertices, upper_faces
 from tropica.polyhedra.overlay import overlay_pairs
 from tropica.polyhedra.predicates import Points
 from tropica.polyhedra.triangulation import propose

@@ -15,7 +15,7 @@ from tropica.exact.rational_arrays import to_fraction
 from tropica.network.graph import Graph, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Amax, Relu
-from tropica.polyhedra.complexes import Face, PolyhedralComplex
+from tropica.polyhedra.dual_complexes import Face, PolyhedralComplex
 from tropica.tropical.from_network import to_tropical, traced
 from tropica.tropical.limits import MAX_MONOMIALS
 from tropica.tropical.polynomial import TropicalPolynomial

@@ -12,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tropica.exact.rational_arrays import common_denominator
-from tropica.polyhedra.complexes import dual_subdivision
+from tropica.polyhedra.dual_complexes import dual_subdivision
 from tropica.tropical.monomials import essential_product
 from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
 from tropica.tropical.rational_map import TropicalMap, as_map

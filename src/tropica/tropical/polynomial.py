@@ -11,9 +11,9 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, to_fraction
-from tropica.polyhedra.complexes import PolyhedralComplex, Subdivision, dual_subdivision, hypersurface
-from tropica.polyhedra.hull import essential
+from tropica.polyhedra.dual_complexes import PolyhedralComplex, Subdivision, dual_subdivision, hypersurface
 from tropica.polyhedra.polytope import Polytope
+from tropica.polyhedra.upper_hull import essential
 from tropica.tropical import monomials, printing
 from tropica.tropical.monomials import is_tropical_zero, same
 from tropica.tropical.values import exact_values, hash_of_values, reduced_values

@@ -205,7 +205,7 @@ def segment_regions(net: PiecewiseLinearNetwork, segment: Segment, *, work: floa
     """Every breakpoint of a network between two inputs, and its affine function on each interval between them.
 
     Along x(t) = (1 − t) a + t b the input of every unit is affine in t between two breakpoints, z(t) = s t + c, so a unit that
-    changes its sign does so at t = −c/s, and a maximum changes where two of its pieces cross. By each nonlinearity the intervals
+    changes its sign does so at t = −c/s, and a maximum changes where two of its pieces cross. By each of them the intervals
     are cut at all of these. Two points of one interval have the same activation pattern; adjacent intervals have different
     ones. All is done in float64, whatever the network's dtype, with an error bound on every number; what the bounds do not
     decide is decided in exact arithmetic with the float64 weights as the rationals they are (breakpoints that coincide, units

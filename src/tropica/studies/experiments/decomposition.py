@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tropica.decomposition.pairwise import pairwise_excess
+from tropica.decomposition.pairwise_check import pairwise_excess
 from tropica.evaluation.function import ExtractedFunction
 from tropica.plots import mean_curves, style
 from tropica.studies.case import Case, equal_share

@@ -12,7 +12,7 @@ import numpy as np
 from tropica.exact.determinants import cofactors
 from tropica.exact.rational_arrays import as_objects, ratio
 from tropica.polyhedra.configurations import LiftedConfiguration, lifted_configuration
-from tropica.polyhedra.convex_hull import upper_faces, upper_vertices
+from tropica.polyhedra.integer_hulls import upper_faces, upper_vertices
 
 
 def essential(points: Any, heights: Any) -> np.ndarray:

@@ -62,7 +62,7 @@ def load_decomposition(path: str | os.PathLike[str], net: PiecewiseLinearNetwork
             None if about["smallest_cotangent"] is None else float(about["smallest_cotangent"]),
             [str(line) for line in about["history"]],
             {str(name): float(factor) for name, factor in about.get("factors", {}).items()},
-            Certificate(**about["pairs"]) if about.get("pairs") else None,
+            Certificate(**about["certificate"]) if about.get("certificate") else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{path}: damaged ({type(error).__name__}: {error})") from error

@@ -20,9 +20,9 @@ import numpy as np
 from tropica.errors import InputError
 from tropica.exact.linear_algebra import kernel
 from tropica.exact.rational_arrays import from_fractions, primitive, ratio
-from tropica.polyhedra.convex_hull import facets, hull_vertices
 from tropica.polyhedra.face_lattice import MAX_FACES, faces_from_facets
-from tropica.polyhedra.hull import UpperHull, upper_hull
+from tropica.polyhedra.integer_hulls import facets, hull_vertices
+from tropica.polyhedra.upper_hull import UpperHull, upper_hull
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tropica.decomposition.pairwise import OwnTerms, check_pairs, indexed
+from tropica.decomposition.pairwise_check import OwnTerms, check_pairs, indexed
 from tropica.runtime.processes import Processes
 from tropica.terms.certificate import Certificate
 from tropica.terms.linear_terms import LinearTerms
@@ -91,7 +91,7 @@ class Sample:
         return self._margin
 
 
-def check_terms(
+def certify_terms(
     terms: LinearTerms, sample: Sample, smallest_cotangent: float | None, known: Certificate | None = None
 ) -> Certificate:
     """Check Theorem 3.3 between all pairs of the sample's points.
