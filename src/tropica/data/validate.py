@@ -23,7 +23,8 @@ def validate_points(x: Tensor, shape: Sequence[int], where: str, *, first: int =
         first: the index of the first point of ``x`` in the whole data, for error messages.
 
     Raises:
-        InputError: another type, dtype or shape, no points, or a value that is not finite (the message names the first one).
+        InputError: ``x`` has another type, dtype or shape, holds no points, or holds a value that is not finite (the message
+            names the first one).
 
     >>> validate_points(torch.zeros(2, 3), (3,), "example")
     >>> validate_points(torch.tensor([[0.0], [float("nan")]]), (1,), "example")
@@ -69,7 +70,7 @@ def _refuse_non_finite(x: Tensor, where: str, first: int) -> None:
 
 
 def _hint(x: Tensor, expected: tuple[int, ...]) -> str:
-    """A remedy for the most likely cause of a wrong shape, or nothing."""
+    """A remedy for the most likely cause of a wrong shape, or an empty string."""
     found = tuple(x.shape)
     if found == expected:
         return "; for a single point add the batch axis: x.unsqueeze(0)"

@@ -1,4 +1,4 @@
-"""Terms that are extracted in each pass, used, and dropped."""
+"""Terms that are extracted, used and discarded in each pass."""
 
 from __future__ import annotations
 
