@@ -26,7 +26,7 @@ def as_batches(
 
     Args:
         data: a tensor or array (N, *shape); `LabelledData`; a torch `Dataset` of x or (x, …); a `DataLoader` or another
-            iterable of batches x or (x, …) that can be iterated again and gives the same order each time. Random
+            iterable of batches x or (x, …) that can be iterated repeatedly in the same order. Random
             augmentation by the dataset is not detected here.
         batch_size: the number of points in a batch; a `DataLoader` or an iterable of batches keeps its own.
         dtype: the dtype of the batches; None keeps their own floating-point dtype.

@@ -1,4 +1,4 @@
-"""The three sources of points: an array, single items, ready-made batches. Each gives the same batches in each pass."""
+"""The three sources of points: an array, single items, or batches. Each yields the same batches in each pass."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Source(Protocol):
     """Points in a fixed order, cut into batches."""
 
     def lengths(self, size: int) -> list[int]:
-        """The number of points of each batch; ``size`` points in each, unless the data comes in batches already."""
+        """The number of points in each batch: ``size``, unless the data comes in batches already."""
         ...
 
     def batches(self, size: int, only: Sequence[range] | None) -> Iterator[tuple[int, Tensor]]:
-        """The batches whose numbers lie in ``only`` (all for None), each with the number of its first point."""
+        """The batches with numbers in ``only`` (None for all), each with the number of its first point."""
         ...
 
 
@@ -68,7 +68,7 @@ def source_of(data: Data, where: str) -> Source:
     if iter(data) is data:
         raise InputError(
             f"{where}: a {type(data).__name__} can be iterated only once, and several passes are needed; "
-            "pass a list of batches, or an object whose __iter__ starts anew"
+            "pass a list of batches, or an object whose __iter__ starts from the beginning"
         )
     return BatchSource(data, where)
 

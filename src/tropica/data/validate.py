@@ -60,8 +60,8 @@ def validate_dtype(x: Tensor, where: str) -> None:
 
 
 def _refuse_non_finite(x: Tensor, where: str, first: int) -> None:
-    # The sum is not finite if a value is not finite or if the sum overflows; the extremes decide between the two. Neither
-    # needs memory of the size of x, as isfinite(x) does, and the sum is the fastest.
+    # The sum is not finite if a value is not finite or if the sum overflows; the extremes distinguish the two cases. Unlike
+    # isfinite(x), neither needs memory of the size of x, and the sum is the fastest.
     if math.isfinite(float(x.sum())) or bool(torch.isfinite(torch.stack(torch.aminmax(x))).all()):
         return
     point, *place = (int(index) for index in (~torch.isfinite(x)).nonzero()[0])

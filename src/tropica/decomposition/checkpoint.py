@@ -85,7 +85,7 @@ class Checkpoint:
         try:
             file = SafetensorsFile(path).kind(KIND)
         except StoreError:
-            return  # damaged: the calibration starts anew
+            return  # damaged: the calibration starts from the beginning
         differs = [name for name, value in self.about.items() if file.about.get(name) != value]
         if differs:
             raise StoreError(f"{path}: another calibration ({', '.join(differs)} differ); remove the file or name another file")

@@ -42,7 +42,7 @@ class PointsInMemory:
     def subsets(self) -> Iterator[PointsInMemory]:
         """Iterate over proper subsets of the points, evenly spaced and increasing in size.
 
-        Each process handles whole subsets.
+        Every process computes each subset by itself, without sharing the work.
         """
         size, points = self.first_points, len(self.x)
         while size < points:

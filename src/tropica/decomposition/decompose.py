@@ -63,7 +63,7 @@ def decompose(
             and takes longer.
         margin: only with "minimal": the relative excess of λ over the smallest one; 0.01 by default.
         progress: True for a progress bar, or a function (done, total, message).
-        shard_sizes: the number of points that one process handles at a time.
+        shard_sizes: the size of a full shard, the unit of work of one process.
 
     Raises:
         InputError: the method is unknown, the data are missing or unsuitable, or an option belongs to another method.

@@ -105,7 +105,7 @@ def extract(
 
 
 def _batch_size_of(store: StoreWriter | None) -> int | None:
-    """The batch size of the extraction that was begun in a store."""
+    """The batch size of the extraction in a store; None if there is none."""
     found = store.found if store else None
     return int(found.extraction.batch_size) if found and found.extraction.batch_size else None
 

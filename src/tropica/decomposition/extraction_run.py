@@ -114,7 +114,7 @@ def certified(
     Raises CertificateError, or warns, if the certificate fails.
     """
     extraction = run.extraction
-    unchecked = Certificate(smallest_cotangent, 0.0, 0.0, 1.0, 0, 0, 0, False, extraction.identity.dtype)
+    unchecked = Certificate.unchecked(extraction.identity.dtype, smallest_cotangent)
     terms = LinearTerms(
         blocks,
         center,

@@ -16,7 +16,7 @@ reaches its zero after finitely many steps. Steps on a subset of the points are 
 pass over all pairs, a few shards of terms at a time, raises λ where necessary (earlier shards stay satisfied, as λ only grows).
 An excess within the rounding tolerance is no violation, unless it changes a label.
 
-The decomposition returned has K = (1 + m)λ*·(calibrated K). Its terms are extracted anew and checked on all pairs, on both
+The decomposition returned has K = (1 + m)λ*·(calibrated K). Its terms are extracted again and checked on all pairs, on both
 sides: the guarantee rests on this check, not on the argument above.
 
 Cost, with N points of d numbers: two extractions (four or more if terms do not fit in memory) and 3N²d multiplications

@@ -1,7 +1,7 @@
 """Theorem 3.3 between pairs of data points: is the term of another point larger than a point's own term, at the point?
 
 The terms come block by block. Only pairs whose value may reach the point's own value are evaluated in float64
-(:mod:`tropica.terms.maxima`). So the answers are those of float64 on the terms, and no matrix of all pairs is formed.
+(:mod:`tropica.terms.maxima`). So the results are those of float64 on the terms, and no matrix of all pairs is formed.
 """
 
 from __future__ import annotations

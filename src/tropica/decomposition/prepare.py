@@ -90,7 +90,7 @@ def fitted(decomposition: DCDecomposition, net: PiecewiseLinearNetwork, *, at: s
     Raises InputError if it is the decomposition of another network.
     """
     if decomposition.net.fingerprint != net.fingerprint:
-        hint = " (for at= it must be made for the part behind that tensor: net.cut(at)[1])" if at else ""
+        hint = " (with at= it must be a decomposition of the part behind that tensor: net.cut(at)[1])" if at else ""
         raise InputError(f"the decomposition was made for another network{hint}")
     return decomposition.to(net.dtype).to(str(net.device))
 

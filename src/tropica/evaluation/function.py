@@ -256,7 +256,7 @@ class ExtractedFunction:
             "terms": f"{terms.num_terms:,} of {'×'.join(map(str, terms.input_shape))}",
             "classes": f"{terms.num_classes}",
             "decomposition": terms.method,
-            "kept": "in each call extracted anew" if isinstance(terms, StreamedTerms) else f"{terms.dtype}, {terms.device}",
+            "kept": "no, extracted in each call" if isinstance(terms, StreamedTerms) else f"{terms.dtype}, {terms.device}",
         }
 
     def __repr__(self) -> str:

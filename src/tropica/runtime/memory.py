@@ -72,7 +72,7 @@ def peak_memory() -> int:
 
 
 def in_bytes(text: str) -> int:
-    """The number of bytes that a text such as "1.5 GB" names.
+    """Convert a size such as "1.5 GB" to a number of bytes.
 
     Raises:
         InputError: ``text`` is not a size.

@@ -106,7 +106,7 @@ class SafetensorsFile:
             for name, (dtype, shape, _) in self._table.items():
                 part = self._file.get_slice(name)
                 if list(part.get_shape()) != shape or part.get_dtype() != _code(dtype):
-                    raise StoreError(f"{path}: damaged (the type or shape of tensor {name} differs from its header)")
+                    raise StoreError(f"{path}: damaged (the type or shape of tensor {name} differs from the header)")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
             if isinstance(error, StoreError):
                 raise

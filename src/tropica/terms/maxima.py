@@ -2,7 +2,7 @@
 
 The scores of a block of functions at a block of points are one matrix product in the working dtype. A filter keeps the pairs of
 a function and a point whose score, raised by its error bound, reaches the best lower bound known for the point: first group by
-group, then pair by pair. These candidates are evaluated again in float64. So the answer is that of float64 throughout, ties go
+group, then pair by pair. These candidates are evaluated again in float64. So the result is that of float64 throughout, ties go
 to the lowest index, and the full matrix of scores never exists.
 """
 
@@ -229,7 +229,7 @@ class RunningMaxima:
     def merge(self, place: Tensor, value: Tensor, key: Tensor) -> None:
         """Take values with their keys into account: the larger value is kept, among equal values the lower key.
 
-        ``place`` is point · segments + segment.
+        ``place`` is the flat index point · segments + segment.
         """
         best = self.value.flatten().scatter_reduce(0, place, value, "amax")
         kept = torch.where((self.value.flatten() == best) & (self.key.flatten() >= 0), self.key.flatten(), UNSET)

@@ -21,7 +21,7 @@ from tropica.terms.store.manifest import FORMAT, Manifest, ShardEntry, from_json
 from tropica.terms.term_block import TENSORS, LazyBlocks, TermBlock
 
 KIND = "terms"
-REMEDY = "run the extraction again to write it anew"
+REMEDY = "run the extraction again to rewrite it"
 
 
 @dataclass(frozen=True)

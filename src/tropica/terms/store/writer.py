@@ -299,7 +299,7 @@ def read_or_restore(folder: Path) -> Manifest | None:
         if format_of(folder) in (1, 2):
             check_format(folder / MANIFEST, format_of(folder))
         if (folder / MANIFEST).exists() or any(folder.glob("shard-*.safetensors")):
-            raise StoreError(f"{error}, and no shard tells what it was of; give another folder, or empty this one") from error
+            raise StoreError(f"{error}, and no shard names its extraction; give another folder, or empty this one") from error
         return None
 
 
