@@ -11,8 +11,8 @@ constraints found so far, then add the pairs that its solution violates as furth
 on all. HiGHS solves the programs; violations are evaluated in float64, as for one λ.
 
 The method ends when λ_v + ελ*, ε = 1e-6, violates no pair (programs are solved to 1e-7). The factors returned are λ_v +
-mλ*. As D_jk = Σ_v D^v_jk ≥ 0, the constraint of each pair then
-holds with slack (m − ε)λ*D_jk; a check of all pairs confirms it.
+mλ*. As D_jk = Σ_v D^v_jk ≥ 0, the constraint of each pair then holds with slack (m − ε)λ*D_jk; a check of all pairs confirms
+it.
 
 Cost: in addition to that of one λ, an extraction and 4N²d multiplications and additions for each program on all points.
 """
