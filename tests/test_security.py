@@ -123,7 +123,7 @@ def test_links_out_of_the_folder_are_not_written_through(tmp_path: Path) -> None
     folder = tmp_path / "terms"
     folder.mkdir()
     (folder / "shard-00000.safetensors").symlink_to(outside)
-    with pytest.raises(tp.StoreError, match="no shard tells"):
+    with pytest.raises(tp.StoreError, match="no shard names"):
         tp.extract(network("mlp"), points("mlp"), out=folder)
     (folder / "shard-00000.safetensors").unlink()
     (folder / "decomposition.safetensors").symlink_to(outside)

@@ -8,7 +8,7 @@ from functools import partial
 
 
 class TropicaError(Exception):
-    """The base class of the errors of tropica.
+    """The base class of all errors of tropica.
 
     `from_another_process`: the error was raised in another process of a distributed run, which reports it."""
 
@@ -24,7 +24,7 @@ class DataError(InputError):
 
 
 class UnsupportedOperation(TropicaError, NotImplementedError):
-    """An operation of the network is not piecewise linear, or not known to tropica.
+    """An operation of the network is not piecewise linear, or tropica does not support it.
 
     Fields: the ATen `op`, the module `path`, the `source` line, the `reason`, and what is `accepted` instead: a sentence or
     the names of operations."""

@@ -224,7 +224,7 @@ def test_refusals() -> None:
             tp.extract(net, x, check=check)  # type: ignore[arg-type]
     with pytest.raises(tp.InputError, match="on_failure must be one of 'raise', 'warn'"):
         tp.extract(net, x, on_failure="ignore")
-    with pytest.raises(tp.InputError, match="on_failure does nothing with check='none'"):
+    with pytest.raises(tp.InputError, match="on_failure has no effect with check='none'"):
         tp.extract(net, x, check="none", on_failure="warn")
     with pytest.raises(tp.InputError, match="made for another network"):
         tp.extract(net, x, decomposition_of("mlp_deep", "paper"))

@@ -83,7 +83,7 @@ def test_foreign_folders_are_refused_before_any_work(tmp_path: Path) -> None:
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "terms").write_text("")
     for folder in (tmp_path / "terms", tmp_path / "terms" / "inside"):
-        with pytest.raises(tp.StoreError, match="cannot be made"):
+        with pytest.raises(tp.StoreError, match="cannot be created"):
             extract(folder, decomposition="calibrated")
 
 

@@ -1,1 +1,1 @@
-"""Data: any kind of data as a repeatable pass of checked batches, and readers for files."""
+"""Data of any kind as a repeatable pass over checked batches, and readers for files."""

@@ -19,7 +19,7 @@ def as_inputs(array: np.ndarray, where: str) -> Tensor:
     (N, channels, height, width). Floats keep their scale and layout.
 
     Raises:
-        DataError: neither uint8 nor floats, or fewer than two axes.
+        DataError: the array holds neither uint8 nor floats, or has fewer than two axes.
 
     >>> as_inputs(np.full((2, 28, 28), 255, np.uint8), "example").shape
     torch.Size([2, 1, 28, 28])
@@ -53,7 +53,7 @@ def as_labels(array: np.ndarray, where: str) -> Tensor:
     """Class numbers (N,) or (N, 1) of any integer dtype, as int64 (N,).
 
     Raises:
-        DataError: another dtype or shape, or a negative number.
+        DataError: the array has another dtype or shape, or holds a negative number.
 
     >>> as_labels(np.array([[3], [1]], np.uint8), "example")
     tensor([3, 1])
@@ -87,7 +87,7 @@ def labelled(
     """The first ``limit`` points as `LabelledData`.
 
     Raises:
-        DataError: no points, or the numbers of points and labels differ.
+        DataError: there are no points, or the numbers of points and labels differ.
 
     >>> labelled(torch.ones(3, 2), None, name="ones", num_classes=None, split="train", limit=2)
     LabelledData('ones', train: 2 points of shape (2,), no labels)

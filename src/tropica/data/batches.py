@@ -1,4 +1,4 @@
-"""Any kind of data as a pass of checked batches, the same in each pass."""
+"""Data of any kind as checked batches, the same in each pass."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def as_batches(
 
     Args:
         data: a tensor or array (N, *shape); `LabelledData`; a torch `Dataset` of x or (x, …); a `DataLoader` or another
-            iterable of batches x or (x, …) that can be iterated again and gives the same order each time. Random changes of
-            the points by the dataset (augmentation) are not noticed here.
+            iterable of batches x or (x, …) that can be iterated repeatedly in the same order. Random
+            augmentation by the dataset is not detected here.
         batch_size: the number of points in a batch; a `DataLoader` or an iterable of batches keeps its own.
         dtype: the dtype of the batches; None keeps their own floating-point dtype.
-        device: the device of the batches; None leaves them where they are.
-        shape: the shape that one point must have; None takes that of the first.
-        only: the numbers of the batches to give, in rising order; None for all. The other batches are not loaded, except
+        device: the device of the batches; None keeps their own.
+        shape: the shape that one point must have; by default that of the first point.
+        only: the numbers of the batches to yield, in increasing order; None for all. The other batches are not loaded, except
             from an iterable of batches.
         where: the name of the data in error messages.
 
@@ -40,8 +40,8 @@ def as_batches(
         Batches (B, *shape), B > 0, all values finite; they may share memory with ``data``.
 
     Raises:
-        InputError: data that cannot be iterated twice in the same order (an iterator, ``shuffle=True``), empty data, and
-            all that `validate_points` refuses. Each batch is checked when it is reached.
+        InputError: the data cannot be iterated twice in the same order (an iterator, ``shuffle=True``), is empty, or is
+            refused by `validate_points`. Each batch is checked when it is reached.
 
     >>> [tuple(batch.shape) for batch in as_batches(torch.zeros(5, 2), 2)]
     [(2, 2), (2, 2), (1, 2)]
@@ -115,7 +115,7 @@ def _checked(
     where: str,
     whole: bool,
 ) -> Iterator[Tensor]:
-    """The batches, given with the number of their first point, in the wanted dtype on the wanted device, checked."""
+    """Check batches, each given with the number of its first point, and convert them to a dtype and a device."""
     count = 0
     for first, batch in batches:
         shape = tuple(batch.shape[1:]) if shape is None else shape

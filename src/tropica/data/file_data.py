@@ -27,7 +27,7 @@ class FileRows(ABC):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FileData(Dataset[Any]):
-    """The points of a file, with the class of each point where the classes are known.
+    """The points of a file, with the class of each point if the classes are known.
 
     A counterpart of :class:`LabelledData` that holds no points in memory, made by ``load_data(spec, lazy=True)``. It is a
     ``torch.utils.data.Dataset``: an item is (input, label), or the input alone if there are no labels.

@@ -17,7 +17,7 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelledData(Dataset[Any]):
-    """Points, with the class of each point where the classes are known.
+    """Points, with the class of each point if the classes are known.
 
     A ``torch.utils.data.Dataset``: an item is (input, label), or the input alone if there are no labels.
 

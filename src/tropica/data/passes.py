@@ -1,7 +1,7 @@
-"""A data set cut into shards of consecutive batches, over which any number of processes can iterate from any shard on.
+"""A data set cut into shards of consecutive batches. Any number of processes can iterate over it, starting at any shard.
 
-The cut depends on the data and the batch size alone. A shard's points, and whatever is computed of them batch by batch, are
-therefore the same in every pass and in every process.
+The cut depends on the data and the batch size alone. The points of a shard, and all results computed from them batch by batch,
+are therefore the same in every pass and in every process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardSizes:
-    """When a shard is full: at ``points`` points, or earlier at ``numbers`` coordinates (128 MB in float32)."""
+    """The size of a full shard: ``points`` points, or ``numbers`` coordinates if reached earlier (128 MB in float32)."""
 
     points: int = 2048
     numbers: int = 2**25
@@ -63,16 +63,16 @@ Observer = Callable[[Shard, Sequence[Tensor]], None]
 class DataPass:
     """The points of a data set as batches of tensors, in shards.
 
-    A pass is itself data: iterating over it gives its batches, from the first one on, every time.
+    A pass is itself data: each iteration over it yields all its batches, from the first one.
 
     Attributes:
         data: the points.
-        batch_size: points a batch; data that comes in batches keeps its own.
-        dtype, device: those of the batches.
+        batch_size: points per batch; data that comes in batches keeps its own.
+        dtype, device: dtype and device of the batches.
         input_shape: the shape that one point of the data must have.
-        sizes: when a shard is full.
-        function: what is applied to each batch (a network's first layers), if anything.
-        observer: what sees each shard's points, before ``function``, if anything.
+        sizes: the size of a full shard.
+        function: a function applied to each batch (the first layers of a network), or None.
+        observer: a function called with each shard and its points, before ``function`` is applied, or None.
 
     >>> data_pass = DataPass(torch.zeros(5, 3), 2, torch.float32, torch.device("cpu"), (3,))
     >>> data_pass.lengths, data_pass.num_points, len(data_pass.shards)
@@ -90,9 +90,9 @@ class DataPass:
 
     @cached_property
     def lengths(self) -> list[int]:
-        """Points of each batch. Batches that do not tell their length are iterated over once.
+        """The number of points in each batch. Batches of unknown length are iterated over once.
 
-        Raises InputError where there is no point.
+        Raises InputError if there is no point.
         """
         lengths = batch_lengths(self.data, self.batch_size)
         if not sum(lengths):
@@ -101,7 +101,7 @@ class DataPass:
 
     @cached_property
     def shards(self) -> list[Shard]:
-        """The cut."""
+        """The shards of the data set."""
         return self.sizes.cut(self.lengths, torch.Size(self.input_shape).numel())
 
     @property
@@ -114,7 +114,7 @@ class DataPass:
         return self._with(function=function)
 
     def observed(self, observer: Observer) -> DataPass:
-        """The same pass with an observer that sees the points of each shard."""
+        """The same pass with an observer of the points of each shard."""
         return self._with(observer=observer)
 
     def _with(self, **changes: Any) -> DataPass:
@@ -127,13 +127,14 @@ class DataPass:
         return self.iter_batches()
 
     def iter_batches(self, numbers: Sequence[int] | None = None) -> Iterator[Tensor]:
-        """Iterate over the batches with these numbers, which must rise; over all batches by default."""
+        """Iterate over the batches with these numbers, which must increase; over all batches by default."""
         return map(self._mapped, self._raw(None if numbers is None else [range(i, i + 1) for i in numbers]))
 
     def iter_shards(self, shards: Sequence[Shard] | None = None) -> Iterator[tuple[Shard, list[Tensor]]]:
-        """Iterate over shards, whose numbers must rise, each with its batches; over all shards by default.
+        """Iterate over shards, whose numbers must increase, each with its batches; over all shards by default.
 
-        Raises InputError where a pass over the data gives another number of points than its length, or than the pass before.
+        Raises InputError if a pass over the data yields another number of points than the length of the data, or than an
+        earlier pass.
         """
         chosen = self.shards if shards is None else shards
         raw = self._raw([shard.batches for shard in chosen])
@@ -161,7 +162,7 @@ class PointDigests:
     An instance is a :attr:`DataPass.observer`.
 
     Attributes:
-        known: the digests, by number of shard: those that an earlier run left, and those of the points seen since.
+        known: the digests by number of the shard: from an earlier run, and of the points seen since.
     """
 
     def __init__(self, known: dict[int, str] | None = None) -> None:
@@ -169,9 +170,9 @@ class PointDigests:
         self._seen: set[int] = set()
 
     def __call__(self, shard: Shard, batches: Sequence[Tensor]) -> None:
-        """Hash a shard's points the first time that they come by.
+        """Hash the points of a shard when they are first seen.
 
-        Raises StoreError where they are not those of the earlier run.
+        Raises StoreError if they are not the points of the earlier run.
         """
         if shard.number in self._seen:
             return
@@ -182,14 +183,14 @@ class PointDigests:
         self._seen.add(shard.number)
 
     def gather(self, processes: Processes) -> dict[int, str]:
-        """What all processes know, which all of them know then."""
+        """Merge the digests of all processes, and return them."""
         for known in processes.all_gather(self.known):
             self.known |= {int(number): digest for number, digest in known.items()}
         return self.known
 
 
 def digest_of_points(batches: Sequence[Tensor]) -> str:
-    """SHA-256 of points, which does not depend on the batches that they come in."""
+    """The SHA-256 of points, independent of their division into batches."""
     found = hashlib.sha256()
     for x in batches:
         found.update(x.cpu().contiguous().numpy().data)

@@ -1,4 +1,4 @@
-"""The three sources of points: an array, single items, ready-made batches. Each gives the same batches in each pass."""
+"""The three sources of points: an array, single items, or batches. Each yields the same batches in each pass."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Source(Protocol):
     """Points in a fixed order, cut into batches."""
 
     def lengths(self, size: int) -> list[int]:
-        """The number of points of each batch; ``size`` points in each, unless the data comes in batches of its own."""
+        """The number of points in each batch: ``size``, unless the data comes in batches already."""
         ...
 
     def batches(self, size: int, only: Sequence[range] | None) -> Iterator[tuple[int, Tensor]]:
-        """The batches whose numbers lie in ``only`` (all for None), each with the number of its first point."""
+        """The batches with numbers in ``only`` (None for all), each with the number of its first point."""
         ...
 
 
@@ -45,11 +45,11 @@ def source_of(data: Data, where: str) -> Source:
     """The source of the points of ``data``.
 
     Raises:
-        InputError: not a kind of data, or a second pass would differ from the first.
+        InputError: the type of ``data`` is not supported, or a second pass would differ from the first.
     """
     if isinstance(data, LabelledData):
         return ArraySource(data.inputs, where)
-    if type(data) is TensorDataset:  # its items are slices of one tensor
+    if type(data) is TensorDataset:  # whose items are slices of one tensor
         return ArraySource(data.tensors[0], where)
     if isinstance(data, FileData):
         return ArraySource(data.rows, where)
@@ -68,7 +68,7 @@ def source_of(data: Data, where: str) -> Source:
     if iter(data) is data:
         raise InputError(
             f"{where}: a {type(data).__name__} can be iterated only once, and several passes are needed; "
-            "pass a list of batches, or an object whose __iter__ starts anew"
+            "pass a list of batches, or an object whose __iter__ starts from the beginning"
         )
     return BatchSource(data, where)
 
@@ -162,7 +162,7 @@ class BatchSource:
             first += len(x) if x.ndim else 0
 
     def _loaded(self, plan: list[list[int]], numbers: list[int]) -> Iterator[tuple[int, Tensor]]:
-        """Some batches of a loader. The others are not loaded."""
+        """Load some batches of a loader; the others are not loaded."""
         loader = self.stream
         assert isinstance(loader, DataLoader)
         firsts = np.cumsum([0, *map(len, plan)])
@@ -184,7 +184,7 @@ def _even_lengths(total: int, size: int) -> list[int]:
 
 
 def _numbers(only: Sequence[range] | None, count: int | None) -> Iterable[int]:
-    """The numbers in some ranges, below ``count``."""
+    """The numbers in the given ranges that are below ``count``."""
     if only is None:
         assert count is not None
         return range(count)
@@ -192,7 +192,7 @@ def _numbers(only: Sequence[range] | None, count: int | None) -> Iterable[int]:
 
 
 def _selected(items: Iterable[tuple[int, Any]], only: Sequence[range] | None) -> Iterator[tuple[int, Any]]:
-    """The numbered items whose numbers lie in some rising ranges. Nothing after the last of these items is read."""
+    """The numbered items whose numbers lie in the given increasing ranges. No item after the last of these is read."""
     if only is None:
         yield from items
         return
@@ -206,7 +206,8 @@ def _selected(items: Iterable[tuple[int, Any]], only: Sequence[range] | None) ->
 
 
 def _batch_indices(stream: Iterable[Any]) -> list[list[int]] | None:
-    """The indices of the points of each batch of a loader, without loading them; None if only a pass can tell."""
+    """The indices of the points of each batch of a loader, without loading them; None if they are known
+    only from a pass."""
     if not isinstance(stream, DataLoader) or stream.batch_sampler is None or isinstance(stream.dataset, IterableDataset):
         return None
     return [list(indices) for indices in stream.batch_sampler]

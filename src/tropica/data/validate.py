@@ -23,7 +23,8 @@ def validate_points(x: Tensor, shape: Sequence[int], where: str, *, first: int =
         first: the index of the first point of ``x`` in the whole data, for error messages.
 
     Raises:
-        InputError: another type, dtype or shape, no points, or a value that is not finite (the message names the first one).
+        InputError: ``x`` has another type, dtype or shape, holds no points, or holds a value that is not finite (the message
+            names the first one).
 
     >>> validate_points(torch.zeros(2, 3), (3,), "example")
     >>> validate_points(torch.tensor([[0.0], [float("nan")]]), (1,), "example")
@@ -59,8 +60,8 @@ def validate_dtype(x: Tensor, where: str) -> None:
 
 
 def _refuse_non_finite(x: Tensor, where: str, first: int) -> None:
-    # The sum is not finite if a value is not finite or if the sum overflows; the extremes decide between the two. Neither
-    # needs memory of the size of x, as isfinite(x) does, and the sum is the fastest.
+    # The sum is not finite if a value is not finite or if the sum overflows; the extremes distinguish the two cases. Unlike
+    # isfinite(x), neither needs memory of the size of x, and the sum is the fastest.
     if math.isfinite(float(x.sum())) or bool(torch.isfinite(torch.stack(torch.aminmax(x))).all()):
         return
     point, *place = (int(index) for index in (~torch.isfinite(x)).nonzero()[0])
@@ -69,7 +70,7 @@ def _refuse_non_finite(x: Tensor, where: str, first: int) -> None:
 
 
 def _hint(x: Tensor, expected: tuple[int, ...]) -> str:
-    """A remedy for the most likely cause of a wrong shape, or nothing."""
+    """A remedy for the most likely cause of a wrong shape, or an empty string."""
     found = tuple(x.shape)
     if found == expected:
         return "; for a single point add the batch axis: x.unsqueeze(0)"

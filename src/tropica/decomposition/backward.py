@@ -18,15 +18,15 @@ from tropica.terms.certificate import smaller
 
 @dataclass(frozen=True)
 class BatchTerms:
-    """The terms of B points as the passes give them, before they are centered.
+    """The terms of B points as the backward passes compute them, before centering.
 
     Attributes:
         labels: the label i that N gives each point, (B,).
         local, minus: ∇N_i and ∇F⁻, (B, d), in the network's dtype.
         local_value, minus_value: N_i and F⁻, (B,) float64.
-        margin: by how much the label wins, (B,) float64.
+        margin: the difference of the two largest scores of N, (B,) float64.
         smallest_cotangent: the smallest cotangent of F⁻ and F⁺_i at any nonlinearity, relative to the largest one there; None
-            where cotangents were not checked.
+            if cotangents were not checked.
     """
 
     labels: Tensor
@@ -39,7 +39,7 @@ class BatchTerms:
 
 
 def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) -> BatchTerms:
-    """Compute ∇N_i and ∇F⁻ at every point of a batch, i the label that N gives the point.
+    """Compute ∇N_i and ∇F⁻ at every point of a batch, where i is the label that N gives the point.
 
     F⁻ = c⁻ + Σ_v ⟨K_v, h_v⟩, so that ∇F⁻ is one backward pass that starts with the cotangent K_v at every output h_v of a
     nonlinearity.
@@ -47,7 +47,7 @@ def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) 
     Args:
         decomposition: the DC decomposition.
         x: points (B, *input_shape) in the network's dtype.
-        check: compute the smallest cotangent, which is part of the certificate.
+        check: compute the smallest cotangent, a part of the certificate.
     """
     points = len(x)
     x = x.detach().requires_grad_()
@@ -78,7 +78,7 @@ def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) 
 
 
 def _gradient(outputs: Sequence[Tensor], x: Tensor, cotangents: Sequence[Tensor], retain_graph: bool = False) -> Tensor:
-    """d⟨cotangents, outputs⟩/dx, (B, d); zero where the outputs do not depend on x."""
+    """d⟨cotangents, outputs⟩/dx, (B, d); zero if the outputs do not depend on x."""
     pairs = [(out, cotangent) for out, cotangent in zip(outputs, cotangents, strict=True) if out.requires_grad]
     if not pairs:
         return torch.zeros_like(x).flatten(1).detach()
@@ -100,12 +100,13 @@ class _Cotangents:
                 h.register_hook(partial(self._arrived, node, points))
 
     def start_second_pass(self) -> None:
-        """The pass of N_i is over; the pass of F⁻ follows."""
+        """Mark the end of the pass of N_i, which the pass of F⁻ follows."""
         self._second_pass = True
 
     def smallest(self) -> float:
-        """The smallest cotangent, after both passes; 0 where none arrived anywhere."""
-        for local in self._local.values():  # no cotangent of F⁻ arrived, as K = 0 there and behind: that of F⁺_i is that of N_i
+        """The smallest cotangent, after both passes; 0 if none arrived."""
+        # Where no cotangent of F⁻ arrived (K = 0 there and at all later nonlinearities), that of F⁺_i equals that of N_i.
+        for local in self._local.values():
             self._add(torch.zeros_like(local), local)
         self._local.clear()
         return 0.0 if self._smallest == math.inf else self._smallest

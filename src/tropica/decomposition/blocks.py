@@ -11,7 +11,7 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.terms.term_block import TermBlock
 
 ROWS = 128
-"""Points whose constant parts are computed at once: their float64 rows stay in the processor's cache."""
+"""The number of points whose constant parts are computed at once: their float64 rows fit the processor's cache."""
 
 
 def empty_block(net: PiecewiseLinearNetwork, points: int, stored_dtype: torch.dtype) -> TermBlock:
@@ -21,7 +21,7 @@ def empty_block(net: PiecewiseLinearNetwork, points: int, stored_dtype: torch.dt
     def empty(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
         if net.device.type != "cpu" or dtype == torch.bfloat16:
             return torch.empty(*shape, dtype=dtype, device=net.device)
-        # NumPy asks the system for large pages, which saves most of the time that the first write takes.
+        # NumPy asks the system for large pages, which saves most of the time of the first write.
         return torch.from_numpy(np.empty(shape, dtype=str(dtype).removeprefix("torch.")))
 
     local, minus = (empty(points, dimension, dtype=stored_dtype) for _ in range(2))
@@ -33,8 +33,8 @@ def empty_block(net: PiecewiseLinearNetwork, points: int, stored_dtype: torch.dt
 def write_block(found: BatchTerms, x: Tensor, center: Tensor, block: TermBlock) -> None:
     """Write the terms of a batch into a block.
 
-    ∇F⁻ is centered. Constant parts are computed in float64 from the coefficients as they are stored, so that every term takes
-    its exact value at its own point, whatever its coefficients are rounded to.
+    ∇F⁻ is centered. Constant parts are computed in float64 from the stored coefficients, so that every term takes its exact
+    value at its own point, however its coefficients are rounded.
     """
     assert block.margin is not None
     block.labels.copy_(found.labels)
@@ -63,11 +63,11 @@ def write_block(found: BatchTerms, x: Tensor, center: Tensor, block: TermBlock) 
 def _rounding(
     local: tuple[Tensor, Tensor], minus: tuple[Tensor, Tensor], point: Tensor, values: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """Bounds on what rounding the coefficients changes, (B, 4): r₀, r₁ of a⁺ and r₂, r₃ of a⁻.
+    """Bounds on the errors of rounding the coefficients, (B, 4): r₀, r₁ for a⁺ and r₂, r₃ for a⁻.
 
     ``local`` and ``minus`` are coefficients as computed and as stored. With w' = w + δ and the constant part value − ⟨w', x_k⟩,
     the value at x changes by ⟨δ, x − x_k⟩, at most ‖δ‖‖x‖ + ‖δ‖‖x_k‖. The rounding of the constant parts in float64 is added:
-    (d + 8) 2⁻⁵² times the sum of the magnitudes that enter them.
+    (d + 8) 2⁻⁵² times the sum of the magnitudes of all summands.
     """
     norm = torch.linalg.vector_norm
     exact, stored = ([pair[i].double() for pair in (local, minus)] for i in range(2))

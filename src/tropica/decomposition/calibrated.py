@@ -1,15 +1,15 @@
-"""The calibrated decomposition: K from the cotangents at the data's own points, with the certificate.
+"""The calibrated decomposition: K from the cotangents at the data points, with the certificate.
 
-    K_v = max over points k of max(0, −g⁻_kv, −g⁺_kv),   g the cotangents of F⁻ and F⁺_i at the output of nonlinearity v
+    K_v = max over points k of max(0, −g⁻_kv, −g⁺_kv),   g⁻, g⁺ the cotangents of F⁻ and F⁺_i at the output of nonlinearity v
 
-Signs cancel as they do in the network, so K, and with it F⁻, stays small where the data-free bound grows with every layer.
+Signs cancel as in the network, so K, and with it F⁻, stays small, whereas the data-free bound grows with every layer.
 Three steps:
 
 1. As many points as fit in memory give the required K, nonlinearity by nonlinearity from the output (``layer_by_layer``).
-   These are all points at the narrow layers near the output, and all points everywhere for small data sets.
-2. Passes over all data raise K where a point requires more (``calibration_pass``), until a pass raises nothing. With small
-   data sets this is the first pass, which then is only the check. After a last few raises no further pass is needed: the
-   raises that they can require at earlier nonlinearities are bounded from the weights, and made.
+   All points fit at the narrow layers near the output, and at every layer for small data sets.
+2. Passes over all data raise K where a point requires more (``calibration_pass``), until a pass raises no K. For small
+   data sets the first pass raises none, and is only the check. If a pass raises few K, no further pass is needed: the raises
+   that these can require at earlier nonlinearities are bounded from the weights, and applied.
 3. The last pass is the certificate: every cotangent is ≥ 0 with K added. Hence every term satisfies a_k(x) ≤ F(x) for all x
    with equality at x_k, which is Theorem 3.3 (``docs/method.md``).
 """
@@ -52,15 +52,15 @@ def calibrated_decomposition(
         batch_size: points in a batch; a data pass has its own.
         memory: bytes for the points and cotangents of the first step, in all processes together, as K depends on it.
         max_passes: the largest number of passes over all data.
-        margins: what is added to the required K.
-        processes: the processes that share the work; K is the same for any number of them.
+        margins: the margins added to the required K.
+        processes: the processes that share the work; K is the same for any number of processes.
         checkpoint: a file that is written after each pass, from which an interrupted run continues. The caller removes it.
-        digests: the digests of the points, if ``data`` is a pass that they observe already; they are kept in the checkpoint.
+        digests: the digests of the points, if they already observe the pass ``data``; the checkpoint stores them.
         progress: called with (done, total, message).
 
     Raises:
         CertificateError: passes still raise K after ``max_passes``, or a cotangent is not finite.
-        StoreError: the checkpoint is of another calibration, or cannot be written.
+        StoreError: the checkpoint belongs to another calibration, or cannot be written.
     """
     data_pass = data if isinstance(data, DataPass) else DataPass(data, batch_size, net.dtype, net.device, net.input_shape)
     if digests is None:
@@ -103,7 +103,7 @@ def _first_state(
     processes: Processes,
     progress: ProgressCallback | None,
 ) -> CalibrationState:
-    """The first step: the required K of as many points as fit in memory. Each process holds its share of them."""
+    """The first step: the K that as many points as fit in memory require. Each process holds its share of these points."""
     bytes_per_point = next((step.bytes for step in backward_steps(net)), 1)
     nonempty = [i for i, length in enumerate(data_pass.lengths) if length]
     chosen = list(evenly_spaced(nonempty, memory / bytes_per_point / data_pass.num_points))
@@ -111,7 +111,7 @@ def _first_state(
     own = dict(zip(mine, data_pass.iter_batches(mine), strict=True))
     required = layer_by_layer(
         net,
-        (own.pop(i, data_pass.lengths[i]) for i in chosen),  # a generator, so that no list here keeps a dropped batch alive
+        (own.pop(i, data_pass.lengths[i]) for i in chosen),  # a generator: a list would keep dropped batches in memory
         margins=margins,
         memory=memory,
         num_points=data_pass.num_points,
@@ -124,6 +124,6 @@ def _first_state(
 
 
 def _range(shares: Iterable[float]) -> str:
-    """The largest and the smallest share: "100.0%", "100.0% (first nonlinearities: 8.5%)"."""
+    """Text for the largest and the smallest share: "100.0%", "100.0% (first nonlinearities: 8.5%)"."""
     least, most = min(shares := list(shares), default=1.0), max(shares, default=1.0)
     return f"{most:.1%}" if least == most else f"{most:.1%} (first nonlinearities: {least:.1%})"

@@ -1,7 +1,7 @@
 """One pass over the data that raises K where a point requires more.
 
-Every batch starts from K as it was before the pass, and the pass's K is the maximum over the batches. So K does not depend on
-the order of the batches, nor on the processes that they are shared among.
+Every batch starts from the K before the pass, and the K after the pass is the maximum over the batches. So K does not depend on
+the order of the batches or on their distribution over processes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback
 
 MAX_EXTRA = 0.05
-"""How much larger K may be than the points require, if that saves a pass over them."""
+"""The largest relative excess of K over the required one that is accepted to save a pass over the points."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class PassResult:
     """The result of a pass over a batch or over all data.
 
     Attributes:
-        multipliers: K by the name of the nonlinearity; of a batch only the K that it raised.
+        multipliers: K by the name of the nonlinearity; for a batch, only the raised K.
         raised: the number of raises, in units and batches.
-        smallest_cotangent: the smallest cotangent, relative to the largest one at the same nonlinearity, with each batch's
-            own K.
+        smallest_cotangent: the smallest cotangent, relative to the largest one at the same nonlinearity, under the K of
+            each batch.
     """
 
     multipliers: dict[str, Tensor]
@@ -52,12 +52,12 @@ def calibration_pass(
     processes: Processes,
     progress: ProgressCallback | None,
 ) -> PassResult:
-    """K after a pass over all data.
+    """Raise K in a pass over all data.
 
     Args:
         net: the network.
         multipliers: K before the pass, by the name of the nonlinearity.
-        margins: what a raised K gets beyond the required one, as a share of its largest entry.
+        margins: the margin added to a raised K, as a share of its largest entry.
         data_pass: the points.
         processes: the processes that share the pass.
         progress: called with (done, total, message).
@@ -93,7 +93,7 @@ def calibration_pass(
 def _calibrate_batch(
     net: PiecewiseLinearNetwork, multipliers: Mapping[str, Tensor], margins: Mapping[str, float], x: Tensor
 ) -> PassResult:
-    """The K that one batch raises."""
+    """Raise K where one batch requires it."""
     x = x.detach().requires_grad_()
     scores, outputs = forward(net, x)
     outputs = [(node, h) for node, h in outputs if h.requires_grad]
@@ -113,7 +113,7 @@ def _calibrate_batch(
         short = required > k
         if bool(short.any()):
             raised += int(short.sum())
-            # A raised K gets a margin too; without it the next pass would find it a little too small again.
+            # Without a margin on the raised K, the next pass would find it slightly too small again.
             k = torch.where(short, required + margins[node.name] * torch.maximum(required.max(), k.max()), k)
             found[node.name] = k
         minus = minus + k
@@ -123,8 +123,8 @@ def _calibrate_batch(
         smallest = min(smallest, least / (largest or 1.0))
         return minus.reshape(arriving.shape)
 
-    # The hooks run as the gradient of F⁻ arrives, at later nonlinearities first. So each sees the effect of the raised K
-    # behind it.
+    # The hooks run when the gradient of F⁻ arrives, at later nonlinearities first. So each hook sees the effect of the K raised
+    # at later nonlinearities.
     for (node, h), local in zip(outputs, local_cotangents, strict=True):
         h.register_hook(partial(add_multiplier, node, local))
     torch.autograd.grad(scores, x, torch.zeros_like(scores), allow_unused=True)
@@ -134,13 +134,13 @@ def _calibrate_batch(
 def raise_without_pass(
     net: PiecewiseLinearNetwork, before: Mapping[str, Tensor], after: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], float] | None:
-    """K raised by all that the raises of a pass can require at earlier nonlinearities, which saves the next pass.
+    """Add to K the largest raises that those of a pass can require at earlier nonlinearities, which saves the next pass.
 
-    Each point was checked with some K between ``before`` and ``after``, which was large enough for it. Since then K has
-    grown by no more than ``after`` − ``before``.
+    Each point was checked with some K between ``before`` and ``after`` that was large enough for the point. Since then K has
+    grown by at most ``after`` − ``before``.
 
     Returns:
-        K, and the largest share by which a K grows; None if that share exceeds MAX_EXTRA.
+        K, and its largest relative growth; None if that growth exceeds MAX_EXTRA.
     """
     extra = bound_on_raises(net, {name: k.double() - before[name].double() for name, k in after.items()})
     share = 0.0

@@ -15,12 +15,12 @@ from tropica.terms.linear_terms import LinearTerms
 
 @dataclass(frozen=True)
 class SampleSizes:
-    """The points that are checked: all of them up to ``points``, beyond that this many random ones, against their own terms.
+    """The size of the sample that is checked. Smaller data sets are checked whole.
 
     Attributes:
-        points: points at most.
-        numbers: coordinates of these points (128 MB in float32). Their terms take twice as many.
-        least: points at least, however large they are.
+        points: the largest number of points.
+        numbers: the largest number of coordinates in all points (128 MB in float32). Their terms take twice as many.
+        least: the smallest number of points, whatever their dimension.
     """
 
     points: int = 4096
@@ -33,7 +33,7 @@ SAMPLE_SIZES = SampleSizes()
 
 @dataclass
 class Sample:
-    """The points of a check, chosen before the pass over the data that shows them.
+    """The points of a check, chosen before the pass over the data and collected in that pass.
 
     Attributes:
         index: the numbers of the points, in order.
@@ -47,18 +47,18 @@ class Sample:
 
     @classmethod
     def draw(cls, points: int, numbers: int = 1, sizes: SampleSizes = SAMPLE_SIZES) -> Sample:
-        """All points of a small set, a random sample of a large one (seed 0); ``numbers`` is the coordinates of a point."""
+        """Choose all points of a small set, or a random sample of a large one (seed 0), for points of dimension ``numbers``."""
         generator = torch.Generator().manual_seed(0)
         size = min(sizes.points, max(sizes.least, sizes.numbers // numbers))
         return cls(torch.randperm(points, generator=generator)[:size].sort().values, points)
 
     def see(self, start: int, x: Tensor, margin: Tensor) -> None:
-        """Take the sample's points out of consecutive ones.
+        """Collect the points of the sample among consecutive points of the data.
 
         Args:
-            start: number of the first point.
+            start: the number of the first point.
             x: the points (n, *input_shape).
-            margin: by how much N's label wins at each, (n,).
+            margin: the difference of the two largest scores of N at each point, (n,).
         """
         if self._x is None or self._margin is None:
             self._x = x.new_zeros(len(self.index), x[0].numel())
@@ -69,7 +69,7 @@ class Sample:
         self._margin[low:high] = margin[mine.to(margin.device)].to(x.device)
 
     def join(self, processes: Processes) -> None:
-        """Add the points that the other processes have seen, each its own."""
+        """Add the points that the other processes have collected."""
         if processes.world_size > 1:
             seen = None if self._x is None else [self._x.shape[1], str(self._x.dtype)]
             d, dtype = next(found for found in processes.all_gather(seen) if found)
@@ -86,7 +86,7 @@ class Sample:
 
     @property
     def margin(self) -> Tensor:
-        """By how much N's label wins at each point, (n,)."""
+        """The difference of the two largest scores of N at each point, (n,)."""
         assert self._margin is not None
         return self._margin
 
@@ -97,14 +97,14 @@ def certify_terms(
     """Check Theorem 3.3 between all pairs of the sample's points.
 
     The tolerance is 100 units in the last place of the largest ‖w_k‖‖x_k‖ + |b_k|, in the dtype of the extraction: rounding in
-    the backward passes is of that order. Where coefficients are stored in a coarser dtype, what that can change of a value is
-    added, here and to the margin up to which labels count as tied.
+    the backward passes is of that order. If coefficients are stored in a coarser dtype, the bound on the resulting error is
+    added to the tolerance, and to the margin up to which labels count as tied.
 
     Args:
         terms: the terms.
         sample: the points.
-        smallest_cotangent: the smallest cotangent, where it is known.
-        known: the certificate of all pairs of these very points, from making their minimal decomposition.
+        smallest_cotangent: the smallest cotangent, if known.
+        known: the certificate of all pairs of these points, from their minimal decomposition.
     """
     x, dtype = sample.x.to(device=terms.device, dtype=terms.working), getattr(torch, terms.certificate.dtype)
     whole = len(sample.index) == len(terms)
@@ -137,7 +137,7 @@ def certify_terms(
 
 
 def _extended(sample: Certificate, known: Certificate) -> Certificate:
-    """The certificate of all pairs, which allows for what the sample of the stored terms shows."""
+    """The certificate of all pairs, extended by the violations in the sample of the stored terms."""
     lost = max(sample.labels_changed, known.labels_changed)
     return replace(
         known,

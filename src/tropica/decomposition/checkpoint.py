@@ -22,8 +22,8 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class CalibrationState:
-    """K after some passes in the network's dtype, the margins by the name of the nonlinearity, the passes, one line for
-    each step."""
+    """The state after some passes: K in the network's dtype and the margins, by the name of the nonlinearity; the number of
+    passes; a line for each step."""
 
     multipliers: Mapping[str, Tensor]
     margins: Mapping[str, float]
@@ -32,7 +32,7 @@ class CalibrationState:
 
 
 class Checkpoint:
-    """The file with the state of the calibration of one network on one data set. Without a path nothing is kept."""
+    """The file with the state of the calibration of one network on one data set. Without a path no state is saved."""
 
     def __init__(
         self,
@@ -85,10 +85,10 @@ class Checkpoint:
         try:
             file = SafetensorsFile(path).kind(KIND)
         except StoreError:
-            return  # damaged: the calibration starts anew
+            return  # damaged: the calibration starts from the beginning
         differs = [name for name, value in self.about.items() if file.about.get(name) != value]
         if differs:
-            raise StoreError(f"{path}: another calibration ({', '.join(differs)} differ); remove the file or give another one")
+            raise StoreError(f"{path}: another calibration ({', '.join(differs)} differ); remove the file or name another file")
 
     def _read(self, path: Path) -> CalibrationState | None:
         shapes = {node.name: tuple(node.unit_shape) for node in self.net.nonlinearities}

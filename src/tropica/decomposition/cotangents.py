@@ -1,4 +1,4 @@
-"""The forward pass and the cotangents that both the calibration and the extraction need."""
+"""The forward pass and the cotangents that the calibration and the extraction share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tropica.network.network import PiecewiseLinearNetwork
 
 
 def forward(net: PiecewiseLinearNetwork, x: Tensor) -> tuple[Tensor, list[tuple[NonlinearityNode, Tensor]]]:
-    """The scores (B, num_classes) and the output of every nonlinearity, recorded for backward passes.
+    """Compute the scores (B, num_classes) and the output of every nonlinearity, recorded for backward passes.
 
     The output of a nonlinearity that does not depend on x has no gradient.
     """
@@ -34,7 +34,7 @@ def label_cotangent(scores: Tensor) -> Tensor:
 
 
 def required_multiplier(minus: Tensor, local: Tensor) -> Tensor:
-    """The smallest K of a nonlinearity with which no cotangent of F⁻ or F⁺ is negative: max_k max(0, −g⁻_k, −g⁺_k).
+    """The smallest K of a nonlinearity for which no cotangent of F⁻ or F⁺ is negative: max_k max(0, −g⁻_k, −g⁺_k).
 
     Args:
         minus: the cotangents g⁻ of F⁻ (B, *units).

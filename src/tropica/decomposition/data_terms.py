@@ -21,15 +21,15 @@ from tropica.terms.term_block import TermBlock
 
 @dataclass(frozen=True, eq=False)
 class PointsInMemory:
-    """Points in memory, and how their terms are extracted and compared.
+    """Points in memory, with the settings for extracting and comparing their terms.
 
     Attributes:
         x: the points, (N, *input_shape).
         data_pass: the pass over data whose batch size and shard sizes are used.
-        memory: bytes for terms. Where they do not fit half of it, they are extracted again for each pass.
+        memory: bytes for terms. If the terms do not fit in half of it, each pass extracts them again.
         processes: the processes that share the terms.
-        progress: is called with (done, total, message).
-        first_points: points of the smallest subset that is looked at before all of them.
+        progress: called with (done, total, message).
+        first_points: the number of points in the smallest subset.
     """
 
     x: Tensor
@@ -40,9 +40,9 @@ class PointsInMemory:
     first_points: int = 1024
 
     def subsets(self) -> Iterator[PointsInMemory]:
-        """Iterate over ever larger subsets of the points, evenly spread; all points are not among them.
+        """Iterate over proper subsets of the points, evenly spaced and increasing in size.
 
-        Each process works on a subset by itself.
+        Every process computes each subset by itself, without sharing the work.
         """
         size, points = self.first_points, len(self.x)
         while size < points:
@@ -60,8 +60,8 @@ class DataTerms:
         points: the points.
         data_pass: the points as batches and shards.
         center: the vector that every ∇F⁻ is stored relative to.
-        own: the own terms of all points.
-        kept: this process's terms by number of the shard; None where they do not fit the memory.
+        own: each point's own term, for all points.
+        kept: the terms of this process by number of the shard; None if they do not fit in memory.
     """
 
     decomposition: DCDecomposition
@@ -73,7 +73,7 @@ class DataTerms:
 
     @classmethod
     def extract(cls, decomposition: DCDecomposition, points: PointsInMemory) -> DataTerms:
-        """Extract the terms of all points, keep them where they fit the memory, and compute the own terms."""
+        """Extract the terms of all points, keep them if they fit in memory, and evaluate each point's own term."""
         net, inputs, processes = decomposition.net, points.x, points.processes
         source = points.data_pass
         data_pass = DataPass(inputs, source.batch_size, net.dtype, net.device, net.input_shape, source.sizes)
@@ -101,7 +101,7 @@ class DataTerms:
         return self.decomposition.net.dtype
 
     def blocks(self, shards: Sequence[Shard] | None = None) -> Iterator[tuple[int, TermBlock]]:
-        """Iterate over this process's part of the terms of some shards, or of all, each with the index of its first term."""
+        """Iterate over the blocks of this process in some shards (by default all), each with the index of its first term."""
         processes = self.points.processes
         chosen = self.data_pass.shards if shards is None else shards
         mine = [shard for shard in chosen if shard.number % processes.world_size == processes.rank]
@@ -114,12 +114,12 @@ class DataTerms:
 
 @dataclass(frozen=True)
 class Violations:
-    """Points at which some other point's term is larger than their own, on one side.
+    """Points at which the term of another point is larger than their own, on one side.
 
     Attributes:
         side: a⁺ or a⁻.
         point, other: the numbers of the points and of the other points, (n,).
-        excess: by how much the other term is larger, (n,).
+        excess: the difference of the other term and the own term, (n,).
     """
 
     side: Side
@@ -129,9 +129,9 @@ class Violations:
 
 
 def find_violations(terms: DataTerms, side: Side, factor: float = 1.0, shards: Sequence[Shard] | None = None) -> Violations:
-    """Find the points whose own term is not the largest where K is multiplied by ``factor``, among the terms of some shards.
+    """Find the points whose own term is not the largest among the terms of some shards, with K multiplied by ``factor``.
 
-    An excess that rounding explains is no violation, unless it changes a label that N itself can tell apart.
+    An excess within the rounding tolerance is no violation, unless it changes a label whose margin in N exceeds the tolerance.
     """
     own = terms.own
     functions = (scaled_functions(block, side, factor, first) for first, block in terms.blocks(shards))
@@ -145,7 +145,7 @@ def find_violations(terms: DataTerms, side: Side, factor: float = 1.0, shards: S
 
 
 def find_all_violations(terms: DataTerms) -> list[Violations]:
-    """Find the violations among all terms, on either side; a list without empty ones."""
+    """Find the violations among all terms: a list with an entry for each side that has any."""
     return [found for side in SIDES if len((found := find_violations(terms, side)).point)]
 
 
@@ -154,7 +154,7 @@ def certify_factors(
 ) -> tuple[DCDecomposition, Certificate]:
     """The decomposition with K multiplied by these factors, and its certificate on all pairs of the points.
 
-    Raises CertificateError where the certificate fails.
+    Raises CertificateError if the certificate fails.
     """
     made = replace(decomposition.scaled(factors), factors=dict(factors))
     terms = DataTerms.extract(made, points)
@@ -176,5 +176,5 @@ def certify_factors(
 
 
 def float64_advice(decomposition: DCDecomposition) -> str:
-    """What to try where float32 is too coarse; "" in float64."""
+    """The advice to use float64 if the computation is in float32; "" in float64."""
     return "; use dtype=torch.float64" if decomposition.net.dtype == torch.float32 else ""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 KIND = "DC decomposition"
 FORMAT = 2
-"""What the file of a decomposition says of itself (:meth:`DCDecomposition.save`)."""
+"""The format of the file that :meth:`DCDecomposition.save` writes."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,12 @@ class DCDecomposition:
         input_multiplier: K of the network's input, which makes all coefficients nonnegative (Lemma 3.2); only the paper's
             decomposition has one.
         constant: c⁻ (line 2 of Algorithm 3.1).
-        passes: the passes over the data that finding K took, with the certifying pass; 0 for the paper's decomposition.
+        passes: the passes over the data for computing K, the certifying pass included; 0 for the paper's decomposition.
         smallest_cotangent: the smallest cotangent of the certifying pass, relative to the largest one at the same
             nonlinearity; None if the cotangents were not checked.
         history: one line for each step of the calibration.
         factors: the minimal decomposition only: K by the name of the nonlinearity, in units of the calibrated K.
-        certificate: the minimal decomposition only: its certificate over all pairs of data points, as cotangents may be negative.
+        certificate: the certificate over all pairs of data points; minimal decompositions only.
     """
 
     net: PiecewiseLinearNetwork
@@ -138,9 +138,9 @@ class DCDecomposition:
         return outputs, minus
 
     def multiplier(self, node: NonlinearityNode) -> Tensor | None:
-        """K of a nonlinearity in the network's dtype and on its device, or None where K = 0.
+        """K of a nonlinearity in the network's dtype and on its device, or None if K = 0.
 
-        Raises CertificateError where K exceeds the range of the dtype.
+        Raises CertificateError if K exceeds the range of the dtype.
         """
         return self._cast.get(node.name)
 
@@ -157,7 +157,7 @@ class DCDecomposition:
 
     @property
     def _all_multipliers(self) -> dict[str, Tensor]:
-        """K by name, with that of the input under INPUT."""
+        """K by name, with the K of the input under INPUT."""
         return {**self.multipliers, **({} if self.input_multiplier is None else {INPUT: self.input_multiplier})}
 
     def scaled(self, factors: Mapping[str, float]) -> DCDecomposition:
@@ -187,9 +187,9 @@ class DCDecomposition:
         return DecompositionSummary(tuple(rows))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file that :func:`tropica.load_decomposition` reads; a failed call leaves no partial file.
+        """Write a safetensors file for :func:`tropica.load_decomposition`; a failed call leaves no partial file.
 
-        Raises StoreError where the file cannot be written.
+        Raises StoreError if the file cannot be written.
         """
         about = {
             "kind": KIND,

@@ -48,10 +48,10 @@ def decompose(
         net: a traced network, or a module in eval mode, which is traced on the first points of the data.
         data: the points (tensor, array, Dataset or DataLoader of (N, *input)). The method "paper" needs none, except to trace
             a module.
-        method: "calibrated" takes K from the data's own cotangents and certifies Theorem 3.3 on the data. "minimal" scales
-            that K down to the smallest λK with which Theorem 3.3 still holds between all pairs of data points; these are
-            held in memory and compared (:mod:`tropica.decomposition.minimal`). "paper" takes K from the weights alone
-            (Algorithm 3.1, Table 1); it grows with every layer.
+        method: "calibrated" computes K from the cotangents at the data points and certifies Theorem 3.3 on the data. "minimal"
+            scales this K down to the smallest λK for which Theorem 3.3 still holds between all pairs of data points, which
+            are held in memory and compared (:mod:`tropica.decomposition.minimal`). "paper" computes K from the weights alone
+            (Algorithm 3.1, Table 1); this K grows with every layer.
         dtype: the dtype of the computation; the network's by default. Deep networks need float64.
         batch_size: the number of points in a batch; by default as many as fit in a few hundred MB.
         memory: bytes to work in; by default a quarter of the free memory, and of that at most 1 GiB for the calibration's
@@ -61,13 +61,13 @@ def decompose(
         distributed: share the work among the processes of torch.distributed, all of which make the same call.
         per: only with "minimal": one λ for the "network" (default), or one for each "nonlinearity", which makes F⁻ smaller
             and takes longer.
-        margin: only with "minimal": λ is larger than the smallest one by this share; 0.01 by default.
+        margin: only with "minimal": the relative excess of λ over the smallest one; 0.01 by default.
         progress: True for a progress bar, or a function (done, total, message).
-        shard_sizes: the number of points that one process handles at a time.
+        shard_sizes: the size of a full shard, the unit of work of one process.
 
     Raises:
-        InputError: an unknown method, missing or unsuitable data, an option of another method.
-        CertificateError: K overflows or is not final after 40 passes, or rounding hides which terms are the larger ones.
+        InputError: the method is unknown, the data are missing or unsuitable, or an option belongs to another method.
+        CertificateError: K overflows, K is not final after 40 passes, or rounding hides which terms are larger.
         StoreError: the checkpoint belongs to another calibration, or cannot be written.
 
     >>> import torch, tropica as tp
@@ -103,16 +103,16 @@ def decompose(
 def minimize(
     calibrated: DCDecomposition, data: Data, *, memory: int | None = None, progress: bool | ProgressCallback = False
 ) -> DCDecomposition:
-    """Scale a calibrated decomposition down to the minimal one, as ``decompose(net, data, method="minimal")`` gives it.
+    """Scale a calibrated decomposition down to the minimal one, as ``decompose(net, data, method="minimal")`` does.
 
     Args:
-        calibrated: the calibrated decomposition of these points.
+        calibrated: the calibrated decomposition on these points.
         data: the points.
-        memory: bytes to work in; by default a quarter of what is free.
-        progress: True for a bar, or a function (done, total, message).
+        memory: bytes to work in; by default a quarter of the free memory.
+        progress: True for a progress bar, or a function (done, total, message).
 
     Raises:
-        CertificateError: rounding hides which terms are the larger ones.
+        CertificateError: rounding hides which terms are larger.
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -128,7 +128,7 @@ def minimize(
 
 
 def _minimal_options(method: str, per: str | None, margin: float | None) -> dict[str, Any]:
-    """The options of the minimal decomposition. Raises InputError before any work if they are invalid or not used."""
+    """The options of the minimal decomposition. Raises InputError before any work if they are invalid or do not apply."""
     if method not in METHODS:
         raise InputError(f"unknown decomposition {method!r}; there are {', '.join(METHODS)}")
     if method != "minimal":
@@ -152,7 +152,7 @@ def decomposition_of_data(
     progress: ProgressCallback | None,
     **options: Any,
 ) -> DCDecomposition:
-    """The decomposition of a network on a data pass by one of METHODS. Process 0 decides the memory of the calibration."""
+    """The decomposition of a network on a data pass by one of METHODS. Process 0 determines the memory of the calibration."""
     if method == "paper":
         return paper_decomposition(net)
     calibration_memory = processes.run_on_first(

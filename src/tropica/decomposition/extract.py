@@ -46,33 +46,33 @@ def extract(
 
         a⁻_k = ∇F⁻(x_k),  a⁺_k = ∇F⁺_i(x_k) = a_k + a⁻_k,  constant part = value − ⟨gradient, x_k⟩
 
-    with i the label that N gives x_k. On the border of linear regions the slopes are PyTorch's subgradients (0 at 0).
+    with i the label that N gives x_k. On the boundary of linear regions the gradients are those of PyTorch (relu: 0 at 0).
 
     Args:
         net: a traced network, or a module in eval mode.
         data: the points: a tensor, array, Dataset or DataLoader of (N, *input_shape); labels are ignored.
-        decomposition: a DC decomposition, or the method that makes one on this data: "calibrated", "minimal" or "paper".
+        decomposition: a DC decomposition, or the method that computes one on this data: "calibrated", "minimal" or "paper".
         at: the name of an inner tensor (a module's output, or a nonlinearity); terms are then functions of that tensor.
         dtype: the dtype of the extraction, float32 or float64; the network's by default. Constant parts are always computed
             and stored in float64.
         stored_dtype: the dtype that coefficients are stored in: that of the extraction, or a coarser one (float32, bfloat16),
-            in which case bounds on the rounding are stored as well. Every term stays exact at its own point.
+            for which bounds on the rounding errors are stored as well. Every term stays exact at its own point.
         out: a folder that the terms are written to as they are computed. The same call continues an interrupted one, with the
-            decomposition and the batch size that the folder has.
+            decomposition and the batch size recorded in the folder.
         check: certify Theorem 3.3 on a "sample" of the points (on all of them up to 4,096), on all pairs of points ("full"), or
             not at all ("none").
-        on_failure: what a certificate that fails does: "raise" an error, or "warn".
-        batch_size: points at a time; by default as many as fit a few hundred MB.
+        on_failure: the action if the certificate fails: "raise" an error, or "warn".
+        batch_size: the number of points in a batch; by default as many as fit in a few hundred MB.
         memory: bytes to work in; by default a quarter of the free memory. A batch that does not fit is halved.
         distributed: share the work among the processes of torch.distributed, all of which make the same call, with ``out`` on
             a file system that all of them see. The files are the same for any number of processes.
-        progress: True for a bar, or a function (done, total, message).
-        shard_sizes: when a shard is full. A shard is what one process extracts at a time, and one file of the store.
+        progress: True for a progress bar, or a function (done, total, message).
+        shard_sizes: the size of a full shard. One process extracts one shard at a time, and each shard is a file of the store.
 
     Raises:
         InputError: the data or the arguments are invalid, or do not fit each other.
         CertificateError: the certificate fails (deep networks: extract in float64).
-        StoreError: ``out`` holds terms of something else, is being written by another run, or cannot be written.
+        StoreError: ``out`` holds terms of another extraction, is being written by another run, or cannot be written.
         KeyboardInterrupt: on Ctrl-C or SIGTERM; with ``out`` once the current shard is finished.
 
     >>> import torch, tropica as tp
@@ -86,7 +86,7 @@ def extract(
     check_method(decomposition)
     processes = Processes.join(distributed)
     if processes.world_size > 1 and out is None:
-        raise InputError("several processes write their terms to a folder: give out=")
+        raise InputError("several processes need a folder for the terms: pass out=")
     store = None if out is None else StoreWriter(out, processes)
     with progress_callback(progress if processes.is_first else False) as report, store or contextlib.nullcontext():
         extraction = prepare_extraction(
@@ -105,16 +105,16 @@ def extract(
 
 
 def _batch_size_of(store: StoreWriter | None) -> int | None:
-    """The batch size of the extraction that was begun in a store."""
+    """The batch size of the extraction in a store; None if there is none."""
     found = store.found if store else None
     return int(found.extraction.batch_size) if found and found.extraction.batch_size else None
 
 
 def _check_arguments(check: str, on_failure: str) -> None:
-    """Raise InputError for unknown words, and for an argument that would be ignored."""
+    """Raise InputError for an unknown value, and for an argument that would be ignored."""
     if check not in CHECKS:
         raise InputError(f"check must be one of {', '.join(map(repr, CHECKS))}; got {check!r}")
     if on_failure not in ON_FAILURE:
         raise InputError(f"on_failure must be one of {', '.join(map(repr, ON_FAILURE))}; got {on_failure!r}")
     if check == "none" and on_failure != "raise":
-        raise InputError("on_failure does nothing with check='none'; leave one of them out")
+        raise InputError("on_failure has no effect with check='none'; leave out one of the two")

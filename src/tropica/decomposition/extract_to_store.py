@@ -1,4 +1,4 @@
-"""Extraction into a store: missing shards are extracted and written, finished ones are kept."""
+"""Extraction into a store: missing shards are extracted and written, finished shards are kept."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ from tropica.terms.store.writer import StoreWriter, gather_shards
 
 
 def extract_to_store(run: ExtractionRun, decomposition: DCDecomposition | str, store: StoreWriter) -> LinearTerms:
-    """Extract into an open store, from where an earlier run of the same extraction stopped.
+    """Extract into an open store, and continue an earlier run of the same extraction.
 
     Raises:
-        StoreError: the store is of another extraction, a file cannot be written, or the points are not those of an earlier run.
+        StoreError: the store belongs to another extraction, a file cannot be written, or the points differ from those of an
+            earlier run.
     """
     found, identity = store.found, run.extraction.identity
     given = not isinstance(decomposition, str)
@@ -71,7 +72,7 @@ def extract_to_store(run: ExtractionRun, decomposition: DCDecomposition | str, s
 def _stored_decomposition(
     run: ExtractionRun, decomposition: DCDecomposition | str, store: StoreWriter, digests: PointDigests
 ) -> UsedDecomposition:
-    """The decomposition that was given, else the one in the store, else a new one; it is in the store then."""
+    """The given decomposition, else the one in the store, else a new one. The store holds it afterwards."""
     path, processes, net = store.folder / DECOMPOSITION, run.processes, run.extraction.net
     manifest = store.manifest
     if isinstance(decomposition, DCDecomposition):
@@ -84,7 +85,7 @@ def _stored_decomposition(
     if all(processes.all_gather(found is not None)) and found is not None:
         return UsedDecomposition(fitted(found, net), made_here=not manifest.decomposition_given)
     if manifest.decomposition_given:
-        raise StoreError(f"{path}: missing or damaged, and it was given to the extraction: give it again")
+        raise StoreError(f"{path}: missing or damaged; this decomposition was given to the extraction: give it again")
     made = decomposition_for(
         run.extraction,
         decomposition,
@@ -96,8 +97,8 @@ def _stored_decomposition(
     )
     if known not in ("", made.fingerprint):
         raise StoreError(
-            f"{path}: missing or damaged, and making the decomposition again gives another one; the finished terms "
-            "are of the lost one: give another folder"
+            f"{path}: missing or damaged, and the recomputed decomposition differs from the lost one, to which the finished "
+            "terms belong: give another folder"
         )
     processes.run_on_first(lambda: _save(made, path))
     return UsedDecomposition(made, made_here=True)
@@ -110,7 +111,7 @@ def _load(path: Path, run: ExtractionRun) -> DCDecomposition | None:
 
 
 def _save(decomposition: DCDecomposition, path: Path) -> None:
-    """Write a decomposition, where the file does not hold it already."""
+    """Write a decomposition, unless the file holds it already."""
     with contextlib.suppress(StoreError):
         if load_decomposition(path, decomposition.net).fingerprint == decomposition.fingerprint:
             return
@@ -123,9 +124,9 @@ def _save(decomposition: DCDecomposition, path: Path) -> None:
 def _extract_missing(
     run: ExtractionRun, used: UsedDecomposition, store: StoreWriter, digests: PointDigests, sample: Sample | None
 ) -> tuple[list[FinishedShard], Tensor]:
-    """Extract and write the missing shards; the points of the finished ones are compared with their digests.
+    """Extract and write the missing shards; the points of the finished shards are compared with their digests.
 
-    Ctrl-C and SIGTERM let the current shard be finished.
+    Ctrl-C and SIGTERM take effect when the current shard is finished.
 
     Returns:
         All shards, and the center, (d,) on the CPU.
@@ -134,7 +135,7 @@ def _extract_missing(
     with DelayedInterrupts() as interrupts:
         center = store.center(lambda: find_center(used.decomposition, data_pass, processes))
         before = store.finished(data_pass.shards, center)
-        if used.needs_check and sample is not None:  # what was extracted without the check is extracted again
+        if used.needs_check and sample is not None:  # shards that were extracted without the check are extracted again
             before = {number: shard for number, shard in before.items() if shard.smallest_cotangent is not None}
         digests.known |= {number: shard.point_digest for number, shard in before.items()}
         mine = _shared_work(run, before)
@@ -170,8 +171,8 @@ def _extract_missing(
 
 
 def _shared_work(run: ExtractionRun, finished: dict[int, FinishedShard]) -> Sequence[Shard]:
-    """This process's part of the missing shards, and of the finished ones, in rising order."""
+    """This process's part of the missing and of the finished shards, in increasing order."""
     shards, share = run.extraction.data_pass.shards, run.processes.share
     missing = share([shard for shard in shards if shard.number not in finished])
-    there = share([shard for shard in shards if shard.number in finished])
-    return sorted([*missing, *there], key=lambda shard: shard.number)
+    present = share([shard for shard in shards if shard.number in finished])
+    return sorted([*missing, *present], key=lambda shard: shard.number)

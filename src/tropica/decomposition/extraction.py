@@ -1,4 +1,4 @@
-"""Extraction of linear terms: of one batch, of consecutive batches, and of the shards of a data set."""
+"""Extraction of linear terms at the points of one batch, of consecutive batches, and of the shards of a data set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tropica.terms.certificate import smaller
 from tropica.terms.term_block import TermBlock
 
 CENTER_POINTS = 64
-"""Points whose mean ∇F⁻ is the center. Any common vector would do, so that few points suffice."""
+"""The number of points whose mean ∇F⁻ is the center. Any common vector would do, so few points suffice."""
 
 
 def extract_batch(
@@ -36,7 +36,7 @@ def extract_batch(
 
         local_k = ∇N_i(x_k),   center + minus_k = ∇F⁻(x_k),   constant part = value − ⟨gradient, x_k⟩
 
-    with i the label that N gives x_k.
+    where i is the label that N gives x_k.
 
     Args:
         decomposition: the DC decomposition.
@@ -62,12 +62,12 @@ def extract_batches(
     out: TermBlock | None = None,
     halving: BatchHalving | None = None,
 ) -> TermBlock:
-    """Compute the linear terms of consecutive batches as one block. A batch that does not fit the memory is halved.
+    """Compute the linear terms of consecutive batches as one block. A batch that does not fit in memory is halved.
 
     Args:
-        decomposition, center, stored_dtype, check, out: as :func:`extract_batch` takes them.
+        decomposition, center, stored_dtype, check, out: as in :func:`extract_batch`.
         batches: the points.
-        halving: what earlier batches taught about the memory.
+        halving: the batch size that fit in memory for earlier batches.
     """
     if out is None:
         out = empty_block(decomposition.net, sum(map(len, batches)), stored_dtype or decomposition.net.dtype)
@@ -95,13 +95,13 @@ def extract_shards(
 ) -> Iterator[tuple[Shard, TermBlock]]:
     """Iterate over the shards of a data set with their linear terms.
 
-    A shard's terms depend on its points alone, not on who computes them or when (unless memory runs out and a batch is halved,
-    which may change the last bit).
+    The terms of a shard depend on its points alone, not on the process or the order of computation. (If memory runs out, a
+    batch is halved, which may change the last bit.)
 
     Args:
-        decomposition, center, stored_dtype, check: as :func:`extract_batch` takes them.
+        decomposition, center, stored_dtype, check: as in :func:`extract_batch`.
         data_pass: the data set.
-        shards: which shards, in rising order; all of them by default.
+        shards: the shards, in increasing order; all of them by default.
     """
     halving = BatchHalving()
     for shard, batches in data_pass.iter_shards(shards):
@@ -112,8 +112,8 @@ def extract_shards(
 def find_center(decomposition: DCDecomposition, data_pass: DataPass, processes: Processes = SINGLE_PROCESS) -> Tensor:
     """Compute the center, (d,) float64: the mean of ∇F⁻ over the first points, the same in all processes.
 
-    Terms are stored relative to it, which saves digits. It is common to all terms and changes no label. It has the digits of
-    the network's dtype, so that centering rounds once only.
+    Terms are stored relative to the center, which saves digits. The center is common to all terms and changes no label. Its
+    entries are numbers of the network's dtype, so that centering rounds only once.
     """
     first = next(number for number, length in enumerate(data_pass.lengths) if length)
     x = next(data_pass.iter_batches([first]))[:CENTER_POINTS]
@@ -122,6 +122,6 @@ def find_center(decomposition: DCDecomposition, data_pass: DataPass, processes: 
 
 
 def smallest_of(cotangents: Iterable[float | None]) -> float | None:
-    """The smallest of the cotangents that were computed: NaN where one of them is, None where there is none."""
+    """The smallest of the cotangents that were computed: NaN if one of them is NaN, None if there is none."""
     known = [value for value in cotangents if value is not None]
     return functools.reduce(smaller, known, math.inf) if known else None

@@ -26,15 +26,15 @@ from tropica.terms.term_block import TermBlock
 
 @dataclass(frozen=True)
 class ExtractionRun:
-    """What is extracted, and how.
+    """An extraction with its settings.
 
     Attributes:
-        extraction: what is extracted.
+        extraction: the prepared extraction.
         check: the points that the certificate is computed on: "none", "sample" or "full".
-        on_failure: what a certificate that fails does: "raise" or "warn".
+        on_failure: the action if the certificate fails: "raise" or "warn".
         processes: the processes that share the work.
         memory: bytes to work in; None for a share of the free memory.
-        progress: is called with (done, total, message).
+        progress: called with (done, total, message).
     """
 
     extraction: Extraction
@@ -45,7 +45,7 @@ class ExtractionRun:
     progress: ProgressCallback | None
 
     def draw_sample(self) -> Sample | None:
-        """The points that the certificate is computed on; None where there is to be no certificate."""
+        """The points that the certificate is computed on; None if no certificate is wanted."""
         points, numbers = self.extraction.data_pass.num_points, torch.Size(self.extraction.net.input_shape).numel()
         if self.check == "full":
             return Sample(torch.arange(points), points)
@@ -58,7 +58,7 @@ class UsedDecomposition:
 
     Attributes:
         decomposition: the decomposition.
-        made_here: was it made for these very points? Then it says what its cotangents are at them.
+        made_here: was the decomposition computed on these same points? Then its smallest cotangent is valid at them.
     """
 
     decomposition: DCDecomposition
@@ -66,12 +66,12 @@ class UsedDecomposition:
 
     @property
     def smallest_cotangent(self) -> float | None:
-        """The smallest cotangent at these points, where the decomposition knows it."""
+        """The smallest cotangent at these points, if the decomposition provides it."""
         return self.decomposition.smallest_cotangent if self.made_here else None
 
     @property
     def needs_check(self) -> bool:
-        """Is it open whether all cotangents are ≥ 0? (Those of a minimal decomposition may be negative.)"""
+        """Is it unknown whether all cotangents are ≥ 0? (Cotangents of a minimal decomposition may be negative.)"""
         return self.decomposition.certificate is None and self.smallest_cotangent is None
 
     def identify(self, identity: ExtractionIdentity) -> ExtractionIdentity:
@@ -109,12 +109,12 @@ def certified(
     smallest_cotangent: float | None,
     sample: Sample | None,
 ) -> LinearTerms:
-    """The extracted blocks as one object with its certificate, which the first process computes.
+    """The extracted blocks as one object with its certificate, which process 0 computes.
 
-    Raises CertificateError, or warns, where the certificate fails.
+    Raises CertificateError, or warns, if the certificate fails.
     """
     extraction = run.extraction
-    unchecked = Certificate(smallest_cotangent, 0.0, 0.0, 1.0, 0, 0, 0, False, extraction.identity.dtype)
+    unchecked = Certificate.unchecked(extraction.identity.dtype, smallest_cotangent)
     terms = LinearTerms(
         blocks,
         center,
@@ -136,7 +136,7 @@ def certified(
 
 
 def _report_failure(certificate: Certificate, on_failure: str) -> None:
-    """Raise, or warn."""
+    """Raise CertificateError, or warn, as ``on_failure`` says."""
     advice = "; extract with dtype=torch.float64" if certificate.dtype == "float32" else ""
     text = f"the terms' certificate fails: {'; '.join(certificate.failures())}{advice}"
     if on_failure == "raise":

@@ -1,19 +1,20 @@
-"""A linear program for the factors of a minimal decomposition with one for each nonlinearity, K_v = λ_v·(calibrated K_v).
+"""A linear program for the minimal decomposition with one factor per nonlinearity, K_v = λ_v·(calibrated K_v).
 
 F⁻ = Σ_v λ_v F⁻_v with F⁻_v = ⟨K_v, h_v⟩, so the terms are linear in the factors, and Theorem 3.3 between points j and k reads
 
     Σ_v λ_v D^v_jk ≥ 0  and  P_jk + Σ_v λ_v D^v_jk ≥ 0,      D^v_jk = a⁻_kv(x_k) − a⁻_jv(x_k),
 
-with P_jk as in :mod:`tropica.decomposition.minimal`. The factors that satisfy all pairs form a polyhedron, which holds
+with P_jk as in :mod:`tropica.decomposition.minimal`. The factors that satisfy all pairs form a polyhedron, which contains
 (λ*, …, λ*) and (1, …, 1). Its point with the smallest F⁻ on the data, Σ_v λ_v·sd(F⁻_v), solves a linear program with a variable
-for each nonlinearity and two constraints for each pair. Cutting planes solve it: the program with the constraints found so far,
-then the pairs that its solution violates as further constraints, first on a few points, at last on all. HiGHS solves the
-programs; whether a pair is violated is decided in float64, as for one λ.
+for each nonlinearity and two constraints for each pair. The cutting-plane method solves it: solve the program with the
+constraints found so far, then add the pairs that its solution violates as further constraints, first on a few points, finally
+on all. HiGHS solves the programs; violations are evaluated in float64, as for one λ.
 
-The program is solved where λ_v + ελ*, ε = 1e-6, violates no pair (programs are solved to 1e-7). The factors returned are λ_v +
-mλ*. As D_jk = Σ_v D^v_jk ≥ 0, their pairs have (m − ε)λ*D_jk to spare; that they hold is checked on all pairs.
+The method ends when λ_v + ελ*, ε = 1e-6, violates no pair (programs are solved to 1e-7). The factors returned are λ_v +
+mλ*. As D_jk = Σ_v D^v_jk ≥ 0, the constraint of each pair then holds with slack (m − ε)λ*D_jk; a check of all pairs confirms
+it.
 
-Cost: beside that of one λ, an extraction and 4N²d multiplications and additions for each program on all points.
+Cost: in addition to that of one λ, an extraction and 4N²d multiplications and additions for each program on all points.
 """
 
 from __future__ import annotations
@@ -30,17 +31,18 @@ from tropica.decomposition.data_terms import DataTerms, PointsInMemory, Violatio
 from tropica.decomposition.dc_decomposition import DCDecomposition
 
 PROGRAMS = 60
-"""Programs at most."""
+"""The largest number of programs."""
 PRECISION = 1e-6
-"""ε: what programs are solved to, with some room."""
+"""ε: ten times the precision of the programs."""
 MOST_PAIRS = 256
-"""Pairs a program and side at most: those that are violated most."""
+"""The largest number of pairs added per program and side: the most violated ones."""
 
 
 def solve_factor_program(
     decomposition: DCDecomposition, common: Mapping[str, float], margin: float, points: PointsInMemory
 ) -> tuple[dict[str, float], str] | None:
-    """Find the factors λ_v + mλ* with the smallest F⁻ on the data, and a line for the history; None where they are not settled.
+    """Find the factors λ_v + mλ* with the smallest F⁻ on the data, and a line for the history; None if
+    the method does not converge.
 
     Args:
         decomposition: the calibrated decomposition.
@@ -84,7 +86,7 @@ def standard_deviations(decomposition: DCDecomposition, names: list[str], x: Ten
 def _constraints(
     decomposition: DCDecomposition, factors: Mapping[str, float], x: Tensor, found: Violations
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Violated pairs as rows D^v, and what Σ_v λ_v D^v must be at least, both scaled to rows of sum 1."""
+    """Violated pairs as rows D^v, and the lower bounds of Σ_v λ_v D^v, both scaled so that the magnitudes of a row sum to 1."""
     names, chosen = list(factors), found.excess.argsort(descending=True)[:MOST_PAIRS]
     point, other = found.point[chosen], found.other[chosen]
     own, _ = by_nonlinearity(decomposition, names, x[point], values_only=True)
@@ -101,7 +103,7 @@ def _constraints(
 def by_nonlinearity(
     decomposition: DCDecomposition, names: list[str], x: Tensor, values_only: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """F⁻_v of the named nonlinearities at each point (B, V) in float64, and its gradient (B, V, d), by a backward pass each."""
+    """F⁻_v of the named nonlinearities at each point (B, V) in float64, and its gradients (B, V, d), one backward pass each."""
     x = x.detach().requires_grad_()
     outputs = {nonlinearity.name: (nonlinearity, h) for nonlinearity, h in forward(decomposition.net, x)[1]}
     values = torch.zeros(len(x), len(names), dtype=torch.float64, device=x.device)
@@ -109,7 +111,7 @@ def by_nonlinearity(
     for i, name in enumerate(names):
         nonlinearity, h = outputs.get(name, (None, None))
         if nonlinearity is None or h is None:
-            continue  # a nonlinearity of a constant
+            continue  # the nonlinearity does not depend on the input
         k = decomposition.multipliers[name].to(x.device)
         values[:, i] = nonlinearity.per_point(h.detach(), len(x)).flatten(1).double() @ k.flatten()
         if not values_only and h.requires_grad:

@@ -1,14 +1,13 @@
 """The required multipliers K of a set of points, found nonlinearity by nonlinearity from the output.
 
 K of a nonlinearity depends on K of the later ones only, so one backward pass over the graph gives the smallest K exactly.
-The cotangents of all points are kept behind one nonlinearity; its K is read off them and added to them; a vector-Jacobian
-product then gives the cotangents behind the nonlinearity before it. Each such step repeats the forward pass up to its
-nonlinearity, as activations are not kept, and makes one backward pass through one segment of the graph.
+The cotangents of all points are kept behind one nonlinearity; its K is computed from them and added to them; a
+vector-Jacobian product then gives the cotangents behind the preceding nonlinearity. Each such step repeats the forward pass up
+to its nonlinearity, as activations are not kept, and makes one backward pass through one segment of the graph.
 
-Cost for a chain of L nonlinearities: L/2 forward passes, one more forward and two backward passes; a pass being one forward
-    and two
-backward passes of equal cost, L/6 + 1 passes. Memory: the cotangents of N_i and of F⁻ of all points behind one
-nonlinearity. If these exceed the memory, which happens first at the wide layers near the input, the step and all later ones
+Cost for a chain of L nonlinearities: L/2 forward passes, plus one forward and two backward passes. Counting one forward and two
+backward passes of equal cost as a pass, this is L/6 + 1 passes. Memory: the cotangents of N_i and of F⁻ of all points behind
+one nonlinearity. If these exceed the memory, which happens first at the wide layers near the input, the step and all later ones
 continue with fewer points.
 """
 
@@ -87,11 +86,11 @@ def _cumulative_flops(net: PiecewiseLinearNetwork) -> list[float]:
 
 @dataclass(frozen=True)
 class Margins:
-    """What is added to the required K of a nonlinearity, as a share of its largest entry.
+    """The margins added to the required K of a nonlinearity, as a share of its largest entry.
 
     Attributes:
-        all_points: if K was required by all points: covers the rounding of another order of batches.
-        some_points: if only some of the points took part: covers small changes that later raises bring.
+        all_points: the margin if all points took part: covers the rounding under another order of batches.
+        some_points: the margin if only some of the points took part: covers small changes by later raises.
     """
 
     all_points: float = 1e-3
@@ -104,7 +103,7 @@ DEFAULT_MARGINS = Margins()
 
 @dataclass(frozen=True)
 class RequiredMultipliers:
-    """K by the name of the nonlinearity in the network's dtype, the share of the points that took part, the work in passes."""
+    """K in the network's dtype and the share of the points that took part, by nonlinearity; the work in passes."""
 
     multipliers: Mapping[str, Tensor]
     shares: Mapping[str, float]
@@ -136,7 +135,7 @@ def layer_by_layer(
         net: the network.
         batches: the points, (B, *input) each, held in memory with their cotangents. A batch of another process is given by its
             number of points.
-        margins: what is added to the required K.
+        margins: the margins added to the required K.
         memory: bytes; a step that needs more for the remaining points continues with some of their batches.
         num_points: the number of all points, if ``batches`` are not all of them.
         processes: the processes that share the batches.

@@ -25,7 +25,7 @@ def load_decomposition(path: str | os.PathLike[str], net: PiecewiseLinearNetwork
         net: the network that was decomposed.
 
     Raises:
-        StoreError: the file does not exist, holds something else, is damaged, or is the decomposition of another network.
+        StoreError: the file does not exist, holds no decomposition or that of another network, or is damaged.
 
     >>> import tempfile, torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -72,7 +72,7 @@ def load_decomposition(path: str | os.PathLike[str], net: PiecewiseLinearNetwork
 
 
 def _checked(file: SafetensorsFile, name: str, shape: tuple[int, ...] | None) -> Tensor:
-    """K as it must be, copied: the file may be replaced later."""
+    """A validated copy of K, as the file may be replaced later."""
     k = file.tensor(name)
     if shape is None or tuple(k.shape) != tuple(shape) or k.dtype != torch.float64 or not bool((k >= 0).all()):
         raise StoreError(f"{file.path}: damaged ({name} is not K of this network)")

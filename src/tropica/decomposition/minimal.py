@@ -1,26 +1,26 @@
-"""The minimal decomposition: K = λ·(calibrated K), λ the smallest at which Theorem 3.3 still holds between all
-pairs of data points.
+"""The minimal decomposition: K = λ·(calibrated K) with the smallest λ for which Theorem 3.3 holds between all pairs of data
+points.
 
-F⁻ is linear in K, so λK has the terms λa⁻_k and a_k + λa⁻_k: nothing is extracted anew for another λ. Theorem 3.3 between
+F⁻ is linear in K, so λK has the terms λa⁻_k and a_k + λa⁻_k: another λ needs no new extraction. Theorem 3.3 between
 points j and k reads, at x_k,
 
     λ·D_jk ≥ 0  and  P_jk + λ·D_jk ≥ 0,      D_jk = a⁻_k(x_k) − a⁻_j(x_k),   P_jk = a_k(x_k) − a_j(x_k).
 
-The calibrated decomposition is certified, which makes all D_jk ≥ 0. So what holds for one λ holds for all larger ones, and
+The calibrated decomposition is certified, so all D_jk ≥ 0. Inequalities that hold for one λ hold for all larger ones, and
 
     λ* = max over the pairs with P_jk < 0 of −P_jk / D_jk  ≤ 1.
 
-No bisection is needed. For any λ below λ* the term that exceeds a point's own by most gives a pair, and that pair's ratio is
-a larger λ, still ≤ λ*: Newton's method on the convex piecewise-linear function max_jk (−P_jk − λD_jk), which ends at its zero
-after finitely many steps. Steps on a subset of the points are cheap, and give a lower bound for all. Then one pass over all
-pairs, a few shards of terms at a time, raises λ where it must (earlier shards stay right, as λ only grows).
-An excess that rounding explains is no violation, unless it changes a label.
+No bisection is needed. For any λ below λ* the term that exceeds a point's own term the most gives a pair, and the ratio of this
+pair is a larger λ, still ≤ λ*: this is Newton's method on the convex piecewise-linear function max_jk (−P_jk − λD_jk), which
+reaches its zero after finitely many steps. Steps on a subset of the points are cheap, and give a lower bound of λ*. Then one
+pass over all pairs, a few shards of terms at a time, raises λ where necessary (earlier shards stay satisfied, as λ only grows).
+An excess within the rounding tolerance is no violation, unless it changes a label.
 
-The decomposition returned has K = (1 + m)λ*·(calibrated K). Its terms are extracted anew and checked on all pairs, on both
-sides: what it promises stands on that check, not on the argument above.
+The decomposition returned has K = (1 + m)λ*·(calibrated K). Its terms are extracted again and checked on all pairs, on both
+sides: the guarantee rests on this check, not on the argument above.
 
-Cost, with N points of d numbers: two extractions (four or more where terms do not fit the memory) and 3N²d multiplications
-and additions, beside the calibrated decomposition. Memory: the points, and ``memory`` bytes.
+Cost, with N points of d numbers: two extractions (four or more if terms do not fit in memory) and 3N²d multiplications
+and additions, in addition to the calibrated decomposition. Memory: the points, and ``memory`` bytes.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ from tropica.runtime.progress import ProgressCallback
 from tropica.terms.maxima import functions_of
 
 MARGIN = 0.01
-"""m: by how much, relative to it, K is larger than the smallest that suffices."""
+"""m: the relative excess of K over the smallest sufficient one."""
 PER = ("network", "nonlinearity")
 LARGEST_FACTOR = 1.1
-"""No λ is above 1 but for rounding. A larger one shows that rounding decides."""
+"""Only rounding makes λ exceed 1. A larger λ shows that rounding is too coarse."""
 
 
 @dataclass(frozen=True)
 class MinimalSettings:
-    """Sizes of the steps to λ*.
+    """Sizes in the computation of λ*.
 
     Attributes:
-        first_points: points of the first subset; each next one has four times as many.
-        shards: shards of terms after which λ is raised, if it must be.
-        steps: steps of Newton's method at most; a handful is usual.
+        first_points: points in the first subset; each further subset has four times as many.
+        shards: the number of shards of terms between two updates of λ.
+        steps: the largest number of Newton steps; a handful is usual.
     """
 
     first_points: int = 1024
@@ -83,21 +83,21 @@ def minimal_decomposition(
     progress: ProgressCallback | None = None,
     settings: MinimalSettings = MINIMAL_SETTINGS,
 ) -> DCDecomposition:
-    """Scale the calibrated decomposition of some points down to the smallest that they allow.
+    """Scale the calibrated decomposition on some points down to the minimal one.
 
     Args:
-        decomposition: the calibrated decomposition of the points.
+        decomposition: the calibrated decomposition on the points.
         data_pass: the points, which are held in memory.
-        per: "network" for one λ; "nonlinearity" for one a nonlinearity (see :mod:`tropica.decomposition.factor_program`).
+        per: "network" for one λ; "nonlinearity" for one per nonlinearity (see :mod:`tropica.decomposition.factor_program`).
         margin: m.
-        memory: bytes beside the points. Where the terms do not fit half of it, they are extracted again for each pass.
+        memory: bytes in addition to the points. If the terms do not fit in half of it, each pass extracts them again.
         processes: the processes that share the work.
-        progress: is called with (done, total, message).
-        settings: sizes of the steps.
+        progress: called with (done, total, message).
+        settings: sizes in the computation of λ*.
 
     Raises:
         InputError: ``per`` or ``margin`` is invalid.
-        CertificateError: rounding in the dtype hides which terms are the larger ones (use float64).
+        CertificateError: rounding in the dtype hides which terms are larger (use float64).
     """
     check_options(per, margin)
     room = processes.run_on_first(lambda: budget(memory, decomposition.net.device))
@@ -113,7 +113,7 @@ def minimal_decomposition(
     if per == "nonlinearity" and smallest > 0:
         solved = solve_factor_program(decomposition, factors, margin, points)
         if solved is None:
-            history.append("minimal: factors of their own were not settled; all nonlinearities have the common one")
+            history.append("minimal: the factors per nonlinearity did not converge; all nonlinearities have the common factor")
         else:
             by_nonlinearity, line = solved
             made, found = certify_factors(decomposition, by_nonlinearity, points)
@@ -123,7 +123,7 @@ def minimal_decomposition(
 
 
 def check_options(per: str, margin: float) -> None:
-    """Raise InputError where ``per`` is no such word, or ``margin`` no number that is 0 or more."""
+    """Raise InputError if ``per`` is not one of PER, or ``margin`` is not a nonnegative number."""
     if per not in PER:
         raise InputError(f"per must be one of {', '.join(PER)}; got {per!r}")
     if isinstance(margin, bool) or not isinstance(margin, (int, float)) or not 0 <= margin < float("inf"):
@@ -133,9 +133,9 @@ def check_options(per: str, margin: float) -> None:
 def smallest_factor(
     decomposition: DCDecomposition, points: PointsInMemory, settings: MinimalSettings = MINIMAL_SETTINGS
 ) -> float:
-    """Compute λ*, the smallest factor of K with which every own a⁺ is the largest one at its point.
+    """Compute λ*, the smallest factor of K for which the a⁺ of every point is the largest one at the point.
 
-    Raises CertificateError where rounding decides.
+    Raises CertificateError if rounding hides which terms are larger.
     """
     factor = 0.0
     for subset in points.subsets():
@@ -153,18 +153,18 @@ def smallest_factor(
 
 
 def _raise_factor(terms: DataTerms, factor: float, shards: Sequence[Shard], settings: MinimalSettings) -> float:
-    """λ, raised until no term of these shards exceeds a point's own."""
+    """Raise λ until no term of these shards exceeds a point's own term."""
     for _ in range(settings.steps):
         found = find_violations(terms, "plus", factor, shards)
         raised = _newton_step(terms, found, factor, shards) if len(found.point) else factor
         if raised == factor:
             return factor
         factor = raised
-    raise CertificateError(f"λ is not settled after {settings.steps} steps{float64_advice(terms.decomposition)}")
+    raise CertificateError(f"λ has not converged after {settings.steps} steps{float64_advice(terms.decomposition)}")
 
 
 def _newton_step(terms: DataTerms, found: Violations, factor: float, shards: Sequence[Shard]) -> float:
-    """The largest −P/D = λ + excess/D of these pairs; λ where only rounding exceeds anything."""
+    """The largest −P/D = λ + excess/D of these pairs; λ if every excess is within the rounding tolerance."""
     x, own = terms.x, terms.own
     gap = torch.zeros(len(found.point), dtype=torch.float64, device=x.device)
     for first, block in terms.blocks(shards):
@@ -177,7 +177,7 @@ def _newton_step(terms: DataTerms, found: Violations, factor: float, shards: Seq
     if bool((~curable & (found.excess > own.tolerance("plus", terms.dtype, factor))).any()):
         worst = float(found.excess[~curable].max())
         raise CertificateError(
-            f"a term exceeds a point's own term at the point by {worst:.3g}, and more of K would not change it: rounding in "
+            f"a term exceeds a point's own term at the point by {worst:.3g}, and a larger K would not change this: rounding in "
             f"{str(terms.dtype).removeprefix('torch.')} is too coarse for this network{float64_advice(terms.decomposition)}"
         )
     return float(ratio[curable].max()) if bool(curable.any()) else factor

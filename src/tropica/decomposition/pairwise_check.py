@@ -1,7 +1,7 @@
-"""Theorem 3.3 between pairs of data points: is some other point's term larger than a point's own, at the point?
+"""Theorem 3.3 between pairs of data points: is the term of another point larger than a point's own term, at the point?
 
-The terms come block by block. Of each pair's value only what reaches the point's own value is evaluated in float64
-(:mod:`tropica.terms.maxima`). So the answers are those of float64 on the terms, and no matrix of all pairs is made.
+The terms come block by block. Only pairs whose value may reach the point's own value are evaluated in float64
+(:mod:`tropica.terms.maxima`). So the results are those of float64 on the terms, and no matrix of all pairs is formed.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from tropica.terms.term_block import TermBlock
 Side = Literal["plus", "minus"]
 SIDES: tuple[Side, ...] = ("plus", "minus")
 UNITS = 100
-"""Units in the last place that rounding in the backward passes may move a value by."""
+"""The rounding error allowed for the backward passes, in units in the last place."""
 Blocks = Callable[[], Iterable[tuple[int, TermBlock]]]
-"""Gives this process's blocks of terms, each with the index of its first term, any number of times."""
+"""A function that iterates over the blocks of terms of this process, each with the index of its first term."""
 
 
 @dataclass(frozen=True)
 class OwnTerms:
     """The values of N points' own terms at the points, and the sizes that bound their rounding: tensors (N,).
 
-    a⁻ is without the center, which is common to all terms, in values and reaches, and with it in sizes.
+    Values and reaches of a⁻ leave out the center, which is common to all terms; sizes include it.
 
     Attributes:
         labels: the label that N gives each point.
         local, minus, plus: a_k(x_k), a⁻_k(x_k) and a⁺_k(x_k) in float64.
-        margin: by how much N's label wins at each point.
+        margin: the difference of the two largest scores of N at each point.
         local_reach, minus_reach: ‖w_k‖‖x_k‖.
         local_size, minus_size: ‖w_k‖‖x_k‖ + |b_k|.
     """
@@ -53,7 +53,7 @@ class OwnTerms:
 
     @classmethod
     def of(cls, x: Tensor, block: TermBlock, margin: Tensor, center: Tensor) -> OwnTerms:
-        """The own terms of consecutive points (n, d), whose terms the block holds."""
+        """Evaluate the own terms of consecutive points (n, d), which the block holds."""
         every, norm = torch.arange(len(x), device=x.device), norms_of(x)
         plus, minus = functions_of(block, "plus"), functions_of(block, "minus")
         local_reach, minus_reach = norms_of(block.local) * norm, norms_of(block.minus) * norm
@@ -71,7 +71,7 @@ class OwnTerms:
 
     @classmethod
     def concatenate(cls, parts: list[tuple[int, OwnTerms]], points: int, device: torch.device) -> OwnTerms:
-        """The own terms of all points from those of consecutive ones, each with the number of its first point; 0 elsewhere."""
+        """Join the own terms of runs of points, each given with the number of its first point; 0 elsewhere."""
         columns = []
         for field in fields(cls):
             dtype = torch.int64 if field.name == "labels" else torch.float64
@@ -82,7 +82,7 @@ class OwnTerms:
         return cls(*columns)
 
     def all_reduce(self, processes: Processes) -> OwnTerms:
-        """The own terms of all points, where each process has those of its own points and 0 elsewhere."""
+        """Join the own terms of all processes, each of which has 0 at the points of the others."""
         return OwnTerms(*(processes.all_reduce_sum(getattr(self, field.name)) for field in fields(self)))
 
     @property
@@ -91,13 +91,13 @@ class OwnTerms:
         return SIDES if bool(self.minus_size.any()) else ("plus",)
 
     def value(self, side: Side, factor: float = 1.0) -> Tensor:
-        """a⁻_k(x_k) or a⁺_k(x_k) where K is multiplied by ``factor``: (N,)."""
+        """The values a⁻_k(x_k) or a⁺_k(x_k), with K multiplied by ``factor``: (N,)."""
         if side == "plus":
             return self.plus if factor == 1 else self.local + factor * self.minus
         return factor * self.minus
 
     def tolerance(self, side: Side, dtype: torch.dtype, factor: float = 1.0) -> float:
-        """The rounding of the extraction: 100 units in the last place of the largest own term, ‖w_k‖‖x_k‖ + |b_k|."""
+        """The rounding tolerance of the extraction: 100 units in the last place of the largest own term, ‖w_k‖‖x_k‖ + |b_k|."""
         size = factor * self.minus_size + (self.local_size if side == "plus" else 0)
         return UNITS * torch.finfo(dtype).eps * float(size.max())
 
@@ -107,7 +107,7 @@ class OwnTerms:
 
 
 def scaled_functions(block: TermBlock, side: Side, factor: float = 1.0, first: int = 0) -> AffineFunctions:
-    """A block's a⁻ or a⁺ where K is multiplied by ``factor`` λ: λa⁻, or a + λa⁻, as F⁻ is linear in K."""
+    """The a⁻ or a⁺ of a block, with K multiplied by ``factor`` λ: λa⁻, or a + λa⁻, as F⁻ is linear in K."""
     if factor != 1:
         block = replace(block, minus=block.minus * factor, minus_bias=block.minus_bias * factor)
     return functions_of(block, side, first)
@@ -116,16 +116,16 @@ def scaled_functions(block: TermBlock, side: Side, factor: float = 1.0, first: i
 def excesses(
     x: Tensor, own: Tensor, functions: Iterable[AffineFunctions], processes: Processes = SINGLE_PROCESS
 ) -> tuple[Tensor, Tensor]:
-    """By how much the largest of the functions exceeds each point's own at the point, 0 where none does, and which it is.
+    """Compute the excess of the largest function over each point's own value, 0 if there is none, and the function's index.
 
     Args:
         x: points (N, d), in the dtype that products are computed in.
-        own: each point's own value (N,) in float64. Only what reaches it is evaluated, which leaves little for float64.
+        own: each point's own value (N,) in float64. Only functions that may reach it are evaluated in float64.
         functions: this process's part of the functions.
-        processes: the processes that share the functions; all get the answer.
+        processes: the processes that share the functions; all receive the result.
 
     Returns:
-        The excess (N,) in float64, and the index of the largest function (N,), −1 where none reaches ``own``.
+        The excess (N,) in float64, and the index of the largest function (N,), −1 if none reaches ``own``.
     """
     state = RunningMaxima(x)
     state.value[:, 0] = own
@@ -153,15 +153,15 @@ def check_pairs(
 
     Args:
         x: the points (N, d), in the dtype that products are computed in.
-        own: their own terms.
+        own: the points' own terms.
         blocks: the terms of the points, in their order.
         dtype: the dtype of the extraction, whose rounding is allowed for.
         tie_tolerance: the margin of N up to which a changed label counts as tied.
-        equal_is_kept: does a point keep its label where a term of another label equals its own a⁺ exactly? (N^(X) gives the
-            lowest of such labels, so that extracted terms do not allow it.)
-        smallest_cotangent: is stated in the certificate.
-        storage_error: what a coarser dtype of storage can change of a value. It is allowed for as well.
-        complete, pairwise: are stated in the certificate.
+        equal_is_kept: does a point keep its label if a term of another label equals its own a⁺ exactly? (False for extracted
+            terms, as N^(X) gives the lowest of these labels.)
+        smallest_cotangent: copied to the certificate.
+        storage_error: a bound on the error of values that are stored in a coarser dtype, added to the tolerance.
+        complete, pairwise: copied to the certificate.
         processes: the processes that share the blocks.
     """
     worst = torch.zeros((), dtype=torch.float64, device=x.device)
@@ -190,15 +190,15 @@ def check_pairs(
 
 
 def pairwise_excess(terms: LinearTerms, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Compare the terms of all pairs of points: by how much does another point's term exceed a point's own term at the point?
+    """Compute the largest excess of another point's term over each point's own term, at the point.
 
     Args:
         terms: the terms of the points.
         x: the points (D, *input_shape).
 
     Returns:
-        The largest excess over a⁺ and a⁻ at each point, (D,) float64, 0 where the own terms are the largest; and where the
-        excess is more than the rounding of the extraction explains, (D,) bool, so that Theorem 3.3 fails.
+        The largest excess over a⁺ and a⁻ at each point, (D,) float64, 0 if the own terms are the largest; and whether the
+        excess is above the rounding tolerance of the extraction, so that Theorem 3.3 fails there, (D,) bool.
 
     >>> import tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()

@@ -10,7 +10,7 @@ output to the input:
 
 The pair starts at the last affine layer, N = W h + b, with the paper's constants (lines 2 to 7): Q = C⁻, the column sums of
 W⁻, and P + Q = A_max, the columnwise maximum over the rows of all A⁺_i = W_i + C⁻ and A⁻ = C⁻, hence P = max(0, max_i W_i).
-From the output to that layer the s rows of the Jacobian themselves are carried.
+From the output to that layer the pass carries the s rows of the Jacobian themselves.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class CotangentBound(NamedTuple):
 def paper_decomposition(net: PiecewiseLinearNetwork) -> DCDecomposition:
     """K of every nonlinearity and of the input by the (P, Q) rule, in float64.
 
-    Raises CertificateError if K exceeds the range of float64, as in very deep networks; the calibrated decomposition is for
+    Raises CertificateError if K exceeds the range of float64, as in very deep networks; use the calibrated decomposition for
     these.
     """
     backward = _BackwardPass(net.to(torch.float64))
@@ -61,11 +61,11 @@ def paper_decomposition(net: PiecewiseLinearNetwork) -> DCDecomposition:
 
 
 def bound_on_raises(net: PiecewiseLinearNetwork, raised: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A bound on how much larger every K must be, at any point, after those of some nonlinearities were raised.
+    """Bound the raises of K that any point can require at all nonlinearities after raises of K at some of them.
 
     A cotangent g_u at an earlier nonlinearity u changes by Σ_v J_vuᵀ ΔK_v. The (P, Q) rule, started with P = ΔK_v at every
-    nonlinearity v instead of the output, bounds its negative part by Q_u. K_u + Q_u makes up for that, and is a raise by Q_u
-    in turn.
+    nonlinearity v instead of the output, bounds its negative part by Q_u. K_u + Q_u compensates for this, and is itself a raise
+    by Q_u.
 
     Args:
         net: the network.
@@ -80,7 +80,7 @@ def bound_on_raises(net: PiecewiseLinearNetwork, raised: Mapping[str, Tensor]) -
 
 
 class _BackwardPass:
-    """One backward pass of bounds over the graph, with the sum of what has arrived so far at each tensor."""
+    """One backward pass of bounds over the graph, with the sum of the bounds that have arrived at each tensor."""
 
     def __init__(self, net: PiecewiseLinearNetwork) -> None:
         self.net = net
@@ -90,7 +90,7 @@ class _BackwardPass:
         self.constant = 0.0
 
     def run(self, *, rows: Sequence[Tensor] = (), raised: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """K by the name of the nonlinearity, and that of the input under INPUT.
+        """Compute K by the name of the nonlinearity, and K of the input under INPUT.
 
         Args:
             rows: the Jacobian's rows at the output.
@@ -116,18 +116,18 @@ class _BackwardPass:
         return torch.zeros(self.shapes[name], dtype=torch.float64, device=self.net.device)
 
     def _arrived(self, name: str) -> CotangentBound:
-        """All that has arrived at a tensor, as one bound."""
+        """The sum of the bounds that have arrived at a tensor."""
         return _initial_bound(self.rows.pop(name, []), self._zeros(name)).plus(self.bounds.pop(name, None))
 
     def _add(self, name: str, bound: CotangentBound) -> None:
         self.bounds[name] = bound.plus(self.bounds.get(name))
 
     def _origin(self, node: Node) -> list[Tensor]:
-        """Inputs of the node, all 0."""
+        """Zero inputs of the node."""
         return [self._zeros(name) for name in node.inputs]
 
     def _through_nonlinearity(self, node: NonlinearityNode, bound: CotangentBound) -> Tensor:
-        """K = Q. The nonlinearity maps P + Q further back."""
+        """Set K = Q, and carry P + Q through the nonlinearity."""
         products = vjp(node.op.jacobian_bound, self._origin(node), bound.positive + bound.negative)
         for name, p in zip(node.inputs, products, strict=True):
             self._add(name, CotangentBound(p, p if node.op.both_signs else torch.zeros_like(p)))
@@ -152,7 +152,7 @@ class _BackwardPass:
                 self.rows[name] = list(arriving)
 
     def _bound_through(self, node: AffineNode, bound: CotangentBound | None) -> None:
-        """(P, Q) ↦ (P J⁺ + Q J⁻, P J⁻ + Q J⁺). Adding Q to an op's output adds ⟨Q, c⟩ to F⁻."""
+        """Map (P, Q) to (P J⁺ + Q J⁻, P J⁻ + Q J⁺). Adding Q at the output of an op J x + c adds ⟨Q, c⟩ to F⁻."""
         if bound is None:
             return
         origin = self._origin(node)

@@ -1,4 +1,4 @@
-"""Preparation of an extraction: what is extracted, of which points, under which decomposition."""
+"""Preparation of an extraction: the network, the points and the decomposition."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ DTYPES = (torch.bfloat16, torch.float32, torch.float64)
 
 @dataclass(frozen=True)
 class Extraction:
-    """What is extracted.
+    """A prepared extraction.
 
     Attributes:
-        net: the network; with ``at=``, its part behind that tensor.
+        net: the network; with ``at=``, the part of the network behind that tensor.
         data_pass: the points; with ``at=``, the values of that tensor.
         stored_dtype: the dtype that coefficients are stored in.
-        identity: what the terms are of, apart from the decomposition.
+        identity: the identity of the extraction, without the decomposition.
     """
 
     net: PiecewiseLinearNetwork
@@ -58,7 +58,7 @@ def prepare_extraction(
 ) -> Extraction:
     """Trace the network, cut it at a tensor, and cut the data into batches and shards; arguments as for ``tp.extract``.
 
-    Raises InputError where the arguments do not fit each other.
+    Raises InputError if the arguments do not fit each other.
     """
     net = as_network(net, data)
     net = net if dtype is None else net.to(dtype)
@@ -85,12 +85,12 @@ def prepare_extraction(
 
 
 def fitted(decomposition: DCDecomposition, net: PiecewiseLinearNetwork, *, at: str | None = None) -> DCDecomposition:
-    """A decomposition of this network, in its dtype and on its device.
+    """The decomposition in the dtype and on the device of this network.
 
-    Raises InputError where it is the decomposition of another network.
+    Raises InputError if it is the decomposition of another network.
     """
     if decomposition.net.fingerprint != net.fingerprint:
-        hint = " (for at= it must be made for the part behind that tensor: net.cut(at)[1])" if at else ""
+        hint = " (with at= it must be a decomposition of the part behind that tensor: net.cut(at)[1])" if at else ""
         raise InputError(f"the decomposition was made for another network{hint}")
     return decomposition.to(net.dtype).to(str(net.device))
 
@@ -105,9 +105,9 @@ def decomposition_for(
     digests: PointDigests | None = None,
     progress: ProgressCallback | None = None,
 ) -> DCDecomposition:
-    """The decomposition that was given, fitted to the network; or the one that a method makes on these very points.
+    """The given decomposition, fitted to the network, or the one that a method computes on these points.
 
-    Raises InputError where there is no such method, or where the decomposition is that of another network.
+    Raises InputError for an unknown method, or the decomposition of another network.
     """
     if isinstance(decomposition, DCDecomposition):
         return fitted(decomposition, extraction.net, at=extraction.identity.at)
@@ -127,14 +127,14 @@ def decomposition_for(
 
 
 def check_method(decomposition: object) -> None:
-    """Raise InputError for what is neither a decomposition nor the name of a method that makes one."""
+    """Raise InputError unless ``decomposition`` is a DC decomposition or the name of a method."""
     if not isinstance(decomposition, DCDecomposition) and decomposition not in METHODS:
         names = ", ".join(map(repr, METHODS))
         raise InputError(f"unknown decomposition {decomposition!r}; accepted are {names}, or what tp.decompose returns")
 
 
 def inner_points(head: PiecewiseLinearNetwork, data: Data, batch_size: int) -> DataPass:
-    """The values that the first part of a network takes on data, batch by batch in every pass: data for its second part.
+    """The outputs of the first part of a network on data, computed batch by batch in every pass: data for the second part.
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -154,7 +154,7 @@ def _outputs_of(head: PiecewiseLinearNetwork) -> Callable[[Tensor], Tensor]:
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """The name of a dtype as files have it.
+    """The name of a dtype in files.
 
     >>> dtype_name(torch.float32)
     'float32'

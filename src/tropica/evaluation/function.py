@@ -35,10 +35,10 @@ class ExtractedFunction:
 
         N_i^(X)(x) = max over k with label i of a⁺_k(x)  −  max over all k of a⁻_k(x),    label(x) = argmax_i.
 
-    A label that no data point has gives −∞. All answers are those of float64 arithmetic on the stored terms: products run in
-    the terms' dtype, and whatever lies within their error bound of a tie is evaluated again in float64. Points are taken in
-    the terms' dtype, as the network takes them. Memory beyond terms and points: a few blocks (some 100 MB), never terms ×
-    points.
+    The value is −∞ for a label without data points. All results are those of float64 arithmetic on the stored terms: products
+    are computed in the terms' dtype, and terms within the error bound of the maximum are evaluated again in float64. Points are
+    converted to the terms' dtype, as for the network. Memory beyond terms and points: a few blocks (some 100 MB), never terms
+    × points.
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -64,29 +64,29 @@ class ExtractedFunction:
         search: str = "exact",
         settings: EvaluationSettings = EVALUATION_SETTINGS,
     ) -> None:
-        """Take the terms that ``tp.extract`` or ``tp.load_terms`` gave.
+        """Create the function from the terms of ``tp.extract`` or ``tp.load_terms``.
 
         Args:
             terms: the terms.
             net, data: the network and the points of the terms, for terms that are stored in a coarser dtype than that of the
-                extraction: labels and active terms are then those of the terms as extracted. What rounding leaves open is
-                extracted again. (Without them answers are those of the terms as stored; ``label_is_certified`` says which
-                labels rounding cannot have changed.)
-            device: where to compute; by default where the terms lie (a store's on the processor).
-            memory: bytes to work in; by default a quarter of what is free.
+                extraction: labels and active terms are then those of the terms as extracted. Terms whose order is uncertain
+                after rounding are extracted again. (Without ``net`` and ``data`` results are those of the stored terms;
+                ``label_is_certified`` gives the labels that rounding cannot have changed.)
+            device: the device of the computation; by default that of the terms (the CPU for a store).
+            memory: bytes to work in; by default a quarter of the free memory.
             distributed: share the work among the processes of torch.distributed, all of which make the same calls.
-            search: how labels and active terms are found: "exact" rules most terms out by bounds where that pays
-                (``search_report`` says whether it did), "full" evaluates every term at every point. Answers are the same, ties
-                included.
+            search: the method for labels and active terms: "exact" excludes most terms by bounds if that is faster
+                (``search_report`` says whether it was), "full" evaluates every term at every point. Results are the same,
+                ties included.
             settings: sizes of blocks.
 
         Raises:
-            InputError: ``terms`` are no terms, ``net`` and ``data`` are not those of the terms, or ``search`` is no such word.
+            InputError: ``terms`` or ``search`` has another value, or ``net`` or ``data`` are not those of the terms.
         """
         if not isinstance(terms, (LinearTerms, StreamedTerms)):
             raise InputError(f"ExtractedFunction takes the terms that tp.extract gives, got {type(terms).__name__}")
         if (net is None) != (data is None):
-            raise InputError("to compute terms again both the network and its data are needed: net=, data=")
+            raise InputError("to extract terms again, both the network and its data are needed: net=, data=")
         if search not in SEARCHES:
             raise InputError(f"search must be one of {', '.join(map(repr, SEARCHES))}; got {search!r}")
         self._processes = processes = Processes.join(distributed)
@@ -119,10 +119,10 @@ class ExtractedFunction:
         progress: Any = False,
         shard_sizes: ShardSizes = DEFAULT_SIZES,
     ) -> ExtractedFunction:
-        """The same function without keeping terms: each call extracts them batch by batch, uses them, and drops them.
+        """Create the function without stored terms: each call extracts the terms batch by batch, uses them, and discards them.
 
-        Give all points to one call, as each call is a pass over the data. Arguments as in :func:`tropica.extract`; no folder is
-        needed for several processes.
+        Pass all points in one call, as each call is a pass over the data. Arguments as in :func:`tropica.extract`; several
+        processes need no folder.
         """
         processes = Processes.join(distributed)
         with progress_callback(progress if processes.is_first else False) as report:
@@ -143,7 +143,7 @@ class ExtractedFunction:
 
     @property
     def search_report(self) -> SearchReport:
-        """How labels and active terms were found so far: ``used`` is "exact" or "full" (for the reason ``why``)."""
+        """The report on the search so far: ``used`` is "exact" or "full" (for the reason ``why``)."""
         if self._search is not None:
             return self._search.report
         return SearchReport(why="as asked" if isinstance(self._terms, KeptTerms) else "terms are not kept")
@@ -158,19 +158,19 @@ class ExtractedFunction:
         return self._map(values, x, progress)
 
     def predict(self, x: Data, *, progress: Any = False) -> Tensor:
-        """Labels (B,): that of the largest a⁺_k(x), the lowest label at a tie."""
+        """Labels (B,): the label of the largest a⁺_k(x), the lowest label at a tie."""
         return self.labels_and_terms(x, progress=progress)[0]
 
     def active_term(self, x: Data, *, progress: Any = False) -> Tensor:
-        """The index of the data point whose a⁺_k is largest at x: (B,) int64; at a tie, the first one of the lowest label."""
+        """The index of the data point whose a⁺_k is largest at x: (B,) int64; at a tie, the first point of the lowest label."""
         return self.labels_and_terms(x, progress=progress)[1]
 
     def active_minus_term(self, x: Data, *, progress: Any = False) -> Tensor:
-        """The index of the data point whose a⁻_k is largest at x: (B,) int64, the first one at a tie."""
+        """The index of the data point whose a⁻_k is largest at x: (B,) int64, the first point at a tie."""
         return self._map(lambda part, report: self._maxima(part, ("minus",), report)[0].argmax[:, 0], x, progress)
 
     def f_plus(self, x: Data, *, progress: Any = False) -> Tensor:
-        """The maximum of a⁺_k(x) over the data points with label i, for each i: (B, num_classes) in float64, −∞ without any.
+        """The maximum of a⁺_k(x) over the data points with label i, for each i: (B, num_classes) in float64, −∞ if none.
 
         >>> import torch, tropica as tp
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -198,17 +198,17 @@ class ExtractedFunction:
         return split_key(self._map(keys, x, progress))
 
     def label_is_certified(self, x: Data, *, progress: Any = False) -> Tensor:
-        """For each point, is its label proven to be that of the terms as extracted, whatever rounding did in storing them?
+        """For each point, is its label proven to be that of the terms as extracted, before rounding to the stored dtype?
 
-        (B,) bool, True where every term that can be the active one, within the stored bounds, has the same label. Terms that
-        are stored in the dtype of the extraction give True throughout.
+        (B,) bool, True if all terms that can be active within the stored bounds have the same label. For terms stored in the
+        dtype of the extraction all entries are True.
         """
         if not self._rounded:
             return torch.ones(count_points(x, where="points"), dtype=torch.bool)
         return self._map(lambda part, report: self._possible_terms(part, report).has_one_label(self._processes), x, progress)
 
     def _maxima(self, x: Tensor, families: tuple[Family, ...], report: ProgressCallback | None) -> list[RunningMaxima]:
-        """The maxima of families of functions over all terms."""
+        """Compute the maxima of families of functions over all terms."""
         segments = {"plus": 1, "plus by label": self.num_classes, "minus": 1}
         state = [RunningMaxima(x, segments[family], self._settings.maxima) for family in families]
         if not (families == ("plus",) and self._search is not None and self._search.update(state[0])):
@@ -220,7 +220,7 @@ class ExtractedFunction:
         return state
 
     def _possible_terms(self, x: Tensor, report: ProgressCallback | None) -> PossibleTerms:
-        """The terms that rounding leaves possible as the active one of each point."""
+        """Find the terms that can be active at each point within the rounding bounds."""
         found = PossibleTerms(x, self._settings)
         if self._search is None or not self._search.update(found):
             for first, block in self._terms.blocks(self._processes, report):
@@ -229,15 +229,15 @@ class ExtractedFunction:
         return found
 
     def _map(self, work: Callable[[Tensor, ProgressCallback | None], Tensor], x: Data, progress: Any) -> Tensor:
-        """Apply ``work`` to flat points, as many at a time as the memory allows, each time in a pass over the terms."""
+        """Apply ``work`` to groups of flat points as large as the memory allows, with a pass over the terms for each group."""
         terms, processes, settings = self._terms, self._processes, self._settings
         kept, total = isinstance(terms, KeptTerms), count_points(x, where="points")
-        # Kept terms are read once for each group of points; extracted ones once in all.
+        # Stored terms are read once for each group of points; streamed terms are extracted only once.
         size = settings.points if kept else total
         numbers = processes.run_on_first(lambda: budget(self._memory, terms.device) // (4 * terms.dtype.itemsize))
         batches = as_batches(x, size, dtype=terms.dtype, device=terms.device, shape=terms.input_shape, where="points")
         groups = _merged(batches, size, min(settings.numbers, numbers)) if kept else [torch.cat(list(batches))]
-        # Each process must make as many passes as the others: only a single process may halve a group that does not fit.
+        # All processes must make equally many passes, so only a single process may halve a group that does not fit.
         halving = BatchHalving() if kept and processes.world_size == 1 else None
         results: list[Tensor] = []
         done = 0
@@ -256,7 +256,7 @@ class ExtractedFunction:
             "terms": f"{terms.num_terms:,} of {'×'.join(map(str, terms.input_shape))}",
             "classes": f"{terms.num_classes}",
             "decomposition": terms.method,
-            "kept": "in each call extracted anew" if isinstance(terms, StreamedTerms) else f"{terms.dtype}, {terms.device}",
+            "kept": "no, extracted in each call" if isinstance(terms, StreamedTerms) else f"{terms.dtype}, {terms.device}",
         }
 
     def __repr__(self) -> str:
@@ -269,7 +269,7 @@ class ExtractedFunction:
 
 
 def _merged(batches: Iterable[Tensor], points: int, numbers: int) -> Iterator[Tensor]:
-    """Concatenate consecutive batches to at least ``points`` points or ``numbers`` numbers, so that small ones cost no more.
+    """Concatenate consecutive batches to at least ``points`` points or ``numbers`` numbers, as small batches are inefficient.
 
     >>> [len(x) for x in _merged(torch.zeros(7, 3).split(2), 3, 100)]
     [4, 3]

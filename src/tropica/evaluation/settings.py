@@ -13,9 +13,9 @@ class EvaluationSettings:
     """Sizes of the blocks that N^(X) is evaluated in.
 
     Attributes:
-        points: points for each pass over kept terms.
+        points: points for each pass over stored terms.
         numbers: numbers in these points (256 MB in float32).
-        possible: possible terms that are held before those that were overtaken are dropped.
+        possible: possible terms that are collected before those that are ruled out are dropped.
         maxima: sizes of the blocks of maxima.
         search: settings of the exact search.
     """

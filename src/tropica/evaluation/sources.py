@@ -1,4 +1,4 @@
-"""The terms of an extracted function as a sequence of blocks, whether they are kept or extracted on the way."""
+"""The terms of an extracted function as a sequence of blocks, stored or extracted in each pass."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TermSource(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where products are computed."""
+        """The device that products are computed on."""
         ...
 
     def center(self, processes: Processes) -> Tensor:
@@ -100,7 +100,7 @@ class KeptTerms:
             yield first, block.to(self.dtype, self.device)
 
     def stored_blocks(self, processes: Processes) -> Iterator[tuple[int, TermBlock]]:
-        """Iterate over this process's share of the blocks as they lie: whole blocks of a store, parts of those in memory."""
+        """Iterate over this process's share of the blocks as stored: whole blocks of a store, parts of blocks in memory."""
         lazy = isinstance(self.terms.blocks, LazyBlocks)
         first = 0
         parts: list[tuple[int, int, int, int]] = []

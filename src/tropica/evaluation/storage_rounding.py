@@ -1,9 +1,8 @@
-"""Terms stored in a coarser dtype than that of the extraction, and the labels of the terms as they were computed.
+"""Labels of the terms as extracted, for terms stored in a coarser dtype.
 
-What storing changed of a term's value at x is at most r₀‖x‖ + r₁, with r₀ and r₁ stored beside the term. So the stored terms
-tell which terms can be the active one at a point: those whose value, raised by its bound, reaches the largest value that is
-lowered by its own. Mostly they agree on the label. Where they do not, they are extracted again from the network, batch by batch
-as at first, and compared in float64.
+Rounding changes the value of a term at x by at most r₀‖x‖ + r₁, with r₀ and r₁ stored beside the term. The terms that can be
+active at a point are therefore those whose value plus its bound reaches the largest value minus its bound. Mostly these terms
+have one label. If not, they are extracted again from the network, in the same batches as before, and compared in float64.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from tropica.terms.store.shards import StoredBlocks
 
 
 class PossibleTerms(RunningMaxima):
-    """For every point the terms that can be the active one, in place of the active one.
+    """The terms that can be active at each point, instead of the active term alone.
 
-    ``value`` is a value that the maximum reaches.
+    ``value`` is a lower bound of the maximum.
 
     Attributes:
         point, index, label: pairs of a point and a possible term: the number of the point, the index and the label of the term.
@@ -57,7 +56,7 @@ class PossibleTerms(RunningMaxima):
             self._drop()
 
     def all_reduce(self, processes: Processes) -> None:
-        """Drop the terms that another process's terms rule out."""
+        """Drop the terms that terms of another process rule out."""
         self.value = processes.all_reduce_max(self.value)
         self._drop()
 
@@ -80,27 +79,29 @@ class PossibleTerms(RunningMaxima):
 
 
 class TermRecomputation:
-    """Extracts terms of a store again as they were extracted at first, from the network, its data and the stored decomposition.
+    """A repetition of the extraction of single terms, from the network, its data and the stored decomposition.
 
     Raises:
-        InputError: the terms are of another network or of other data, or they are not a whole store.
+        InputError: the terms belong to another network or other data, or are not a whole store.
     """
 
     def __init__(self, terms: LinearTerms, net: PiecewiseLinearNetwork, data: Data, processes: Processes) -> None:
         if not isinstance(terms.blocks, StoredBlocks):
-            raise InputError("terms can be computed again only for a whole store, as tp.load_terms gives it")
-        there = ExtractionIdentity.from_dict(terms.about)
+            raise InputError("terms can be extracted again only for a whole store, as tp.load_terms opens it")
+        stored = ExtractionIdentity.from_dict(terms.about)
         again = prepare_extraction(
             net,
             data,
-            at=there.at or None,
-            dtype=getattr(torch, there.dtype),
-            batch_size=int(there.batch_size),
+            at=stored.at or None,
+            dtype=getattr(torch, stored.dtype),
+            batch_size=int(stored.batch_size),
             processes=processes,
-            shard_sizes=ShardSizes(int(there.shard_points), int(there.shard_numbers)),
+            shard_sizes=ShardSizes(int(stored.shard_points), int(stored.shard_numbers)),
         )
-        here = replace(again.identity, stored_dtype=there.stored_dtype, method=there.method, decomposition=there.decomposition)
-        if differs := here.differences(there):
+        here = replace(
+            again.identity, stored_dtype=stored.stored_dtype, method=stored.method, decomposition=stored.decomposition
+        )
+        if differs := here.differences(stored):
             raise InputError(f"the stored terms are not those of this network and this data: {differs}")
         self._decomposition = fitted(load_decomposition(terms.blocks.folder / DECOMPOSITION, again.net), again.net)
         self._center = terms.center.to(again.net.device)
@@ -109,7 +110,7 @@ class TermRecomputation:
         self._blocks = terms.blocks
 
     def active_keys(self, found: PossibleTerms, processes: Processes) -> Tensor:
-        """Find the active term of each point among the possible ones, as computed at first, in float64.
+        """Find the active term of each point among the possible terms, by their values in float64 before rounding.
 
         Returns: (N,) int64, as :attr:`RunningMaxima.key`.
         """
@@ -135,6 +136,6 @@ class TermRecomputation:
                         state.take(functions_of(block, "plus", first), pairs, state.value)
                     first += len(x)
         except StoreError as error:
-            raise InputError(f"the stored terms are not of these points: {error}") from error
+            raise InputError(f"the stored terms belong to other points: {error}") from error
         state.all_reduce(processes)
         return state.key[:, 0]

@@ -1,4 +1,4 @@
-"""Terms that are extracted in each pass, used, and dropped."""
+"""Terms that are extracted, used and discarded in each pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tropica.terms.term_block import TermBlock
 
 @dataclass(frozen=True, eq=False)
 class StreamedTerms:
-    """The terms of a decomposition at the points of a data set, extracted anew in each pass."""
+    """The terms of a decomposition at the points of a data set, extracted again in each pass."""
 
     decomposition: DCDecomposition
     data_pass: DataPass

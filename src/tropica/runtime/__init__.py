@@ -1,1 +1,1 @@
-"""What every long computation needs: memory, processes, interrupts, progress, files."""
+"""Services for long computations: memory, processes, interrupts, progress, files."""

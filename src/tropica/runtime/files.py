@@ -17,7 +17,7 @@ from typing import Any
 from tropica.errors import InputError
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}~")
-"""The names of the temporary files of :func:`replace_file`. One stays if the process is killed while it writes."""
+"""A pattern for the names of the temporary files of :func:`replace_file`. A process that is killed while writing leaves one."""
 
 
 def replace_file(path: Path, content: bytes | str) -> None:
@@ -54,7 +54,7 @@ def replace_file(path: Path, content: bytes | str) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a renaming durable. Systems that cannot open or flush folders are skipped."""
+    """Flush a folder, which makes a renaming durable. Systems that cannot open or flush folders are skipped."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -64,7 +64,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 def writable_folder(folder: str | os.PathLike[str]) -> Path:
-    """The path of a folder that can be created or written to. It is not created yet, so that failed work leaves no folder.
+    """The path of a folder that can be created or written to. It is not created here, so that a failed computation leaves none.
 
     Raises:
         InputError: the path is a file, or cannot be written to.

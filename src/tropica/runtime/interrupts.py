@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM delayed until a piece of work is finished."""
+"""Ctrl-C and SIGTERM, delayed until a step of a computation is finished."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class DelayedInterrupts:
-    """A context in which Ctrl-C (SIGINT) and SIGTERM raise KeyboardInterrupt only between two pieces of work.
+    """A context in which Ctrl-C (SIGINT) and SIGTERM raise KeyboardInterrupt only between two steps.
 
-    A second signal raises it at once. A signal with a handler of the user's is left alone. Outside the main thread, where
-    Python delivers no signals, the context has no effect.
+    A second signal raises KeyboardInterrupt at once. A signal for which the user has installed a handler keeps that handler.
+    Outside the main thread, where Python delivers no signals, the context has no effect.
 
     >>> import os
     >>> done = []
@@ -52,7 +52,7 @@ class DelayedInterrupts:
             raise KeyboardInterrupt
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if a signal has arrived. To be called when a piece of work is finished."""
+        """Raise KeyboardInterrupt if a signal has arrived. Call this method after each step."""
         if self.requested:
             raise KeyboardInterrupt
 

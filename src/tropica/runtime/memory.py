@@ -41,8 +41,8 @@ def free_memory(device: torch.device | str = "cpu") -> int:
 def budget(memory: int | None, device: torch.device | str = "cpu", *, all_processes: bool = False) -> int:
     """Bytes that a computation may take: ``memory``, or by default a quarter of the free memory.
 
-    The processes of one distributed run on one machine share that quarter. ``all_processes`` gives the budget of all of them
-    together.
+    The processes of one distributed run on one machine share that quarter. With ``all_processes`` the budget is that of all
+    these processes together.
 
     Raises:
         InputError: ``memory`` is not a whole number of bytes, 1 or more.
@@ -60,7 +60,7 @@ def budget(memory: int | None, device: torch.device | str = "cpu", *, all_proces
 
 
 def peak_memory() -> int:
-    """The peak memory of this process in bytes, with what torch has allocated on GPUs; 0 if unknown."""
+    """The peak memory of this process in bytes, including the memory that torch has allocated on GPUs; 0 if unknown."""
     try:
         import resource
     except ImportError:  # not on Windows
@@ -72,10 +72,10 @@ def peak_memory() -> int:
 
 
 def in_bytes(text: str) -> int:
-    """The number of bytes that a text such as "1.5 GB" names.
+    """Convert a size such as "1.5 GB" to a number of bytes.
 
     Raises:
-        InputError: not a size.
+        InputError: ``text`` is not a size.
 
     >>> in_bytes("512MB"), in_bytes("1.5 GB"), in_bytes("1000")
     (512000000, 1500000000, 1000)
@@ -105,7 +105,7 @@ def size_text(size: int) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Does the error say that memory ran out, on the host or on a GPU?"""
+    """Does the error report that memory ran out, on the host or on a GPU?"""
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(message in str(error).lower() for message in MESSAGES)
@@ -118,10 +118,11 @@ def release_freed_memory() -> None:
 
 
 class BatchHalving:
-    """A function applied to batches. A batch that does not fit in memory is halved, and later batches are split alike.
+    """A function applied to batches. A batch that does not fit in memory is halved, and later batches are
+    split into parts of the same size.
 
     Attributes:
-        limit: the number of points that batches are split to; None as long as all batches fit.
+        limit: the largest number of points in a part; None as long as all batches fit.
     """
 
     def __init__(self) -> None:
@@ -130,7 +131,7 @@ class BatchHalving:
     def __call__(self, work: Callable[[Tensor], T], x: Tensor) -> list[T]:
         """The results of the parts of ``x``, in order; a single part if the batch fits.
 
-        Raises the errors of ``work``; those about memory only if a single point does not fit.
+        Raises the errors of ``work``; an out-of-memory error only if a single point does not fit.
 
         >>> BatchHalving()(len, torch.zeros(5, 1))
         [5]
@@ -156,7 +157,7 @@ class BatchHalving:
 
 
 def _available() -> int:
-    """Free bytes as the system reports them."""
+    """The free bytes that the system reports."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
@@ -169,7 +170,7 @@ def _available() -> int:
 
 
 def _allowed() -> int:
-    """Bytes that the control group of this process still allows (containers, batch systems)."""
+    """The bytes that the control group of this process still allows (containers, batch systems)."""
     for limit, usage in (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
         ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),

@@ -2,9 +2,9 @@
 
     torchrun --nproc-per-node=4 -m tropica extract model.pt2 --data mnist -o terms
 
-Work is cut into pieces. The result of a piece does not depend on the process that does it, and results are combined by maxima,
-which do not depend on the order. So any number of processes gives the same bits. Messages are tensors and JSON, never pickled
-objects.
+Work is cut into pieces. The result of a piece does not depend on the process that computes it, and results are combined by
+maxima, which do not depend on the order. Results are therefore bitwise the same for any number of processes. Messages are
+tensors and JSON, never pickled objects.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from tropica.errors import InputError, ProcessError, TropicaError
 
 T = TypeVar("T")
 TIMEOUT = timedelta(hours=12)
-"""The longest wait for another process, which may have much more work left. The end of another process ends the wait at
-once."""
+"""The longest wait for another process, which may have much more work left. If that process ends, the wait ends at once."""
 
 
 class Processes:
@@ -39,10 +38,10 @@ class Processes:
 
     @classmethod
     def join(cls, distributed: bool = True) -> Processes:
-        """The processes of the default group of torch.distributed, which is made if torchrun started this process.
+        """The processes of the default group of torch.distributed, which is created if torchrun started this process.
 
         Args:
-            distributed: False for this process alone.
+            distributed: False for a single process.
 
         Raises:
             InputError: there is no group, and torchrun did not start this process.
@@ -57,11 +56,11 @@ class Processes:
         if not dist.is_initialized():
             if not started_by_torchrun():
                 raise InputError(
-                    "distributed=True needs a start by torchrun, or a call of torch.distributed.init_process_group() before"
+                    "distributed=True needs torchrun, or an earlier call of torch.distributed.init_process_group()"
                 )
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
             dist.init_process_group(backend, timeout=TIMEOUT)
-            atexit.register(_destroy_group)  # the interpreter aborts if gloo's threads outlive it
+            atexit.register(_destroy_group)  # the interpreter aborts if threads of gloo outlive it
         return cls(dist.get_rank(), dist.get_world_size())
 
     @property
@@ -77,7 +76,7 @@ class Processes:
         """
         return items[self.rank :: self.world_size]
 
-    # ── combining ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── collective operations ──────────────────────────────────────────────────────────────────────────────────────────
 
     def all_reduce_max(self, x: Tensor) -> Tensor:
         """The elementwise maximum over all processes. A NaN may be lost."""
@@ -88,14 +87,14 @@ class Processes:
         return self._reduced(x, dist.ReduceOp.MIN)
 
     def all_reduce_sum(self, x: Tensor) -> Tensor:
-        """The sum over all processes. The order is not fixed, so it is exact only if at most one summand is not 0."""
+        """The sum over all processes. The order is not fixed: the sum is exact only if at most one summand is not 0."""
         return self._reduced(x, dist.ReduceOp.SUM)
 
-    def _reduced(self, x: Tensor, how: Any) -> Tensor:
+    def _reduced(self, x: Tensor, op: Any) -> Tensor:
         if self.world_size > 1:
             x = x.contiguous().clone()
             with _process_errors():
-                dist.all_reduce(x, how)
+                dist.all_reduce(x, op)
         return x
 
     def broadcast(self, x: Tensor) -> Tensor:
@@ -151,7 +150,7 @@ class Processes:
         return self.run_on_all(lambda: work() if self.is_first else None)[0]
 
     def wait(self) -> None:
-        """Return once all processes have called it (a barrier)."""
+        """Wait until all processes have called this method (a barrier)."""
         self.all_gather(None)
 
 
@@ -162,7 +161,7 @@ def _destroy_group() -> None:
 
 @contextmanager
 def _process_errors() -> Iterator[None]:
-    """Torch's RuntimeError about another process that has ended, as a ProcessError."""
+    """Convert the RuntimeError that torch raises when another process has ended into a ProcessError."""
     try:
         yield
     except RuntimeError as error:
@@ -172,7 +171,7 @@ def _process_errors() -> Iterator[None]:
 
 
 SINGLE_PROCESS = Processes()
-"""This process alone."""
+"""A run of a single process."""
 
 
 def started_by_torchrun() -> bool:

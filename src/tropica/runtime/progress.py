@@ -1,4 +1,4 @@
-"""Progress of long calls: a progress bar, a callback of the user's, or nothing."""
+"""Progress of long calls: a progress bar, a callback of the user, or nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Rate(ProgressColumn):
 
 @contextmanager
 def progress_callback(progress: bool | ProgressCallback) -> Iterator[ProgressCallback | None]:
-    """The callback for a computation's progress, or None if there is nothing to report to.
+    """The callback for a computation's progress, or None if no progress is reported.
 
     Args:
         progress: True for a bar on standard error (in a terminal or a notebook), False for nothing, or a callback.

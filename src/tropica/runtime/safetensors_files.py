@@ -1,7 +1,7 @@
 """Self-describing safetensors files with checksums.
 
 The header has one metadata entry ``tropica``, which is JSON: ``about`` describes the content, ``tensors`` holds the type,
-the shape and the SHA-256 of each tensor, and ``checksum`` is the SHA-256 of both. So one number stands for the whole
+the shape and the SHA-256 of each tensor, and ``checksum`` is the SHA-256 of both. One checksum thus covers the whole
 content, each tensor can be checked alone, and only the requested tensors are read. Equal content gives equal bytes.
 """
 
@@ -102,20 +102,20 @@ class SafetensorsFile:
             self.about: dict[str, Any] = content["about"]
             self._table: dict[str, Any] = content["tensors"]
             if checksum_of(content) != self.checksum or set(self._file.keys()) != set(self._table):
-                raise StoreError(f"{path}: damaged (its header is not the one that was checksummed)")
+                raise StoreError(f"{path}: damaged (the checksum of its header differs)")
             for name, (dtype, shape, _) in self._table.items():
                 part = self._file.get_slice(name)
                 if list(part.get_shape()) != shape or part.get_dtype() != _code(dtype):
-                    raise StoreError(f"{path}: damaged (tensor {name} is not of the type and shape that were checksummed)")
+                    raise StoreError(f"{path}: damaged (the type or shape of tensor {name} differs from the header)")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
             if isinstance(error, StoreError):
                 raise
             raise StoreError(f"{path}: cannot be read, truncated or damaged ({error})") from error
 
     def kind(self, name: str) -> SafetensorsFile:
-        """This file, if ``about["kind"]`` is ``name``; else StoreError."""
+        """This file, if ``about["kind"]`` is ``name``. Raises StoreError for another kind."""
         if not isinstance(self.about, dict) or self.about.get("kind") != name:
-            raise StoreError(f"{self.path}: holds something else than {name}")
+            raise StoreError(f"{self.path}: not a file of kind {name!r}")
         return self
 
     def names(self) -> set[str]:
@@ -123,11 +123,11 @@ class SafetensorsFile:
         return set(self._table)
 
     def digest(self, name: str) -> str:
-        """The SHA-256 of a tensor as the header states it."""
+        """The SHA-256 of a tensor, from the header."""
         return self._table[name][2]
 
     def tensor(self, name: str, check: bool = True) -> Tensor:
-        """A memory-mapped tensor. ``check`` reads it once and compares it with its checksum.
+        """A memory-mapped tensor. ``check`` reads the tensor once and compares it with its checksum.
 
         Raises StoreError if the checksum differs, or no tensor has this name.
         """

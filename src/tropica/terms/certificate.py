@@ -11,22 +11,23 @@ from tropica.runtime.html import html_table
 
 @dataclass(frozen=True, repr=False)
 class Certificate:
-    """What was checked of a set of terms, and whether it holds.
+    """The results of checking Theorem 3.3 on a set of terms.
 
     Attributes:
         smallest_cotangent: the smallest cotangent of F⁻ and F⁺_i at any nonlinearity for any point, divided by the largest one
             at that nonlinearity. If it is ≥ 0, up to rounding, a_k(x) ≤ F(x) holds for all x, hence Theorem 3.3. None if
             cotangents were not checked.
-        largest_violation: the largest of max_j a_j(x_k) − a_k(x_k) over both a⁺ and a⁻, evaluated in float64 on the terms: how
-            far some other point's term exceeds a point's own term at the point. 0 where Theorem 3.3 holds exactly.
-        tolerance: what rounding in the extraction's dtype can make of that (100 units in the last place of the largest term).
-        labels_kept: share of the checked points at which the extracted function gives N's label.
-        labels_tied: points whose label differs, but whose two labels N itself cannot tell apart in the dtype.
+        largest_violation: the largest of max_j a_j(x_k) − a_k(x_k) over both a⁺ and a⁻, evaluated in float64 on the terms: the
+            largest excess of another point's term over a point's own term at the point. 0 if Theorem 3.3 holds exactly.
+        tolerance: the violation that rounding in the extraction's dtype can cause (100 units in the last place of the largest
+            term).
+        labels_kept: the share of the checked points at which the extracted function gives N's label.
+        labels_tied: the number of points whose label differs, but whose two labels are tied in N up to rounding in the dtype.
         points, terms: points × terms is the number of pairs that were checked.
-        complete: were these all pairs?
+        complete: were all pairs checked?
         dtype: the dtype of the extraction.
-        pairwise: is it the certificate of a minimal decomposition? Its cotangents may be negative, so that a_k(x) ≤ F(x) need
-            not hold for all x; what is certified is Theorem 3.3 between the pairs of data points that were checked.
+        pairwise: is this the certificate of a minimal decomposition? Cotangents may then be negative, so that a_k(x) ≤ F(x)
+            need not hold for all x; certified is Theorem 3.3 between the pairs of data points that were checked.
     """
 
     smallest_cotangent: float | None
@@ -53,7 +54,7 @@ class Certificate:
 
     @property
     def labels_changed(self) -> int:
-        """Checked points at which the extracted function gives another label than N."""
+        """The number of checked points at which the extracted function gives another label than N."""
         return round((1 - self.labels_kept) * self.points)
 
     @property
@@ -62,7 +63,7 @@ class Certificate:
         return not self.failures()
 
     def failures(self) -> list[str]:
-        """A line for each check that fails; one that says so where nothing was checked."""
+        """A line for each check that fails, or a single line if nothing was checked."""
         if self.smallest_cotangent is None and not self.points:
             return ["nothing was checked"]
         found: list[str] = []
@@ -105,5 +106,5 @@ class Certificate:
 
 
 def smaller(one: float, other: float) -> float:
-    """The smaller of two numbers; NaN where either is (``min`` may lose it)."""
+    """The smaller of two numbers; NaN if either is NaN (``min`` may lose NaN)."""
     return math.nan if math.isnan(one) or math.isnan(other) else min(one, other)

@@ -1,4 +1,4 @@
-"""The identity of an extraction: what its terms are of, in names and fingerprints."""
+"""The identity of an extraction: its network, points and decomposition, by names and fingerprints."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ExtractionIdentity:
-    """What terms are of. Extractions of equal identity give the same terms, up to rounding that depends on the machine.
+    """The identity of an extraction. Equal identities give the same terms, up to rounding that depends on the machine.
 
     Attributes:
-        network: fingerprint of the network (with ``at``, of the part behind that tensor).
+        network: fingerprint of the network (with ``at``, of the part of the network behind that tensor).
         dtype: the dtype of the extraction.
         stored_dtype: the dtype that coefficients are stored in.
         points: number of points.
         at: name of the inner tensor that the terms are functions of; "" for the input.
         head: with ``at``, fingerprint of the part of the network in front.
-        batch_size: points a batch.
+        batch_size: points per batch.
         batches: checksum of the number of points of each batch.
         shard_points, shard_numbers: the points, and the coordinates, at which a shard is full.
         method: method of the decomposition.
-        decomposition: fingerprint of the decomposition; "" where it is not known yet.
+        decomposition: fingerprint of the decomposition; "" as long as it is unknown.
     """
 
     network: str
@@ -40,18 +40,18 @@ class ExtractionIdentity:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, str]) -> ExtractionIdentity:
-        """The identity that :meth:`to_dict` wrote. Raises TypeError and ValueError where it is none."""
+        """The identity that :meth:`to_dict` wrote. Raises TypeError or ValueError for other content."""
         made = cls(**content)
         if not all(isinstance(value, str) for value in content.values()) or int(made.points) < 1:
-            raise ValueError("an identity holds strings, and the number of points")
+            raise ValueError("the entries of an identity must be strings, with at least one point")
         return made
 
     def to_dict(self) -> dict[str, str]:
-        """The identity as JSON has it."""
+        """The identity as a dictionary for JSON."""
         return dataclasses.asdict(self)
 
     def differences(self, there: ExtractionIdentity) -> str:
-        """What differs from the identity that was found elsewhere, in words; "" where nothing does.
+        """A description of the differences from an identity found in a file; "" if there are none.
 
         >>> here = ExtractionIdentity("a", "float64", "float64", "10")
         >>> here.differences(ExtractionIdentity("a", "float32", "float64", "10"))

@@ -77,8 +77,8 @@ class AffineTerms:
 class LinearTerms:
     """The linear terms of a data set: for each point x_k, N's affine function a_k = a⁺_k − a⁻_k and its two convex parts.
 
-    Stored are the gradients ∇N_i and ∇F⁻, never a⁺ and a⁻ to be subtracted. ∇F⁻ is stored as its difference from ``center``,
-    a float64 vector that is common to all terms and changes no label.
+    Stored are the gradients ∇N_i and ∇F⁻; a_k is never computed as a difference of a⁺ and a⁻. ∇F⁻ is stored as its difference
+    from ``center``, a float64 vector that is common to all terms and changes no label.
 
     Attributes:
         blocks: the terms, in the order of the points.
@@ -86,8 +86,8 @@ class LinearTerms:
         input_shape: shape of one input.
         num_classes: number of labels.
         method: the decomposition's method.
-        certificate: what was checked.
-        about: what the terms are of: names and fingerprints, as in :class:`~tropica.terms.identity.ExtractionIdentity`.
+        certificate: the certificate of Theorem 3.3.
+        about: the names and fingerprints in :class:`~tropica.terms.identity.ExtractionIdentity`.
     """
 
     blocks: Sequence[TermBlock]
@@ -107,17 +107,17 @@ class LinearTerms:
 
     @property
     def local(self) -> AffineTerms:
-        """a_k = N_i on the linear region of x_k, i the label of x_k."""
+        """a_k = N_i on the linear region of x_k, where i is the label of x_k."""
         return AffineTerms(self._join("local"), self._join("local_bias"), self.input_shape)
 
     @property
     def minus(self) -> AffineTerms:
-        """a⁻_k in float64, 8 bytes a coefficient, computed at each access."""
+        """a⁻_k in float64, 8 bytes per coefficient, computed at each access."""
         return AffineTerms(self._join("minus").double() + self.center, self._join("minus_bias"), self.input_shape)
 
     @property
     def plus(self) -> AffineTerms:
-        """a⁺_k = a_k + a⁻_k in float64, 8 bytes a coefficient, computed at each access."""
+        """a⁺_k = a_k + a⁻_k in float64, 8 bytes per coefficient, computed at each access."""
         local, minus = self.local, self.minus
         return AffineTerms(local.weight + minus.weight, local.bias + minus.bias, self.input_shape)
 
@@ -133,7 +133,7 @@ class LinearTerms:
 
     @property
     def working(self) -> torch.dtype:
-        """The dtype that coefficients are used in: that of the extraction, which may be finer than the stored one."""
+        """The dtype of computations with the coefficients: that of the extraction, which may be finer than the stored one."""
         return getattr(torch, self.about["dtype"]) if "dtype" in self.about else self.dtype
 
     @property
@@ -143,7 +143,7 @@ class LinearTerms:
 
     @cached_property
     def lengths(self) -> list[int]:
-        """Terms of each block."""
+        """The number of terms in each block."""
         return self.blocks.lengths if isinstance(self.blocks, LazyBlocks) else [len(block) for block in self.blocks]
 
     def __iter__(self) -> Iterator[TermBlock]:
@@ -155,18 +155,18 @@ class LinearTerms:
     # ── some of the terms ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def select(self, index: Tensor | Sequence[int]) -> LinearTerms:
-        """The terms of some of the points, in the order of ``index``: a share of the data, one class, …
+        """The terms of some of the points, in the order of ``index``.
 
         Args:
             index: numbers of points, in any order, or a mask (D,).
 
         Raises:
-            InputError: ``index`` is neither, or selects nothing.
+            InputError: ``index`` is neither numbers of points nor a mask, or selects no point.
         """
         chosen = torch.as_tensor(index)
         if chosen.dtype == torch.bool:
             if chosen.shape != (len(self),):
-                raise InputError(f"a mask must have shape ({len(self)},), one entry a point; got {tuple(chosen.shape)}")
+                raise InputError(f"a mask must have shape ({len(self)},), one entry for each point; got {tuple(chosen.shape)}")
             chosen = chosen.nonzero().flatten()
         whole = not chosen.is_floating_point() and not chosen.is_complex()
         if chosen.ndim != 1 or not len(chosen) or not whole or int(chosen.min()) < 0 or int(chosen.max()) >= len(self):
@@ -179,7 +179,7 @@ class LinearTerms:
 
         F⁻ is linear in K: a⁻ becomes factor · a⁻, and a⁺ becomes a + factor · a⁻.
 
-        Raises InputError for terms that are stored in a coarser dtype than they were extracted in.
+        Raises InputError for terms that are stored in a coarser dtype than that of the extraction.
 
         >>> import torch, tropica as tp
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -232,11 +232,11 @@ class LinearTerms:
         """Write the terms to a store, which ``tp.load_terms`` opens; the decomposition is not part of it.
 
         Args:
-            folder: an empty folder, or one that is made.
-            shard_sizes: when a shard is full, for terms in memory; terms from a store keep their shards.
+            folder: an empty folder, or a folder to create.
+            shard_sizes: the size of a full shard, for terms in memory; terms from a store keep their shards.
 
         Raises:
-            StoreError: the folder holds something else, is being written by another run, or cannot be written.
+            StoreError: the folder holds other files, is being written by another run, or cannot be written.
 
         >>> import tempfile, torch, tropica as tp
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -249,7 +249,7 @@ class LinearTerms:
         names = {"dtype": _dtype_name(self.working), "stored_dtype": _dtype_name(self.dtype), "network": ""}
         about = {**names, "method": self.method, **self.about, "points": str(len(self))}
         extraction = ExtractionIdentity.from_dict(about)
-        pieces = list(self._pieces(shard_sizes))
+        pieces = list(self._shards(shard_sizes))
         with StoreWriter(folder) as store:
             given = {"decomposition_given": True}
             store.begin(extraction, [shard.points for shard, _ in pieces], self.input_shape, self.num_classes, **given)
@@ -261,7 +261,7 @@ class LinearTerms:
             ]
             store.finish(written, self.certificate)
 
-    def _pieces(self, sizes: ShardSizes) -> Iterator[tuple[Shard, tuple[int, int]]]:
+    def _shards(self, sizes: ShardSizes) -> Iterator[tuple[Shard, tuple[int, int]]]:
         """Shards, each with the number of its block and the first of its rows there."""
         dimension, first, count = self.center.numel(), 0, 0
         step = max(1, min(sizes.points, -(-sizes.numbers // dimension)))
@@ -283,7 +283,7 @@ class LinearTerms:
         Coefficients that are stored in bfloat16, which NumPy does not have, become float32.
 
         Args:
-            path: a folder that does not exist; it appears once it is whole.
+            path: a folder that does not exist; it appears when it is complete.
 
         Raises:
             InputError: the package zarr is not installed (``pip install 'tropica[zarr]'``), or the folder exists.

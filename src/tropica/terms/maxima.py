@@ -1,8 +1,8 @@
-"""Maxima of very many affine functions at very many points, with the functions that attain them, exactly.
+"""Exact maxima of many affine functions at many points, with the functions that attain them.
 
 The scores of a block of functions at a block of points are one matrix product in the working dtype. A filter keeps the pairs of
 a function and a point whose score, raised by its error bound, reaches the best lower bound known for the point: first group by
-group, then pair by pair. These candidates are evaluated again in float64. So the answer is that of float64 throughout, ties go
+group, then pair by pair. These candidates are evaluated again in float64. So the result is that of float64 throughout, ties go
 to the lowest index, and the full matrix of scores never exists.
 """
 
@@ -30,12 +30,12 @@ class BlockSizes:
     """Sizes of the blocks that maxima are computed in.
 
     Attributes:
-        group: functions a group, the finest unit of the first filter.
-        functions: functions a matrix product.
-        points: points a matrix product.
-        weights: numbers in the weights of a matrix product, one group aside (128 MB in float32).
-        pairs: numbers in the float64 rows that are evaluated at once (2 MB, to stay in the processor's cache).
-        pending: candidates that wait for their evaluation (32 MB).
+        group: functions per group, the unit of the first filter.
+        functions: functions per matrix product.
+        points: points per matrix product.
+        weights: numbers in the weights of a matrix product, except for a single group (128 MB in float32).
+        pairs: numbers in the float64 rows that are evaluated at once (2 MB, which fits the processor's cache).
+        pending: candidates that are collected before their evaluation (32 MB).
     """
 
     group: int = 128
@@ -51,16 +51,16 @@ BLOCK_SIZES = BlockSizes()
 
 @dataclass(frozen=True)
 class AffineFunctions:
-    """D affine functions ⟨Σ parts, x⟩ + bias, in segments: the maximum is taken in each segment by itself.
+    """D affine functions ⟨Σ parts, x⟩ + bias, in segments: each segment has its own maximum.
 
     Attributes:
-        parts: tensors (D, d) whose sum is the coefficients (a⁺ = local + minus).
+        parts: tensors (D, d) that sum to the coefficients (a⁺ = local + minus).
         bias: (D,) float64.
         segments: (D,) int64, or None for one segment.
-        first: index of the first function among all.
+        first: index of the first function among all functions.
         prefer: (D,). Among equal values the function with the smallest ``prefer`` is the active one, then the one with the
-            lowest index. None is 0 throughout.
-        uncertainty: (D, 2). A function is known up to r₀‖x‖ + r₁ only. None is 0 throughout.
+            lowest index. None means 0 for all functions.
+        uncertainty: (D, 2), bounds r₀‖x‖ + r₁ on the error of each function. None means 0 for all functions.
     """
 
     parts: tuple[Tensor, ...]
@@ -71,7 +71,7 @@ class AffineFunctions:
     uncertainty: Tensor | None = None
 
     def rows(self, index: Tensor | slice, dtype: torch.dtype) -> Tensor:
-        """Coefficients of the functions ``index``, summed in ``dtype``."""
+        """The coefficients of the functions ``index``, summed in ``dtype``."""
         total = self.parts[0][index].to(dtype)
         for part in self.parts[1:]:
             total = total + part[index].to(dtype)
@@ -82,7 +82,7 @@ class AffineFunctions:
         return index + self.first
 
     def padded(self, order: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Weights and biases of a table of indices; an entry −1 is a function that is −∞."""
+        """The weights and biases for a table of indices; an entry −1 stands for the function −∞."""
         index = order.flatten()
         first, last = int(index[0]), int(index[-1])
         if last - first + 1 == len(index) and self.segments is None:
@@ -94,9 +94,9 @@ class AffineFunctions:
         """Bound relative·‖x‖ + absolute on the error of each score in ``dtype``: two tensors (D,) in float64.
 
         |fl(⟨a, x⟩) − ⟨a, x⟩| ≤ γ ‖a‖‖x‖ for any order of summation, γ = n·u/(1 − n·u) with n = d + 8: the 8 covers the casts of
-        a and x, the sum of the parts, the addition of the bias, and the rounding of the norms. u is that of the dtype and of
-        the float64 value that the score stands for, together. The bias is rounded once, and once more for each block of
-        products that is added to it (no BLAS takes less than 64 at a time). The uncertainty is added.
+        a and x, the sum of the parts, the addition of the bias, and the rounding of the norms. u is the sum of the unit
+        roundoffs of the dtype and of float64, in which the compared value is computed. The bias is rounded once, and once more
+        for each block of products that is added to it (no BLAS uses blocks of fewer than 64). The uncertainty is added.
         """
         d = self.parts[0].shape[1]
         unit = torch.finfo(dtype).eps / 2 + 2.0**-53
@@ -117,12 +117,12 @@ class AffineFunctions:
         sizes: BlockSizes = BLOCK_SIZES,
         dtype: torch.dtype = torch.float64,
     ) -> Tensor:
-        """The functions ``index`` (n,) at the points x[``point``] (n,), pair by pair, products in ``dtype``: (n,) float64."""
+        """The values of the functions ``index`` (n,) at the points x[``point``] (n,), products in ``dtype``: (n,) float64."""
         value = torch.empty(len(index), dtype=torch.float64, device=x.device)
         step = max(1, sizes.pairs // x.shape[1])
         for low in range(0, len(index), step):
             pair = slice(low, low + step)
-            # Sums of products, row by row: equal rows give equal values, whatever block they are in.
+            # Sums of products, row by row: equal rows give equal values, independent of their block.
             products = self.rows(index[pair], dtype).mul_(x[point[pair]])
             torch.add(products.sum(1).double(), self.bias[index[pair]], out=value[pair])
         return value
@@ -134,9 +134,9 @@ Family = Literal["plus", "plus by label", "minus"]
 def functions_of(block: TermBlock, family: Family, first: int = 0, *, uncertain: bool = False) -> AffineFunctions:
     """The functions of a block whose first term has index ``first``.
 
-    "plus" is a⁺, where the lowest label is preferred among equal values; "plus by label" is a⁺ in a segment for each label;
-    "minus" is a⁻ without the center. Where coefficients are stored in a coarser dtype than that of the extraction, the
-    functions are those as stored; with ``uncertain``, those of the extraction, known up to the stored bounds.
+    "plus" is a⁺, where the lowest label is preferred among equal values; "plus by label" is a⁺ with a segment for each label;
+    "minus" is a⁻ without the center. If coefficients are stored in a coarser dtype than that of the extraction, the functions
+    are the stored ones; with ``uncertain``, those of the extraction, known up to the stored bounds.
     """
     known_to = block.rounding if uncertain else None
     if family == "minus":
@@ -149,12 +149,12 @@ def functions_of(block: TermBlock, family: Family, first: int = 0, *, uncertain:
 
 
 def key_of(prefer: Tensor, index: Tensor) -> Tensor:
-    """``prefer`` and index of a function as one number, whose order is the preference among equal values."""
+    """Encode ``prefer`` and index of a function as one number. Among equal values the smallest number is preferred."""
     return (prefer << INDEX_BITS) + index
 
 
 def split_key(key: Tensor) -> tuple[Tensor, Tensor]:
-    """``prefer`` and index of the functions with these keys."""
+    """The ``prefer`` and the index of the functions with these keys."""
     return key >> INDEX_BITS, key & (2**INDEX_BITS - 1)
 
 
@@ -168,7 +168,7 @@ class Candidates(NamedTuple):
 
     def above(self, lower_bound: Tensor) -> Candidates:
         """The candidates whose upper bound reaches ``lower_bound`` (points, segments)."""
-        # Written so that NaN passes: where a bound leaves the dtype's range, float64 decides.
+        # NaN passes this comparison: if a bound leaves the range of the dtype, the value is computed in float64.
         possible = (self.upper < lower_bound[self.point, self.segment]).logical_not_()
         return Candidates(*(column[possible] for column in self))
 
@@ -181,13 +181,13 @@ class Candidates(NamedTuple):
 class RunningMaxima:
     """The maximum of all functions seen so far, for every point and segment: its value in float64 and the active function.
 
-    Blocks of functions may come one after another and be forgotten. The result is that of all of them together.
+    Blocks of functions are taken one after another and need not be kept. The result is the same as for all functions at once.
 
     Attributes:
         x: points (N, d), in the dtype that products are computed in.
         norm: ‖x‖, (N,) float64.
-        value: (N, segments) float64, −∞ without a function.
-        key: (N, segments) int64, ``prefer`` and index of the active function, −1 without one.
+        value: (N, segments) float64, −∞ if there is no function.
+        key: (N, segments) int64, ``prefer`` and index of the active function (:func:`key_of`), −1 if there is none.
     """
 
     def __init__(self, x: Tensor, segments: int = 1, sizes: BlockSizes = BLOCK_SIZES) -> None:
@@ -199,17 +199,17 @@ class RunningMaxima:
 
     @property
     def argmax(self) -> Tensor:
-        """Index of the active function at every point, in every segment: (N, segments), −1 without one."""
+        """The index of the active function at every point, in every segment: (N, segments), −1 if there is none."""
         return torch.where(self.key < 0, self.key, split_key(self.key)[1])
 
     def update(self, functions: AffineFunctions) -> None:
         """Take a block of functions into account.
 
         Raises:
-            CertificateError: products turn out less exact than their dtype.
+            CertificateError: products are less exact than their dtype.
         """
         if len(functions.bias):
-            # The lower bound rises as the products come in, and rules out more and more.
+            # The lower bound rises with each product, and rules out more functions.
             lower_bound = self.value.clone()
             for found in candidates(functions, self.x, self.norm, lower_bound, self.sizes):
                 self.take(functions, found, lower_bound)
@@ -229,7 +229,7 @@ class RunningMaxima:
     def merge(self, place: Tensor, value: Tensor, key: Tensor) -> None:
         """Take values with their keys into account: the larger value is kept, among equal values the lower key.
 
-        ``place`` is point · segments + segment.
+        ``place`` is the flat index point · segments + segment.
         """
         best = self.value.flatten().scatter_reduce(0, place, value, "amax")
         kept = torch.where((self.value.flatten() == best) & (self.key.flatten() >= 0), self.key.flatten(), UNSET)
@@ -253,12 +253,12 @@ def candidates(
     Args:
         functions: the functions, at least one.
         x, norm: points (N, d), and their norms (N,) in float64.
-        lower_bound: (N, segments) float64, values that the maxima reach. It is raised in place as the products come in.
+        lower_bound: (N, segments) float64, values that the maxima reach. The bound is raised in place with each product.
         sizes: sizes of the blocks.
     """
     order, segment = _groups(functions, lower_bound.shape[1], sizes.group)
     error = functions.error_bound(x.dtype)
-    # Fewer groups a product where the points are so large that the weights would take too much memory.
+    # Fewer groups per product for points of high dimension, whose weights would take too much memory.
     count = max(1, min(sizes.functions // sizes.group, sizes.weights // (sizes.group * x.shape[1])))
     products = (
         _product(functions, *part, x, norm, error, lower_bound, sizes.points)
@@ -268,7 +268,7 @@ def candidates(
 
 
 def in_batches(found: Iterable[Candidates], pending: int) -> Iterator[Candidates]:
-    """Concatenate consecutive lists of candidates until they hold more than ``pending``."""
+    """Concatenate consecutive lists of candidates to batches of more than ``pending`` candidates."""
     waiting: list[Candidates] = []
     for some in found:
         waiting.append(some)
@@ -289,12 +289,14 @@ def _product(
     lower_bound: Tensor,
     points: int,
 ) -> Iterator[Candidates]:
-    """Scores of some groups (order: (groups, group) indices, −1 where a group is not full) at all points, and their candidates.
+    """Compute the scores of some groups at all points, and iterate over their candidates.
 
-    Comparisons are written so that NaN passes: where a score or its bound leaves the dtype's range, float64 decides.
+    ``order`` holds the indices (groups, group), −1 where a group is not full. NaN passes all comparisons: if a score or its
+    bound leaves the range of the dtype, the value is computed in float64.
     """
     weight, bias = functions.padded(order, x.dtype)
-    relative, absolute = (bound[order].amax(1) for bound in error)  # −1 stands for the last: no smaller a bound
+    # An entry −1 selects the bound of the last function, which can only raise the maximum.
+    relative, absolute = (bound[order].amax(1) for bound in error)
     memory = torch.empty(min(points, len(x)), order.numel(), dtype=x.dtype, device=x.device)
     unit, largest = torch.finfo(x.dtype).eps / 2, torch.finfo(x.dtype).max
     for start in range(0, len(x), points):
@@ -303,31 +305,31 @@ def _product(
         torch.addmm(bias, x[here], weight.T, out=scores)
         grouped = scores.unflatten(1, order.shape)
         peaks = grouped.amax(2)
-        slack = torch.addr(absolute.expand(len(low), -1), norm[here], relative)
-        # slack ≥ u (‖a‖‖x‖ + |b|): as long as it is below this, no partial sum can overflow.
-        safe = bool((slack < unit * largest).all())
+        error_bound = torch.addr(absolute.expand(len(low), -1), norm[here], relative)
+        # error_bound ≥ u (‖a‖‖x‖ + |b|): while it is below u times the largest number, no partial sum can overflow.
+        safe = bool((error_bound < unit * largest).all())
         if not safe:
-            slack.masked_fill_(~(slack < unit * largest), torch.inf)
-        least = (peaks - slack).nan_to_num_(-torch.inf, torch.inf, -torch.inf)
+            error_bound.masked_fill_(~(error_bound < unit * largest), torch.inf)
+        least = (peaks - error_bound).nan_to_num_(-torch.inf, torch.inf, -torch.inf)
         low.scatter_reduce_(1, segment.expand(len(low), -1), least, "amax")
-        at, group = (peaks + slack < low[:, segment]).logical_not_().nonzero(as_tuple=True)
-        row, column, upper = filter_scores(grouped[at, group], slack[at, group], low[at, segment[group]])
+        at, group = (peaks + error_bound < low[:, segment]).logical_not_().nonzero(as_tuple=True)
+        row, column, upper = filter_scores(grouped[at, group], error_bound[at, group], low[at, segment[group]])
         found = Candidates(at[row] + start, order[group[row], column], segment[group[row]], upper)
         yield found if safe else Candidates(*(part[found.function >= 0] for part in found))
 
 
-def filter_scores(scores: Tensor, slack: Tensor, lower_bound: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The entries of scores (n, m) that may reach ``lower_bound`` (n,), as they are off by ``slack`` (n,) at most.
+def filter_scores(scores: Tensor, error_bound: Tensor, lower_bound: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Find the entries of scores (n, m), with errors of at most ``error_bound`` (n,), that may reach ``lower_bound`` (n,).
 
-    Returns: row, column and upper bound of each, in float64.
+    Returns: row, column and upper bound of each such entry; bounds in float64.
     """
-    upper = scores.double() + slack.double().unsqueeze(1)
+    upper = scores.double() + error_bound.double().unsqueeze(1)
     row, column = (upper < lower_bound.unsqueeze(1)).logical_not_().nonzero(as_tuple=True)
     return row, column, upper[row, column]
 
 
 def norms_of(rows: Tensor) -> Tensor:
-    """Euclidean norms of rows, in float64; safe where squares leave the range of float32."""
+    """The Euclidean norms of rows, in float64, also if squares leave the range of float32."""
     norms = torch.linalg.vector_norm(rows, dim=1).double()
     if bool(((norms > 1e-15) & (norms < 1e15)).all()):
         return norms
@@ -335,7 +337,7 @@ def norms_of(rows: Tensor) -> Tensor:
 
 
 def _groups(functions: AffineFunctions, segments: int, size: int) -> tuple[Tensor, Tensor]:
-    """Groups of ``size`` functions of one segment each: indices (groups, size), −1 where not full, and each group's segment."""
+    """Divide each segment into groups of ``size``: indices (groups, size), −1 beyond the last function; segments (groups,)."""
     count, device = len(functions.bias), functions.bias.device
     if functions.segments is None:
         order, counts = torch.arange(count, device=device), torch.tensor([count], device=device)
@@ -343,7 +345,7 @@ def _groups(functions: AffineFunctions, segments: int, size: int) -> tuple[Tenso
         order = functions.segments.argsort(stable=True)
         counts = torch.bincount(functions.segments, minlength=segments)
     groups = -(-counts // size)
-    # Each function's place: its segment's first group, and its rank in the segment.
+    # The position of a function: the first group of its segment, and its rank in the segment.
     segment_of = torch.repeat_interleave(torch.arange(len(counts), device=device), counts)
     rank = torch.arange(count, device=device) - (counts.cumsum(0) - counts)[segment_of]
     place = ((groups.cumsum(0) - groups)[segment_of]) * size + rank

@@ -1,4 +1,4 @@
-"""``TermBlock``: the linear terms of consecutive points, as extraction computes them and as shards keep them."""
+"""``TermBlock``: the linear terms of consecutive points, as extraction computes and shards store them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class TermBlock:
         labels: the label that N gives each point, (B,) int64.
         local, minus: coefficients, (B, d).
         local_bias, minus_bias: constant parts, (B,) float64.
-        rounding: only where coefficients are stored in a coarser dtype than the one of the extraction: bounds on what that
-            changes, (B, 4) float64. |a⁺ as stored − a⁺|(x) ≤ r₀‖x‖ + r₁, and likewise a⁻ with r₂ and r₃.
-        margin: by how much N's label wins at each point, (B,) float64; None where it is not known.
+        rounding: only if coefficients are stored in a coarser dtype than that of the extraction: bounds on the resulting
+            errors, (B, 4) float64. |a⁺ as stored − a⁺|(x) ≤ r₀‖x‖ + r₁, and likewise a⁻ with r₂ and r₃.
+        margin: the difference of the two largest scores of N at each point, (B,) float64; None if unknown.
         smallest_cotangent: the smallest cotangent of F⁻ and F⁺_i at any nonlinearity for any of the points, relative to the
-            largest at that nonlinearity; None where cotangents were not checked.
+            largest at that nonlinearity; None if cotangents were not checked.
     """
 
     labels: Tensor
@@ -56,7 +56,7 @@ class TermBlock:
         return replace(self, **{name: x[start : start + count] for name, x in self.tensors.items()})
 
     def to(self, dtype: torch.dtype, device: torch.device | None = None) -> TermBlock:
-        """The same terms with coefficients in a wider dtype and, where a device is given, on that device."""
+        """The same terms with coefficients in a wider dtype and, if a device is given, on that device."""
         if self.local.dtype == dtype and device in (None, self.local.device):
             return self
         moved = {name: x.to(device) if device else x for name, x in self.tensors.items()}
@@ -64,10 +64,10 @@ class TermBlock:
 
 
 class LazyBlocks(Sequence[TermBlock]):
-    """Blocks that are read when they are used.
+    """Blocks that are read on use.
 
     Attributes:
-        lengths: terms of each block.
+        lengths: the number of terms in each block.
         dtype: the dtype of coefficients.
         device: the device of the tensors.
         names: the tensors that every block has.

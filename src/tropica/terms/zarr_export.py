@@ -30,10 +30,10 @@ def write_zarr(
     Args:
         path: a folder that does not exist.
         blocks: the terms.
-        lengths: terms of each block.
-        dtype: the dtype of their coefficients.
+        lengths: the number of terms in each block.
+        dtype: the dtype of the coefficients.
         center: (d,) float64.
-        attributes: those of the group.
+        attributes: the attributes of the group.
     """
     try:
         zarr: Any = import_module("zarr")
@@ -41,7 +41,7 @@ def write_zarr(
         raise InputError("terms.to_zarr needs the package zarr, 3 or newer: pip install 'tropica[zarr]'") from error
     folder = Path(path)
     if folder.exists():
-        raise InputError(f"{folder}: exists already; give a folder that does not")
+        raise InputError(f"{folder}: exists already; name a folder that does not exist")
     if not folder.absolute().parent.is_dir():
         raise InputError(f"{folder}: there is no folder {folder.parent}")
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}~")
@@ -62,7 +62,7 @@ def write_zarr(
 
 
 def _make_arrays(group: Any, lengths: Sequence[int], dtype: str, dimension: int) -> None:
-    """The group's arrays, empty."""
+    """Create the empty arrays of the group."""
     points, rows = sum(lengths), max(lengths)
     dtypes = {"labels": "int64", "local": dtype, "minus": dtype}
     for name in TENSORS:

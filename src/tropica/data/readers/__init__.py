@@ -1,1 +1,1 @@
-"""Readers for data files: one file a format."""
+"""Readers for data files: one file for each format."""

@@ -18,11 +18,11 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".t
 def load_folder(request: FileRequest) -> LabelledData:
     """The images of a folder. Classes are numbered by the sorted names of the subfolders.
 
-    If the folder has subfolders ``train`` or ``test``, the class folders lie in these. Points take one image of each class in
-    turn, so that the first points of a folder hold every class.
+    If the folder has subfolders ``train`` or ``test``, the class folders lie in these. The points are ordered
+    in rounds of one image of each class, so that the first points contain every class.
 
     Raises:
-        DataError: no subfolders, no images, or images of different shapes.
+        DataError: there are no subfolders or no images, or the images have different shapes.
     """
     root = _root(request)
     classes = _subfolders(root)

@@ -1,4 +1,4 @@
-"""Coded images (PNG, JPEG, …) as points."""
+"""Encoded images (PNG, JPEG, …) as points."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ SIXTEEN_BIT_AND_MORE = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
 def decode_image(source: bytes | Path, where: str) -> np.ndarray:
-    """One coded image as uint8 (channels, height, width): one channel for gray, three for everything else.
+    """Decode one image to uint8 (channels, height, width): one channel for gray, three for everything else.
 
     Raises:
-        DataError: not an image, or more than 8 bits a channel.
+        DataError: the source is not an image, or has more than 8 bits per channel.
     """
     from PIL import Image  # slow to import, and needed for images only
 
     try:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
             if image.mode in SIXTEEN_BIT_AND_MORE:
-                raise DataError(f"{where}: images must have 8 bits a channel; found mode {image.mode}")
+                raise DataError(f"{where}: images must have 8 bits per channel; found mode {image.mode}")
             pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
     except DataError:
         raise
@@ -37,10 +37,10 @@ def decode_image(source: bytes | Path, where: str) -> np.ndarray:
 
 
 def stack_images(images: Iterable[tuple[bytes | Path, str]], count: int) -> Tensor:
-    """Coded images as float32 (count, channels, height, width) in [0, 1].
+    """Decode images to float32 (count, channels, height, width) in [0, 1].
 
     Args:
-        images: each coded image with its location, for error messages.
+        images: each encoded image with its location, for error messages.
         count: the number of images.
 
     Raises:

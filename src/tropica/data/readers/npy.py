@@ -42,7 +42,7 @@ def open_npy(request: FileRequest) -> FileData:
     """The points of a ``.npy`` file, with the labels of ``NAME.labels.npy`` if that file exists.
 
     Raises:
-        DataError: not an array of points, or fewer labels than points.
+        DataError: the file does not hold an array of points, or there are fewer labels than points.
     """
     request.refuse_unknown_split("a single array")
     rows = NpyRows(request.path, request.limit)

@@ -25,13 +25,13 @@ def load_npz(request: FileRequest) -> LabelledData:
     Nothing is unpickled. uint8 images are divided by 255.
 
     Raises:
-        DataError: another layout, or no arrays for this split.
+        DataError: the archive has another layout, or no arrays for this split.
     """
     with _opened(request.path) as archive:
         points_key, labels_key, labels_keys = _keys(archive.files, request)
         labels = {key: as_labels(archive[key], f"{request.path}: {key}") for key in labels_keys if key in archive.files}
         inputs = as_inputs(archive[points_key], f"{request.path}: {points_key}")
-    # The classes of the whole data set: one split, or its first points, may lack some.
+    # The classes of the whole data set are counted, as one split or its first points may lack some.
     classes = max((int(values.max()) + 1 for values in labels.values() if len(values)), default=None)
     return request.labelled(inputs, labels.get(labels_key), classes)
 

@@ -1,4 +1,4 @@
-"""``*.parquet`` with coded images, in the layout of the Hugging Face hub."""
+"""``*.parquet`` with encoded images, in the layout of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tropica.errors import DataError
 
 
 class ParquetRows(FileRows):
-    """Coded images in one column, decoded on access. One row group is held in memory."""
+    """Encoded images in one column, decoded on access. One row group is held in memory."""
 
     def __init__(self, file: Any, column: str, path: Path, count: int) -> None:
         self._file, self._column, self._path = file, column, path
@@ -31,17 +31,15 @@ class ParquetRows(FileRows):
         return self._decoded(range(*part.indices(len(self))))
 
     def _decoded(self, rows: Sequence[int]) -> Tensor:
-        return stack_images(((self._coded(row), f"{self._path}: row {row}") for row in rows), len(rows))
+        return stack_images(((self._encoded(row), f"{self._path}: row {row}") for row in rows), len(rows))
 
-    def _coded(self, row: int) -> bytes:
+    def _encoded(self, row: int) -> bytes:
         group = int(np.searchsorted(self._firsts, row, "right")) - 1
         if group != self._cached[0]:
             self._cached = (group, self._read_group(group))
         coded = self._cached[1][row - int(self._firsts[group])]
         if coded is None:
-            raise DataError(
-                f"{self._path}: row {row}: the image has no bytes (a reference to a file of its own is not followed)"
-            )
+            raise DataError(f"{self._path}: row {row}: the image has no bytes (references to separate files are not followed)")
         return coded
 
     def _read_group(self, group: int) -> list[bytes | None]:
@@ -53,7 +51,7 @@ class ParquetRows(FileRows):
 
 
 def open_parquet(request: FileRequest) -> FileData:
-    """A struct column with a field ``bytes`` (the coded images), and a column of class numbers if there is one.
+    """The images in a struct column with a field ``bytes`` (encoded images), with a column of class numbers if there is one.
 
     The labels are the column ``label``, or else the first column of whole numbers.
 
@@ -91,7 +89,7 @@ def _columns(arrow: Any, schema: Any, request: FileRequest) -> tuple[str, str | 
     images = [f.name for f in schema if types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
     if not images:
         found = ", ".join(f"{f.name}: {f.type}" for f in schema)
-        raise DataError(f"{request.path}: no column of coded images (a struct with a field 'bytes'); found {found}")
+        raise DataError(f"{request.path}: no column of encoded images (a struct with a field 'bytes'); found {found}")
     whole = [f.name for f in schema if types.is_integer(f.type)]
     return images[0], "label" if "label" in whole else next(iter(whole), None)
 
@@ -108,7 +106,7 @@ def _labels(file: Any, column: str | None, request: FileRequest) -> tuple[Tensor
 
 
 def _named_classes(metadata: dict[bytes, bytes] | None, column: str) -> int | None:
-    """The number of class names in the hub's own description of the file, or None without one."""
+    """The number of class names in the description of the file by the hub, or None without a description."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
         return len(features[column]["names"])

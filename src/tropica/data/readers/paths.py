@@ -19,10 +19,11 @@ def data_folder() -> Path | None:
 
 
 def locate(spec: str, split: Split) -> Path:
-    """The file or folder that ``spec`` names, with ``{split}`` replaced. A relative path is tried in TROPICA_DATA second.
+    """The file or folder that ``spec`` names, with ``{split}`` replaced. A relative path that does not exist is looked
+    up in TROPICA_DATA.
 
     Raises:
-        DataError: no such file or folder; the message lists the paths that were tried.
+        DataError: there is no such file or folder; the message lists the paths that were tried.
 
     >>> locate("nowhere-{split}.npz", "test")  # doctest: +ELLIPSIS
     Traceback (most recent call last):

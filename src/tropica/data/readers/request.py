@@ -1,4 +1,4 @@
-"""`FileRequest`: which points of which file a reader loads."""
+"""`FileRequest`: the points of a file that a reader loads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tropica.errors import DataError
 class FileRequest:
     """The first ``limit`` points of one split in the file or folder ``path``.
 
-    ``paired``: the path was made from a pattern with ``{split}``, so that the other split has a path of its own.
+    ``paired``: the path was made from a pattern with ``{split}``, so that the other split has another path.
     """
 
     path: Path
@@ -31,14 +31,14 @@ class FileRequest:
         """The request for the file or folder that ``spec`` names.
 
         Raises:
-            DataError: no such file or folder.
+            DataError: there is no such file or folder.
         """
         return cls(locate(spec, split), data_name(spec), split, limit, PLACEHOLDER in spec)
 
     def refuse_unknown_split(self, found: str) -> None:
         """Raise `DataError` for the test split of a file that holds one set only.
 
-        Training points in the place of test points would raise every accuracy.
+        Training points used as test points would inflate every accuracy.
         """
         if self.split == "test" and not self.paired:
             raise DataError(

@@ -1,4 +1,4 @@
-"""The a⁺ of several blocks as functions with consecutive indices; coefficients are gathered where they lie."""
+"""The a⁺ of several blocks as functions with consecutive indices, without a copy of the coefficients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ConcatenatedTerms(AffineFunctions):
 
     Attributes:
         blocks: the blocks.
-        starts: index of each block's first function here.
+        starts: index of each block's first function among these functions.
         firsts: index of each block's first function among all terms.
     """
 
@@ -28,7 +28,7 @@ class ConcatenatedTerms(AffineFunctions):
 
     @classmethod
     def of(cls, blocks: Sequence[tuple[int, TermBlock]]) -> ConcatenatedTerms:
-        """The functions of blocks, each given with the index of its first term."""
+        """The functions of several blocks, each given with the index of its first term."""
         parts = [block for _, block in blocks]
         lengths = torch.tensor([len(block) for block in parts])
         bias = torch.cat([block.local_bias + block.minus_bias for block in parts])
@@ -40,7 +40,7 @@ class ConcatenatedTerms(AffineFunctions):
         return len(self.bias)
 
     def rows(self, index: Tensor | slice, dtype: torch.dtype) -> Tensor:
-        """Coefficients of the functions ``index``, local and minus added in ``dtype``."""
+        """The coefficients of the functions ``index``, local and minus added in ``dtype``."""
         assert isinstance(index, Tensor)
         if len(self.blocks) == 1:
             return _sum(self.blocks[0], index, dtype)
@@ -52,7 +52,7 @@ class ConcatenatedTerms(AffineFunctions):
         return out
 
     def global_index(self, index: Tensor) -> Tensor:
-        """Indices among all terms."""
+        """The indices among all terms."""
         block_of = self._block_of(index)
         return index - self.starts[block_of] + self.firsts[block_of]
 

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 POWER_ITERATIONS = 4
-"""The direction of a cut need not be the principal one."""
+"""Few iterations suffice, as a cut need not be along the principal direction exactly."""
 
 
 def neighbor_order(rows: Tensor, size: int) -> Tensor:
     """Order rows (n, c) so that each run of ``size`` holds similar rows.
 
-    The rows are halved again and again, each part across the direction in which it is longest. Cuts are at multiples of
+    The rows are bisected recursively, each part along its approximate principal direction. Cuts are at multiples of
     ``size``; only the last run may be shorter.
 
     >>> neighbor_order(torch.tensor([[0.0], [9.0], [1.0], [8.0]]), 2).view(2, 2).sort().values.sort(0).values.tolist()

@@ -1,4 +1,4 @@
-"""The index of the search: groups of similar terms, and the short rows that bound their scores."""
+"""The index of the search: groups of similar terms, and short rows that bound the scores of terms."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from tropica.terms.maxima import functions_of
 from tropica.terms.term_block import TermBlock
 
 ROWS = 256
-"""Terms or points that are projected at once: their float64 copies stay in the processor's cache."""
+"""Terms or points that are projected at once: their float64 copies fit the processor's cache."""
 GROUPING_COORDINATES = 48
-"""Coordinates that groups are made by."""
+"""Coordinates that determine the groups."""
 TRIAL_POINTS = 256
-"""Points that ranks are tried on."""
+"""Points on which candidate ranks are compared."""
 LEAST_COLUMNS = 192
-"""Columns of the second bound at least."""
+"""The smallest number of columns of the second bound."""
 PROJECTION_COST = 0.08
-"""Cost of a coordinate in the projection, in columns of the first bound."""
+"""The cost of projecting to one coordinate, in units of a column of the first bound."""
 NEARLY_ALL = 0.95
-"""A subspace of which the last bound takes at least this share of the coordinates is kept as it is."""
+"""A subspace is not narrowed if the last bound uses at least this share of its coordinates."""
 GROUPS_PER_PAIR = 20
-"""Groups that pass a bound, roughly, for each pair that does."""
+"""A rough ratio of the shares of groups and of single terms that pass a bound."""
 WORTHWHILE_SPEEDUP = 1.5
-"""bfloat16 is used where its products are faster by this factor."""
+"""bfloat16 is used if its products are faster by this factor."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class SearchIndex:
     """Terms prepared for the search.
 
     Attributes:
-        functions: the terms as they lie.
-        subspace: where terms and points mostly lie.
+        functions: the terms in their original order.
+        subspace: a subspace close to terms and points.
         scaling: the scaling of rows.
         offset: b̄ of the subspace's bound.
-        members: the terms of each group, (groups, group). Where the last group is not full, its last term is repeated.
-        bounds: the upper bounds, from few columns to many.
-        rows: for each bound the terms' rows (groups · group, K), group after group.
+        members: the terms of each group, (groups, group). If the last group is not full, its last term is repeated.
+        bounds: the upper bounds, with increasing numbers of columns.
+        rows: the rows of the terms for each bound, (groups · group, K), group after group.
         error: relative and absolute error bound (D,) of each term's score in the working dtype.
-        weights: coefficients for the last product, (groups · group, d) in the working dtype, where they fit the memory.
+        weights: coefficients for the last product, (groups · group, d) in the working dtype; None if they do not fit in memory.
     """
 
     functions: ConcatenatedTerms
@@ -65,11 +65,11 @@ class SearchIndex:
 
     @property
     def scale(self) -> float:
-        """The factor of scores in products of rows."""
+        """The factor by which products of rows scale scores."""
         return self.scaling.terms * self.scaling.points * self.subspace.scale
 
     def point_rows(self, x: Tensor) -> tuple[Tensor, list[Tensor]] | None:
-        """shift(x) in float64, rounded up, and the points' rows for each bound; None where they leave the range of float32."""
+        """shift(x) in float64, rounded up, and the points' rows for each bound; None if they leave the range of float32."""
         shifts: list[Tensor] = []
         rows: list[list[Tensor]] = [[] for _ in self.bounds]
         for part in x.split(ROWS):
@@ -89,17 +89,17 @@ def build_index(
     settings: SearchSettings = SEARCH_SETTINGS,
     bounds: tuple[ScoreBound, ...] | None = None,
 ) -> SearchIndex | str:
-    """Build the index of some terms.
+    """Build the index of the given terms.
 
     Work: terms × d × R multiply-adds, R ≤ 1024, and a few passes over the coordinates for the groups.
 
     Args:
         blocks: the terms, each block with the index of its first term.
-        x: points like those that will be searched for.
+        x: points similar to those of later queries.
         dtype: the working dtype.
         memory: bytes that coefficients may take.
         settings: size of the groups, dtype of the first bound.
-        bounds: the upper bounds; by default those that promise the least work on a sample.
+        bounds: the upper bounds; by default those with the least estimated work on a sample.
 
     Returns: the index, or the reason why there is none.
     """
@@ -141,7 +141,7 @@ def _project(
     bounds: tuple[ScoreBound, ...],
     dtype: torch.dtype,
 ) -> tuple[list[Tensor], Tensor, tuple[Tensor, Tensor]]:
-    """The terms' rows for each bound, the rows that groups are made by, and the error bounds of their scores."""
+    """Compute the rows of the terms for each bound, the coordinates for grouping, and the error bounds of the scores."""
     scale, mean = subspace.scale, subspace.of_points.mean.double()
     fine = (len(subspace.columns) + 16) * 2.0**-52
     similar: list[Tensor] = []
@@ -167,7 +167,7 @@ def _project(
 def _choose_bounds(
     subspace: Subspace, terms: Tensor, points: Tensor, beta: Tensor, first_dtype: torch.dtype
 ) -> tuple[Subspace | None, tuple[ScoreBound, ...]]:
-    """A bound of few columns for all pairs, one of more for what it leaves, and the subspace that they need."""
+    """Choose a bound of few columns for all pairs, one of more columns for the remaining pairs, and their subspace."""
     cost = 1 if first_dtype == torch.float32 else 1 / 4
     first = _cheapest_rank(subspace, terms, points[:: -(-len(points) // TRIAL_POINTS)], beta, cost)
     more = 4 if first > 256 else 3
@@ -178,7 +178,7 @@ def _choose_bounds(
 
 
 def _cheapest_rank(subspace: Subspace, terms: Tensor, points: Tensor, beta: Tensor, cost: float) -> int:
-    """The rank of the first bound for which a sample promises the least work; ``cost`` is that of a column, 1 in float32."""
+    """The rank of the first bound with the least estimated work on a sample; ``cost`` is that of a column, 1 in float32."""
     of_terms, of_points = subspace.terms(terms), subspace.points(points)
     scaling = Scaling.of(of_terms, beta * subspace.scale, of_points)
     weight = 1.0 if scaling is None else scaling.weight
@@ -198,9 +198,9 @@ def _cheapest_rank(subspace: Subspace, terms: Tensor, points: Tensor, beta: Tens
 
 @functools.cache
 def fastest_dtype() -> torch.dtype:
-    """bfloat16 where this processor multiplies in it faster than in float32 and sums in float32 (measured once, in 10 ms)."""
+    """bfloat16 if its products on this processor are faster and sum in float32; else float32. Measured once, in 10 ms."""
     a, b = torch.ones(1024, 128), torch.full((128, 512), 2.0**-9)
-    b[0] = 1.0  # sums of 1 and many small numbers stay 1 where they are rounded to bfloat16 on the way
+    b[0] = 1.0  # sums of 1 and many small numbers stay 1 if intermediate sums are rounded to bfloat16
     seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
         left, right = a.to(dtype), b.to(dtype)

@@ -1,7 +1,7 @@
 """A query of the index: the candidates for the active term of a block of points.
 
-A bound of few columns is computed for all groups at all points. The groups whose bound reaches a score that is known to be
-reached go through the next bound, if there is one, and then through a product in the working dtype.
+A bound of few columns is computed for all groups at all points. The groups whose bound reaches the lower bound of
+the maximum are tested by the next bound, if there is one, and then by a product in the working dtype.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PointBlock:
         x, norm: the points (n, d), and their norms in float64.
         shift: shift(x) of the subspace's bound, rounded up, (n,) float64.
         rows: the points' rows for each bound of the index.
-        lower_bound: values that the maxima reach, (n,) float64, shared with the caller and raised in place.
+        lower_bound: lower bounds of the maxima, (n,) float64, shared with the caller and raised in place.
         first: the number of the first point.
     """
 
@@ -43,19 +43,19 @@ class PointBlock:
 
 
 class GroupPairs(NamedTuple):
-    """Pairs of a group and a point, group after group: (n,) each."""
+    """Pairs of a group and a point, ordered by group: (n,) each."""
 
     group: Tensor
     point: Tensor
 
 
 def group_bounds(index: SearchIndex, points: PointBlock, settings: SearchSettings) -> Tensor:
-    """The largest first bound of each group at each point, or 0 where that is less: (groups, points)."""
+    """The largest first bound of each group at each point, and at least 0: (groups, points)."""
     bound, rows = index.bounds[0], index.rows[0]
     table = torch.empty(len(index.members), len(points), dtype=bound.dtype)
     memory = torch.empty(settings.terms * settings.points, dtype=bound.dtype)
-    # Maxima of the bit patterns as whole numbers are an order of magnitude faster. Positive numbers have the same order either
-    # way, and any of them is above all negative ones, which alone may be mixed up.
+    # Maxima of the bit patterns as integers are an order of magnitude faster. Positive floats and their bit patterns have the
+    # same order, and are above all negative ones. Only the order among negative floats may differ.
     whole = torch.int16 if bound.dtype.itemsize == 2 else torch.int32
     step = settings.terms // settings.group
     for low in range(0, len(index.members), step):
@@ -71,10 +71,10 @@ def group_bounds(index: SearchIndex, points: PointBlock, settings: SearchSetting
 
 
 def raise_lower_bound(index: SearchIndex, points: PointBlock, table: Tensor, sizes: BlockSizes) -> None:
-    """Evaluate at each point the most promising term of the group with the highest bound, and raise the lower bound.
+    """Evaluate at each point the best estimated term of the group with the highest bound, and raise the lower bound.
 
     Raises:
-        CertificateError: a bound is below the score that it bounds.
+        CertificateError: a bound is below a score that it must bound.
     """
     bound, rows = index.bounds[0], index.rows[0].unflatten(0, index.members.shape)
     estimates = points.rows[0].clone()
@@ -91,7 +91,7 @@ def raise_lower_bound(index: SearchIndex, points: PointBlock, table: Tensor, siz
     reached[order] = index.functions.values(chosen[order], points.x, order, sizes, points.x.dtype)
     reached -= relative * points.norm + absolute
     if bool((table.amax(0) < _comparable(index, points, reached)).any()):
-        raise CertificateError("a bound turned out below a score that it bounds: products are less exact than their dtype")
+        raise CertificateError("a bound turned out below a score that it must bound: products are less exact than their dtype")
     torch.maximum(points.lower_bound, reached, out=points.lower_bound)
 
 
@@ -101,7 +101,7 @@ def possible_groups(index: SearchIndex, points: PointBlock, table: Tensor) -> Gr
 
 
 def narrow(index: SearchIndex, points: PointBlock, pairs: GroupPairs, number: int, settings: SearchSettings) -> GroupPairs:
-    """The pairs whose bound of the given number reaches the lower bound, too."""
+    """The pairs whose bound of the given number also reaches the lower bound."""
     bound, rows = index.bounds[number], index.rows[number].unflatten(0, index.members.shape)
     lowest, kept = _comparable(index, points, points.lower_bound), [torch.zeros(0, dtype=torch.bool)]
     gather = _reusing_memory(points.rows[number])
@@ -114,7 +114,7 @@ def narrow(index: SearchIndex, points: PointBlock, pairs: GroupPairs, number: in
 
 
 def last_product(index: SearchIndex, points: PointBlock, pairs: GroupPairs, settings: SearchSettings) -> Iterator[Candidates]:
-    """Yield the candidates of the remaining groups by scores in the working dtype, which raise the lower bound."""
+    """Iterate over the candidates of the remaining groups by scores in the working dtype, which raise the lower bound."""
     dtype, lower_bound = points.x.dtype, points.lower_bound
     relative, absolute = (error[index.members].amax(1) for error in index.error)
     bias = index.functions.bias[index.members].to(dtype)
@@ -123,24 +123,24 @@ def last_product(index: SearchIndex, points: PointBlock, pairs: GroupPairs, sett
         group, at = pairs.group[run], pairs.point[run]
         scores = _group_products(gather(at), _weights(index, groups, dtype), groups, counts)
         scores += bias[group]
-        slack = relative[group] * points.norm[at] + absolute[group]
+        error_bound = relative[group] * points.norm[at] + absolute[group]
         peak = scores.amax(1).double()
-        lower_bound.scatter_reduce_(0, at, peak - slack, "amax")
-        (able,) = (peak + slack < lower_bound[at]).logical_not_().nonzero(as_tuple=True)
-        at, group = at[able], group[able]
-        row, column, upper = filter_scores(scores[able], slack[able], lower_bound[at])
+        lower_bound.scatter_reduce_(0, at, peak - error_bound, "amax")
+        (possible,) = (peak + error_bound < lower_bound[at]).logical_not_().nonzero(as_tuple=True)
+        at, group = at[possible], group[possible]
+        row, column, upper = filter_scores(scores[possible], error_bound[possible], lower_bound[at])
         point = at[row] + points.first
         yield Candidates(point, index.members[group[row], column], torch.zeros_like(point), upper)
 
 
 def _comparable(index: SearchIndex, points: PointBlock, reached: Tensor) -> Tensor:
-    """Scores (n,) as bounds are compared with them: shifted and scaled, rounded down to float32."""
+    """Scores (n,) in the scale of the bounds: shifted and scaled, rounded down to float32."""
     low = (reached - points.shift) * index.scale - 2.0**-50 * index.scale * (reached.abs() + points.shift.abs())
     return torch.nextafter(low.float(), torch.tensor(-torch.inf))
 
 
 def _weights(index: SearchIndex, groups: list[int], dtype: torch.dtype) -> Tensor | Mapping[int, Tensor]:
-    """Coefficients (group, d) by number of the group."""
+    """The coefficients (group, d) by number of the group."""
     if index.weights is not None:
         return index.weights.unflatten(0, index.members.shape)
     rows = index.functions.rows(index.members[groups].flatten(), dtype)
@@ -148,7 +148,7 @@ def _weights(index: SearchIndex, groups: list[int], dtype: torch.dtype) -> Tenso
 
 
 def _runs(pairs: GroupPairs, d: int, settings: SearchSettings) -> Iterator[tuple[slice, list[int], list[int]]]:
-    """The pairs, as many at a time as the settings allow for rows of d numbers: where, the groups, and how many of each."""
+    """Runs of pairs as long as the settings allow for rows of d numbers: the slice, its groups, and the count of each group."""
     step = max(settings.group, settings.row_numbers // d)
     for low in range(0, len(pairs.point), step):
         run = slice(low, min(low + step, len(pairs.point)))
@@ -157,7 +157,7 @@ def _runs(pairs: GroupPairs, d: int, settings: SearchSettings) -> Iterator[tuple
 
 
 def _group_products(points: Tensor, weights: Tensor | Mapping[int, Tensor], groups: list[int], counts: list[int]) -> Tensor:
-    """Products of consecutive points (n, d) with the rows (group, d) of their group each: (n, group)."""
+    """The products of consecutive points (n, d) with the rows (group, d) of their groups: (n, group)."""
     scores = points.new_empty(len(points), len(weights[groups[0]]))
     first = 0
     for group, count in zip(groups, counts, strict=True):
@@ -168,7 +168,7 @@ def _group_products(points: Tensor, weights: Tensor | Mapping[int, Tensor], grou
 
 
 def _reusing_memory(rows: Tensor) -> Callable[[Tensor], Tensor]:
-    """A function that gathers rows into memory that it keeps: fresh pages would cost as much as the product."""
+    """A function that gathers rows into reused memory: allocating new pages would cost as much as the product."""
     memory = rows.new_empty(0, rows.shape[1])
 
     def gather(index: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Upper bounds of scores as one product of short rows, in float32 or bfloat16, with every rounding error counted in.
+"""Upper bounds of scores as one product of short rows, in float32 or bfloat16, with all rounding errors included.
 
 A term's row and a point's row have K = r + 5 columns each,
 
@@ -9,13 +9,13 @@ e_k z_x + l_k ε_x is at least the sum of all errors. Then
 
     ⟨a_k, x⟩ + b_k  ≤  shift(x) + (the computed ⟨f_k, y_x⟩, raised as :meth:`ScoreBound.raised` does) / scale.
 
-Proof. Let f, y be the first r + 2 columns before rounding to the dtype and f̂, ŷ after; δ = f − f̂ and ε = y − ŷ. Then ⟨f,
-y⟩ = ⟨f̂, ŷ⟩ + ⟨δ, y⟩ + ⟨f̂, ε⟩, so rounding the rows takes at most ‖δ‖‖y‖ + ‖f̂‖‖ε‖, all of them computed: l_k ≥ ‖f̂‖ and
-ε_x ≥ ‖ε‖ (s is a power of 2). Products are summed in float32 in any order: at most γ Σ|f̂_i ŷ_i| ≤ γ‖f̂‖‖ŷ‖ for these
-columns, γ = (K + 8) 2⁻²³, and the last columns, all ≥ 0, are raised by more than γ of themselves. The subspace's own errors
-are w_k N_x + w_x N_k (there), and η size_k size_x for β, η = 2⁻⁵² (d + 16). Last, the score that decides is a float64 sum, or
-a term is known only up to a bound: r_k ‖x‖ + s_k (:meth:`AffineFunctions.error_bound`), with N_x, ‖x‖ ≤ size_x. So, l_k ε_x
-aside, the errors are at most
+Proof. Let f, y be the first r + 2 columns before rounding to the dtype and f̂, ŷ after; δ = f − f̂ and ε = y − ŷ. Then ⟨f, y⟩
+= ⟨f̂, ŷ⟩ + ⟨δ, y⟩ + ⟨f̂, ε⟩, so rounding the rows changes the product by at most ‖δ‖‖y‖ + ‖f̂‖‖ε‖, of which all norms are
+computed: l_k ≥ ‖f̂‖ and ε_x ≥ ‖ε‖ (s is a power of 2). Products are summed in float32 in any order: at most γ Σ|f̂_i ŷ_i| ≤
+γ‖f̂‖‖ŷ‖ for these columns, γ = (K + 8) 2⁻²³, and the last columns, all ≥ 0, are raised by more than γ of themselves. The
+errors of the subspace are w_k N_x + w_x N_k (proved there), and η size_k size_x for β, η = 2⁻⁵² (d + 16). Finally, the
+compared score is a float64 sum, or a term is known only up to a bound: r_k ‖x‖ + s_k (:meth:`AffineFunctions.error_bound`),
+with N_x, ‖x‖ ≤ size_x. So, l_k ε_x aside, the errors are at most
 
     A ny + B size_x + C + N_k w_x,    A = ‖δ‖ + 2γ‖f̂‖,    B = w_k + η size_k + r_k,    C = s_k + 2⁻⁴⁴ |β|,
 
@@ -34,16 +34,16 @@ from torch import Tensor
 from tropica.evaluation.search.subspace import Coordinates, power_of_two
 
 EXTRA = 5
-"""Columns beside the coordinates: β twice, the rests, the errors twice (K is a multiple of 8)."""
+"""Columns in addition to the coordinates: two for β, one for the rests, two for the errors (K is a multiple of 8)."""
 LONGEST = 2.0**20
-"""The largest entry of a scaled row. Larger ones are left to the full product."""
+"""The largest entry of a scaled row. Rows with larger entries are left to the full product."""
 UP = 1 + 2.0**-10
-"""Raises a norm of up to 2¹² numbers that is computed in float32 above the exact one."""
+"""A factor that raises a norm of up to 2¹² numbers, computed in float32, above the exact norm."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Powers of 2 and typical sizes, the same for all rows of a kind. They decide how tight the bound is, not whether it holds.
+    """Powers of 2 and typical sizes, common to all rows of a kind. They determine how tight the bound is, not its validity.
 
     Attributes:
         terms, points: factors of the rows.
@@ -62,7 +62,7 @@ class Scaling:
 
     @classmethod
     def of(cls, terms: Coordinates, beta: Tensor, points: Coordinates) -> Scaling | None:
-        """The scaling for rows similar to those of a sample; None where they leave the range of float32."""
+        """The scaling for rows similar to those of a sample; None if they leave the range of float32."""
         bias = power_of_two(float(beta.abs().mean().sqrt()))
         far = float(points.outer.mean()), float(terms.outer.mean())
         weight = math.sqrt(far[0] / far[1]) if min(far) > 0 else 1.0
@@ -94,16 +94,16 @@ class ScoreBound:
 
     @property
     def unit(self) -> float:
-        """Unit roundoff of the dtype."""
+        """The unit roundoff of the dtype."""
         return torch.finfo(self.dtype).eps / 2
 
     @property
     def gamma(self) -> float:
-        """γ of the sums of K products."""
+        """γ for sums of K products."""
         return (self.width + 8) * 2.0**-23
 
     def term_rows(self, at: Coordinates, beta: Tensor, errors: tuple[Tensor, Tensor], scaling: Scaling) -> Tensor:
-        """Rows f (n, K) from the coordinates, β and (B − w, s_k) in float64, all scaled."""
+        """The rows f (n, K) from the coordinates, β and (B − w, s_k) in float64, all scaled."""
         inner = at.inner[:, : self.rank] * scaling.terms
         rounded = inner.to(self.dtype)
         high = (beta * (scaling.terms / scaling.bias)).to(self.dtype)
@@ -118,7 +118,7 @@ class ScoreBound:
         return self._row(rounded, [high, low, *map(self._round_up, (rest, bound + 2.0**-50, length))])
 
     def point_rows(self, at: Coordinates, scaling: Scaling) -> Tensor:
-        """Rows y (n, K) from the coordinates."""
+        """The rows y (n, K) from the coordinates."""
         inner = at.inner[:, : self.rank] * scaling.points
         rounded = inner.to(self.dtype)
         bias = torch.full_like(at.size, scaling.bias * scaling.points)
@@ -135,25 +135,25 @@ class ScoreBound:
         return torch.cat([inner, torch.stack(columns, 1)], 1)
 
     def _round_up(self, column: Tensor) -> Tensor:
-        """A column ≥ 0 in the dtype, raised by more than the rounding of the sums."""
+        """Convert a column ≥ 0 to the dtype, raised by more than the rounding of the sums."""
         least = column * (1 + 2 * self.gamma)
         found = least.to(self.dtype)
         return torch.where(found.double() < least, torch.nextafter(found, torch.full_like(found, torch.inf)), found)
 
     def raised(self, products: Tensor) -> Tensor:
-        """Computed products as float32, not below the exact ones, and at least 0. Those that were rounded to 8 bits,
-        to nearest or towards 0, are raised."""
+        """Convert computed products to float32, not below the exact products, and at least 0. Products that were rounded to 8
+        bits, to nearest or towards 0, are raised."""
         products = products.float().clamp_min_(0)
         return products if self.dtype == torch.float32 else products.mul_(1 + 2 * self.unit + 2.0**-12)
 
 
 def _norm(rows: Tensor) -> Tensor:
-    """Norms of rows as float64, within 2⁻¹⁰ of themselves."""
+    """The norms of rows as float64, with relative errors below 2⁻¹⁰."""
     return torch.linalg.vector_norm(rows.float(), dim=1).double()
 
 
 def _rounding_norm(rows: Tensor, rounded: Tensor) -> Tensor:
-    """≥ the norms of the differences between rows of float32 and the same rows rounded."""
+    """Upper bounds of the norms of the differences between float32 rows and the same rows rounded."""
     if rounded.dtype == rows.dtype:
         return torch.zeros(len(rows), dtype=torch.float64)
     return _norm(rows - rounded.float()) * UP

@@ -1,14 +1,14 @@
-"""Exact maximum inner-product search for the largest a⁺_k(x): bounds rule most terms out, and only the others are evaluated.
+"""Exact maximum inner-product search for the largest a⁺_k(x): bounds exclude most terms, and only the others are evaluated.
 
-Terms lie in groups of similar ones. A product of short rows (:mod:`tropica.evaluation.search.score_bound`) bounds every score
-from above; its maximum over each group is compared with a score that is known to be reached. The remaining groups go through a
-second bound, of more columns. What remains then is evaluated as :class:`tropica.terms.maxima.RunningMaxima` does it: a matrix
-product in the working dtype with its error bound, then float64 for the candidates. A term that is ruled out is below a score
-that is reached, as no bound is below the score that it bounds. So active terms and labels are those of the full product, ties
-included.
+Terms are grouped by similarity. A product of short rows (:mod:`tropica.evaluation.search.score_bound`) bounds every score
+from above; its maximum over each group is compared with a lower bound of the maximum. The remaining groups are tested by a
+second bound, of more columns. The terms of groups that remain are evaluated as in
+:class:`tropica.terms.maxima.RunningMaxima`: a matrix product in the working dtype with its error bound, then float64 for the
+candidates. An excluded term is below the maximum, as its score is below an upper bound that is below a lower bound of the
+maximum. So active terms and labels are those of the full product, ties included.
 
-Memory: 128 to 1024 numbers a term for each bound, groups × points bounds (``SearchSettings.table``), a few blocks; the terms'
-coefficients once more, in the order of the groups, where half of ``memory`` has room for them.
+Memory: 128 to 1024 numbers per term for each bound, groups × points bounds (``SearchSettings.table``), a few blocks; a copy of
+the coefficients in the order of the groups, if it fits in half of ``memory``.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from tropica.terms.term_block import TermBlock
 
 @dataclass
 class SearchReport:
-    """What a search did.
+    """The report on a search.
 
     Attributes:
         used: "exact" (the search) or "full" (the full product).
-        why: why the full product was used.
+        why: the reason for using the full product.
         left: the share of groups × points that passed each bound, and the share of terms × points evaluated in float64.
         seconds: processor seconds of each step, summed over the points so far; "index" is the one-time work on the terms.
     """
@@ -64,13 +64,13 @@ class SearchReport:
 
 
 class ExactSearch:
-    """The search over blocks of terms that are kept. Its index is built when it is first worth its cost.
+    """The search over stored blocks of terms. The index is built as soon as it is worth its cost.
 
     Args:
-        blocks: gives the blocks, each with the index of its first term.
+        blocks: a function that iterates over the blocks, each with the index of its first term.
         dtype: the working dtype, of points and products.
-        memory: bytes to work in, None for a quarter of what is free. The index may take half of them.
-        settings: when the search is used, and the sizes of its blocks.
+        memory: bytes to work in; None for a quarter of the free memory. The index may take half of them.
+        settings: the conditions for using the search, and the sizes of its blocks.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class ExactSearch:
     ) -> None:
         self.report = SearchReport()
         self._blocks, self._dtype, self._memory, self._settings = blocks, dtype, memory, settings
-        self._index: SearchIndex | str | None = None  # a string: why there is none; None: not worth its cost so far
+        self._index: SearchIndex | str | None = None  # a string: the reason against an index; None: not worth its cost so far
         self._points_asked = 0
         self._left: list[tuple[int, list[float]]] = []
 
     def update(self, state: RunningMaxima) -> bool:
-        """Take all blocks into account; False, and nothing done, where the full product is cheaper (see ``report.why``)."""
+        """Take all blocks into account. Returns False without changes if the full product is cheaper (see ``report.why``)."""
         self._points_asked += len(state.x)
         why = self._refusal(state.x)
         if not why and self._index is None:
@@ -102,7 +102,7 @@ class ExactSearch:
         return not why
 
     def _refusal(self, x: Tensor) -> str:
-        """Why the search is not used for these points; "" where it may be."""
+        """The reason for not using the search for these points; "" if it may be used."""
         if x.device.type != "cpu":
             return f"terms are on {x.device}"
         if len(x) < self._settings.least_points:
@@ -110,7 +110,7 @@ class ExactSearch:
         return "" if float32_is_exact() else "products in float32 are set to be less exact than that"
 
     def _build(self, x: Tensor) -> SearchIndex | str | None:
-        """The index; why there can be none; None where it is not worth its cost for the points so far."""
+        """The index; or the reason against an index; or None if it is not worth its cost for the points so far."""
         blocks = list(self._blocks())
         terms = sum(len(block) for _, block in blocks)
         settings, d = self._settings, x.shape[1]
@@ -124,7 +124,7 @@ class ExactSearch:
         return build_index(blocks, x, self._dtype, allowed, settings)
 
     def _search(self, index: SearchIndex, state: RunningMaxima) -> str:
-        """Search for all points, block by block; or say why not."""
+        """Search for all points, block by block. Returns "", or the reason for not using the search."""
         with self.report.timed("points"):
             prepared = index.point_rows(state.x)
         finfo = torch.finfo(state.x.dtype)
@@ -140,7 +140,7 @@ class ExactSearch:
             points = PointBlock(state.x[here], state.norm[here], shift[here], cut, lower_bound[here, 0], start)
             left = self._search_block(index, points, state, lower_bound)
             if len(left) == 1:
-                self._index = f"{left[0]:.0%} of the terms' groups are left after the first product"  # and next time
+                self._index = f"{left[0]:.0%} of the terms' groups are left after the first product"  # for later calls as well
                 return self._index
             self._left.append((len(points), left))
         total = sum(count for count, _ in self._left)
@@ -148,9 +148,10 @@ class ExactSearch:
         return ""
 
     def _search_block(self, index: SearchIndex, points: PointBlock, state: RunningMaxima, lower_bound: Tensor) -> list[float]:
-        """Search for one block of points; the shares that are left after each step.
+        """Search for one block of points. Returns the shares of groups × points that remain after each step.
 
-        One share alone is a refusal: too much is left. Only the first block can refuse, as what the state took stands.
+        A single share means that too many groups remain and the search is not used. Only the first block can return it, as
+        results of earlier blocks are already in the state.
         """
         timed, settings = self.report.timed, self._settings
         with timed("bounds"):
@@ -174,7 +175,7 @@ class ExactSearch:
                 break
             with timed("float64"):
                 batch = batch.above(lower_bound)
-                order = batch.function.argsort()  # coefficients are read in the order that they lie in
+                order = batch.function.argsort()  # coefficients are read in storage order
                 state.take(index.functions, Candidates(*(column[order] for column in batch)), lower_bound)
                 evaluated += len(order)
         return [*left, evaluated / (len(points) * len(index.functions))]

@@ -1,4 +1,4 @@
-"""Settings of the exact search: when it is used, and the sizes of its blocks."""
+"""Settings of the exact search."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import torch
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """When the search is used, and the sizes of its blocks.
+    """The conditions for using the search, and the sizes of its blocks.
 
     Attributes:
-        group: terms a group.
-        terms, points: terms and points of a matrix product of short rows, whose result stays in the processor's cache.
+        group: terms per group.
+        terms, points: terms and points of a matrix product of short rows, whose result fits the processor's cache.
         row_numbers: numbers in the rows of points that are gathered at once (16 MB in float32).
         table: bounds of groups at points that are held at once (64 MB).
-        least_terms, least_points: with fewer terms, or fewer points at a time, the search does not pay.
-        least_work: with fewer multiply-adds in the full product, an index does not pay.
-        least_asked: points that are asked for before the index is built, which costs what the full product does for 4,500 to
-            7,500 points.
-        bytes_per_term: memory of the index, coefficients aside: 512 columns in bfloat16, 1024 in float32, copied once.
-        bytes_per_coordinate: memory for building the index: samples of 4,096 terms and points, a few times, and a basis.
-        most_left: where a larger share of groups × points passes the first bound, the full product takes over.
-        first_dtype: dtype of the first bound; None for bfloat16 where the processor is fast at it, else float32.
+        least_terms, least_points: the smallest numbers of terms, and of points in one call, for which the search is used.
+        least_work: the smallest number of multiply-adds in the full product for which an index is built.
+        least_asked: the number of queried points from which on an index is built. Building costs as much as the full product
+            for 4,500 to 7,500 points.
+        bytes_per_term: memory of the index without coefficients: 512 columns in bfloat16, 1024 in float32, copied once.
+        bytes_per_coordinate: memory for building the index: a few copies of samples of 4,096 terms and points, and a basis.
+        most_left: the largest share of groups × points that may pass the first bound; above it the full product is used.
+        first_dtype: dtype of the first bound; None for bfloat16 if it is fast on this processor, else float32.
     """
 
     group: int = 64

@@ -1,30 +1,30 @@
-"""Bounds on scores ⟨a_k, x⟩ + b_k from few coordinates: the product in a subspace, and norms of what lies outside it.
+"""Bounds on scores ⟨a_k, x⟩ + b_k from few coordinates: the product in a subspace, and the norms of the components outside it.
 
 With a mean term ā and a mean point μ, c = a − ā and z = x − μ,
 
     ⟨a, x⟩ + b = ⟨c, z⟩ + β + shift(x),    β = b + ⟨a, μ⟩ − b̄,    shift(x) = ⟨ā, z⟩ + b̄,
 
-where shift(x) is common to all terms. U has (nearly) orthonormal columns that span where terms and points mostly lie, T is
-invertible, S its inverse. Whatever numbers p and q are,
+where shift(x) is common to all terms. U has (nearly) orthonormal columns that span a subspace close to terms and points, T
+is invertible, S is its inverse. For any p and q,
 
     ⟨c, z⟩ = ⟨q, p⟩ + ⟨c − Uq, z − Up⟩ + ⟨q, Uᵀz − p⟩ + ⟨Uᵀc − q, p⟩ + ⟨q, (I − UᵀU)p⟩;
 
-with p and q the coordinates Uᵀz and Uᵀc as computed, the last three are rounding errors, and ⟨q, p⟩ = ⟨α, ξ⟩ for α = Sᵀq and
-ξ = Tp. So by Cauchy and Schwarz, for any rank r and any t > 0,
+for p and q the computed coordinates Uᵀz and Uᵀc, the last three are rounding errors, and ⟨q, p⟩ = ⟨α, ξ⟩ for α = Sᵀq and
+ξ = Tp. By the Cauchy–Schwarz inequality, for any rank r and any t > 0,
 
     ⟨c, z⟩ ≤ Σ_{i≤r} α_i ξ_i + ‖(α_{i>r}, t (c − Uq))‖ · ‖(ξ_{i>r}, (z − Up)/t)‖ + errors.
 
-This holds for every U, T and t; which are chosen decides how tight it is. T balances: on a sample both α and ξ have the
-covariance diag(σ₁ ≥ σ₂ ≥ …) (as in balanced truncation of linear systems), so what is left of both is small together. On
-MNIST 32 coordinates of this kind do more than 128 principal ones of the terms.
+This holds for every U, T and t; their choice determines how tight it is. T balances: on a sample both α and ξ have the
+covariance diag(σ₁ ≥ σ₂ ≥ …) (as in balanced truncation of linear systems), so that the remainders of both are small together.
+On MNIST, 32 coordinates of this kind give tighter bounds than 128 principal coordinates of the terms.
 
 Coordinates are computed in float32, and the errors are bounded as follows (:class:`Subspace`).
 
-Proof. All products here are sums of chunks of h = 128 products each, so that one of depth n is off by at most γ(n) Σ|·||·|,
-γ(n) = (min(n, h) + n/h + 8) u / (1 − …), u = 2⁻²⁴: a bound that does not grow with n, but for n/h. Centered rows are rounded
-entry by entry, relative to themselves, by no more than 2u, which γ's 8 covers; they are scaled by a power of 2 to norms near
-1, so that what underflows, 2⁻¹²⁶ a product or entry, is less than γ 2⁻⁴⁰, and 2⁻⁴⁰ is added to norms. With e = ‖UᵀU − I‖ and
-N_z ≥ ‖z‖, ‖p‖,
+Proof. All products here are sums of chunks of h = 128 products each, so that the error of a product of depth n is at most
+γ(n) Σ|·||·|, γ(n) = (min(n, h) + n/h + 8) u / (1 − …), u = 2⁻²⁴: a bound that grows with n only by n/h. Centered rows are
+rounded entry by entry, relative to themselves, by no more than 2u, which γ's 8 covers; they are scaled by a power of 2 to
+norms near 1, so that the loss by underflow, 2⁻¹²⁶ per product or entry, is less than γ 2⁻⁴⁰, and 2⁻⁴⁰ is added to norms. With
+e = ‖UᵀU − I‖ and N_z ≥ ‖z‖, ‖p‖,
 
     |Uᵀz − p|_i ≤ γ(d)(1 + e) N_z,    ⟨q, Uᵀz − p⟩ ≤ γ(d)(1 + e) ‖q‖₁ N_z,    and the same with c and z exchanged;
     ‖z − Up‖² = ‖z‖² − ‖p‖² − 2⟨p, Uᵀz − p⟩ + ⟨p, (UᵀU − I)p⟩ ≤ ‖z‖² − ‖p‖² + 2γ(d)(1 + e) ‖p‖₁ N_z + e‖p‖².
@@ -39,7 +39,7 @@ where T_i is a row of T, S_i a column of S. So the errors are at most w_c N_z + 
 
 and w_c the same with c for z, S and T exchanged. ∎
 
-:mod:`tropica.evaluation.search.score_bound` makes one inner product of the right side.
+:mod:`tropica.evaluation.search.score_bound` writes the right side as one inner product.
 """
 
 from __future__ import annotations
@@ -51,27 +51,27 @@ import torch
 from torch import Tensor
 
 SAMPLE = 4096
-"""Terms and points that a subspace is fitted to. With fewer, others lie farther outside it than these."""
+"""Terms and points that a subspace is fitted to. A smaller sample fits other terms and points worse."""
 WIDTH = 256
 """Singular directions of the sampled scores, on either side, in up to 1024 dimensions: the subspace has up to twice as many."""
 STEPS = 3
-"""Subspace iterations."""
+"""The number of subspace iterations."""
 CHUNK = 128
-"""Products that float32 sums at a time."""
+"""The number of products in a float32 sum."""
 UNIT = 2.0**-24
-"""Unit roundoff of float32."""
+"""The unit roundoff of float32."""
 ROOM = 2.0**120
-"""Rows whose norms are beyond this, or below its inverse, are not scaled: float32 has no such factors."""
+"""Rows with norms above ROOM or below its inverse are not scaled, as the factors leave the range of float32."""
 
 
 def gamma(depth: int, chunk: int = CHUNK) -> float:
-    """γ(n) of chunked products of depth n."""
+    """γ(n) for chunked products of depth n."""
     steps = (min(depth, chunk) + -(-depth // chunk) + 8) * UNIT
     return steps / (1 - steps)
 
 
 def chunked_product(rows: Tensor, matrix: Tensor, chunk: int = CHUNK) -> Tensor:
-    """rows @ matrix, (n, d) by (d, R) in float32, where each ``chunk`` of the d is summed by itself."""
+    """The product rows @ matrix, (n, d) by (d, R) in float32, with a separate sum for each ``chunk`` of the d."""
     total = torch.mm(rows[:, :chunk], matrix[:chunk])
     part = torch.empty_like(total)
     for low in range(chunk, len(matrix), chunk):
@@ -87,7 +87,7 @@ def float32_is_exact() -> bool:
 
 
 def squared_norms(rows: Tensor, chunk: int = CHUNK) -> Tensor:
-    """Squared norms of rows (n, d) in float32, as float64 (n,), off by (chunk + 8) 2u of themselves and d 2⁻¹²⁶ at most."""
+    """The squared norms of float32 rows (n, d), as float64 (n,), with errors of at most (chunk + 8) 2u (relative) + d 2⁻¹²⁶."""
     runs = [torch.linalg.vector_norm(part, dim=1) for part in rows.split(chunk, 1)]
     return torch.stack(runs).double().square().sum(0)
 
@@ -98,11 +98,11 @@ class Coordinates:
 
     Attributes:
         inner: balanced coordinates, (n, R) float32.
-        outer: ≥ the norm of what lies outside the subspace, (n,) float64, as all that follow.
+        outer: ≥ the norm of the component outside the subspace, (n,) float64, as are all fields that follow.
         norm: N.
         error: w.
-        size: ≥ the norm of the row as it was given, and ≥ that of the mean.
-        chunk: the products that float32 sums at a time.
+        size: ≥ the norm of the original row, and ≥ that of the mean.
+        chunk: the number of products in a float32 sum.
     """
 
     inner: Tensor
@@ -113,7 +113,7 @@ class Coordinates:
     chunk: int = CHUNK
 
     def rest(self, rank: int, weight: float) -> Tensor:
-        """‖(coordinates beyond the rank, weight × outside)‖, rounded up."""
+        """The norm ‖(coordinates beyond the rank, weight × outer)‖, rounded up."""
         beyond = (weight * self.outer).square() + 2.0**-90
         if rank < self.inner.shape[1]:
             beyond += squared_norms(self.inner[:, rank:], self.chunk)
@@ -137,20 +137,20 @@ class Projection:
     spread: Tensor
 
     def centered(self, rows: Tensor) -> Tensor:
-        """(rows − mean) · scale in float32, entries off by 2u of themselves at most."""
+        """The rows (rows − mean) · scale in float32, with relative errors of at most 2u in each entry."""
         return rows.sub(self.mean.to(rows.dtype)).mul_(self.scale).float()
 
 
 @dataclass(frozen=True)
 class Subspace:
-    """A subspace with its coordinates of terms and points.
+    """A subspace with coordinates for terms and points.
 
     Attributes:
         columns: U (d, R) in float32, with the mean term, scaled, as one more column.
         of_terms, of_points: the coordinates of each kind, with T and S as their ``change``.
         defect: e ≥ ‖UᵀU − I‖.
         inverse_defect: ≥ ‖I − ST‖ + γ(R)² ‖S‖_F ‖T‖_F.
-        chunk: the products that float32 sums at a time.
+        chunk: the number of products in a float32 sum.
     """
 
     columns: Tensor
@@ -167,37 +167,37 @@ class Subspace:
 
     @property
     def basis(self) -> Tensor:
-        """U."""
+        """The basis U."""
         return self.columns[:, :-1]
 
     @property
     def scale(self) -> float:
-        """The factor of scores where terms and points are scaled: a power of 2."""
+        """The factor of scores under the scaling of terms and points: a power of 2."""
         return self.of_terms.scale * self.of_points.scale
 
     def terms(self, rows: Tensor) -> Coordinates:
-        """Coordinates of terms (n, d) in float32 or float64."""
+        """The coordinates of terms (n, d) in float32 or float64."""
         return self._coordinates(rows, self.of_terms)[0]
 
     def points(self, rows: Tensor) -> Coordinates:
-        """Coordinates of points (n, d) in float32 or float64."""
+        """The coordinates of points (n, d) in float32 or float64."""
         return self._coordinates(rows, self.of_points)[0]
 
     def points_and_shift(self, rows: Tensor) -> tuple[Coordinates, Tensor]:
-        """Coordinates of points, and ⟨ā, z⟩, not scaled, in float64 (n,), rounded up."""
+        """The coordinates of points, and ⟨ā, z⟩, not scaled, in float64 (n,), rounded up."""
         at, along = self._coordinates(rows, self.of_points)
         most = gamma(len(self.columns), self.chunk) * float(torch.linalg.vector_norm(self.columns[:, -1].double())) + 2.0**-100
         return at, (along.double() + (most * at.norm + 2.0**-90)) / self.scale
 
     def _coordinates(self, rows: Tensor, kind: Projection) -> tuple[Coordinates, Tensor]:
-        """Coordinates, and the product with the last column."""
+        """The coordinates, and the product with the last column."""
         chunk = self.chunk
         centered = kind.centered(rows)
         columns = chunked_product(centered, self.columns, chunk)
         inside = columns[:, :-1]
         inner = chunked_product(inside, kind.change, chunk)
         whole, held = squared_norms(centered, chunk), squared_norms(inside, chunk)
-        up = 1 + 2.0**-10  # more than what sums of R and of d/chunk numbers in float32 lack
+        up = 1 + 2.0**-10  # more than the rounding errors of sums of R and of d/chunk numbers in float32
         norm = torch.maximum(whole, held).sqrt_().mul_(up).add_(2.0**-40)
         depth = gamma(rows.shape[1], chunk)
         length = torch.linalg.vector_norm(inside, 1, dim=1).double() * (up * depth * (1 + self.defect))
@@ -219,7 +219,7 @@ class _Sample:
 
     @classmethod
     def of(cls, rows: Tensor) -> _Sample | None:
-        """None where float32 has no such scale."""
+        """The sample of some rows; None if the scale leaves the range of float32."""
         mean = rows.mean(0).float()
         centered = rows - mean
         size = float(torch.linalg.vector_norm(centered, dtype=torch.float64)) / math.sqrt(len(rows))
@@ -230,7 +230,7 @@ class _Sample:
 
 
 def fit_subspace(terms: Tensor, points: Tensor, chunk: int = CHUNK) -> Subspace | None:
-    """A subspace for terms (n, d) and points (m, d) similar to these, in float32 or float64; None where they span none.
+    """Fit a subspace to samples of terms (n, d) and points (m, d) in float32 or float64; None if they span none.
 
     U spans WIDTH (in more than 1024 dimensions 2·WIDTH) leading left and right directions of the sampled scores A Xᵀ, as
     both samples map them back to inputs.
@@ -258,7 +258,7 @@ def _spanned(terms: _Sample, points: _Sample, directions: Tensor, chunk: int) ->
     change = _balanced(*(inside.mT @ inside / len(inside) for inside in insides))
     if change is None:
         return None
-    # These float32 numbers are T and S from here on.
+    # From here on, T and S denote these float32 matrices.
     to_points = change.mT.float().contiguous()
     to_terms = torch.linalg.inv(to_points.double().mT).float().contiguous()
     return _checked(basis, [terms.mean, points.mean], [terms.scale, points.scale], to_terms, to_points, chunk)
@@ -267,7 +267,7 @@ def _spanned(terms: _Sample, points: _Sample, directions: Tensor, chunk: int) ->
 def _checked(
     basis: Tensor, means: list[Tensor], scales: list[float], to_terms: Tensor, to_points: Tensor, chunk: int
 ) -> Subspace | None:
-    """The subspace of these, with bounds on how far U is from orthonormal and S from T⁻¹."""
+    """The subspace of these matrices, with bounds on the distances of U from orthonormal and of S from T⁻¹."""
     d, rank = basis.shape
     columns = torch.cat([basis, (means[0] * scales[0]).unsqueeze(1)], 1)
     exact, s, t = basis.double(), to_terms.double(), to_points.double().mT
@@ -277,7 +277,7 @@ def _checked(
     inverse_defect = float((s @ t - eye).norm()) + ((rank + 16) * 2.0**-52 + gamma(rank, chunk) ** 2) * condition
     if not (defect < 2.0**-8 and inverse_defect < 2.0**-8 and bool(columns.isfinite().all())):
         return None
-    # Not below 2⁻¹⁰, so that a product with it is more than what underflows.
+    # At least 2⁻¹⁰, so that a product with a spread exceeds the loss by underflow.
     spreads = [torch.linalg.vector_norm(change.double(), dim=0).mul_(1 + 2.0**-20).float() for change in (to_points, to_terms)]
     of_terms, of_points = (
         Projection(mean, scale, change, spread.clamp_min(2.0**-10))
@@ -303,7 +303,7 @@ def _directions(a: Tensor, x: Tensor, width: int) -> Tensor:
 
 
 def _balanced(terms: Tensor, points: Tensor) -> Tensor | None:
-    """T with T⁻ᵀ C_terms T⁻¹ = T C_points Tᵀ = diag(σ), σ falling; a trifle is added to both so that they are regular."""
+    """T with T⁻ᵀ C_terms T⁻¹ = T C_points Tᵀ = diag(σ), σ decreasing; a small multiple of I is added to both for regularity."""
     eye = torch.eye(len(terms), dtype=terms.dtype)
     regular = [c + (1e-5 * float(c.trace()) / len(c) + 1e-12) * eye for c in (terms, points)]
     try:

@@ -1,1 +1,1 @@
-"""Linear terms on disk: shards, manifest, resuming."""
+"""Linear terms on disk: shards, the manifest, and resuming an interrupted extraction."""

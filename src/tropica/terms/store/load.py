@@ -1,4 +1,4 @@
-"""Opening a store of terms, and checking it."""
+"""Opening and checking a store of terms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHECKS = ("use", "all", "none")
 
 
 def load_terms(folder: str | os.PathLike[str], *, check: str = "use") -> LinearTerms:
-    """Open a store of terms, which ``tp.extract(..., out=folder)`` or ``terms.save(folder)`` wrote.
+    """Open a store of terms that ``tp.extract(..., out=folder)`` or ``terms.save(folder)`` wrote.
 
     Opening takes milliseconds: it reads the manifest and compares the sizes of the shards. Coefficients are memory-mapped.
 
@@ -31,9 +31,9 @@ def load_terms(folder: str | os.PathLike[str], *, check: str = "use") -> LinearT
             compares none.
 
     Raises:
-        InputError: another ``check``.
-        StoreError: the folder is not a store, or is incomplete or damaged; names the file. With "use", damage inside a shard is
-            found when the shard is used.
+        InputError: ``check`` has another value.
+        StoreError: the folder is not a store, or is incomplete or damaged; the message names the file. With "use", damage
+            inside a shard is found when the shard is used.
 
     >>> import tempfile, torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -71,7 +71,8 @@ def check_terms(folder: str | os.PathLike[str]) -> tuple[Manifest, list[str]]:
     """Compare all files of a store with their checksums.
 
     Returns:
-        The manifest, and a line for each file that is missing, damaged or foreign. The same extraction writes them anew.
+        The manifest, and a line for each file that is missing, damaged, or part of another store. Running the same extraction
+        again rewrites these files.
 
     Raises:
         StoreError: there is no store, or its manifest is damaged.
@@ -81,59 +82,59 @@ def check_terms(folder: str | os.PathLike[str]) -> tuple[Manifest, list[str]]:
     faults: list[str] = []
     if not manifest.is_complete:
         for number, first in enumerate(manifest.first_points):
-            with _noted(faults):
+            with _collect_fault(faults):
                 _check_unfinished(path / shard_file(number), manifest, first)
         return manifest, faults
     blocks = StoredBlocks(path, manifest)
     for number in range(len(blocks)):
-        with _noted(faults):
+        with _collect_fault(faults):
             blocks.check_size(number)
             blocks.check(number)
-    with _noted(faults):
+    with _collect_fault(faults):
         _read_center(path, manifest)
-    with _noted(faults):
+    with _collect_fault(faults):
         _check_decomposition(path, manifest)
     return manifest, faults
 
 
 def _check_unfinished(path: Path, manifest: Manifest, first: int) -> None:
-    """Raise StoreError where a shard that is there already is damaged, or belongs to another store."""
+    """Raise StoreError if an existing shard of an unfinished store is damaged, or belongs to another store."""
     if path.exists():
         file = SafetensorsFile(path).kind(KIND)
         file.check()
         if (file.about["extraction"], file.about["first"]) != (manifest.extraction.to_dict(), first):
-            raise StoreError(f"{path}: of another store")
+            raise StoreError(f"{path}: part of another store")
 
 
 def _check_decomposition(folder: Path, manifest: Manifest) -> None:
-    """Raise StoreError where the file of the decomposition is damaged, or belongs to another store."""
+    """Raise StoreError if the file of the decomposition is damaged, or belongs to another store."""
     if manifest.decomposition:
-        _whole(folder / DECOMPOSITION, manifest.decomposition)
+        _checked_file(folder / DECOMPOSITION, manifest.decomposition)
 
 
 def _read_center(folder: Path, manifest: Manifest) -> Tensor:
-    file = _whole(folder / CENTER, manifest.center).kind("center")
+    file = _checked_file(folder / CENTER, manifest.center).kind("center")
     center = file.tensor("center")
     if center.shape != (math.prod(manifest.input_shape),) or center.dtype != torch.float64:
         raise StoreError(f"{file.path}: damaged (center has shape {tuple(center.shape)}, {center.dtype}); {REMEDY}")
     return center.clone()
 
 
-def _whole(path: Path, checksum: str) -> SafetensorsFile:
-    """A file of the store. Raises StoreError where it is not the one that belongs here."""
+def _checked_file(path: Path, checksum: str) -> SafetensorsFile:
+    """Open and check a file of the store. Raises StoreError if the file is damaged or has another checksum."""
     try:
         file = SafetensorsFile(path)
         file.check()
         if file.checksum != checksum:
-            raise StoreError(f"{path}: damaged, or of another store (its checksum differs)")
+            raise StoreError(f"{path}: damaged, or part of another store (its checksum differs)")
         return file
     except StoreError as error:
         raise StoreError(f"{error}; {REMEDY}") from error
 
 
 @contextlib.contextmanager
-def _noted(faults: list[str]) -> Iterator[None]:
-    """Note a faulty file, and go on."""
+def _collect_fault(faults: list[str]) -> Iterator[None]:
+    """Append the error about a faulty file to a list, and continue."""
     try:
         yield
     except (StoreError, KeyError) as error:

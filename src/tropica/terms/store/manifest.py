@@ -1,4 +1,4 @@
-"""The manifest of a store: what the store holds, in JSON that is validated when it is read."""
+"""The manifest of a store: a description of its content, in JSON that is validated on reading."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CENTER = "center.safetensors"
 CALIBRATION = "calibration.safetensors"
 STATES = ("decomposing", "extracting", "complete")
 LARGEST = 2**28
-"""Bytes that a manifest has at most."""
+"""The largest size of a manifest in bytes."""
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 
 
@@ -47,19 +47,19 @@ class ShardEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a store holds.
+    """The content of a store.
 
     Attributes:
-        extraction: what the terms are of.
+        extraction: the identity of the extraction.
         shard_points: number of points of each shard, planned or finished.
         input_shape: shape of one input.
         num_classes: number of labels.
-        state: "decomposing" until the decomposition is known, then "extracting", at last "complete".
-        decomposition_given: was the decomposition given to the extraction? Otherwise it was made for these very points.
-        point_digests: SHA-256 of the points of each shard, "" where they were not seen yet; empty once the store is complete.
-        data: checksum of all of them, once the store is complete.
+        state: "decomposing" until the decomposition is known, then "extracting", finally "complete".
+        decomposition_given: was the decomposition given to the extraction? Otherwise it was computed on these points.
+        point_digests: SHA-256 of the points of each shard, "" for points not seen yet; empty once the store is complete.
+        data: checksum of the digests of all shards, once the store is complete.
         decomposition, center: checksums of these files once the store is complete; "" for terms saved without a decomposition.
-        shards: the finished shards, once all are.
+        shards: the finished shards, once all are finished.
         certificate: the terms' certificate, once the store is complete.
         versions: versions of the libraries that wrote the store, and their number of threads.
     """
@@ -89,7 +89,7 @@ class Manifest:
         return [0, *itertools.accumulate(self.shard_points)][:-1]
 
     def write(self, folder: Path) -> None:
-        """Write the manifest, whole or not at all. Raises StoreError where it cannot be written."""
+        """Write the manifest atomically. Raises StoreError if it cannot be written."""
         content: dict[str, Any] = {"format": FORMAT, **dataclasses.asdict(self)}
         if self.certificate is not None:
             content["certificate"] = {name: to_json(value) for name, value in content["certificate"].items()}
@@ -101,7 +101,7 @@ class Manifest:
         """Read and validate the manifest of a store.
 
         Raises:
-            StoreError: the folder has none, or one of another format, or a damaged one; names the file.
+            StoreError: the manifest is missing, damaged, or of another format; the message names the file.
         """
         path = folder / MANIFEST
         content = _json_of(path)
@@ -128,7 +128,7 @@ class Manifest:
         return made
 
     def _validate(self) -> None:
-        """Raise ValueError where entries contradict each other or are absurd."""
+        """Raise ValueError if entries are out of range or contradict each other."""
         entries = [number for entry in self.shards for number in (entry.points, entry.bytes)]
         whole = [*self.shard_points, *self.input_shape, self.num_classes, *entries]
         files = [checksum for checksum in (self.decomposition, self.center, self.data) if checksum]
@@ -151,7 +151,7 @@ class Manifest:
 
 
 def check_format(path: Path, found: Any) -> None:
-    """Raise StoreError where a file of a store has another format than this version writes."""
+    """Raise StoreError if a file of a store has another format than this version writes."""
     if found in (1, 2):
         raise StoreError(
             f"{path}: store format {found}, which this version of tropica cannot read: extract the terms again into another "
@@ -162,7 +162,7 @@ def check_format(path: Path, found: Any) -> None:
 
 
 def format_of(folder: Path) -> Any:
-    """The format that a folder's manifest names; None where no manifest names one."""
+    """The format that a folder's manifest names; None if there is no manifest, or no format in it."""
     try:
         return _json_of(folder / MANIFEST).get("format")
     except StoreError:
@@ -170,10 +170,10 @@ def format_of(folder: Path) -> Any:
 
 
 def _json_of(path: Path) -> dict[str, Any]:
-    """The JSON object in a manifest. Raises StoreError where there is none."""
+    """The JSON object in a manifest. Raises StoreError if there is none."""
     try:
         if path.stat().st_size > LARGEST:
-            raise StoreError(f"{path}: damaged (it is far too large)")
+            raise StoreError(f"{path}: damaged (it is too large)")
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise StoreError(f"{path.parent}: not a store of terms (there is no {MANIFEST})") from None
@@ -191,10 +191,10 @@ def _json_of(path: Path) -> dict[str, Any]:
 
 
 def to_json(value: Any) -> Any:
-    """A number that JSON has a word for, or its name."""
+    """The value, with the name of a float that is not finite, which JSON cannot express."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def from_json(value: Any) -> Any:
-    """The number that :func:`to_json` was given."""
+    """The value from which :func:`to_json` made ``value``."""
     return float(value) if value in ("nan", "inf", "-inf") else value

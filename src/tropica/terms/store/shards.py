@@ -21,7 +21,7 @@ from tropica.terms.store.manifest import FORMAT, Manifest, ShardEntry, from_json
 from tropica.terms.term_block import TENSORS, LazyBlocks, TermBlock
 
 KIND = "terms"
-REMEDY = "run the extraction again to write it anew"
+REMEDY = "run the extraction again to rewrite it"
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class FinishedShard:
 def write_shard(
     folder: Path, shard: Shard, extraction: ExtractionIdentity, center_digest: str, point_digest: str, block: TermBlock
 ) -> FinishedShard:
-    """Write a shard, whole or not at all. Raises StoreError where it cannot be written.
+    """Write a shard atomically. Raises StoreError if it cannot be written.
 
     Args:
         folder: the store.
-        shard: which points.
-        extraction: what the terms are of.
+        shard: the points of the shard.
+        extraction: the identity of the extraction.
         center_digest: SHA-256 of the center.
-        point_digest: SHA-256 of the points; "" where they are not known, in which case an extraction does not continue from it.
-        block: the terms. A margin that is not known is written as NaN.
+        point_digest: SHA-256 of the points; "" if unknown, in which case no extraction continues from this shard.
+        block: the terms. An unknown margin is written as NaN.
     """
     about = {
         "kind": KIND,
@@ -64,7 +64,7 @@ def write_shard(
 
 
 def finished_shard(folder: Path, shard: Shard, extraction: ExtractionIdentity, center_digest: str) -> FinishedShard | None:
-    """Read all of a shard that is on disk; None where it is missing, damaged, or belongs to another extraction."""
+    """Read and check a shard on disk; None if the shard is missing, damaged, or part of another extraction."""
     path = folder / shard_file(shard.number)
     expected = {
         "format": FORMAT,
@@ -87,7 +87,7 @@ def finished_shard(folder: Path, shard: Shard, extraction: ExtractionIdentity, c
 
 
 def margin_of_shard(folder: Path, shard: Shard) -> Tensor:
-    """By how much N's label wins at each point of a finished shard, (B,)."""
+    """The difference of the two largest scores of N at each point of a finished shard, (B,)."""
     return SafetensorsFile(folder / shard_file(shard.number)).tensor("margin", check=False)
 
 
@@ -96,12 +96,12 @@ def _float(value: Any) -> float | None:
 
 
 class StoredBlocks(LazyBlocks):
-    """The shards of a store, memory-mapped when they are used; a tensor is compared with its checksum the first time.
+    """The shards of a store, memory-mapped on use; each tensor is compared with its checksum on first use.
 
     Args:
         folder: the store.
-        manifest: what it holds.
-        check: compare with checksums?
+        manifest: the manifest of the store.
+        check: compare tensors with their checksums?
     """
 
     def __init__(self, folder: Path, manifest: Manifest, check: bool = True) -> None:
@@ -122,38 +122,38 @@ class StoredBlocks(LazyBlocks):
     def __getitem__(self, index: int | slice) -> TermBlock | list[TermBlock]:
         """Blocks by number, all tensors compared with their checksums.
 
-        Raises StoreError where a shard is missing, damaged or foreign; names the file.
+        Raises StoreError if a shard is missing, damaged, or part of another store; the message names the file.
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         number = range(len(self))[index]
-        with _remedied():
+        with _with_remedy():
             file = self._open(number)
             tensors: dict[str, Any] = {name: self._tensor(file, number, name) for name in self.names}
             return TermBlock(**tensors, smallest_cotangent=_float(file.about.get("smallest_cotangent")))
 
     def tensor(self, number: int, name: str) -> Tensor:
         """One tensor of one shard; the others are not read."""
-        with _remedied():
+        with _with_remedy():
             return self._tensor(self._open(number), number, name)
 
     def point_digest(self, number: int) -> str:
-        """SHA-256 of the points that a shard was computed from."""
-        with _remedied():
+        """The SHA-256 of the points that a shard was computed from."""
+        with _with_remedy():
             return str(self._open(number).about["point_digest"])
 
     def check(self, number: int) -> None:
-        """Compare all of a shard with its checksums. Raises StoreError where it differs."""
-        with _remedied():
+        """Compare all tensors of a shard with their checksums. Raises StoreError if one differs."""
+        with _with_remedy():
             file = self._open(number)
             file.check()
             for name in self.names:
                 self._tensor(file, number, name)
 
     def check_size(self, number: int) -> None:
-        """Raise StoreError where a shard is missing or has the wrong size in bytes."""
+        """Raise StoreError if a shard is missing or has the wrong size in bytes."""
         path, size = self.folder / shard_file(number), self._manifest.shards[number].bytes
-        with _remedied():
+        with _with_remedy():
             try:
                 found = path.stat().st_size
             except OSError:
@@ -165,7 +165,7 @@ class StoredBlocks(LazyBlocks):
         path = self.folder / shard_file(number)
         file = SafetensorsFile(path).kind(KIND)
         if file.checksum != self._manifest.shards[number].checksum:
-            raise StoreError(f"{path}: damaged, or of another store (its checksum differs)")
+            raise StoreError(f"{path}: damaged, or part of another store (its checksum differs)")
         return file
 
     def _tensor(self, file: SafetensorsFile, number: int, name: str) -> Tensor:
@@ -177,7 +177,7 @@ class StoredBlocks(LazyBlocks):
         return x
 
     def _validate(self, path: Path, number: int, name: str, x: Tensor) -> None:
-        """Raise StoreError where a tensor is not what its name says."""
+        """Raise StoreError if a tensor has the wrong shape, dtype or range."""
         points, dimension = self.lengths[number], math.prod(self._manifest.input_shape)
         expected = {
             "labels": ((points,), torch.int64),
@@ -192,8 +192,8 @@ class StoredBlocks(LazyBlocks):
 
 
 @contextlib.contextmanager
-def _remedied() -> Iterator[None]:
-    """Say in errors what to do about them."""
+def _with_remedy() -> Iterator[None]:
+    """Add the remedy to the message of a StoreError."""
     try:
         yield
     except StoreError as error:

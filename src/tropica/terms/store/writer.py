@@ -1,19 +1,19 @@
 """Writing a store of terms, by one process or by several (docs/store.md specifies the format).
 
     terms/
-      manifest.json              what the terms are of, the shards, checksums, the certificate
+      manifest.json              the identity of the extraction, the shards, checksums, the certificate
       decomposition.safetensors  the DC decomposition
       center.safetensors         the vector that all ∇F⁻ are stored relative to
       shard-00000.safetensors    the terms of consecutive points
       lock, calibration.safetensors    only while the store is being written
 
 Every file is written under another name, flushed, and renamed, and every shard names its extraction. The folder is therefore a
-correct part of the whole at any time, and the same extraction writes what is missing or damaged, to the same bytes.
+correct part of the store at any time, and the same extraction rewrites missing or damaged files with the same bytes.
 
-The lock is an operating system's lock on the file ``lock`` (``flock``, through filelock). It ends with its process, however the
-process ends, so that a killed run leaves no obstacle. On a network file system the lock of another host ends when that host
-closes the file, or when the server notices that the host is gone (NFS 4: when its lease expires, after a minute or two). A file
-system without locks is given a lock by existence instead: after a crash on another host, delete the file ``lock`` by hand.
+The lock is an operating system's lock on the file ``lock`` (``flock``, through filelock). The system releases the lock when
+the process ends, so that a killed run leaves no lock. On a network file system the lock of another host ends when that host
+closes the file, or when the server detects that the host is gone (NFS 4: when its lease expires, after a minute or two). On a
+file system without locks the existence of the file is the lock: after a crash on another host, delete ``lock`` by hand.
 """
 
 from __future__ import annotations
@@ -56,20 +56,19 @@ from tropica.terms.term_block import TermBlock
 
 LOCK = "lock"
 LOCK_SECONDS = 0.5
-"""Seconds to wait for the lock: another run may be releasing it."""
+"""Seconds to wait for the lock, which another run may be releasing."""
 FILES = re.compile(r"manifest\.json|lock|(decomposition|center|calibration|shard-\d{5,})\.safetensors")
 """The names of a store's files."""
 
 
 class StoreWriter:
-    """A folder of terms that this run alone writes, while the ``with`` block lasts.
+    """A folder of terms, locked for this run while the ``with`` block lasts.
 
     Attributes:
         folder: the folder.
-        found: the manifest that was found when the folder was opened; None for an empty folder.
+        found: the manifest in the folder when it was opened; None for an empty folder.
 
-    Raises StoreError, before any work, where the folder cannot be written, holds something else, or is being written by
-    another run.
+    Raises StoreError, before any work, if the folder cannot be written, holds other files, or is being written by another run.
     """
 
     def __init__(self, folder: str | os.PathLike[str], processes: Processes = SINGLE_PROCESS) -> None:
@@ -78,7 +77,7 @@ class StoreWriter:
         self.found: Manifest | None = None
         self._manifest: Manifest | None = None
         self._lock: filelock.BaseFileLock | None = None
-        self._made: list[Path] = []
+        self._created: list[Path] = []
 
     # ── opening ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,7 +86,7 @@ class StoreWriter:
             self.processes.run_on_first(self._open)
             if not self.processes.is_first:
                 self.found = read_or_restore(self.folder)
-            self.processes.wait()  # nothing is written before all processes have read
+            self.processes.wait()  # no process writes before all processes have read
         except BaseException:
             self._close()
             raise
@@ -98,10 +97,10 @@ class StoreWriter:
 
     def _open(self) -> None:
         check_folder(self.folder)
-        for place in (self.folder, *self.folder.parents):
-            if place.exists():
+        for folder in (self.folder, *self.folder.parents):
+            if folder.exists():
                 break
-            self._made.append(place)
+            self._created.append(folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.folder)
@@ -115,21 +114,21 @@ class StoreWriter:
         self.found = read_or_restore(self.folder)
 
     def _close(self) -> None:
-        """Release the lock; remove folders that were made and stayed empty."""
+        """Release the lock, and remove created folders that are still empty."""
         if self._lock is not None:
             with contextlib.suppress(OSError):
-                (self.folder / LOCK).unlink()  # while it is held: who opened it meanwhile notices, and starts over
+                (self.folder / LOCK).unlink()  # while locked: a run that has opened the file meanwhile detects this and retries
             self._lock.release()
             self._lock = None
-        for place in self._made:
+        for folder in self._created:
             with contextlib.suppress(OSError):
-                place.rmdir()
+                folder.rmdir()
 
     # ── the manifest ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def manifest(self) -> Manifest:
-        """The manifest, once :meth:`begin` has made it."""
+        """The manifest, available after :meth:`begin`."""
         assert self._manifest is not None, "begin comes first"
         return self._manifest
 
@@ -146,22 +145,22 @@ class StoreWriter:
         *,
         decomposition_given: bool,
     ) -> str | None:
-        """Begin an extraction, or continue the one that was begun here.
+        """Begin an extraction, or continue the one in the folder.
 
         Returns:
-            A warning where another version of torch, or another number of threads, may change the last bit of what is missing.
+            A warning if another version of torch, or another number of threads, may change the last bit of the missing terms.
 
         Raises:
-            StoreError: the folder holds terms of something else; says what differs.
+            StoreError: the folder holds terms of another extraction; the message names the differences.
         """
         before = self.found
         if before is not None:
             known = bool(before.extraction.decomposition and extraction.decomposition)
             there, here = (
                 one if known else replace(one, decomposition="") for one in (before.extraction, extraction)
-            )  # a decomposition that is not known yet will be the one of the folder, or is still to be made
+            )  # decompositions are compared only if both are known
             if differs := here.differences(there):
-                raise StoreError(f"{self.folder}: holds terms of another extraction: {differs}; give another folder")
+                raise StoreError(f"{self.folder}: holds terms of another extraction: {differs}; name another folder")
             extraction = replace(extraction, decomposition=before.extraction.decomposition or extraction.decomposition)
         self._manifest = Manifest(
             extraction,
@@ -177,11 +176,11 @@ class StoreWriter:
         return _version_warning(before, self._manifest)
 
     def start_shards(self, extraction: ExtractionIdentity, point_digests: Mapping[int, str]) -> None:
-        """The decomposition is known: the shards come next.
+        """Record the decomposition, before shards are written.
 
         Args:
-            extraction: what the terms are of, the decomposition included.
-            point_digests: SHA-256 of the points that were seen so far, by number of shard.
+            extraction: the identity of the extraction, the decomposition included.
+            point_digests: SHA-256 of the points seen so far, by number of the shard.
         """
         digests = [point_digests.get(number, "") for number in range(len(self.manifest.shard_points))]
         self._manifest = replace(
@@ -191,7 +190,7 @@ class StoreWriter:
             self._write_manifest()
 
     def finish(self, shards: Sequence[FinishedShard], certificate: Certificate) -> None:
-        """All shards are written: complete the manifest, and remove what is no longer needed."""
+        """Complete the manifest after the last shard, and remove files that are no longer needed."""
         data = safetensors_files.checksum_of({"shards": [shard.point_digest for shard in shards]})
         completed = replace(self._with_shards(shards), state="complete", certificate=certificate, data=data, point_digests=[])
 
@@ -203,14 +202,14 @@ class StoreWriter:
             replace(completed, decomposition=decomposition, center=center).write(self.folder)
             (self.folder / CALIBRATION).unlink(missing_ok=True)
             needed = set(map(shard_file, range(len(shards))))
-            for entry in self.folder.glob("shard-*"):  # of an extraction with more shards
+            for entry in self.folder.glob("shard-*"):  # left by an extraction with more shards
                 if entry.name not in needed:
                     entry.unlink(missing_ok=True)
 
         self.processes.run_on_first(write)
 
     def blocks(self, shards: Sequence[FinishedShard]) -> StoredBlocks:
-        """The finished shards, which were compared with their checksums already."""
+        """The blocks of finished shards, which were compared with their checksums already."""
         return StoredBlocks(self.folder, self._with_shards(shards), check=False)
 
     def _with_shards(self, shards: Sequence[FinishedShard]) -> Manifest:
@@ -222,7 +221,7 @@ class StoreWriter:
     # ── center and shards ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def center(self, make: Callable[[], Tensor]) -> Tensor:
-        """The center of this extraction that is in the folder, or else a new one, which is then written; on the CPU."""
+        """The center of this extraction from the folder, or a new one, which is then written; on the CPU."""
         path, extraction = self.folder / CENTER, self.manifest.extraction.to_dict()
         found: Tensor | None = None
         with contextlib.suppress(StoreError):
@@ -237,13 +236,13 @@ class StoreWriter:
         return center
 
     def finished(self, shards: Sequence[Shard], center: Tensor) -> dict[int, FinishedShard]:
-        """The shards that are in the folder, whole, and of this extraction, by number. Each process reads a part of them."""
+        """The undamaged shards of this extraction in the folder, by number. Each process reads a part of them."""
         digest, extraction = safetensors_files.digest_of(center), self.manifest.extraction
         own = {shard.number: finished_shard(self.folder, shard, extraction, digest) for shard in self.processes.share(shards)}
         return gather_shards(self.processes, {number: found for number, found in own.items() if found is not None})
 
     def write(self, shard: Shard, block: TermBlock, center: Tensor, point_digest: str) -> FinishedShard:
-        """Write a shard. Raises StoreError where it cannot be written."""
+        """Write a shard. Raises StoreError if it cannot be written."""
         digest = safetensors_files.digest_of(center)
         return write_shard(self.folder, shard, self.manifest.extraction, digest, point_digest, block)
 
@@ -262,11 +261,11 @@ def gather_shards(processes: Processes, own: Mapping[int, FinishedShard]) -> dic
 
 
 def check_folder(folder: Path) -> None:
-    """Raise StoreError, before any work, for a folder that cannot be written, or that holds something else than a store."""
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise StoreError(f"{folder}: cannot be made ({there} is a file, not a folder)")
-    if not os.access(there, os.W_OK):
+    """Raise StoreError, before any work, for a folder that cannot be written, or that holds other files than a store."""
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise StoreError(f"{folder}: cannot be created ({nearest} is a file, not a folder)")
+    if not os.access(nearest, os.W_OK):
         raise StoreError(f"{folder}: cannot be written to")
     if folder.exists() and not (folder / MANIFEST).exists():
         others = sorted(p.name for p in folder.iterdir() if not FILES.fullmatch(p.name) and not TEMPORARY.fullmatch(p.name))
@@ -275,7 +274,7 @@ def check_folder(folder: Path) -> None:
 
 
 def _locked(folder: Path) -> filelock.BaseFileLock:
-    """Lock a folder. Raises StoreError where another run has the lock."""
+    """Lock a folder. Raises StoreError if another run has the lock."""
     lock = filelock.FileLock(folder / LOCK, timeout=LOCK_SECONDS)
     try:
         lock.acquire()
@@ -287,9 +286,9 @@ def _locked(folder: Path) -> filelock.BaseFileLock:
 
 
 def read_or_restore(folder: Path) -> Manifest | None:
-    """The manifest of a folder, restored from its shards where it is missing or damaged; None for an empty folder.
+    """Read the manifest of a folder, or restore it from the shards if it is missing or damaged; None for an empty folder.
 
-    Raises StoreError for a store of another format, and for one whose manifest and shards are all damaged.
+    Raises StoreError for a store of another format, and for a store whose manifest and shards are all damaged.
     """
     try:
         return Manifest.read(folder)
@@ -300,24 +299,24 @@ def read_or_restore(folder: Path) -> Manifest | None:
         if format_of(folder) in (1, 2):
             check_format(folder / MANIFEST, format_of(folder))
         if (folder / MANIFEST).exists() or any(folder.glob("shard-*.safetensors")):
-            raise StoreError(f"{error}, and no shard tells what it was of; give another folder, or empty this one") from error
+            raise StoreError(f"{error}, and no shard names its extraction; give another folder, or empty this one") from error
         return None
 
 
 def _restored(folder: Path) -> Manifest | None:
-    """What the shards say about their extraction."""
+    """A manifest with the identity that the shards name."""
     for path in sorted(folder.glob("shard-*.safetensors")):
         with contextlib.suppress(StoreError, TypeError, ValueError, KeyError):
             about = SafetensorsFile(path).kind(KIND).about
             extraction = ExtractionIdentity.from_dict(about["extraction"])
-            # Cotangents are checked of a decomposition that was given; the other kind was made with a check.
+            # Shards hold cotangents only for a given decomposition; the calibration checks those of a computed one.
             given = about["smallest_cotangent"] is not None
             return Manifest(extraction, [], [], 0, state="extracting", decomposition_given=given)
     return None
 
 
 def count_finished_points(folder: Path) -> int:
-    """The number of points whose terms are in a folder, by what its shards say (nothing is compared)."""
+    """The number of points whose terms are in a folder, from the headers of its shards (without checks)."""
     done = 0
     for path in folder.glob("shard-*.safetensors"):
         with contextlib.suppress(StoreError, KeyError, TypeError, ValueError):
@@ -329,7 +328,7 @@ def count_finished_points(folder: Path) -> int:
 
 
 def versions() -> dict[str, str]:
-    """What terms are computed with: the last bit may depend on it."""
+    """The versions and the number of threads, on which the last bit of terms may depend."""
     return {
         "tropica": version("tropica"),
         "torch": torch.__version__,
