@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tropica.data.labelled import LabelledData, Split
+from tropica.runtime.html import HtmlRepr
 
 
 class FileRows(ABC):
@@ -26,7 +27,7 @@ class FileRows(ABC):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FileData(Dataset[Any]):
+class FileData(HtmlRepr, Dataset[Any]):
     """The points of a file, with the class of each point if the classes are known.
 
     A counterpart of :class:`LabelledData` that holds no points in memory, made by ``load_data(spec, lazy=True)``. It is a

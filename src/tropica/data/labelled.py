@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tropica.errors import InputError
+from tropica.runtime.html import HtmlRepr
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LabelledData(Dataset[Any]):
+class LabelledData(HtmlRepr, Dataset[Any]):
     """Points, with the class of each point if the classes are known.
 
     A ``torch.utils.data.Dataset``: an item is (input, label), or the input alone if there are no labels.

@@ -23,10 +23,11 @@ from tropica.exact.rational_arrays import from_fractions, primitive, ratio
 from tropica.polyhedra.face_lattice import MAX_FACES, faces_from_facets
 from tropica.polyhedra.integer_hulls import facets, hull_vertices
 from tropica.polyhedra.upper_hull import UpperHull, upper_hull
+from tropica.runtime.html import HtmlRepr
 
 
 @dataclass(frozen=True, eq=False)
-class Subdivision:
+class Subdivision(HtmlRepr):
     """The dual subdivision δ(f): the projections of the upper faces of P(f), of every dimension.
 
     Attributes:
@@ -123,7 +124,7 @@ class Subdivision:
 
 
 @dataclass(frozen=True)
-class Face:
+class Face(HtmlRepr):
     """A face of the complex of a tropical hypersurface: the convex hull of vertices plus the cone of rays plus the lineality.
 
     Attributes:
@@ -144,7 +145,7 @@ class Face:
 
 
 @dataclass(frozen=True, eq=False)
-class PolyhedralComplex:
+class PolyhedralComplex(HtmlRepr):
     """A tropical hypersurface with the closed regions of its complement: a complex that covers ℝ^d.
 
     Attributes:

@@ -12,13 +12,14 @@ import numpy as np
 from tropica.errors import InputError
 from tropica.polyhedra.polygons import area, clip
 from tropica.polyhedra.upper_hull import upper_hull
+from tropica.runtime.html import HtmlRepr
 
 BLOCK = 1 << 22
 """Values held in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
-class Envelope:
+class Envelope(HtmlRepr):
     """The function max_k (⟨w_k, x⟩ + b_k) over a convex window in the plane.
 
     Attributes:

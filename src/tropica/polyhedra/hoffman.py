@@ -16,13 +16,14 @@ from tropica.exact.linear_algebra import rank
 from tropica.exact.rational_arrays import exact_array, exact_numbers, rational_array
 from tropica.polyhedra.dual_complexes import dual_subdivision
 from tropica.polyhedra.integer_rows import row_classes
+from tropica.runtime.html import HtmlRepr
 
 SUBSETS = 50_000
 """Subsets of rows up to which the constant is exact."""
 
 
 @dataclass(frozen=True)
-class HoffmanConstant:
+class HoffmanConstant(HtmlRepr):
     """The Hoffman constant of a matrix A, or bounds on it.
 
     Attributes:

@@ -22,6 +22,7 @@ from tropica.polyhedra.coplanar_cells import CoplanarCells
 from tropica.polyhedra.integer_hulls import cell_ridges, gift_wrap
 from tropica.polyhedra.triangulation import propose
 from tropica.polyhedra.upper_hull import essential, upper_hull
+from tropica.runtime.html import HtmlRepr
 
 
 def overlay_pairs(p1: Any, h1: Any, p2: Any, h2: Any) -> np.ndarray:
@@ -63,7 +64,7 @@ def overlay_cells(p1: Any, h1: Any, p2: Any, h2: Any) -> int:
 
 
 @dataclass(frozen=True)
-class MixedCell:
+class MixedCell(HtmlRepr):
     """A vertex of the common refinement of two hypersurfaces, and the dual cell σ + τ of the mixed subdivision.
 
     Attributes:

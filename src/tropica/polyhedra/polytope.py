@@ -19,9 +19,10 @@ from tropica.polyhedra.integer_hulls import Facet, facets, hull_vertices, upper_
 from tropica.polyhedra.overlay import overlay_pairs
 from tropica.polyhedra.predicates import Points
 from tropica.polyhedra.triangulation import propose
+from tropica.runtime.html import HtmlRepr
 
 
-class Polytope:
+class Polytope(HtmlRepr):
     """The convex hull of points.
 
     Args:

@@ -13,6 +13,7 @@ from tropica.exact.determinants import cofactors
 from tropica.exact.rational_arrays import as_objects, ratio
 from tropica.polyhedra.configurations import LiftedConfiguration, lifted_configuration
 from tropica.polyhedra.integer_hulls import upper_faces, upper_vertices
+from tropica.runtime.html import HtmlRepr
 
 
 def essential(points: Any, heights: Any) -> np.ndarray:
@@ -37,7 +38,7 @@ def essential(points: Any, heights: Any) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class UpperHull:
+class UpperHull(HtmlRepr):
     """The upper faces of the convex hull of the points (p_i, h_i): the graph of the least concave function above them.
 
     Attributes:

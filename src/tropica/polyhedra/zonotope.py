@@ -17,12 +17,13 @@ from tropica.exact.linear_algebra import echelon, rank
 from tropica.exact.rational_arrays import exact_array, exact_numbers, ratio, rationals
 from tropica.polyhedra.integer_rows import stack_columns
 from tropica.polyhedra.polytope import Polytope
+from tropica.runtime.html import HtmlRepr
 
 MAX_SUBSETS = 5_000_000
 """Largest number of subsets of generators to enumerate."""
 
 
-class Zonotope:
+class Zonotope(HtmlRepr):
     """The zonotope offset + Σ_i [0, 1]·g_i.
 
     Args:

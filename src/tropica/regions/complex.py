@@ -20,6 +20,7 @@ from tropica.regions.archive import save_regions
 from tropica.regions.boundary import Boundary, find_boundary
 from tropica.regions.domains import Domain
 from tropica.regions.parts import Parts
+from tropica.runtime.html import HtmlRepr
 
 if TYPE_CHECKING:
     from networkx import Graph
@@ -45,7 +46,7 @@ class Cell:
     rays: np.ndarray
 
 
-class RegionComplex(Sequence[Cell]):
+class RegionComplex(HtmlRepr, Sequence[Cell]):
     """A network on a domain, taken apart into the cells on which it is affine; a sequence of :class:`Cell`.
 
     Three counts, which differ: ``len(cx.cells)`` activation cells (sets of points with one activation pattern),

@@ -17,13 +17,14 @@ from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.domains import Box, Segment, check_size
 from tropica.regions.segments.complex import segment_regions
+from tropica.runtime.html import HtmlRepr
 
 BATCH = 1024
 """Points whose patterns are computed at a time."""
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(HtmlRepr):
     """An estimated number.
 
     Attributes:

@@ -14,3 +14,17 @@ def html_table(title: str, facts: Mapping[str, object]) -> str:
     """
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in facts.items())
     return f"<table><caption>{title}</caption>{rows}</table>"
+
+
+class HtmlRepr:
+    """A mixin for results: notebooks show the one-line ``repr``.
+
+    >>> class Result(HtmlRepr):
+    ...     def __repr__(self):
+    ...         return "<3 cells>"
+    >>> Result()._repr_html_()
+    '<code>&lt;3 cells&gt;</code>'
+    """
+
+    def _repr_html_(self) -> str:
+        return f"<code>{escape(repr(self))}</code>"

@@ -21,6 +21,7 @@ from tropica.network.graph import INPUT, AffineNode, Graph, Node
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.domains import Box
 from tropica.regions.linear_regions import linear_regions
+from tropica.runtime.html import HtmlRepr
 from tropica.terms.linear_terms import AffineTerms, LinearTerms
 from tropica.tropical.completeness import complete
 from tropica.tropical.convex_pieces import ConvexPieces
@@ -35,7 +36,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class DecompositionPolynomials:
+class DecompositionPolynomials(HtmlRepr):
     """F⁺_i and F⁻ of a DC decomposition, exactly.
 
     Attributes:
@@ -133,7 +134,7 @@ def _excess(network: ExactNetwork, polynomials: list[TropicalPolynomial], points
 
 
 @dataclass(frozen=True)
-class Membership:
+class Membership(HtmlRepr):
     """The monomials of a polynomial that equal extracted terms.
 
     Attributes:

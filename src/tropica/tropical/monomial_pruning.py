@@ -10,12 +10,13 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray
+from tropica.runtime.html import HtmlRepr
 from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
 from tropica.tropical.rational_map import TropicalMap
 
 
 @dataclass(frozen=True, eq=False)
-class Simplified:
+class Simplified(HtmlRepr):
     """A function with fewer monomials.
 
     Attributes:

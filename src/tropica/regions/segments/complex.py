@@ -24,6 +24,7 @@ from tropica.regions.segments.resolve import exact_walk, resolve
 from tropica.regions.segments.roots import window_choice, window_roots
 from tropica.regions.segments.split import refined
 from tropica.regions.segments.walk import Walked, walk
+from tropica.runtime.html import HtmlRepr
 
 WORK = 5e7
 """Products of integers that doubtful places may take: some seconds at most."""
@@ -32,7 +33,7 @@ ROWS = 512
 
 
 @dataclass(frozen=True, eq=False)
-class SegmentRegions:
+class SegmentRegions(HtmlRepr):
     """The linear regions of a network along x(t) = (1 − t) a + t b, 0 ≤ t ≤ 1.
 
     Attributes:
