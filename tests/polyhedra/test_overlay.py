@@ -119,7 +119,7 @@ def test_integers_beyond_floats_and_floats_together():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (([[0]], [0], [[0, 1]], [0]), "dimensions 1 and 2"),
+        (([[0]], [0], [[0, 1]], [0]), "same dimension; found 1 and 2"),
         (([[0]], [0, 1], [[0]], [0]), "the first has 1 points and 2 heights"),
         (([[0]], [0], np.zeros((0, 1)), []), "the second has none"),
         (([[0]], [0], [[np.nan]], [0]), "points of the second.*nan"),

@@ -143,8 +143,8 @@ def test_equality_is_of_sets():
         (lambda: Polytope([[0, 1]]).faces(1), "dimensions 0 to 0; found 1"),
         (lambda: Polytope([[0, 1]]).faces("a"), "dimensions 0 to 0; found 'a'"),
         (lambda: Polytope([[0, 1]]) + 3, "two Polytopes are needed; found int"),
-        (lambda: Polytope([[0, 1]]) + Polytope([[0]]), "dimensions 2 and 1"),
-        (lambda: hull_of_union(Polytope([[0, 1]]), Polytope([[0]])), "dimensions 2 and 1"),
+        (lambda: Polytope([[0, 1]]) + Polytope([[0]]), "same ambient dimension; found 2 and 1"),
+        (lambda: hull_of_union(Polytope([[0, 1]]), Polytope([[0]])), "same ambient dimension; found 2 and 1"),
     ],
 )
 def test_bad_input_is_named(call, words):

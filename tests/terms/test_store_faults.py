@@ -211,7 +211,7 @@ def test_a_signal_lets_the_shard_be_finished(
     assert (started.returncode, out) == (130, ""), err
     shards = sorted(folder.glob("shard-*"))
     done = 16 * len(shards)
-    assert err == f"stopped: {done:,} of 1,200 points are in {folder}; the same command goes on from there\n"
+    assert err == f"stopped: {done:,} of 1,200 points are in {folder}; the same command resumes there\n"
     assert 48 <= done < 1200
     assert not [path for path in folder.iterdir() if path.name.endswith(TEMPORARY) or path.name == "lock"]
     again = subprocess.run([*command, str(folder)], env=SINGLE_PROCESS, capture_output=True, text=True)

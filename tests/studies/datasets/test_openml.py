@@ -44,7 +44,7 @@ def test_openml_measurements(monkeypatch):
     [
         (URLError("no route"), "could not be fetched from openml.org .*no route"),
         (TimeoutError("slow"), "could not be fetched from openml.org .*slow"),
-        (ValueError("No active version"), "not a set that can be loaded: No active version"),
+        (ValueError("No active version"), "not a data set that can be loaded: No active version"),
     ],
 )
 def test_openml_errors(monkeypatch, error, message):
