@@ -57,6 +57,8 @@ def test_few_passes(name: str) -> None:
     """At most 4 passes, including the check; the plain fixed point takes one per nonlinearity."""
     decomposition = decomposition_of(name, "calibrated")
     assert decomposition.passes <= 4
+    assert decomposition.history[-1].values["raised"] == 0
+    assert decomposition.history[-1].name == "pass"
 
 
 # ── K from part of the points, raised by passes over all of them ─────────────────────────────────────────────────────
@@ -71,6 +73,8 @@ def test_little_memory(name: str, sort: bool) -> None:
     if sort:
         x = x[net.predict(x).argsort(stable=True)]
     decomposition = calibrated_decomposition(net, x, batch_size=8, memory=1)
+    assert decomposition.history[0].name == "first step"
+    assert decomposition.history[0].values["largest_share"] == pytest.approx(0.05)
     check_certificate(decomposition, x)
     check_below(decomposition, tp.extract(net, x, decomposition), x, fresh_points(net))
     check_tight(decomposition, x, 1.3)
@@ -80,7 +84,10 @@ def test_little_memory(name: str, sort: bool) -> None:
 def test_passes_raise() -> None:
     """On this network 8 points are not enough: after the first step at least one pass raises K, and another one checks it."""
     x = case_of("mlp_deep").inputs(160, 3, torch.float64)
-    assert len(calibrated_decomposition(network("mlp_deep"), x, batch_size=8, memory=1).history) > 2
+    history = calibrated_decomposition(network("mlp_deep"), x, batch_size=8, memory=1).history
+    assert len(history) > 2
+    assert all(step.values["raised"] > 0 for step in history[1:-1])
+    assert "consequence" in history[-1].values or history[-1].values["raised"] == 0
 
 
 @by_name
@@ -108,8 +115,10 @@ def test_bound_on_raises(name: str) -> None:
 def test_memory_bounds_the_first_step() -> None:
     """The first step takes more points if more memory is allowed."""
     net, x = network("mlp_deep"), case_of("mlp_deep").inputs(400, 1, torch.float64)
-    first = [calibrated_decomposition(net, x, batch_size=10, memory=m).history[0] for m in (1, 20_000, 2**30)]
-    assert len(set(first)) == 3
+    first = [calibrated_decomposition(net, x, batch_size=10, memory=m).history[0].values for m in (1, 20_000, 2**30)]
+    assert first[0]["largest_share"] == pytest.approx(0.025)
+    assert first[-1] == {"least_share": 1.0, "largest_share": 1.0, "passes": first[-1]["passes"]}
+    assert len({(step["least_share"], step["passes"]) for step in first}) == 3
 
 
 def test_gives_up() -> None:

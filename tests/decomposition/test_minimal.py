@@ -155,6 +155,8 @@ def test_by_hand() -> None:
         decomposition = made(net, x, margin=0.0, per=per)
         (k,) = decomposition.multipliers.values()
         assert k.item() == pytest.approx(0.5, rel=1e-9 if per == "network" else 1e-5)
+        assert decomposition.certificate is not None
+        assert [step.values["margin"] for step in decomposition.history if step.name == "factor"] == [0]
     (k,) = made(net, x, margin=0.1).multipliers.values()
     assert k.item() == pytest.approx(0.55, rel=1e-9)
 

@@ -73,7 +73,7 @@ def decompose(
         "smallest_cotangent": decomposition.smallest_cotangent,
         "factors": dict(decomposition.factors),
         "certificate": None if certificate is None else {**dataclasses.asdict(certificate), "holds": certificate.holds},
-        "history": list(decomposition.history),
+        "history": [step.to_json() for step in decomposition.history],
         "network": decomposition.net.fingerprint,
         "fingerprint": decomposition.fingerprint,
     }

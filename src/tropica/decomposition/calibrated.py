@@ -16,7 +16,6 @@ Three steps:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from tropica.data.batches import Data
@@ -24,6 +23,7 @@ from tropica.data.passes import DataPass, PointDigests
 from tropica.decomposition.calibration_pass import calibration_pass, raise_without_pass
 from tropica.decomposition.checkpoint import CalibrationState, Checkpoint
 from tropica.decomposition.dc_decomposition import DCDecomposition
+from tropica.decomposition.history import DecompositionStep
 from tropica.decomposition.layer_by_layer import DEFAULT_MARGINS, Margins, backward_steps, evenly_spaced, layer_by_layer
 from tropica.errors import CertificateError
 from tropica.network.network import PiecewiseLinearNetwork
@@ -73,14 +73,13 @@ def calibrated_decomposition(
     for number in range(len(state.history), max_passes + 1):
         result = calibration_pass(net, state.multipliers, state.margins, data_pass, processes, progress)
         multipliers, finished = result.multipliers, not result.raised
-        line = (
-            f"pass {number}: {result.raised} units raised" if result.raised else f"pass {number}: the check, all cotangents ≥ 0"
-        )
+        numbers: dict[str, float] = {"number": number, "raised": result.raised}
         if result.raised and (found := raise_without_pass(net, state.multipliers, multipliers)) is not None:
-            multipliers, share = found
-            line += f", K of earlier nonlinearities by at most {share:.2%} as a consequence"
+            multipliers, numbers["consequence"] = found
             finished = True
-        state = CalibrationState(multipliers, state.margins, state.passes + 1, (*state.history, line))
+        state = CalibrationState(
+            multipliers, state.margins, state.passes + 1, (*state.history, DecompositionStep("pass", numbers))
+        )
         if finished:
             return DCDecomposition(
                 net,
@@ -88,7 +87,7 @@ def calibrated_decomposition(
                 {name: k.double().cpu() for name, k in multipliers.items()},
                 passes=state.passes,
                 smallest_cotangent=result.smallest_cotangent,
-                history=list(state.history),
+                history=state.history,
             )
         saved.save(state)
     last = "" if result is None else f"; the last one raised {result.raised} units"
@@ -119,11 +118,6 @@ def _first_state(
         progress=progress,
     )
     by_name = {name: margins.all_points if share == 1 else margins.some_points for name, share in required.shares.items()}
-    line = f"K from {_range(required.shares.values())} of the points: {required.passes:.2f} passes"
-    return CalibrationState(required.multipliers, by_name, required.passes, (line,))
-
-
-def _range(shares: Iterable[float]) -> str:
-    """Text for the largest and the smallest share: "100.0%", "100.0% (first nonlinearities: 8.5%)"."""
-    least, most = min(shares := list(shares), default=1.0), max(shares, default=1.0)
-    return f"{most:.1%}" if least == most else f"{most:.1%} (first nonlinearities: {least:.1%})"
+    shares = list(required.shares.values()) or [1.0]
+    numbers = {"least_share": min(shares), "largest_share": max(shares), "passes": required.passes}
+    return CalibrationState(required.multipliers, by_name, required.passes, (DecompositionStep("first step", numbers),))

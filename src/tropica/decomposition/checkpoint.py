@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from tropica.data.passes import DataPass, PointDigests
+from tropica.decomposition.history import DecompositionStep, steps_from_json
 from tropica.errors import StoreError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime import safetensors_files
@@ -23,12 +24,12 @@ FORMAT = 2
 @dataclass(frozen=True)
 class CalibrationState:
     """The state after some passes: K in the network's dtype and the margins, by the name of the nonlinearity; the number of
-    passes; a line for each step."""
+    passes; the steps so far."""
 
     multipliers: Mapping[str, Tensor]
     margins: Mapping[str, float]
     passes: float
-    history: Sequence[str]
+    history: Sequence[DecompositionStep]
 
 
 class Checkpoint:
@@ -76,7 +77,7 @@ class Checkpoint:
             **self.about,
             "margins": dict(state.margins),
             "passes": state.passes,
-            "history": list(state.history),
+            "history": [step.to_json() for step in state.history],
             "digests": {str(number): digest for number, digest in self.digests.gather(self.processes).items()},
         }
         self.processes.run_on_first(lambda: safetensors_files.write(path, about, state.multipliers))
@@ -99,7 +100,7 @@ class Checkpoint:
             if {name: tuple(k.shape) for name, k in multipliers.items()} != shapes:
                 return None
             digests = {int(number): str(digest) for number, digest in about["digests"].items()}
-            history = tuple(map(str, about["history"]))
+            history = steps_from_json(about["history"])
             state = CalibrationState(multipliers, dict(about["margins"]), float(about["passes"]), history)
         except (StoreError, KeyError, TypeError, ValueError, AttributeError):
             return None

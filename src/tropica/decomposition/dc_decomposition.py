@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tropica.decomposition.history import DecompositionStep
 from tropica.errors import CertificateError
 from tropica.network.graph import INPUT, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
@@ -82,7 +83,7 @@ class DCDecomposition:
         passes: the passes over the data for computing K, the certifying pass included; 0 for the paper's decomposition.
         smallest_cotangent: the smallest cotangent of the certifying pass, relative to the largest one at the same
             nonlinearity; None if the cotangents were not checked.
-        history: one line for each step of the calibration.
+        history: the steps of the computation of K, with their numbers.
         factors: the minimal decomposition only: K by the name of the nonlinearity, in units of the calibrated K.
         certificate: the certificate over all pairs of data points; minimal decompositions only.
     """
@@ -94,7 +95,7 @@ class DCDecomposition:
     constant: float = 0.0
     passes: float = 0.0
     smallest_cotangent: float | None = None
-    history: Sequence[str] = field(default=(), repr=False)
+    history: Sequence[DecompositionStep] = field(default=(), repr=False)
     factors: Mapping[str, float] = field(default_factory=dict)
     certificate: Certificate | None = None
 
@@ -200,7 +201,7 @@ class DCDecomposition:
             "constant": self.constant,
             "passes": self.passes,
             "smallest_cotangent": self.smallest_cotangent,
-            "history": list(self.history),
+            "history": [step.to_json() for step in self.history],
             "factors": dict(self.factors),
             "certificate": None if self.certificate is None else asdict(self.certificate),
         }

@@ -29,6 +29,7 @@ from torch import Tensor
 from tropica.decomposition.cotangents import forward
 from tropica.decomposition.data_terms import DataTerms, PointsInMemory, Violations, find_all_violations
 from tropica.decomposition.dc_decomposition import DCDecomposition
+from tropica.decomposition.history import DecompositionStep
 
 PROGRAMS = 60
 """The largest number of programs."""
@@ -40,8 +41,8 @@ MOST_PAIRS = 256
 
 def solve_factor_program(
     decomposition: DCDecomposition, common: Mapping[str, float], margin: float, points: PointsInMemory
-) -> tuple[dict[str, float], str] | None:
-    """Find the factors λ_v + mλ* with the smallest F⁻ on the data, and a line for the history; None if
+) -> tuple[dict[str, float], DecompositionStep] | None:
+    """Find the factors λ_v + mλ* with the smallest F⁻ on the data, and the step for the history; None if
     the method does not converge.
 
     Args:
@@ -66,11 +67,8 @@ def solve_factor_program(
                 subsets.pop(0)
         if not violated:
             share = float(cost @ solution.x / (cost @ base))
-            line = (
-                f"minimal by nonlinearity: {programs} programs, {len(rows)} pairs; "
-                f"Σ λ_v sd(F⁻_v) is {share:.1%} of that with one λ"
-            )
-            return dict(zip(names, map(float, solution.x + max(margin, PRECISION) * base), strict=True)), line
+            step = DecompositionStep("factor program", {"programs": programs, "pairs": len(rows), "share": share})
+            return dict(zip(names, map(float, solution.x + max(margin, PRECISION) * base), strict=True)), step
         for found in violated:
             more_rows, more_least = _constraints(decomposition, factors, subsets[0].x, found)
             rows, least = np.vstack([rows, more_rows]), np.concatenate([least, more_least])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tropica.decomposition.dc_decomposition import FORMAT, KIND, DCDecomposition
+from tropica.decomposition.history import steps_from_json
 from tropica.errors import StoreError
 from tropica.network.graph import INPUT
 from tropica.network.network import PiecewiseLinearNetwork
@@ -60,7 +61,7 @@ def load_decomposition(path: str | os.PathLike[str], net: PiecewiseLinearNetwork
             float(about["constant"]),
             float(about["passes"]),
             None if about["smallest_cotangent"] is None else float(about["smallest_cotangent"]),
-            [str(line) for line in about["history"]],
+            steps_from_json(about["history"]),
             {str(name): float(factor) for name, factor in about.get("factors", {}).items()},
             Certificate(**about["certificate"]) if about.get("certificate") else None,
         )

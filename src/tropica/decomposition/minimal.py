@@ -41,6 +41,7 @@ from tropica.decomposition.data_terms import (
 )
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.factor_program import solve_factor_program
+from tropica.decomposition.history import DecompositionStep
 from tropica.errors import CertificateError, InputError
 from tropica.runtime.memory import budget
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
@@ -107,18 +108,18 @@ def minimal_decomposition(
     factors = dict.fromkeys([name for name, k in decomposition.multipliers.items() if bool(k.any())], smallest)
     history = [
         *decomposition.history,
-        f"minimal: λ* = {smallest:.6g} of the calibrated K, the smallest for all pairs of {len(x)} points; margin {margin:g}",
+        DecompositionStep("factor", {"factor": smallest, "points": len(x), "margin": float(margin)}),
     ]
     made, found = certify_factors(decomposition, dict.fromkeys(factors, (1 + margin) * smallest), points)
     if per == "nonlinearity" and smallest > 0:
         solved = solve_factor_program(decomposition, factors, margin, points)
         if solved is None:
-            history.append("minimal: the factors per nonlinearity did not converge; all nonlinearities have the common factor")
+            history.append(DecompositionStep("factor program"))  # all nonlinearities have the common factor
         else:
-            by_nonlinearity, line = solved
+            by_nonlinearity, step = solved
             made, found = certify_factors(decomposition, by_nonlinearity, points)
-            history.append(line)
-    history.append(f"minimal: the check, all {found.points} × {found.points} pairs")
+            history.append(step)
+    history.append(DecompositionStep("pair check", {"points": found.points}))
     return replace(made, method="minimal", passes=decomposition.passes, history=history, certificate=found)
 
 
