@@ -17,6 +17,7 @@ if _TYPE_CHECKING:
     from tropica.decomposition.dc_decomposition import DCDecomposition
     from tropica.decomposition.decompose import decompose
     from tropica.decomposition.extract import extract
+    from tropica.decomposition.load import load_decomposition
     from tropica.errors import (
         CertificateError,
         DataError,
@@ -63,6 +64,7 @@ _NAMES = {
     "decomposition.dc_decomposition": ("DCDecomposition",),
     "decomposition.decompose": ("decompose",),
     "decomposition.extract": ("extract",),
+    "decomposition.load": ("load_decomposition",),
     "errors": (
         "CertificateError",
         "DataError",

@@ -95,7 +95,7 @@ def _f_minus_range(decomposition: tp.DCDecomposition, points: tp.LabelledData) -
         f_minus = decomposition.f_minus(x)
         return torch.stack([f_minus, f_minus / largest_logit])
 
-    f_minus, ratio = torch.cat(batched(values, decomposition.net, points, message="measuring F⁻", progress=True), 1)
+    f_minus, ratio = torch.cat(list(batched(values, decomposition.net, points, message="measuring F⁻", progress=True)), 1)
     return {"smallest": float(f_minus.min()), "largest": float(f_minus.max()), "ratio": float(ratio.max())}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import torch
@@ -24,8 +24,8 @@ def batched(
     message: str,
     progress: bool | ProgressCallback = False,
     where: str = "data",
-) -> list[T]:
-    """Evaluate a function on each batch of the data.
+) -> Iterator[T]:
+    """Evaluate a function on each batch of the data. One result at a time is in memory.
 
     Args:
         function: takes points (B, *input) in the network's dtype and on its device.
@@ -35,19 +35,17 @@ def batched(
         progress: True for a bar, or a function (done, total, message).
         where: the name of the data in error messages.
 
-    Returns:
+    Yields:
         The results, one for each batch, in the order of the data.
     """
-    results: list[T] = []
     done, total = 0, count_points(data, where=where)
     batches = as_batches(data, default_batch_size(net), dtype=net.dtype, device=net.device, shape=net.input_shape, where=where)
     with progress_callback(progress) as report:
         for x in batches:
-            results.append(function(x))
+            yield function(x)
             done += len(x)
             if report:
                 report(done, total, message)
-    return results
 
 
 def predicted_labels(net: PiecewiseLinearNetwork, data: Data, *, where: str = "points") -> Tensor:
@@ -59,4 +57,4 @@ def predicted_labels(net: PiecewiseLinearNetwork, data: Data, *, where: str = "p
     >>> predicted_labels(tp.trace(model, torch.zeros(2, 2)), torch.tensor([[3.0, 1.0], [0.0, 1.0]]))
     tensor([0, 1])
     """
-    return torch.cat(batched(lambda x: net.predict(x).cpu(), net, data, message="labels of the network", where=where))
+    return torch.cat(list(batched(lambda x: net.predict(x).cpu(), net, data, message="labels of the network", where=where)))

@@ -43,7 +43,10 @@ def count_patterns(
     def patterns(x: Tensor) -> set[bytes]:
         return {row.tobytes() for row in net.activation_pattern(x).numpy()}
 
-    return len(set().union(*batched(patterns, net, data, message="counting patterns", progress=progress)))
+    met: set[bytes] = set()
+    for of_batch in batched(patterns, net, data, message="counting patterns", progress=progress):
+        met |= of_batch
+    return len(met)
 
 
 def count_terms(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, *, progress: bool | ProgressCallback = False) -> int:
@@ -67,9 +70,8 @@ def count_terms(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, *, pr
     2
     """
     net = as_network(net, data).to(torch.float64)
-    return _count_distinct(
-        torch.cat(batched(partial(_projections, net), net, data, message="counting terms", progress=progress))
-    )
+    projections = list(batched(partial(_projections, net), net, data, message="counting terms", progress=progress))
+    return _count_distinct(torch.cat(projections))
 
 
 def pattern_agreement(
