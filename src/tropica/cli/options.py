@@ -104,7 +104,9 @@ def optional(name: str, metavar: str | None, help: str, **settings: Any) -> Any:
 
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)]
-Weights = Annotated[Path | None, optional("--weights", "FILE", "A safetensors file with the model's weights.")]
+Weights = Annotated[
+    Path | None, optional("--weights", "FILE", "The model's weights: a safetensors file, or a state dict (.pt, .pth).")
+]
 Arg = Annotated[list[str] | None, optional("--arg", "KEY=VALUE", "An argument of the factory; may be repeated.")]
 Data = Annotated[str, optional("--data", "SPEC", DATA_HELP)]
 Split = Annotated[SplitName, typer.Option("--split", help="Take the training points or the test points of the data.")]
