@@ -56,9 +56,10 @@ READ = {
     "dropout 7": (7, "1,6", "y = Dropout<ratio = 0.3>(x)", ""),
     "batch norm 7": (7, "1,2,3", "y = BatchNormalization<spatial = 1>(x, g, b, m, v)", NORM),
     "batch norm 9": (9, "1,2", "y = BatchNormalization<epsilon = 0.5>(x, g, b, m, v)", NORM),
-    "max pool 1": (7, IMAGE, "y = MaxPool<kernel_shape = [3, 2], pads = [1, 0, 0, 1], strides = [2, 1]>(x)", ""),
+    "max pool 1": (7, IMAGE, "y = MaxPool<kernel_shape = [3, 2], pads = [1, 0, 1, 0], strides = [2, 1]>(x)", ""),
     "max pool lower": (12, IMAGE, 'y = MaxPool<kernel_shape = [3, 4], auto_pad = "SAME_LOWER", strides = [2, 3]>(x)', ""),
     "max pool upper": (8, IMAGE, 'y = MaxPool<kernel_shape = [3, 3], auto_pad = "SAME_UPPER", strides = [2, 2]>(x)', ""),
+    "max pool behind": (12, IMAGE, "y = MaxPool<kernel_shape = [2, 2], pads = [0, 0, 1, 1]>(x)", ""),
     "max pool 4 axes": (12, "1,1,2,2,2,3", "y = MaxPool<kernel_shape = [2, 1, 2, 2]>(x)", ""),
     "max pool ceil": (
         *(
@@ -68,7 +69,7 @@ READ = {
         ),
         "",
     ),
-    "mean pool 7": (7, IMAGE, "y = AveragePool<kernel_shape = [2, 3], pads = [1, 1, 0, 1], count_include_pad = 1>(x)", ""),
+    "mean pool 7": (7, IMAGE, "y = AveragePool<kernel_shape = [2, 3], pads = [1, 0, 1, 2], count_include_pad = 1>(x)", ""),
     "mean pool 10": (10, IMAGE, "y = AveragePool<kernel_shape = [3, 3], strides = [2, 2], ceil_mode = 1>(x)", ""),
     "mean pool upper": (10, IMAGE, 'y = AveragePool<auto_pad = "SAME_UPPER", strides = [3, 2], kernel_shape = [4, 3]>(x)', ""),
     "mean pool lower": (
@@ -105,7 +106,7 @@ READ = {
     "two images": (11, "2,2,3,4", "z = Transpose<perm = [0, 1, 3, 2]>(x) a = GlobalMaxPool(z) y = GlobalAveragePool(z)", ""),
     "conv upper": (11, "1,1,5,6", 'y = Conv<auto_pad="SAME_UPPER", strides=[3, 2], kernel_shape=[4, 3]>(x, w)', FILTER),
     "conv lower": (7, "1,1,5,6", 'y = Conv<auto_pad = "SAME_LOWER", strides = [3, 2]>(x, w)', FILTER),
-    "conv of two": (11, "2,1,3,3", "y = Conv<pads = [1, 0, 0, 1], dilations = [1, 2]>(x, w)", "float[1,1,2,2] w = {1,2,3,4}"),
+    "conv of two": (11, "2,1,3,3", "y = Conv<pads = [1, 0, 2, 1], dilations = [1, 2]>(x, w)", "float[1,1,2,2] w = {1,2,3,4}"),
     "conv transpose": (
         *(11, "1,1,3,3", 'y = ConvTranspose<auto_pad = "SAME_LOWER", strides = [2, 3]>(x, w, b)'),
         f"{FILTERS}, float[2] b = {{1, -1}}",
@@ -116,7 +117,7 @@ READ = {
         FILTERS,
     ),
     "conv transpose pads": (
-        *(11, "1,1,3,3", "y = ConvTranspose<output_padding = [1, 2], strides = [2, 3], pads = [1, 0, 0, 2]>(x, w)"),
+        *(11, "1,1,3,3", "y = ConvTranspose<output_padding = [1, 2], strides = [2, 3], pads = [1, 2, 0, 1]>(x, w)"),
         FILTERS,
     ),
 }

@@ -99,7 +99,7 @@ def _check_chain(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
 def as_tensor(numbers: Any, name: str, ndim: int) -> Tensor:
     """Numbers as a floating-point tensor of its own memory; integers become float64."""
     try:
-        array = np.array(numbers.detach().cpu() if isinstance(numbers, Tensor) else numbers)
+        array = np.array(numbers.detach().cpu().numpy() if isinstance(numbers, Tensor) else numbers)
         if array.dtype.kind not in "fiu":
             raise TypeError
         tensor = torch.from_numpy(array if array.dtype.kind == "f" and array.itemsize <= 8 else array.astype(np.float64))

@@ -1,13 +1,14 @@
 """``onnx.reference``, with a few ops as the ONNX specification defines them, where the package does not.
 
 The package evaluates BatchNormalization before version 14 with the statistics of its input, Softmax and LogSoftmax before
-version 13 over one axis in place of all axes from ``axis`` on, and MaxPool with ``auto_pad`` with other windows. It does not
+version 13 over one axis in place of all axes from ``axis`` on, and MaxPool with padding on other windows. It does not
 evaluate ConvTranspose with ``output_shape`` alone, Resize 10, most forms of Upsample, and Pad with negative numbers. Nothing
 here is shared with the rules that read these ops.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -55,22 +56,34 @@ class LogSoftmax(Softmax):
 
 
 class MaxPool(OpRun):
-    """``auto_pad`` as numbers: ⌈size/stride⌉ windows, padded at both ends, the odd one behind (SAME_UPPER) or before."""
+    """The largest entry of each window: windows reach into −∞ on both sides. The positions are not computed.
+
+    For ``auto_pad`` there are ⌈size/stride⌉ windows; the odd entry of the padding is behind (SAME_UPPER) or before.
+    """
 
     op_domain = ""
 
-    def _run(self, x: Any, **attributes: Any) -> tuple[np.ndarray, ...]:
-        auto, kernel = attributes.pop("auto_pad", None), attributes["kernel_shape"]
-        if auto in ("SAME_UPPER", "SAME_LOWER"):
-            before, after = [], []
-            strides, dilations = (attributes.get(name) or [1] * len(kernel) for name in ("strides", "dilations"))
-            for n, k, s, d in zip(x.shape[2:], kernel, strides, dilations, strict=True):
+    def _run(self, x: Any, kernel_shape: Any = None, **attributes: Any) -> tuple[np.ndarray, ...]:
+        spatial, auto, ceil = len(kernel_shape), attributes.get("auto_pad"), attributes.get("ceil_mode")
+        strides, dilations = (attributes.get(name) or [1] * spatial for name in ("strides", "dilations"))
+        pads = attributes.get("pads") or [0] * 2 * spatial
+        starts: list[np.ndarray] = []
+        for i, (n, k, s, d) in enumerate(zip(x.shape[2:], kernel_shape, strides, dilations, strict=True)):
+            before, after = (0, 0) if auto == "VALID" else (pads[i], pads[spatial + i])
+            if auto in ("SAME_UPPER", "SAME_LOWER"):
                 missing = max(0, (math.ceil(n / s) - 1) * s + (k - 1) * d + 1 - n)
-                front = missing // 2 if auto == "SAME_UPPER" else math.ceil(missing / 2)
-                before.append(front)
-                after.append(missing - front)
-            attributes["pads"] = [*before, *after]
-        return _alone("MaxPool", [x], len(self.onnx_node.output), **attributes)
+                before = missing // 2 if auto == "SAME_UPPER" else math.ceil(missing / 2)
+                after = missing - before
+            last = n + after - (k - 1) * d - 1
+            possible = np.arange(-before, last + (s if ceil else 1), s)
+            starts.append(possible[(possible <= last) | (possible < n)])
+        largest = np.full((*x.shape[:2], *(len(at) for at in starts)), -np.inf, x.dtype)
+        for offset in itertools.product(*map(range, kernel_shape)):
+            at = np.ix_(*(start + j * d for start, j, d in zip(starts, offset, dilations, strict=True)))
+            inside = np.all([(p >= 0) & (p < n) for p, n in zip(np.broadcast_arrays(*at), x.shape[2:], strict=True)], axis=0)
+            clipped = tuple(np.clip(p, 0, n - 1) for p, n in zip(at, x.shape[2:], strict=True))
+            largest = np.maximum(largest, np.where(inside, x[(slice(None), slice(None), *clipped)], -np.inf))
+        return (largest, np.zeros(largest.shape, np.int64))[: len(self.onnx_node.output)]
 
 
 class ConvTranspose(OpRun):

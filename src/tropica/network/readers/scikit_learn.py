@@ -26,7 +26,7 @@ def from_sklearn(estimator: Any) -> PiecewiseLinearNetwork:
 
     The network takes what the estimator takes, before any scaling. Its outputs are the regressor's predictions, or the
     classifier's logits: the softmax, or the sigmoid of two classes, is dropped. ``net.predict(x)`` gives positions in
-    ``estimator.classes_``. Its dtype is that of the fitted weights (float64, unless it was fitted on float32).
+    ``estimator.classes_``. Its dtype is that of the fitted weights.
 
     Raises:
         UnsupportedOperation: an activation is smooth (tanh, logistic), or the pipeline has another kind of step.
@@ -98,6 +98,8 @@ def _scaling(name: str, scaler: Any) -> Sequence[Step]:
     if not hasattr(scaler, known[kind][1]):
         raise InputError(f"the {kind} of step {name!r} is not fitted; call fit first")
     center, scale = (None if field is None else _numbers(scaler, field) for field in known[kind])
+    if kind == "StandardScaler" and not scaler.with_mean:  # its mean is fitted all the same
+        center = None
     if kind == "MinMaxScaler":
         low, high = scaler.feature_range
         steps = [_scale(scale), _shift(center)]
