@@ -61,8 +61,6 @@ class Builder:
         example: the example batch.
         nodes, constants: the nodes added so far, and their constants by name.
         origin, stem, settings: of the current op: its origin, the stem of its nodes' names, its arguments as text.
-        most_entries: largest number of entries of a value on the example batch; a node beyond it is refused before it is
-            evaluated. None for no limit.
     """
 
     example: Tensor
@@ -71,7 +69,6 @@ class Builder:
     origin: Origin = field(default_factory=Origin)
     stem: str = "node"
     settings: str = ""
-    most_entries: int | None = None
 
     def __post_init__(self) -> None:
         self.input = Value(INPUT, self.example)
@@ -171,20 +168,9 @@ class Builder:
     def _add(self, node: Node, inputs: Sequence[Value]) -> Value:
         table = {n: cast(self.constants[n], self.example.dtype) for n in node.constants.values()}
         with torch.no_grad():
-            if self.most_entries is not None:
-                self._check_entries(node, inputs, table, self.most_entries)
             example = node.apply([v.example for v in inputs], table)
         self.nodes.append(node)
         return Value(node.name, example)
-
-    def _check_entries(self, node: Node, inputs: Sequence[Value], table: Mapping[str, Tensor], most: int) -> None:
-        """Refuse a node whose value has too many entries or none; its shape is computed on the meta device, without memory."""
-        with torch.device("meta"):
-            shape = node.apply([v.example.to("meta") for v in inputs], {n: c.to("meta") for n, c in table.items()}).shape
-        if not 0 < shape.numel() <= most:
-            raise Refused(
-                f"its output has the shape {tuple(shape[1:])}; between 1 and {most // EXAMPLE_POINTS:,} entries are read"
-            )
 
 
 def activation_first(x: Operand, y: Operand) -> tuple[Value, Tensor | float]:

@@ -79,7 +79,7 @@ def evaluate(case: NodeCase) -> tuple[np.ndarray, np.ndarray]:
     own = np.concatenate([case.values[key].ravel() for key in case.active])
     rng = np.random.default_rng(0)
     points = np.stack([own, (own[rng.permutation(len(own))] * 1.5 - 0.25).astype(own.dtype)])
-    b = Builder(torch.from_numpy(points), most_entries=2**24)
+    b = Builder(torch.from_numpy(points))
     ends = list(itertools.accumulate(sizes))
     given: dict[str, Any] = {
         key: Activation(b.affine(lambda x, i=end - n, j=end: x[:, i:j], b.input), case.values[key].shape)

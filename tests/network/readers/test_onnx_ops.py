@@ -173,7 +173,7 @@ def test_backend_node_tests() -> None:
             "is a constant, and",
         ),
         *("training_mode is 1", "it is smooth", "output is not piecewise linear", "mode is 'cubic'", "tf_crop_and_resize"),
-        *("its output has the shape (20, 0, 5)",),
+        *("it makes a tensor of the shape (20, 0, 5)",),
     )
     count = 0
     for name, model, values in node_cases():

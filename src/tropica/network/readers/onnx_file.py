@@ -98,7 +98,7 @@ def _picked(names: list[str], output: int | str | None) -> str:
 
 
 def tensor_type(info: onnx.ValueInfoProto) -> tuple[np.dtype, list[int | None]]:
-    """The dtype of an input, and its sizes, None where a size is free."""
+    """The dtype of an input, and its sizes, None where a size is free (in older files −1)."""
     kind = info.type.tensor_type
     if info.type.WhichOneof("value") != "tensor_type" or not kind.HasField("shape"):
         raise DataError(f"its input {info.name} is not a tensor with a stated shape")
@@ -106,4 +106,6 @@ def tensor_type(info: onnx.ValueInfoProto) -> tuple[np.dtype, list[int | None]]:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
     except (KeyError, TropicaError):
         raise DataError(f"its input {info.name} has the unknown element type {kind.elem_type}") from None
-    return np.dtype(dtype), [d.dim_value if d.WhichOneof("value") == "dim_value" else None for d in kind.shape.dim]
+    return np.dtype(dtype), [
+        d.dim_value if d.WhichOneof("value") == "dim_value" and d.dim_value != -1 else None for d in kind.shape.dim
+    ]

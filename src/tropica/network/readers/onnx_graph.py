@@ -18,8 +18,6 @@ from tropica.network.readers.onnx_ops import arithmetic  # noqa: F401 (its packa
 from tropica.network.readers.onnx_ops.registry import RULES, Call
 from tropica.network.readers.per_point import Activation, Operand
 
-MOST_ENTRIES = 2**27
-"""Largest number of entries of a value on two points."""
 _KEEPS_HEAD = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Dropout")
 """Ops that may follow a dropped final op."""
 _SHORT = 64

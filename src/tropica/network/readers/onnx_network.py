@@ -16,8 +16,8 @@ from tropica.network.builder import EXAMPLE_POINTS, Builder, Value
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.readers.onnx_check import check_network
 from tropica.network.readers.onnx_file import OnnxFile, read_file, tensor_type
-from tropica.network.readers.onnx_graph import MOST_ENTRIES, build
-from tropica.network.readers.per_point import Activation, view
+from tropica.network.readers.onnx_graph import build
+from tropica.network.readers.per_point import MOST_ENTRIES, Activation, view
 from tropica.network.trace_checks import batch_first, check_points
 
 
@@ -65,7 +65,7 @@ def from_file(file: OnnxFile, fixed: Mapping[str, Any], flatten_output: bool) ->
 def _network(file: OnnxFile, point: Point, held: Mapping[str, Tensor], flatten_output: bool) -> PiecewiseLinearNetwork:
     generator = torch.Generator().manual_seed(0)
     example = torch.rand(EXAMPLE_POINTS, *point.input_shape, generator=generator, dtype=torch.float64).to(point.dtype)
-    builder = Builder(example, most_entries=MOST_ENTRIES)
+    builder = Builder(example)
     out = build(builder, file.parts, {point.name: Activation(builder.input, point.shape), **held}, file.output)
     if not isinstance(out, Activation):
         raise TraceError(f"the output {file.output} does not depend on the input {point.name}, or on positions alone")
@@ -113,14 +113,14 @@ def _point(file: OnnxFile, held: Mapping[str, Tensor]) -> Point:
     if str(dtype) not in ("float32", "float64"):
         raise DataError(f"its input {names[0]} is {dtype}; float32 or float64 is needed")
     described = "(" + ", ".join("any" if n is None else str(n) for n in sizes) + ")"
-    if not sizes or None in sizes[1:] or sizes == [None] or 0 in sizes:
+    if not sizes or None in sizes[1:] or sizes == [None] or any(n is not None and n < 1 for n in sizes):
         raise DataError(
             f"its input {names[0]} has the shape {described}; one free size, the first one, can be the batch, and the others "
             "must be fixed: export it with fixed sizes"
         )
     shape = tuple(1 if n is None else n for n in sizes)
-    if 2 * math.prod(shape) > MOST_ENTRIES:
-        raise DataError(f"its input {names[0]} has the shape {described}; up to {MOST_ENTRIES // 2:,} entries are read")
+    if math.prod(shape) > MOST_ENTRIES:
+        raise DataError(f"its input {names[0]} has the shape {described}; up to {MOST_ENTRIES:,} entries are read")
     has_batch = len(shape) > 1 and shape[0] == 1
     return Point(names[0], shape, has_batch, sizes[0] is None, getattr(torch, str(dtype)))
 

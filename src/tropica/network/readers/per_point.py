@@ -17,6 +17,8 @@ from torch import Tensor
 
 from tropica.network.builder import Builder, Refused, Value
 
+MOST_ENTRIES = 2**26
+"""Largest number of entries of an activation for one point."""
 MOST_INDEX = 2**24
 """Largest number of entries of an index or a matrix that a rule makes."""
 
@@ -33,6 +35,9 @@ class Activation:
     shape: tuple[int, ...]
     head: str | None = None
 
+    def __post_init__(self) -> None:
+        bounded(self.shape)
+
     @property
     def ndim(self) -> int:
         """Number of dimensions for one point."""
@@ -48,6 +53,13 @@ class Activation:
         if math.prod(shape) != self.numel:
             raise Refused(f"it reshapes {self.shape} to {tuple(shape)}, which has another number of entries")
         return replace(self, shape=tuple(shape))
+
+
+def bounded(*shapes: Sequence[int]) -> None:
+    """Refuse shapes that have no entries, or more than memory should hold; rules call it before they compute a larger value."""
+    for shape in shapes:
+        if not 0 < math.prod(shape) <= MOST_ENTRIES:
+            raise Refused(f"it makes a tensor of the shape {tuple(shape)}; between 1 and {MOST_ENTRIES:,} entries are read")
 
 
 Operand: TypeAlias = Activation | Tensor
@@ -102,7 +114,9 @@ def axis_of(axis: int, ndim: int) -> int:
 def broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
     """The shape of an elementwise op of several operands."""
     try:
-        return tuple(torch.broadcast_shapes(*map(tuple, shapes)))
+        out = tuple(torch.broadcast_shapes(*map(tuple, shapes)))
+        bounded(out)
+        return out
     except RuntimeError:
         raise Refused(f"its operands have the shapes {' and '.join(str(tuple(s)) for s in shapes)}, which do not fit") from None
 

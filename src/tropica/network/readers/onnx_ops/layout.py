@@ -15,6 +15,7 @@ from tropica.network.readers.per_point import (
     Activation,
     Operand,
     axis_of,
+    bounded,
     broadcast,
     from_images,
     images,
@@ -131,6 +132,7 @@ def concat(b: Builder, call: Call) -> Activation:
     k = leading_ones(first, [axis])
     values = [_for_each_point(b, x, k) for x in parts if 0 not in x.shape]
     out = (*first[:axis], sum(x.shape[axis] for x in parts), *first[axis + 1 :])
+    bounded(out)
     return Activation(layout.cat(b, values, axis - k + 1), out)
 
 
@@ -194,6 +196,7 @@ def gather(b: Builder, call: Call) -> Activation:
         raise Refused(f"its index leaves the {size} entries of its axis")
     value, k = stripped(b, x, [axis])
     out = (*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
+    bounded(out)
     return Activation(take(b, value, axis - k + 1, flat % size), out)
 
 

@@ -15,6 +15,7 @@ from tropica.network.readers.per_point import (
     Activation,
     Operand,
     aligned,
+    bounded,
     broadcast,
     from_images,
     images,
@@ -38,6 +39,7 @@ def matmul(b: Builder, call: Call) -> Activation:
     right = y if y.ndim > 1 else _reshaped(y, (*y.shape, 1))
     if left.shape[-1] != right.shape[-2]:
         raise Refused(f"its factors have the shapes {tuple(x.shape)} and {tuple(y.shape)}, which do not fit")
+    bounded((*_lead(left, right)[2], left.shape[-2], right.shape[-1]))
     out = _times_constant(b, left, right) if isinstance(left, Activation) else _constant_times(b, left, right)
     kept = out.shape[:-2] + out.shape[-2:-1] * (x.ndim > 1) + out.shape[-1:] * (y.ndim > 1)
     return out.reshaped(kept)
@@ -94,6 +96,7 @@ def gemm(b: Builder, call: Call) -> Activation:
     left, right = ((_turned(b, z) if turn else z) for z, turn in zip((x, y), turned, strict=True))
     if left.shape[1] != right.shape[0]:
         raise Refused(f"its factors have the shapes {tuple(left.shape)} and {tuple(right.shape)}, which do not fit")
+    bounded((left.shape[0], right.shape[1]))
     if isinstance(left, Activation) and isinstance(right, Tensor):
         weight = right.T if alpha == 1 else right.T.double() * alpha
         row = isinstance(offset, Tensor) and offset.numel() in (1, right.shape[1]) and offset.shape[-1:] == (offset.numel(),)
@@ -165,6 +168,7 @@ def conv(b: Builder, call: Call) -> Activation:
     weight, bias, spatial = _filters(call, x)
     windows = Windows.of(call, x.shape[2:], tuple(weight.shape[2:]), ceil=False)
     value, pads, groups = images(b, x), windows.before, call.attribute("group")
+    bounded((x.shape[0], len(weight), *windows.count), (*x.shape[:2], *windows.padded))
     if windows.before != windows.after:
         value = b.affine(lambda x: F.pad(x, windows.torch_pads), value)
         pads = (0,) * spatial
@@ -182,6 +186,9 @@ def conv_transpose(b: Builder, call: Call) -> Activation:
     weight, bias, spatial = _filters(call, x)
     stride, dilation = strides_of(call, "strides", spatial), strides_of(call, "dilations", spatial)
     cut, groups = _transposed_pads(call, x.shape[2:], tuple(weight.shape[2:]), stride, dilation), call.attribute("group")
+    whole = [s * (n - 1) + d * (k - 1) + 1 for n, k, s, d in zip(x.shape[2:], weight.shape[2:], stride, dilation, strict=True)]
+    after = [n + p + q for n, p, q in zip(whole, cut[-2::-2], cut[-1::-2], strict=True)]
+    bounded(*((x.shape[0], weight.shape[1] * max(1, groups), *sizes) for sizes in (whole, after)))
 
     def convolve(x: Tensor, weight: Tensor) -> Tensor:
         return F.pad(_TRANSPOSED[spatial - 1](x, weight, None, stride, 0, 0, groups, dilation), cut)

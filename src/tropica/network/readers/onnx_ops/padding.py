@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from tropica.network.builder import Builder, Refused
 from tropica.network.readers.onnx_ops.registry import Call, op
-from tropica.network.readers.per_point import MOST_INDEX, Activation, axis_of, stripped, take, view
+from tropica.network.readers.per_point import MOST_INDEX, Activation, axis_of, bounded, stripped, take, view
 
 _MODES = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}
 
@@ -31,6 +31,7 @@ def pad(b: Builder, call: Call) -> Activation:
     out = tuple(n + sum(ends.get(d, (0, 0))) for d, n in enumerate(x.shape))
     if not ends:
         return x
+    bounded(out)
     value, k = stripped(b, x, list(ends))
     if mode == "constant":
         flat = [n for d in reversed(range(k, x.ndim)) for n in ends.get(d, (0, 0))]

@@ -14,7 +14,7 @@ from tropica.network.nonlinearities import Amax, MaxPool
 from tropica.network.ops import nonlinearities
 from tropica.network.readers.onnx_ops.registry import Call, op
 from tropica.network.readers.onnx_ops.windows import Windows
-from tropica.network.readers.per_point import MOST_INDEX, Activation, along, from_images, images
+from tropica.network.readers.per_point import MOST_INDEX, Activation, along, bounded, from_images, images
 
 _AVERAGES: tuple[Callable[..., Tensor], ...] = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
 
@@ -24,6 +24,7 @@ def _windows(call: Call, x: Activation) -> Windows:
     if not sizes or kernel is None or len(kernel) != len(sizes) or min(kernel) < 1:
         raise Refused(f"its kernel_shape is {kernel}, its input {x.shape}")
     windows = Windows.of(call, sizes, tuple(kernel), ceil=bool(call.attribute("ceil_mode")))
+    bounded((*x.shape[:2], *windows.count), (*x.shape[:2], *windows.padded))
     if any(n * k > MOST_INDEX for n, k in zip(windows.count, windows.kernel, strict=True)):
         raise Refused(f"its windows {windows.kernel} on {sizes} have more than {MOST_INDEX:,} positions along an axis")
     if any(len(_outside(windows, axis)) for axis in range(len(sizes))):
@@ -48,6 +49,7 @@ def max_pool(b: Builder, call: Call) -> tuple[Activation, None]:
         if _counts_as_torch(windows, ceil):
             pool = MaxPool(windows.kernel, windows.stride, windows.before, windows.dilation, ceil)
             return from_images(b, b.nonlinearity(pool, value), x.shape[0]), None
+    bounded((*x.shape[:2], *windows.count, *windows.kernel))
     gathered = _gathered(b, value, windows)
     return from_images(b, b.nonlinearity(Amax((-1,), first=True), gathered), x.shape[0]), None
 
@@ -56,12 +58,16 @@ def _counts_as_torch(windows: Windows, ceil: bool) -> bool:
     """Whether ``torch``, which pads both ends of an axis alike and cuts windows at the end, has the same windows."""
     if len(windows.sizes) > 3 or any(2 * p > k for p, k in zip(windows.before, windows.kernel, strict=True)):
         return False
-    shape = (1, 1, *windows.sizes)
-    pool = MaxPool(windows.kernel, windows.stride, windows.before, windows.dilation, ceil)
-    try:
-        return tuple(pool(torch.empty(shape, device="meta")).shape[2:]) == windows.count
-    except RuntimeError:  # a kernel beyond the input
-        return False
+    reach = zip(windows.sizes, windows.kernel, windows.stride, windows.dilation, windows.before, windows.count, strict=True)
+    for n, k, s, d, p, count in reach:
+        room = n + 2 * p - d * (k - 1) - 1
+        if room < 0:
+            return False
+        found = (-(-room // s) if ceil else room // s) + 1
+        found -= ceil and (found - 1) * s >= n + p
+        if found != count:
+            return False
+    return True
 
 
 def _gathered(b: Builder, value: Value, windows: Windows) -> Value:

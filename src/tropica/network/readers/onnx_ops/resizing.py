@@ -9,7 +9,7 @@ import torch
 
 from tropica.network.builder import Builder, Refused
 from tropica.network.readers.onnx_ops.registry import Call, op
-from tropica.network.readers.per_point import MOST_INDEX, Activation, along, axis_of, stripped, take
+from tropica.network.readers.per_point import MOST_INDEX, Activation, along, axis_of, bounded, stripped, take
 
 _FIRST_WITH_SIZES = 11
 """Version of Resize from which it has the inputs (X, roi, scales, sizes) and its modes as attributes."""
@@ -25,6 +25,7 @@ def resize(b: Builder, call: Call) -> Activation:
     coordinates, rounding = _modes(call)
     antialias = bool(call.attribute("antialias")) and mode == "linear"
     changed = [d for d in range(x.ndim) if out[d] != x.shape[d] or scales[d] != 1]
+    bounded([max(n, m) for n, m in zip(x.shape, out, strict=True)])
     value, k = stripped(b, x, changed)
     if any(out[d] * (x.shape[d] if mode == "linear" else 1) > MOST_INDEX for d in changed):
         raise Refused(f"its output has the shape {out}")

@@ -56,6 +56,11 @@ class Windows:
         return cls(sizes, kernel, stride, dilation, tuple(before), tuple(after), tuple(count))
 
     @property
+    def padded(self) -> tuple[int, ...]:
+        """Sizes of the axes with their padding."""
+        return tuple(n + p + q for n, p, q in zip(self.sizes, self.before, self.after, strict=True))
+
+    @property
     def torch_pads(self) -> list[int]:
         """The padding in the order of ``torch.nn.functional.pad``."""
         return [n for pair in reversed(list(zip(self.before, self.after, strict=True))) for n in pair]
