@@ -120,7 +120,9 @@ def _state_dict(file: Path) -> dict[str, Tensor]:
     if is_torchscript(str(file)):
         raise DataError(f"{file}: a TorchScript archive, which has code in it; {advice}, with torch.jit.load(...) as the model")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # about pickle protocols; the error says what matters
+            warnings.simplefilter("ignore")
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises errors of many kinds
         kind = type(error).__name__
         if kind == "UnpicklingError":

@@ -17,8 +17,11 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.readers.onnx_check import check_network
 from tropica.network.readers.onnx_file import OnnxFile, read_file, tensor_type
 from tropica.network.readers.onnx_graph import build
-from tropica.network.readers.per_point import MOST_ENTRIES, Activation, view
+from tropica.network.readers.per_point import Activation, view
 from tropica.network.trace_checks import batch_first, check_points
+
+_MOST_INPUTS = 2**23
+"""Largest number of entries of one point."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,8 @@ def _point(file: OnnxFile, held: Mapping[str, Tensor]) -> Point:
             "must be fixed: export it with fixed sizes"
         )
     shape = tuple(1 if n is None else n for n in sizes)
-    if math.prod(shape) > MOST_ENTRIES:
-        raise DataError(f"its input {names[0]} has the shape {described}; up to {MOST_ENTRIES:,} entries are read")
+    if math.prod(shape) > _MOST_INPUTS:
+        raise DataError(f"its input {names[0]} has the shape {described}; up to {_MOST_INPUTS:,} entries are read")
     has_batch = len(shape) > 1 and shape[0] == 1
     return Point(names[0], shape, has_batch, sizes[0] is None, getattr(torch, str(dtype)))
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tropica.network.builder import Builder, Refused, Value
 
-MOST_ENTRIES = 2**26
+MOST_ENTRIES = 2**25
 """Largest number of entries of an activation for one point."""
 MOST_INDEX = 2**24
 """Largest number of entries of an index or a matrix that a rule makes."""
