@@ -81,6 +81,7 @@ def test_booleans_and_class_names_that_look_missing(tmp_path):
         (",a,label\n0,1.0,1\n", "column 1 has no name"),
         ("a,label\n1.0,0\n,1\n", "row 1, column a: a number is needed; the entry is empty"),
         ("a,label\n1.0,0\n2.0,\n", "column label: 1 labels are missing; the first is in row 1"),
+        ("a,label\n1.0,0,7\n", "more entries than the first line has names"),
         ("", "cannot be read as a table"),
         ("a,label\n", "there are no points"),
     ],

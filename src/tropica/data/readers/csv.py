@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def load_csv(request: FileRequest) -> LabelledData:
     names = _header(request)
     label = label_column(names, request)
     features = feature_columns(names, label, request)
-    table = _read(request, usecols=features)
+    table = _read(request)  # all columns: where some are chosen, pandas does not see that a line has too many entries
     columns = [_numbers(table[name], name, request) for name in features]
     inputs = torch.from_numpy(np.stack(columns, 1).astype(np.float32)) if len(table) else torch.empty(0, len(features))
     if label is None or not len(table):
@@ -38,7 +39,11 @@ def _read(request: FileRequest, **settings: Any) -> Any:
 
     separator = "\t" if request.path.suffix.lower() == ".tsv" else ","
     try:
-        return pandas.read_csv(request.path, sep=separator, low_memory=False, index_col=False, **settings)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pandas.errors.ParserWarning)  # lines with more entries than names lose data
+            return pandas.read_csv(request.path, sep=separator, low_memory=False, index_col=False, **settings)
+    except pandas.errors.ParserWarning as error:
+        raise DataError(f"{request.path}: lines have more entries than the first line has names") from error
     except (ValueError, OSError, OverflowError) as error:  # pandas' own errors are ValueErrors
         text = " ".join(str(error).split())
         raise DataError(f"{request.path} cannot be read as a table: {text}") from error
