@@ -9,7 +9,7 @@ DONE := $(VENV)/.done
 help:
 	@echo "make demo       set up, then extract the terms of two small networks: table, figures, report (results/demo)"
 	@echo "make test       set up, then lint, type check and test, on all cores"
-	@echo "make test-all   the same with the slow tests: 200 + 200 networks to polynomials and back in place of 60 + 60"
+	@echo "make test-all   the same with the slow tests: all networks, studies, kills and processes; four times the examples"
 	@echo "make bench      the benchmarks: ratios and their floors (TROPICA_DATA=folder for MNIST and CIFAR-10)"
 
 setup: $(DONE)
@@ -34,7 +34,7 @@ test: lint
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: lint
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow" --hypothesis-profile=full
 
 bench: setup
 	$(BIN)/python -m benchmarks

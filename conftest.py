@@ -14,8 +14,11 @@ torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-hypothesis.settings.register_profile("tropica", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("tropica")
+# `--hypothesis-profile=full` runs four times the examples (tests/sizes.py).
+PROFILE = hypothesis.settings(deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("quick", PROFILE, max_examples=25)
+hypothesis.settings.register_profile("full", PROFILE, max_examples=100)
+hypothesis.settings.load_profile("quick")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,10 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import lifted, rational, value, whole
+from tests.sizes import examples
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import primitive
 from tropica.polyhedra import dual_complexes, face_lattice
@@ -36,7 +37,7 @@ def inner_point(complex_, face) -> list[Fraction]:
     return at.tolist()
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(lifted(most=8))
 def test_faces_of_both_are_dual(configuration):
     points, heights = configuration
@@ -66,7 +67,7 @@ def test_faces_of_both_are_dual(configuration):
             assert set(b.rays) <= set(a.rays)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(lifted(most=8))
 def test_cells_cover_the_newton_polytope_and_the_complex_covers_space(configuration):
     points, heights = configuration
@@ -90,7 +91,7 @@ def outgoing(cx, face, vertex) -> np.ndarray:
     return primitive(cx.vertices[other] - cx.vertices[vertex])
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(lifted(most=9, dimensions=(2,), numbers=whole) | lifted(most=9, dimensions=(2,), numbers=rational))
 def test_curves_are_balanced(configuration):
     cx = hypersurface(*configuration)
@@ -102,7 +103,7 @@ def test_curves_are_balanced(configuration):
         assert len(edges) >= 3
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(lifted(most=8, dimensions=(3,), numbers=whole))
 def test_surfaces_are_balanced_around_each_edge(configuration):
     points, heights = configuration

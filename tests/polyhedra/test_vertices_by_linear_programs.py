@@ -4,17 +4,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import fractions, lifted
+from tests.sizes import examples
 from tropica.exact import linear_programs as programs
 from tropica.polyhedra import integer_hulls
 from tropica.polyhedra.configurations import lifted_configuration
 from tropica.polyhedra.upper_hull import essential
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(lifted(most=8))
 def test_programs_find_what_enumeration_finds(drawn):
     points, heights = drawn

@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.polyhedra.configurations import array, rational, whole
+from tests.sizes import examples
 from tropica.errors import InputError
 from tropica.polyhedra import zonotope
 from tropica.polyhedra.polytope import Polytope
@@ -26,7 +27,7 @@ def every_sum(g):
     return np.array(list(itertools.product((0, 1), repeat=len(g))), dtype=object) @ g
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(generator_sets())
 def test_vertices_signs_and_volume_are_those_of_all_sums(g):
     z = Zonotope(g)
@@ -38,7 +39,7 @@ def test_vertices_signs_and_volume_are_those_of_all_sums(g):
     assert Zonotope.from_vertices(z.vertices).polytope() == hull
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(generator_sets())
 def test_upper_vertices_are_the_essential_monomials(g):
     z = Zonotope(g)
