@@ -12,7 +12,7 @@ from hypothesis import settings
 
 def examples(n: int, **more: Any) -> settings:
     """Settings of a property test: n examples in hypothesis's profile "full", n / 4 by default."""
-    return settings(max_examples=math.ceil(n * settings.default.max_examples / 100), **more)
+    return settings(max_examples=math.ceil(n * settings().max_examples / 100), **more)
 
 
 def some_slow(values: Iterable[Any], *, quick: int) -> list[Any]:

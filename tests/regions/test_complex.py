@@ -20,7 +20,7 @@ from tests.oracles.enumeration import cells
 from tests.oracles.segments import Dense, Layer
 from tests.oracles.segments import Maxout as Pieces
 from tests.regions.chains import as_network, integer_chains
-from tests.sizes import examples
+from tests.sizes import examples, some_slow
 from tropica.regions import state as states
 from tropica.regions.walk import Walk
 
@@ -60,7 +60,7 @@ def test_counts_on_a_box(sizes: tuple[int, ...]) -> None:
     assert cx.certified
 
 
-@pytest.mark.parametrize("sizes", SPACES, ids=str)
+@pytest.mark.parametrize("sizes", some_slow(SPACES, quick=3), ids=str)
 def test_counts_in_space(sizes: tuple[int, ...]) -> None:
     assert len(tp.linear_regions(traced(mlp(*sizes), sizes[0]), tp.Space(sizes[0]))) == SPACES[sizes]
 

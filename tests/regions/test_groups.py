@@ -79,9 +79,9 @@ def _same_vertices(one: Solid, many: Solid) -> None:
     [
         ((1, 12, 8, 1), tp.Box(-1, 1, d=1)),
         ((2, 12, 12, 3), tp.Box(-1, 1, d=2)),
-        ((3, 8, 8, 2), tp.Box(-1, 1, d=3)),
+        pytest.param((3, 8, 8, 2), tp.Box(-1, 1, d=3), marks=pytest.mark.slow),
         ((4, 5, 5, 2), tp.Box(-1, 1, d=4)),
-        ((2, 10, 10, 2), tp.Space(2)),
+        pytest.param((2, 10, 10, 2), tp.Space(2), marks=pytest.mark.slow),
         ((3, 6, 6, 2), tp.Space(3)),
     ],
     ids=str,
@@ -105,7 +105,9 @@ def test_degenerate_chains_of_any_nonlinearity(chain: tuple[list[Layer], int], m
     same(as_network(layers, d), tp.Box(-1, 1, d=d), memory)
 
 
-@pytest.mark.parametrize("domain", [tp.Space(2), tp.Box(-1, 1, d=2)], ids=["space", "box"])
+@pytest.mark.parametrize(
+    "domain", [pytest.param(tp.Space(2), marks=pytest.mark.slow), tp.Box(-1, 1, d=2)], ids=["space", "box"]
+)
 def test_cones(domain: Domain) -> None:
     """Zero biases: all vertices but those of the domain are at one place, in whichever group."""
     assert same(traced(unbiased(2, 16, 16, 1), 2), domain, 2**13) == 62

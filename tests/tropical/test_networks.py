@@ -66,15 +66,15 @@ def test_round_trip_and_counts(seed: int, whole: bool) -> None:
 
 @pytest.mark.parametrize("sizes", [(1, 4, 3, 1), (3, 3, 2), (3, 2, 2, 1), (4, 3, 1)], ids=str)
 @pytest.mark.parametrize("whole", [True, False], ids=["integer", "float"])
-def test_other_dimensions(sizes: tuple[int, ...], whole: bool) -> None:
-    for seed in range(5):
-        model = mlp(*sizes, seed=seed, whole=whole)
-        net = graph(model, sizes[0])
-        tropical = tp.to_tropical(net)
-        for r, (f, g) in zip(tropical, relu_network(numbers(model), sizes[0]), strict=True):
-            assert (as_poly(r.f.to_dict()), as_poly(r.g.to_dict())) == (f, g)
-        cx, found = tp.linear_regions(net, tp.Space(sizes[0])), overlay(tropical)
-        assert (found.regions, found.maps) == (len(cx.regions), len(cx.maps))
+@pytest.mark.parametrize("seed", some_slow(range(5), quick=1))
+def test_other_dimensions(sizes: tuple[int, ...], whole: bool, seed: int) -> None:
+    model = mlp(*sizes, seed=seed, whole=whole)
+    net = graph(model, sizes[0])
+    tropical = tp.to_tropical(net)
+    for r, (f, g) in zip(tropical, relu_network(numbers(model), sizes[0]), strict=True):
+        assert (as_poly(r.f.to_dict()), as_poly(r.g.to_dict())) == (f, g)
+    cx, found = tp.linear_regions(net, tp.Space(sizes[0])), overlay(tropical)
+    assert (found.regions, found.maps) == (len(cx.regions), len(cx.maps))
 
 
 @examples(40)
@@ -324,6 +324,7 @@ def test_size_guard_stops_early() -> None:
     assert caught.value.reached == 37
 
 
+@pytest.mark.slow
 def test_a_proof_that_is_too_long_is_refused() -> None:
     net = graph(mlp(6, 14, 1, seed=0), 6)
     with pytest.raises(TooManyMonomials, match=r"in 6 variables the proof .* check=False") as caught:
