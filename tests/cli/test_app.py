@@ -37,6 +37,7 @@ def test_threads(folder):
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_demo(tmp_path, monkeypatch):
     monkeypatch.setattr("tropica.studies.demo.load_data", functools.partial(load_data, limit=100))
     result = succeed("demo", "--out", tmp_path / "demo", "--epochs", "1")

@@ -12,7 +12,7 @@ from tests.studies.test_several import Page
 from tropica.studies.demo import MODELS, STUDIES, run_demo
 from tropica.studies.networks import build
 
-# The demo on all of digits is slow; tests/cli/test_app.py and the example of `run_demo` run it in the default suite.
+# The demo on all of digits is slow; the example of `run_demo` runs it in the default suite.
 slow = pytest.mark.slow
 
 
