@@ -1,5 +1,6 @@
 """Settings of all tests and doctests."""
 
+import os
 import resource
 import signal
 
@@ -7,8 +8,8 @@ import hypothesis
 import pytest
 import torch
 
-# Small tensors: on two cores, threads that wait for each other cost more than they bring.
-torch.set_num_threads(1)
+# Small tensors: on two cores, threads that wait for each other cost more than they bring. `.ci/run` tries more.
+torch.set_num_threads(int(os.environ.get("TEST_THREADS", "1")))
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and their child processes with them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
