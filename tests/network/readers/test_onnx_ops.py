@@ -161,7 +161,7 @@ def test_refused(name: str) -> None:
 
 @pytest.mark.slow
 def test_backend_node_tests() -> None:
-    """Every backend node test of an op with a rule, in every opset where it is valid, for every choice of the network's inputs.
+    """Every backend node test of an op with a rule, in every version where it is valid, for every choice of inputs.
 
     A case is equal, or refused for a reason that no rule could mend.
     """
@@ -181,4 +181,4 @@ def test_backend_node_tests() -> None:
             found, count = outcome(case), count + 1
             if found != "equal":
                 assert any(reason in found for reason in allowed), f"{case.name}: {found}"
-    assert count > 5000
+    assert count > 1_000
