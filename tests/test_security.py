@@ -70,7 +70,7 @@ def test_the_payload_works(tmp_path: Path) -> None:
     assert (tmp_path / "mark").exists()
 
 
-@pytest.mark.parametrize("suffix", ["npz", "npy", "parquet", "pt2", "safetensors", "png"])
+@pytest.mark.parametrize("suffix", ["npz", "npy", "parquet", "pt2", "onnx", "nnet", "safetensors", "png"])
 @pytest.mark.parametrize("kind", range(4))
 def test_renamed_pickles(tmp_path: Path, suffix: str, kind: int) -> None:
     """Every suffix that something reads, for data, models, weights and decompositions."""
@@ -80,7 +80,7 @@ def test_renamed_pickles(tmp_path: Path, suffix: str, kind: int) -> None:
     file = (folder if suffix == "png" else tmp_path) / f"evil.{suffix}"
     file.write_bytes(malicious(mark)[kind])
     tries = {
-        "pt2": lambda: tp.load_network(file),
+        **dict.fromkeys(("pt2", "onnx", "nnet"), lambda: tp.load_network(file)),
         "safetensors": lambda: load_decomposition(file, network("mlp")),
         "png": lambda: tp.load_data(folder.parent),
     }

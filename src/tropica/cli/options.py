@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import torch
 
 MODEL_HELP = (
-    "A network file (model.onnx, .nnet or .pt2), your own code (package.module:factory, looked up in the current folder first), "
-    "or tropica:NAME for a network of tropica.studies.networks with --weights. Files that need unpickling are refused."
+    "A network file (model.onnx, .nnet or .pt2), your own code (package.module:factory, looked up in the current folder "
+    "first), or tropica:NAME for a network of tropica.studies.networks with --weights. Files that need unpickling are refused."
 )
 DATA_HELP = (
     "digits, mnist1d, a file *.npz, *.npy, *.parquet or *.csv, a folder of images with one subfolder for each class, or "
