@@ -83,6 +83,8 @@ def check_points(graph: Graph, constants: Constants, example: Tensor) -> Graph:
             raise _misplaced(at, again.shape, value.shape)
         units[name] = unit_shape(again.shape, points=2)
         first, second = value.reshape(3, -1)[[1, 0]], again.reshape(2, -1)
+        if not bool(torch.isfinite(first).all() and torch.isfinite(second).all()):
+            raise TraceMismatch(f"{_description(at)}: its values on random points are NaN or infinite")
         if not torch.allclose(first, second, rtol=1e-9, atol=1e-9 * float(first.abs().max() + 1e-300)):
             raise TraceError(
                 f"{_description(at)}: the value of one point changes with the other points of its batch; every point must be "

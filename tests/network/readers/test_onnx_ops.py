@@ -143,6 +143,8 @@ REFUSED = {
     "positions": (12, "1,1,6", "a, i = MaxPool<kernel_shape = [2]>(x) y = Cast<to = 1>(i)", "", "not piecewise linear"),
     "cubic": (11, IMAGE, 'y = Resize<mode = "cubic">(x, r, s)', "float[0] r = {}, float[4] s = {1, 1, 2, 2}", "'cubic'"),
     "infinite": (11, IMAGE, "y = Pad(x, p, v)", "int64[8] p = {0,0,1,0,0,0,0,0}, float v = {inf}", "pads with inf"),
+    "attribute": (10, IMAGE, "y = Pad<pads = [0, 0, 1, 2, 0, 0, 0, 1], value = nan>(x)", "", "attribute value is nan"),
+    "overflow": (13, "1,6", "a = Mul(x, c) b = Mul(a, c) y = Mul(b, b2)", "float c = {1e38}, float b2 = {1e38}", "infinite"),
     "cast": (13, "1,6", "a = Cast<to = 10>(x) y = Cast<to = 1>(a)", "", "float32 to float16"),
     "huge": (13, "1,6", "y = Expand(x, s)", "int64[3] s = {100000, 100000, 6}", "entries"),
     "huge constant": (13, "1,6", "z = ConstantOfShape(s) y = Add(x, z)", "int64[2] s = {100000, 1000000}", "entries"),

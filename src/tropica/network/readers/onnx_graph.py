@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -163,6 +164,8 @@ def _call(node: onnx.NodeProto, opset: int, inputs: list[Operand | None]) -> Cal
         if kind not in _PLAIN or a.ref_attr_name:
             raise Refused(f"its attribute {a.name} is of the type {kind}, which is not read")
         stated[a.name] = onnx.helper.get_attribute_value(a)
+        if any(math.isnan(n) or (math.isinf(n) and node.op_type != "Clip") for n in (a.f, *a.floats)):
+            raise Refused(f"its attribute {a.name} is {stated[a.name]}; finite numbers are needed")
     texts = [{key: v.decode() if isinstance(v, bytes) else v for key, v in table.items()} for table in (stated, defaults)]
     return Call(node.op_type, schema.since_version, inputs, len(node.output), texts[0], texts[1])
 
