@@ -16,12 +16,13 @@ from benchmarks import (
     search,
     segments,
     store,
+    tracing,
     tropical,
     tropical_networks,
 )
 
 QUICK = (evaluation, extraction, regions, segments, planes, tropical, tropical_networks, store)
-SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, search)
+SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, search, tracing)
 
 
 def main() -> None:

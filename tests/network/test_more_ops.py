@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -18,14 +19,14 @@ from tropica.network.ops.sorting import comparators
 Function = Callable[[Tensor], Tensor]
 ROWS, POINTS = (3, 6), 4
 C = torch.randn(5, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-I = torch.tensor([4, 0, 0, 5])
+AT = torch.tensor([4, 0, 0, 5])
 
 
 def group_sort(x: Tensor, size: int) -> Tensor:
     return x.unflatten(-1, (-1, size)).sort(-1)[0].flatten(-2)
 
 
-def written(x: Tensor, *index_and_value: object) -> Tensor:
+def written(x: Tensor, *index_and_value: Any) -> Tensor:
     out = x.clone()
     out[index_and_value[:-1]] = index_and_value[-1]
     return out
@@ -46,7 +47,9 @@ PIECEWISE: dict[str, Function] = {
     "norm_1": lambda x: x.norm(1, -1) - 2 * torch.linalg.vector_norm(x - C[:3], 1, dim=(1, 2))[:, None],
     "norm_inf": lambda x: torch.linalg.norm(x, float("inf"), dim=2) - x.norm(p=-float("inf"), dim=1, keepdim=True).sum(-1),
     "distances": lambda x: torch.cdist(x, C, p=1) - torch.cdist(x, C, p=float("inf")),
-    "pairwise": lambda x: F.pairwise_distance(x, C[:3], p=1) + F.pairwise_distance(x[:, :1], x[:, 1:], p=float("inf")).sum(1)[:, None],
+    "pairwise": lambda x: (
+        F.pairwise_distance(x, C[:3], p=1) + F.pairwise_distance(x[:, :1], x[:, 1:], p=float("inf")).sum(1)[:, None]
+    ),
     "l1_loss": lambda x: F.l1_loss(x, C[:3].expand_as(x), reduction="none"),
     "softshrink": lambda x: F.softshrink(x, 0.3),
 }
@@ -61,17 +64,17 @@ AFFINE: dict[str, Function] = {
     "fft": lambda x: torch.fft.fft(torch.fft.ifft(x, dim=1) / (2 + 1j)).real - torch.fft.fft2(x).conj().imag,
     "complex": lambda x: torch.fft.ifft(torch.view_as_complex(x.unflatten(2, (3, 2)))).real,
     "lerp": lambda x: torch.lerp(x, x.flip(1), 0.3) + torch.lerp(C[:3], x, C[0]) - x.lerp(C[0], -2.0),
-    "index_add": lambda x: x.index_add(2, I, x[..., :4], alpha=-2) - x.index_add(1, I[1:3], C[:2].expand(x.shape[0], 2, 6)),
-    "index_copy": lambda x: x.index_copy(1, torch.tensor([2]), x[:, :1]) - x.index_fill(2, I, 1.5),
-    "scatter_add": lambda x: x.scatter_add(2, I.expand(x.shape[0], 3, 4), x[..., 2:]),
+    "index_add": lambda x: x.index_add(2, AT, x[..., :4], alpha=-2) - x.index_add(1, AT[1:3], C[:1].expand(x.shape[0], 2, 6)),
+    "index_copy": lambda x: x.index_copy(1, torch.tensor([2]), x[:, :1]) - x.index_fill(2, AT, 1.5),
+    "scatter_add": lambda x: x.scatter_add(2, AT.expand(x.shape[0], 3, 4), x[..., 2:]),
     "scatter": lambda x: x.scatter(1, torch.zeros(x.shape[0], 1, 6, dtype=torch.long), x[:, 1:2] * 2),
-    "scatter_value": lambda x: x.scatter(2, I.expand(x.shape[0], 3, 4), 0.5),
-    "gather": lambda x: x.gather(2, I.expand(x.shape[0], 3, 4)),
-    "gather_repeat": lambda x: x.gather(1, (I[1:] // 2).view(1, 3, 1).repeat(x.shape[0], 1, 6)),
-    "take_along_dim": lambda x: torch.take_along_dim(x, I.view(1, 1, 4), 2),
-    "index_put": lambda x: written(x, slice(None), slice(None), I[:2], x[..., :1]) - written(x, slice(None), I[1:3], 2.0),
+    "scatter_value": lambda x: x.scatter(2, AT.expand(x.shape[0], 3, 4), 0.5),
+    "gather": lambda x: x.gather(2, AT.expand(x.shape[0], 3, 4)),
+    "gather_repeat": lambda x: x.gather(1, (AT[1:] // 2).view(1, 3, 1).repeat(x.shape[0], 1, 6)),
+    "take_along_dim": lambda x: torch.take_along_dim(x, AT.view(1, 1, 4), 2),
+    "index_put": lambda x: written(x, slice(None), slice(None), AT[:2], x[..., :1]) - written(x, slice(None), AT[1:3], 2),
     "index_put_mask": lambda x: written(x, slice(None), slice(None), C[0] > 0, -1.0),
-    "index_put_add": lambda x: x.movedim(0, 2).index_put((I[1:3], I[:2]), C[0, 0], accumulate=True).movedim(2, 0),
+    "index_put_add": lambda x: x.movedim(0, 2).index_put((AT[1:3], AT[:2]), C[0, 0], accumulate=True).movedim(2, 0),
     "einsum": lambda x: torch.einsum("bij,kj,ki->bk", x, C, C[:, :3]) + torch.einsum("j,bij,k", C[0], x, C[:, 0]).sum(1),
 }
 

@@ -64,7 +64,7 @@ def test_output(form: str, output: Any, layer: str) -> None:
 WRONG: list[tuple[str, Any, type[Exception], str]] = [
     ("tuple", None, tp.TraceError, "returns a tuple of 2; pick one .* output=0"),
     ("dict", None, tp.TraceError, "a dict with the keys 'a', 'b'; pick .* output='a'"),
-    ("dataclass", None, tp.TraceError, "an? Answer with logits, inner; pick .* output='logits'"),
+    ("dataclass", None, tp.TraceError, "a Answer with logits, inner; pick .* output='logits'"),
     ("nothing", None, tp.TraceError, "returns a NoneType"),
     ("tuple", 2, tp.InputError, "output=2 is not a part of a tuple of 2"),
     ("dict", "c", tp.InputError, "output='c' is not a part of a dict with the keys 'a', 'b'"),
@@ -104,7 +104,8 @@ def test_fixed() -> None:
     net = tp.trace(model, X, fixed=given)
     wanted = model(mask, X, True, scale=-2.0, parts=[part, 3.0])
     assert_close(net(X), wanted)
-    mask.zero_(), part.zero_()  # the network has copies
+    mask.zero_()  # the network has copies
+    part.zero_()
     assert_close(net(X), wanted)
 
 

@@ -180,7 +180,10 @@ class Builder:
             value, (role, at, stem) = self.constants[name], self._made[name]
             if not value.is_floating_point() or bool(torch.isfinite(value).all()):
                 continue
-            what, value = source(stem) or (f"the {role} of {at.op or 'an op'} in module {at.path or '(the model itself)'!r}", value)
+            what, value = source(stem) or (
+                f"the {role} of {at.op or 'an op'} in module {at.path or '(the model itself)'!r}",
+                value,
+            )
             bad = int((~torch.isfinite(value)).sum())
             raise NonFiniteWeights(f"{what} has {bad} values that are NaN or infinite; finite weights are needed")
 
@@ -200,9 +203,7 @@ def without_values(tensor: Tensor) -> Tensor:
     return torch.empty(tensor.shape, dtype=tensor.dtype, device=META)
 
 
-def shape_of_node(
-    node: Node, inputs: Sequence[Tensor], constants: Mapping[str, Tensor], bare: Mapping[str, Tensor]
-) -> Tensor:
+def shape_of_node(node: Node, inputs: Sequence[Tensor], constants: Mapping[str, Tensor], bare: Mapping[str, Tensor]) -> Tensor:
     """A node's output for inputs without values: a tensor without values. ``bare`` has the constants without values."""
     if isinstance(node, NonlinearityNode) and node.op.elementwise and len(inputs) == 1:
         return inputs[0]

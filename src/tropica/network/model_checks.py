@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -49,7 +50,7 @@ def _check_modules(model: nn.Module) -> None:
         if isinstance(module, torch.jit.ScriptModule):
             what = f"module {name} is" if name else "the model is"
             raise InputError(
-                f"{what} TorchScript (a ScriptModule), whose code cannot be traced; trace the Python module that it was made from"
+                f"{what} TorchScript (a ScriptModule), which cannot be traced; trace the Python module that it was made from"
             )
         cls = type(module)
         if ".quantized" in cls.__module__:
@@ -67,7 +68,7 @@ def _check_mode(model: nn.Module) -> None:
     # The modes of an exported program's modules say nothing: it runs as it was exported.
     exported = [name for name, module in model.named_modules() if isinstance(module, fx.GraphModule) and "eval" in vars(module)]
     inside = tuple(f"{name}." for name in exported)
-    plain = [n for n in training if n not in exported and not n.startswith(inside) and not ("" in exported)]
+    plain = [n for n in training if n not in exported and not n.startswith(inside) and "" not in exported]
     if plain:
         more = f" and {len(plain) - 1} more" if len(plain) > 1 else ""
         raise TrainingModeError(f"module {plain[0]}{more} is in training mode; call model.eval() first")
@@ -113,6 +114,7 @@ def without_inference_tensors(modules: Iterable[nn.Module]) -> bool:
             for name, tensor in table.items():
                 if isinstance(tensor, Tensor) and tensor.is_inference():
                     copy = tensor.detach().clone()
-                    table[name] = nn.Parameter(copy, False) if isinstance(tensor, nn.Parameter) else copy
+                    replaced: Any = nn.Parameter(copy, False) if isinstance(tensor, nn.Parameter) else copy
+                    table[name] = replaced
                     found = True
     return found

@@ -321,7 +321,7 @@ def _equal(a: Tensor, b: Tensor) -> bool:
 
 def _random_states() -> tuple[Any, ...]:
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else []
-    return torch.get_rng_state(), cuda, random.getstate(), np.random.get_state()
+    return torch.get_rng_state(), cuda, random.getstate(), np.random.get_state()  # noqa: NPY002 (the global state)
 
 
 def _set_random_states(cpu: Tensor, cuda: list[Tensor], plain: Any, array: Any) -> None:
@@ -329,4 +329,4 @@ def _set_random_states(cpu: Tensor, cuda: list[Tensor], plain: Any, array: Any) 
     if cuda:
         torch.cuda.set_rng_state_all(cuda)
     random.setstate(plain)
-    np.random.set_state(array)
+    np.random.set_state(array)  # noqa: NPY002

@@ -57,7 +57,7 @@ def trace(
         TraceMismatch: the traced network does not compute what the model computes.
         NonFiniteWeights: a weight that the output depends on is NaN or infinite.
         InputError: the example's shape, dtype or device does not fit the model, ``output`` or ``fixed`` do not fit its
-            signature, or the model is of a kind that cannot be traced (TorchScript, an ExportedProgram, weights without values).
+            signature, or the model cannot be traced (TorchScript, an ExportedProgram, weights without values).
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -154,11 +154,10 @@ class _Trace:
         try:
             self.model(self.example.clone())
         except Exception as error:
-            return InputError(
-                f"the model itself fails on the example of shape {shape}: {first_line(error, with_name=True)}{_missing_hint(error)}"
-            )
+            what = f"{first_line(error, with_name=True)}{_missing_hint(error)}"
+            return InputError(f"the model itself fails on the example of shape {shape}: {what}")
         return TraceError(
-            f"the model works for one batch size only: it takes {len(self.example)} points, and fails on {EXAMPLE_POINTS} of them "
+            f"the model works for one batch size only: it takes {len(self.example)} points, and fails on two of them "
             f"({failure}); use x.shape[0] (or -1) wherever the batch size is meant, and export programs with "
             "dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
         )

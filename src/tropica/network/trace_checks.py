@@ -110,9 +110,10 @@ def _check_other_point(
         out = _spread(inputs[0], shapes[node.name]) if is_alone else node.apply(inputs, constants)
         is_checked = isinstance(node, NonlinearityNode) or node.name == graph.output
         if is_checked and bool(out.reshape(2, -1)[point].isnan().any()):
+            at = node.origin if isinstance(node, NonlinearityNode) else None
             raise TraceError(
-                f"{_description(node.origin if isinstance(node, NonlinearityNode) else None)}: the value of one point changes "
-                "with the other points of its batch; every point must be treated by itself (is there a reduction over the batch?)"
+                f"{_description(at)}: the value of one point changes with the other points of its batch; every point must be "
+                "treated by itself (is there a reduction over the batch?)"
             )
         return out
 

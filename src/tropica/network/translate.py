@@ -105,7 +105,8 @@ class _Translation:
         if result.ndim != 2:
             shape = ", ".join(map(str, ("B", *result.shape[1:])))
             raise TraceError(
-                f"the model returns a tensor of shape ({shape}); logits (B, s) are needed (flatten_output=True flattens each point's)"
+                f"the model returns a tensor of shape ({shape}); logits (B, s) are needed "
+                "(flatten_output=True flattens each point's)"
             )
         return result
 

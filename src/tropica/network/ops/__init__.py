@@ -15,6 +15,15 @@ from tropica.network.ops import (
 )
 
 __all__ = [
-    *("activations", "arithmetic", "fourier", "in_place", "indexing", "layout", "linear"),
-    *("nonlinearities", "norms", "resampling", "sorting"),
+    "activations",
+    "arithmetic",
+    "fourier",
+    "in_place",
+    "indexing",
+    "layout",
+    "linear",
+    "nonlinearities",
+    "norms",
+    "resampling",
+    "sorting",
 ]

@@ -59,7 +59,10 @@ def einsum(b: Builder, equation: str, operands: list[Operand], path: object = No
     at = [i for i, operand in enumerate(operands) if isinstance(operand, Value)]
     if len(at) > 1:
         raise Refused(TWO_ACTIVATIONS)
-    activation, constants = operands[at[0]], [b.tensor(c) for i, c in enumerate(operands) if i != at[0] and not isinstance(c, Value)]
+    activation, constants = (
+        operands[at[0]],
+        [b.tensor(c) for i, c in enumerate(operands) if i != at[0] and not isinstance(c, Value)],
+    )
     assert isinstance(activation, Value)
     if len(constants) > 1:
         equation, product = _product(equation, at[0], constants)

@@ -28,9 +28,7 @@ def _norm(b: Builder, x: Value, p: Any, dim: int | Sequence[int] | None, keepdim
 
 
 @op("linalg_vector_norm.default")
-def vector_norm(
-    b: Builder, x: Value, p: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
-) -> Value:
+def vector_norm(b: Builder, x: Value, p: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Value:
     """Norm over dimensions, for p = 1, ∞, and −∞ (the smallest absolute value)."""
     same_dtype(x, dtype)
     return _norm(b, x, p, dim, keepdim)
@@ -44,9 +42,7 @@ def norm(b: Builder, x: Value, p: Any = 2, dim: Any = None, keepdim: bool = Fals
 
 
 @op("pairwise_distance.default")
-def pairwise_distance(
-    b: Builder, x: Operand, y: Operand, p: float = 2, eps: float = 1e-6, keepdim: bool = False
-) -> Value:
+def pairwise_distance(b: Builder, x: Operand, y: Operand, p: float = 2, eps: float = 1e-6, keepdim: bool = False) -> Value:
     """Norm of x − y + ε over the last dimension."""
     return _norm(b, b.shift(sub(b, x, y), eps), p, -1, keepdim)
 

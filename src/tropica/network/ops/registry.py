@@ -103,7 +103,9 @@ REASONS: dict[str, str] = {
     **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne"), _COMPARES),
     **dict.fromkeys(("sign", "sgn", "round", "floor", "ceil", "trunc", "heaviside", "hardshrink"), _JUMPS),
     **dict.fromkeys(("argmax", "argmin"), "it returns positions, which are not continuous; return the logits"),
-    **dict.fromkeys(("quantize_per_tensor", "fake_quantize_per_tensor_affine", "dequantize"), "it rounds, and jumps where it does"),
+    **dict.fromkeys(
+        ("quantize_per_tensor", "fake_quantize_per_tensor_affine", "dequantize"), "it rounds, and jumps where it does"
+    ),
     **dict.fromkeys(("rand", "randn", "rand_like", "randn_like", "randint", "bernoulli", "normal"), RANDOM),
     "embedding": "its index would be the input, which is a batch of real numbers",
     **dict.fromkeys(("lstm", "gru"), "its gates multiply activations"),

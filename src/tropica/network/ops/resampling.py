@@ -73,9 +73,7 @@ def _cubic(packet: str) -> None:
         return b.affine(lambda x, weight: x @ weight, out, weight=right)
 
     @op(f"{packet}.vec")
-    def with_factors(
-        b: Builder, x: Value, size: Sequence[int] | None, align: bool, factors: Sequence[float] | None
-    ) -> Any:
+    def with_factors(b: Builder, x: Value, size: Sequence[int] | None, align: bool, factors: Sequence[float] | None) -> Any:
         target = size or [int(n * f) for n, f in zip(x.shape[-2:], factors or (), strict=True)]
         return rule(b, x, target, align, *(factors or (None, None)))
 

@@ -112,9 +112,7 @@ def msort(b: Builder, x: Value) -> Value:
 
 
 @op("topk.default")
-def topk(
-    b: Builder, x: Value, k: int, dim: int = -1, largest: bool = True, in_order: bool = True
-) -> tuple[Value, None]:
+def topk(b: Builder, x: Value, k: int, dim: int = -1, largest: bool = True, in_order: bool = True) -> tuple[Value, None]:
     """The k largest or smallest entries, in order."""
     n = x.shape[dim]
     return sorted_entries(b, x, dim, range(n - 1, n - 1 - k, -1) if largest else range(k)), None
