@@ -157,6 +157,7 @@ REFUSED: dict[str, tuple[Function, str]] = {
     "index of the input": (lambda x: x[:, 0].gather(1, x[:, 1].long() % 6), "converts|index"),
     "all dimensions": (lambda x: torch.fft.fftn(x).real.flatten(1), "the batch included"),
     "power spectrum": (lambda x: torch.fft.rfft(x).abs().flatten(1), "complex"),
+    "loss of a batch": (lambda x: F.l1_loss(x, x.flip(1)) + x.flatten(1), "sums over the batch"),
     "ellipsis": (lambda x: torch.einsum("b...,k,l->bkl", x[:, 0, 0], C[0], C[1]).flatten(1), "ellipsis"),
 }
 

@@ -181,7 +181,7 @@ class LruCache(Base):
 class Hooked(Base):
     def __init__(self) -> None:
         super().__init__()
-        cache: OrderedDict[str, Tensor] = OrderedDict(a=torch.zeros(1))
+        cache: OrderedDict[str, Any] = OrderedDict(a=torch.zeros(1))
         self.closure = lambda: cache.setdefault("grid", self.grid())
         self.layer.register_forward_hook(lambda module, args, out: cache.__setitem__("out", out))
 

@@ -62,8 +62,7 @@ def _tensor(x: Operand) -> Tensor:
 
 @op("l1_loss.default")
 def l1_loss(b: Builder, x: Operand, y: Operand, reduction: int = 1) -> Value:
-    """|x − y|, its mean or its sum."""
-    size = absolute(b, sub(b, x, y))
-    if reduction == 0:
-        return size
-    return b.affine((lambda x: x.mean()) if reduction == 1 else (lambda x: x.sum()), size)
+    """|x − y|."""
+    if reduction:
+        raise Refused('it sums over the batch; use reduction="none"')
+    return absolute(b, sub(b, x, y))

@@ -98,16 +98,20 @@ REASONS: dict[str, str] = {
     "reciprocal": "it divides by an activation",
     "scaled_dot_product_attention": "attention multiplies activations",
     **dict.fromkeys(("layer_norm", "native_layer_norm", "group_norm", "native_group_norm", "rms_norm"), _NORMALIZES),
-    **dict.fromkeys(("var", "var_mean", "std", "std_mean"), _NORMALIZES),
+    **dict.fromkeys(("var", "var_mean", "std", "std_mean"), "it squares its input, which is not piecewise linear"),
+    **dict.fromkeys(("prod", "cumprod"), "it multiplies activations"),
+    **dict.fromkeys(("addcdiv", "cosine_similarity"), "it divides by activations"),
     **dict.fromkeys(("_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm"), _NORMALIZES),
     **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne"), _COMPARES),
-    **dict.fromkeys(("sign", "sgn", "round", "floor", "ceil", "trunc", "heaviside", "hardshrink"), _JUMPS),
-    **dict.fromkeys(("argmax", "argmin"), "it returns positions, which are not continuous; return the logits"),
+    **dict.fromkeys(
+        ("sign", "sgn", "round", "floor", "ceil", "trunc", "frac", "fmod", "remainder", "heaviside", "hardshrink"), _JUMPS
+    ),
+    **dict.fromkeys(("argmax", "argmin", "argsort"), "it returns positions, which are not continuous; return the logits"),
     **dict.fromkeys(
         ("quantize_per_tensor", "fake_quantize_per_tensor_affine", "dequantize"), "it rounds, and jumps where it does"
     ),
     **dict.fromkeys(("rand", "randn", "rand_like", "randn_like", "randint", "bernoulli", "normal"), RANDOM),
-    "embedding": "its index would be the input, which is a batch of real numbers",
+    "embedding": "its index depends on the input, and an index jumps; embed by a constant index",
     **dict.fromkeys(("lstm", "gru"), "its gates multiply activations"),
 }
 """Reason why an op has no rule, by packet name."""

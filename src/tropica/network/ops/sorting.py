@@ -17,7 +17,7 @@ from tropica.network.ops.nonlinearities import amax, maximum
 from tropica.network.ops.registry import op
 
 MOST_ENTRIES = 256
-"""Largest number of entries that are sorted: 5,000 comparators in 36 stages."""
+"""Largest number of entries that are sorted: 3,839 comparators in 36 stages."""
 MOST_SCANNED = 4096
 """Largest number of entries of a running maximum."""
 
