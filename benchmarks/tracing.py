@@ -17,7 +17,7 @@ from benchmarks.families import FAMILIES
 from benchmarks.report import show
 
 PIXELS = 64
-ROUNDS = 1
+ROUNDS = 3
 
 
 def export(model: nn.Module, x: torch.Tensor) -> None:

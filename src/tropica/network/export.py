@@ -69,8 +69,9 @@ def _quiet() -> Iterator[None]:
 
 def _decomposed(program: ExportedProgram) -> ExportedProgram:
     """Make in-place ops functional, and decompose composite ops without a rule as torch defines them."""
-    if make_out_of_place(program.graph, _is_known):
-        program.graph_module.recompile()
+    _decompose_softshrink(program.graph)
+    make_out_of_place(program.graph, _is_known)
+    program.graph_module.recompile()
     unknown = _unknown_ops(program.graph)
     for _ in range(_MAX_PASSES):
         if not unknown:
@@ -110,6 +111,24 @@ def _is_composite(op: Any) -> bool:
     return isinstance(op, torch._ops.OpOverload) and torch._C._dispatch_has_kernel_for_dispatch_key(
         op.name(), "CompositeImplicitAutograd"
     )
+
+
+def _decompose_softshrink(graph: Graph) -> None:
+    """Replace softshrink(x) by relu(x − λ) − relu(−x − λ); torch's decomposition has comparisons and signs."""
+    aten = torch.ops.aten
+    for node in graph.find_nodes(op="call_function", target=aten.softshrink.default):
+        x, lambd = (*node.args, 0.5)[:2]
+
+        def call(target: Any, *args: Any, at: Node = node) -> Node:
+            new = graph.call_function(target, args)
+            new.meta = dict(at.meta)
+            return new
+
+        with graph.inserting_before(node):
+            above = call(aten.relu.default, call(aten.sub.Scalar, x, lambd))
+            below = call(aten.relu.default, call(aten.sub.Scalar, call(aten.neg.default, x), lambd))
+            node.replace_all_uses_with(call(aten.sub.Tensor, above, below))
+        graph.erase_node(node)
 
 
 STATELESS = (torch._C._set_grad_enabled,)

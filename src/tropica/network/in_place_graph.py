@@ -24,13 +24,12 @@ _FRESH = frozenset(
 _SIZES = ("sym_size",)
 
 
-def make_out_of_place(graph: Graph, known: Callable[[Any], bool]) -> bool:
-    """Replace in-place ops by their out-of-place forms; return whether the graph changed.
+def make_out_of_place(graph: Graph, known: Callable[[Any], bool]) -> None:
+    """Replace in-place ops by their out-of-place forms.
 
     An op stays as it is if its out-of-place form is not ``known``, or if the tensor that it writes to may share memory.
     """
     order = {node: i for i, node in enumerate(graph.nodes)}
-    changed = False
     for node in list(graph.nodes):
         form = _out_of_place(node.target)
         if form is None or not known(form) or not node.args or not isinstance(node.args[0], Node):
@@ -50,8 +49,6 @@ def make_out_of_place(graph: Graph, known: Callable[[Any], bool]) -> bool:
         graph.erase_node(node)
         for user in later:
             user.replace_input_with(written, new)
-        changed = True
-    return changed
 
 
 def _only_reads(node: Node) -> bool:

@@ -104,10 +104,10 @@ def _take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tenso
 
 
 def _steps(output: Step | Sequence[Step] | None) -> tuple[Step, ...]:
-    steps = () if output is None else (output,) if isinstance(output, int | str) else tuple(output)
-    if not all(isinstance(step, int | str) and not isinstance(step, bool) for step in steps) or (
-        output is not None and not steps
-    ):
+    if output is None:
+        return ()
+    steps: tuple[Step, ...] = tuple(output) if isinstance(output, list | tuple) else (output,)  # type: ignore[assignment]
+    if not steps or not all(isinstance(step, int | str) and not isinstance(step, bool) for step in steps):
         raise InputError(f"output must be an index, a key, the name of an attribute or a sequence of these, got {output!r}")
     return steps
 

@@ -2,6 +2,7 @@
 
 Slopes at breakpoints are PyTorch's: 0 for hardtanh, relu6, hardsigmoid and threshold, 1 for clamp, 1/2 for minimum. Where an
 activation saturates, its value is exact for inputs of any size, as nested maxima and minima subtract no large numbers.
+Softshrink is decomposed earlier, in :mod:`tropica.network.export`.
 """
 
 from __future__ import annotations
@@ -70,12 +71,6 @@ def threshold(b: Builder, x: Value, level: float, value: float) -> Value:
             f"it jumps from {value} to {level} at its threshold; only a continuous one (value = threshold) is supported"
         )
     return relu(b, x) if level == 0 else clamp_min_at(b, x, level, tie=0)
-
-
-@op("softshrink.default")
-def softshrink(b: Builder, x: Value, level: float = 0.5) -> Value:
-    """relu(x − λ) − relu(−x − λ)."""
-    return b.sub(relu(b, b.shift(x, -level)), relu(b, b.shift(b.neg(x), -level)))
 
 
 @op("rrelu.default")

@@ -35,7 +35,7 @@ NO_VALUE_OPS = (
 """Assertions, which compute no value."""
 
 COMPOSITES = (
-    *("absolute", "multiply", "negative", "positive", "subtract", "divide", "true_divide", "diff", "tensordot"),
+    *("absolute", "multiply", "negative", "positive", "subtract", "divide", "true_divide", "diff", "tensordot", "softshrink"),
     *("ravel", "reshape_as", "view_as", "expand_as", "broadcast_to", "atleast_2d", "tile", "mT", "numpy_T"),
     *("moveaxis", "swapaxes", "swapdims", "fliplr", "flipud", "unsafe_chunk", "tensor_split", "hsplit", "vsplit"),
     *("column_stack", "dstack", "hstack", "vstack"),
