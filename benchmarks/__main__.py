@@ -17,12 +17,13 @@ from benchmarks import (
     search,
     segments,
     store,
+    tracing,
     tropical,
     tropical_networks,
 )
 
 QUICK = (evaluation, extraction, regions, segments, planes, tropical, tropical_networks, store)
-SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, search, readers)
+SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, search, readers, tracing)
 
 
 def main() -> None:

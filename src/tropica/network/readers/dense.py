@@ -143,5 +143,7 @@ def assemble(
     for i, step in enumerate(last):
         b.origin, b.stem = Origin("layers.scale", f"output.{i}"), f"output{i}"
         value = step(b, value)
-    graph = check_points(b.graph(value), b.constants, example)
+    graph = b.graph(value)
+    b.check_finite(graph)
+    graph = check_points(graph, b.constants, example)
     return PiecewiseLinearNetwork(graph, b.constants, tuple(example.shape[1:]), dtype, torch.device("cpu"), dropped)

@@ -17,7 +17,7 @@ from torch import Tensor
 from tropica.errors import DataError, InputError, TropicaError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.readers.aten_graph import Name, Replay, argument, dtype_of, read_call
-from tropica.network.trace import check_finite, trace_checked
+from tropica.network.trace import trace_checked
 
 _SCHEMA = 8
 """Supported version of the archive's graph format (torch 2.8 and newer)."""
@@ -70,7 +70,6 @@ def _read(archive: zipfile.ZipFile) -> tuple[Replay, Tensor]:
         **_tensors(archive, f"{root}/data/constants/", f"{name}_constants_config.json"),
         **_tensors(archive, f"{root}/data/weights/", f"{name}_weights_config.json"),
     }
-    check_finite(tensors.items())
     placeholder, leaves = _inputs(module["signature"]["input_specs"], tensors)
     output = _output(module["signature"]["output_specs"])
     calls = [read_call(node) for node in module["graph"]["nodes"]]
