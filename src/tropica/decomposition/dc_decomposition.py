@@ -19,6 +19,7 @@ from tropica.errors import CertificateError
 from tropica.network.graph import INPUT, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime import safetensors_files
+from tropica.runtime.arithmetic import own_settings
 from tropica.terms.certificate import Certificate
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class DCDecomposition:
     factors: Mapping[str, float] = field(default_factory=dict)
     certificate: Certificate | None = None
 
+    @own_settings(gradients=None)
     def f_plus(self, x: Tensor) -> Tensor:
         """F⁺(x) = N(x) + F⁻(x), (B, num_outputs) in float64, for points x (B, *input) in the network's dtype.
 
@@ -112,6 +114,7 @@ class DCDecomposition:
         outputs, minus = self._evaluate(x)
         return outputs.double() + minus[:, None]
 
+    @own_settings(gradients=None)
     def f_minus(self, x: Tensor) -> Tensor:
         """F⁻(x), (B,) in float64, for points x (B, *input) in the network's dtype.
 
@@ -161,6 +164,7 @@ class DCDecomposition:
         """K by name, with the K of the input under INPUT."""
         return {**self.multipliers, **({} if self.input_multiplier is None else {INPUT: self.input_multiplier})}
 
+    @own_settings()
     def scaled(self, factors: Mapping[str, float]) -> DCDecomposition:
         """The decomposition with K multiplied by a factor for each named nonlinearity (1 for the others), not certified.
 
@@ -174,6 +178,7 @@ class DCDecomposition:
         multipliers = {name: k * factors.get(name, 1.0) for name, k in self.multipliers.items()}
         return replace(self, multipliers=multipliers, smallest_cotangent=None, certificate=None)
 
+    @own_settings()
     def to(self, target: torch.dtype | torch.device | str) -> DCDecomposition:
         """The same decomposition of the same network in another dtype or on another device."""
         return replace(self, net=self.net.to(target))
@@ -187,6 +192,7 @@ class DCDecomposition:
             rows.append(MultiplierRow(node.name, node.path, node.units, float(k.max()), float(k.mean()), share))
         return DecompositionSummary(tuple(rows))
 
+    @own_settings()
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file for :func:`tropica.load_decomposition`; a failed call leaves no partial file.
 

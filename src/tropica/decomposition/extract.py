@@ -16,6 +16,7 @@ from tropica.decomposition.extraction_run import ExtractionRun, extract_in_memor
 from tropica.decomposition.prepare import check_method, prepare_extraction
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import progress_callback
 from tropica.terms.linear_terms import LinearTerms
@@ -25,6 +26,7 @@ CHECKS = ("none", "sample", "full")
 ON_FAILURE = ("raise", "warn")
 
 
+@own_settings()
 def extract(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     data: Data,
