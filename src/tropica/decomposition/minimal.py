@@ -46,7 +46,7 @@ from tropica.errors import CertificateError, InputError
 from tropica.runtime.memory import budget
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.runtime.progress import ProgressCallback
-from tropica.terms.maxima import functions_of
+from tropica.terms.affine_functions import functions_of
 
 MARGIN = 0.01
 """m: the relative excess of K over the smallest sufficient one."""

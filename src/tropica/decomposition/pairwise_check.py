@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
+from tropica.terms.affine_functions import AffineFunctions, functions_of, norms_of
 from tropica.terms.certificate import Certificate
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import AffineFunctions, RunningMaxima, functions_of, norms_of
+from tropica.terms.maxima import RunningMaxima
 from tropica.terms.term_block import TermBlock
 
 Side = Literal["plus", "minus"]
