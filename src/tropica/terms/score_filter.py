@@ -104,7 +104,7 @@ class _Scores:
     def candidates(self, x: Tensor, norm: Tensor, low: Tensor, first: int, out: Tensor) -> Candidates:
         """The candidates among these functions at points x (n, d), whose numbers start at ``first``.
 
-        ``low`` (n, segments) is raised in place; the scores are written to ``out``. NaN passes all comparisons: if a score or its
+        ``low`` (n, segments) is raised in place; scores are written to ``out``. NaN passes all comparisons: if a score or its
         bound leaves the range of the dtype, the value is computed in float64.
         """
         unit, largest = torch.finfo(x.dtype).eps / 2, torch.finfo(x.dtype).max
