@@ -17,6 +17,7 @@ from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import extract_batches, find_center, smallest_of
 from tropica.decomposition.extraction_run import ExtractionRun, UsedDecomposition, certified
 from tropica.decomposition.load import load_decomposition
+from tropica.decomposition.precision import require_digits
 from tropica.decomposition.prepare import decomposition_for, fitted
 from tropica.errors import StoreError
 from tropica.runtime.interrupts import DelayedInterrupts
@@ -57,6 +58,8 @@ def extract_to_store(run: ExtractionRun, decomposition: DCDecomposition | str, s
     observed = replace(run.extraction, data_pass=run.extraction.data_pass.observed(digests))
     run = replace(run, extraction=observed)
     used = _stored_decomposition(run, decomposition, store, digests)
+    if run.may_escalate:
+        require_digits(used.decomposition, run.extraction.data_pass, run.processes)
     store.start_shards(used.identify(identity), digests.gather(run.processes))
     sample = run.draw_sample()
     finished, center = _extract_missing(run, used, store, digests, sample)

@@ -24,6 +24,7 @@ from tropica.runtime.html import html_table
 from tropica.runtime.memory import BatchHalving, budget
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback, progress_callback
+from tropica.terms.double_double_maxima import DoubleDoubleMaxima, functions_for, maxima_for
 from tropica.terms.linear_terms import LinearTerms
 from tropica.terms.maxima import Family, RunningMaxima, functions_of, split_key
 
@@ -100,7 +101,7 @@ class ExtractedFunction:
             return
         place = torch.empty(0, device=terms.device if device is None else device).device
         self._terms = kept = KeptTerms(terms, place)
-        if search == "exact":
+        if search == "exact" and kept.precision != "double-double":
             self._search = ExactSearch(lambda: kept.stored_blocks(processes), kept.dtype, memory, settings.search)
         if self._rounded and net is not None and data is not None:
             self._recomputation = TermRecomputation(terms, as_network(net, data).to(place), data, processes)
@@ -153,6 +154,8 @@ class ExtractedFunction:
 
         def values(part: Tensor, report: ProgressCallback | None) -> Tensor:
             plus, minus = self._maxima(part, ("plus by label", "minus"), report)
+            if isinstance(plus, DoubleDoubleMaxima) and isinstance(minus, DoubleDoubleMaxima):
+                return torch.where(plus.value.isneginf(), plus.value, (plus.values - minus.expanded(plus.value)).high)
             return plus.value - minus.value
 
         return self._map(values, x, progress)
@@ -210,11 +213,12 @@ class ExtractedFunction:
     def _maxima(self, x: Tensor, families: tuple[Family, ...], report: ProgressCallback | None) -> list[RunningMaxima]:
         """Compute the maxima of families of functions over all terms."""
         segments = {"plus": 1, "plus by label": self.num_classes, "minus": 1}
-        state = [RunningMaxima(x, segments[family], self._settings.maxima) for family in families]
+        precise = self._terms.precision == "double-double"
+        state = [maxima_for(x, precise, segments[family], self._settings.maxima) for family in families]
         if not (families == ("plus",) and self._search is not None and self._search.update(state[0])):
             for first, block in self._terms.blocks(self._processes, report):
                 for family, maxima in zip(families, state, strict=True):
-                    maxima.update(functions_of(block, family, first))
+                    maxima.update(functions_for(block, family, first))
         for maxima in state:
             maxima.all_reduce(self._processes)
         return state

@@ -175,6 +175,10 @@ class StoreWriter:
             self._write_manifest()
         return _version_warning(before, self._manifest)
 
+    def begin_anew(self) -> None:
+        """Forget what was found in the folder, before the same extraction begins again in another precision."""
+        self.found = None
+
     def start_shards(self, extraction: ExtractionIdentity, point_digests: Mapping[int, str]) -> None:
         """Record the decomposition, before shards are written.
 
