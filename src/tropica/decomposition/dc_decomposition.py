@@ -228,8 +228,9 @@ class DCDecomposition:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of K, c⁻ and the network."""
-        digest = hashlib.sha256(f"{self.net.fingerprint} {self.method} {self.constant!r}".encode())
+        """A digest of K, c⁻, the network, and whether terms are in double-double."""
+        precise = " double-double" if self.double_double else ""
+        digest = hashlib.sha256(f"{self.net.fingerprint} {self.method} {self.constant!r}{precise}".encode())
         for name, k in sorted(self._all_multipliers.items()):
             digest.update(name.encode())
             digest.update(k.cpu().contiguous().numpy().tobytes())

@@ -116,7 +116,8 @@ def _load(path: Path, run: ExtractionRun) -> DCDecomposition | None:
 def _save(decomposition: DCDecomposition, path: Path) -> None:
     """Write a decomposition, unless the file holds it already."""
     with contextlib.suppress(StoreError):
-        if load_decomposition(path, decomposition.net).fingerprint == decomposition.fingerprint:
+        found = load_decomposition(path, decomposition.net)
+        if (found.fingerprint, found.escalations) == (decomposition.fingerprint, tuple(decomposition.escalations)):
             return
     decomposition.save(path)
 

@@ -105,21 +105,25 @@ def minimal_decomposition(
     room = processes.run_on_first(lambda: budget(memory, decomposition.net.device))
     x = torch.cat(list(data_pass))
     points = PointsInMemory(x, data_pass, room, processes, progress, settings.first_points)
-    smallest = smallest_factor(decomposition, points, settings)
+    try:
+        smallest = smallest_factor(decomposition, points, settings)
+    except CertificateError:
+        if per == "network":
+            raise
+        smallest = 1.0  # rounding hides the common factor; the factors of the nonlinearities may still be found
     factors = dict.fromkeys([name for name, k in decomposition.multipliers.items() if bool(k.any())], smallest)
     history = [
         *decomposition.history,
         DecompositionStep("factor", {"factor": smallest, "points": len(x), "margin": float(margin)}),
     ]
-    made, found = certify_factors(decomposition, dict.fromkeys(factors, (1 + margin) * smallest), points)
+    chosen = dict.fromkeys(factors, (1 + margin) * smallest)
     if per == "nonlinearity" and smallest > 0:
         solved = solve_factor_program(decomposition, factors, margin, points)
-        if solved is None:
-            history.append(DecompositionStep("factor program"))  # all nonlinearities have the common factor
-        else:
-            by_nonlinearity, step = solved
-            made, found = certify_factors(decomposition, by_nonlinearity, points)
-            history.append(step)
+        if solved is not None:
+            chosen = solved[0]
+        # Without a solution all nonlinearities have the common factor.
+        history.append(DecompositionStep("factor program") if solved is None else solved[1])
+    made, found = certify_factors(decomposition, chosen, points)
     history.append(DecompositionStep("pair check", {"points": found.points}))
     return replace(made, method="minimal", passes=decomposition.passes, history=history, certificate=found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor
 from tropica.data.batches import Data, as_batches, count_points
 from tropica.data.passes import DEFAULT_SIZES, ShardSizes
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.prepare import decomposition_for, prepare_extraction
+from tropica.decomposition.precision import MorePrecision, require_digits, with_enough_digits
+from tropica.decomposition.prepare import decomposition_for, fitted, prepare_extraction
 from tropica.errors import InputError
 from tropica.evaluation.search.search import ExactSearch, SearchReport
 from tropica.evaluation.settings import EVALUATION_SETTINGS, EvaluationSettings
@@ -128,8 +130,17 @@ class ExtractedFunction:
         processes = Processes.join(distributed)
         with progress_callback(progress if processes.is_first else False) as report:
             sizes = {"batch_size": batch_size, "memory": memory, "processes": processes, "shard_sizes": shard_sizes}
+            net, settings = as_network(net, data), {"memory": memory, "processes": processes, "progress": report}
             prepared = prepare_extraction(net, data, dtype=dtype, **sizes)
-            made = decomposition_for(prepared, decomposition, memory=memory, processes=processes, progress=report)
+            made = decomposition_for(prepared, decomposition, **settings)
+            if dtype in (None, torch.float64):
+                try:
+                    require_digits(made, prepared.data_pass, processes)
+                except MorePrecision as needed:
+                    prepared = prepare_extraction(net, data, dtype=torch.float64, **sizes)
+                    made = replace(fitted(made, prepared.net), escalations=(needed.step,))
+                    named = isinstance(decomposition, str)
+                    made = with_enough_digits(made, prepared.data_pass, may_shrink=named, **settings)
         return cls(StreamedTerms(made, prepared.data_pass), memory=memory, distributed=distributed)
 
     @property

@@ -157,8 +157,8 @@ class StoreWriter:
         if before is not None:
             known = bool(before.extraction.decomposition and extraction.decomposition)
             there, here = (
-                one if known else replace(one, decomposition="") for one in (before.extraction, extraction)
-            )  # decompositions are compared only if both are known
+                one if known else replace(one, decomposition="", precision="") for one in (before.extraction, extraction)
+            )  # decompositions, and their precisions, are compared only if both are known
             if differs := here.differences(there):
                 raise StoreError(f"{self.folder}: holds terms of another extraction: {differs}; name another folder")
             extraction = replace(extraction, decomposition=before.extraction.decomposition or extraction.decomposition)
