@@ -16,6 +16,7 @@ from tropica.errors import InputError
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.progress import ProgressCallback
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Agreement:
         return self.to_dataframe().to_html(formatters={"share": "{:.2%}".format})
 
 
+@own_settings()
 def agreement(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     f: ExtractedFunction,

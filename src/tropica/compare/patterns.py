@@ -14,12 +14,14 @@ from tropica.errors import InputError
 from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.progress import ProgressCallback, progress_callback
 
 TERM_ROUNDING = 1e-9
 """The relative difference below which two terms count as equal; it is well above the rounding of float64."""
 
 
+@own_settings()
 def count_patterns(
     net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, *, progress: bool | ProgressCallback = False
 ) -> int:
@@ -49,6 +51,7 @@ def count_patterns(
     return len(met)
 
 
+@own_settings()
 def count_terms(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, *, progress: bool | ProgressCallback = False) -> int:
     """The number of distinct linear terms x ↦ ⟨w, x⟩ + β of the points of the data.
 
@@ -74,6 +77,7 @@ def count_terms(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, *, pr
     return _count_distinct(torch.cat(projections))
 
 
+@own_settings()
 def pattern_agreement(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     x: Data,

@@ -10,6 +10,7 @@ from torch import Tensor
 from tropica.data.sources import Data, source_of
 from tropica.data.validate import validate_dtype, validate_points
 from tropica.errors import InputError
+from tropica.runtime.arithmetic import callers_iterator, callers_settings
 
 
 def as_batches(
@@ -47,7 +48,7 @@ def as_batches(
     [(2, 2), (2, 2), (1, 2)]
     """
     _require_positive(batch_size, "batch_size", where)
-    batches = source_of(data, where).batches(batch_size, only)
+    batches = callers_iterator(source_of(data, where).batches(batch_size, only))
     return _checked(batches, dtype, device, None if shape is None else tuple(shape), where, whole=only is None)
 
 
@@ -61,7 +62,8 @@ def batch_lengths(data: Data, batch_size: int, *, where: str = "data") -> list[i
     [2, 2, 1]
     """
     _require_positive(batch_size, "batch_size", where)
-    return source_of(data, where).lengths(batch_size)
+    with callers_settings():
+        return source_of(data, where).lengths(batch_size)
 
 
 def count_points(data: Data, *, where: str = "data") -> int:
@@ -123,6 +125,8 @@ def _checked(
         if batch.ndim and len(batch) == 0:
             continue
         points = batch.detach().to(device=device, dtype=dtype)
+        if points.is_inference():  # autograd refuses tensors made in inference mode
+            points = points.clone()
         validate_points(points, shape, where, first=first)
         count += len(points)
         yield points

@@ -19,6 +19,7 @@ from tropica.errors import CertificateError
 from tropica.network.graph import INPUT, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime import safetensors_files
+from tropica.runtime.arithmetic import own_settings
 from tropica.terms.certificate import Certificate
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class DCDecomposition:
     double_double: bool = False
     escalations: Sequence[str] = ()
 
+    @own_settings(gradients=None)
     def f_plus(self, x: Tensor) -> Tensor:
         """F⁺(x) = N(x) + F⁻(x), (B, num_outputs) in float64, for points x (B, *input) in the network's dtype.
 
@@ -116,6 +118,7 @@ class DCDecomposition:
         outputs, minus = self._evaluate(x)
         return outputs.double() + minus[:, None]
 
+    @own_settings(gradients=None)
     def f_minus(self, x: Tensor) -> Tensor:
         """F⁻(x), (B,) in float64, for points x (B, *input) in the network's dtype.
 
@@ -165,6 +168,7 @@ class DCDecomposition:
         """K by name, with the K of the input under INPUT."""
         return {**self.multipliers, **({} if self.input_multiplier is None else {INPUT: self.input_multiplier})}
 
+    @own_settings()
     def scaled(self, factors: Mapping[str, float]) -> DCDecomposition:
         """The decomposition with K multiplied by a factor for each named nonlinearity (1 for the others), not certified.
 
@@ -178,6 +182,7 @@ class DCDecomposition:
         multipliers = {name: k * factors.get(name, 1.0) for name, k in self.multipliers.items()}
         return replace(self, multipliers=multipliers, smallest_cotangent=None, certificate=None)
 
+    @own_settings()
     def to(self, target: torch.dtype | torch.device | str) -> DCDecomposition:
         """The same decomposition of the same network in another dtype or on another device."""
         return replace(self, net=self.net.to(target))
@@ -191,6 +196,7 @@ class DCDecomposition:
             rows.append(MultiplierRow(node.name, node.path, node.units, float(k.max()), float(k.mean()), share))
         return DecompositionSummary(tuple(rows))
 
+    @own_settings()
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file for :func:`tropica.load_decomposition`; a failed call leaves no partial file.
 

@@ -18,6 +18,7 @@ from tropica.errors import InputError
 from tropica.network.batch_size import batch_size_for
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.memory import budget
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback, progress_callback
@@ -27,6 +28,7 @@ CALIBRATION_MEMORY = 2**30
 """The default limit in bytes for the calibration's first step."""
 
 
+@own_settings()
 def decompose(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     data: Data | None = None,
@@ -100,6 +102,7 @@ def decompose(
         )
 
 
+@own_settings()
 def minimize(
     calibrated: DCDecomposition, data: Data, *, memory: int | None = None, progress: bool | ProgressCallback = False
 ) -> DCDecomposition:

@@ -19,6 +19,7 @@ from tropica.decomposition.prepare import check_method, dtype_name, prepare_extr
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import progress_callback
 from tropica.terms.linear_terms import LinearTerms
@@ -28,6 +29,7 @@ CHECKS = ("none", "sample", "full")
 ON_FAILURE = ("raise", "warn")
 
 
+@own_settings()
 def extract(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     data: Data,

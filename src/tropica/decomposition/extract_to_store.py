@@ -53,7 +53,7 @@ def extract_to_store(run: ExtractionRun, decomposition: DCDecomposition | str, s
         decomposition_given=given,
     )
     if warning and run.processes.is_first:
-        warnings.warn(f"{store.folder}: {warning}", stacklevel=3)
+        warnings.warn(f"{store.folder}: {warning}", stacklevel=4)
     digests = PointDigests({number: digest for number, digest in enumerate(store.manifest.point_digests) if digest})
     observed = replace(run.extraction, data_pass=run.extraction.data_pass.observed(digests))
     run = replace(run, extraction=observed)

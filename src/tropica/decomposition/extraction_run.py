@@ -174,4 +174,4 @@ def _report_failure(certificate: Certificate, on_failure: str) -> None:
     text = f"the terms' certificate fails: {'; '.join(certificate.failures())}{advice}"
     if on_failure == "raise":
         raise CertificateError(text)
-    warnings.warn(text, stacklevel=5)
+    warnings.warn(text, stacklevel=6)

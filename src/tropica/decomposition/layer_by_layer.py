@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from tropica.decomposition.cotangents import label_cotangent, require_autograd, required_multiplier
+from tropica.decomposition.cotangents import label_cotangent, required_multiplier
 from tropica.network.graph import INPUT, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.memory import release_freed_memory
@@ -141,7 +141,6 @@ def layer_by_layer(
         processes: the processes that share the batches.
         progress: called with (done, total, message).
     """
-    require_autograd()
     steps = backward_steps(net)
     multipliers: dict[str, Tensor] = {}
     shares: dict[str, float] = {}

@@ -14,10 +14,12 @@ from tropica.decomposition.history import steps_from_json
 from tropica.errors import StoreError
 from tropica.network.graph import INPUT
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.safetensors_files import SafetensorsFile
 from tropica.terms.certificate import Certificate
 
 
+@own_settings()
 def load_decomposition(path: str | os.PathLike[str], net: PiecewiseLinearNetwork) -> DCDecomposition:
     """Read a decomposition that :meth:`DCDecomposition.save` wrote.
 

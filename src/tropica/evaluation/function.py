@@ -22,6 +22,7 @@ from tropica.evaluation.storage_rounding import PossibleTerms, TermRecomputation
 from tropica.evaluation.streaming import StreamedTerms
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import html_table
 from tropica.runtime.memory import BatchHalving, budget
 from tropica.runtime.processes import Processes
@@ -55,6 +56,7 @@ class ExtractedFunction:
     True
     """
 
+    @own_settings()
     def __init__(
         self,
         terms: LinearTerms | StreamedTerms,
@@ -109,6 +111,7 @@ class ExtractedFunction:
             self._recomputation = TermRecomputation(terms, as_network(net, data).to(place), data, processes)
 
     @classmethod
+    @own_settings()
     def streaming(
         cls,
         net: PiecewiseLinearNetwork | torch.nn.Module,
@@ -201,6 +204,7 @@ class ExtractedFunction:
 
         return self._map(values, x, progress)
 
+    @own_settings()
     def labels_and_terms(self, x: Data, *, progress: Any = False) -> tuple[Tensor, Tensor]:
         """Labels and active terms, (B,) each, from one pass over the terms."""
 
@@ -211,6 +215,7 @@ class ExtractedFunction:
 
         return split_key(self._map(keys, x, progress))
 
+    @own_settings()
     def label_is_certified(self, x: Data, *, progress: Any = False) -> Tensor:
         """For each point, is its label proven to be that of the terms as extracted, before rounding to the stored dtype?
 
@@ -243,6 +248,7 @@ class ExtractedFunction:
         found.all_reduce(self._processes)
         return found
 
+    @own_settings()
     def _map(self, work: Callable[[Tensor, ProgressCallback | None], Tensor], x: Data, progress: Any) -> Tensor:
         """Apply ``work`` to groups of flat points as large as the memory allows, with a pass over the terms for each group."""
         terms, processes, settings = self._terms, self._processes, self._settings

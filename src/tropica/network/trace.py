@@ -15,8 +15,10 @@ from tropica.network.export import ONE_AT_A_TIME, check_signature, export, first
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace_checks import batch_first, check_network, check_points
 from tropica.network.translate import Relocate, translate
+from tropica.runtime.arithmetic import callers_settings, own_settings
 
 
+@own_settings()
 def trace(model: nn.Module, example: Tensor) -> PiecewiseLinearNetwork:
     """Trace a model in eval mode into a graph of affine ops and nonlinearities.
 
@@ -72,20 +74,19 @@ def as_network(net: PiecewiseLinearNetwork | nn.Module, data: Data | None) -> Pi
 
 def trace_checked(model: nn.Module, example: Tensor, relocate: Relocate = lambda at: at) -> PiecewiseLinearNetwork:
     """Trace a model on an example, both already checked; ``relocate`` maps the origins of ops."""
-    with torch.inference_mode(False):  # autograd refuses tensors created in inference mode
-        points = _two_points(example)
-        try:
+    points = _two_points(example)
+    try:
+        with callers_settings(defaults_only=True):
             program = export(model, points)
-        except TraceError:
-            _check_forward(model, example, points)
-            raise
-        check_signature(program)
-        with torch.device("cpu"):  # the graph is on the CPU, whatever the default device
-            graph, constants, dropped = translate(program, points, relocate)
-            graph = check_points(batch_first(graph, constants, points), constants, points)
-        net = PiecewiseLinearNetwork(graph, constants, tuple(points.shape[1:]), points.dtype, points.device, dropped)
-        check_network(net, model, points)
-        return net
+    except TraceError:
+        _check_forward(model, example, points)
+        raise
+    check_signature(program)
+    graph, constants, dropped = translate(program, points, relocate)
+    graph = check_points(batch_first(graph, constants, points), constants, points)
+    net = PiecewiseLinearNetwork(graph, constants, tuple(points.shape[1:]), points.dtype, points.device, dropped)
+    check_network(net, model, points)
+    return net
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
@@ -146,7 +147,7 @@ def _check_forward(model: nn.Module, example: Tensor, points: Tensor) -> None:
     """Raise the model's own error, after a failed export, if the model fails on the example or on two of its points."""
     for batch in (example, points):
         try:
-            with torch.no_grad():
+            with torch.no_grad(), callers_settings(defaults_only=True):
                 model(batch.clone())
         except Exception as error:
             failure = f"{type(error).__name__}: {first_line(error)}"

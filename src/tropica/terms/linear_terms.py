@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tropica.data.passes import DEFAULT_SIZES, Shard, ShardSizes
 from tropica.errors import InputError
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import html_table
 from tropica.terms.certificate import Certificate
 from tropica.terms.double_double_maxima import scaled_block
@@ -48,6 +49,7 @@ class AffineTerms:
             raise InputError(f"{self.weight.shape[1]} coefficients do not fill an image of shape {wanted}")
         return self.weight.reshape(-1, *wanted)
 
+    @own_settings()
     def __call__(self, x: Tensor) -> Tensor:
         """The values of all functions at points (B, *input_shape): (B, D) float64, the full matrix."""
         return x.double().flatten(1) @ self.weight.double().T + self.bias
@@ -117,6 +119,7 @@ class LinearTerms:
         return AffineTerms(self._join("minus").double() + self.center, self._join("minus_bias"), self.input_shape)
 
     @property
+    @own_settings()
     def plus(self) -> AffineTerms:
         """a⁺_k = a_k + a⁻_k in float64, 8 bytes per coefficient, computed at each access."""
         local, minus = self.local, self.minus
@@ -160,6 +163,7 @@ class LinearTerms:
 
     # ── some of the terms ──────────────────────────────────────────────────────────────────────────────────────────────
 
+    @own_settings()
     def select(self, index: Tensor | Sequence[int]) -> LinearTerms:
         """The terms of some of the points, in the order of ``index``.
 
@@ -180,6 +184,7 @@ class LinearTerms:
         tensors: dict[str, Any] = {name: self._select(name, chosen.long()) for name in self._names}
         return replace(self, blocks=[TermBlock(**tensors)])
 
+    @own_settings()
     def scaled(self, factor: float) -> LinearTerms:
         """The terms of the decomposition whose multipliers K are ``factor`` times as large, without a certificate.
 
@@ -231,6 +236,7 @@ class LinearTerms:
 
     # ── files ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    @own_settings()
     def save(self, folder: str | os.PathLike[str], *, shard_sizes: ShardSizes = DEFAULT_SIZES) -> None:
         """Write the terms to a store, which ``tp.load_terms`` opens; the decomposition is not part of it.
 
@@ -275,6 +281,7 @@ class LinearTerms:
                 yield Shard(count, range(0), first, points), (number, start)
                 first, count = first + points, count + 1
 
+    @own_settings()
     def to_zarr(self, path: str | os.PathLike[str]) -> None:
         """Write the terms as a Zarr group (format 3), for xarray and dask, one block at a time.
 

@@ -19,6 +19,7 @@ from tropica.errors import DataError, InputError, TropicaError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.readers.aten_graph import Name, Replay, argument, dtype_of, read_call
 from tropica.network.trace import check_finite, trace_checked
+from tropica.runtime.arithmetic import own_settings
 
 _SCHEMA = 8
 """Supported version of the archive's graph format (torch 2.8 and newer)."""
@@ -28,6 +29,7 @@ _UNREADABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OSEr
 """Exceptions that a damaged file can cause, in zipfile, in json or on access to their results."""
 
 
+@own_settings()
 def load_network(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> PiecewiseLinearNetwork:
     """Load a model that was exported in eval mode with a dynamic batch size, and written by ``torch.export.save``.
 
@@ -72,7 +74,7 @@ def _traced(path: str) -> PiecewiseLinearNetwork:
 def _open(path: str) -> tuple[Replay, Tensor]:
     """The archived model and an example batch."""
     try:
-        with zipfile.ZipFile(path) as archive, torch.inference_mode(False), torch.device("cpu"):
+        with zipfile.ZipFile(path) as archive:
             return _read(archive)
     except FileNotFoundError:
         raise DataError("no such file") from None

@@ -15,6 +15,7 @@ from tropica.data.readers.paths import locate_shorthand
 from tropica.data.readers.request import FileRequest
 from tropica.data.validate import validate_points
 from tropica.errors import DataError
+from tropica.runtime.arithmetic import own_settings
 from tropica.studies.datasets.digits import load_digits
 from tropica.studies.datasets.mnist1d import load_mnist1d
 from tropica.studies.datasets.openml import load_openml
@@ -28,6 +29,7 @@ OPENML = "openml:"
 
 
 @overload
+@own_settings()
 def load_data(
     spec: str | os.PathLike[str], *, split: Split = "train", limit: int | None = None, lazy: Literal[False] = False
 ) -> LabelledData: ...
