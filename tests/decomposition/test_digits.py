@@ -144,7 +144,7 @@ def test_double_double_sums_and_slices() -> None:
     for bits in (5, 18, 25):
         parts = slices(x, bits, digits=106)
         for at, number in enumerate(exact):
-            rest = number - sum((Fraction(float(part[at])) for part in parts), Fraction(0))
+            rest = number - sum((Fraction(float(one.part[at])) for one in parts), Fraction(0))
             assert abs(rest) <= max(map(abs, exact)) / 2**105
 
 

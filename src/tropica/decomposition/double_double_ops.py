@@ -8,7 +8,7 @@ added in double-double. A convolution stays PyTorch's convolution, and a product
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,13 +16,15 @@ import torch
 from torch import Tensor
 
 from tropica.errors import CertificateError
-from tropica.exact.double_double import DoubleDouble, slices
+from tropica.exact.double_double import DoubleDouble, Slice, slices
 from tropica.network.graph import AffineNode, Node, NonlinearityNode
 from tropica.network.nonlinearities import ClampMin
 
 MANTISSA = 53
 GUARD = 10
 """Binary digits for the slopes of ops without weights: sums, and averages over 2ⁿ ≤ 1,024 numbers."""
+SUMMED = 4
+"""Binary digits for the sum of up to sixteen products of one order of magnitude."""
 DIGITS = 110
 """Binary digits of a tensor that are kept, relative to its largest entry."""
 
@@ -49,35 +51,63 @@ class DoubleDoubleAffine:
         if not weights:
             return total
         none = self.node.fn(*zeros, **self._linear, **weights[0])
-        cut = [slices(x, self._bits, DIGITS) for x in inputs]
-        for number in range(max(map(len, cut), default=0)):
-            # The slices of different inputs have different units, so each input goes alone.
-            for at, parts in enumerate(cut):
-                if number < len(parts):
-                    alone = [parts[number] if i == at else zero for i, zero in enumerate(zeros)]
-                    for weight in self._some(weights, number):
-                        part = self.node.fn(*alone, **self._linear, **weight) - none
-                        total = total.plus(self._checked(part, parts[number]))
+        if self._copies[0] and len(inputs) == 1:
+            return total + DoubleDouble(*(self.node.fn(x, **self._linear) - none for x in inputs[0]))
+        for at, x in enumerate(inputs):  # the slices of different inputs have different units, so each input goes alone
+
+            def linear(part: Tensor, weight: Mapping[str, Tensor], at: int = at) -> list[Tensor]:
+                alone = [part if i == at else zero for i, zero in enumerate(zeros)]
+                return [self.node.fn(*alone, **self._linear, **weight) - none]
+
+            for (part,) in self._products(linear, slices(x, self._bits, DIGITS)):
+                total = total.plus(part)
         return total
 
     def pull_back(self, cotangent: DoubleDouble, inputs: Sequence[Tensor]) -> list[DoubleDouble]:
         """The cotangents of the inputs, J_iᵀ g; ``inputs`` gives their shapes."""
+        if not self._weights:
+            return [DoubleDouble.of(torch.zeros_like(x)) for x in inputs]
+        if self._copies[1]:
+            high, low = (_vector_jacobian(lambda *z: self.node.fn(*z, **self._linear), inputs, part) for part in cotangent)
+            return [DoubleDouble(*pair) for pair in zip(high, low, strict=True)]
         found = [DoubleDouble.of(torch.zeros_like(x)) for x in inputs]
-        parts = slices(cotangent, self._bits, DIGITS)
-        for number, part in enumerate(parts):
-            for weight in self._some(self._weights, number):
-                pulled = _vector_jacobian(lambda *z, w=weight: self.node.fn(*z, **self._linear, **w), inputs, part)
-                found = [total.plus(self._checked(one, part)) for total, one in zip(found, pulled, strict=True)]
+
+        def pulled(part: Tensor, weight: Mapping[str, Tensor]) -> list[Tensor]:
+            return _vector_jacobian(lambda *z: self.node.fn(*z, **self._linear, **weight), inputs, part)
+
+        for parts in self._products(pulled, slices(cotangent, self._bits, DIGITS)):
+            found = [total.plus(part) for total, part in zip(found, parts, strict=True)]
         return found
 
-    def _some(self, weights: Sequence[Mapping[str, Tensor]], number: int) -> Sequence[Mapping[str, Tensor]]:
-        """The slices of the weight whose product with this slice of the input counts."""
-        return weights[: max(1, math.ceil(DIGITS / self._bits) + 1 - number)]
+    def _products(
+        self, product: Callable[[Tensor, Mapping[str, Tensor]], list[Tensor]], parts: Sequence[Slice]
+    ) -> Iterator[list[Tensor]]:
+        """The products of slices with the slices of the weight, exact sums of those of one order of magnitude, largest first."""
+        last = math.ceil(DIGITS / self._bits)
+        for order in range(min(len(parts) + len(self._weights) - 1, last + 1)):
+            total: list[Tensor] | None = None
+            for number in range(max(0, order - len(self._weights) + 1), min(order + 1, len(parts))):
+                found = product(parts[number].part, self._weights[order - number])
+                if not self.node.weighted:
+                    for one in found:
+                        _check_exact(one, parts[number], self.node)
+                total = found if total is None else [a + b for a, b in zip(total, found, strict=True)]
+            if total is not None:
+                yield total
 
-    def _checked(self, part: Tensor, source: Tensor) -> Tensor:
-        if not self.node.weighted:
-            _check_exact(part, source, self.node)
-        return part
+    @cached_property
+    def _copies(self) -> tuple[bool, bool]:
+        """Is every output a copy of an input, up to sign, and is every input copied at most once? (By random numbers.)"""
+        if self.node.weighted:
+            return False, False
+        generator = torch.Generator().manual_seed(0)
+        drawn = [torch.rand(shape, dtype=torch.float64, generator=generator).to(self._device) for shape in self.shapes]
+        none = self.node.fn(*map(torch.zeros_like, drawn), **self._linear)
+        value, square = (self.node.fn(*some, **self._linear) - none for some in (drawn, [x * x for x in drawn]))
+        if not torch.equal(value * value, square.abs()):
+            return False, False
+        back = _vector_jacobian(lambda *z: self.node.fn(*z, **self._linear), drawn, torch.ones_like(value))
+        return True, all(bool((one.abs() <= 1).all()) for one in back)
 
     @cached_property
     def _linear(self) -> dict[str, Tensor]:
@@ -91,7 +121,7 @@ class DoubleDoubleAffine:
         """The weight in slices, each as an argument; one empty argument if there is no weight."""
         if not self.node.weighted:
             return [{}]
-        return [{"weight": part} for part in slices(DoubleDouble.of(self.constants["weight"]), self._bits, DIGITS)]
+        return [{"weight": one.part} for one in slices(DoubleDouble.of(self.constants["weight"]), self._bits, DIGITS)]
 
     @cached_property
     def _bits(self) -> int:
@@ -105,7 +135,7 @@ class DoubleDoubleAffine:
             most = max(most, float(forward.abs().max()) if forward.numel() else 0.0)
         back = _vector_jacobian(lambda *z: self.node.fn(*z, **self._linear, **mask), zeros, torch.ones_like(none))
         most = max(most, *(float(one.abs().max()) if one.numel() else 0.0 for one in back))
-        room = MANTISSA - 1 - math.ceil(math.log2(most))
+        room = MANTISSA - 1 - SUMMED - math.ceil(math.log2(most))
         return max(1, room // 2) if self.node.weighted else max(1, room - GUARD)
 
     @cached_property
@@ -158,11 +188,11 @@ class DoubleDoubleNonlinearity:
             return [cotangent.times(self._slope)]
         high = [z.high for z in self.inputs]
         found = [DoubleDouble.of(torch.zeros_like(z)) for z in high]
-        for part in slices(cotangent, MANTISSA - 2 * GUARD, DIGITS):
-            pulled = _vector_jacobian(self._op, high, part)
-            for one in pulled:
-                _check_exact(one, part, self.node)
-            found = [total.plus(one) for total, one in zip(found, pulled, strict=True)]
+        for one in slices(cotangent, MANTISSA - 2 * GUARD, DIGITS):
+            pulled = _vector_jacobian(self._op, high, one.part)
+            for part in pulled:
+                _check_exact(part, one, self.node)
+            found = [total.plus(part) for total, part in zip(found, pulled, strict=True)]
         return found
 
     def _op(self, *inputs: Tensor) -> Tensor:
@@ -189,16 +219,10 @@ def _jacobian_vector(function: Callable[..., Tensor], at: Sequence[Tensor], dire
         return torch.autograd.grad(pulled, cotangent, list(direction))[0]
 
 
-def _check_exact(result: Tensor, source: Tensor, node: Node) -> None:
+def _check_exact(result: Tensor, source: Slice, node: Node) -> None:
     """Raise CertificateError if sums of a slice's entries with slopes of few binary digits do not explain the result."""
-    nonzero = source[source != 0]
-    if not nonzero.numel():
-        return
-    mantissa, exponent = nonzero.frexp()
-    whole = (mantissa * 2.0**MANTISSA).long()
-    lowest = (whole & -whole).double().log2() - MANTISSA + exponent
-    scaled = torch.ldexp(result, GUARD - lowest.min())
-    if not bool((scaled == scaled.round()).all()):
+    scaled = torch.ldexp(result, torch.tensor(GUARD - source.exponent, device=result.device))
+    if not torch.equal(scaled, scaled.round()):
         where = f" in module {node.origin.path!r}" if node.origin.path else ""
         raise CertificateError(
             f"{node.origin.op or node.name}{where} cannot be computed in double-double arithmetic: its slopes are no short "

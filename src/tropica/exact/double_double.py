@@ -119,8 +119,15 @@ def dot(a: DoubleDouble, b: Tensor) -> DoubleDouble:
     return a.times(b).sum()
 
 
-def slices(x: DoubleDouble, bits: int, digits: int = 110) -> list[Tensor]:
-    """Numbers as a sum of float64 tensors, each a whole multiple of one power of two with at most ``bits`` binary digits.
+class Slice(NamedTuple):
+    """Whole multiples of 2^exponent, of few binary digits, as a float64 tensor."""
+
+    part: Tensor
+    exponent: int
+
+
+def slices(x: DoubleDouble, bits: int, digits: int = 110) -> list[Slice]:
+    """Numbers as a sum of slices with at most ``bits`` binary digits.
 
     The sum is x up to 2^−digits of its largest entry. Products of such slices have few digits, so that float64 sums of them are
     exact (the splitting of Ozaki, Ogita, Oishi and Rump). Slices that are 0 are left out at the end.
@@ -136,9 +143,10 @@ def slices(x: DoubleDouble, bits: int, digits: int = 110) -> list[Tensor]:
     exponent = int(torch.tensor(largest, dtype=torch.float64).frexp().exponent)
     found, rest = [], x
     for number in range(1, -(-digits // bits) + 1):
-        shift = 1.5 * 2.0 ** (52 + exponent - number * bits)
+        unit = exponent - number * bits
+        shift = 1.5 * 2.0 ** (52 + unit)
         part = (rest.high + shift) - shift
-        found.append(part)
+        found.append(Slice(part, unit))
         rest = DoubleDouble(*quick_two_sum(rest.high - part, rest.low))
         if not bool(rest.high.any()):
             break
