@@ -26,7 +26,17 @@ from benchmarks.networks import images, mnist_or_digits
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.studies.training.loop import train
 
-HEADINGS = ("network", "decomposition", "terms", "precision", "digits certified", "digits measured", "agreement", "seconds", "holds")
+HEADINGS = (
+    "network",
+    "decomposition",
+    "terms",
+    "precision",
+    "digits certified",
+    "digits measured",
+    "agreement",
+    "seconds",
+    "holds",
+)
 
 
 def chain(depth: int, extra: bool) -> tuple[nn.Sequential, Tensor]:
@@ -76,7 +86,17 @@ def rows(
         try:
             terms = tp.extract(net, x, method, check="sample")
         except tp.CertificateError as error:
-            yield [name, method, str(len(x)), "–", "–", "–", "–", f"{time.perf_counter() - start:.1f}", f"error: {str(error)[:300]}"]
+            yield [
+                name,
+                method,
+                str(len(x)),
+                "–",
+                "–",
+                "–",
+                "–",
+                f"{time.perf_counter() - start:.1f}",
+                f"error: {str(error)[:300]}",
+            ]
         seconds = time.perf_counter() - start
         for way in ("plain", "default"):
             start = time.perf_counter()

@@ -106,7 +106,9 @@ def test_float32_that_is_asked_for_is_refused_where_it_holds_nothing() -> None:
 def test_a_given_decomposition_rises_in_precision_but_keeps_its_k() -> None:
     net = tp.trace(chain(100), DATA)
     decomposition = tp.decompose(net.to(torch.float64), DATA)
-    with pytest.raises(tp.CertificateError, match=r"no precision leaves 3 digits.*double-double leaves 0\.0 .*decomposition='minimal'"):
+    with pytest.raises(
+        tp.CertificateError, match=r"no precision leaves 3 digits.*double-double leaves 0\.0 .*decomposition='minimal'"
+    ):
         tp.extract(net, DATA, decomposition)
     net = tp.trace(chain(34).double(), DATA.double())
     terms = tp.extract(net, DATA, tp.decompose(net, DATA), check="none")

@@ -16,9 +16,7 @@ ROWS = 128
 """The number of points whose constant parts are computed at once: their float64 rows fit the processor's cache."""
 
 
-def empty_block(
-    net: PiecewiseLinearNetwork, points: int, stored_dtype: torch.dtype, double_double: bool = False
-) -> TermBlock:
+def empty_block(net: PiecewiseLinearNetwork, points: int, stored_dtype: torch.dtype, double_double: bool = False) -> TermBlock:
     """Allocate a block for the terms of a network at ``points`` points."""
     dimension = torch.Size(net.input_shape).numel()
 

@@ -13,8 +13,8 @@ from tropica.data.batches import Data
 from tropica.data.passes import DEFAULT_SIZES, ShardSizes
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extract_to_store import extract_to_store
-from tropica.decomposition.extraction_run import ExtractionRun, escalate, extract_in_memory
-from tropica.decomposition.precision import MorePrecision
+from tropica.decomposition.extraction_run import ExtractionRun, extract_in_memory
+from tropica.decomposition.precision import MorePrecision, escalate
 from tropica.decomposition.prepare import check_method, dtype_name, prepare_extraction
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
@@ -119,7 +119,7 @@ def extract(
             more = needed
         extraction = prepare_extraction(net, data, dtype=torch.float64, **settings).asked(asked)
         run = replace(run, extraction=extraction, may_escalate=False)
-        made = escalate(run, decomposition, more)
+        made = escalate(extraction, decomposition, more, memory=memory, processes=processes, progress=report)
         if store is None:
             return extract_in_memory(run, made)
         store.begin_anew()

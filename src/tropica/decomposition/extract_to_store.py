@@ -17,7 +17,7 @@ from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import extract_batches, find_center, smallest_of
 from tropica.decomposition.extraction_run import ExtractionRun, UsedDecomposition, certified
 from tropica.decomposition.load import load_decomposition
-from tropica.decomposition.precision import require_digits
+from tropica.decomposition.precision import asking_for_more, require_digits
 from tropica.decomposition.prepare import decomposition_for, fitted
 from tropica.errors import StoreError
 from tropica.runtime.interrupts import DelayedInterrupts
@@ -89,15 +89,16 @@ def _stored_decomposition(
         return UsedDecomposition(fitted(found, net), made_here=not manifest.decomposition_given)
     if manifest.decomposition_given:
         raise StoreError(f"{path}: missing or damaged; this decomposition was given to the extraction: give it again")
-    made = decomposition_for(
-        run.extraction,
-        decomposition,
-        memory=run.memory,
-        processes=processes,
-        checkpoint=store.folder / CALIBRATION,
-        digests=digests,
-        progress=run.progress,
-    )
+    with asking_for_more(run.may_escalate):
+        made = decomposition_for(
+            run.extraction,
+            decomposition,
+            memory=run.memory,
+            processes=processes,
+            checkpoint=store.folder / CALIBRATION,
+            digests=digests,
+            progress=run.progress,
+        )
     if known not in ("", made.fingerprint):
         raise StoreError(
             f"{path}: missing or damaged, and the recomputed decomposition differs from the lost one, to which the finished "

@@ -12,8 +12,8 @@ from torch import Tensor
 from tropica.decomposition.certify import Sample, certify_terms
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import empty_block_for, extract_batches, find_center, smallest_of
-from tropica.decomposition.precision import MorePrecision, describe, require_digits, with_enough_digits
-from tropica.decomposition.prepare import Extraction, decomposition_for, fitted
+from tropica.decomposition.precision import MorePrecision, asking_for_more, describe, require_digits
+from tropica.decomposition.prepare import Extraction, decomposition_for
 from tropica.errors import CertificateError
 from tropica.runtime.memory import BatchHalving
 from tropica.runtime.processes import Processes
@@ -86,7 +86,8 @@ class UsedDecomposition:
 def extract_in_memory(run: ExtractionRun, decomposition: DCDecomposition | str) -> LinearTerms:
     """Extract all terms into one block, which is filled batch by batch."""
     extraction, data_pass = run.extraction, run.extraction.data_pass
-    made = decomposition_for(extraction, decomposition, memory=run.memory, processes=run.processes, progress=run.progress)
+    with asking_for_more(run.may_escalate and isinstance(decomposition, str)):
+        made = decomposition_for(extraction, decomposition, memory=run.memory, processes=run.processes, progress=run.progress)
     if run.may_escalate:
         require_digits(made, data_pass, run.processes)
     used = UsedDecomposition(made, made_here=isinstance(decomposition, str))
@@ -105,30 +106,6 @@ def extract_in_memory(run: ExtractionRun, decomposition: DCDecomposition | str) 
             if run.progress:
                 run.progress(done, data_pass.num_points, "extracting")
     return certified(run, used, [whole], center, smallest_of(cotangents), sample)
-
-
-def escalate(run: ExtractionRun, decomposition: DCDecomposition | str, needed: MorePrecision) -> DCDecomposition:
-    """The decomposition, in the precision, that leaves enough digits where the first one did not.
-
-    Args:
-        run: the extraction in float64.
-        decomposition: the decomposition that was asked for.
-        needed: what was tried.
-    """
-    extraction = run.extraction
-    shared = {"memory": run.memory, "processes": run.processes, "progress": run.progress}
-    if needed.decomposition is None:
-        made = decomposition_for(extraction, decomposition, **shared)
-    else:
-        made = fitted(needed.decomposition, extraction.net, at=extraction.identity.at)
-    return with_enough_digits(
-        replace(made, escalations=(needed.step,)),
-        extraction.data_pass,
-        may_shrink=isinstance(decomposition, str),
-        double_double=extraction.stored_dtype == torch.float64,
-        after=needed.after,
-        **shared,
-    )
 
 
 def certified(

@@ -97,9 +97,7 @@ def check_pairs(
     changed = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     for side in own.sides:
         functions = (functions_for(block, side, first) for first, block in blocks())
-        excess, largest = excesses(
-            x, own.value(side), functions, processes, double_double=precision == "double-double"
-        )
+        excess, largest = excesses(x, own.value(side), functions, processes, double_double=precision == "double-double")
         worst = torch.maximum(worst, excess.max())  # NaN stays NaN
         if side == "plus":
             changed = (largest >= 0) & (own.labels[largest.clamp(min=0)] != own.labels)

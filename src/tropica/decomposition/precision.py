@@ -11,19 +11,23 @@ the terms are extracted: from the size of F⁻ and of its gradient at a few poin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
+
+import torch
 
 from tropica.data.passes import DataPass
 from tropica.decomposition.backward import batch_terms
 from tropica.decomposition.blocks import empty_block, write_block
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.double_double_pass import minus_terms
-from tropica.decomposition.minimal import minimal_decomposition
+from tropica.decomposition.minimal import PER, minimal_decomposition
 from tropica.decomposition.own_terms import OwnTerms
+from tropica.decomposition.prepare import Extraction, decomposition_for, fitted
 from tropica.errors import CertificateError
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
-from tropica.runtime.progress import ProgressCallback
 from tropica.terms.certificate import LEAST_DIGITS, UNITS, digits_of
 
 WANTED_DIGITS = {"float32": 3.5, "float64": 5.0, "double-double": 5.0}
@@ -65,7 +69,7 @@ def predicted_digits(decomposition: DCDecomposition, data_pass: DataPass) -> dic
 def require_digits(decomposition: DCDecomposition, data_pass: DataPass, processes: Processes = SINGLE_PROCESS) -> None:
     """Raise MorePrecision if the decomposition's own precision leaves fewer digits than are wanted."""
     precision = decomposition.precision
-    digits = processes.run_on_first(lambda: predicted_digits(decomposition, data_pass)[precision])
+    digits = _digits(decomposition, data_pass, processes)
     if not digits >= WANTED_DIGITS[precision]:
         raise MorePrecision(decomposition, _step(decomposition, digits))
 
@@ -74,85 +78,91 @@ def _step(decomposition: DCDecomposition, digits: float) -> str:
     return f"{describe(decomposition)} leaves {digits:.1f} digits"
 
 
-def with_enough_digits(
-    decomposition: DCDecomposition,
-    data_pass: DataPass,
-    *,
-    may_shrink: bool,
-    double_double: bool = True,
-    after: str = "",
-    memory: int | None = None,
-    processes: Processes = SINGLE_PROCESS,
-    progress: ProgressCallback | None = None,
+@contextlib.contextmanager
+def asking_for_more(may_escalate: bool) -> Iterator[None]:
+    """Turn the CertificateError of a decomposition that rounding spoils into MorePrecision, if a finer one is allowed."""
+    try:
+        yield
+    except CertificateError as error:
+        if not may_escalate:
+            raise
+        raise MorePrecision(None, str(error)) from error
+
+
+def escalate(
+    extraction: Extraction, decomposition: DCDecomposition | str, needed: MorePrecision, **settings: Any
 ) -> DCDecomposition:
-    """The decomposition in the first precision that leaves the wanted digits, or one that grows less.
+    """The decomposition, in the precision, that leaves enough digits where the first one did not.
+
+    A named decomposition but the paper's may give way to the minimal one.
 
     Args:
-        decomposition: a decomposition of a network in float64.
-        data_pass: the points, in float64.
-        may_shrink: may another decomposition be computed?
-        double_double: may terms be in double-double?
-        after: a precision of this decomposition that has failed already.
-        memory, processes, progress: as in ``tp.extract``.
+        extraction: the extraction in float64.
+        decomposition: the decomposition that was asked for.
+        needed: what was tried.
+        settings: memory, processes and progress, as for ``decomposition_for``.
 
     Raises:
         CertificateError: nothing leaves enough digits; the message lists what was tried, with the digits.
     """
-    steps = list(decomposition.escalations)
-    best: tuple[float, DCDecomposition] | None = None
-    candidates = _candidates(decomposition, data_pass, may_shrink, double_double, steps, memory, processes, progress)
-    for candidate in candidates:
-        if candidate.method == decomposition.method and candidate.precision in ("float64", after) and after not in ("", "float32"):
-            continue
-        digits = processes.run_on_first(lambda one=candidate: predicted_digits(one, data_pass)[one.precision])
+    if decomposition == "minimal":
+        base = decomposition_for(extraction, "calibrated", **settings)
+    elif needed.decomposition is None:
+        base = decomposition_for(extraction, decomposition, **settings)
+    else:
+        base = fitted(needed.decomposition, extraction.net, at=extraction.identity.at)
+    steps, best = [needed.step], None
+    for made in _candidates(extraction, base, decomposition, steps, needed.after, settings):
+        digits = _digits(made, extraction.data_pass, settings["processes"])
         if best is None or digits > best[0]:
-            best = (digits, replace(candidate, escalations=tuple(steps)))
-        if digits >= WANTED_DIGITS[candidate.precision]:
-            return replace(candidate, escalations=tuple(steps))
-        if (step := _step(candidate, digits)) not in steps:
+            best = (digits, replace(made, escalations=tuple(steps)))
+        if digits >= WANTED_DIGITS[made.precision]:
+            break
+        if (step := _step(made, digits)) not in steps:
             steps.append(step)
     if best is not None and best[0] >= LEAST_DIGITS:
         return best[1]
+    advice = (
+        "Extract from an inner layer (at=), which fewer layers follow, or on fewer points"
+        if isinstance(decomposition, str) and decomposition != "paper"
+        else "Use decomposition='minimal' or 'calibrated', so that another decomposition can be tried"
+    )
     raise CertificateError(
-        f"no precision leaves {LEAST_DIGITS:.0f} digits of f(x), as F⁻ is too large beside N: {'; '.join(steps)}. "
-        + (
-            "Extract from an inner layer (at=), where fewer layers follow, or on fewer points"
-            if may_shrink
-            else "Use decomposition='minimal', or a method's name, so that another decomposition can be tried"
-        )
+        f"no precision leaves {LEAST_DIGITS:.0f} digits of f(x), as F⁻ is too large beside N: {'; '.join(steps)}. {advice}"
     )
 
 
 def _candidates(
-    decomposition: DCDecomposition,
-    data_pass: DataPass,
-    may_shrink: bool,
-    double_double: bool,
+    extraction: Extraction,
+    base: DCDecomposition,
+    asked: DCDecomposition | str,
     steps: list[str],
-    memory: int | None,
-    processes: Processes,
-    progress: ProgressCallback | None,
+    after: str,
+    settings: dict[str, Any],
 ) -> Iterator[DCDecomposition]:
     """The decompositions to try, one after another; what fails is added to ``steps``."""
-    precisions = ["float64"]
-    if double_double:
+    data_pass, precisions = extraction.data_pass, ["float64"]
+    if extraction.stored_dtype == torch.float64:
         try:
-            x = next(iter(data_pass))[:1]
-            minus_terms(decomposition, x)
+            minus_terms(base, next(iter(data_pass))[:1])
             precisions.append("double-double")
         except CertificateError as error:
             steps.append(str(error))
-    for precision in precisions:
-        yield decomposition.in_precision(precision)
-    if not may_shrink:
+    if asked != "minimal":
+        failed = list(UNITS).index(after) if after else -1
+        yield from (base.in_precision(one) for one in precisions if list(UNITS).index(one) > failed)
+    if not isinstance(asked, str) or asked == "paper":
         return
-    for per in ("network", "nonlinearity"):
+    for per in PER:
         for precision in precisions:
-            settings = {"memory": memory, "processes": processes, "progress": progress}
             try:
-                yield minimal_decomposition(decomposition.in_precision(precision), data_pass, per=per, **settings)
+                yield minimal_decomposition(base.in_precision(precision), data_pass, per=per, **settings)
             except CertificateError as error:
-                steps.append(f"minimal, one factor per {per}, {precision}: {error}")
+                steps.append(f"minimal, one factor per {per}, in {precision}: {error}")
+
+
+def _digits(decomposition: DCDecomposition, data_pass: DataPass, processes: Processes) -> float:
+    return processes.run_on_first(lambda: predicted_digits(decomposition, data_pass)[decomposition.precision])
 
 
 def describe(decomposition: DCDecomposition) -> str:

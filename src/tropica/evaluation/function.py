@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,8 +11,8 @@ from torch import Tensor
 from tropica.data.batches import Data, as_batches, count_points
 from tropica.data.passes import DEFAULT_SIZES, ShardSizes
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.precision import MorePrecision, require_digits, with_enough_digits
-from tropica.decomposition.prepare import decomposition_for, fitted, prepare_extraction
+from tropica.decomposition.precision import MorePrecision, asking_for_more, escalate, require_digits
+from tropica.decomposition.prepare import decomposition_for, prepare_extraction
 from tropica.errors import InputError
 from tropica.evaluation.search.search import ExactSearch, SearchReport
 from tropica.evaluation.settings import EVALUATION_SETTINGS, EvaluationSettings
@@ -135,15 +134,15 @@ class ExtractedFunction:
             sizes = {"batch_size": batch_size, "memory": memory, "processes": processes, "shard_sizes": shard_sizes}
             net, settings = as_network(net, data), {"memory": memory, "processes": processes, "progress": report}
             prepared = prepare_extraction(net, data, dtype=dtype, **sizes)
-            made = decomposition_for(prepared, decomposition, **settings)
-            if dtype in (None, torch.float64):
-                try:
+            may_escalate = dtype in (None, torch.float64)
+            try:
+                with asking_for_more(may_escalate and isinstance(decomposition, str)):
+                    made = decomposition_for(prepared, decomposition, **settings)
+                if may_escalate:
                     require_digits(made, prepared.data_pass, processes)
-                except MorePrecision as needed:
-                    prepared = prepare_extraction(net, data, dtype=torch.float64, **sizes)
-                    made = replace(fitted(made, prepared.net), escalations=(needed.step,))
-                    named = isinstance(decomposition, str)
-                    made = with_enough_digits(made, prepared.data_pass, may_shrink=named, **settings)
+            except MorePrecision as needed:
+                prepared = prepare_extraction(net, data, dtype=torch.float64, **sizes)
+                made = escalate(prepared, decomposition, needed, **settings)
         return cls(StreamedTerms(made, prepared.data_pass), memory=memory, distributed=distributed)
 
     @property
@@ -271,12 +270,24 @@ class ExtractedFunction:
                     report(done, total, "evaluating")
         return torch.cat(results).cpu()
 
+    def summary(self) -> dict[str, str]:
+        """The terms, their precision, and the digits of f(x) that it leaves, as texts by name.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+        >>> tp.ExtractedFunction(tp.extract(model, torch.randn(200, 4))).summary()["precision"]
+        'float32'
+        """
+        return self._facts()
+
     def _facts(self) -> dict[str, str]:
         terms = self._terms
         return {
             "terms": f"{terms.num_terms:,} of {'×'.join(map(str, terms.input_shape))}",
             "classes": f"{terms.num_classes}",
             "decomposition": terms.method,
+            "precision": terms.precision,
+            **_digits_of(terms),
             "kept": "no, extracted in each call" if isinstance(terms, StreamedTerms) else f"{terms.dtype}, {terms.device}",
         }
 
@@ -287,6 +298,17 @@ class ExtractedFunction:
 
     def _repr_html_(self) -> str:
         return html_table("Extracted function N<sup>(X)</sup>", self._facts())
+
+
+def _digits_of(terms: TermSource) -> dict[str, str]:
+    """The digits of f(x) by the certificate of kept terms, and what was tried before."""
+    if not isinstance(terms, KeptTerms):
+        assert isinstance(terms, StreamedTerms)
+        steps, digits = terms.decomposition.escalations, None
+    else:
+        steps, digits = terms.terms.certificate.steps, terms.terms.certificate.digits
+    facts = {} if digits is None else {"digits of f(x)": f"{digits:.1f}"}
+    return facts | ({"before": "; ".join(steps)} if steps else {})
 
 
 def _merged(batches: Iterable[Tensor], points: int, numbers: int) -> Iterator[Tensor]:

@@ -194,7 +194,10 @@ def _equal_in_float64(net: PiecewiseLinearNetwork, model: nn.Module, batch: Tens
         return False
     try:
         with torch.no_grad():
-            wanted, found = copy.deepcopy(model).double()(batch.double()), HEADS[net.dropped](net.to(torch.float64)(batch.double()))
+            wanted, found = (
+                copy.deepcopy(model).double()(batch.double()),
+                HEADS[net.dropped](net.to(torch.float64)(batch.double())),
+            )
     except Exception:  # a model that does not run in float64 tells nothing
         return False
     scale = float(wanted.abs().max())

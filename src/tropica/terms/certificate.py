@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
 
 from tropica.runtime.html import html_table
-
 
 Precision = Literal["float32", "float64", "double-double"]
 """The arithmetic that terms are computed in. "double-double" is F⁻ in pairs of float64, with 32 decimal digits."""
@@ -89,6 +88,10 @@ class Certificate:
         ten times smaller than this bound.
         """
         return digits_of(self.tolerance, self.scale) if self.points else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, with ``holds`` and ``digits``."""
+        return {**asdict(self), "steps": list(self.steps), "holds": self.holds, "digits": self.digits}
 
     @property
     def labels_changed(self) -> int:
