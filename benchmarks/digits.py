@@ -4,9 +4,9 @@
     python -m benchmarks.digits mlps --depths 10 20 30 50 --terms 1000        (needs TROPICA_DATA for MNIST; else digits)
     python -m benchmarks.digits architectures --networks ResNet-18 --terms 16
 
-Measured digits are −log₁₀ of the largest |f − f_exact| / max(|f_exact|, spread of N) over test points, at the label that wins. f_exact is
-N^(X) of the same K from terms in double-double (in float64 for the architectures, whose terms are measured in float32). The
-column "plain" is what the terms had before they could rise in precision: the model's dtype, or float64.
+Measured digits are −log₁₀ of the largest |f − f_exact| / max(|f_exact|, spread of N) over test points, at the label that wins.
+f_exact is N^(X) of the same K from terms in double-double (in float64 for the architectures, whose terms are measured in
+float32). Rows "plain" show the terms in the model's own dtype, as they were before they could rise in precision.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ HEADINGS = (
     "decomposition",
     "terms",
     "precision",
-    "digits certified",
-    "digits measured",
+    "certified",
+    "measured",
     "agreement",
     "seconds",
     "holds",

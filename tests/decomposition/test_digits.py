@@ -106,9 +106,7 @@ def test_float32_that_is_asked_for_is_refused_where_it_holds_nothing() -> None:
 def test_a_given_decomposition_rises_in_precision_but_keeps_its_k() -> None:
     net = tp.trace(chain(100), DATA)
     decomposition = tp.decompose(net.to(torch.float64), DATA)
-    with pytest.raises(
-        tp.CertificateError, match=r"no precision leaves 3 digits.*double-double leaves 0\.0 .*decomposition='minimal'"
-    ):
+    with pytest.raises(tp.CertificateError, match=r"no precision leaves 3 digits.*leaves 0\.0 .*decomposition='minimal'"):
         tp.extract(net, DATA, decomposition)
     net = tp.trace(chain(34).double(), DATA.double())
     terms = tp.extract(net, DATA, tp.decompose(net, DATA), check="none")
@@ -116,7 +114,7 @@ def test_a_given_decomposition_rises_in_precision_but_keeps_its_k() -> None:
 
 
 def test_store(tmp_path: Path) -> None:
-    """A store in double-double gives the same values; the same call finds it complete, and another dtype is another extraction."""
+    """A store in double-double gives the same values, and the same call repairs it."""
     model, folder = chain(34), tmp_path / "terms"
     terms = tp.extract(model, DATA, out=folder)
     loaded = tp.load_terms(folder)

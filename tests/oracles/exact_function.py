@@ -62,9 +62,8 @@ def _combined(
     weights: Sequence[float], rows: Sequence[tuple[list[Fraction], Fraction]], bias: float
 ) -> tuple[list[Fraction], Fraction]:
     factors = [Fraction(weight) for weight in weights]
-    coefficients = [
-        sum((f * row[0][j] for f, row in zip(factors, rows, strict=True)), Fraction(0)) for j in range(len(rows[0][0]))
-    ]
+    columns = zip(*(row[0] for row in rows), strict=True)
+    coefficients = [sum((f * entry for f, entry in zip(factors, column, strict=True)), Fraction(0)) for column in columns]
     return coefficients, sum((f * row[1] for f, row in zip(factors, rows, strict=True)), Fraction(bias))
 
 

@@ -58,8 +58,8 @@ def extract(
 ) -> None:
     """Extract the linear terms of every point into a folder. The same command resumes an extraction that was stopped.
 
-    Where too few digits of f(x) are left, the precision rises by itself, and the certificate says so. A certificate that fails is an
-    error (exit code 1). Several processes share the work:
+    Where too few digits of f(x) are left, the precision rises by itself, and the certificate says so. A certificate that
+    fails is an error (exit code 1). Several processes share the work:
     torchrun --nproc-per-node=N -m tropica extract ...
     """
     from tropica.cli.models import load_model

@@ -67,7 +67,8 @@ def write_block(found: BatchTerms, x: Tensor, center: Tensor, block: TermBlock) 
 
 def _write_double_double(found: MinusTerms, points: Tensor, center: Tensor, block: TermBlock, rows: slice) -> None:
     """Write a⁻ in double-double: ∇F⁻ − center, and the constant part F⁻(x_k) − ⟨∇F⁻, x_k⟩."""
-    assert block.minus_low is not None and block.minus_bias_low is not None
+    assert block.minus_low is not None
+    assert block.minus_bias_low is not None
     gradient, value = (DoubleDouble(both.high[rows], both.low[rows]) for both in found)
     centered = gradient.plus(-center.expand_as(gradient.high))
     bias = value - dot(gradient, points)

@@ -97,8 +97,8 @@ def certify_terms(
 ) -> Certificate:
     """Check Theorem 3.3 between all pairs of the sample's points.
 
-    The tolerance is that of :meth:`~tropica.decomposition.own_terms.OwnTerms.tolerance`. If coefficients are stored in a coarser
-    dtype, the bound on the resulting error is added to the tolerance, and to the margin up to which labels count as tied.
+    The tolerance is that of :class:`~tropica.decomposition.own_terms.OwnTerms`. If coefficients are stored in a coarser dtype,
+    the bound on the resulting error is added to the tolerance, and to the margin up to which labels count as tied.
 
     Args:
         terms: the terms.

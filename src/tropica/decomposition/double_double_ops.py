@@ -82,7 +82,7 @@ class DoubleDoubleAffine:
     def _products(
         self, product: Callable[[Tensor, Mapping[str, Tensor]], list[Tensor]], parts: Sequence[Slice]
     ) -> Iterator[list[Tensor]]:
-        """The products of slices with the slices of the weight, exact sums of those of one order of magnitude, largest first."""
+        """The products of slices with slices of the weight: exact sums of those of one order of magnitude, largest first."""
         last = math.ceil(DIGITS / self._bits)
         for order in range(min(len(parts) + len(self._weights) - 1, last + 1)):
             total: list[Tensor] | None = None

@@ -12,8 +12,8 @@ on all. HiGHS solves the programs; violations are evaluated in float64, as for o
 
 The method ends when λ_v + ελ*, ε = 1e-6, violates no pair (programs are solved to 1e-7). The factors returned are (1 + m) times
 these: a pair with P_jk < 0 then holds with slack −mP_jk, and Σ_v λ_v D^v_jk ≥ 0 stays true; a check of all pairs confirms it.
-Where F⁻_v is huge beside N, or λ* is unknown as rounding hides it, λ* is replaced by 100 sd(N)/sd(F⁻_v), so that ε adds nothing of
-note. D^v_jk below its own rounding error counts as 0.
+Where F⁻_v is huge beside N, or λ* is unknown as rounding hides it, λ* is replaced by 100 sd(N)/sd(F⁻_v), so that ε adds little.
+D^v_jk below its own rounding error counts as 0.
 
 Cost: in addition to that of one λ, an extraction and 4N²d multiplications and additions for each program on all points.
 """

@@ -108,7 +108,7 @@ class OwnTerms:
     def tolerance(self, precision: str, factor: float = 1.0) -> float:
         """The error that rounding can cause in the value of a term at a point of the data, with K multiplied by ``factor``.
 
-        The gradient ∇F⁺ of point j, rounded in its dtype, counts with x − x_j: the constant part is value − ⟨gradient, x_j⟩ of the
+        The rounding of the gradient ∇F⁺ of point j counts with x − x_j: the constant part is value − ⟨gradient, x_j⟩ of the
         rounded gradient, so the distance of the data from the origin does not matter. The value F⁻(x_j) is rounded as well.
         The evaluation in float64, or in double-double, is rounded in proportion to ‖gradient‖‖x‖ and the constant part.
         """

@@ -1,7 +1,7 @@
 """The precision that terms need, and what to do where no precision is enough.
 
-F⁻ may be 10¹⁵ times N, and N^(X) is a difference of values of F⁻. The digits of f(x) that each precision leaves are known before
-the terms are extracted: from the size of F⁻ and of its gradient at a few points. Where they are not enough, in this order:
+F⁻ may be 10¹⁵ times N, and N^(X) is a difference of values of F⁻. The digits of f(x) that each precision leaves follow from the
+size of F⁻ and of its gradient at a few points, before terms are extracted. Where they are not enough, in this order:
 
 1. the coarsest precision that leaves enough of them: float32, float64, double-double (∇F⁻ and F⁻ in pairs of float64);
 2. the minimal decomposition, whose F⁻ is smaller, in float64 and then in double-double;
@@ -31,8 +31,8 @@ from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.terms.certificate import LEAST_DIGITS, UNITS, digits_of
 
 WANTED_DIGITS = {"float32": 3.5, "float64": 5.0, "double-double": 5.0}
-"""The digits, by the bound of the certificate, below which the next precision is taken. The error is mostly ten times smaller than
-the bound."""
+"""The digits, by the bound of the certificate, below which the next precision is taken. The error is mostly ten times smaller
+than the bound."""
 
 POINTS = 16
 """The points whose terms are measured."""

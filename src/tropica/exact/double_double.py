@@ -1,7 +1,7 @@
 """Double-double arithmetic on tensors: a number is an unevaluated sum of two float64, 106 binary digits.
 
-The basis are the error-free transformations of Knuth and Dekker: a sum or a product of two float64 is a float64 plus an error that
-is a float64 itself. One operation has a relative error below 2⁻¹⁰², while no number leaves the range 10⁻²⁸⁰ … 10²⁸⁰.
+The basis are the error-free transformations of Knuth and Dekker: a sum or a product of two float64 is a float64 plus an error
+that is a float64 itself. One operation has a relative error below 2⁻¹⁰², while no number leaves the range 10⁻²⁸⁰ … 10²⁸⁰.
 """
 
 from __future__ import annotations

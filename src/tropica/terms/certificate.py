@@ -124,8 +124,8 @@ class Certificate:
             )
         if self.points and not (left := digits_of(self.tolerance - self.storage_error, self.scale)) >= LEAST_DIGITS:
             found.append(
-                f"rounding in {self.precision} leaves {left:.1f} digits of f(x): an error of {self.tolerance:.3g}, where N varies "
-                f"by {self.scale:.3g}"
+                f"rounding in {self.precision} leaves {left:.1f} digits of f(x): an error of {self.tolerance:.3g}, where N "
+                f"varies by {self.scale:.3g}"
             )
         lost = self.labels_changed - self.labels_tied
         if lost > 0:

@@ -36,7 +36,8 @@ class DoubleDoubleFunctions(AffineFunctions):
 
     def double_double(self, index: Tensor, x: Tensor, point: Tensor, sizes: BlockSizes = BLOCK_SIZES) -> DoubleDouble:
         """The values of the functions ``index`` (n,) at the points x[``point``] (n,)."""
-        assert self.part_low is not None and self.bias_low is not None
+        assert self.part_low is not None
+        assert self.bias_low is not None
         found: list[DoubleDouble] = []
         step = max(1, sizes.pairs // x.shape[1])
         for low in range(0, max(len(index), 1), step):
