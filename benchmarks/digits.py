@@ -151,6 +151,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=list(DEEP), choices=list(DEEP))
     parser.add_argument("--terms", type=int, default=300)
     parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--train", type=int, default=6000)
     parser.add_argument("--methods", nargs="*", default=["calibrated", "minimal"])
     arguments = parser.parse_args()
     methods = tuple(arguments.methods)
@@ -173,7 +174,7 @@ def main() -> None:
                     add(rows(name, net, x.to(dtype), torch.linspace(-3, 7, 41, dtype=dtype)[:, None], methods, "double-double"))
     elif arguments.what == "mlps":
         source = mnist_or_digits()
-        points, held = tp.load_data(source, split="train", limit=6000), tp.load_data(source, split="test", limit=300)
+        points, held = tp.load_data(source, split="train", limit=arguments.train), tp.load_data(source, split="test", limit=200)
         for depth in arguments.depths or (10, 20, 30, 50):
             torch.manual_seed(0)
             inputs = points.inputs.flatten(1)

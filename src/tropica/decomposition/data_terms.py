@@ -19,7 +19,7 @@ from tropica.runtime.progress import ProgressCallback
 from tropica.terms.certificate import Certificate
 from tropica.terms.term_block import TermBlock
 
-SLIGHT = 1 / 16
+SLIGHT = 1 / 2
 """The share of the rounding tolerance up to which an excess is no violation that a larger K must cure."""
 
 
@@ -138,7 +138,7 @@ class Violations:
 def find_violations(terms: DataTerms, side: Side, factor: float = 1.0, shards: Sequence[Shard] | None = None) -> Violations:
     """Find the points whose own term is not the largest among the terms of some shards, with K multiplied by ``factor``.
 
-    An excess far below the rounding tolerance is no violation, unless it changes a label whose margin in N exceeds the rounding
+    An excess well below the rounding tolerance is no violation, unless it changes a label whose margin in N exceeds the rounding
     error of N. (The check of a decomposition allows the whole tolerance.)
     """
     own, precision = terms.own, terms.decomposition.precision

@@ -30,7 +30,7 @@ from tropica.errors import CertificateError
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.terms.certificate import LEAST_DIGITS, UNITS, digits_of
 
-WANTED_DIGITS = {"float32": 3.5, "float64": 5.0, "double-double": 5.0}
+WANTED_DIGITS = {"float32": 3.2, "float64": 5.0, "double-double": 5.0}
 """The digits, by the bound of the certificate, below which the next precision is taken. The error is mostly ten times smaller
 than the bound."""
 

@@ -14,6 +14,8 @@ UNITS: dict[str, float] = {"float32": 2.0**-23, "float64": 2.0**-52, "double-dou
 """The relative rounding error of the terms, by precision."""
 LEAST_DIGITS = 3.0
 """The digits of f(x) without which no certificate holds: the tolerance is then below 1/2000 of the spread of N."""
+PLAIN = 100
+"""A violation of so many times the tolerance is no rounding."""
 MOST_DIGITS = 15.0
 """f(x) is a float64 number."""
 
@@ -106,8 +108,11 @@ class Certificate:
     @property
     def is_rounding(self) -> bool:
         """Does the certificate fail by what rounding alone may have caused, so that a finer precision may mend it?"""
-        allowed = self.COTANGENT_ROUNDING[self.dtype]
-        return not self.holds and (self.smallest_cotangent is None or self.smallest_cotangent >= -allowed)
+        if self.holds or not self.points:
+            return False
+        if self.smallest_cotangent is not None and not self.smallest_cotangent >= -self.COTANGENT_ROUNDING[self.dtype]:
+            return False
+        return not self.largest_violation > PLAIN * self.tolerance
 
     def failures(self) -> list[str]:
         """A line for each check that fails, or a single line if nothing was checked."""
