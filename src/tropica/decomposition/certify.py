@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tropica.decomposition.pairwise_check import OwnTerms, check_pairs, indexed
+from tropica.decomposition.own_terms import OwnTerms
+from tropica.decomposition.pairwise_check import check_pairs, indexed
 from tropica.runtime.processes import Processes
 from tropica.terms.certificate import Certificate
 from tropica.terms.linear_terms import LinearTerms
@@ -96,9 +97,8 @@ def certify_terms(
 ) -> Certificate:
     """Check Theorem 3.3 between all pairs of the sample's points.
 
-    The tolerance is 100 units in the last place of the largest ‖w_k‖‖x_k‖ + |b_k|, in the dtype of the extraction: rounding in
-    the backward passes is of that order. If coefficients are stored in a coarser dtype, the bound on the resulting error is
-    added to the tolerance, and to the margin up to which labels count as tied.
+    The tolerance is that of :class:`~tropica.decomposition.own_terms.OwnTerms`. If coefficients are stored in a coarser dtype,
+    the bound on the resulting error is added to the tolerance, and to the margin up to which labels count as tied.
 
     Args:
         terms: the terms.
@@ -113,10 +113,10 @@ def certify_terms(
     def blocks():
         return ((first, block.to(terms.working)) for first, block in indexed(chosen))
 
-    parts, r_norm, r_bias = [], 0.0, 0.0
+    parts, r_norm, r_bias, amidst = [], 0.0, 0.0, x.double().mean(0)
     for first, block in blocks():
         rows = slice(first, first + len(block))
-        parts.append((first, OwnTerms.of(x[rows], block, sample.margin[rows], terms.center)))
+        parts.append((first, OwnTerms.of(x[rows], block, sample.margin[rows], terms.center, amidst)))
         if block.rounding is not None:
             r_norm = max(r_norm, float(block.rounding[:, ::2].amax()))
             r_bias = max(r_bias, float(block.rounding[:, 1::2].amax()))
@@ -127,7 +127,7 @@ def certify_terms(
         own,
         blocks,
         dtype,
-        tie_tolerance=own.tie_tolerance(dtype) + storage_error,
+        precision=terms.precision,
         smallest_cotangent=smallest_cotangent,
         storage_error=storage_error,
         complete=len(x) == sample.total,
@@ -142,7 +142,9 @@ def _extended(sample: Certificate, known: Certificate) -> Certificate:
     return replace(
         known,
         largest_violation=float(torch.tensor([sample.largest_violation, known.largest_violation]).double().max()),
-        tolerance=max(sample.tolerance, known.tolerance),
+        tolerance=max(sample.tolerance, known.tolerance + sample.storage_error),
+        storage_error=sample.storage_error,
+        precision=sample.precision,
         labels_kept=1 - lost / known.points,
         labels_tied=max(sample.labels_tied, known.labels_tied),
     )

@@ -87,6 +87,8 @@ class DCDecomposition:
         history: the steps of the computation of K, with their numbers.
         factors: the minimal decomposition only: K by the name of the nonlinearity, in units of the calibrated K.
         certificate: the certificate over all pairs of data points; minimal decompositions only.
+        double_double: are terms computed and stored in double-double (the network is then in float64)?
+        escalations: what was tried before, and the digits of f(x) that it left.
     """
 
     net: PiecewiseLinearNetwork
@@ -99,6 +101,8 @@ class DCDecomposition:
     history: Sequence[DecompositionStep] = field(default=(), repr=False)
     factors: Mapping[str, float] = field(default_factory=dict)
     certificate: Certificate | None = None
+    double_double: bool = False
+    escalations: Sequence[str] = ()
 
     @own_settings(gradients=None)
     def f_plus(self, x: Tensor) -> Tensor:
@@ -210,16 +214,29 @@ class DCDecomposition:
             "history": [step.to_json() for step in self.history],
             "factors": dict(self.factors),
             "certificate": None if self.certificate is None else asdict(self.certificate),
+            "double_double": self.double_double,
+            "escalations": list(self.escalations),
         }
         tensors = {f"k.{name}": k.double() for name, k in self.multipliers.items()}
         if self.input_multiplier is not None:
             tensors[INPUT] = self.input_multiplier.double()
         safetensors_files.write(Path(path), about, tensors)
 
+    @property
+    def precision(self) -> str:
+        """The arithmetic of the terms: "float32", "float64" or "double-double"."""
+        return "double-double" if self.double_double else str(self.net.dtype).removeprefix("torch.")
+
+    def in_precision(self, precision: str) -> DCDecomposition:
+        """The same K, with the terms in another precision."""
+        dtype = torch.float32 if precision == "float32" else torch.float64
+        return replace(self, net=self.net.to(dtype), double_double=precision == "double-double")
+
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of K, c⁻ and the network."""
-        digest = hashlib.sha256(f"{self.net.fingerprint} {self.method} {self.constant!r}".encode())
+        """A digest of K, c⁻, the network, and whether terms are in double-double."""
+        precise = " double-double" if self.double_double else ""
+        digest = hashlib.sha256(f"{self.net.fingerprint} {self.method} {self.constant!r}{precise}".encode())
         for name, k in sorted(self._all_multipliers.items()):
             digest.update(name.encode())
             digest.update(k.cpu().contiguous().numpy().tobytes())

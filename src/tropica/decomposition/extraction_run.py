@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor
 
-from tropica.decomposition.blocks import empty_block
 from tropica.decomposition.certify import Sample, certify_terms
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.extraction import extract_batches, find_center, smallest_of
+from tropica.decomposition.extraction import empty_block_for, extract_batches, find_center, smallest_of
+from tropica.decomposition.precision import MorePrecision, asking_for_more, describe, require_digits
 from tropica.decomposition.prepare import Extraction, decomposition_for
 from tropica.errors import CertificateError
 from tropica.runtime.memory import BatchHalving
@@ -35,6 +35,7 @@ class ExtractionRun:
         processes: the processes that share the work.
         memory: bytes to work in; None for a share of the free memory.
         progress: called with (done, total, message).
+        may_escalate: may the precision be raised where too few digits of f(x) are left? Raises MorePrecision then.
     """
 
     extraction: Extraction
@@ -43,6 +44,7 @@ class ExtractionRun:
     processes: Processes
     memory: int | None
     progress: ProgressCallback | None
+    may_escalate: bool = False
 
     def draw_sample(self) -> Sample | None:
         """The points that the certificate is computed on; None if no certificate is wanted."""
@@ -76,17 +78,22 @@ class UsedDecomposition:
 
     def identify(self, identity: ExtractionIdentity) -> ExtractionIdentity:
         """The identity of the extraction under this decomposition."""
-        return replace(identity, method=self.decomposition.method, decomposition=self.decomposition.fingerprint)
+        precision = "double-double" if self.decomposition.double_double else ""
+        about = {"method": self.decomposition.method, "decomposition": self.decomposition.fingerprint, "precision": precision}
+        return replace(identity, **about)
 
 
 def extract_in_memory(run: ExtractionRun, decomposition: DCDecomposition | str) -> LinearTerms:
     """Extract all terms into one block, which is filled batch by batch."""
     extraction, data_pass = run.extraction, run.extraction.data_pass
-    made = decomposition_for(extraction, decomposition, memory=run.memory, processes=run.processes, progress=run.progress)
+    with asking_for_more(run.may_escalate and isinstance(decomposition, str)):
+        made = decomposition_for(extraction, decomposition, memory=run.memory, processes=run.processes, progress=run.progress)
+    if run.may_escalate:
+        require_digits(made, data_pass, run.processes)
     used = UsedDecomposition(made, made_here=isinstance(decomposition, str))
     sample = run.draw_sample()
     center = find_center(made, data_pass, run.processes)
-    whole = empty_block(extraction.net, data_pass.num_points, extraction.stored_dtype)
+    whole = empty_block_for(made, data_pass.num_points, extraction.stored_dtype)
     check, halving = sample is not None and used.needs_check, BatchHalving()
     done, cotangents = 0, [used.smallest_cotangent]
     for _, batches in data_pass.iter_shards():
@@ -129,8 +136,11 @@ def certified(
     sample.join(run.processes)
     known = used.decomposition.certificate if used.made_here else None
     computed = run.processes.run_on_first(lambda: asdict(certify_terms(terms, sample, smallest_cotangent, known)))
-    certificate = Certificate(**computed)
+    certificate = replace(Certificate(**computed), steps=tuple(used.decomposition.escalations))
     if not certificate.holds:
+        if run.may_escalate and certificate.is_rounding:
+            step = f"{describe(used.decomposition)} fails: {'; '.join(certificate.failures())}"
+            raise MorePrecision(used.decomposition, step, after=certificate.precision)
         _report_failure(certificate, run.on_failure)
     return replace(terms, certificate=certificate)
 

@@ -66,6 +66,8 @@ def load_decomposition(path: str | os.PathLike[str], net: PiecewiseLinearNetwork
             steps_from_json(about["history"]),
             {str(name): float(factor) for name, factor in about.get("factors", {}).items()},
             Certificate(**about["certificate"]) if about.get("certificate") else None,
+            bool(about.get("double_double", False)),
+            tuple(map(str, about.get("escalations", ()))),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{path}: damaged ({type(error).__name__}: {error})") from error

@@ -13,6 +13,7 @@ from tropica.data.batches import Data, as_batches, count_points
 from tropica.data.passes import DEFAULT_SIZES, ShardSizes
 from tropica.data.point_order import PointOrder
 from tropica.decomposition.dc_decomposition import DCDecomposition
+from tropica.decomposition.precision import MorePrecision, asking_for_more, escalate, require_digits
 from tropica.decomposition.prepare import decomposition_for, prepare_extraction
 from tropica.errors import InputError
 from tropica.evaluation.search.search import ExactSearch, SearchReport
@@ -28,6 +29,7 @@ from tropica.runtime.memory import BatchHalving, budget
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.terms.affine_functions import Family, functions_of, split_key
+from tropica.terms.double_double_maxima import DoubleDoubleMaxima, functions_for, maxima_for
 from tropica.terms.linear_terms import LinearTerms
 from tropica.terms.maxima import RunningMaxima
 
@@ -105,7 +107,7 @@ class ExtractedFunction:
             return
         place = torch.empty(0, device=terms.device if device is None else device).device
         self._terms = kept = KeptTerms(terms, place)
-        if search == "exact":
+        if search == "exact" and kept.precision != "double-double":
             self._search = ExactSearch(lambda: kept.stored_blocks(processes), kept.dtype, memory, settings.search)
         if self._rounded and net is not None and data is not None:
             self._recomputation = TermRecomputation(terms, as_network(net, data).to(place), data, processes)
@@ -133,8 +135,17 @@ class ExtractedFunction:
         processes = Processes.join(distributed)
         with progress_callback(progress if processes.is_first else False) as report:
             sizes = {"batch_size": batch_size, "memory": memory, "processes": processes, "shard_sizes": shard_sizes}
+            net, settings = as_network(net, data), {"memory": memory, "processes": processes, "progress": report}
             prepared = prepare_extraction(net, data, dtype=dtype, **sizes)
-            made = decomposition_for(prepared, decomposition, memory=memory, processes=processes, progress=report)
+            may_escalate = dtype in (None, torch.float64)
+            try:
+                with asking_for_more(may_escalate and isinstance(decomposition, str)):
+                    made = decomposition_for(prepared, decomposition, **settings)
+                if may_escalate:
+                    require_digits(made, prepared.data_pass, processes)
+            except MorePrecision as needed:
+                prepared = prepare_extraction(net, data, dtype=torch.float64, **sizes)
+                made = escalate(prepared, decomposition, needed, **settings)
         return cls(StreamedTerms(made, prepared.data_pass), memory=memory, distributed=distributed)
 
     @property
@@ -159,6 +170,8 @@ class ExtractedFunction:
 
         def values(part: Tensor, report: ProgressCallback | None) -> Tensor:
             plus, minus = self._maxima(part, ("plus by label", "minus"), report)
+            if isinstance(plus, DoubleDoubleMaxima) and isinstance(minus, DoubleDoubleMaxima):
+                return torch.where(plus.value.isneginf(), plus.value, (plus.values - minus.expanded(plus.value)).high)
             return plus.value - minus.value
 
         return self._map(values, x, progress)
@@ -218,11 +231,12 @@ class ExtractedFunction:
     def _maxima(self, x: Tensor, families: tuple[Family, ...], report: ProgressCallback | None) -> list[RunningMaxima]:
         """Compute the maxima of families of functions over all terms."""
         segments = {"plus": 1, "plus by label": self.num_classes, "minus": 1}
-        state = [RunningMaxima(x, segments[family], self._settings.maxima) for family in families]
+        precise = self._terms.precision == "double-double"
+        state = [maxima_for(x, precise, segments[family], self._settings.maxima) for family in families]
         if not (families == ("plus",) and self._search is not None and self._search.update(state[0])):
             for first, block in self._terms.blocks(self._processes, report):
                 for family, maxima in zip(families, state, strict=True):
-                    maxima.update(functions_of(block, family, first))
+                    maxima.update(functions_for(block, family, first))
         for maxima in state:
             maxima.all_reduce(self._processes)
         return state
@@ -279,12 +293,24 @@ class ExtractedFunction:
                     report(done, total, "evaluating")
         return torch.cat(results).cpu()
 
+    def summary(self) -> dict[str, str]:
+        """The terms, their precision, and the digits of f(x) that it leaves, as texts by name.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+        >>> tp.ExtractedFunction(tp.extract(model, torch.randn(200, 4))).summary()["precision"]
+        'float32'
+        """
+        return self._facts()
+
     def _facts(self) -> dict[str, str]:
         terms = self._terms
         return {
             "terms": f"{terms.num_terms:,} of {'×'.join(map(str, terms.input_shape))}",
             "classes": f"{terms.num_classes}",
             "decomposition": terms.method,
+            "precision": terms.precision,
+            **_digits_of(terms),
             "kept": "no, extracted in each call" if isinstance(terms, StreamedTerms) else f"{terms.dtype}, {terms.device}",
         }
 
@@ -295,6 +321,17 @@ class ExtractedFunction:
 
     def _repr_html_(self) -> str:
         return html_table("Extracted function N<sup>(X)</sup>", self._facts())
+
+
+def _digits_of(terms: TermSource) -> dict[str, str]:
+    """The digits of f(x) by the certificate of kept terms, and what was tried before."""
+    if not isinstance(terms, KeptTerms):
+        assert isinstance(terms, StreamedTerms)
+        steps, digits = terms.decomposition.escalations, None
+    else:
+        steps, digits = terms.terms.certificate.steps, terms.terms.certificate.digits
+    facts = {} if digits is None else {"digits of f(x)": f"{digits:.1f}"}
+    return facts | ({"before": "; ".join(steps)} if steps else {})
 
 
 def _merged(batches: Iterable[Tensor], points: int, numbers: int) -> Iterator[Tensor]:

@@ -100,9 +100,8 @@ class TermRecomputation:
             processes=processes,
             shard_sizes=ShardSizes(int(stored.shard_points), int(stored.shard_numbers)),
         )
-        here = replace(
-            again.identity, stored_dtype=stored.stored_dtype, method=stored.method, decomposition=stored.decomposition
-        )
+        unknown = ("stored_dtype", "method", "decomposition", "precision", "asked")
+        here = replace(again.identity, **{name: getattr(stored, name) for name in unknown})
         if differs := here.differences(stored):
             raise InputError(f"the stored terms are not those of this network and this data: {differs}")
         self._decomposition = fitted(load_decomposition(terms.blocks.folder / DECOMPOSITION, again.net), again.net)

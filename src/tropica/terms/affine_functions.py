@@ -69,6 +69,10 @@ class AffineFunctions:
             total.add_(part[index])
         return total
 
+    def tables(self, index: Tensor) -> list[Tensor]:
+        """All that the values of the functions ``index`` depend on: tensors of (n, …). Functions of equal rows are equal."""
+        return [*(part[index] for part in self.parts), self.bias[index].unsqueeze(1)]
+
     def global_index(self, index: Tensor) -> Tensor:
         """Indices among all functions."""
         return index + self.first

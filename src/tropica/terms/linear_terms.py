@@ -16,6 +16,7 @@ from tropica.errors import InputError
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import html_table
 from tropica.terms.certificate import Certificate
+from tropica.terms.double_double_maxima import scaled_block
 from tropica.terms.identity import ExtractionIdentity
 from tropica.terms.store.writer import StoreWriter
 from tropica.terms.term_block import LazyBlocks, TermBlock
@@ -140,6 +141,11 @@ class LinearTerms:
         return getattr(torch, self.about["dtype"]) if "dtype" in self.about else self.dtype
 
     @property
+    def precision(self) -> str:
+        """The arithmetic of the terms: "float32", "float64", or "double-double" (F⁻ in pairs of float64)."""
+        return self.about.get("precision") or _dtype_name(self.working)
+
+    @property
     def lossy(self) -> bool:
         """Are coefficients stored in a coarser dtype than that of the extraction?"""
         return self.about.get("stored_dtype", self.about.get("dtype")) != self.about.get("dtype")
@@ -194,10 +200,7 @@ class LinearTerms:
         """
         if self.lossy:
             raise InputError(f"terms that are stored in {self.dtype} cannot be scaled; extract them in their own dtype")
-        blocks = [
-            replace(block, minus=block.minus * factor, minus_bias=block.minus_bias * factor, smallest_cotangent=None)
-            for block in self
-        ]
+        blocks = [replace(scaled_block(block, factor), smallest_cotangent=None) for block in self]
         unchecked = Certificate.unchecked(str(self.working).removeprefix("torch."))
         return replace(self, blocks=blocks, center=self.center * factor, certificate=unchecked)
 
@@ -308,7 +311,8 @@ class LinearTerms:
 
     def __repr__(self) -> str:
         points = f"{len(self):,} points of {_shape_text(self.input_shape)}"
-        return f"LinearTerms({points}, {self.num_classes} labels, {self.method} decomposition, {self.dtype})"
+        precision = "double-double" if self.precision == "double-double" else self.dtype
+        return f"LinearTerms({points}, {self.num_classes} labels, {self.method} decomposition, {precision})"
 
     def _repr_html_(self) -> str:
         counts = self.labels.bincount(minlength=self.num_classes).tolist()
@@ -317,7 +321,7 @@ class LinearTerms:
             "input shape": _shape_text(self.input_shape),
             "labels": ", ".join(f"{label}: {count:,}" for label, count in enumerate(counts)),
             "decomposition": self.method,
-            "dtype": self.dtype,
+            "precision": self.precision,
             "certificate": str(self.certificate).removeprefix("certificate "),
         }
         return html_table("Linear terms", facts)

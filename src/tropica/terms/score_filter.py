@@ -184,10 +184,9 @@ def _repeated(functions: AffineFunctions, order: Tensor) -> Tensor:
 
 def _led(functions: AffineFunctions, index: Tensor) -> Tensor:
     """Which of some functions equal a preferred one among them, in the same segment: (n,) bool."""
-    columns = [functions.bias[index].unsqueeze(1)]
+    tables = functions.tables(index)
     if functions.segments is not None:
-        columns.append(functions.segments[index].double().unsqueeze(1))
-    tables = [*(part[index] for part in functions.parts), torch.cat(columns, 1)]
+        tables.append(functions.segments[index].double().unsqueeze(1))
     hashes = torch.stack([row_hashes(table) * (2 * i + 1) for i, table in enumerate(tables)]).sum(0)
     prefer = torch.zeros_like(index) if functions.prefer is None else functions.prefer[index]
     ranked = key_of(prefer, index).argsort()

@@ -157,8 +157,8 @@ class StoreWriter:
         if before is not None:
             known = bool(before.extraction.decomposition and extraction.decomposition)
             there, here = (
-                one if known else replace(one, decomposition="") for one in (before.extraction, extraction)
-            )  # decompositions are compared only if both are known
+                one if known else replace(one, decomposition="", precision="") for one in (before.extraction, extraction)
+            )  # decompositions, and their precisions, are compared only if both are known
             if differs := here.differences(there):
                 raise StoreError(f"{self.folder}: holds terms of another extraction: {differs}; name another folder")
             extraction = replace(extraction, decomposition=before.extraction.decomposition or extraction.decomposition)
@@ -174,6 +174,10 @@ class StoreWriter:
         if before is None or before.state == "decomposing":
             self._write_manifest()
         return _version_warning(before, self._manifest)
+
+    def begin_anew(self) -> None:
+        """Forget what was found in the folder, before the same extraction begins again in another precision."""
+        self.found = None
 
     def start_shards(self, extraction: ExtractionIdentity, point_digests: Mapping[int, str]) -> None:
         """Record the decomposition, before shards are written.
