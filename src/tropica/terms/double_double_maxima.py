@@ -47,7 +47,7 @@ class DoubleDoubleFunctions(AffineFunctions):
 
 
 def functions_for(block: TermBlock, family: Family, first: int = 0) -> AffineFunctions:
-    """The functions of a block as :func:`~tropica.terms.affine_functions.functions_of` gives them, in double-double where it has them."""
+    """The functions of a block as ``functions_of`` gives them, in double-double where the block has them."""
     plain = functions_of(block, family, first)
     if block.minus_low is None or block.minus_bias_low is None:
         return plain
