@@ -72,7 +72,7 @@ class StoreWriter:
     """
 
     def __init__(self, folder: str | os.PathLike[str], processes: Processes = SINGLE_PROCESS) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute()  # terms are read later, perhaps from another current folder
         self.processes = processes
         self.found: Manifest | None = None
         self._manifest: Manifest | None = None
