@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -42,6 +42,10 @@ class Extraction:
     data_pass: DataPass
     stored_dtype: torch.dtype
     identity: ExtractionIdentity
+
+    def asked(self, text: str) -> Extraction:
+        """The same extraction, with what was asked for where that did not leave enough digits."""
+        return replace(self, identity=replace(self.identity, asked=text))
 
 
 def prepare_extraction(
@@ -92,7 +96,8 @@ def fitted(decomposition: DCDecomposition, net: PiecewiseLinearNetwork, *, at: s
     if decomposition.net.fingerprint != net.fingerprint:
         hint = " (with at= it must be a decomposition of the part behind that tensor: net.cut(at)[1])" if at else ""
         raise InputError(f"the decomposition was made for another network{hint}")
-    return decomposition.to(net.dtype).to(str(net.device))
+    moved = decomposition.to(net.dtype).to(str(net.device))
+    return replace(moved, double_double=moved.double_double and net.dtype == torch.float64)
 
 
 def decomposition_for(
@@ -104,8 +109,11 @@ def decomposition_for(
     checkpoint: Path | None = None,
     digests: PointDigests | None = None,
     progress: ProgressCallback | None = None,
+    unchecked: bool = False,
 ) -> DCDecomposition:
     """The given decomposition, fitted to the network, or the one that a method computes on these points.
+
+    With ``unchecked`` a calibrated decomposition may come without the check of all cotangents.
 
     Raises InputError for an unknown method, or the decomposition of another network.
     """
@@ -123,6 +131,7 @@ def decomposition_for(
         checkpoint=checkpoint,
         digests=digests,
         progress=progress,
+        unchecked=unchecked,
     )
 
 
