@@ -138,8 +138,8 @@ class Violations:
 def find_violations(terms: DataTerms, side: Side, factor: float = 1.0, shards: Sequence[Shard] | None = None) -> Violations:
     """Find the points whose own term is not the largest among the terms of some shards, with K multiplied by ``factor``.
 
-    An excess well below the rounding tolerance is no violation, unless it changes a label whose margin in N exceeds the rounding
-    error of N. (The check of a decomposition allows the whole tolerance.)
+    An excess well below the rounding tolerance is no violation, unless it changes a label whose margin in N exceeds the
+    rounding error of N. (The check of a decomposition allows the whole tolerance.)
     """
     own, precision = terms.own, terms.decomposition.precision
     functions = (scaled_functions(block, side, factor, first) for first, block in terms.blocks(shards))

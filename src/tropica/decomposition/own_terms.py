@@ -126,6 +126,12 @@ class OwnTerms:
 
     @property
     def scale(self) -> float:
-        """The spread of N on the data: the standard deviation of the two largest scores; the largest score if it is 0."""
+        """The spread of N on the data, which few outliers hardly inflate.
+
+        1.48 times the median absolute deviation of the two largest scores, between 1/30 of their standard deviation and all of it;
+        the largest score if all are equal.
+        """
         scores = torch.cat([self.local, self.local - self.margin])
-        return float(scores.std(correction=0)) or float(scores.abs().max())
+        deviation = float(scores.std(correction=0))
+        robust = 1.4826 * float((scores - scores.median()).abs().median())
+        return min(deviation, max(robust, deviation / 30)) or float(scores.abs().max())
