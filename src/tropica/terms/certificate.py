@@ -37,7 +37,7 @@ class Certificate:
             in double-double arithmetic: the largest excess of another point's term over a point's own term at the point. 0 if
             Theorem 3.3 holds exactly.
         tolerance: the error that rounding can cause in the value of a term at a point of the data: the unit of the precision
-            times the largest ‖∇F⁺‖·(diameter of the data) + |F⁻(x_k)|, and the rounding of the evaluation.
+            times the largest ‖∇F⁺‖·(diameter of the data + ‖x_k‖) + |F⁻(x_k)|, and the rounding of the evaluation.
         labels_kept: the share of the checked points at which the extracted function gives N's label.
         labels_tied: the number of points whose label differs, but whose margin in N is below the rounding error of N.
         points, terms: points × terms is the number of pairs that were checked.
