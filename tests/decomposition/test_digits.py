@@ -17,6 +17,7 @@ from tropica.decomposition.double_double_pass import minus_terms
 from tropica.decomposition.load import load_decomposition
 from tropica.decomposition.own_terms import OwnTerms
 from tropica.exact.double_double import DoubleDouble, slices
+from tropica.terms.double_double_maxima import DoubleDoubleFunctions, DoubleDoubleMaxima, maxima_for
 
 DATA = torch.tensor([[-2.0], [-1.0], [1.0], [2.0], [4.0], [5.0]])
 POINTS = torch.tensor([[-3.0], [-1.5], [0.25], [1.7], [2.9], [3.1], [4.4], [4.6], [7.0]])
@@ -148,6 +149,20 @@ def test_double_double_sums_and_slices() -> None:
         for at, number in enumerate(exact):
             rest = number - sum((Fraction(float(one.part[at])) for one in parts), Fraction(0))
             assert abs(rest) <= max(map(abs, exact)) / 2**105
+
+
+def test_functions_that_differ_in_the_low_part_alone() -> None:
+    """Many functions that float64 cannot tell apart: the maximum is that of the low parts, the lowest index at a tie."""
+    count, x = 300, torch.ones(4, 2, dtype=torch.float64)
+    part, zero = torch.ones(count, 2, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
+    low = zero.clone()
+    low[[70, 200]] = 1e-20
+    functions = DoubleDoubleFunctions((part,), zero + 3, part_low=torch.zeros_like(part), bias_low=low)
+    state = maxima_for(x, True)
+    state.update(functions)
+    assert isinstance(state, DoubleDoubleMaxima)
+    assert state.argmax[:, 0].tolist() == [70] * 4
+    assert (state.value[0, 0].item(), state.low[0, 0].item()) == (5.0, 1e-20)
 
 
 CASES = {

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tropica as tp
-from tropica.terms.maxima import BLOCK_SIZES, AffineFunctions, BlockSizes, Candidates, RunningMaxima
+from tropica.terms.affine_functions import BLOCK_SIZES, AffineFunctions, BlockSizes
+from tropica.terms.maxima import RunningMaxima
+from tropica.terms.score_filter import Candidates
 
 few = settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 DTYPES = (torch.float32, torch.float64)

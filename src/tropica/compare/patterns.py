@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tropica.compare.batched import batched
 from tropica.data.batches import Data, as_batches, count_points
+from tropica.data.point_order import PointOrder
 from tropica.errors import InputError
 from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
@@ -113,13 +114,14 @@ def pattern_agreement(
             [1.0000]], dtype=torch.float64)
     """
     net = as_network(net, x)
-    total, others = count_points(x, where="x"), count_points(y, where="y")
+    orders = {"x": PointOrder(), "y": PointOrder()}
+    total, others = count_points(x, where="x", order=orders["x"]), count_points(y, where="y", order=orders["y"])
     if total != others:
         raise InputError(f"points are compared in pairs: {total} points in x do not pair with {others} in y")
     shares: list[Tensor] = []
     done = 0
     with progress_callback(progress) as report:
-        for a, b in zip(_equal_batches(net, x, "x"), _equal_batches(net, y, "y"), strict=True):
+        for a, b in zip(_equal_batches(net, x, "x", orders), _equal_batches(net, y, "y", orders), strict=True):
             shares.append(_shared_pieces(net, a, b))
             done += len(a)
             if report:
@@ -160,12 +162,13 @@ def _count_distinct(projections: Tensor) -> int:
     return len(torch.unique(group))
 
 
-def _equal_batches(net: PiecewiseLinearNetwork, data: Data, where: str) -> Iterator[Tensor]:
+def _equal_batches(net: PiecewiseLinearNetwork, data: Data, where: str, orders: Mapping[str, PointOrder]) -> Iterator[Tensor]:
     """Batches of one fixed size, the last one excepted, so that the batches of two sources pair."""
     size = default_batch_size(net)
     waiting: list[Tensor] = []
     count = 0
-    for batch in as_batches(data, size, dtype=net.dtype, device=net.device, shape=net.input_shape, where=where):
+    like = {"dtype": net.dtype, "device": net.device, "shape": net.input_shape}
+    for batch in as_batches(data, size, **like, where=where, order=orders[where]):
         waiting.append(batch)
         count += len(batch)
         while count >= size:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tropica.exact.double_double import DoubleDouble
 from tropica.runtime.processes import Processes
+from tropica.terms.affine_functions import AffineFunctions, norms_of
 from tropica.terms.certificate import UNITS
 from tropica.terms.double_double_maxima import functions_for, values_at
-from tropica.terms.maxima import AffineFunctions, norms_of
 from tropica.terms.term_block import TermBlock
 
 Side = Literal["plus", "minus"]

@@ -14,10 +14,11 @@ from torch import Tensor
 from tropica.decomposition.own_terms import OwnTerms, Side
 from tropica.exact.double_double import DoubleDouble
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
+from tropica.terms.affine_functions import AffineFunctions
 from tropica.terms.certificate import Certificate
 from tropica.terms.double_double_maxima import DoubleDoubleMaxima, functions_for, scaled_block
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import AffineFunctions, RunningMaxima
+from tropica.terms.maxima import RunningMaxima
 from tropica.terms.term_block import TermBlock
 
 Blocks = Callable[[], Iterable[tuple[int, TermBlock]]]

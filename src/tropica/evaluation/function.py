@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from tropica.data.batches import Data, as_batches, count_points
 from tropica.data.passes import DEFAULT_SIZES, ShardSizes
+from tropica.data.point_order import PointOrder
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.precision import MorePrecision, asking_for_more, escalate, require_digits
 from tropica.decomposition.prepare import decomposition_for, prepare_extraction
@@ -26,9 +28,10 @@ from tropica.runtime.html import html_table
 from tropica.runtime.memory import BatchHalving, budget
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback, progress_callback
+from tropica.terms.affine_functions import Family, functions_of, split_key
 from tropica.terms.double_double_maxima import DoubleDoubleMaxima, functions_for, maxima_for
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import Family, RunningMaxima, functions_of, split_key
+from tropica.terms.maxima import RunningMaxima
 
 SEARCHES = ("exact", "full")
 
@@ -247,16 +250,36 @@ class ExtractedFunction:
         found.all_reduce(self._processes)
         return found
 
+    def groups(
+        self,
+        x: Data,
+        order: PointOrder,
+        total: int,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> Iterator[Tensor]:
+        """One pass over points, in groups as large as the memory allows: the terms are read once for each group.
+
+        Args:
+            x: the points (B, *input).
+            order: the points of earlier passes.
+            total: the number of points.
+            dtype, device: of the groups; by default those of the points.
+        """
+        terms, settings, kept = self._terms, self._settings, isinstance(self._terms, KeptTerms)
+        size = settings.points if kept else total  # streamed terms are extracted only once
+        room = self._processes.run_on_first(lambda: budget(self._memory, terms.device) // (4 * terms.dtype.itemsize))
+        batches = as_batches(x, size, dtype=dtype, device=device, shape=terms.input_shape, where="points", order=order)
+        yield from _merged(batches, size, min(settings.numbers, room) if kept else sys.maxsize)
+
     @own_settings()
     def _map(self, work: Callable[[Tensor, ProgressCallback | None], Tensor], x: Data, progress: Any) -> Tensor:
         """Apply ``work`` to groups of flat points as large as the memory allows, with a pass over the terms for each group."""
-        terms, processes, settings = self._terms, self._processes, self._settings
-        kept, total = isinstance(terms, KeptTerms), count_points(x, where="points")
-        # Stored terms are read once for each group of points; streamed terms are extracted only once.
-        size = settings.points if kept else total
-        numbers = processes.run_on_first(lambda: budget(self._memory, terms.device) // (4 * terms.dtype.itemsize))
-        batches = as_batches(x, size, dtype=terms.dtype, device=terms.device, shape=terms.input_shape, where="points")
-        groups = _merged(batches, size, min(settings.numbers, numbers)) if kept else [torch.cat(list(batches))]
+        terms, processes = self._terms, self._processes
+        kept, order = isinstance(terms, KeptTerms), PointOrder()
+        total = count_points(x, where="points", order=order)
+        groups = self.groups(x, order, total, dtype=terms.dtype, device=terms.device)
         # All processes must make equally many passes, so only a single process may halve a group that does not fit.
         halving = BatchHalving() if kept and processes.world_size == 1 else None
         results: list[Tensor] = []

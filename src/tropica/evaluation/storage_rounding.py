@@ -21,9 +21,11 @@ from tropica.errors import InputError, StoreError
 from tropica.evaluation.settings import EvaluationSettings
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.processes import Processes
+from tropica.terms.affine_functions import AffineFunctions, functions_of, key_of
 from tropica.terms.identity import ExtractionIdentity
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import AffineFunctions, Candidates, RunningMaxima, functions_of, key_of
+from tropica.terms.maxima import RunningMaxima
+from tropica.terms.score_filter import Candidates
 from tropica.terms.store.manifest import DECOMPOSITION
 from tropica.terms.store.shards import StoredBlocks
 

@@ -13,17 +13,9 @@ from torch import Tensor
 
 from tropica.exact.double_double import DoubleDouble, dot
 from tropica.runtime.processes import Processes
-from tropica.terms.maxima import (
-    BLOCK_SIZES,
-    UNSET,
-    AffineFunctions,
-    BlockSizes,
-    Candidates,
-    Family,
-    RunningMaxima,
-    functions_of,
-    key_of,
-)
+from tropica.terms.affine_functions import BLOCK_SIZES, AffineFunctions, BlockSizes, Family, functions_of, key_of
+from tropica.terms.maxima import UNSET, RunningMaxima
+from tropica.terms.score_filter import Candidates
 from tropica.terms.term_block import TermBlock
 
 
@@ -33,6 +25,13 @@ class DoubleDoubleFunctions(AffineFunctions):
 
     part_low: Tensor | None = None
     bias_low: Tensor | None = None
+
+    @property
+    def tables(self) -> tuple[Tensor, ...]:
+        """All numbers of the functions, (D, ·) each: functions with equal rows are equal."""
+        assert self.part_low is not None
+        assert self.bias_low is not None
+        return (*super().tables, self.part_low, self.bias_low.unsqueeze(1))
 
     def double_double(self, index: Tensor, x: Tensor, point: Tensor, sizes: BlockSizes = BLOCK_SIZES) -> DoubleDouble:
         """The values of the functions ``index`` (n,) at the points x[``point``] (n,)."""

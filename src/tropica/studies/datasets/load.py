@@ -29,7 +29,6 @@ OPENML = "openml:"
 
 
 @overload
-@own_settings()
 def load_data(
     spec: str | os.PathLike[str], *, split: Split = "train", limit: int | None = None, lazy: Literal[False] = False
 ) -> LabelledData: ...
@@ -37,6 +36,7 @@ def load_data(
 def load_data(
     spec: str | os.PathLike[str], *, split: Split = "train", limit: int | None = None, lazy: bool
 ) -> LabelledData | FileData: ...
+@own_settings()
 def load_data(
     spec: str | os.PathLike[str], *, split: Split = "train", limit: int | None = None, lazy: bool = False
 ) -> LabelledData | FileData:
