@@ -107,6 +107,7 @@ def defaults(name: str, terms: int, points: int) -> Iterator[list[str]]:
     data, held = tp.load_data(source, split="train", limit=points), tp.load_data(source, split="test", limit=500)
     torch.manual_seed(0)
     model = build()
+    assert data.labels is not None
     train(model, data.inputs, data.labels, epochs=3, seed=0)
     model.eval().requires_grad_(False)
     x, test = data.inputs[:terms], held.inputs
@@ -234,6 +235,7 @@ def main() -> None:
             torch.manual_seed(0)
             inputs = points.inputs.flatten(1)
             model = mlp(depth, inputs.shape[1], arguments.width)
+            assert points.labels is not None
             train(model, inputs, points.labels, epochs=3, seed=0)
             model.eval().requires_grad_(False)
             x, test = inputs[: arguments.terms], held.inputs.flatten(1)
