@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tropica.compare.batched import predicted_labels
+from tropica.data.arrays import refuse_masked
 from tropica.data.batches import Data, count_points
 from tropica.data.labelled import LabelledData
 from tropica.data.point_order import PointOrder
@@ -149,6 +150,8 @@ def _as_labels(y: Tensor | np.ndarray, points: int, num_classes: int) -> Tensor:
     """Labels as an int64 tensor on the CPU, one for each point, in 0 … num_classes − 1."""
     if not isinstance(y, (Tensor, np.ndarray)):
         raise InputError(f"labels must be a tensor or an array, got {type(y).__name__}")
+    if isinstance(y, np.ndarray):
+        refuse_masked(y, "labels")
     array = y.detach().cpu().numpy() if isinstance(y, Tensor) and y.dtype != torch.bfloat16 else y
     if array.shape != (points,) or not isinstance(array, np.ndarray) or array.dtype.kind not in "iub":
         raise InputError(f"labels must be integers of shape ({points},), one for each point; got {tuple(y.shape)} {y.dtype}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,12 +19,18 @@ from tropica.terms.linear_terms import LinearTerms
 class SampleSizes:
     """The size of the sample that is checked. Smaller data sets are checked whole.
 
+    The products of all pairs take the ``share`` of the work of the extraction: 4n²d operations for n points. At least
+    ``always`` such operations are allowed, so that small data sets are checked whole.
+
     Attributes:
+        share, always: see above.
         points: the largest number of points.
         numbers: the largest number of coordinates in all points (128 MB in float32). Their terms take twice as many.
         least: the smallest number of points, whatever their dimension.
     """
 
+    share: float = 0.04
+    always: float = 2.0**29
     points: int = 4096
     numbers: int = 2**25
     least: int = 64
@@ -47,10 +54,18 @@ class Sample:
     _margin: Tensor | None = None
 
     @classmethod
-    def draw(cls, points: int, numbers: int = 1, sizes: SampleSizes = SAMPLE_SIZES) -> Sample:
-        """Choose all points of a small set, or a random sample of a large one (seed 0), for points of dimension ``numbers``."""
+    def draw(cls, points: int, numbers: int = 1, work: float = 0.0, sizes: SampleSizes = SAMPLE_SIZES) -> Sample:
+        """Choose all points of a small set, or a random sample of a large one (seed 0).
+
+        Args:
+            points: the number of points.
+            numbers: the dimension of a point.
+            work: the operations of the extraction, for all points.
+            sizes: the size of the sample.
+        """
         generator = torch.Generator().manual_seed(0)
-        size = min(sizes.points, max(sizes.least, sizes.numbers // numbers))
+        most = math.isqrt(int(max(sizes.share * work, sizes.always) / (4 * numbers)))
+        size = min(sizes.points, max(sizes.least, min(most, sizes.numbers // numbers)))
         return cls(torch.randperm(points, generator=generator)[:size].sort().values, points)
 
     def see(self, start: int, x: Tensor, margin: Tensor) -> None:

@@ -153,9 +153,13 @@ def decomposition_of_data(
     checkpoint: Path | None,
     digests: PointDigests | None = None,
     progress: ProgressCallback | None,
+    unchecked: bool = False,
     **options: Any,
 ) -> DCDecomposition:
-    """The decomposition of a network on a data pass by one of METHODS. Process 0 determines the memory of the calibration."""
+    """The decomposition of a network on a data pass by one of METHODS. Process 0 determines the memory of the calibration.
+
+    With ``unchecked`` the last pass of the calibrated decomposition may be left to the caller, who checks all cotangents.
+    """
     if method == "paper":
         return paper_decomposition(net)
     calibration_memory = processes.run_on_first(
@@ -169,6 +173,7 @@ def decomposition_of_data(
         checkpoint=checkpoint,
         digests=digests,
         progress=progress,
+        unchecked=unchecked and method == "calibrated",
     )
     if method == "calibrated":
         return calibrated

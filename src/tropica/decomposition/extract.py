@@ -20,6 +20,7 @@ from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.runtime.arithmetic import own_settings
+from tropica.runtime.interrupts import sigterm_as_interrupt
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import progress_callback
 from tropica.terms.linear_terms import LinearTerms
@@ -98,7 +99,11 @@ def extract(
     may_escalate = dtype in (None, torch.float64)
     net = as_network(net, data)
     asked = "" if isinstance(decomposition, DCDecomposition) else f"{decomposition}, {dtype_name(dtype or net.dtype)}"
-    with progress_callback(progress if processes.is_first else False) as report, store or contextlib.nullcontext():
+    with (
+        progress_callback(progress if processes.is_first else False) as report,
+        sigterm_as_interrupt(),
+        store or contextlib.nullcontext(),
+    ):
         identity_asked = ""
         if store and store.found and store.found.extraction.asked == asked != "":  # it was not enough in an earlier run
             dtype, decomposition = getattr(torch, store.found.extraction.dtype), store.found.extraction.method

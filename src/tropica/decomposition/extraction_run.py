@@ -12,6 +12,8 @@ from torch import Tensor
 from tropica.decomposition.certify import Sample, certify_terms
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import empty_block_for, extract_batches, find_center, smallest_of
+from tropica.decomposition.history import DecompositionStep
+from tropica.decomposition.layer_by_layer import operations_per_point
 from tropica.decomposition.precision import MorePrecision, asking_for_more, describe, first_own_terms, require_digits
 from tropica.decomposition.prepare import Extraction, decomposition_for
 from tropica.errors import CertificateError
@@ -51,7 +53,10 @@ class ExtractionRun:
         points, numbers = self.extraction.data_pass.num_points, torch.Size(self.extraction.net.input_shape).numel()
         if self.check == "full":
             return Sample(torch.arange(points), points)
-        return Sample.draw(points, numbers) if self.check == "sample" else None
+        if self.check == "none":
+            return None
+        work = 3 * operations_per_point(self.extraction.net) * points  # a forward and two backward passes
+        return Sample.draw(points, numbers, work)
 
 
 @dataclass(frozen=True)
@@ -86,15 +91,42 @@ class UsedDecomposition:
 def extract_in_memory(run: ExtractionRun, decomposition: DCDecomposition | str) -> LinearTerms:
     """Extract all terms into one block, which is filled batch by batch."""
     extraction, data_pass = run.extraction, run.extraction.data_pass
+    settings = {"memory": run.memory, "processes": run.processes, "progress": run.progress}
     with asking_for_more(run.may_escalate and isinstance(decomposition, str)):
-        made = decomposition_for(extraction, decomposition, memory=run.memory, processes=run.processes, progress=run.progress)
+        made = decomposition_for(extraction, decomposition, unchecked=True, **settings)
     if run.may_escalate:
         require_digits(made, data_pass, run.processes)
     used = UsedDecomposition(made, made_here=isinstance(decomposition, str))
+    found = _extract_all(run, used)
+    if isinstance(decomposition, str) and used.needs_check and not (found.smallest or 0) >= 0:
+        # Some K is too small, which the margins make rare: all terms are void.
+        with asking_for_more(run.may_escalate):
+            checked = decomposition_for(extraction, decomposition, **settings)
+        again = DecompositionStep("repeated extraction", {"times": 1})
+        steps = (*checked.escalations, "terms were extracted twice, as the first K was too small at some point")
+        repeated = replace(checked, history=(*checked.history, again), escalations=steps)
+        used = UsedDecomposition(repeated, made_here=True)
+        found = _extract_all(run, used)
+    return certified(run, used, [found.block], found.center, found.smallest, found.sample)
+
+
+@dataclass(frozen=True)
+class _Extracted:
+    """All terms, their center, the smallest cotangent if it is known, and the sample to check."""
+
+    block: TermBlock
+    center: Tensor
+    smallest: float | None
+    sample: Sample | None
+
+
+def _extract_all(run: ExtractionRun, used: UsedDecomposition) -> _Extracted:
+    """Extract the terms of all points, and check the cotangents unless the decomposition has done so."""
+    made, extraction, data_pass = used.decomposition, run.extraction, run.extraction.data_pass
     sample = run.draw_sample()
     center = find_center(made, data_pass, run.processes)
     whole = empty_block_for(made, data_pass.num_points, extraction.stored_dtype)
-    check, halving = sample is not None and used.needs_check, BatchHalving()
+    check, halving = used.needs_check and (sample is not None or used.made_here), BatchHalving()
     done, cotangents = 0, [used.smallest_cotangent]
     for _, batches in data_pass.iter_shards():
         for x in batches:
@@ -105,7 +137,7 @@ def extract_in_memory(run: ExtractionRun, decomposition: DCDecomposition | str) 
             done += len(x)
             if run.progress:
                 run.progress(done, data_pass.num_points, "extracting")
-    return certified(run, used, [whole], center, smallest_of(cotangents), sample)
+    return _Extracted(whole, center, smallest_of(cotangents), sample)
 
 
 def certified(

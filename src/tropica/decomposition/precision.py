@@ -110,12 +110,10 @@ def escalate(
     Raises:
         CertificateError: nothing leaves enough digits; the message lists what was tried, with the digits.
     """
-    if decomposition == "minimal":
-        base = decomposition_for(extraction, "calibrated", **settings)
-    elif needed.decomposition is None:
-        base = decomposition_for(extraction, decomposition, **settings)
+    if isinstance(decomposition, str):  # K again, in float64, and checked at every point
+        base = decomposition_for(extraction, "calibrated" if decomposition == "minimal" else decomposition, **settings)
     else:
-        base = fitted(needed.decomposition, extraction.net, at=extraction.identity.at)
+        base = fitted(decomposition, extraction.net, at=extraction.identity.at)
     steps, best = [needed.step], None
     for made in _candidates(extraction, base, decomposition, steps, needed.after, settings):
         digits = _digits(made, extraction.data_pass, settings["processes"])

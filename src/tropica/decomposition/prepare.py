@@ -109,8 +109,11 @@ def decomposition_for(
     checkpoint: Path | None = None,
     digests: PointDigests | None = None,
     progress: ProgressCallback | None = None,
+    unchecked: bool = False,
 ) -> DCDecomposition:
     """The given decomposition, fitted to the network, or the one that a method computes on these points.
+
+    With ``unchecked`` a calibrated decomposition may come without the check of all cotangents.
 
     Raises InputError for an unknown method, or the decomposition of another network.
     """
@@ -128,6 +131,7 @@ def decomposition_for(
         checkpoint=checkpoint,
         digests=digests,
         progress=progress,
+        unchecked=unchecked,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -108,7 +109,7 @@ class ExtractedFunction:
         place = torch.empty(0, device=terms.device if device is None else device).device
         self._terms = kept = KeptTerms(terms, place)
         if search == "exact" and kept.precision != "double-double":
-            self._search = ExactSearch(lambda: kept.stored_blocks(processes), kept.dtype, memory, settings.search)
+            self._search = ExactSearch(partial(kept.stored_blocks, processes), kept.dtype, memory, settings.search)
         if self._rounded and net is not None and data is not None:
             self._recomputation = TermRecomputation(terms, as_network(net, data).to(place), data, processes)
 

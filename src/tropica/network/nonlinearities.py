@@ -42,6 +42,11 @@ class Nonlinearity:
         """Number of pieces of each output, for inputs of these shapes."""
         return 2
 
+    def windows(self, z: Tensor, fill: float) -> Tensor:
+        """The inputs (pieces, *output) among which each output is the largest, in the order of the pieces; ``fill`` where a
+        window reaches past the end. For nonlinearities that are not elementwise."""
+        raise NotImplementedError
+
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
         """Value of a linear op whose Jacobian bounds the absolute value of every Jacobian of the nonlinearity, entrywise."""
         return inputs[0].clone()
@@ -162,6 +167,12 @@ class Amax(Nonlinearity):
         first = _first_argmax(z.permute(*kept, *dims).flatten(len(kept)))
         return first.reshape([1 if d in dims else n for d, n in enumerate(z.shape)]) if self.keepdim else first
 
+    def windows(self, z: Tensor, fill: float) -> Tensor:
+        dims = sorted(d % z.ndim for d in self.dims)
+        kept = [d for d in range(z.ndim) if d not in dims]
+        inputs = z.permute(*dims, *kept).flatten(0, len(dims) - 1)
+        return inputs.reshape(-1, *(1 if d in dims else n for d, n in enumerate(z.shape))) if self.keepdim else inputs
+
     def num_pieces(self, *shapes: torch.Size) -> int:
         return math.prod(shapes[0][d] for d in self.dims)
 
@@ -201,6 +212,15 @@ class MaxPool(Nonlinearity):
             start = _window_axis(argmax, axis - spatial) * self.stride[axis] - self.padding[axis]
             piece = piece * self.kernel[axis] + (position - start) // self.dilation[axis]
         return piece
+
+    def windows(self, z: Tensor, fill: float) -> Tensor:
+        out = self._pool(torch.zeros(1, 1, *z.shape[-len(self.kernel) :])).shape[-len(self.kernel) :]
+        axes = zip(out, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        tables = [
+            torch.arange(n).unsqueeze(1) * stride - padding + torch.arange(kernel) * dilation
+            for n, kernel, stride, padding, dilation in axes
+        ]
+        return _window_inputs(z, tables, fill)
 
     def num_pieces(self, *shapes: torch.Size) -> int:
         return math.prod(self.kernel)
@@ -244,6 +264,14 @@ class AdaptiveMaxPool(Nonlinearity):
             piece = piece * max(_adaptive_windows(full, out)) + (position - start)
         return piece
 
+    def windows(self, z: Tensor, fill: float) -> Tensor:
+        tables: list[Tensor] = []
+        for full, out in zip(z.shape[-len(self.size) :], self.size, strict=True):
+            lengths = torch.tensor(_adaptive_windows(full, out)).unsqueeze(1)
+            at = torch.arange(int(lengths.max()))
+            tables.append(torch.where(at < lengths, torch.arange(out).unsqueeze(1) * full // out + at, -1))
+        return _window_inputs(z, tables, fill)
+
     def num_pieces(self, *shapes: torch.Size) -> int:
         spatial = len(self.size)
         return math.prod(max(_adaptive_windows(n, out)) for n, out in zip(shapes[0][-spatial:], self.size, strict=True))
@@ -260,6 +288,20 @@ class AdaptiveMaxPool(Nonlinearity):
 def _adaptive_windows(full: int, out: int) -> list[int]:
     """Length of each window along one axis of an adaptive pool."""
     return [-(-(i + 1) * full // out) - i * full // out for i in range(out)]
+
+
+def _window_inputs(z: Tensor, tables: Sequence[Tensor], fill: float) -> Tensor:
+    """The inputs (pieces, …, *out) of windows given by one table (windows, positions) an axis; ``fill`` outside of z."""
+    spatial = len(tables)
+    padded = F.pad(z, (0, 1) * spatial, value=fill)
+    for axis, table in enumerate(tables):
+        dim = z.ndim - spatial + 2 * axis
+        n = z.shape[axis - spatial]
+        index = torch.where((table < 0) | (table >= n), n, table).to(z.device)
+        padded = padded.index_select(dim, index.flatten()).unflatten(dim, tuple(table.shape))
+    lead = z.ndim - spatial
+    order = [*(lead + 2 * a + 1 for a in range(spatial)), *range(lead), *(lead + 2 * a for a in range(spatial))]
+    return padded.permute(order).flatten(0, spatial - 1)
 
 
 def _first_argmax(z: Tensor) -> Tensor:

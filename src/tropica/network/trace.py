@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 
 import torch
@@ -49,10 +50,12 @@ def trace(model: nn.Module, example: Tensor) -> PiecewiseLinearNetwork:
     if not isinstance(model, nn.Module):
         raise InputError(f"trace needs a torch.nn.Module, got {type(model).__name__}")
     model = _unwrapped(model)
+    if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers()) if not is_lazy(tensor)):
+        model = copy.deepcopy(model)  # autograd refuses tensors made in inference mode
     with ONE_AT_A_TIME:
         _check_model(model)
         _check_example(model, example)
-        return trace_checked(model, example.detach())
+        return trace_checked(model, example.detach().clone())
 
 
 def as_network(net: PiecewiseLinearNetwork | nn.Module, data: Data | None) -> PiecewiseLinearNetwork:

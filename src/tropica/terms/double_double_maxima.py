@@ -26,12 +26,10 @@ class DoubleDoubleFunctions(AffineFunctions):
     part_low: Tensor | None = None
     bias_low: Tensor | None = None
 
-    @property
-    def tables(self) -> tuple[Tensor, ...]:
-        """All numbers of the functions, (D, ·) each: functions with equal rows are equal."""
+    def tables(self, index: Tensor) -> list[Tensor]:
         assert self.part_low is not None
         assert self.bias_low is not None
-        return (*super().tables, self.part_low, self.bias_low.unsqueeze(1))
+        return [*super().tables(index), self.part_low[index], self.bias_low[index].unsqueeze(1)]
 
     def double_double(self, index: Tensor, x: Tensor, point: Tensor, sizes: BlockSizes = BLOCK_SIZES) -> DoubleDouble:
         """The values of the functions ``index`` (n,) at the points x[``point``] (n,)."""
@@ -49,7 +47,7 @@ class DoubleDoubleFunctions(AffineFunctions):
 
 
 def functions_for(block: TermBlock, family: Family, first: int = 0) -> AffineFunctions:
-    """The functions of a block as :func:`~tropica.terms.maxima.functions_of` gives them, in double-double where it has them."""
+    """The functions of a block as ``functions_of`` gives them, in double-double where the block has them."""
     plain = functions_of(block, family, first)
     if block.minus_low is None or block.minus_bias_low is None:
         return plain

@@ -47,7 +47,7 @@ def load_terms(folder: str | os.PathLike[str], *, check: str = "use") -> LinearT
     """
     if check not in CHECKS:
         raise InputError(f"check must be one of {', '.join(map(repr, CHECKS))}; got {check!r}")
-    path = Path(folder)
+    path = Path(folder).absolute()  # terms are read later, perhaps from another current folder
     manifest = Manifest.read(path)
     if not manifest.is_complete or manifest.certificate is None:
         raise StoreError(f"{path}: the extraction was not finished; run it again with the same folder to continue it")
