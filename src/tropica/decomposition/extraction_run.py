@@ -14,7 +14,7 @@ from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import empty_block_for, extract_batches, find_center, smallest_of
 from tropica.decomposition.history import DecompositionStep
 from tropica.decomposition.layer_by_layer import operations_per_point
-from tropica.decomposition.precision import MorePrecision, asking_for_more, describe, require_digits
+from tropica.decomposition.precision import MorePrecision, asking_for_more, describe, first_own_terms, require_digits
 from tropica.decomposition.prepare import Extraction, decomposition_for
 from tropica.errors import CertificateError
 from tropica.runtime.memory import BatchHalving
@@ -154,6 +154,8 @@ def certified(
     """
     extraction = run.extraction
     unchecked = Certificate.unchecked(extraction.identity.dtype, smallest_cotangent)
+    if sample is None:
+        unchecked = _unchecked(run, used.decomposition, smallest_cotangent)
     terms = LinearTerms(
         blocks,
         center,
@@ -172,9 +174,21 @@ def certified(
     if not certificate.holds:
         if run.may_escalate and certificate.is_rounding:
             step = f"{describe(used.decomposition)} fails: {'; '.join(certificate.failures())}"
-            raise MorePrecision(used.decomposition, step, after=certificate.precision)
+            raise MorePrecision(step, after=certificate.precision)
         _report_failure(certificate, run.on_failure)
     return replace(terms, certificate=certificate)
+
+
+def _unchecked(run: ExtractionRun, decomposition: DCDecomposition, smallest_cotangent: float | None) -> Certificate:
+    """The certificate of terms whose pairs are not checked, with the digits that some of the points predict."""
+
+    def sizes() -> list[float]:
+        own = first_own_terms(decomposition, run.extraction.data_pass)
+        return [own.tolerance(decomposition.precision), own.scale]
+
+    tolerance, scale = run.processes.run_on_first(sizes)
+    known = {"precision": decomposition.precision, "steps": decomposition.escalations}
+    return Certificate.unchecked(run.extraction.identity.dtype, smallest_cotangent, tolerance=tolerance, scale=scale, **known)
 
 
 def _report_failure(certificate: Certificate, on_failure: str) -> None:

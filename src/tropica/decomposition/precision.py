@@ -42,18 +42,17 @@ class MorePrecision(Exception):
     """Terms of the precision at hand would leave too few digits of f(x), and a finer precision is allowed.
 
     Attributes:
-        decomposition: the decomposition, if it could be computed.
         step: what was tried, and what came of it.
         after: the precision that has failed its certificate, if one has.
     """
 
-    def __init__(self, decomposition: DCDecomposition | None, step: str, after: str = "") -> None:
+    def __init__(self, step: str, after: str = "") -> None:
         super().__init__(step)
-        self.decomposition, self.step, self.after = decomposition, step, after
+        self.step, self.after = step, after
 
 
-def predicted_digits(decomposition: DCDecomposition, data_pass: DataPass) -> dict[str, float]:
-    """The digits of f(x) that each precision leaves, by the sizes of the terms at the first points of the data."""
+def first_own_terms(decomposition: DCDecomposition, data_pass: DataPass) -> OwnTerms:
+    """The own terms, with their sizes, of the first points of the data."""
     plain = replace(decomposition, double_double=False)
     first = next(number for number, length in enumerate(data_pass.lengths) if length)
     x = next(data_pass.iter_batches([first]))[:POINTS]
@@ -62,8 +61,13 @@ def predicted_digits(decomposition: DCDecomposition, data_pass: DataPass) -> dic
     block = empty_block(plain.net, len(x), plain.net.dtype)
     write_block(found, x, center, block)
     flat = x.flatten(1)
-    own = OwnTerms.of(flat, block, found.margin, center, flat.double().mean(0))
-    return {precision: digits_of(own.tolerance(precision), own.scale) for precision in UNITS}
+    return OwnTerms.of(flat, block, found.margin, center, flat.double().mean(0))
+
+
+def predicted_digits(decomposition: DCDecomposition, data_pass: DataPass) -> float:
+    """The digits of f(x) that the precision of the decomposition leaves, by the sizes of the first terms."""
+    own = first_own_terms(decomposition, data_pass)
+    return digits_of(own.tolerance(decomposition.precision), own.scale)
 
 
 def require_digits(decomposition: DCDecomposition, data_pass: DataPass, processes: Processes = SINGLE_PROCESS) -> None:
@@ -71,7 +75,7 @@ def require_digits(decomposition: DCDecomposition, data_pass: DataPass, processe
     precision = decomposition.precision
     digits = _digits(decomposition, data_pass, processes)
     if not digits >= WANTED_DIGITS[precision]:
-        raise MorePrecision(decomposition, _step(decomposition, digits))
+        raise MorePrecision(_step(decomposition, digits))
 
 
 def _step(decomposition: DCDecomposition, digits: float) -> str:
@@ -86,7 +90,7 @@ def asking_for_more(may_escalate: bool) -> Iterator[None]:
     except CertificateError as error:
         if not may_escalate:
             raise
-        raise MorePrecision(None, str(error)) from error
+        raise MorePrecision(str(error)) from error
 
 
 def escalate(
@@ -105,12 +109,10 @@ def escalate(
     Raises:
         CertificateError: nothing leaves enough digits; the message lists what was tried, with the digits.
     """
-    if decomposition == "minimal":
-        base = decomposition_for(extraction, "calibrated", **settings)
-    elif needed.decomposition is None:
-        base = decomposition_for(extraction, decomposition, **settings)
+    if isinstance(decomposition, str):  # K again, in float64, and checked at every point
+        base = decomposition_for(extraction, "calibrated" if decomposition == "minimal" else decomposition, **settings)
     else:
-        base = fitted(needed.decomposition, extraction.net, at=extraction.identity.at)
+        base = fitted(decomposition, extraction.net, at=extraction.identity.at)
     steps, best = [needed.step], None
     for made in _candidates(extraction, base, decomposition, steps, needed.after, settings):
         digits = _digits(made, extraction.data_pass, settings["processes"])
@@ -162,7 +164,7 @@ def _candidates(
 
 
 def _digits(decomposition: DCDecomposition, data_pass: DataPass, processes: Processes) -> float:
-    return processes.run_on_first(lambda: predicted_digits(decomposition, data_pass)[decomposition.precision])
+    return processes.run_on_first(lambda: predicted_digits(decomposition, data_pass))
 
 
 def describe(decomposition: DCDecomposition) -> str:
