@@ -12,6 +12,7 @@ from benchmarks import (
     planes,
     processes,
     quality,
+    readers,
     regions,
     search,
     segments,
@@ -22,7 +23,7 @@ from benchmarks import (
 )
 
 QUICK = (evaluation, extraction, regions, segments, planes, tropical, tropical_networks, store)
-SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, search, tracing)
+SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, search, readers, tracing)
 
 
 def main() -> None:
