@@ -39,7 +39,8 @@ def from_sklearn(estimator: Any) -> PiecewiseLinearNetwork:
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
     >>> x = np.random.default_rng(0).normal(3, 2, (40, 2))
-    >>> model = make_pipeline(StandardScaler(), MLPRegressor((8,), solver="lbfgs", max_iter=20)).fit(x, x[:, 0] - abs(x[:, 1]))
+    >>> mlp = MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=20)
+    >>> model = make_pipeline(StandardScaler(), mlp).fit(x, x[:, 0] - abs(x[:, 1]))
     >>> net = tp.from_sklearn(model)
     >>> bool(np.allclose(net(torch.from_numpy(x))[:, 0], model.predict(x)))
     True
