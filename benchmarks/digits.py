@@ -2,6 +2,7 @@
 
     python -m benchmarks.digits chains
     python -m benchmarks.digits mlps --depths 10 20 30 50 --terms 1000        (needs TROPICA_DATA for MNIST; else digits)
+    python -m benchmarks.digits ten --terms 1000                              (needs TROPICA_DATA)
     python -m benchmarks.digits architectures --networks ResNet-18 --terms 16
 
 Measured digits are −log₁₀ of the largest |f − f_exact| / max(|f_exact|, spread of N) over test points, at the label that wins.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -21,7 +22,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 import tropica as tp
-from benchmarks.architectures import DEEP, prepared
+from benchmarks.architectures import DEEP, basic, conv_bn, prepared
 from benchmarks.networks import images, mnist_or_digits
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.studies.training.loop import train
@@ -65,6 +66,61 @@ def mlp(depth: int, inputs: int, width: int) -> nn.Sequential:
         layers += [nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU()]
         inputs = width
     return nn.Sequential(*layers, nn.Linear(inputs, 10))
+
+
+def resnet20() -> nn.Module:
+    """ResNet-20 for 32 pixels: 16, 32 and 64 channels, batch norm."""
+    layers: list[nn.Module] = [*conv_bn(3, 16, 3), nn.ReLU()]
+    inputs = 16
+    for stage, width in enumerate((16, 32, 64)):
+        for i in range(3):
+            layers.append(basic(inputs, width, 2 if stage and not i else 1))
+            inputs = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def convolutional(channels: int, pixels: int) -> nn.Sequential:
+    """Two convolutions, each with a max-pool, and a linear layer."""
+    layers = [nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    layers += [nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(32 * (pixels // 4) ** 2, 10))
+
+
+TEN: dict[str, tuple[str, Callable[[], nn.Module]]] = {
+    "digits MLP 2": ("digits", lambda: nn.Sequential(nn.Flatten(), *mlp(2, 64, 64))),
+    "digits MLP 4": ("digits", lambda: nn.Sequential(nn.Flatten(), *mlp(4, 64, 64))),
+    "digits Conv": ("digits", lambda: convolutional(1, 8)),
+    "MNIST MLP 2": ("mnist", lambda: nn.Sequential(nn.Flatten(), *mlp(2, 784, 64))),
+    "MNIST MLP 4": ("mnist", lambda: nn.Sequential(nn.Flatten(), *mlp(4, 784, 64))),
+    "MNIST MLP 8": ("mnist", lambda: nn.Sequential(nn.Flatten(), *mlp(8, 784, 64))),
+    "MNIST Conv": ("mnist", lambda: convolutional(1, 28)),
+    "CIFAR MLP 4": ("cifar10", lambda: nn.Sequential(nn.Flatten(), *mlp(4, 3072, 64))),
+    "CIFAR Conv": ("cifar10", lambda: convolutional(3, 32)),
+    "CIFAR ResNet-20": ("cifar10", resnet20),
+}
+"""The networks whose figures decide the default decomposition, each with its data."""
+
+
+def defaults(name: str, terms: int, points: int) -> Iterator[list[str]]:
+    """Agreement, digits and seconds of the calibrated and the minimal decomposition of one of the ten networks."""
+    source, build = TEN[name]
+    data, held = tp.load_data(source, split="train", limit=points), tp.load_data(source, split="test", limit=500)
+    torch.manual_seed(0)
+    model = build()
+    assert data.labels is not None
+    train(model, data.inputs, data.labels, epochs=3, seed=0)
+    model.eval().requires_grad_(False)
+    x, test = data.inputs[:terms], held.inputs
+    net = tp.trace(model, x[:2])
+    labels = net.predict(test)
+    for method in ("calibrated", "minimal"):
+        start = time.perf_counter()
+        found = tp.extract(net, x, method)
+        seconds = time.perf_counter() - start
+        agreement = float((tp.ExtractedFunction(found).predict(test) == labels).double().mean())
+        certificate = found.certificate
+        share = f"{agreement:.1%}"
+        yield [name, method, str(len(x)), found.precision, f"{certificate.digits:.1f}", "–", share, f"{seconds:.1f}", "yes"]
 
 
 def measured(f: Tensor, exact: Tensor, spread: float) -> float:
@@ -146,7 +202,7 @@ def main() -> None:
     from benchmarks.report import show
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("chains", "mlps", "architectures"), default="chains")
+    parser.add_argument("what", nargs="?", choices=("chains", "mlps", "architectures", "ten"), default="chains")
     parser.add_argument("--depths", nargs="*", type=int)
     parser.add_argument("--networks", nargs="*", default=list(DEEP), choices=list(DEEP))
     parser.add_argument("--terms", type=int, default=300)
@@ -179,12 +235,16 @@ def main() -> None:
             torch.manual_seed(0)
             inputs = points.inputs.flatten(1)
             model = mlp(depth, inputs.shape[1], arguments.width)
+            assert points.labels is not None
             train(model, inputs, points.labels, epochs=3, seed=0)
             model.eval().requires_grad_(False)
             x, test = inputs[: arguments.terms], held.inputs.flatten(1)
             net = tp.trace(model, x)
             right = float((net.predict(test) == held.labels).double().mean())
             add(rows(f"MLP {depth}, {source}, accuracy {right:.0%}", net, x, test, methods, "double-double"))
+    elif arguments.what == "ten":
+        for name in TEN:
+            add(defaults(name, arguments.terms, arguments.train))
     else:
         pictures, what = images(max(256, arguments.terms + 64))
         for name in arguments.networks:

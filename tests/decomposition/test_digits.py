@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from tests.oracles.exact_function import exact_function, exact_terms
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.double_double_pass import minus_terms
 from tropica.decomposition.load import load_decomposition
+from tropica.decomposition.own_terms import OwnTerms
 from tropica.exact.double_double import DoubleDouble, slices
+from tropica.terms.double_double_maxima import DoubleDoubleFunctions, DoubleDoubleMaxima, maxima_for
 
 DATA = torch.tensor([[-2.0], [-1.0], [1.0], [2.0], [4.0], [5.0]])
 POINTS = torch.tensor([[-3.0], [-1.5], [0.25], [1.7], [2.9], [3.1], [4.4], [4.6], [7.0]])
@@ -148,6 +151,20 @@ def test_double_double_sums_and_slices() -> None:
             assert abs(rest) <= max(map(abs, exact)) / 2**105
 
 
+def test_functions_that_differ_in_the_low_part_alone() -> None:
+    """Many functions that float64 cannot tell apart: the maximum is that of the low parts, the lowest index at a tie."""
+    count, x = 300, torch.ones(4, 2, dtype=torch.float64)
+    part, zero = torch.ones(count, 2, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
+    low = zero.clone()
+    low[[70, 200]] = 1e-20
+    functions = DoubleDoubleFunctions((part,), zero + 3, part_low=torch.zeros_like(part), bias_low=low)
+    state = maxima_for(x, True)
+    state.update(functions)
+    assert isinstance(state, DoubleDoubleMaxima)
+    assert state.argmax[:, 0].tolist() == [70] * 4
+    assert (state.value[0, 0].item(), state.low[0, 0].item()) == (5.0, 1e-20)
+
+
 CASES = {
     "mlp": nn.Sequential(nn.Linear(6, 5), nn.LeakyReLU(0.1), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2)),
     "conv": nn.Sequential(
@@ -184,3 +201,45 @@ def test_an_average_over_three_is_refused_in_double_double() -> None:
     decomposition = tp.decompose(model.double().eval(), x)
     with pytest.raises(tp.CertificateError, match=r"avg_pool1d.*cannot be computed in double-double"):
         minus_terms(decomposition.scaled({}), x)
+
+
+# ── one checker ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_decompose_and_extract_agree_on_data_with_an_offset(seed: int) -> None:
+    """A column of years: the minimal decomposition that holds in ``decompose`` holds in ``extract``, with one tolerance."""
+    torch.manual_seed(seed)
+    x = torch.cat([torch.randn(80, 3), torch.randint(1950, 2021, (80, 1)).float()], 1)
+    net = tp.trace(nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3)).eval(), x)
+    decomposition = tp.decompose(net, x, method="minimal")
+    made, found = decomposition.certificate, tp.extract(net, x, decomposition, dtype=torch.float32).certificate
+    assert made is not None
+    assert made.holds
+    assert found.holds
+    assert found.tolerance == pytest.approx(made.tolerance, rel=1e-3)
+    assert found.largest_violation == pytest.approx(made.largest_violation, abs=0.1 * made.tolerance)
+
+
+def test_an_outlier_does_not_inflate_the_spread() -> None:
+    own = torch.tensor([0.0, 1.0, 2.0, 3.0, 1e9])
+    terms = _own(own)
+    assert terms.scale == pytest.approx(1e9 * 0.4 / 30, rel=0.2)
+    assert _own(own[:4]).scale == pytest.approx(1.118, rel=0.1)
+    assert _own(torch.full((4,), 5.0)).scale == 5
+
+
+def _own(local: Tensor) -> OwnTerms:
+    """Own terms with these values of N, and no margin."""
+    zero = torch.zeros(len(local), dtype=torch.float64)
+    known = {"labels": zero.long(), "local": local.double()}
+    return OwnTerms(**{field.name: known.get(field.name, zero) for field in fields(OwnTerms)})
+
+
+def test_values_beyond_float64_are_a_clear_error() -> None:
+    model = chain(4).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1e110)
+    with pytest.raises(tp.TraceError, match="exceed the range of float64"):
+        tp.trace(model, DATA.double())

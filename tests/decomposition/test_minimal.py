@@ -189,7 +189,7 @@ def test_without_pairs_f_minus_is_zero(per: str) -> None:
 @by_per
 @pytest.mark.parametrize("name", ["mlp_deep", "mnist_conv"])
 def test_stages_shards_and_memory(name: str, per: str) -> None:
-    """A first step of few points, many shards, and terms that are extracted again in each pass give the same factors."""
+    """A first step of few points, many shards, and terms that are extracted again in each pass give as small factors."""
     net, x = network(name), case_of(name).inputs(90, 7, torch.float64)
     expected = made(net, x, per=per)
     check_all_pairs(expected, x)
@@ -199,8 +199,13 @@ def test_stages_shards_and_memory(name: str, per: str) -> None:
     for memory in (2**30, 1):
         found = minimal.minimal_decomposition(calibrated, over, per=per, memory=memory, settings=small)
         check_all_pairs(found, x)
-        for nonlinearity, factor in expected.factors.items():
-            assert found.factors[nonlinearity] == pytest.approx(factor, rel=1e-5, abs=1e-6)
+        if per == "network":
+            assert common(found) == pytest.approx(common(expected), rel=1e-5, abs=1e-6)
+        else:  # the program may have several solutions of one cost
+            shares = [
+                step.values["share"] for one in (found, expected) for step in one.history if step.name == "factor program"
+            ]
+            assert shares[0] == pytest.approx(shares[1], rel=1e-5)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
     if per == "network":
         assert common(made(net, x[order])) == pytest.approx(common(expected), rel=1e-9)

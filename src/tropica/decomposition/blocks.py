@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,8 +31,10 @@ def empty_block(net: PiecewiseLinearNetwork, points: int, stored_dtype: torch.dt
     local, minus = (empty(points, dimension, dtype=stored_dtype) for _ in range(2))
     rounding = None if stored_dtype == net.dtype else empty(points, 4)
     labels, margin = empty(points, dtype=torch.int64), empty(points)
-    low = {"minus_low": empty(points, dimension), "minus_bias_low": empty(points)} if double_double else {}
-    return TermBlock(labels, local, empty(points), minus, empty(points), rounding, margin, **low)
+    block = TermBlock(labels, local, empty(points), minus, empty(points), rounding, margin)
+    if not double_double:
+        return block
+    return replace(block, minus_low=empty(points, dimension), minus_bias_low=empty(points))
 
 
 def write_block(found: BatchTerms, x: Tensor, center: Tensor, block: TermBlock) -> None:

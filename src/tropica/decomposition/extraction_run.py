@@ -14,7 +14,7 @@ from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import empty_block_for, extract_batches, find_center, smallest_of
 from tropica.decomposition.history import DecompositionStep
 from tropica.decomposition.layer_by_layer import operations_per_point
-from tropica.decomposition.precision import MorePrecision, asking_for_more, describe, require_digits
+from tropica.decomposition.precision import MorePrecision, asking_for_more, describe, first_own_terms, require_digits
 from tropica.decomposition.prepare import Extraction, decomposition_for
 from tropica.errors import CertificateError
 from tropica.runtime.memory import BatchHalving
@@ -98,7 +98,7 @@ def extract_in_memory(run: ExtractionRun, decomposition: DCDecomposition | str) 
         require_digits(made, data_pass, run.processes)
     used = UsedDecomposition(made, made_here=isinstance(decomposition, str))
     found = _extract_all(run, used)
-    if isinstance(decomposition, str) and used.needs_check and not (found.smallest or 0) >= 0:
+    if decomposition == "calibrated" and used.needs_check and not (found.smallest or 0) >= 0:
         # Some K is too small, which the margins make rare: all terms are void.
         with asking_for_more(run.may_escalate):
             checked = decomposition_for(extraction, decomposition, **settings)
@@ -154,6 +154,8 @@ def certified(
     """
     extraction = run.extraction
     unchecked = Certificate.unchecked(extraction.identity.dtype, smallest_cotangent)
+    if sample is None:
+        unchecked = _unchecked(run, used.decomposition, smallest_cotangent)
     terms = LinearTerms(
         blocks,
         center,
@@ -175,6 +177,18 @@ def certified(
             raise MorePrecision(used.decomposition, step, after=certificate.precision)
         _report_failure(certificate, run.on_failure)
     return replace(terms, certificate=certificate)
+
+
+def _unchecked(run: ExtractionRun, decomposition: DCDecomposition, smallest_cotangent: float | None) -> Certificate:
+    """The certificate of terms whose pairs are not checked, with the digits that some of the points predict."""
+
+    def sizes() -> list[float]:
+        own = first_own_terms(decomposition, run.extraction.data_pass)
+        return [own.tolerance(decomposition.precision), own.scale]
+
+    tolerance, scale = run.processes.run_on_first(sizes)
+    known = {"precision": decomposition.precision, "steps": decomposition.escalations}
+    return Certificate.unchecked(run.extraction.identity.dtype, smallest_cotangent, tolerance=tolerance, scale=scale, **known)
 
 
 def _report_failure(certificate: Certificate, on_failure: str) -> None:

@@ -108,12 +108,13 @@ class OwnTerms:
     def tolerance(self, precision: str, factor: float = 1.0) -> float:
         """The error that rounding can cause in the value of a term at a point of the data, with K multiplied by ``factor``.
 
-        The rounding of the gradient ∇F⁺ of point j counts with x − x_j: the constant part is value − ⟨gradient, x_j⟩ of the
-        rounded gradient, so the distance of the data from the origin does not matter. The value F⁻(x_j) is rounded as well.
+        The rounding of the gradient ∇F⁺ of point j counts with x − x_j, as the constant part is value − ⟨gradient, x_j⟩ of the
+        rounded gradient. The rounding of the values N(x_j) and F⁻(x_j) is that of sums as large as ‖gradient‖‖x_j‖.
         The evaluation in float64, or in double-double, is rounded in proportion to ‖gradient‖‖x‖ and the constant part.
         """
         diameter, reach = 2 * float(self.distance.max()), float(self.reach.max())
-        extraction = (self.local_norm + factor * self.minus_norm) * diameter + factor * self.minus_value + self.local.abs()
+        extraction = (self.local_norm + factor * self.minus_norm) * (diameter + self.reach)
+        extraction = extraction + factor * self.minus_value + self.local.abs()
         local = self.local_norm * reach + self.local_bias.abs()
         minus = factor * (self.centered_norm * reach + self.minus_bias.abs())
         fine = UNITS["double-double" if precision == "double-double" else "float64"]
@@ -126,6 +127,12 @@ class OwnTerms:
 
     @property
     def scale(self) -> float:
-        """The spread of N on the data: the standard deviation of the two largest scores; the largest score if it is 0."""
+        """The spread of N on the data, which few outliers hardly inflate.
+
+        1.48 times the median absolute deviation of the two largest scores, between 1/30 of their standard deviation and all of
+        it; the largest score if all are equal.
+        """
         scores = torch.cat([self.local, self.local - self.margin])
-        return float(scores.std(correction=0)) or float(scores.abs().max())
+        deviation = float(scores.std(correction=0))
+        robust = 1.4826 * float((scores - scores.median()).abs().median())
+        return min(deviation, max(robust, deviation / 30)) or float(scores.abs().max())

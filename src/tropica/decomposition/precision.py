@@ -52,8 +52,8 @@ class MorePrecision(Exception):
         self.decomposition, self.step, self.after = decomposition, step, after
 
 
-def predicted_digits(decomposition: DCDecomposition, data_pass: DataPass) -> dict[str, float]:
-    """The digits of f(x) that each precision leaves, by the sizes of the terms at the first points of the data."""
+def first_own_terms(decomposition: DCDecomposition, data_pass: DataPass) -> OwnTerms:
+    """The own terms, with their sizes, of the first points of the data."""
     plain = replace(decomposition, double_double=False)
     first = next(number for number, length in enumerate(data_pass.lengths) if length)
     x = next(data_pass.iter_batches([first]))[:POINTS]
@@ -62,8 +62,13 @@ def predicted_digits(decomposition: DCDecomposition, data_pass: DataPass) -> dic
     block = empty_block(plain.net, len(x), plain.net.dtype)
     write_block(found, x, center, block)
     flat = x.flatten(1)
-    own = OwnTerms.of(flat, block, found.margin, center, flat.double().mean(0))
-    return {precision: digits_of(own.tolerance(precision), own.scale) for precision in UNITS}
+    return OwnTerms.of(flat, block, found.margin, center, flat.double().mean(0))
+
+
+def predicted_digits(decomposition: DCDecomposition, data_pass: DataPass) -> float:
+    """The digits of f(x) that the precision of the decomposition leaves, by the sizes of the first terms."""
+    own = first_own_terms(decomposition, data_pass)
+    return digits_of(own.tolerance(decomposition.precision), own.scale)
 
 
 def require_digits(decomposition: DCDecomposition, data_pass: DataPass, processes: Processes = SINGLE_PROCESS) -> None:
@@ -162,7 +167,7 @@ def _candidates(
 
 
 def _digits(decomposition: DCDecomposition, data_pass: DataPass, processes: Processes) -> float:
-    return processes.run_on_first(lambda: predicted_digits(decomposition, data_pass)[decomposition.precision])
+    return processes.run_on_first(lambda: predicted_digits(decomposition, data_pass))
 
 
 def describe(decomposition: DCDecomposition) -> str:

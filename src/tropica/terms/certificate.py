@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
@@ -36,7 +37,7 @@ class Certificate:
             in double-double arithmetic: the largest excess of another point's term over a point's own term at the point. 0 if
             Theorem 3.3 holds exactly.
         tolerance: the error that rounding can cause in the value of a term at a point of the data: the unit of the precision
-            times the largest ‖∇F⁺‖·(diameter of the data) + |F⁻(x_k)|, and the rounding of the evaluation.
+            times the largest ‖∇F⁺‖·(diameter of the data + ‖x_k‖) + |F⁻(x_k)|, and the rounding of the evaluation.
         labels_kept: the share of the checked points at which the extracted function gives N's label.
         labels_tied: the number of points whose label differs, but whose margin in N is below the rounding error of N.
         points, terms: points × terms is the number of pairs that were checked.
@@ -45,8 +46,8 @@ class Certificate:
         pairwise: is this the certificate of a minimal decomposition? Cotangents may then be negative, so that a_k(x) ≤ F(x)
             need not hold for all x; certified is Theorem 3.3 between the pairs of data points that were checked, at each point
             for the label that N gives it.
-        scale: the spread of N on the data that ``digits`` refer to: the standard deviation of the two largest scores of the
-            points (if it is 0, the largest score).
+        scale: the spread of N on the data that ``digits`` refer to: 1.48 times the median absolute deviation of the two largest
+            scores of the points, between 1/30 of their standard deviation and all of it (the largest score if they are equal).
         storage_error: the part of the tolerance that comes from storing coefficients in a coarser dtype.
         precision: "float32", "float64" or "double-double", the arithmetic of the terms.
         steps: what was tried before, and why it was not enough.
@@ -74,13 +75,23 @@ class Certificate:
         object.__setattr__(self, "steps", tuple(self.steps))
 
     @classmethod
-    def unchecked(cls, dtype: str, smallest_cotangent: float | None = None) -> Certificate:
-        """The certificate of terms whose pairs were not checked.
+    def unchecked(
+        cls,
+        dtype: str,
+        smallest_cotangent: float | None = None,
+        *,
+        precision: str = "",
+        tolerance: float = 0.0,
+        scale: float = 0.0,
+        steps: Sequence[str] = (),
+    ) -> Certificate:
+        """The certificate of terms whose pairs were not checked; ``tolerance`` and ``scale`` are those of some of the points.
 
         >>> print(Certificate.unchecked("float32"))
         certificate not checked
         """
-        return cls(smallest_cotangent, 0.0, 0.0, 1.0, 0, 0, 0, False, dtype)
+        known = {"precision": precision, "scale": scale, "steps": tuple(steps)}
+        return cls(smallest_cotangent, 0.0, tolerance, 1.0, 0, 0, 0, False, dtype, **known)
 
     @property
     def digits(self) -> float | None:
@@ -89,7 +100,7 @@ class Certificate:
         Twice, as f is a difference of two maxima. The error of f(x) against N^(X) of the same K in exact arithmetic is mostly
         ten times smaller than this bound.
         """
-        return digits_of(self.tolerance, self.scale) if self.points else None
+        return digits_of(self.tolerance, self.scale) if self.points or self.scale else None
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, with ``holds`` and ``digits``."""
@@ -127,7 +138,9 @@ class Certificate:
                 f"some term exceeds a point's own term at the point by {self.largest_violation:.3g} "
                 f"(rounding allows {self.tolerance:.3g})"
             )
-        if self.points and not (left := digits_of(self.tolerance - self.storage_error, self.scale)) >= LEAST_DIGITS:
+        if (self.points or self.scale) and not (
+            left := digits_of(self.tolerance - self.storage_error, self.scale)
+        ) >= LEAST_DIGITS:
             found.append(
                 f"rounding in {self.precision} leaves {left:.1f} digits of f(x): an error of {self.tolerance:.3g}, where N "
                 f"varies by {self.scale:.3g}"
