@@ -174,7 +174,7 @@ def certified(
     if not certificate.holds:
         if run.may_escalate and certificate.is_rounding:
             step = f"{describe(used.decomposition)} fails: {'; '.join(certificate.failures())}"
-            raise MorePrecision(used.decomposition, step, after=certificate.precision)
+            raise MorePrecision(step, after=certificate.precision)
         _report_failure(certificate, run.on_failure)
     return replace(terms, certificate=certificate)
 

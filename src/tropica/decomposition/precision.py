@@ -42,14 +42,13 @@ class MorePrecision(Exception):
     """Terms of the precision at hand would leave too few digits of f(x), and a finer precision is allowed.
 
     Attributes:
-        decomposition: the decomposition, if it could be computed.
         step: what was tried, and what came of it.
         after: the precision that has failed its certificate, if one has.
     """
 
-    def __init__(self, decomposition: DCDecomposition | None, step: str, after: str = "") -> None:
+    def __init__(self, step: str, after: str = "") -> None:
         super().__init__(step)
-        self.decomposition, self.step, self.after = decomposition, step, after
+        self.step, self.after = step, after
 
 
 def first_own_terms(decomposition: DCDecomposition, data_pass: DataPass) -> OwnTerms:
@@ -76,7 +75,7 @@ def require_digits(decomposition: DCDecomposition, data_pass: DataPass, processe
     precision = decomposition.precision
     digits = _digits(decomposition, data_pass, processes)
     if not digits >= WANTED_DIGITS[precision]:
-        raise MorePrecision(decomposition, _step(decomposition, digits))
+        raise MorePrecision(_step(decomposition, digits))
 
 
 def _step(decomposition: DCDecomposition, digits: float) -> str:
@@ -91,7 +90,7 @@ def asking_for_more(may_escalate: bool) -> Iterator[None]:
     except CertificateError as error:
         if not may_escalate:
             raise
-        raise MorePrecision(None, str(error)) from error
+        raise MorePrecision(str(error)) from error
 
 
 def escalate(
@@ -110,12 +109,10 @@ def escalate(
     Raises:
         CertificateError: nothing leaves enough digits; the message lists what was tried, with the digits.
     """
-    if decomposition == "minimal":
-        base = decomposition_for(extraction, "calibrated", **settings)
-    elif needed.decomposition is None:
-        base = decomposition_for(extraction, decomposition, **settings)
+    if isinstance(decomposition, str):  # K again, in float64, and checked at every point
+        base = decomposition_for(extraction, "calibrated" if decomposition == "minimal" else decomposition, **settings)
     else:
-        base = fitted(needed.decomposition, extraction.net, at=extraction.identity.at)
+        base = fitted(decomposition, extraction.net, at=extraction.identity.at)
     steps, best = [needed.step], None
     for made in _candidates(extraction, base, decomposition, steps, needed.after, settings):
         digits = _digits(made, extraction.data_pass, settings["processes"])
