@@ -59,6 +59,7 @@ def measure(title: str, model: nn.Module, x: Tensor, size: int, rounds: int, ora
     seconds = in_turns({name: work[name] for name in ("tropica", "plain")}, rounds)
     slow = in_turns({name: run for name, run in work.items() if name != "plain"}, max(3, rounds // 3))
     checked = in_turns({"tropica": work["tropica"], "checked": lambda: tp.extract(net, x, decomposition, batch_size=size)}, 3)
+    default = in_turns({"plain": work["plain"], "default": lambda: tp.extract(net, x, batch_size=size)}, max(3, rounds // 3))
     return [
         title,
         f"{len(x)} × {size}",
@@ -68,6 +69,7 @@ def measure(title: str, model: nn.Module, x: Tensor, size: int, rounds: int, ora
         f"{ratio(slow, 'oracle', 'tropica'):.2f}" if oracle else "–",
         f"{ratio(slow, 'jacrev', 'tropica'):.2f}",
         f"{ratio(checked, 'checked', 'tropica'):.2f}",
+        f"{ratio(default, 'default', 'plain'):.2f}",
     ]
 
 
@@ -87,6 +89,7 @@ def main() -> None:
         "oracle/tropica (bars 1.7, 2.5)",
         "jacrev/tropica (bar 2)",
         "with certificate ×",
+        "default call/plain (bars 2.6, 4)",
     ):
         table.add_column(heading)
     fcn, conv = trained("fcn4", 4), trained("conv", 2)
