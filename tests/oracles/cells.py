@@ -29,7 +29,8 @@ class Affine:
 class Bend:
     """Units z ↦ below·(z − level) + level where z ≤ level, above·(z − level) + level elsewhere.
 
-    Relu is level 0, below 0, above 1; abs has below −1; max(z, c) has level c, below 0; min(z, c) level c, below 1, above 0. A unit with one slope twice does not bend: it cuts nothing, and its piece is 0.
+    Relu is level 0, below 0, above 1; abs has below −1; max(z, c) has level c, below 0; min(z, c) level c, below 1, above 0.
+    A unit with one slope twice does not bend: it cuts nothing, and its piece is 0.
     """
 
     below: float | Sequence[float] = 0.0
