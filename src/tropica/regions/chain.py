@@ -18,13 +18,16 @@ class ChainStage:
     Attributes:
         weight: (n, m) exact; m is the number of units of the previous stage, of t-coordinates for the first stage.
         bias: (n,) exact.
-        low, high: (n,) float64, exact; equal where a unit is linear. None for the output.
+        low, high: (n,) float64, exact; equal where a unit is linear.
+        windows: (n,) the window of each unit, −1 where a unit is linear: of a window's units the largest is chosen, the first
+            of equal ones, and has slope 1; the others have slope 0. None where units bend where they change sign.
     """
 
     weight: RationalArray
     bias: RationalArray
     low: np.ndarray
     high: np.ndarray
+    windows: np.ndarray | None = None
 
     @property
     def size(self) -> int:

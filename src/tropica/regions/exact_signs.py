@@ -12,6 +12,7 @@ from tropica.exact.rational_arrays import RationalArray
 from tropica.regions.chain import Chain
 
 Row = list[int]
+Hyperplane = tuple[int, int, int]
 
 
 class ExactSigns:
@@ -19,53 +20,67 @@ class ExactSigns:
 
     Args:
         chain: the exact stages.
-        halfspaces: (F, d + 1) rows [a | b] of the domain, a · t ≤ b, over the chain's coordinates.
+        normals, offsets: (F, d) and (F,) half-spaces ⟨a, t⟩ ≤ b of the domain, over the chain's coordinates.
     """
 
-    def __init__(self, chain: Chain, halfspaces: RationalArray) -> None:
+    def __init__(self, chain: Chain, normals: RationalArray, offsets: RationalArray) -> None:
         self._chain = chain
-        numerators = halfspaces.numerators.astype(object)
-        self._walls: list[Row] = [[-a for a in row[:-1]] + [row[-1]] for row in numerators.tolist()]
+        slopes = -normals.numerators.astype(object) * offsets.denominator
+        constants = offsets.numerators.astype(object) * normals.denominator
+        self._walls: list[Row] = np.concatenate([slopes, constants[:, None]], axis=1).tolist()
         self._slopes = [_slopes(s.low, s.high) for s in chain.stages]
         self._maps: OrderedDict[tuple[int, bytes], tuple[np.ndarray, int]] = OrderedDict()
-        self._rows: OrderedDict[tuple[int, int, bytes], Row] = OrderedDict()
+        self._rows: OrderedDict[tuple[int, int, bytes], tuple[Row, int]] = OrderedDict()
         self._vertices: OrderedDict[tuple[object, ...], tuple[int, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def sign(self, stage: int, unit: int, hyperplanes: list[tuple[int, int]], masks: np.ndarray) -> tuple[int, tuple[int, ...]]:
-        """Sign of a unit at the vertex on the hyperplanes (stage, unit; stage −1: a half-space), and the vertex, homogeneous."""
+    def sign(self, form: Hyperplane, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, tuple[int, ...]]:
+        """Sign of a form at the vertex on hyperplanes, and the vertex as d + 1 integers.
+
+        A form or hyperplane is (stage, unit, other): the unit's row, minus that of ``other`` where this is not −1; stage −1 is a
+        half-space of the domain. ``masks`` is the sign vector of the stages before.
+        """
         with self._lock:
             point = self._vertex(hyperplanes, masks)
-            row = self._row(stage, unit, masks)
-            value = sum(map(int.__mul__, row, point))
+            value = sum(map(int.__mul__, self._form(form, masks), point))
         return (value > 0) - (value < 0), point
 
-    def _vertex(self, hyperplanes: list[tuple[int, int]], masks: np.ndarray) -> tuple[int, ...]:
-        deepest = max(stage for stage, _ in hyperplanes)
+    def _vertex(self, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, ...]:
+        deepest = max(form[0] for form in hyperplanes)
         key = (tuple(hyperplanes), masks[: max(deepest, 0)].tobytes())
         found = self._vertices.get(key)
         if found is None:
-            found = solve([self._row(stage, unit, masks) for stage, unit in hyperplanes], self._chain.dimension)
+            found = solve([self._form(form, masks) for form in hyperplanes], self._chain.dimension)
             _remember(self._vertices, key, found, 1 << 16)
         return found
 
-    def _row(self, stage: int, unit: int, masks: np.ndarray) -> Row:
+    def _form(self, form: Hyperplane, masks: np.ndarray) -> Row:
+        stage, unit, other = form
         if stage < 0:
             return self._walls[unit]
+        row, denominator = self._row(stage, unit, masks)
+        if other < 0:
+            return row
+        minus, below = self._row(stage, other, masks)
+        return [a * below - b * denominator for a, b in zip(row, minus, strict=True)]
+
+    def _row(self, stage: int, unit: int, masks: np.ndarray) -> tuple[Row, int]:
+        """A unit's row under the sign vector: integers over a denominator."""
         key = (stage, unit, masks[:stage].tobytes())
         found = self._rows.get(key)
         if found is None:
-            rows, _ = self._chain.stages[stage].rows
+            rows, denominator = self._chain.stages[stage].rows
             if stage == 0:
-                found = rows[unit].tolist()
+                entries = rows[unit].tolist()
             else:
-                inputs, denominator = self._outputs(stage - 1, masks)
+                inputs, before = self._outputs(stage - 1, masks)
                 row = rows[unit]
                 active = np.flatnonzero(row[:-1])
-                found = (row[active] @ inputs[active]).tolist() if len(active) else [0] * (self._chain.dimension + 1)
-                found[-1] += row[-1] * denominator
-            content = math.gcd(*found) or 1
-            found = [a // content for a in found]
+                entries = (row[active] @ inputs[active]).tolist() if len(active) else [0] * (self._chain.dimension + 1)
+                entries[-1] += row[-1] * before
+                denominator *= before
+            content = math.gcd(denominator, *entries)
+            found = [a // content for a in entries], denominator // content
             _remember(self._rows, key, found, 1 << 16)
         return found
 

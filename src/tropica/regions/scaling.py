@@ -63,6 +63,11 @@ def scaled_network(chain: Chain) -> tuple[NetworkArrays, np.ndarray]:
         top = np.where(top == -(2**40), 0, top)
         total = (np.abs(_scaled(m, e - top[:, None])) * bound[None, :]).sum(1) + np.abs(_scaled(bm, be - top))
         exponent_next = top + np.frexp(total)[1]
+        if stage.windows is not None:  # the rows of a window are compared: one power for all
+            for w in np.unique(stage.windows[stage.windows >= 0]).tolist():
+                members = np.flatnonzero(stage.windows == w)
+                nonzero = members[total[members] > 0]
+                exponent_next[members] = exponent_next[nonzero].max() if len(nonzero) else 0
         weight = _scaled(m, e - exponent_next[:, None])
         constant = _scaled(bm, be - exponent_next)
         slope = np.maximum(np.abs(stage.low), np.abs(stage.high))
@@ -81,10 +86,16 @@ def scaled_network(chain: Chain) -> tuple[NetworkArrays, np.ndarray]:
     for s, stage in enumerate(chain.stages):
         for u in np.flatnonzero(stage.low != stage.high).tolist():
             tested[s, u >> 6] |= np.uint64(1 << (u & 63))
+    ends, windowed = np.zeros((max(L, 1), width), np.int64), np.zeros(max(L, 1), np.int64)
+    for s, stage in enumerate(chain.stages):
+        if stage.windows is not None:
+            windowed[s] = 1
+            first_units = np.flatnonzero((np.diff(stage.windows, prepend=-2) != 0) & (stage.windows >= 0))
+            ends[s, first_units] = first_units + np.bincount(stage.windows[stage.windows >= 0])
     row_sum, column, cached = _norms(chain, weights, width)
     arrays = NetworkArrays(
         (0,) * d if d <= 3 else (), d, size, first, np.concatenate([w.ravel() for w in weights]), offset, bias, low, step,
-        tested, row_sum, column, cached,
+        tested, row_sum, column, cached, ends, windowed,
     )  # fmt: skip
     return arrays, exponent
 

@@ -69,7 +69,7 @@ class Found:
     """What a task found: the number of its cells, their arrays, the tasks that it gave back, in order."""
 
     count: int
-    output: Output
+    output: Output | None
     tasks: list[Task]
     counters: Counters = field(default_factory=Counters)
 
@@ -96,10 +96,10 @@ class _Decider:
         cells, levels = self._cells, self._levels
         level, stage = int(self._query.head[0]), int(self._query.head[1])
         masks = self._maps.mask
-        for a, bit, unit in self._query.doubts[:count].tolist():
+        for a, bit, unit, partner in self._query.doubts[:count].tolist():
             through = cells.through[cells.definition[a] : cells.definition[a + 1]]
             hyperplanes = [tuple(p) for p in cells.plane_unit[through].tolist()]
-            sign, point = self._exact.sign(stage, unit, hyperplanes, masks)
+            sign, point = self._exact.sign((stage, unit, partner), hyperplanes, masks)
             word = np.uint64(1 << bit)
             if sign > 0:
                 levels.S[level, a] |= word
@@ -160,7 +160,7 @@ def _search(net, exact, task, cells, levels, maps, output, query, limit):
 def _subtask(net: NetworkArrays, task: Task, e: int, cells: Cells, levels: Levels, maps: Maps) -> Task:
     """The e-th entry of the stack as a task of its own."""
     row = cells.stack[e]
-    level, stage = int(row[LEVEL]), int(row[STAGE])
+    stage = int(row[STAGE])
     listed = slice(int(row[V0]), int(row[V0] + row[NV]))
     vertices = cells.list[listed]
     slots = cells.slots[row[SLOT0] : row[SLOT0] + row[SLOTS]]
@@ -170,7 +170,31 @@ def _subtask(net: NetworkArrays, task: Task, e: int, cells: Cells, levels: Level
     named = np.full(len(slots), -1, np.int64)
     named[slots >= 0] = renamed[len(through) :]
     masks = maps.mask[: len(net.size) - 1].copy()
-    masks[stage] = levels.mask[level]
+    masks[stage], units = (_open_windows if net.windowed[stage] else _open_units)(net, e, cells, levels)
+    return Task(
+        stage, masks, units, cells.X[vertices].copy(), cells.disp[vertices].copy(), cells.sets[listed].copy(), named,
+        np.concatenate([[0], np.cumsum([len(s) for s in spans])]).astype(np.int64), renamed[: len(through)].astype(np.int64),
+        cells.planes[used].copy(), cells.plane_error[used].copy(), cells.plane_unit[used].copy(), task.depth + 1,
+    )  # fmt: skip
+
+
+def _open_windows(net: NetworkArrays, e: int, cells: Cells, levels: Levels) -> tuple[np.ndarray, np.ndarray]:
+    """The known bits of an entry's stage, and its undecided windows."""
+    level, stage = cells.stack[e, [LEVEL, STAGE]].tolist()
+    mask, count = levels.mask[level].copy(), int(levels.rest_range[level, 1])
+    p, chosen = int(cells.mixed[e]), int(cells.chosen[e]) - 1
+    for first in levels.rest[level, max(p - 1, 0) : count].tolist():
+        for u in range(first, int(net.ends[stage, first])):
+            mask[u >> 6] &= ~np.uint64(1 << (u & 63))
+    if chosen >= 0:
+        mask[chosen >> 6] |= np.uint64(1 << (chosen & 63))
+    return mask, levels.rest[level, p:count].copy()
+
+
+def _open_units(net: NetworkArrays, e: int, cells: Cells, levels: Levels) -> tuple[np.ndarray, np.ndarray]:
+    """The known bits of an entry's stage, and its undecided units."""
+    level = int(cells.stack[e, LEVEL])
+    mask = levels.mask[level].copy()
     first, count = levels.rest_range[level].tolist()
     group = levels.unit[level]
     mixed, chosen = int(cells.mixed[e]), int(cells.chosen[e])
@@ -179,17 +203,12 @@ def _subtask(net: NetworkArrays, task: Task, e: int, cells: Cells, levels: Level
     for i in range(64):
         if (mixed | chosen | latest) >> i & 1:
             word, bit = int(group[i]) >> 6, np.uint64(1 << (int(group[i]) & 63))
-            masks[stage, word] &= ~bit
+            mask[word] &= ~bit
             if chosen >> i & 1:
-                masks[stage, word] |= bit
+                mask[word] |= bit
             elif mixed >> i & 1:
                 open_units.append(int(group[i]))
-    units = np.concatenate([np.array(open_units, np.int64), levels.rest[level, first : first + count]])
-    return Task(
-        stage, masks, units, cells.X[vertices].copy(), cells.disp[vertices].copy(), cells.sets[listed].copy(), named,
-        np.concatenate([[0], np.cumsum([len(s) for s in spans])]).astype(np.int64), renamed[: len(through)].astype(np.int64),
-        cells.planes[used].copy(), cells.plane_error[used].copy(), cells.plane_unit[used].copy(), task.depth + 1,
-    )  # fmt: skip
+    return mask, np.concatenate([np.array(open_units, np.int64), levels.rest[level, first : first + count]])
 
 
 def root_task(net: NetworkArrays, vertices: np.ndarray, displacement: np.ndarray, incidence: np.ndarray, planes: np.ndarray) -> Task:
@@ -202,10 +221,10 @@ def root_task(net: NetworkArrays, vertices: np.ndarray, displacement: np.ndarray
     through = np.nonzero(incidence)[1].astype(np.int64)
     definition = np.concatenate([[0], np.cumsum(incidence.sum(1))]).astype(np.int64)
     stages, width = len(net.size) - 1, net.bias.shape[1]
-    units = np.flatnonzero(unpack(net.tested[0], int(net.size[0]))).astype(np.int64)
+    units = np.flatnonzero(net.ends[0]) if net.windowed[0] else np.flatnonzero(unpack(net.tested[0], int(net.size[0])))
     error = 8 * 2.0**-53 * np.abs(planes).sum(1)
-    unit = np.stack([np.full(facets, -1), np.arange(facets)], axis=1)
+    unit = np.stack([np.full(facets, -1), np.arange(facets), np.full(facets, -1)], axis=1)
     return Task(
-        0, np.zeros((stages, width // 64), np.uint64), units, vertices, displacement, sets, np.arange(facets), definition, through,
+        0, np.zeros((stages, width // 64), np.uint64), units.astype(np.int64), vertices, displacement, sets, np.arange(facets), definition, through,
         planes, error, unit.astype(np.int64),
     )  # fmt: skip

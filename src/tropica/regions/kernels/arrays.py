@@ -20,6 +20,7 @@ class NetworkArrays(NamedTuple):
         weight, offset: stage s ≥ 1 as n[s − 1] rows of n[s] numbers from ``offset[s]``.
         bias, low, step: (L + 1, width); a unit's slope is low where it is not positive, low + step where it is.
         tested: (L, words) bits of the units that bend.
+        ends, windowed: (L, width) one past the last unit of each window at its first, 0 elsewhere; (L,) which stages have windows.
         row_sum: (L + 1,) the largest absolute row sum of a stage; column: (L, width): of stage s + 1 times column j of s.
     """
 
@@ -36,6 +37,8 @@ class NetworkArrays(NamedTuple):
     row_sum: np.ndarray
     column: np.ndarray
     cached: np.ndarray
+    ends: np.ndarray
+    windowed: np.ndarray
 
 
 class Cells(NamedTuple):
@@ -50,7 +53,7 @@ class Cells(NamedTuple):
     slots: np.ndarray  # hyperplane of each slot, cell by cell
     planes: np.ndarray  # (H, d + 1)
     plane_error: np.ndarray  # (H,)
-    plane_unit: np.ndarray  # (H, 2): stage and unit
+    plane_unit: np.ndarray  # (H, 3): stage and unit; the unit whose row is subtracted, or −1
     stack: np.ndarray  # (E, 10)
     mixed: np.ndarray  # (E,)
     chosen: np.ndarray  # (E,)
@@ -66,10 +69,14 @@ class Levels(NamedTuple):
     tolerance: np.ndarray  # (levels, 64)
     length: np.ndarray  # (levels, 64)
     unit: np.ndarray  # (levels, 64)
+    partner: np.ndarray  # (levels, 64)
+    none: np.ndarray  # (64,) −1
     rest: np.ndarray  # (levels, width)
     rest_range: np.ndarray  # (levels, 2)
     latest: np.ndarray  # (levels,)
     undecided: np.ndarray  # (width,)
+    found: np.ndarray  # (width + 64,) candidates of a window
+    kept: np.ndarray
 
 
 class Maps(NamedTuple):
@@ -104,14 +111,14 @@ class Output(NamedTuple):
     disp: np.ndarray  # (N,)
     sets: np.ndarray  # (N, words): bits are positions in the cell's list of facets
     facet_start: np.ndarray
-    facets: np.ndarray  # (K, 2)
+    facets: np.ndarray  # (K, 3)
 
 
 class Query(NamedTuple):
     """Counters, and the doubtful signs that the kernel asks about."""
 
     head: np.ndarray  # (3,) level, stage, count
-    doubts: np.ndarray  # (Q, 3) vertex, bit, unit
+    doubts: np.ndarray  # (Q, 4) vertex, bit, unit, partner
     counters: np.ndarray  # (8,)
     table: np.ndarray  # (d, 2 d)
     scratch: np.ndarray  # (4, d)
@@ -142,14 +149,15 @@ def make_state(net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, b
         _zeros(A, d), _zeros(A), _zeros(A + 2, dtype=np.int64), _zeros(A * (d + 2), dtype=np.int64),
         _zeros(capacity.listed, dtype=np.int64), _zeros(capacity.listed, capacity.words, dtype=np.uint64),
         _zeros(capacity.stack * 8, dtype=np.int64), _zeros(capacity.planes, d + 1), _zeros(capacity.planes),
-        _zeros(capacity.planes, 2, dtype=np.int64), _zeros(capacity.stack, 10, dtype=np.int64),
+        _zeros(capacity.planes, 3, dtype=np.int64), _zeros(capacity.stack, 10, dtype=np.int64),
         _zeros(capacity.stack, dtype=np.uint64), _zeros(capacity.stack, dtype=np.uint64),
     )  # fmt: skip
     level = Levels(
         np.empty((levels, A), np.uint64), np.empty((levels, A), np.uint64), _zeros(levels, words, dtype=np.uint64),
         _zeros(levels, d + 1, 64), _zeros(levels, 64), _zeros(levels, 64), _zeros(levels, 64, dtype=np.int64),
+        _zeros(levels, 64, dtype=np.int64), np.full(64, -1, np.int64),
         _zeros(levels, width, dtype=np.int64), _zeros(levels, 2, dtype=np.int64), _zeros(levels, dtype=np.uint64),
-        _zeros(width, dtype=np.int64),
+        _zeros(width, dtype=np.int64), _zeros(width + 64, dtype=np.int64), _zeros(width + 64, dtype=np.int64),
     )  # fmt: skip
     maps = Maps(
         _zeros(stages + 1, d + 2, width), _zeros(stages + 1, words, dtype=np.uint64), np.ones(stages + 1, np.int64),
@@ -165,10 +173,10 @@ def make_state(net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, b
     output = Output(
         np.array(want, np.int64), _zeros(n if signs else 0, int(_sign_words(net)[-1]), dtype=np.uint64), _zeros(n if volumes else 0),
         _zeros(n if affine else 0, int(net.size[-1]), d + 2), _zeros(n + 1 if corners else 0, dtype=np.int64), _zeros(N, d), _zeros(N),
-        _zeros(N, capacity.words, dtype=np.uint64), _zeros(n + 1 if corners else 0, dtype=np.int64), _zeros(N, 2, dtype=np.int64),
+        _zeros(N, capacity.words, dtype=np.uint64), _zeros(n + 1 if corners else 0, dtype=np.int64), _zeros(N, 3, dtype=np.int64),
     )  # fmt: skip
     query = Query(
-        _zeros(4, dtype=np.int64), _zeros(1 << 16, 3, dtype=np.int64), _zeros(8, dtype=np.int64), _zeros(d, 2 * d),
+        _zeros(4, dtype=np.int64), _zeros(1 << 16, 4, dtype=np.int64), _zeros(8, dtype=np.int64), _zeros(d, 2 * d),
         _zeros(4, max(d, 2)), _zeros(d + 1, dtype=np.int64),
     )  # fmt: skip
     return cells, level, maps, output, query

@@ -24,7 +24,7 @@ def value(dims, d, forms, bit, x):
 
 
 @njit(**OPTIONS)
-def split(dims, d, e, bit, rest, forms, tolerance, length, unit, S, N, level, cells, query, address, children, sizes):
+def split(dims, d, e, bit, rest, forms, tolerance, length, unit, partner, S, N, level, cells, query, address, children, sizes):
     """Cut the cell of stack entry e by the group's unit ``bit``.
 
     Writes the children's lists behind the stack's, and into ``children``: start and length of both, free list, top, planes,
@@ -63,6 +63,7 @@ def split(dims, d, e, bit, rest, forms, tolerance, length, unit, S, N, level, ce
     cells.plane_error[plane] = tolerance[bit]
     cells.plane_unit[plane, 0] = row[STAGE]
     cells.plane_unit[plane, 1] = unit[bit]
+    cells.plane_unit[plane, 2] = partner[bit]
     for k in range(ns):
         slots[sfree + k] = slots[s0 + k]
     for k in range(ns, slot):
@@ -148,6 +149,7 @@ def split(dims, d, e, bit, rest, forms, tolerance, length, unit, S, N, level, ce
                     query.doubts[asked, 0] = top
                     query.doubts[asked, 1] = k
                     query.doubts[asked, 2] = unit[k]
+                    query.doubts[asked, 3] = partner[k]
                     asked += 1
             S[level, top] = above_w
             N[level, top] = below_w

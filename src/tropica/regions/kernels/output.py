@@ -54,6 +54,7 @@ def write_corners(d, i, cells, v0, nv, s0, ns, output):
             plane = cells.slots[s0 + slot]
             output.facets[fat + facets, 0] = cells.plane_unit[plane, 0]
             output.facets[fat + facets, 1] = cells.plane_unit[plane, 1]
+            output.facets[fat + facets, 2] = cells.plane_unit[plane, 2]
             for j in range(nv):
                 if sets[v0 + j, w] >> u & ONE:
                     output.sets[at + j, facets >> 6] |= ONE << np.uint64(facets & 63)

@@ -21,6 +21,7 @@ from tropica.regions.kernels.maps import (
 )
 from tropica.regions.kernels.output import write_cell
 from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO, at_vertices, ball, full_word, gather
+from tropica.regions.kernels.windows import choose, filter_windows, part
 
 DONE, GIVEN_BACK, TOO_SMALL, UNDECIDED, TOO_MANY_FACETS = range(5)
 """How a search ends: nothing left; subtrees left on the stack; a stack too small; the caller gave up; more facets than bits."""
@@ -134,7 +135,7 @@ def group(dims, d, s, level, v0, nv, rows, units, count, cells, levels, maps, qu
         m = min(64, count - start)
         gather(dims, d, rows, units, start, m, forms, tolerance, length)
         plus, minus, done = at_vertices(
-            dims, d, forms, tolerance, length, m, units, start, cells.list, v0, nv, cells.X, cells.disp, levels.S, levels.N,
+            dims, d, forms, tolerance, length, m, units, start, levels.none, cells.list, v0, nv, cells.X, cells.disp, levels.S, levels.N,
             level, s, address, query.head, query.doubts,
         )  # fmt: skip
         if not done:
@@ -162,7 +163,7 @@ def group(dims, d, s, level, v0, nv, rows, units, count, cells, levels, maps, qu
         if taken:
             gather(dims, d, rows, rest, 0, taken, forms, tolerance, length)
             plus, minus, done = at_vertices(
-                dims, d, forms, tolerance, length, taken, rest, 0, cells.list, v0, nv, cells.X, cells.disp, levels.S, levels.N,
+                dims, d, forms, tolerance, length, taken, rest, 0, levels.none, cells.list, v0, nv, cells.X, cells.disp, levels.S, levels.N,
                 level, s, address, query.head, query.doubts,
             )  # fmt: skip
             if not done:
@@ -222,9 +223,21 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
             if kind == 1:
                 box_of(dims, d, cells.X, cells.disp, cells.list, v0, nv, middle, radius)
                 listed = levels.undecided
-                count = ball(dims, d, rows, net.size[s], middle, radius, net.tested[s], levels.mask[level], listed)
+                if not net.windowed[s]:
+                    count = ball(dims, d, rows, net.size[s], middle, radius, net.tested[s], levels.mask[level], listed)
                 query.counters[0] += net.size[s]
-            mixed, done = group(dims, d, s, level, v0, nv, rows, listed, count, cells, levels, maps, query, address)
+            if net.windowed[s]:
+                if kind == 1:
+                    count = filter_windows(
+                        dims, d, rows, net.size[s], net.ends[s], middle, radius, levels.mask[level], levels.rest[level], levels.found
+                    )
+                else:
+                    levels.rest[level, :count] = listed[:count]
+                levels.rest_range[level, 0] = 0
+                levels.rest_range[level, 1] = count
+                mixed, done = ZERO, True
+            else:
+                mixed, done = group(dims, d, s, level, v0, nv, rows, listed, count, cells, levels, maps, query, address)
             if not done:
                 return UNDECIDED, found, e
             if e + 1 > len(cells.stack):
@@ -239,17 +252,33 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
         row = cells.stack[e - 1]
         level, s = row[LEVEL], row[STAGE]
         mixed, chosen = cells.mixed[e - 1], cells.chosen[e - 1]
-        if mixed == ZERO:
+        windowed = net.windowed[s]
+        if windowed:
+            if chosen != ZERO:
+                first = levels.rest[level, np.int64(mixed) - 1]
+                choose(levels.mask[level], first, net.ends[s, first], np.int64(chosen) - 1)
+            p = np.int64(mixed)
+            if p < levels.rest_range[level, 1]:
+                box_of(dims, d, cells.X, cells.disp, cells.list, row[V0], row[NV], middle, radius)
+                status, e = part(
+                    dims, d, s, e - 1, level, p, maps.rows[s], net.ends[s], middle, radius, maps.mask[s], cells, levels, query,
+                    address, children, sizes,
+                )  # fmt: skip
+                if status:
+                    return TOO_SMALL if status == 1 else (UNDECIDED if status == 2 else TOO_MANY_FACETS), found, e
+                continue
+        if windowed or mixed == ZERO:
             e -= 1
             v0, nv, free, top, plane, s0, ns, sfree = row[V0], row[NV], row[VFREE], row[TOP], row[PLANES], row[SLOT0], row[SLOTS], row[SFREE]
             mask = levels.mask[level]
-            changed = chosen ^ levels.latest[level]
-            levels.latest[level] = chosen
-            while changed != ZERO:
-                u = levels.unit[level, ctz(changed)]
-                changed &= changed - ONE
-                mask[u >> 6] ^= ONE << np.uint64(u & 63)
-            if levels.rest_range[level, 1] > 0:  # the units left of this stage
+            if not windowed:
+                changed = chosen ^ levels.latest[level]
+                levels.latest[level] = chosen
+                while changed != ZERO:
+                    u = levels.unit[level, ctz(changed)]
+                    changed &= changed - ONE
+                    mask[u >> 6] ^= ONE << np.uint64(u & 63)
+            if not windowed and levels.rest_range[level, 1] > 0:  # the units left of this stage
                 level += 1
                 first, count = levels.rest_range[level - 1, 0], levels.rest_range[level - 1, 1]
                 listed = levels.rest[level - 1][first : first + count]
@@ -265,7 +294,7 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
                 next_map(dims, d, s, stages, net.size[s], net.size[s + 1], words, maps.rows[s], maps.rows[s + 1], mask, net, maps)
             if last:
                 if not write_cell(d, found, stages, net.size, cells, v0, nv, s0, ns, maps, output, query):
-                    return GIVEN_BACK, found, push_back(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, chosen)
+                    return GIVEN_BACK, found, push_back(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, mixed, chosen)
                 found += 1
             else:
                 s += 1
@@ -278,7 +307,7 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
         rest = mixed ^ one
         status, plus_a, minus_a, plus_b, minus_b = split(
             dims, d, e - 1, bit, rest, levels.forms[level], levels.tolerance[level], levels.length[level], levels.unit[level],
-            levels.S, levels.N, level, cells, query, address, children, sizes,
+            levels.none, levels.S, levels.N, level, cells, query, address, children, sizes,
         )  # fmt: skip
         if status:
             return TOO_SMALL if status == 1 else (UNDECIDED if status == 2 else TOO_MANY_FACETS), found, e
@@ -295,7 +324,7 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
 
 
 @njit(**OPTIONS)
-def push_back(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, chosen):
+def push_back(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, mixed, chosen):
     """Put a finished cell back that had no place in the output; returns the new height of the stack."""
-    push(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, ZERO, chosen)
+    push(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, mixed, chosen)
     return e + 1

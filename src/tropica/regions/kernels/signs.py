@@ -92,8 +92,11 @@ def ask(address, head, doubts, count, level, stage):
 
 
 @njit(**OPTIONS)
-def at_vertices(dims, d, forms, tolerance, length, count, units, start, cell, v0, nv, X, disp, S, N, level, stage, address, head, doubts):
-    """Three-valued signs of ``count`` gathered units at the vertices of a cell; returns (somewhere +, somewhere −, done)."""
+def at_vertices(dims, d, forms, tolerance, length, count, units, start, partner, cell, v0, nv, X, disp, S, N, level, stage, address, head, doubts):
+    """Three-valued signs of ``count`` gathered forms at the vertices of a cell; returns (somewhere +, somewhere −, done).
+
+    A form is the row of ``units[start + i]``, minus that of ``partner[i]`` where this is not −1.
+    """
     full = full_word(count)
     asked = 0
     for j in range(v0, v0 + nv):
@@ -110,6 +113,7 @@ def at_vertices(dims, d, forms, tolerance, length, count, units, start, cell, v0
             doubts[asked, 0] = a
             doubts[asked, 1] = bit
             doubts[asked, 2] = units[start + bit]
+            doubts[asked, 3] = partner[bit]
             asked += 1
     if asked and not ask(address, head, doubts, asked, level, stage):
         return ZERO, ZERO, False
