@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,7 +44,8 @@ class CellBlock:
         map_error: (n, outputs) bound of the maps' errors over the domain.
         vertex_start: (n + 1,) offsets into vertices (N, d) in t, displacement (N,) and incidence (N, w).
         displacement: bounds |vertex − exact vertex| in each coordinate.
-        facet_start: (n + 1,) offsets into facets (K, 2): stage and unit of each facet, stage −1 for the domain's own.
+        facet_start: (n + 1,) offsets into facets (K, 3): stage and unit of each facet, stage −1 for the domain's own;
+            where a window's rows u and v are equal (stage, u, v), elsewhere the last is −1.
         incidence: bit j of a vertex: it lies on facet j of its cell.
     """
 
@@ -62,6 +63,46 @@ class CellBlock:
 
     def __len__(self) -> int:
         return self.count
+
+    def only(self, names: frozenset[str]) -> CellBlock:
+        """The block with the arrays of these words alone."""
+        dropped = {field for word, fields in _FIELDS.items() if word not in names for field in fields}
+        return replace(self, **dict.fromkeys(dropped))
+
+    def output_range(self) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the largest value (n, outputs) of each output on each cell, outward by the bounds of the errors."""
+        assert self.maps is not None and self.map_error is not None and self.vertices is not None
+        assert self.vertex_start is not None and self.displacement is not None
+        cell = np.repeat(np.arange(self.count), np.diff(self.vertex_start))
+        slopes = self.maps[cell, :, :-1]
+        value = np.einsum("nok,nk->no", slopes, self.vertices) + self.maps[cell, :, -1]
+        slack = self.map_error[cell] + np.abs(slopes).sum(2) * self.displacement[:, None]
+        start = self.vertex_start[:-1]
+        return np.minimum.reduceat(value - slack, start), np.maximum.reduceat(value + slack, start)
+
+    def select(self, kept: np.ndarray) -> CellBlock:
+        """The cells where ``kept`` (n,) is True."""
+        chosen: dict[str, np.ndarray] = {}
+        for name in ("signs", "volumes", "maps", "map_error"):
+            if (array := getattr(self, name)) is not None:
+                chosen[name] = array[kept]
+        if self.vertex_start is not None and self.facet_start is not None:
+            for start, names in ((self.vertex_start, ("vertices", "displacement", "incidence")), (self.facet_start, ("facets",))):
+                counts = np.diff(start)
+                rows = np.repeat(kept, counts)
+                chosen["vertex_start" if "vertices" in names else "facet_start"] = np.concatenate([[0], np.cumsum(counts[kept])])
+                for name in names:
+                    chosen[name] = getattr(self, name)[rows]
+        return CellBlock(int(kept.sum()), **chosen)
+
+
+_FIELDS = {
+    SIGNS: ("signs",),
+    VOLUMES: ("volumes",),
+    MAPS: ("maps", "map_error"),
+    VERTICES: ("vertex_start", "vertices", "displacement", "facet_start", "facets", "incidence"),
+}
+"""The arrays of each word that can be asked for."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from tropica.regions.kernels.arrays import Capacity, Cells, Levels, Maps, Networ
 from tropica.regions.kernels.bits import Callback
 from tropica.regions.kernels.cut import LEVEL, NV, SLOT0, SLOTS, STAGE, V0
 from tropica.regions.kernels.maps import full_map
-from tropica.regions.kernels.search import TOO_MANY_FACETS, TOO_SMALL, UNDECIDED, search
+from tropica.regions.kernels.search import GIVEN_BACK, TOO_MANY_FACETS, TOO_SMALL, UNDECIDED, search
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,9 @@ def run_task(net: NetworkArrays, exact: ExactSigns, task: Task, want: tuple[bool
         status, found, left, decider = _search(net, exact, task, cells, levels, maps, output, query, limit)
         if decider.error is not None:
             raise decider.error
-        if status == TOO_SMALL or (found == 0 and left and status not in (UNDECIDED, TOO_MANY_FACETS)):
+        if status == GIVEN_BACK and not found:  # not even one cell's vertices had a place
+            capacity = capacity._replace(corners=4 * capacity.corners)
+        elif status == TOO_SMALL:
             capacity = capacity._replace(
                 vertices=2 * capacity.vertices, listed=4 * capacity.listed, planes=2 * capacity.planes, stack=2 * capacity.stack,
             )  # fmt: skip

@@ -134,6 +134,7 @@ class Capacity(NamedTuple):
     stack: int = 2048
     words: int = 1
     cells: int = 1 << 13
+    corners: int = 1 << 12
 
 
 def _zeros(*shape: int, dtype: type = np.float64) -> np.ndarray:
@@ -169,7 +170,7 @@ def make_state(net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, b
     )  # fmt: skip
     n = capacity.cells
     signs, volumes, affine, corners = want
-    N = capacity.cells * 8 if corners else 0
+    N = max(capacity.corners, capacity.cells * (2 + 3 * 2 ** min(d, 6) // 2)) if corners else 0
     output = Output(
         np.array(want, np.int64), _zeros(n if signs else 0, int(_sign_words(net)[-1]), dtype=np.uint64), _zeros(n if volumes else 0),
         _zeros(n if affine else 0, int(net.size[-1]), d + 2), _zeros(n + 1 if corners else 0, dtype=np.int64), _zeros(N, d), _zeros(N),
