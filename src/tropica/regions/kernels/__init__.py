@@ -1,0 +1,1 @@
+"""Compiled kernels of the region engine (numba): pure loops over arrays."""
