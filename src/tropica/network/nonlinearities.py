@@ -7,6 +7,7 @@ A class defines
 * ``jacobian_bound``, a linear op whose nonnegative Jacobian dominates every Jacobian of the nonlinearity: the paper's data-free
   decomposition propagates its bounds through it (Table 1: the identity for relu and leaky relu, window sums for max-pooling);
 * ``both_signs``, whether the Jacobian may have negative entries (abs);
+* ``slopes``, of a unit that bends where its input changes sign, or ``windows``, the positions that a unit takes the largest of;
 * ``elementwise``, whether each output depends on one position alone, the same in all inputs. An elementwise nonlinearity whose
   constants have one entry each commutes with permutations of the dimensions.
 """
@@ -42,6 +43,14 @@ class Nonlinearity:
         """Number of pieces of each output, for inputs of these shapes."""
         return 2
 
+    def slopes(self, units: torch.Size, **constants: Tensor) -> tuple[Tensor, Tensor]:
+        """Slopes of the units (of this shape, for one point) below 0 and above 0, where units bend at 0."""
+        raise NotImplementedError
+
+    def windows(self, shape: torch.Size) -> Tensor:
+        """Positions (units, k) of each unit's entries in the flattened input (of this shape, for one point), padded with −1."""
+        raise NotImplementedError
+
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
         """Value of a linear op whose Jacobian bounds the absolute value of every Jacobian of the nonlinearity, entrywise."""
         return inputs[0].clone()
@@ -60,6 +69,9 @@ class Relu(Nonlinearity):
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0] > 0
 
+    def slopes(self, units: torch.Size, **constants: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros(units, dtype=torch.float64), torch.ones(units, dtype=torch.float64)
+
 
 @dataclass(frozen=True)
 class LeakyRelu(Nonlinearity):
@@ -75,6 +87,9 @@ class LeakyRelu(Nonlinearity):
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0] > 0
 
+    def slopes(self, units: torch.Size, **constants: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.full(units, self.slope, dtype=torch.float64), torch.ones(units, dtype=torch.float64)
+
 
 @dataclass(frozen=True)
 class PRelu(Nonlinearity):
@@ -88,6 +103,11 @@ class PRelu(Nonlinearity):
 
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0] > 0
+
+    def slopes(self, units: torch.Size, **constants: Tensor) -> tuple[Tensor, Tensor]:
+        return -self(torch.full(units, -1.0, dtype=torch.float64), slope=constants["slope"].double()), torch.ones(
+            units, dtype=torch.float64
+        )
 
 
 @dataclass(frozen=True)
@@ -122,6 +142,9 @@ class Abs(Nonlinearity):
 
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0] > 0
+
+    def slopes(self, units: torch.Size, **constants: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.full(units, -1.0, dtype=torch.float64), torch.ones(units, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -165,6 +188,12 @@ class Amax(Nonlinearity):
     def num_pieces(self, *shapes: torch.Size) -> int:
         return math.prod(shapes[0][d] for d in self.dims)
 
+    def windows(self, shape: torch.Size) -> Tensor:
+        positions = torch.arange(shape.numel()).reshape(shape)
+        dims = sorted(d % len(shape) for d in self.dims)
+        kept = [d for d in range(len(shape)) if d not in dims]
+        return positions.permute(*kept, *dims).reshape(-1, math.prod(shape[d] for d in dims))
+
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
         return inputs[0].sum(self.dims, self.keepdim)
 
@@ -204,6 +233,16 @@ class MaxPool(Nonlinearity):
 
     def num_pieces(self, *shapes: torch.Size) -> int:
         return math.prod(self.kernel)
+
+    def windows(self, shape: torch.Size) -> Tensor:
+        spatial = len(self.kernel)
+        out = self(torch.zeros(shape)).shape[-spatial:]
+        axes = []
+        for axis, (n, full) in enumerate(zip(out, shape[-spatial:], strict=True)):
+            start = torch.arange(n) * self.stride[axis] - self.padding[axis]
+            at = start[:, None] + torch.arange(self.kernel[axis]) * self.dilation[axis]
+            axes.append(torch.where((at >= 0) & (at < full), at, -1))
+        return _windows_of_axes(shape, axes)
 
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
         """Window sums: a depthwise convolution with ones, with zero padding for windows that reach past the end."""
@@ -248,6 +287,15 @@ class AdaptiveMaxPool(Nonlinearity):
         spatial = len(self.size)
         return math.prod(max(_adaptive_windows(n, out)) for n, out in zip(shapes[0][-spatial:], self.size, strict=True))
 
+    def windows(self, shape: torch.Size) -> Tensor:
+        axes = []
+        for full, out in zip(shape[-len(self.size) :], self.size, strict=True):
+            start = torch.arange(out) * full // out
+            lengths = torch.tensor(_adaptive_windows(full, out))
+            offset = torch.arange(int(lengths.max()))
+            axes.append(torch.where(offset < lengths[:, None], start[:, None] + offset, -1))
+        return _windows_of_axes(shape, axes)
+
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
         """Window sums: averages times the sizes of the windows."""
         z, spatial = inputs[0], len(self.size)
@@ -255,6 +303,19 @@ class AdaptiveMaxPool(Nonlinearity):
         for full, out in zip(z.shape[-spatial:], self.size, strict=True):
             area = area.unsqueeze(-1) * z.new_tensor(_adaptive_windows(full, out))
         return _ADAPTIVE_AVG_POOLS[spatial - 1](z, self.size) * area
+
+
+def _windows_of_axes(shape: torch.Size, axes: Sequence[Tensor]) -> Tensor:
+    """Positions (units, k) of windows that are products of windows (out, k) along the last axes, each channel by itself."""
+    channels = math.prod(shape[: -len(axes)])
+    found = torch.arange(channels).reshape(channels, 1)
+    for at, full in zip(axes, shape[-len(axes) :], strict=True):
+        units, width = found.shape
+        both = torch.where(
+            (found[:, None, :, None] < 0) | (at[None, :, None, :] < 0), -1, found[:, None, :, None] * full + at[:, None]
+        )
+        found = both.reshape(units * len(at), width * at.shape[1])
+    return found
 
 
 def _adaptive_windows(full: int, out: int) -> list[int]:

@@ -1,8 +1,8 @@
-"""Vertices of a polytope that is given by half-spaces, and facets of a convex hull: the double description method, in integers.
+"""Vertices of a polytope given by half-spaces, and facets of a convex hull: the double description method, in integers.
 
-A vertex v/w is kept as the integer vector (v, w), w > 0. The half-spaces cut one after the other. Two vertices on either side of
-a cut are the ends of an edge if the half-spaces through both hold no third vertex (Fukuda and Prodon, 1996): no vertex need be
-simple.
+A vertex v/w is kept as the integer vector (v, w), w > 0. The half-spaces cut one after the other. Two vertices on either side
+of a cut are the ends of an edge if the half-spaces through both hold no third vertex (Fukuda and Prodon, 1996): no vertex need
+be simple.
 """
 
 from __future__ import annotations

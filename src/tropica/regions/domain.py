@@ -130,7 +130,7 @@ class Domain(HtmlRepr):
             raise InputError(f"points of this domain have {self.dimension} coordinates; found {points.numerators.shape[1]}")
         rows = self.halfspaces.numerators.astype(object)
         left = points.numerators.astype(object) @ rows[:, :-1].T
-        return (left <= points.denominator * rows[:, -1]).astype(bool).all(axis=1)
+        return np.array([all(row) for row in left <= points.denominator * rows[:, -1]], bool)
 
     def check_input(self, shape: tuple[int, ...]) -> None:
         """Raise InputError unless the domain lies in the space of inputs of this shape."""
