@@ -38,6 +38,8 @@ if _TYPE_CHECKING:
     from tropica.regions.archive import load_regions
     from tropica.regions.complex import RegionComplex
     from tropica.regions.domains import Box, Plane, Segment, Space
+    from tropica.regions.cell_blocks import CellBlock
+    from tropica.regions.enumerate_cells import CellCount, count_cells, iter_cells
     from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, estimate_regions
     from tropica.regions.linear_regions import linear_regions
     from tropica.regions.segments.complex import SegmentRegions
@@ -85,6 +87,8 @@ _NAMES = {
     "regions.archive": ("load_regions",),
     "regions.complex": ("RegionComplex",),
     "regions.domains": ("Box", "Plane", "Segment", "Space"),
+    "regions.cell_blocks": ("CellBlock",),
+    "regions.enumerate_cells": ("CellCount", "count_cells", "iter_cells"),
     "regions.estimates": ("Estimate", "estimate_density", "estimate_patterns", "estimate_regions"),
     "regions.linear_regions": ("linear_regions",),
     "regions.segments.complex": ("SegmentRegions",),
