@@ -24,7 +24,7 @@ class ExactSigns:
     """
 
     def __init__(self, chain: Chain, normals: RationalArray, offsets: RationalArray) -> None:
-        self._chain = chain
+        self.chain = chain
         slopes = -normals.numerators.astype(object) * offsets.denominator
         constants = offsets.numerators.astype(object) * normals.denominator
         self._walls: list[Row] = np.concatenate([slopes, constants[:, None]], axis=1).tolist()
@@ -45,12 +45,17 @@ class ExactSigns:
             value = sum(map(int.__mul__, self._form(form, masks), point))
         return (value > 0) - (value < 0), point
 
+    def vertex(self, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, ...]:
+        """The point on hyperplanes of rank d, as d + 1 integers: coordinates over the last one, which is positive."""
+        with self._lock:
+            return self._vertex(hyperplanes, masks)
+
     def _vertex(self, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, ...]:
         deepest = max(form[0] for form in hyperplanes)
         key = (tuple(hyperplanes), masks[: max(deepest, 0)].tobytes())
         found = self._vertices.get(key)
         if found is None:
-            found = solve([self._form(form, masks) for form in hyperplanes], self._chain.dimension)
+            found = solve([self._form(form, masks) for form in hyperplanes], self.chain.dimension)
             _remember(self._vertices, key, found, 1 << 16)
         return found
 
@@ -69,14 +74,14 @@ class ExactSigns:
         key = (stage, unit, masks[:stage].tobytes())
         found = self._rows.get(key)
         if found is None:
-            rows, denominator = self._chain.stages[stage].rows
+            rows, denominator = self.chain.stages[stage].rows
             if stage == 0:
                 entries = rows[unit].tolist()
             else:
                 inputs, before = self._outputs(stage - 1, masks)
                 row = rows[unit]
                 active = np.flatnonzero(row[:-1])
-                entries = (row[active] @ inputs[active]).tolist() if len(active) else [0] * (self._chain.dimension + 1)
+                entries = (row[active] @ inputs[active]).tolist() if len(active) else [0] * (self.chain.dimension + 1)
                 entries[-1] += row[-1] * before
                 denominator *= before
             content = math.gcd(denominator, *entries)
@@ -89,7 +94,7 @@ class ExactSigns:
         key = (stage, masks[: stage + 1].tobytes())
         found = self._maps.get(key)
         if found is None:
-            rows, denominator = self._chain.stages[stage].rows
+            rows, denominator = self.chain.stages[stage].rows
             low, high, slope_denominator = self._slopes[stage]
             bits = unpack(masks[stage], len(low))
             slope = np.where(bits, high, low)
@@ -97,7 +102,7 @@ class ExactSigns:
                 maps = rows * slope[:, None]
             else:
                 inputs, before = self._outputs(stage - 1, masks)
-                maps = np.zeros((len(low), self._chain.dimension + 1), dtype=object)
+                maps = np.zeros((len(low), self.chain.dimension + 1), dtype=object)
                 live = np.flatnonzero(slope)
                 used = np.flatnonzero((inputs != 0).any(1))
                 product = rows[np.ix_(live, used)] @ inputs[used] if len(used) else np.zeros((len(live), inputs.shape[1]), object)
