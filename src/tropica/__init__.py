@@ -36,9 +36,10 @@ if _TYPE_CHECKING:
     from tropica.network.readers.pt2 import load_network
     from tropica.network.trace import trace
     from tropica.regions.archive import load_regions
-    from tropica.regions.complex import RegionComplex
-    from tropica.regions.domains import Box, Plane, Segment, Space
     from tropica.regions.cell_blocks import CellBlock
+    from tropica.regions.complex import RegionComplex
+    from tropica.regions.domain import Domain
+    from tropica.regions.domains import Ball, Box, Plane, Polygon, Polytope, Segment, Simplex, Slice, Space, Triangle
     from tropica.regions.enumerate_cells import CellCount, count_cells, iter_cells
     from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, estimate_regions
     from tropica.regions.linear_regions import linear_regions
@@ -86,7 +87,19 @@ _NAMES = {
     "network.trace": ("trace",),
     "regions.archive": ("load_regions",),
     "regions.complex": ("RegionComplex",),
-    "regions.domains": ("Box", "Plane", "Segment", "Space"),
+    "regions.domain": ("Domain",),
+    "regions.domains": (
+        "Ball",
+        "Box",
+        "Plane",
+        "Polygon",
+        "Polytope",
+        "Segment",
+        "Simplex",
+        "Slice",
+        "Space",
+        "Triangle",
+    ),
     "regions.cell_blocks": ("CellBlock",),
     "regions.enumerate_cells": ("CellCount", "count_cells", "iter_cells"),
     "regions.estimates": ("Estimate", "estimate_density", "estimate_patterns", "estimate_regions"),

@@ -23,7 +23,7 @@ from tropica.regions.enumerate_cells import count_cells, iter_cells
 from tropica.regions.kernels import sources_key
 from tropica.regions.kernels.arrays import Capacity
 from tropica.regions.lower import lower
-from tropica.regions.shapes import Ball, Box, Segment
+from tropica.regions.domains import Ball, Box, Segment
 
 THIN = json.loads((Path(__file__).parent / "thin-cells.json").read_text())
 ALL = frozenset(("signs", "volumes", "maps", "vertices"))

@@ -15,7 +15,7 @@ from tests.regions.chains import as_network, integer_chains
 from tests.regions.test_complex import as_module, degenerate, mlp, traced, unbiased
 from tropica.regions import solid as solids
 from tropica.regions.boundary import find_boundary
-from tropica.regions.domains import Domain
+from tropica.regions.domain import Domain
 from tropica.regions.parts import Walked
 from tropica.regions.solid import Solid, solid_cells
 

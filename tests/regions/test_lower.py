@@ -17,7 +17,7 @@ from tests.traced import by_name, points, traced
 from tropica.exact.rational_arrays import from_fractions
 from tropica.regions.exact_points import exact_maps, exact_points
 from tropica.regions.lower import NO_INPUT, ZERO, Lowered, lower
-from tropica.regions.shapes import Box
+from tropica.regions.domains import Box
 
 
 def value(lowered: Lowered, x: Tensor) -> Tensor:

@@ -15,10 +15,12 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from tropica.errors import InputError
+from tropica.exact.rational_arrays import rationals
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.archive import save_regions
 from tropica.regions.boundary import Boundary, find_boundary
-from tropica.regions.domains import Domain
+from tropica.regions.domain import Domain
+from tropica.regions.locate import Locator
 from tropica.regions.parts import Parts
 from tropica.runtime.html import HtmlRepr
 
@@ -84,17 +86,21 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
         return torch.from_numpy(t @ basis + origin).reshape(-1, *self.net.input_shape)
 
     def locate(self, t: np.ndarray | Tensor | Sequence[Sequence[float]]) -> np.ndarray:
-        """The cell of each point t (N, d): its number; −1 for points outside of the domain, or on a border between cells."""
+        """The cell of each point t (N, d), exactly: of several cells that hold a point of their borders the lowest number.
+
+        −1 for points outside of the domain.
+        """
         points = np.atleast_2d(np.asarray(t.detach().cpu() if isinstance(t, Tensor) else t, dtype=np.float64))
         if points.ndim != 2 or points.shape[1] != self.dimension:
             raise InputError(f"points must have {self.dimension} coordinates each; found an array {points.shape}")
-        found = self.net.activation_pattern(self.embed(points)).numpy()
-        index = {row.tobytes(): i for i, row in enumerate(self.patterns)}
-        number = np.array([index.get(row.tobytes(), -1) for row in found], dtype=np.int64)
-        limits = self.domain.limits()
-        if limits is not None:
-            number[((points < limits[0]) | (points > limits[1])).any(1)] = -1
-        return number
+        outside = ~np.isfinite(points).all(1)
+        number = self.locator.cells(rationals(np.where(outside[:, None], 0.0, points)))
+        return np.where(outside, -1, number)
+
+    @cached_property
+    def locator(self) -> Locator:
+        """The cells by their patterns."""
+        return Locator(self.net, self.domain, self.patterns)
 
     # ── counts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -99,9 +99,8 @@ class Domain(HtmlRepr):
         """(V,) which rows of the vertices are directions; none for a polytope."""
         return np.zeros(len(self.vertices), bool)
 
-    @property
-    def limits(self) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the largest t, (d,) each."""
+    def limits(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The least and the largest t, (d,) each; None for all of space."""
         return self.vertices.min(0), self.vertices.max(0)
 
     @cached_property
@@ -121,7 +120,7 @@ class Domain(HtmlRepr):
         Raises:
             InputError: a wrong number of coordinates, or numbers that are not finite.
 
-        >>> from tropica.regions.shapes import Box
+        >>> from tropica.regions.domains import Box
         >>> Box(0, 1, d=2).contains([[0.5, 1.0], [0.5, 1.5]]).tolist()
         [True, False]
         """
@@ -139,6 +138,11 @@ class Domain(HtmlRepr):
             found = f"{self!r} lies in a space of {self.input_size} numbers"
             raise InputError(f"{found}, but an input of the network has {expected}: {tuple(shape)}")
 
+    def embedding(self, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """``origin`` and ``basis``, for inputs of a shape with D numbers. Raises InputError for others."""
+        self.check_input(shape)
+        return self.origin, self.basis
+
     def slice(self, origin: Numbers, basis: Numbers) -> Domain:
         """The part of the domain on the plane x = origin + t · basis, as a domain in t.
 
@@ -149,7 +153,7 @@ class Domain(HtmlRepr):
         Raises:
             InputError: the domain has no interior in the input space, the plane does not meet its interior, shapes do not fit.
 
-        >>> from tropica.regions.shapes import Ball
+        >>> from tropica.regions.domains import Ball
         >>> Ball([0, 0, 0], 1, norm="l1").slice([0, 0, 0], [[1, 1, 0], [0, 0, 1]]).vertices.tolist()
         [[-0.5, 0.0], [0.0, -1.0], [0.0, 1.0], [0.5, 0.0]]
         """

@@ -14,12 +14,11 @@ from torch import nn
 
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.regions import domains
 from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, Sizes, make_problem, search_blocks
 from tropica.regions.domain import Domain
+from tropica.regions.domains import Space
 from tropica.regions.lower import lower
 from tropica.regions.output_bounds import output_bounds
-from tropica.regions.shapes import Box, Segment, Slice
 from tropica.regions.tasks import Counters, Task
 from tropica.runtime.memory import budget
 from tropica.runtime.progress import ProgressCallback, progress_callback
@@ -51,7 +50,7 @@ class CellCount(int):
 
 def count_cells(
     net: PiecewiseLinearNetwork | nn.Module,
-    domain: Domain | domains.Domain,
+    domain: Domain,
     *,
     upto: str | None = None,
     simplify: bool = True,
@@ -105,7 +104,7 @@ def count_cells(
 
 def iter_cells(
     net: PiecewiseLinearNetwork | nn.Module,
-    domain: Domain | domains.Domain,
+    domain: Domain,
     *,
     arrays: Sequence[str] = ARRAYS,
     prune: Prune | None = None,
@@ -198,7 +197,7 @@ class _Stream:
         self.complete = True
 
 
-def prepare(net: PiecewiseLinearNetwork | nn.Module, domain: Domain | domains.Domain) -> tuple[PiecewiseLinearNetwork, Domain]:
+def prepare(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> tuple[PiecewiseLinearNetwork, Domain]:
     """Check a network and a domain against each other."""
     if not isinstance(net, PiecewiseLinearNetwork):
         raise InputError(f"a traced network is needed, tp.trace(model, example); got {type(net).__name__}")
@@ -209,15 +208,9 @@ def prepare(net: PiecewiseLinearNetwork | nn.Module, domain: Domain | domains.Do
 
 def as_domain(domain: object) -> Domain:
     """A domain of the engine."""
-    if isinstance(domain, Domain):
+    if isinstance(domain, Domain) and not isinstance(domain, Space):
         return domain
-    if isinstance(domain, domains.Box):
-        return Box(domain.lo, domain.hi)
-    if isinstance(domain, domains.Segment):
-        return Segment(domain.a, domain.b)
-    if isinstance(domain, domains.Plane):
-        return Slice(domain.origin, [domain.u, domain.v], Box(*domain.limits()))
-    raise InputError(f"cells are enumerated on bounded polytopes (tp.Box, tp.Segment, tp.Plane); got {type(domain).__name__}")
+    raise InputError(f"cells are enumerated on bounded polytopes (tp.Box, tp.Segment, tp.Plane, …); got {type(domain).__name__}")
 
 
 def _scaled_bounds(problem: Problem, task: Task) -> tuple[np.ndarray, np.ndarray]:

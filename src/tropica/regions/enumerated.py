@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -10,19 +9,23 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from tropica.exact.rational_arrays import RationalArray, from_fractions
+from tropica.exact.rational_arrays import from_fractions
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Maximum
 from tropica.network.patterns import pack_patterns
 from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, make_problem, search_blocks
+from tropica.regions.composed_affine import SOURCE_INPUT
 from tropica.regions.distinct_maps import distinct_maps
 from tropica.regions.domain import Domain
-from tropica.regions.exact_points import ExactPoints, embedded, exact_maps, exact_points
+from tropica.regions.domains import Space
+from tropica.regions.exact_points import embedded, exact_maps, exact_points
 from tropica.regions.lower import Lowered, lower
 from tropica.regions.neighbors import neighbors
 from tropica.regions.sign_vectors import SignIndex, SignLayout
 from tropica.regions.tasks import Counters
 
+MOST_ENTRIES = 1 << 21
+"""Entries of all matrices between stages, up to which a network is enumerated."""
 _EVERYTHING = frozenset({SIGNS, VOLUMES, MAPS, VERTICES})
 
 
@@ -51,6 +54,16 @@ class Enumerated:
         """How many signs rest on floating point alone."""
         return self.counters.undecided
 
+    @property
+    def signs(self) -> np.ndarray:
+        """The sign vectors (C, words)."""
+        return _given(self.cells.signs)
+
+    @property
+    def vertices(self) -> np.ndarray:
+        """The vertices (N, d) in t of all cells, one cell after the other."""
+        return _given(self.cells.vertices)
+
     # ── sign vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @cached_property
@@ -74,25 +87,6 @@ class Enumerated:
             shapes = [self.net.shapes[name] for name in node.inputs]
             found.append((node, torch.from_numpy(index), node.op.num_pieces(*shapes)))
         return pack_patterns(found, len(self)).numpy()
-
-    def locate(self, t: RationalArray) -> np.ndarray:
-        """The lowest number (N,) of the cells whose closures hold each point (N, d), exactly; −1 outside of the domain."""
-        points = exact_points(self.lowered, embedded(self.domain, t))
-        vectors = self.layout.vectors(points.pieces(self.lowered))
-        number = self.index.find(vectors)
-        decided = self._decided(points)
-        for i in np.flatnonzero((decided != self.layout.bending).any(1)).tolist():
-            found = self.index.closed(vectors[i], decided[i])
-            number[i] = found[0] if len(found) else -1
-        number[~self.domain.contains(t.numbers())] = -1
-        return number
-
-    def _decided(self, points: ExactPoints) -> np.ndarray:
-        """The bits (N, words) that a point's signs fix: all but those of units that are 0, and of tied inputs of a window."""
-        free = []
-        for stage, sign in zip(self.lowered.stages, points.signs, strict=True):
-            free.append(sign == 0 if stage.kind == "threshold" else sign & (sign.sum(2, keepdims=True) > 1))
-        return self.layout.bending & ~self.layout.free_words(free)
 
     # ── maps and geometry ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -145,11 +139,25 @@ class Enumerated:
 
     # ── neighbors ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @cached_property
+    @property
     def adjacency(self) -> np.ndarray:
         """Pairs of neighbors."""
+        return self.shared[0]
+
+    @cached_property
+    def shared(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of neighbors, and the facet of one of both that they share."""
         start, facets = _given(self.cells.facet_start), _given(self.cells.facets)
         return neighbors(self.layout, self.index, start, facets, self._facet_keys)
+
+    def facet_vertices(self, facet: int) -> tuple[int, np.ndarray]:
+        """The cell of a facet, and the rows of its vertices among those of all cells."""
+        start = _given(self.cells.facet_start)
+        cell = int(np.searchsorted(start, facet, side="right")) - 1
+        local = facet - int(start[cell])
+        low, high = _given(self.cells.vertex_start)[cell : cell + 2].tolist()
+        words = _given(self.cells.incidence)[low:high, local // 64]
+        return cell, low + np.flatnonzero(words >> np.uint64(local % 64) & np.uint64(1))
 
     def _facet_keys(self, facets: np.ndarray) -> list[bytes]:
         """Three-valued signs at the mean of the exact vertices of each facet."""
@@ -160,13 +168,8 @@ class Enumerated:
 
     def _facet_mean(self, facet: int) -> list[Fraction]:
         """The mean of a facet's vertices, in t."""
-        start = _given(self.cells.facet_start)
-        cell = int(np.searchsorted(start, facet, side="right")) - 1
-        local = facet - int(start[cell])
-        low, high = _given(self.cells.vertex_start)[cell : cell + 2].tolist()
-        on = _given(self.cells.incidence)[low:high]
-        through = on[(on[:, local // 64] >> np.uint64(local % 64) & np.uint64(1)).astype(bool)]
-        return self.mean_of(cell, through)
+        cell, rows = self.facet_vertices(facet)
+        return self.mean_of(cell, _given(self.cells.incidence)[rows])
 
     def mean_of(self, cell: int, incidence: np.ndarray) -> list[Fraction]:
         """The mean, in t, of vertices of a cell with these incidences (n, w), exactly."""
@@ -204,6 +207,15 @@ def enumerate_cells(
     problem, counters = make_problem(lowered, domain), Counters()
     blocks = list(search_blocks(problem, _EVERYTHING, threads=threads, counters=counters))
     return Enumerated(net.to(torch.float64).to("cpu"), lowered, domain, problem, _joined(blocks), counters)
+
+
+def can_enumerate(net: PiecewiseLinearNetwork, domain: Domain) -> bool:
+    """Whether the engine takes a network on a domain: a polytope, and matrices between stages that fit the memory."""
+    if isinstance(domain, Space):
+        return False
+    lowered = lower(net, simplify=False)
+    maps = (*(stage.affine for stage in lowered.stages), lowered.output)
+    return sum(m.size * m.source_size(k) for m in maps for k in m.sources if k != SOURCE_INPUT) <= MOST_ENTRIES
 
 
 def _joined(blocks: list[CellBlock]) -> CellBlock:

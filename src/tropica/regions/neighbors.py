@@ -1,8 +1,8 @@
 """Which cells share a facet.
 
-Across a facet of a unit in general position only that unit changes, so the neighbor is the cell with this bit flipped. Where no cell
-has that vector, several units change on the facet; then facets are the same if the network's three-valued signs are the same at a
-rational point of their relative interiors.
+Across a facet of a unit in general position only that unit changes, so the neighbor is the cell with this bit flipped. Where no
+cell has that vector, several units change on the facet; then facets are the same if the network's three-valued signs are the
+same at a rational point of their relative interiors.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def neighbors(
     facet_start: np.ndarray,
     facets: np.ndarray,
     exact_key: Callable[[np.ndarray], list[bytes]],
-) -> np.ndarray:
-    """Pairs (A, 2) of cells that share a facet, the lower number first, sorted.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (A, 2) of cells that share a facet, the lower number first, sorted; and the facet (A,) of one of both.
 
     Args:
         layout, index: of the cells' sign vectors.
@@ -31,15 +31,17 @@ def neighbors(
     cell = np.repeat(np.arange(len(facet_start) - 1), np.diff(facet_start))
     inner = np.flatnonzero(facets[:, 0] >= 0)
     other = index.find(_across(layout, index.vectors, cell[inner], facets[inner]))
-    pairs = [np.stack([cell[inner], other], 1)[other >= 0]]
+    pairs, on = [np.stack([cell[inner], other], 1)[other >= 0]], [inner[other >= 0]]
     rest = inner[other < 0]
     if len(rest):
         named: dict[bytes, list[int]] = {}
         for facet, key in zip(rest.tolist(), exact_key(rest), strict=True):
-            named.setdefault(key, []).append(int(cell[facet]))
-        shared = [(a, b) for cells in named.values() for a in cells for b in cells if a < b]
-        pairs.append(np.array(shared, np.int64).reshape(-1, 2))
-    return np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0).reshape(-1, 2)
+            named.setdefault(key, []).append(facet)
+        shared = np.array([(a, b) for same in named.values() for a in same for b in same if a < b], np.int64).reshape(-1, 2)
+        pairs.append(cell[shared])
+        on.append(shared[:, 0])
+    found, first = np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0, return_index=True)
+    return found.reshape(-1, 2), np.concatenate(on)[first]
 
 
 def _across(layout: SignLayout, vectors: np.ndarray, cell: np.ndarray, facets: np.ndarray) -> np.ndarray:

@@ -1,0 +1,84 @@
+"""The cell of a point, exactly, from the activation patterns of the cells."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from tropica.exact.rational_arrays import RationalArray
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.nonlinearities import Maximum
+from tropica.regions.domain import Domain
+from tropica.regions.exact_points import ExactPoints, embedded, exact_points
+from tropica.regions.lower import NO_INPUT, Lowered, lower
+from tropica.regions.sign_vectors import SignIndex, SignLayout
+
+_POINTS = 1024
+
+
+class Locator:
+    """Cells by their activation patterns.
+
+    Args:
+        net: the network.
+        domain: the domain of the cells.
+        patterns: (C, bytes) as ``net.activation_pattern``.
+    """
+
+    def __init__(self, net: PiecewiseLinearNetwork, domain: Domain, patterns: np.ndarray) -> None:
+        self.net, self.domain, self._patterns = net, domain, patterns
+
+    @cached_property
+    def lowered(self) -> Lowered:
+        """The network as written."""
+        return lower(self.net, simplify=False)
+
+    @cached_property
+    def layout(self) -> SignLayout:
+        """Of sign vectors with the bits of its own units alone."""
+        sizes = (s.size if s.kind == "threshold" else int((s.inputs != NO_INPUT).sum()) for s in self.lowered.stages)
+        return SignLayout(self.lowered, tuple(sizes))
+
+    @cached_property
+    def index(self) -> SignIndex:
+        """The cells by their sign vectors."""
+        return SignIndex(self.layout.vectors(pieces_of_patterns(self.net, self._patterns)))
+
+    def cells(self, t: RationalArray) -> np.ndarray:
+        """The lowest number (N,) of the cells whose closures hold each point (N, d); −1 outside of the domain."""
+        blocks = [t.numerators[start : start + _POINTS] for start in range(0, len(t.numerators), _POINTS)]
+        found = [self._block(RationalArray(block, t.denominator)) for block in blocks]
+        number = np.concatenate(found) if found else np.zeros(0, np.int64)
+        inside = self.domain.contains(t.numbers()) if self.domain.limits() is not None else np.ones(len(number), bool)
+        return np.where(inside, number, -1)
+
+    def _block(self, t: RationalArray) -> np.ndarray:
+        points = exact_points(self.lowered, embedded(self.domain, t))
+        vectors = self.layout.vectors(points.pieces(self.lowered))
+        number = self.index.find(vectors)
+        decided = self._decided(points)
+        for i in np.flatnonzero((decided != self.layout.bending).any(1)).tolist():
+            found = self.index.closed(vectors[i], decided[i])
+            number[i] = found[0] if len(found) else -1
+        return number
+
+    def _decided(self, points: ExactPoints) -> np.ndarray:
+        """The bits (N, words) that a point's signs fix: all but those of units that are 0, and of tied inputs of a window."""
+        free = []
+        for stage, sign in zip(self.lowered.stages, points.signs, strict=True):
+            free.append(sign == 0 if stage.kind == "threshold" else sign & (sign.sum(2, keepdims=True) > 1))
+        return self.layout.bending & ~self.layout.free_words(free)
+
+
+def pieces_of_patterns(net: PiecewiseLinearNetwork, patterns: np.ndarray) -> list[np.ndarray]:
+    """For each nonlinearity (C, units): 1 for the upper piece of a threshold, the position in a window."""
+    bits = np.unpackbits(patterns, axis=1).astype(np.int64)
+    found, at = [], 0
+    for node in net.nonlinearities:
+        width = max(1, (node.op.num_pieces(*(net.shapes[name] for name in node.inputs)) - 1).bit_length())
+        digits = bits[:, at : at + node.units * width].reshape(len(bits), node.units, width)
+        piece = digits @ (1 << np.arange(width - 1, -1, -1))
+        found.append(1 - piece if isinstance(node.op, Maximum) else piece)  # a − b > 0: the first input is the larger one
+        at += node.units * width
+    return found
