@@ -123,6 +123,10 @@ class Query(NamedTuple):
     table: np.ndarray  # (d, 2 d)
     scratch: np.ndarray  # (4, d)
     apexes: np.ndarray
+    middle: np.ndarray  # (d,)
+    radius: np.ndarray
+    children: np.ndarray  # (10,) of a cut
+    sizes: np.ndarray  # (A + 1,) hyperplanes through each vertex of a cell
 
 
 class Capacity(NamedTuple):
@@ -178,7 +182,8 @@ def make_state(net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, b
     )  # fmt: skip
     query = Query(
         _zeros(4, dtype=np.int64), _zeros(1 << 16, 4, dtype=np.int64), _zeros(8, dtype=np.int64), _zeros(d, 2 * d),
-        _zeros(4, max(d, 2)), _zeros(d + 1, dtype=np.int64),
+        _zeros(4, max(d, 2)), _zeros(d + 1, dtype=np.int64), _zeros(d), _zeros(d), _zeros(10, dtype=np.int64),
+        _zeros(A + 1, dtype=np.int64),
     )  # fmt: skip
     return cells, level, maps, output, query
 

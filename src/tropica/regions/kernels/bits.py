@@ -65,3 +65,15 @@ else:
     def popcount(x):
         """Number of one bits of a uint64."""
         return types.int64(_popcount(x))
+
+
+@njit(**OPTIONS)
+def larger(a, b):
+    """The larger number; b where a is NaN."""
+    return a if a > b else b
+
+
+@njit(**OPTIONS)
+def smaller(a, b):
+    """The smaller number; b where a is NaN."""
+    return a if a < b else b

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS, ctz, popcount
+from tropica.regions.kernels.bits import OPTIONS, ctz, larger, popcount
 from tropica.regions.kernels.geometry import COARSE, adjacent, between, drop_lost, free_slot, renew
 from tropica.regions.kernels.signs import ONE, ZERO, ask, lowest
 
@@ -170,6 +170,6 @@ def split(dims, d, e, bit, rest, forms, tolerance, length, unit, partner, S, N, 
         drop_lost(d, sets, words, b0, nb)
     children[0], children[1], children[2], children[3] = a0, na, b0, nb
     children[4], children[5], children[6] = b0 + nb, top, plane + 1
-    children[7], children[8] = sfree, max(ns, slot + 1)
-    children[9] = sfree + max(ns, slot + 1)
+    children[7], children[8] = sfree, larger(ns, slot + 1)
+    children[9] = sfree + larger(ns, slot + 1)
     return 0, plus_a, minus_a, plus_b, minus_b

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS, ctz, popcount
+from tropica.regions.kernels.bits import OPTIONS, ctz, larger, popcount
 from tropica.regions.kernels.signs import ONE, ROUNDING
 
 UNIT = 2.0**-53
@@ -73,7 +73,8 @@ def full_map(dims, d, rows, mask, size, low, step, out, next_size, weight, offse
             unit_row(dims, d, rows, u, slope, relative, factor, count)
             count += 1
     for k in range(len(dims) if len(dims) > 0 else d):
-        out[k, :next_size] = 0.0
+        for i in range(next_size):
+            out[k, i] = 0.0
     for i in range(next_size):
         out[d, i] = bias[i]
         out[d + 1, i] = relative * abs(bias[i]) + 1e-300
@@ -90,7 +91,8 @@ def passed_on(words, size, next_size, low, step, mask, vector, weight, offset, o
             index[count] = u
             factor[count] = slope * vector[u]
             count += 1
-    out[:next_size] = 0.0
+    for i in range(next_size):
+        out[i] = 0.0
     combine(out, next_size, weight, offset, next_size, index, factor, count)
     return count
 
@@ -134,5 +136,5 @@ def add_term(dims, d, out, next_size, vector, coefficient, error, vector_error):
     line, largest = out[d + 1], 0.0
     for i in range(next_size):
         line[i] += scale * abs(vector[i]) + shift
-        largest = max(largest, abs(vector[i]))
+        largest = larger(largest, abs(vector[i]))
     return largest

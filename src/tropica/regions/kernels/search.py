@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS, ctz
+from tropica.regions.kernels.bits import OPTIONS, ctz, larger, smaller
 from tropica.regions.kernels.cut import LEVEL, NV, PLANES, SFREE, SLOT0, SLOTS, STAGE, TOP, V0, VFREE, split
 from tropica.regions.kernels.maps import (
     MAX_TERMS,
@@ -112,11 +112,11 @@ def box_of(dims, d, X, disp, lists, v0, nv, middle, radius):
     """The box around a cell, widened by its vertices' displacement and by rounding."""
     most = 0.0
     for j in range(v0, v0 + nv):
-        most = max(most, disp[lists[j]])
+        most = larger(most, disp[lists[j]])
     for k in range(len(dims) if len(dims) > 0 else d):
         lo = hi = X[lists[v0], k]
         for j in range(v0 + 1, v0 + nv):
-            lo, hi = min(lo, X[lists[j], k]), max(hi, X[lists[j], k])
+            lo, hi = smaller(lo, X[lists[j], k]), larger(hi, X[lists[j], k])
         middle[k] = 0.5 * (lo + hi)
         radius[k] = (0.5 * (hi - lo) + most) * 1.0001 + 2 * ROUNDING
 
@@ -132,7 +132,7 @@ def group(dims, d, s, level, v0, nv, rows, units, count, cells, levels, maps, qu
     single, found = count <= 64, 0
     mixed = ZERO
     for start in range(0, count, 64):
-        m = min(64, count - start)
+        m = smaller(64, count - start)
         gather(dims, d, rows, units, start, m, forms, tolerance, length)
         plus, minus, done = at_vertices(
             dims, d, forms, tolerance, length, m, units, start, levels.none, cells.list, v0, nv, cells.X, cells.disp, levels.S, levels.N,
@@ -157,7 +157,7 @@ def group(dims, d, s, level, v0, nv, rows, units, count, cells, levels, maps, qu
                 both &= both - ONE
     taken = 0
     if not single:
-        taken = min(64, found)
+        taken = smaller(64, found)
         for i in range(taken):
             unit[i] = rest[i]
         if taken:
@@ -210,11 +210,10 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
         (status, number of cells, stack entries left).
     """
     dims, d, stages = net.dims, net.d, len(net.size) - 1
-    middle, radius = np.zeros(max(d, 1)), np.zeros(max(d, 1))
-    children = np.zeros(10, np.int64)
-    sizes = np.zeros(len(cells.X) + 1, np.int64)
-    found, e = 0, 0
-    s, level, v0, nv, s0 = start[0], 0, 0, start[1], 0
+    middle, radius, children, sizes = query.middle, query.radius, query.children, query.sizes
+    nothing = start[0] * 0  # literals would have the kernels compiled twice
+    found = e = level = v0 = s0 = nothing
+    s, nv = start[0], start[1]
     free, top, plane, ns, sfree = nv, nv, start[2], start[3], start[3]
     kind, count, listed = 2, start[4], units
     while True:
@@ -232,7 +231,8 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
                         dims, d, rows, net.size[s], net.ends[s], middle, radius, levels.mask[level], levels.rest[level], levels.found
                     )
                 else:
-                    levels.rest[level, :count] = listed[:count]
+                    for i in range(count):
+                        levels.rest[level, i] = listed[i]
                 levels.rest_range[level, 0] = 0
                 levels.rest_range[level, 1] = count
                 mixed, done = ZERO, True
@@ -282,7 +282,8 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
                 level += 1
                 first, count = levels.rest_range[level - 1, 0], levels.rest_range[level - 1, 1]
                 listed = levels.rest[level - 1][first : first + count]
-                levels.mask[level, :] = mask
+                for w in range(len(mask)):
+                    levels.mask[level, w] = mask[w]
                 kind = 2
                 continue
             words = (net.size[s] + 63) // 64

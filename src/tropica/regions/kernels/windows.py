@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS
+from tropica.regions.kernels.bits import OPTIONS, larger, smaller
 from tropica.regions.kernels.cut import NV, PLANES, SFREE, SLOT0, SLOTS, TOP, V0, VFREE, split
 from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO, at_vertices, full_word
 
@@ -24,7 +24,7 @@ def candidates(dims, d, rows, first, end, middle, radius, found):
         for k in range(len(dims) if len(dims) > 0 else d):
             value += rows[k, u] * middle[k]
             width += abs(rows[k, u]) * radius[k]
-        floor = max(floor, value - width * 1.0001)
+        floor = larger(floor, value - width * 1.0001)
         if value > best:
             best, at = value, u
     count = 1
@@ -43,9 +43,9 @@ def candidates(dims, d, rows, first, end, middle, radius, found):
 @njit(**OPTIONS)
 def filter_windows(dims, d, rows, size, ends, middle, radius, mask, undecided, found):
     """Choose the windows that the box decides, in the mask; the first units of the others into ``undecided``."""
-    mask[:] = ZERO
-    left = 0
-    u = 0
+    for w in range(len(mask)):
+        mask[w] = ZERO
+    left = u = size * 0
     while u < size:
         end = ends[u]
         if end == 0:
@@ -83,7 +83,7 @@ def undominated(dims, d, s, level, cell, v0, nv, rows, found, count, cells, leve
     unit, partner = levels.unit[level], levels.partner[level]
     reference, kept, beaten = found[0], 0, False
     for start in range(1, count, 64):
-        m = min(64, count - start)
+        m = smaller(64, count - start)
         for i in range(m):
             unit[i] = found[start + i]
             partner[i] = reference
