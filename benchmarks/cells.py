@@ -1,7 +1,7 @@
 """Cells of random networks, counted and with maps, volumes and sign vectors: the engine, the first edition, the prototype.
 
-One thread, processor time, [−1, 1]^d. The signs that each tier decided stand beside every figure. The prototype is timed where the
-environment variable TROPICA_PROTOTYPE names its folder; it has neither error bounds nor an exact fallback.
+One thread, processor time, [−1, 1]^d. The signs that each tier decided stand beside every figure. The prototype is timed where
+the environment variable TROPICA_PROTOTYPE names its folder; it has neither error bounds nor an exact fallback.
 """
 
 from __future__ import annotations
@@ -123,7 +123,14 @@ def main() -> None:
     from benchmarks.report import show
 
     table = Table(title="Cells on [−1, 1]^d: one thread, processor time in µs a cell, counting / with signs, volumes and maps")
-    for heading in ("network", "cells", "engine", "prototype (ratio)", "first edition, cells alone", "signs: filter / vertices / exact"):
+    for heading in (
+        "network",
+        "cells",
+        "engine",
+        "prototype (ratio)",
+        "first edition, cells alone",
+        "signs: filter / vertices / exact",
+    ):
         table.add_column(heading)
     for name in sys.argv[1:] or CASES:
         table.add_row(*row(name, CASES[name]))

@@ -147,7 +147,7 @@ def test_errors() -> None:
     net = random_network(2, 4, 1)
     with pytest.raises(InputError, match="lies in a space of 3"):
         count_cells(net, Box(0, 1, d=3))
-    with pytest.raises(InputError, match="2\\^784 vertices.*tp.Plane"):
+    with pytest.raises(InputError, match=r"2\^784 vertices.*tp\.Plane"):
         count_cells(random_network(784, 4, 1), Box(0, 1, d=784))
     with pytest.raises(InputError, match="threads must be"):
         count_cells(net, Box(0, 1, d=2), threads=0)

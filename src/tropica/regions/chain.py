@@ -64,7 +64,9 @@ def exact(values: np.ndarray) -> RationalArray:
     return rationals(np.ascontiguousarray(values, dtype=np.float64))
 
 
-def substituted(weight: RationalArray, bias: RationalArray, origin: np.ndarray, basis: np.ndarray) -> tuple[RationalArray, RationalArray]:
+def substituted(
+    weight: RationalArray, bias: RationalArray, origin: np.ndarray, basis: np.ndarray
+) -> tuple[RationalArray, RationalArray]:
     """W (origin + t · basis) + b as rows in t, exactly."""
     o, directions = exact(origin), exact(basis)
     numerators = weight.numerators.astype(object)

@@ -1,4 +1,4 @@
-"""Doubtful signs, decided by integers: a unit under the cell's sign vector at a vertex that is the solution of its hyperplanes."""
+"""Doubtful signs, decided by integers: a unit under the cell's sign vector, at a vertex as the solution of its hyperplanes."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class ExactSigns:
     def sign(self, form: Hyperplane, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, tuple[int, ...]]:
         """Sign of a form at the vertex on hyperplanes, and the vertex as d + 1 integers.
 
-        A form or hyperplane is (stage, unit, other): the unit's row, minus that of ``other`` where this is not −1; stage −1 is a
-        half-space of the domain. ``masks`` is the sign vector of the stages before.
+        A form or hyperplane is (stage, unit, other): the unit's row, minus that of ``other`` where this is not −1; a
+        half-space of the domain has stage −1. ``masks`` is the sign vector of the stages before.
         """
         with self._lock:
             point = self._vertex(hyperplanes, masks)
@@ -100,7 +100,9 @@ class ExactSigns:
                 maps = np.zeros((len(low), self._chain.dimension + 1), dtype=object)
                 live = np.flatnonzero(slope)
                 used = np.flatnonzero((inputs != 0).any(1))
-                product = rows[np.ix_(live, used)] @ inputs[used] if len(used) else np.zeros((len(live), inputs.shape[1]), object)
+                product = (
+                    rows[np.ix_(live, used)] @ inputs[used] if len(used) else np.zeros((len(live), inputs.shape[1]), object)
+                )
                 product[:, -1] = product[:, -1] + rows[live, -1] * before
                 maps[live] = product * slope[live, None]
                 denominator = denominator * before

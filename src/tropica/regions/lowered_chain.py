@@ -137,9 +137,12 @@ def _units(
     numerators, constants = weight.numerators[np.where(zero, 0, row)], bias.numerators[np.where(zero, 0, row)]
     numerators[zero], constants[zero] = 0, 0
     return (
-        RationalArray(numerators, weight.denominator), RationalArray(constants, bias.denominator),
-        np.zeros(len(row)), np.ones(len(row)), window,
-    )  # fmt: skip
+        RationalArray(numerators, weight.denominator),
+        RationalArray(constants, bias.denominator),
+        np.zeros(len(row)),
+        np.ones(len(row)),
+        window,
+    )
 
 
 def _carry(

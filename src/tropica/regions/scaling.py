@@ -94,14 +94,27 @@ def scaled_network(chain: Chain) -> tuple[NetworkArrays, np.ndarray]:
             ends[s, first_units] = first_units + np.bincount(stage.windows[stage.windows >= 0])
     row_sum, column, cached = _norms(chain, weights, width)
     arrays = NetworkArrays(
-        (0,) * d if d <= 3 else (), d, size, first, np.concatenate([w.ravel() for w in weights]), offset, bias, low, step,
-        tested, row_sum, column, cached, ends, windowed,
-    )  # fmt: skip
+        (0,) * d if d <= 3 else (),
+        d,
+        size,
+        first,
+        np.concatenate([w.ravel() for w in weights]),
+        offset,
+        bias,
+        low,
+        step,
+        tested,
+        row_sum,
+        column,
+        cached,
+        ends,
+        windowed,
+    )
     return arrays, exponent
 
 
 def _norms(chain: Chain, weights: list[np.ndarray], width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bounds of rank-one terms: absolute row sums of each stage, and of stage s + 1 times the columns of s; starts of the cache."""
+    """Bounds of rank-one terms: absolute row sums of each stage, and of stage s + 1 times the columns of s; cache starts."""
     L = len(chain.stages)
     row_sum, column, cached = np.zeros(L + 1), np.zeros((L + 1, width)), np.zeros(L + 2, np.int64)
     slopes = [np.maximum(np.abs(s.low), np.abs(s.high)) for s in chain.stages]

@@ -34,7 +34,16 @@ def split(dims, d, e, bit, rest, forms, tolerance, length, unit, partner, S, N, 
     X, disp, lists, sets, slots = cells.X, cells.disp, cells.list, cells.sets, cells.slots
     words = sets.shape[1]
     row = cells.stack[e]
-    v0, nv, free, top, plane, s0, ns, sfree = row[V0], row[NV], row[VFREE], row[TOP], row[PLANES], row[SLOT0], row[SLOTS], row[SFREE]
+    v0, nv, free, top, plane, s0, ns, sfree = (
+        row[V0],
+        row[NV],
+        row[VFREE],
+        row[TOP],
+        row[PLANES],
+        row[SLOT0],
+        row[SLOTS],
+        row[SFREE],
+    )
     u = np.uint64(bit)
     above, below = 0, 0
     for j in range(v0, v0 + nv):
@@ -127,7 +136,9 @@ def split(dims, d, e, bit, rest, forms, tolerance, length, unit, partner, S, N, 
                 sets[b0 + nb, w] = sets[a0 + na, w]
             between(dims, d, X, disp, a, b, top, value_a, value(dims, d, forms, bit, X[b]), tolerance[bit], length[bit])
             if disp[top] > COARSE and count == d - 1:
-                disp[top] = renew(d, X[top], disp[top], cells.planes, cells.plane_error, cells.through, start, query.table, query.scratch)
+                disp[top] = renew(
+                    d, X[top], disp[top], cells.planes, cells.plane_error, cells.through, start, query.table, query.scratch
+                )
                 query.counters[3] += 1
             pa, ma, pb, mb = S[level, a], N[level, a], S[level, b], N[level, b]
             above_w = (pa | pb) & ~(ma | mb)

@@ -7,13 +7,12 @@ of the position on its edge; where the bound has grown too large it is renewed f
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
 from tropica.regions.kernels.bits import OPTIONS, ctz, larger, popcount
 from tropica.regions.kernels.signs import ONE, ZERO
 
-COARSE = 1e-12
+COARSE = 1e-10
 """A displacement above it is bounded again from the vertex's own hyperplanes."""
 TINY = 8 * 2.0**-53
 

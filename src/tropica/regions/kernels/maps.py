@@ -37,7 +37,12 @@ def combine(out, size, weight, offset, stride, index, factor, count):
     """out += Σ_p factor[p] · row(index[p])."""
     p = 0
     while p + 4 <= count:
-        s0, s1, s2, s3 = offset + index[p] * stride, offset + index[p + 1] * stride, offset + index[p + 2] * stride, offset + index[p + 3] * stride
+        s0, s1, s2, s3 = (
+            offset + index[p] * stride,
+            offset + index[p + 1] * stride,
+            offset + index[p + 2] * stride,
+            offset + index[p + 3] * stride,
+        )
         w0, w1, w2, w3 = weight[s0 : s0 + size], weight[s1 : s1 + size], weight[s2 : s2 + size], weight[s3 : s3 + size]
         c0, c1, c2, c3 = factor[p], factor[p + 1], factor[p + 2], factor[p + 3]
         for i in range(size):

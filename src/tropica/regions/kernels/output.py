@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS, ctz, popcount
+from tropica.regions.kernels.bits import OPTIONS
 from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO
 from tropica.regions.kernels.volume import volume
 

@@ -92,7 +92,29 @@ def ask(address, head, doubts, count, level, stage):
 
 
 @njit(**OPTIONS)
-def at_vertices(dims, d, forms, tolerance, length, count, units, start, partner, cell, v0, nv, X, disp, S, N, level, stage, address, head, doubts):
+def at_vertices(
+    dims,
+    d,
+    forms,
+    tolerance,
+    length,
+    count,
+    units,
+    start,
+    partner,
+    cell,
+    v0,
+    nv,
+    X,
+    disp,
+    S,
+    N,
+    level,
+    stage,
+    address,
+    head,
+    doubts,
+):
     """Three-valued signs of ``count`` gathered forms at the vertices of a cell; returns (somewhere +, somewhere −, done).
 
     A form is the row of ``units[start + i]``, minus that of ``partner[i]`` where this is not −1.

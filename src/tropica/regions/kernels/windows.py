@@ -89,9 +89,28 @@ def undominated(dims, d, s, level, cell, v0, nv, rows, found, count, cells, leve
             partner[i] = reference
         gather_differences(dims, d, rows, unit, partner, m, forms, tolerance, length)
         plus, minus, done = at_vertices(
-            dims, d, forms, tolerance, length, m, unit, 0, partner, cell, v0, nv, cells.X, cells.disp, levels.S, levels.N,
-            level, s, address, query.head, query.doubts,
-        )  # fmt: skip
+            dims,
+            d,
+            forms,
+            tolerance,
+            length,
+            m,
+            unit,
+            0,
+            partner,
+            cell,
+            v0,
+            nv,
+            cells.X,
+            cells.disp,
+            levels.S,
+            levels.N,
+            level,
+            s,
+            address,
+            query.head,
+            query.doubts,
+        )
         if not done:
             return -1
         query.counters[1] += nv * m
@@ -111,7 +130,7 @@ def undominated(dims, d, s, level, cell, v0, nv, rows, found, count, cells, leve
 
 @njit(**OPTIONS)
 def clip(dims, d, s, level, e, piece, found, count, rows, cells, levels, query, address, children, sizes):
-    """Clip the cell of stack entry e to where ``piece`` is the largest of the candidates; status as :func:`split`, −1: empty."""
+    """Clip the cell of stack entry e to where ``piece`` is the largest candidate; status as :func:`split`, −1: empty."""
     forms, tolerance, length = levels.forms[level], levels.tolerance[level], levels.length[level]
     unit, partner = levels.unit[level], levels.partner[level]
     row = cells.stack[e]
@@ -126,9 +145,28 @@ def clip(dims, d, s, level, e, piece, found, count, rows, cells, levels, query, 
             at += 1
         gather_differences(dims, d, rows, unit, partner, m, forms, tolerance, length)
         plus, minus, done = at_vertices(
-            dims, d, forms, tolerance, length, m, unit, 0, partner, cells.list, row[V0], row[NV], cells.X, cells.disp,
-            levels.S, levels.N, level, s, address, query.head, query.doubts,
-        )  # fmt: skip
+            dims,
+            d,
+            forms,
+            tolerance,
+            length,
+            m,
+            unit,
+            0,
+            partner,
+            cells.list,
+            row[V0],
+            row[NV],
+            cells.X,
+            cells.disp,
+            levels.S,
+            levels.N,
+            level,
+            s,
+            address,
+            query.head,
+            query.doubts,
+        )
         if not done:
             return 2
         query.counters[1] += row[NV] * m
@@ -140,9 +178,25 @@ def clip(dims, d, s, level, e, piece, found, count, rows, cells, levels, query, 
                 continue
             rest = full_word(m) & ~full_word(i + 1)
             status, plus, minus, _, _ = split(
-                dims, d, e, i, rest, forms, tolerance, length, unit, partner, levels.S, levels.N, level, cells, query, address,
-                children, sizes,
-            )  # fmt: skip
+                dims,
+                d,
+                e,
+                i,
+                rest,
+                forms,
+                tolerance,
+                length,
+                unit,
+                partner,
+                levels.S,
+                levels.N,
+                level,
+                cells,
+                query,
+                address,
+                children,
+                sizes,
+            )
             if status:
                 return status
             query.counters[2] += 1
