@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -33,15 +31,6 @@ class ChainStage:
     def size(self) -> int:
         """n."""
         return len(self.low)
-
-    @cached_property
-    def rows(self) -> tuple[np.ndarray, int]:
-        """Integers [W | b] (n, m + 1), dtype object, and their common denominator."""
-        weight, bias = self.weight, self.bias
-        denominator = math.lcm(weight.denominator, bias.denominator)
-        left = weight.numerators.astype(object) * (denominator // weight.denominator)
-        right = bias.numerators.astype(object) * (denominator // bias.denominator)
-        return np.concatenate([left, right[:, None]], axis=1), denominator
 
 
 @dataclass(frozen=True, eq=False)

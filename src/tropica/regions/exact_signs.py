@@ -9,7 +9,7 @@ from collections import OrderedDict
 import numpy as np
 
 from tropica.exact.rational_arrays import RationalArray
-from tropica.regions.chain import Chain
+from tropica.regions.chain import Chain, exact
 
 Row = list[int]
 Hyperplane = tuple[int, int, int]
@@ -29,7 +29,7 @@ class ExactSigns:
         constants = offsets.numerators.astype(object) * normals.denominator
         self._walls: list[Row] = np.concatenate([slopes, constants[:, None]], axis=1).tolist()
         self._slopes = [_slopes(s.low, s.high) for s in chain.stages]
-        self._maps: OrderedDict[tuple[int, bytes], tuple[np.ndarray, int]] = OrderedDict()
+        self._maps: OrderedDict[tuple[int, bytes], _Outputs] = OrderedDict()
         self._rows: OrderedDict[tuple[int, int, bytes], tuple[Row, int]] = OrderedDict()
         self._vertices: OrderedDict[tuple[object, ...], tuple[int, ...]] = OrderedDict()
         self._lock = threading.Lock()
@@ -69,52 +69,62 @@ class ExactSigns:
         key = (stage, unit, masks[:stage].tobytes())
         found = self._rows.get(key)
         if found is None:
-            rows, denominator = self._chain.stages[stage].rows
-            if stage == 0:
-                entries = rows[unit].tolist()
-            else:
-                inputs, before = self._outputs(stage - 1, masks)
-                row = rows[unit]
-                active = np.flatnonzero(row[:-1])
-                entries = (row[active] @ inputs[active]).tolist() if len(active) else [0] * (self._chain.dimension + 1)
-                entries[-1] += row[-1] * before
-                denominator *= before
+            rows, denominator = self._stage_rows(stage, np.array([unit]), masks)
+            entries = rows[0].tolist()
             content = math.gcd(denominator, *entries)
             found = [a // content for a in entries], denominator // content
             _remember(self._rows, key, found, 1 << 16)
         return found
 
-    def _outputs(self, stage: int, masks: np.ndarray) -> tuple[np.ndarray, int]:
-        """Maps (n, d + 1) of a stage's units under the sign vector, and their common denominator."""
-        key = (stage, masks[: stage + 1].tobytes())
-        found = self._maps.get(key)
-        if found is None:
-            rows, denominator = self._chain.stages[stage].rows
-            low, high, slope_denominator = self._slopes[stage]
-            bits = unpack(masks[stage], len(low))
-            slope = np.where(bits, high, low)
-            if stage == 0:
-                maps = rows * slope[:, None]
-            else:
-                inputs, before = self._outputs(stage - 1, masks)
-                maps = np.zeros((len(low), self._chain.dimension + 1), dtype=object)
-                live = np.flatnonzero(slope)
-                used = np.flatnonzero((inputs != 0).any(1))
-                product = (
-                    rows[np.ix_(live, used)] @ inputs[used] if len(used) else np.zeros((len(live), inputs.shape[1]), object)
-                )
-                product[:, -1] = product[:, -1] + rows[live, -1] * before
-                maps[live] = product * slope[live, None]
-                denominator = denominator * before
-            denominator *= slope_denominator
-            content = math.gcd(denominator, *maps.ravel().tolist())
-            if content > 1:
-                maps, denominator = maps // content, denominator // content
-            found = maps, denominator
-            _remember(self._maps, key, found, 256)
+    def _stage_rows(self, stage: int, units: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, int]:
+        """Rows (len(units), d + 1) of a stage's units, and their denominator; inputs are computed where a weight reads them."""
+        given = self._chain.stages[stage]
+        weight, bias = given.weight.numerators[units], given.bias.numerators[units].astype(object)
+        if stage == 0:
+            slopes, before = weight.astype(object), 1
+            constants: np.ndarray | int = 0
         else:
-            self._maps.move_to_end(key)
-        return found
+            live = self._slope_bits(stage - 1, masks)
+            read = np.flatnonzero((weight != 0).any(0) & live)
+            inputs, before = self._outputs(stage - 1, read, masks)
+            product = (
+                weight[:, read].astype(object) @ inputs
+                if len(read)
+                else np.zeros((len(units), self._chain.dimension + 1), object)
+            )
+            slopes, constants = product[:, :-1], product[:, -1]
+        common = math.lcm(given.weight.denominator * before, given.bias.denominator)
+        scale = common // (given.weight.denominator * before)
+        constants = constants * scale + bias * (common // given.bias.denominator)
+        return np.concatenate([slopes * scale, constants[:, None]], axis=1), common
+
+    def _slope_bits(self, stage: int, masks: np.ndarray) -> np.ndarray:
+        """Which units of a stage have a slope that is not 0."""
+        given = self._chain.stages[stage]
+        return np.where(unpack(masks[stage], given.size), given.high, given.low) != 0
+
+    def _outputs(self, stage: int, units: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, int]:
+        """Maps (len(units), d + 1) of units under the sign vector, and their denominator; remembered unit by unit."""
+        key = (stage, masks[: stage + 1].tobytes())
+        memo = self._maps.get(key)
+        if memo is None:
+            memo = _Outputs(np.zeros((self._chain.stages[stage].size, self._chain.dimension + 1), object))
+            _remember(self._maps, key, memo, 256)
+        new = units[~memo.known[units]]
+        if len(new) or not memo.denominator:
+            rows, denominator = self._stage_rows(stage, new, masks)
+            low, high, slope_denominator = self._slopes[stage]
+            slope = np.where(unpack(masks[stage], len(low))[new], high[new], low[new])
+            memo.maps[new], memo.known[new] = rows * slope[:, None], True
+            memo.denominator = denominator * slope_denominator
+        return memo.maps[units], memo.denominator
+
+
+class _Outputs:
+    """Maps of the units of a stage that were needed so far; the denominator depends on the stage and the sign vector alone."""
+
+    def __init__(self, maps: np.ndarray) -> None:
+        self.maps, self.known, self.denominator = maps, np.zeros(len(maps), bool), 0
 
 
 def unpack(words: np.ndarray, count: int) -> np.ndarray:
@@ -129,8 +139,6 @@ def _remember(memo: OrderedDict, key: object, value: object, most: int) -> None:
 
 
 def _slopes(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    from tropica.regions.chain import exact
-
     both = exact(np.stack([low, high]))
     numerators = both.numerators.astype(object)
     return numerators[0], numerators[1], both.denominator

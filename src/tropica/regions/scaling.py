@@ -15,7 +15,8 @@ from tropica.regions.chain import Chain
 from tropica.regions.kernels.arrays import NetworkArrays
 from tropica.regions.kernels.maps import UNIT
 
-_CACHE_LIMIT = 1 << 25
+_CACHE_LIMIT = 1 << 23
+"""Entries of the cached vectors of one stage; a stage with more gets whole products instead of passed-on terms."""
 
 
 def mantissas(array: RationalArray) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +125,8 @@ def _norms(chain: Chain, weights: list[np.ndarray], width: int) -> tuple[np.ndar
         if s < L:
             before = np.abs(weights[s - 1])  # (units of s − 1, rows of s)
             column[s, : len(before)] = row_sum_of(before, slopes[s], weights[s])
-            cached[s + 1] += weights[s - 1].shape[0] * weights[s].shape[1]
+            entries = weights[s - 1].shape[0] * weights[s].shape[1]
+            cached[s + 1] += entries if entries <= _CACHE_LIMIT else 0
     return row_sum, column, cached
 
 

@@ -29,7 +29,8 @@ def next_map(dims, d, s, stages, size, next_size, words, rows, out, mask, net, m
     current = maps.mask[s]
     flips = distance(mask, current, words)
     terms = maps.terms[s]
-    if maps.fresh[s] or flips > 40 or (flips > 24 and terms > 0) or maps.age[s] + flips + terms > MAX_UPDATES:
+    uncached = terms > 0 and net.cached[s + 1] == net.cached[s]
+    if maps.fresh[s] or uncached or flips > 40 or (flips > 24 and terms > 0) or maps.age[s] + flips + terms > MAX_UPDATES:
         full_map(dims, d, rows, mask, size, low, step, out, next_size, weight, offset, net.bias[s + 1], index, factor)
         maps.age[s] = 0
         maps.fresh[s] = 0
