@@ -7,7 +7,10 @@ import ctypes
 from numba import config, njit, types
 from numba.extending import intrinsic
 
-OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+ENTRY = {"cache": True, "nogil": True, "error_model": "numpy"}
+"""Options of the kernels that Python calls."""
+OPTIONS = ENTRY | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of those that only kernels call: wrappers for Python take long to compile."""
 Callback = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 """A Python function of one integer, as a kernel calls it: by its address."""
 

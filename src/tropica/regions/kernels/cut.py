@@ -80,7 +80,7 @@ def split(dims, d, e, bit, rest, forms, tolerance, length, unit, partner, S, N, 
     slots[sfree + slot] = plane
     # old vertices
     a0, b0 = free, free + nv + most
-    na, nb = 0, 0
+    na = nb = nv * 0
     plus_a, minus_a, plus_b, minus_b = ZERO, ZERO, ZERO, ZERO
     touched = False
     for j in range(v0, v0 + nv):
@@ -108,7 +108,7 @@ def split(dims, d, e, bit, rest, forms, tolerance, length, unit, partner, S, N, 
             minus_b |= sn
     # new vertices
     first = top
-    asked = 0
+    asked = nv * 0
     for i in range(nv):
         a = lists[v0 + i]
         if S[level, a] >> u & ONE == ZERO:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS, ctz, larger, popcount
+from tropica.regions.kernels.bits import ENTRY, OPTIONS, ctz, larger, popcount
 from tropica.regions.kernels.signs import ONE, ROUNDING
 
 UNIT = 2.0**-53
@@ -66,11 +66,11 @@ def unit_row(dims, d, rows, u, scale, relative, factor, p):
     factor[p, d + 1] = abs(scale) * (rows[d + 1, u] + relative * total) * 1.0001 + 1e-300
 
 
-@njit(**OPTIONS)
+@njit(**ENTRY)
 def full_map(dims, d, rows, mask, size, low, step, out, next_size, weight, offset, bias, index, factor):
     """The whole map behind a stage."""
     relative = (size + 16) * UNIT
-    count = 0
+    count = size * 0
     for u in range(size):
         slope = low[u] + (step[u] if mask[u >> 6] >> np.uint64(u & 63) & ONE else 0.0)
         if slope != 0.0:
@@ -89,7 +89,7 @@ def full_map(dims, d, rows, mask, size, low, step, out, next_size, weight, offse
 @njit(**OPTIONS)
 def passed_on(words, size, next_size, low, step, mask, vector, weight, offset, out, index, factor):
     """out = W diag(slopes of the mask) vector, afresh; returns the number of columns."""
-    count = 0
+    count = size * 0
     for u in range(size):
         slope = low[u] + (step[u] if mask[u >> 6] >> np.uint64(u & 63) & ONE else 0.0)
         if slope != 0.0:
@@ -105,7 +105,7 @@ def passed_on(words, size, next_size, low, step, mask, vector, weight, offset, o
 @njit(**OPTIONS)
 def updated(words, next_size, step, mask, old, vector, weight, offset, out, index, factor):
     """Bring out = W diag(slopes of old) vector to the slopes of the mask; returns the number of columns."""
-    count = 0
+    count = words * 0
     for w in range(words):
         changed = mask[w] ^ old[w]
         while changed:

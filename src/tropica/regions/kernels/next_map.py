@@ -73,7 +73,7 @@ def next_map(dims, d, s, stages, size, next_size, words, rows, out, mask, net, m
                 maps.vector_size[s + 1, f, 1] = error
                 for k in range(d + 2):
                     maps.coefficient[s + 1, f, k] = coefficient[k]
-        count = 0
+        count = terms * 0
         for w in range(words):
             changed = mask[w] ^ current[w]
             while changed != ZERO:

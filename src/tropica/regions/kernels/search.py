@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS, ctz, larger, smaller
+from tropica.regions.kernels.bits import ENTRY, OPTIONS, ctz, larger, smaller
 from tropica.regions.kernels.cut import LEVEL, NV, PLANES, SFREE, SLOT0, SLOTS, STAGE, TOP, V0, VFREE, split
 from tropica.regions.kernels.next_map import next_map
 from tropica.regions.kernels.output import write_cell
@@ -89,7 +89,7 @@ def group(dims, d, s, level, v0, nv, rows, units, count, cells, levels, maps, qu
         for i in range(taken):
             unit[i] = rest[i]
         if taken:
-            gather(dims, d, rows, rest, 0, taken, forms, tolerance, length)
+            gather(dims, d, rows, rest, s * 0, taken, forms, tolerance, length)
             plus, minus, done = at_vertices(
                 dims,
                 d,
@@ -98,7 +98,7 @@ def group(dims, d, s, level, v0, nv, rows, units, count, cells, levels, maps, qu
                 length,
                 taken,
                 rest,
-                0,
+                s * 0,
                 levels.none,
                 cells.list,
                 v0,
@@ -141,7 +141,7 @@ def push(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, mixed, cho
     cells.chosen[e] = chosen
 
 
-@njit(**OPTIONS)
+@njit(**ENTRY)
 def search(net, start, units, cells, levels, maps, output, query, address, limit):
     """Enumerate the cells below one cell, up to about ``limit`` of them.
 

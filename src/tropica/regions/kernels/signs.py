@@ -120,7 +120,7 @@ def at_vertices(
     A form is the row of ``units[start + i]``, minus that of ``partner[i]`` where this is not −1.
     """
     full = full_word(count)
-    asked = 0
+    asked = nv * 0  # not a literal, here and elsewhere: numba would compile what is called twice
     for j in range(v0, v0 + nv):
         a = cell[j]
         above, below = evaluate(dims, d, forms, tolerance, length, count, X[a], disp[a])

@@ -114,4 +114,4 @@ def volume(d, X, cell, sets, words, v0, nv, apexes, table):
         members[i] = v0 + i
     for k in range(2, d + 1):
         factorial *= k
-    return pyramids(d, X, cell, sets, words, members, nv, 0, apexes, table) / factorial
+    return pyramids(d, X, cell, sets, words, members, nv, nv * 0, apexes, table) / factorial

@@ -96,7 +96,7 @@ def undominated(dims, d, s, level, cell, v0, nv, rows, found, count, cells, leve
             length,
             m,
             unit,
-            0,
+            s * 0,
             partner,
             cell,
             v0,
@@ -134,9 +134,9 @@ def clip(dims, d, s, level, e, piece, found, count, rows, cells, levels, query, 
     forms, tolerance, length = levels.forms[level], levels.tolerance[level], levels.length[level]
     unit, partner = levels.unit[level], levels.partner[level]
     row = cells.stack[e]
-    at = 0
+    at = s * 0
     while at < count:
-        m = 0
+        m = s * 0
         while at < count and m < 64:
             if found[at] != piece:
                 unit[m] = piece
@@ -152,7 +152,7 @@ def clip(dims, d, s, level, e, piece, found, count, rows, cells, levels, query, 
             length,
             m,
             unit,
-            0,
+            s * 0,
             partner,
             cells.list,
             row[V0],
