@@ -73,7 +73,8 @@ def prototype(name: str, model: nn.Sequential) -> Callable[[int], Any] | None:
     for path in (folder, str(Path(folder) / "numba")):
         if path not in sys.path:
             sys.path.insert(0, path)
-    drive, kernel = import_module("drive"), import_module(f"nb{name[0]}")
+    drive: Any = import_module("drive")
+    kernel: Any = import_module(f"nb{name[0]}")
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "w").mkdir()
         for k, layer in enumerate(x for x in model if isinstance(x, nn.Linear)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,7 +13,8 @@ from tropica.regions.chain import rescaled_columns
 from tropica.regions.domain import Domain
 from tropica.regions.exact_signs import ExactSigns
 from tropica.regions.kernels.arrays import Capacity, NetworkArrays
-from tropica.regions.lowered_chain import Lowered, lowered_chain
+from tropica.regions.lower import Lowered
+from tropica.regions.lowered_chain import lowered_chain
 from tropica.regions.scaling import mantissas, scaled_network
 from tropica.regions.scheduler import in_order
 from tropica.regions.tasks import Counters, Found, Task, root_task, run_task
@@ -196,7 +197,7 @@ def search_blocks(
     sizes: Sizes = Sizes(),
     counters: Counters | None = None,
     skip: Callable[[Task], bool] | None = None,
-) -> Iterator[CellBlock]:
+) -> Generator[CellBlock]:
     """Yield the cells in blocks, in one order; ``counters`` is added to, tasks for which ``skip`` holds are left out."""
     asked = (SIGNS in want, VOLUMES in want, MAPS in want, VERTICES in want)
     limits = (sizes.first, sizes.second, sizes.later)

@@ -171,7 +171,7 @@ def _search(net, exact, task, cells, levels, maps, output, query, limit):
             net.weight,
             net.offset[s + 1],
             net.bias[s + 1],
-            maps.index,
+            maps.columns,
             maps.factor,
         )
     decider = _Decider(exact, cells, levels, maps, query)

@@ -94,7 +94,7 @@ class Maps(NamedTuple):
     cache: np.ndarray
     cache_mask: np.ndarray  # (L, width, words)
     cache_columns: np.ndarray  # (L, width): −1 where empty
-    index: np.ndarray  # (width + 64,)
+    columns: np.ndarray  # (width + 64,)
     factor: np.ndarray  # (width + 64, d + 2)
     single: np.ndarray  # (width + 64,)
 

@@ -24,7 +24,7 @@ from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO
 @njit(**OPTIONS)
 def next_map(dims, d, s, stages, size, next_size, words, rows, out, mask, net, maps):
     """Bring the map behind stage s to the mask: by rank-one terms, or as a whole."""
-    low, step, index, factor, single = net.low[s], net.step[s], maps.index, maps.factor, maps.single
+    low, step, index, factor, single = net.low[s], net.step[s], maps.columns, maps.factor, maps.single
     weight, offset = net.weight, net.offset[s + 1]
     current = maps.mask[s]
     flips = distance(mask, current, words)

@@ -157,6 +157,7 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
         (status, number of cells, stack entries left).
     """
     dims, d, stages = net.dims, net.d, len(net.size) - 1
+    counting = output.want[0] + output.want[1] + output.want[2] + output.want[3] == 0
     middle, radius, children, sizes = query.middle, query.radius, query.children, query.sizes
     nothing = start[0] * 0  # literals would have the kernels compiled twice
     found = e = level = v0 = s0 = nothing
@@ -287,6 +288,10 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
                 s += 1
                 level += 1
                 kind = 1
+            continue
+        if counting and s == stages - 1 and mixed & (mixed - ONE) == ZERO and levels.rest_range[level, 1] == 0:
+            found += 2  # both parts are cells, and nothing else is asked of them
+            e -= 1
             continue
         # cut by the lowest mixed unit
         bit = ctz(mixed)
