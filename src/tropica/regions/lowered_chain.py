@@ -83,13 +83,12 @@ def _rows(
 
 def _assembled(blocks: Mapping[int, RationalArray], previous: _Carried, n: int) -> RationalArray:
     denominator = math.lcm(1, *(b.denominator for b in blocks.values()))
-    out = np.zeros((n, previous.width), dtype=object)
+    small = all(b.numerators.dtype != object and b.denominator == denominator for b in blocks.values())
+    out = np.zeros((n, previous.width), dtype=np.int64 if small else object)
     for k, block in blocks.items():
         start, end = previous.places[k]
-        numerators = block.numerators.astype(object) * (denominator // block.denominator)
-        if previous.windows is not None and start == 0:
-            numerators = numerators[:, previous.windows]
-        out[:, start:end] = numerators
+        numerators = block.numerators if small else block.numerators.astype(object) * (denominator // block.denominator)
+        out[:, start:end] = numerators[:, previous.windows] if previous.windows is not None and start == 0 else numerators
     return RationalArray(compact(out), denominator)
 
 

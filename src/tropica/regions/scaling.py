@@ -65,10 +65,10 @@ def scaled_network(chain: Chain) -> tuple[NetworkArrays, np.ndarray]:
         total = (np.abs(_scaled(m, e - top[:, None])) * bound[None, :]).sum(1) + np.abs(_scaled(bm, be - top))
         exponent_next = top + np.frexp(total)[1]
         if stage.windows is not None:  # the rows of a window are compared: one power for all
-            for w in np.unique(stage.windows[stage.windows >= 0]).tolist():
-                members = np.flatnonzero(stage.windows == w)
-                nonzero = members[total[members] > 0]
-                exponent_next[members] = exponent_next[nonzero].max() if len(nonzero) else 0
+            own = stage.windows >= 0
+            largest = np.full(int(stage.windows.max()) + 1, -(2**40))
+            np.maximum.at(largest, stage.windows[own & (total > 0)], exponent_next[own & (total > 0)])
+            exponent_next[own] = np.where(largest == -(2**40), 0, largest)[stage.windows[own]]
         weight = _scaled(m, e - exponent_next[:, None])
         constant = _scaled(bm, be - exponent_next)
         slope = np.maximum(np.abs(stage.low), np.abs(stage.high))
@@ -95,7 +95,7 @@ def scaled_network(chain: Chain) -> tuple[NetworkArrays, np.ndarray]:
             ends[s, first_units] = first_units + np.bincount(stage.windows[stage.windows >= 0])
     row_sum, column, cached = _norms(chain, weights, width)
     arrays = NetworkArrays(
-        (0,) * d if d <= 3 else (),
+        (0,) * d if d in (2, 3) else (),
         d,
         size,
         first,

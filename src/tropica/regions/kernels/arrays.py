@@ -123,6 +123,7 @@ class Query(NamedTuple):
     table: np.ndarray  # (d, 2 d)
     scratch: np.ndarray  # (4, d)
     apexes: np.ndarray
+    faces: np.ndarray  # (d + 2, A) of a volume
     middle: np.ndarray  # (d,)
     radius: np.ndarray
     children: np.ndarray  # (10,) of a cut
@@ -223,6 +224,7 @@ def make_state(
         _zeros(d, 2 * d),
         _zeros(4, max(d, 2)),
         _zeros(d + 1, dtype=np.int64),
+        _zeros(d + 2, A + 1, dtype=np.int64),
         _zeros(d),
         _zeros(d),
         _zeros(10, dtype=np.int64),

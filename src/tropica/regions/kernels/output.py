@@ -77,7 +77,9 @@ def write_cell(d, i, stages, size, cells, v0, nv, s0, ns, maps, output, query):
                 output.signs[i, at] = maps.mask[s, w]
                 at += 1
     if want[1]:
-        output.volume[i] = volume(d, cells.X, cells.list, cells.sets, cells.sets.shape[1], v0, nv, query.apexes, query.table)
+        output.volume[i] = volume(
+            d, cells.X, cells.list, cells.sets, cells.sets.shape[1], v0, nv, query.apexes, query.table, query.faces
+        )
     if want[2]:
         rows = maps.rows[stages]
         for j in range(size[stages]):
