@@ -17,13 +17,14 @@ import tropica as tp
 from tests.degenerate_networks import Degenerate, degenerate_network
 from tests.oracles.cells import Cells, enumerate_cells
 from tests.oracles.convex import box
+from tests.traced import by_name, points, traced
 from tropica.errors import InputError
 from tropica.regions.cell_blocks import CellBlock, Problem, Sizes, make_problem, search_blocks
 from tropica.regions.enumerate_cells import count_cells, iter_cells
 from tropica.regions.kernels import sources_key
 from tropica.regions.kernels.arrays import Capacity
 from tropica.regions.lower import lower
-from tropica.regions.domains import Ball, Box, Segment
+from tropica.regions.domains import Ball, Box, Plane, Segment
 
 THIN = json.loads((Path(__file__).parent / "thin-cells.json").read_text())
 ALL = frozenset(("signs", "volumes", "maps", "vertices"))
@@ -130,6 +131,23 @@ def test_other_domains() -> None:
     assert count_cells(net, Segment([0, 1], [0, 2])) == 1  # a unit that is 0 on the whole segment
 
 
+@by_name
+def test_all_networks_on_a_plane(name: str) -> None:
+    """Every kind of network: patterns as the other engine counts them; the maps are the network's at a point of each cell."""
+    net, x = traced(name), points(name, 3)
+    origin, u, v = (p.flatten().numpy() for p in x)
+    plane = Plane(origin, u, v, 0.05)
+    blocks = list(iter_cells(net, plane, simplify=False))
+    assert joined(blocks, "volumes").sum() == pytest.approx(0.01)
+    assert sum(map(len, blocks)) == len(tp.linear_regions(net, tp.Plane(origin, u, v, 0.05)).cells)
+    assert count_cells(net, plane) <= sum(map(len, blocks))
+    for block in blocks:
+        centers = np.add.reduceat(block.vertices, block.vertex_start[:-1]) / np.diff(block.vertex_start)[:, None]
+        inputs = torch.from_numpy(plane.embed(centers)).reshape(len(block), *net.input_shape)
+        own = np.einsum("nok,nk->no", block.maps[:, :, :-1], centers) + block.maps[:, :, -1]
+        torch.testing.assert_close(torch.from_numpy(own), net(inputs).detach(), rtol=1e-9, atol=1e-9)
+
+
 def test_prune_and_limits() -> None:
     net = random_network(2, 16, 3)
     domain = Box(-1, 1, d=2)
@@ -147,7 +165,7 @@ def test_errors() -> None:
     net = random_network(2, 4, 1)
     with pytest.raises(InputError, match="lies in a space of 3"):
         count_cells(net, Box(0, 1, d=3))
-    with pytest.raises(InputError, match="2\\^784 vertices.*tp.Plane"):
+    with pytest.raises(InputError, match=r"2\^784 vertices.*tp\.Plane"):
         count_cells(random_network(784, 4, 1), Box(0, 1, d=784))
     with pytest.raises(InputError, match="threads must be"):
         count_cells(net, Box(0, 1, d=2), threads=0)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from tropica.regions.chain import rescaled_columns
 from tropica.regions.domain import Domain
 from tropica.regions.exact_signs import ExactSigns
 from tropica.regions.kernels.arrays import Capacity, NetworkArrays
-from tropica.regions.lowered_chain import Lowered, lowered_chain
+from tropica.regions.lower import Lowered
+from tropica.regions.lowered_chain import lowered_chain
 from tropica.regions.scaling import mantissas, scaled_network
 from tropica.regions.scheduler import in_order
 from tropica.regions.tasks import Counters, Found, Task, root_task, run_task
@@ -30,7 +31,7 @@ class Sizes:
     first: int = 256
     second: int = 2048
     later: int = 8192
-    capacity: Capacity = Capacity()
+    capacity: Capacity = field(default_factory=Capacity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +72,13 @@ class CellBlock:
 
     def output_range(self) -> tuple[np.ndarray, np.ndarray]:
         """The least and the largest value (n, outputs) of each output on each cell, outward by the bounds of the errors."""
-        assert self.maps is not None and self.map_error is not None and self.vertices is not None
-        assert self.vertex_start is not None and self.displacement is not None
+        maps, errors, vertices = self.maps, self.map_error, self.vertices
+        if maps is None or errors is None or vertices is None or self.vertex_start is None or self.displacement is None:
+            raise InputError('the range of outputs needs arrays=["maps", "vertices"]')
         cell = np.repeat(np.arange(self.count), np.diff(self.vertex_start))
-        slopes = self.maps[cell, :, :-1]
-        value = np.einsum("nok,nk->no", slopes, self.vertices) + self.maps[cell, :, -1]
-        slack = self.map_error[cell] + np.abs(slopes).sum(2) * self.displacement[:, None]
+        slopes = maps[cell, :, :-1]
+        value = np.einsum("nok,nk->no", slopes, vertices) + maps[cell, :, -1]
+        slack = errors[cell] + np.abs(slopes).sum(2) * self.displacement[:, None]
         start = self.vertex_start[:-1]
         return np.minimum.reduceat(value - slack, start), np.maximum.reduceat(value + slack, start)
 
@@ -87,10 +89,15 @@ class CellBlock:
             if (array := getattr(self, name)) is not None:
                 chosen[name] = array[kept]
         if self.vertex_start is not None and self.facet_start is not None:
-            for start, names in ((self.vertex_start, ("vertices", "displacement", "incidence")), (self.facet_start, ("facets",))):
+            for start, names in (
+                (self.vertex_start, ("vertices", "displacement", "incidence")),
+                (self.facet_start, ("facets",)),
+            ):
                 counts = np.diff(start)
                 rows = np.repeat(kept, counts)
-                chosen["vertex_start" if "vertices" in names else "facet_start"] = np.concatenate([[0], np.cumsum(counts[kept])])
+                chosen["vertex_start" if "vertices" in names else "facet_start"] = np.concatenate(
+                    [[0], np.cumsum(counts[kept])]
+                )
                 for name in names:
                     chosen[name] = getattr(self, name)[rows]
         return CellBlock(int(kept.sum()), **chosen)
@@ -150,9 +157,9 @@ def check_dimension(d: int) -> None:
     """Refuse domains of so many dimensions that their cells cannot be listed."""
     if d > MOST_DIMENSIONS:
         raise InputError(
-            f"the cells of a domain of {d} dimensions cannot be enumerated: a box has 2^{d} vertices, and a layer of n ≥ {d} units in "
-            f"general position cuts space into more than 2^{d} cells. Take a plane or a segment through points of interest "
-            f"(tp.Plane, tp.Segment), or tp.estimate_regions for a count by sampling; up to {MOST_DIMENSIONS} dimensions are accepted"
+            f"the cells of a domain of {d} dimensions cannot be enumerated: a box has 2^{d} vertices, and {d} units in "
+            f"general position cut space into 2^{d} cells. Take a plane or a segment through points of interest "
+            f"(tp.Plane, tp.Segment), or tp.estimate_regions, which samples; up to {MOST_DIMENSIONS} dimensions are accepted"
         )
 
 
@@ -161,7 +168,9 @@ def _planes(normals: RationalArray, offsets: RationalArray) -> np.ndarray:
     m, e = mantissas(normals)
     bm, be = mantissas(offsets)
     top = np.where(m != 0, e, -(2**40)).max(1)
-    rows = np.concatenate([-np.ldexp(m, np.clip(e - top[:, None], -1200, 1000)), np.ldexp(bm, np.clip(be - top, -1200, 1000))[:, None]], 1)
+    rows = np.concatenate(
+        [-np.ldexp(m, np.clip(e - top[:, None], -1200, 1000)), np.ldexp(bm, np.clip(be - top, -1200, 1000))[:, None]], 1
+    )
     return np.ascontiguousarray(rows)
 
 
@@ -171,16 +180,25 @@ def _are_exact(floats: np.ndarray, exact: RationalArray) -> np.ndarray:
 
     numbers = exact.numerators.tolist()
     return np.array(
-        [all(Fraction(x) * exact.denominator == n for x, n in zip(row, exacts, strict=True)) for row, exacts in zip(floats.tolist(), numbers, strict=True)],
+        [
+            all(Fraction(x) * exact.denominator == n for x, n in zip(row, exacts, strict=True))
+            for row, exacts in zip(floats.tolist(), numbers, strict=True)
+        ],
         bool,
-    )  # fmt: skip
+    )
 
 
 def search_blocks(
-    problem: Problem, want: frozenset[str], *, threads: int = 1, window: int = 8, sizes: Sizes = Sizes(), counters: Counters | None = None,
+    problem: Problem,
+    want: frozenset[str],
+    *,
+    threads: int = 1,
+    window: int = 8,
+    sizes: Sizes = Sizes(),
+    counters: Counters | None = None,
     skip: Callable[[Task], bool] | None = None,
-) -> Iterator[CellBlock]:
-    """Yield the cells in blocks, always in the same order. ``counters`` is added to; tasks that ``skip`` accepts are left out."""
+) -> Generator[CellBlock]:
+    """Yield the cells in blocks, in one order; ``counters`` is added to, tasks for which ``skip`` holds are left out."""
     asked = (SIGNS in want, VOLUMES in want, MAPS in want, VERTICES in want)
     limits = (sizes.first, sizes.second, sizes.later)
 
@@ -210,7 +228,10 @@ def _block(problem: Problem, found: Found, asked: tuple[bool, bool, bool, bool])
         d = len(problem.exponents)
         power = np.concatenate([-problem.exponents, [0, 0]])[None, :] + problem.output_exponents[:, None]
         scaled = np.ldexp(output.maps[:n], power[None].astype(np.int32))
-        given["maps"], given["map_error"] = np.ascontiguousarray(scaled[:, :, : d + 1]), np.ascontiguousarray(scaled[:, :, d + 1])
+        given["maps"], given["map_error"] = (
+            np.ascontiguousarray(scaled[:, :, : d + 1]),
+            np.ascontiguousarray(scaled[:, :, d + 1]),
+        )
     if corners:
         N, K = int(output.vertex_start[n]), int(output.facet_start[n])
         given["vertex_start"], given["facet_start"] = output.vertex_start[: n + 1].copy(), output.facet_start[: n + 1].copy()
@@ -218,4 +239,3 @@ def _block(problem: Problem, found: Found, asked: tuple[bool, bool, bool, bool])
         given["displacement"] = np.ldexp(output.disp[:N], int(problem.exponents.max()))
         given["incidence"], given["facets"] = output.sets[:N].copy(), output.facets[:K].copy()
     return CellBlock(n, **given)
-

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -34,15 +32,6 @@ class ChainStage:
         """n."""
         return len(self.low)
 
-    @cached_property
-    def rows(self) -> tuple[np.ndarray, int]:
-        """Integers [W | b] (n, m + 1), dtype object, and their common denominator."""
-        weight, bias = self.weight, self.bias
-        denominator = math.lcm(weight.denominator, bias.denominator)
-        left = weight.numerators.astype(object) * (denominator // weight.denominator)
-        right = bias.numerators.astype(object) * (denominator // bias.denominator)
-        return np.concatenate([left, right[:, None]], axis=1), denominator
-
 
 @dataclass(frozen=True, eq=False)
 class Chain:
@@ -64,7 +53,9 @@ def exact(values: np.ndarray) -> RationalArray:
     return rationals(np.ascontiguousarray(values, dtype=np.float64))
 
 
-def substituted(weight: RationalArray, bias: RationalArray, origin: np.ndarray, basis: np.ndarray) -> tuple[RationalArray, RationalArray]:
+def substituted(
+    weight: RationalArray, bias: RationalArray, origin: np.ndarray, basis: np.ndarray
+) -> tuple[RationalArray, RationalArray]:
     """W (origin + t · basis) + b as rows in t, exactly."""
     o, directions = exact(origin), exact(basis)
     numerators = weight.numerators.astype(object)

@@ -32,7 +32,7 @@ class CellCount(int):
     """A number of cells.
 
     Attributes:
-        complete: whether it counts all cells; otherwise a limit or Ctrl-C ended the enumeration, and there are at least so many.
+        complete: whether it counts all cells; otherwise a limit or Ctrl-C ended it, and there are at least so many.
         certified: whether every cell that was counted is proven to be one: no sign rests on floating point alone.
         signs: how many signs were decided by the ``filter`` on a cell's box, at its ``vertices`` in float64, and by ``exact``
             integers.
@@ -118,13 +118,14 @@ def iter_cells(
 ) -> Iterator[CellBlock]:
     """Yield the cells of a network on a domain in blocks of arrays: any number of cells in bounded memory.
 
-    The cells and their order depend on the network, the domain and ``prune``, not on the threads. The caller may stop at any time.
+    The cells and their order depend on the network, the domain and ``prune``, not on the threads. The caller may
+    stop at any time.
 
     Args:
         arrays: what is made of each cell: any of "signs", "volumes", "maps", "vertices".
-        prune: a function of lower and upper bounds (outputs,) of the outputs; where it returns True for a cell's exact range, up
-            to rounding, the cell is left out, and where it does for a larger set, so is all in it. It must return True for every
-            part of a set for which it does.
+        prune: a function of lower and upper bounds (outputs,) of the outputs. A cell is left out where it returns True for the
+            cell's range; where it does for bounds over a larger set, all of the set is. It must return True for every part of
+            a set for which it does.
         net, domain, upto, simplify, max_cells, max_seconds, memory, threads, progress: as in :func:`count_cells`.
 
     Yields:
@@ -142,11 +143,17 @@ def iter_cells(
     """
     if unknown := [a for a in arrays if a not in ARRAYS]:
         raise InputError(f"arrays must be any of {', '.join(ARRAYS)}; found {unknown[0]!r}")
-    want = frozenset(arrays) | (frozenset((MAPS, VERTICES)) if prune else frozenset()) | (frozenset((VOLUMES,)) if progress else frozenset())
+    want = (
+        frozenset(arrays)
+        | (frozenset((MAPS, VERTICES)) if prune else frozenset())
+        | (frozenset((VOLUMES,)) if progress else frozenset())
+    )
 
     def blocks() -> Iterator[CellBlock]:
         with progress_callback(progress) as report:
-            stream = _Stream(net, domain, want, upto, simplify, max_cells, max_seconds, memory, threads, report, Counters(), prune)
+            stream = _Stream(
+                net, domain, want, upto, simplify, max_cells, max_seconds, memory, threads, report, Counters(), prune
+            )
             for block in stream:
                 kept = block if prune is None else block.select(~_pruned(block, prune))
                 if len(kept):
@@ -164,7 +171,9 @@ def _pruned(block: CellBlock, prune: Prune) -> np.ndarray:
 class _Stream:
     """The blocks of one enumeration within its limits; ``complete`` once all were given."""
 
-    def __init__(self, net, domain, want, upto, simplify, max_cells, max_seconds, memory, threads, report, counters, prune=None) -> None:
+    def __init__(
+        self, net, domain, want, upto, simplify, max_cells, max_seconds, memory, threads, report, counters, prune=None
+    ) -> None:
         network, polytope = prepare(net, domain)
         self._limits = _positive(max_cells, "max_cells"), _positive(max_seconds, "max_seconds")
         self._threads = _threads(threads)
@@ -182,7 +191,13 @@ class _Stream:
         window = _window(problem, self._want, sizes, self._bytes, self._threads)
         skip = None if prune is None else lambda task: prune(*_scaled_bounds(problem, task))
         blocks = search_blocks(
-            problem, want=self._want, threads=min(self._threads, window), window=window, sizes=sizes, counters=self._counters, skip=skip
+            problem,
+            want=self._want,
+            threads=min(self._threads, window),
+            window=window,
+            sizes=sizes,
+            counters=self._counters,
+            skip=skip,
         )
         with saying_compilation():
             for block in blocks:

@@ -69,7 +69,8 @@ class Enumerated:
     @cached_property
     def layout(self) -> SignLayout:
         """Where the bits of each stage are."""
-        return SignLayout(self.lowered, tuple(stage.size for stage in self.problem.exact.chain.stages))
+        sizes = self.problem.net.size[: len(self.lowered.stages)].tolist()
+        return SignLayout(self.lowered, tuple(sizes))
 
     @cached_property
     def index(self) -> SignIndex:

@@ -1,4 +1,4 @@
-"""Doubtful signs, decided by integers: a unit under the cell's sign vector at a vertex that is the solution of its hyperplanes."""
+"""Doubtful signs, decided by integers: a unit under the cell's sign vector, at a vertex as the solution of its hyperplanes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import OrderedDict
 import numpy as np
 
 from tropica.exact.rational_arrays import RationalArray
-from tropica.regions.chain import Chain
+from tropica.regions.chain import Chain, exact
 
 Row = list[int]
 Hyperplane = tuple[int, int, int]
@@ -24,12 +24,12 @@ class ExactSigns:
     """
 
     def __init__(self, chain: Chain, normals: RationalArray, offsets: RationalArray) -> None:
-        self.chain = chain
+        self._chain = chain
         slopes = -normals.numerators.astype(object) * offsets.denominator
         constants = offsets.numerators.astype(object) * normals.denominator
         self._walls: list[Row] = np.concatenate([slopes, constants[:, None]], axis=1).tolist()
         self._slopes = [_slopes(s.low, s.high) for s in chain.stages]
-        self._maps: OrderedDict[tuple[int, bytes], tuple[np.ndarray, int]] = OrderedDict()
+        self._maps: OrderedDict[tuple[int, bytes], _Outputs] = OrderedDict()
         self._rows: OrderedDict[tuple[int, int, bytes], tuple[Row, int]] = OrderedDict()
         self._vertices: OrderedDict[tuple[object, ...], tuple[int, ...]] = OrderedDict()
         self._lock = threading.Lock()
@@ -37,8 +37,8 @@ class ExactSigns:
     def sign(self, form: Hyperplane, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, tuple[int, ...]]:
         """Sign of a form at the vertex on hyperplanes, and the vertex as d + 1 integers.
 
-        A form or hyperplane is (stage, unit, other): the unit's row, minus that of ``other`` where this is not −1; stage −1 is a
-        half-space of the domain. ``masks`` is the sign vector of the stages before.
+        A form or hyperplane is (stage, unit, other): the unit's row, minus that of ``other`` where this is not −1; a
+        half-space of the domain has stage −1. ``masks`` is the sign vector of the stages before.
         """
         with self._lock:
             point = self._vertex(hyperplanes, masks)
@@ -55,7 +55,7 @@ class ExactSigns:
         key = (tuple(hyperplanes), masks[: max(deepest, 0)].tobytes())
         found = self._vertices.get(key)
         if found is None:
-            found = solve([self._form(form, masks) for form in hyperplanes], self.chain.dimension)
+            found = solve([self._form(form, masks) for form in hyperplanes], self._chain.dimension)
             _remember(self._vertices, key, found, 1 << 16)
         return found
 
@@ -74,50 +74,62 @@ class ExactSigns:
         key = (stage, unit, masks[:stage].tobytes())
         found = self._rows.get(key)
         if found is None:
-            rows, denominator = self.chain.stages[stage].rows
-            if stage == 0:
-                entries = rows[unit].tolist()
-            else:
-                inputs, before = self._outputs(stage - 1, masks)
-                row = rows[unit]
-                active = np.flatnonzero(row[:-1])
-                entries = (row[active] @ inputs[active]).tolist() if len(active) else [0] * (self.chain.dimension + 1)
-                entries[-1] += row[-1] * before
-                denominator *= before
+            rows, denominator = self._stage_rows(stage, np.array([unit]), masks)
+            entries = rows[0].tolist()
             content = math.gcd(denominator, *entries)
             found = [a // content for a in entries], denominator // content
             _remember(self._rows, key, found, 1 << 16)
         return found
 
-    def _outputs(self, stage: int, masks: np.ndarray) -> tuple[np.ndarray, int]:
-        """Maps (n, d + 1) of a stage's units under the sign vector, and their common denominator."""
-        key = (stage, masks[: stage + 1].tobytes())
-        found = self._maps.get(key)
-        if found is None:
-            rows, denominator = self.chain.stages[stage].rows
-            low, high, slope_denominator = self._slopes[stage]
-            bits = unpack(masks[stage], len(low))
-            slope = np.where(bits, high, low)
-            if stage == 0:
-                maps = rows * slope[:, None]
-            else:
-                inputs, before = self._outputs(stage - 1, masks)
-                maps = np.zeros((len(low), self.chain.dimension + 1), dtype=object)
-                live = np.flatnonzero(slope)
-                used = np.flatnonzero((inputs != 0).any(1))
-                product = rows[np.ix_(live, used)] @ inputs[used] if len(used) else np.zeros((len(live), inputs.shape[1]), object)
-                product[:, -1] = product[:, -1] + rows[live, -1] * before
-                maps[live] = product * slope[live, None]
-                denominator = denominator * before
-            denominator *= slope_denominator
-            content = math.gcd(denominator, *maps.ravel().tolist())
-            if content > 1:
-                maps, denominator = maps // content, denominator // content
-            found = maps, denominator
-            _remember(self._maps, key, found, 256)
+    def _stage_rows(self, stage: int, units: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, int]:
+        """Rows (len(units), d + 1) of a stage's units, and their denominator; inputs are computed where a weight reads them."""
+        given = self._chain.stages[stage]
+        weight, bias = given.weight.numerators[units], given.bias.numerators[units].astype(object)
+        if stage == 0:
+            slopes, before = weight.astype(object), 1
+            constants: np.ndarray | int = 0
         else:
-            self._maps.move_to_end(key)
-        return found
+            live = self._slope_bits(stage - 1, masks)
+            read = np.flatnonzero((weight != 0).any(0) & live)
+            inputs, before = self._outputs(stage - 1, read, masks)
+            product = (
+                weight[:, read].astype(object) @ inputs
+                if len(read)
+                else np.zeros((len(units), self._chain.dimension + 1), object)
+            )
+            slopes, constants = product[:, :-1], product[:, -1]
+        common = math.lcm(given.weight.denominator * before, given.bias.denominator)
+        scale = common // (given.weight.denominator * before)
+        constants = constants * scale + bias * (common // given.bias.denominator)
+        return np.concatenate([slopes * scale, constants[:, None]], axis=1), common
+
+    def _slope_bits(self, stage: int, masks: np.ndarray) -> np.ndarray:
+        """Which units of a stage have a slope that is not 0."""
+        given = self._chain.stages[stage]
+        return np.where(unpack(masks[stage], given.size), given.high, given.low) != 0
+
+    def _outputs(self, stage: int, units: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, int]:
+        """Maps (len(units), d + 1) of units under the sign vector, and their denominator; remembered unit by unit."""
+        key = (stage, masks[: stage + 1].tobytes())
+        memo = self._maps.get(key)
+        if memo is None:
+            memo = _Outputs(np.zeros((self._chain.stages[stage].size, self._chain.dimension + 1), object))
+            _remember(self._maps, key, memo, 256)
+        new = units[~memo.known[units]]
+        if len(new) or not memo.denominator:
+            rows, denominator = self._stage_rows(stage, new, masks)
+            low, high, slope_denominator = self._slopes[stage]
+            slope = np.where(unpack(masks[stage], len(low))[new], high[new], low[new])
+            memo.maps[new], memo.known[new] = rows * slope[:, None], True
+            memo.denominator = denominator * slope_denominator
+        return memo.maps[units], memo.denominator
+
+
+class _Outputs:
+    """Maps of the units of a stage that were needed so far; the denominator depends on the stage and the sign vector alone."""
+
+    def __init__(self, maps: np.ndarray) -> None:
+        self.maps, self.known, self.denominator = maps, np.zeros(len(maps), bool), 0
 
 
 def unpack(words: np.ndarray, count: int) -> np.ndarray:
@@ -132,8 +144,6 @@ def _remember(memo: OrderedDict, key: object, value: object, most: int) -> None:
 
 
 def _slopes(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    from tropica.regions.chain import exact
-
     both = exact(np.stack([low, high]))
     numerators = both.numerators.astype(object)
     return numerators[0], numerators[1], both.denominator

@@ -8,46 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from tropica.exact.rational_arrays import RationalArray, compact, rationals
 from tropica.regions.chain import Chain, ChainStage, linear_stage, rescaled_columns
-
-INPUT = -1
-"""The number of the network's input among the sources of an affine map."""
-NO_INPUT, CONSTANT_ZERO = -1, -2
-"""Among the inputs of a window: padding, and the constant 0."""
-
-
-class AffineMapOp(Protocol):
-    """The affine map to the rows of a stage."""
-
-    @property
-    def sources(self) -> tuple[int, ...]: ...
-    def source_size(self, source: int) -> int: ...
-    def exact_weight(self, source: int) -> RationalArray: ...
-    def apply_exact(self, values: Mapping[int, RationalArray], linear: bool = False) -> RationalArray: ...
-
-
-class Stage(Protocol):
-    """A stage of a lowered network."""
-
-    affine: AffineMapOp
-    kind: str
-    low: np.ndarray
-    high: np.ndarray
-    inputs: np.ndarray
-
-
-class Lowered(Protocol):
-    """A lowered network."""
-
-    @property
-    def stages(self) -> Sequence[Stage]: ...
-    @property
-    def output(self) -> AffineMapOp: ...
+from tropica.regions.composed_affine import SOURCE_INPUT as INPUT
+from tropica.regions.composed_affine import ComposedAffine
+from tropica.regions.lower import NO_INPUT, ZERO, Lowered, Stage
 
 
 @dataclass(frozen=True)
@@ -91,7 +59,7 @@ def lowered_chain(lowered: Lowered, origin: np.ndarray, basis: np.ndarray, expon
 
 
 def _rows(
-    op: AffineMapOp, previous: _Carried, origin: np.ndarray, basis: np.ndarray, exponents: np.ndarray
+    op: ComposedAffine, previous: _Carried, origin: np.ndarray, basis: np.ndarray, exponents: np.ndarray
 ) -> tuple[RationalArray, RationalArray]:
     """The rows of an affine map over the previous stage's units."""
     zeros = {k: RationalArray(np.zeros((1, op.source_size(k)), np.int64)) for k in op.sources}
@@ -115,13 +83,12 @@ def _rows(
 
 def _assembled(blocks: Mapping[int, RationalArray], previous: _Carried, n: int) -> RationalArray:
     denominator = math.lcm(1, *(b.denominator for b in blocks.values()))
-    out = np.zeros((n, previous.width), dtype=object)
+    small = all(b.numerators.dtype != object and b.denominator == denominator for b in blocks.values())
+    out = np.zeros((n, previous.width), dtype=np.int64 if small else object)
     for k, block in blocks.items():
         start, end = previous.places[k]
-        numerators = block.numerators.astype(object) * (denominator // block.denominator)
-        if previous.windows is not None and start == 0:
-            numerators = numerators[:, previous.windows]
-        out[:, start:end] = numerators
+        numerators = block.numerators if small else block.numerators.astype(object) * (denominator // block.denominator)
+        out[:, start:end] = numerators[:, previous.windows] if previous.windows is not None and start == 0 else numerators
     return RationalArray(compact(out), denominator)
 
 
@@ -133,13 +100,16 @@ def _units(
         return weight, bias, stage.low, stage.high, None
     window, place = np.nonzero(stage.inputs != NO_INPUT)
     row = stage.inputs[window, place]
-    zero = row == CONSTANT_ZERO
+    zero = row == ZERO
     numerators, constants = weight.numerators[np.where(zero, 0, row)], bias.numerators[np.where(zero, 0, row)]
     numerators[zero], constants[zero] = 0, 0
     return (
-        RationalArray(numerators, weight.denominator), RationalArray(constants, bias.denominator),
-        np.zeros(len(row)), np.ones(len(row)), window,
-    )  # fmt: skip
+        RationalArray(numerators, weight.denominator),
+        RationalArray(constants, bias.denominator),
+        np.zeros(len(row)),
+        np.ones(len(row)),
+        window,
+    )
 
 
 def _carry(

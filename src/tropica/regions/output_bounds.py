@@ -17,13 +17,29 @@ def output_bounds(net: NetworkArrays, task: Task) -> tuple[np.ndarray, np.ndarra
     for s in range(task.stage):
         out = np.zeros_like(net.first)
         full_map(
-            net.dims, net.d, rows, task.masks[s], net.size[s], net.low[s], net.step[s], out, net.size[s + 1], net.weight,
-            net.offset[s + 1], net.bias[s + 1], index, factor,
-        )  # fmt: skip
+            net.dims,
+            net.d,
+            rows,
+            task.masks[s],
+            net.size[s],
+            net.low[s],
+            net.step[s],
+            out,
+            net.size[s + 1],
+            net.weight,
+            net.offset[s + 1],
+            net.bias[s + 1],
+            index,
+            factor,
+        )
         rows = out
     n = int(net.size[task.stage])
     z = task.X @ rows[: net.d, :n] + rows[net.d, :n]
-    slack = rows[net.d + 1, :n] + np.abs(rows[: net.d, :n]).sum(0) * (float(task.disp.max()) + 1e-13) + 1e-13 * np.abs(rows[net.d, :n])
+    slack = (
+        rows[net.d + 1, :n]
+        + np.abs(rows[: net.d, :n]).sum(0) * (float(task.disp.max()) + 1e-13)
+        + 1e-13 * np.abs(rows[net.d, :n])
+    )
     low, high = z.min(0) - slack, z.max(0) + slack
     for s in range(task.stage, stages):
         low, high = _unit_bounds(net, s, low, high)
@@ -43,9 +59,13 @@ def _unit_bounds(net: NetworkArrays, s: int, low: np.ndarray, high: np.ndarray) 
         first, last = low.copy(), high.copy()
         for start in np.flatnonzero(net.ends[s]).tolist():
             window = slice(start, int(net.ends[s, start]))
-            first[window], last[window] = np.where(np.arange(start, window.stop) == start, [[low[window].max()], [high[window].max()]], 0.0)
+            first[window], last[window] = np.where(
+                np.arange(start, window.stop) == start, [[low[window].max()], [high[window].max()]], 0.0
+            )
         return first, last
     below, above = net.low[s, :n], net.low[s, :n] + net.step[s, :n]
     ends = np.stack([np.where(x > 0, above, below) * x for x in (low, high)])
     through = (low < 0) & (high > 0)
-    return np.where(through, np.minimum(ends.min(0), 0), ends.min(0)), np.where(through, np.maximum(ends.max(0), 0), ends.max(0))
+    return np.where(through, np.minimum(ends.min(0), 0), ends.min(0)), np.where(
+        through, np.maximum(ends.max(0), 0), ends.max(0)
+    )

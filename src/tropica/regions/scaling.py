@@ -15,7 +15,8 @@ from tropica.regions.chain import Chain
 from tropica.regions.kernels.arrays import NetworkArrays
 from tropica.regions.kernels.maps import UNIT
 
-_CACHE_LIMIT = 1 << 25
+_CACHE_LIMIT = 1 << 23
+"""Entries of the cached vectors of one stage; a stage with more gets whole products instead of passed-on terms."""
 
 
 def mantissas(array: RationalArray) -> tuple[np.ndarray, np.ndarray]:
@@ -64,10 +65,10 @@ def scaled_network(chain: Chain) -> tuple[NetworkArrays, np.ndarray]:
         total = (np.abs(_scaled(m, e - top[:, None])) * bound[None, :]).sum(1) + np.abs(_scaled(bm, be - top))
         exponent_next = top + np.frexp(total)[1]
         if stage.windows is not None:  # the rows of a window are compared: one power for all
-            for w in np.unique(stage.windows[stage.windows >= 0]).tolist():
-                members = np.flatnonzero(stage.windows == w)
-                nonzero = members[total[members] > 0]
-                exponent_next[members] = exponent_next[nonzero].max() if len(nonzero) else 0
+            own = stage.windows >= 0
+            largest = np.full(int(stage.windows.max()) + 1, -(2**40))
+            np.maximum.at(largest, stage.windows[own & (total > 0)], exponent_next[own & (total > 0)])
+            exponent_next[own] = np.where(largest == -(2**40), 0, largest)[stage.windows[own]]
         weight = _scaled(m, e - exponent_next[:, None])
         constant = _scaled(bm, be - exponent_next)
         slope = np.maximum(np.abs(stage.low), np.abs(stage.high))
@@ -94,14 +95,27 @@ def scaled_network(chain: Chain) -> tuple[NetworkArrays, np.ndarray]:
             ends[s, first_units] = first_units + np.bincount(stage.windows[stage.windows >= 0])
     row_sum, column, cached = _norms(chain, weights, width)
     arrays = NetworkArrays(
-        (0,) * d if d <= 3 else (), d, size, first, np.concatenate([w.ravel() for w in weights]), offset, bias, low, step,
-        tested, row_sum, column, cached, ends, windowed,
-    )  # fmt: skip
+        (0,) * d if d in (2, 3) else (),
+        d,
+        size,
+        first,
+        np.concatenate([w.ravel() for w in weights]),
+        offset,
+        bias,
+        low,
+        step,
+        tested,
+        row_sum,
+        column,
+        cached,
+        ends,
+        windowed,
+    )
     return arrays, exponent
 
 
 def _norms(chain: Chain, weights: list[np.ndarray], width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bounds of rank-one terms: absolute row sums of each stage, and of stage s + 1 times the columns of s; starts of the cache."""
+    """Bounds of rank-one terms: absolute row sums of each stage, and of stage s + 1 times the columns of s; cache starts."""
     L = len(chain.stages)
     row_sum, column, cached = np.zeros(L + 1), np.zeros((L + 1, width)), np.zeros(L + 2, np.int64)
     slopes = [np.maximum(np.abs(s.low), np.abs(s.high)) for s in chain.stages]
@@ -111,7 +125,8 @@ def _norms(chain: Chain, weights: list[np.ndarray], width: int) -> tuple[np.ndar
         if s < L:
             before = np.abs(weights[s - 1])  # (units of s − 1, rows of s)
             column[s, : len(before)] = row_sum_of(before, slopes[s], weights[s])
-            cached[s + 1] += weights[s - 1].shape[0] * weights[s].shape[1]
+            entries = weights[s - 1].shape[0] * weights[s].shape[1]
+            cached[s + 1] += entries if entries <= _CACHE_LIMIT else 0
     return row_sum, column, cached
 
 

@@ -7,6 +7,7 @@ the oldest unfinished task always has a place.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -72,13 +73,9 @@ def _places(first: _Place | None) -> Iterator[_Place]:
 
 def _submit(first: _Place, pool: ThreadPoolExecutor, run: Run, window: int) -> None:
     """Start tasks from the left while the window has room."""
-    held = 0
-    for place in _places(first):
+    for place in itertools.islice(_places(first), window):
         if place.task is not None and place.future is None:
             place.future, place.task = pool.submit(run, place.task), None
-        held += 1
-        if held == window:
-            break
 
 
 def _finish(place: _Place) -> None:

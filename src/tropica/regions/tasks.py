@@ -111,7 +111,9 @@ class _Decider:
         self.decided += count
 
 
-def run_task(net: NetworkArrays, exact: ExactSigns, task: Task, want: tuple[bool, bool, bool, bool], limit: int, capacity: Capacity) -> Found:
+def run_task(
+    net: NetworkArrays, exact: ExactSigns, task: Task, want: tuple[bool, bool, bool, bool], limit: int, capacity: Capacity
+) -> Found:
     """Search the subtree of a task, up to about ``limit`` cells; with larger arrays where they turn out too small."""
     while True:
         cells, levels, maps, output, query = make_state(net, capacity._replace(cells=max(limit, 1)), want)
@@ -122,8 +124,11 @@ def run_task(net: NetworkArrays, exact: ExactSigns, task: Task, want: tuple[bool
             capacity = capacity._replace(corners=4 * capacity.corners)
         elif status == TOO_SMALL:
             capacity = capacity._replace(
-                vertices=2 * capacity.vertices, listed=4 * capacity.listed, planes=2 * capacity.planes, stack=2 * capacity.stack,
-            )  # fmt: skip
+                vertices=2 * capacity.vertices,
+                listed=4 * capacity.listed,
+                planes=2 * capacity.planes,
+                stack=2 * capacity.stack,
+            )
         elif status == TOO_MANY_FACETS:
             capacity = capacity._replace(words=2 * capacity.words)
         elif status == UNDECIDED:
@@ -144,15 +149,31 @@ def _search(net, exact, task, cells, levels, maps, output, query, limit):
     cells.slots[:ns] = task.slots
     cells.definition[: nv + 1], cells.through[: len(task.through)] = task.definition, task.through
     planes = len(task.planes)
-    cells.planes[:planes], cells.plane_error[:planes], cells.plane_unit[:planes] = task.planes, task.plane_error, task.plane_unit
+    cells.planes[:planes], cells.plane_error[:planes], cells.plane_unit[:planes] = (
+        task.planes,
+        task.plane_error,
+        task.plane_unit,
+    )
     maps.mask[: task.stage] = task.masks[: task.stage]
     levels.mask[0] = task.masks[task.stage]
     maps.rows[0] = net.first
     for s in range(task.stage):
         full_map(
-            net.dims, net.d, maps.rows[s], maps.mask[s], net.size[s], net.low[s], net.step[s], maps.rows[s + 1], net.size[s + 1],
-            net.weight, net.offset[s + 1], net.bias[s + 1], maps.index, maps.factor,
-        )  # fmt: skip
+            net.dims,
+            net.d,
+            maps.rows[s],
+            maps.mask[s],
+            net.size[s],
+            net.low[s],
+            net.step[s],
+            maps.rows[s + 1],
+            net.size[s + 1],
+            net.weight,
+            net.offset[s + 1],
+            net.bias[s + 1],
+            maps.columns,
+            maps.factor,
+        )
     decider = _Decider(exact, cells, levels, maps, query)
     start = np.array([task.stage, nv, planes, ns, len(task.units)], np.int64)
     status, found, left = search(net, start, task.units, cells, levels, maps, output, query, decider.address, limit)
@@ -174,10 +195,20 @@ def _subtask(net: NetworkArrays, task: Task, e: int, cells: Cells, levels: Level
     masks = maps.mask[: len(net.size) - 1].copy()
     masks[stage], units = (_open_windows if net.windowed[stage] else _open_units)(net, e, cells, levels)
     return Task(
-        stage, masks, units, cells.X[vertices].copy(), cells.disp[vertices].copy(), cells.sets[listed].copy(), named,
-        np.concatenate([[0], np.cumsum([len(s) for s in spans])]).astype(np.int64), renamed[: len(through)].astype(np.int64),
-        cells.planes[used].copy(), cells.plane_error[used].copy(), cells.plane_unit[used].copy(), task.depth + 1,
-    )  # fmt: skip
+        stage,
+        masks,
+        units,
+        cells.X[vertices].copy(),
+        cells.disp[vertices].copy(),
+        cells.sets[listed].copy(),
+        named,
+        np.concatenate([[0], np.cumsum([len(s) for s in spans])]).astype(np.int64),
+        renamed[: len(through)].astype(np.int64),
+        cells.planes[used].copy(),
+        cells.plane_error[used].copy(),
+        cells.plane_unit[used].copy(),
+        task.depth + 1,
+    )
 
 
 def _open_windows(net: NetworkArrays, e: int, cells: Cells, levels: Levels) -> tuple[np.ndarray, np.ndarray]:
@@ -213,7 +244,9 @@ def _open_units(net: NetworkArrays, e: int, cells: Cells, levels: Levels) -> tup
     return mask, np.concatenate([np.array(open_units, np.int64), levels.rest[level, first : first + count]])
 
 
-def root_task(net: NetworkArrays, vertices: np.ndarray, displacement: np.ndarray, incidence: np.ndarray, planes: np.ndarray) -> Task:
+def root_task(
+    net: NetworkArrays, vertices: np.ndarray, displacement: np.ndarray, incidence: np.ndarray, planes: np.ndarray
+) -> Task:
     """The whole domain: vertices (V, d), incidence (V, F), half-spaces (F, d + 1) as rows of value ≥ 0 inside, each rounded."""
     facets = incidence.shape[1]
     words = -(-facets // 64)
@@ -227,6 +260,16 @@ def root_task(net: NetworkArrays, vertices: np.ndarray, displacement: np.ndarray
     error = 8 * 2.0**-53 * np.abs(planes).sum(1)
     unit = np.stack([np.full(facets, -1), np.arange(facets), np.full(facets, -1)], axis=1)
     return Task(
-        0, np.zeros((stages, width // 64), np.uint64), units.astype(np.int64), vertices, displacement, sets, np.arange(facets), definition, through,
-        planes, error, unit.astype(np.int64),
-    )  # fmt: skip
+        0,
+        np.zeros((stages, width // 64), np.uint64),
+        units.astype(np.int64),
+        vertices,
+        displacement,
+        sets,
+        np.arange(facets),
+        definition,
+        through,
+        planes,
+        error,
+        unit.astype(np.int64),
+    )

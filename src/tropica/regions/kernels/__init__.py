@@ -1,7 +1,7 @@
 """Compiled kernels of the region engine (numba): pure loops over arrays.
 
-Compiled code is kept in the user's cache folder, under a key of all kernel sources and of numba's version: numba notices a changed
-file, but not a changed import.
+Compiled code is kept in the user's cache folder, under a key of all kernel sources and of numba's version: numba notices
+a changed file, but not a changed import.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numba
 
-_MODULES = ("bits", "signs", "maps", "geometry", "volume", "cut", "windows", "output", "search")
+_MODULES = ("bits", "signs", "maps", "geometry", "volume", "cut", "windows", "output", "next_map", "search")
 
 
 def sources_key(folder: Path) -> str:

@@ -20,7 +20,7 @@ class NetworkArrays(NamedTuple):
         weight, offset: stage s ≥ 1 as n[s − 1] rows of n[s] numbers from ``offset[s]``.
         bias, low, step: (L + 1, width); a unit's slope is low where it is not positive, low + step where it is.
         tested: (L, words) bits of the units that bend.
-        ends, windowed: (L, width) one past the last unit of each window at its first, 0 elsewhere; (L,) which stages have windows.
+        ends: (L, width) one past the last unit of each window at its first, else 0; windowed: (L,) which stages have windows.
         row_sum: (L + 1,) the largest absolute row sum of a stage; column: (L, width): of stage s + 1 times column j of s.
     """
 
@@ -94,7 +94,7 @@ class Maps(NamedTuple):
     cache: np.ndarray
     cache_mask: np.ndarray  # (L, width, words)
     cache_columns: np.ndarray  # (L, width): −1 where empty
-    index: np.ndarray  # (width + 64,)
+    columns: np.ndarray  # (width + 64,)
     factor: np.ndarray  # (width + 64, d + 2)
     single: np.ndarray  # (width + 64,)
 
@@ -123,6 +123,11 @@ class Query(NamedTuple):
     table: np.ndarray  # (d, 2 d)
     scratch: np.ndarray  # (4, d)
     apexes: np.ndarray
+    faces: np.ndarray  # (d + 2, A) of a volume
+    middle: np.ndarray  # (d,)
+    radius: np.ndarray
+    children: np.ndarray  # (10,) of a cut
+    sizes: np.ndarray  # (A + 1,) hyperplanes through each vertex of a cell
 
 
 class Capacity(NamedTuple):
@@ -141,45 +146,90 @@ def _zeros(*shape: int, dtype: type = np.float64) -> np.ndarray:
     return np.zeros(shape, dtype)
 
 
-def make_state(net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, bool, bool]) -> tuple[Cells, Levels, Maps, Output, Query]:
+def make_state(
+    net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, bool, bool]
+) -> tuple[Cells, Levels, Maps, Output, Query]:
     """Fresh arrays for one task."""
     d, stages, width = net.d, len(net.size) - 1, net.bias.shape[1]
     words, A = width // 64, capacity.vertices
     levels = int(sum(-(-n // 64) + 1 for n in net.size[:-1].tolist())) + 2
     cells = Cells(
-        _zeros(A, d), _zeros(A), _zeros(A + 2, dtype=np.int64), _zeros(A * (d + 2), dtype=np.int64),
-        _zeros(capacity.listed, dtype=np.int64), _zeros(capacity.listed, capacity.words, dtype=np.uint64),
-        _zeros(capacity.stack * 8, dtype=np.int64), _zeros(capacity.planes, d + 1), _zeros(capacity.planes),
-        _zeros(capacity.planes, 3, dtype=np.int64), _zeros(capacity.stack, 10, dtype=np.int64),
-        _zeros(capacity.stack, dtype=np.uint64), _zeros(capacity.stack, dtype=np.uint64),
-    )  # fmt: skip
+        _zeros(A, d),
+        _zeros(A),
+        _zeros(A + 2, dtype=np.int64),
+        _zeros(A * (d + 2), dtype=np.int64),
+        _zeros(capacity.listed, dtype=np.int64),
+        _zeros(capacity.listed, capacity.words, dtype=np.uint64),
+        _zeros(capacity.stack * 8, dtype=np.int64),
+        _zeros(capacity.planes, d + 1),
+        _zeros(capacity.planes),
+        _zeros(capacity.planes, 3, dtype=np.int64),
+        _zeros(capacity.stack, 10, dtype=np.int64),
+        _zeros(capacity.stack, dtype=np.uint64),
+        _zeros(capacity.stack, dtype=np.uint64),
+    )
     level = Levels(
-        np.empty((levels, A), np.uint64), np.empty((levels, A), np.uint64), _zeros(levels, words, dtype=np.uint64),
-        _zeros(levels, d + 1, 64), _zeros(levels, 64), _zeros(levels, 64), _zeros(levels, 64, dtype=np.int64),
-        _zeros(levels, 64, dtype=np.int64), np.full(64, -1, np.int64),
-        _zeros(levels, width, dtype=np.int64), _zeros(levels, 2, dtype=np.int64), _zeros(levels, dtype=np.uint64),
-        _zeros(width, dtype=np.int64), _zeros(width + 64, dtype=np.int64), _zeros(width + 64, dtype=np.int64),
-    )  # fmt: skip
+        np.empty((levels, A), np.uint64),
+        np.empty((levels, A), np.uint64),
+        _zeros(levels, words, dtype=np.uint64),
+        _zeros(levels, d + 1, 64),
+        _zeros(levels, 64),
+        _zeros(levels, 64),
+        _zeros(levels, 64, dtype=np.int64),
+        _zeros(levels, 64, dtype=np.int64),
+        np.full(64, -1, np.int64),
+        _zeros(levels, width, dtype=np.int64),
+        _zeros(levels, 2, dtype=np.int64),
+        _zeros(levels, dtype=np.uint64),
+        _zeros(width, dtype=np.int64),
+        _zeros(width + 64, dtype=np.int64),
+        _zeros(width + 64, dtype=np.int64),
+    )
     maps = Maps(
-        _zeros(stages + 1, d + 2, width), _zeros(stages + 1, words, dtype=np.uint64), np.ones(stages + 1, np.int64),
-        _zeros(stages + 1, dtype=np.int64), _zeros(stages + 1, dtype=np.int64), _zeros(stages + 1, MAX_TERMS, width),
-        _zeros(stages + 1, MAX_TERMS, dtype=np.int64), _zeros(stages + 1, MAX_TERMS, d + 2), _zeros(stages + 1, MAX_TERMS, 2),
-        np.empty(int(net.cached[-1])), _zeros(stages + 1, width, words, dtype=np.uint64),
-        np.full((stages + 1, width), -1, np.int64), _zeros(width + 64, dtype=np.int64), _zeros(width + 64, d + 2),
+        _zeros(stages + 1, d + 2, width),
+        _zeros(stages + 1, words, dtype=np.uint64),
+        np.ones(stages + 1, np.int64),
+        _zeros(stages + 1, dtype=np.int64),
+        _zeros(stages + 1, dtype=np.int64),
+        _zeros(stages + 1, MAX_TERMS, width),
+        _zeros(stages + 1, MAX_TERMS, dtype=np.int64),
+        _zeros(stages + 1, MAX_TERMS, d + 2),
+        _zeros(stages + 1, MAX_TERMS, 2),
+        np.empty(int(net.cached[-1])),
+        _zeros(stages + 1, width, words, dtype=np.uint64),
+        np.full((stages + 1, width), -1, np.int64),
+        _zeros(width + 64, dtype=np.int64),
+        _zeros(width + 64, d + 2),
         _zeros(width + 64),
-    )  # fmt: skip
+    )
     n = capacity.cells
     signs, volumes, affine, corners = want
     N = max(capacity.corners, capacity.cells * (2 + 3 * 2 ** min(d, 6) // 2)) if corners else 0
     output = Output(
-        np.array(want, np.int64), _zeros(n if signs else 0, int(_sign_words(net)[-1]), dtype=np.uint64), _zeros(n if volumes else 0),
-        _zeros(n if affine else 0, int(net.size[-1]), d + 2), _zeros(n + 1 if corners else 0, dtype=np.int64), _zeros(N, d), _zeros(N),
-        _zeros(N, capacity.words, dtype=np.uint64), _zeros(n + 1 if corners else 0, dtype=np.int64), _zeros(N, 3, dtype=np.int64),
-    )  # fmt: skip
+        np.array(want, np.int64),
+        _zeros(n if signs else 0, int(_sign_words(net)[-1]), dtype=np.uint64),
+        _zeros(n if volumes else 0),
+        _zeros(n if affine else 0, int(net.size[-1]), d + 2),
+        _zeros(n + 1 if corners else 0, dtype=np.int64),
+        _zeros(N, d),
+        _zeros(N),
+        _zeros(N, capacity.words, dtype=np.uint64),
+        _zeros(n + 1 if corners else 0, dtype=np.int64),
+        _zeros(N, 3, dtype=np.int64),
+    )
     query = Query(
-        _zeros(4, dtype=np.int64), _zeros(1 << 16, 4, dtype=np.int64), _zeros(8, dtype=np.int64), _zeros(d, 2 * d),
-        _zeros(4, max(d, 2)), _zeros(d + 1, dtype=np.int64),
-    )  # fmt: skip
+        _zeros(4, dtype=np.int64),
+        _zeros(1 << 16, 4, dtype=np.int64),
+        _zeros(8, dtype=np.int64),
+        _zeros(d, 2 * d),
+        _zeros(4, max(d, 2)),
+        _zeros(d + 1, dtype=np.int64),
+        _zeros(d + 2, A + 1, dtype=np.int64),
+        _zeros(d),
+        _zeros(d),
+        _zeros(10, dtype=np.int64),
+        _zeros(A + 1, dtype=np.int64),
+    )
     return cells, level, maps, output, query
 
 

@@ -3,65 +3,84 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
-from numba import config, njit, types
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
 from numba.extending import intrinsic
 
-OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+ENTRY = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+"""Options of the kernels that Python calls. They allocate nothing, so that arrays need no reference counts (nrt)."""
+OPTIONS = ENTRY | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of those that only kernels call: wrappers for Python take long to compile."""
 Callback = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 """A Python function of one integer, as a kernel calls it: by its address."""
+INTERPRETED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
+"""Whether kernels run as plain Python (NUMBA_DISABLE_JIT=1)."""
 
-if config.DISABLE_JIT:
 
-    def ctz(x):
-        """Number of trailing zero bits of a nonzero uint64."""
-        return (int(x) & -int(x)).bit_length() - 1
+@intrinsic
+def _ctz(typing: Any, x: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
-    def popcount(x):
-        """Number of one bits of a uint64."""
-        return int(x).bit_count()
+    return types.uint64(types.uint64), generate
 
-    def call(address, argument):
-        """Call the :data:`Callback` at an address."""
-        return Callback(int(address))(int(argument))
 
-else:
+@intrinsic
+def _popcount(typing: Any, x: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
 
-    @intrinsic
-    def _ctz(typing, x):
-        def generate(context, builder, signature, arguments):
-            from llvmlite import ir
+    return types.uint64(types.uint64), generate
 
-            return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
-        return types.uint64(types.uint64), generate
+@intrinsic
+def _call(typing: Any, address: Any, argument: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(64)
+        function = builder.inttoptr(arguments[0], ir.FunctionType(word, [word]).as_pointer())
+        return builder.call(function, [arguments[1]])
 
-    @intrinsic
-    def _popcount(typing, x):
-        def generate(context, builder, signature, arguments):
-            return builder.ctpop(arguments[0])
+    return types.int64(types.int64, types.int64), generate
 
-        return types.uint64(types.uint64), generate
 
-    @intrinsic
-    def call(typing, address, argument):
-        """Call the :data:`Callback` at an address."""
+_count_zeros: Any = _ctz
+_count_ones: Any = _popcount
+_call_address: Any = _call
+if INTERPRETED:
+    _count_zeros = lambda x: (int(x) & -int(x)).bit_length() - 1  # noqa: E731
+    _count_ones = lambda x: int(x).bit_count()  # noqa: E731
+    _call_address = lambda address, argument: Callback(int(address))(int(argument))  # noqa: E731
 
-        def generate(context, builder, signature, arguments):
-            from llvmlite import ir
 
-            word = ir.IntType(64)
-            function = builder.inttoptr(arguments[0], ir.FunctionType(word, [word]).as_pointer())
-            return builder.call(function, [arguments[1]])
+@njit(inline="always")
+def ctz(x):
+    """Number of trailing zero bits of a nonzero uint64."""
+    return np.int64(_count_zeros(x))
 
-        return types.int64(types.int64, types.int64), generate
 
-    @njit(inline="always")
-    def ctz(x):
-        """Number of trailing zero bits of a nonzero uint64."""
-        return types.int64(_ctz(x))
+@njit(inline="always")
+def popcount(x):
+    """Number of one bits of a uint64."""
+    return np.int64(_count_ones(x))
 
-    @njit(inline="always")
-    def popcount(x):
-        """Number of one bits of a uint64."""
-        return types.int64(_popcount(x))
+
+@njit(**OPTIONS)
+def call(address, argument):
+    """Call the :data:`Callback` at an address."""
+    return _call_address(address, argument)
+
+
+@njit(**OPTIONS)
+def larger(a, b):
+    """The larger number; b where a is NaN."""
+    return a if a > b else b
+
+
+@njit(**OPTIONS)
+def smaller(a, b):
+    """The smaller number; b where a is NaN."""
+    return a if a < b else b

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS, ctz, popcount
+from tropica.regions.kernels.bits import OPTIONS, ctz, larger, popcount
 from tropica.regions.kernels.geometry import COARSE, adjacent, between, drop_lost, free_slot, renew
 from tropica.regions.kernels.signs import ONE, ZERO, ask, lowest
 
@@ -34,7 +34,16 @@ def split(dims, d, e, bit, rest, forms, tolerance, length, unit, partner, S, N, 
     X, disp, lists, sets, slots = cells.X, cells.disp, cells.list, cells.sets, cells.slots
     words = sets.shape[1]
     row = cells.stack[e]
-    v0, nv, free, top, plane, s0, ns, sfree = row[V0], row[NV], row[VFREE], row[TOP], row[PLANES], row[SLOT0], row[SLOTS], row[SFREE]
+    v0, nv, free, top, plane, s0, ns, sfree = (
+        row[V0],
+        row[NV],
+        row[VFREE],
+        row[TOP],
+        row[PLANES],
+        row[SLOT0],
+        row[SLOTS],
+        row[SFREE],
+    )
     u = np.uint64(bit)
     above, below = 0, 0
     for j in range(v0, v0 + nv):
@@ -71,7 +80,7 @@ def split(dims, d, e, bit, rest, forms, tolerance, length, unit, partner, S, N, 
     slots[sfree + slot] = plane
     # old vertices
     a0, b0 = free, free + nv + most
-    na, nb = 0, 0
+    na = nb = nv * 0
     plus_a, minus_a, plus_b, minus_b = ZERO, ZERO, ZERO, ZERO
     touched = False
     for j in range(v0, v0 + nv):
@@ -99,7 +108,7 @@ def split(dims, d, e, bit, rest, forms, tolerance, length, unit, partner, S, N, 
             minus_b |= sn
     # new vertices
     first = top
-    asked = 0
+    asked = nv * 0
     for i in range(nv):
         a = lists[v0 + i]
         if S[level, a] >> u & ONE == ZERO:
@@ -127,7 +136,9 @@ def split(dims, d, e, bit, rest, forms, tolerance, length, unit, partner, S, N, 
                 sets[b0 + nb, w] = sets[a0 + na, w]
             between(dims, d, X, disp, a, b, top, value_a, value(dims, d, forms, bit, X[b]), tolerance[bit], length[bit])
             if disp[top] > COARSE and count == d - 1:
-                disp[top] = renew(d, X[top], disp[top], cells.planes, cells.plane_error, cells.through, start, query.table, query.scratch)
+                disp[top] = renew(
+                    d, X[top], disp[top], cells.planes, cells.plane_error, cells.through, start, query.table, query.scratch
+                )
                 query.counters[3] += 1
             pa, ma, pb, mb = S[level, a], N[level, a], S[level, b], N[level, b]
             above_w = (pa | pb) & ~(ma | mb)
@@ -170,6 +181,6 @@ def split(dims, d, e, bit, rest, forms, tolerance, length, unit, partner, S, N, 
         drop_lost(d, sets, words, b0, nb)
     children[0], children[1], children[2], children[3] = a0, na, b0, nb
     children[4], children[5], children[6] = b0 + nb, top, plane + 1
-    children[7], children[8] = sfree, max(ns, slot + 1)
-    children[9] = sfree + max(ns, slot + 1)
+    children[7], children[8] = sfree, larger(ns, slot + 1)
+    children[9] = sfree + larger(ns, slot + 1)
     return 0, plus_a, minus_a, plus_b, minus_b

@@ -7,13 +7,12 @@ of the position on its edge; where the bound has grown too large it is renewed f
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS, ctz, popcount
+from tropica.regions.kernels.bits import OPTIONS, ctz, larger, popcount
 from tropica.regions.kernels.signs import ONE, ZERO
 
-COARSE = 1e-12
+COARSE = 1e-10
 """A displacement above it is bounded again from the vertex's own hyperplanes."""
 TINY = 8 * 2.0**-53
 
@@ -50,8 +49,8 @@ def between(dims, d, X, disp, a, b, w, value_a, value_b, tolerance, length):
     for k in range(len(dims) if len(dims) > 0 else d):
         step = X[b, k] - X[a, k]
         X[w, k] = X[a, k] + t * step
-        far = max(far, abs(step))
-    most = max(disp[a], disp[b])
+        far = larger(far, abs(step))
+    most = larger(disp[a], disp[b])
     error = (tolerance + length * most) / total if total > 0 else 1.0
     if not error <= 1.0:
         error = 1.0
@@ -92,7 +91,7 @@ def renew(d, x, displacement, planes, plane_error, ids, start, table, scratch):
     for i in range(d):
         largest = 0.0
         for k in range(d):
-            largest = max(largest, abs(planes[ids[start + i], k]))
+            largest = larger(largest, abs(planes[ids[start + i], k]))
         if not largest > 1e-290:
             return displacement
         scratch[0, i] = 1.0 / largest
@@ -111,7 +110,7 @@ def renew(d, x, displacement, planes, plane_error, ids, start, table, scratch):
                 entry += term
                 total += abs(term)
             row += abs((1.0 if r == c else 0.0) - entry) + (2 * d + 4) * 2.0**-53 * (total + 1.0)
-        q = max(q, row)
+        q = larger(q, row)
     if not q < 0.5:
         return displacement
     for k in range(d):
@@ -134,7 +133,7 @@ def renew(d, x, displacement, planes, plane_error, ids, start, table, scratch):
         total = 0.0
         for i in range(d):
             total += abs(table[k, d + i]) * (abs(scratch[2, i]) + scratch[3, i])
-        worst = max(worst, total)
+        worst = larger(worst, total)
     bound = worst / (1.0 - q) * 1.0001 + 1e-300
     if not bound < displacement:
         return displacement

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS, ctz, popcount
+from tropica.regions.kernels.bits import OPTIONS
 from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO
 from tropica.regions.kernels.volume import volume
 
@@ -77,7 +77,9 @@ def write_cell(d, i, stages, size, cells, v0, nv, s0, ns, maps, output, query):
                 output.signs[i, at] = maps.mask[s, w]
                 at += 1
     if want[1]:
-        output.volume[i] = volume(d, cells.X, cells.list, cells.sets, cells.sets.shape[1], v0, nv, query.apexes, query.table)
+        output.volume[i] = volume(
+            d, cells.X, cells.list, cells.sets, cells.sets.shape[1], v0, nv, query.apexes, query.table, query.faces
+        )
     if want[2]:
         rows = maps.rows[stages]
         for j in range(size[stages]):

@@ -5,20 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS, ctz
+from tropica.regions.kernels.bits import ENTRY, OPTIONS, ctz, larger, smaller
 from tropica.regions.kernels.cut import LEVEL, NV, PLANES, SFREE, SLOT0, SLOTS, STAGE, TOP, V0, VFREE, split
-from tropica.regions.kernels.maps import (
-    MAX_TERMS,
-    MAX_UPDATES,
-    UNIT,
-    add_products,
-    add_term,
-    distance,
-    full_map,
-    passed_on,
-    unit_row,
-    updated,
-)
+from tropica.regions.kernels.next_map import next_map
 from tropica.regions.kernels.output import write_cell
 from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO, at_vertices, ball, full_word, gather
 from tropica.regions.kernels.windows import choose, filter_windows, part
@@ -28,95 +17,15 @@ DONE, GIVEN_BACK, TOO_SMALL, UNDECIDED, TOO_MANY_FACETS = range(5)
 
 
 @njit(**OPTIONS)
-def next_map(dims, d, s, stages, size, next_size, words, rows, out, mask, net, maps):
-    """Bring the map behind stage s to the mask: by rank-one terms, or as a whole."""
-    low, step, index, factor, single = net.low[s], net.step[s], maps.index, maps.factor, maps.single
-    weight, offset = net.weight, net.offset[s + 1]
-    current = maps.mask[s]
-    flips = distance(mask, current, words)
-    terms = maps.terms[s]
-    if maps.fresh[s] or flips > 40 or (flips > 24 and terms > 0) or maps.age[s] + flips + terms > MAX_UPDATES:
-        full_map(dims, d, rows, mask, size, low, step, out, next_size, weight, offset, net.bias[s + 1], index, factor)
-        maps.age[s] = 0
-        maps.fresh[s] = 0
-        maps.fresh[s + 1] = 1
-        maps.terms[s + 1] = 0
-    else:
-        onward = s + 1 < stages and terms + flips <= MAX_TERMS
-        for f in range(terms):
-            j = maps.vector_unit[s, f]
-            vector = maps.vector[s, f]
-            if j >= 0:
-                start = net.cached[s] + j * next_size
-                o = maps.cache[start : start + next_size]
-                old = maps.cache_mask[s, j]
-                columns = maps.cache_columns[s, j]
-                if columns >= 0 and columns < MAX_UPDATES and 2 * distance(current, old, words) < size:
-                    columns += updated(words, next_size, step, current, old, vector, weight, offset, o, index, single)
-                else:
-                    passed_on(words, size, next_size, low, step, current, vector, weight, offset, o, index, single)
-                    columns = 0
-                maps.cache_columns[s, j] = columns
-                for w in range(words):
-                    old[w] = current[w]
-                error = (size + 2 * columns + 16) * UNIT * net.column[s, j]
-            else:
-                o = maps.vector[s + 1, f]
-                passed_on(words, size, next_size, low, step, current, vector, weight, offset, o, index, single)
-                error = net.row_sum[s + 1] * (maps.vector_size[s, f, 1] + (size + 16) * UNIT * maps.vector_size[s, f, 0]) * 1.0001
-            coefficient = maps.coefficient[s, f]
-            largest = add_term(dims, d, out, next_size, o, coefficient, coefficient[d + 1], error)
-            if onward:
-                target = maps.vector[s + 1, f]
-                if j >= 0:
-                    for i in range(next_size):
-                        target[i] = o[i]
-                maps.vector_unit[s + 1, f] = -1
-                maps.vector_size[s + 1, f, 0] = largest
-                maps.vector_size[s + 1, f, 1] = error
-                for k in range(d + 2):
-                    maps.coefficient[s + 1, f, k] = coefficient[k]
-        count = 0
-        for w in range(words):
-            changed = mask[w] ^ current[w]
-            while changed != ZERO:
-                u = w * 64 + ctz(changed)
-                changed &= changed - ONE
-                index[count] = u
-                slope = step[u] if mask[w] >> np.uint64(u & 63) & ONE else -step[u]
-                unit_row(dims, d, rows, u, slope, ROUNDING, factor, count)
-                count += 1
-        add_products(dims, d, out, next_size, weight, offset, next_size, index, factor, count)
-        if s + 1 < stages:
-            if onward:
-                for p in range(count):
-                    f = terms + p
-                    start = offset + index[p] * next_size
-                    for i in range(next_size):
-                        maps.vector[s + 1, f, i] = weight[start + i]
-                    maps.vector_unit[s + 1, f] = index[p]
-                    for k in range(d + 2):
-                        maps.coefficient[s + 1, f, k] = factor[p, k]
-                maps.terms[s + 1] = terms + count
-            else:
-                maps.fresh[s + 1] = 1
-                maps.terms[s + 1] = 0
-        maps.age[s] += terms + count
-    maps.terms[s] = 0
-    for w in range(words):
-        current[w] = mask[w]
-
-
-@njit(**OPTIONS)
 def box_of(dims, d, X, disp, lists, v0, nv, middle, radius):
     """The box around a cell, widened by its vertices' displacement and by rounding."""
     most = 0.0
     for j in range(v0, v0 + nv):
-        most = max(most, disp[lists[j]])
+        most = larger(most, disp[lists[j]])
     for k in range(len(dims) if len(dims) > 0 else d):
         lo = hi = X[lists[v0], k]
         for j in range(v0 + 1, v0 + nv):
-            lo, hi = min(lo, X[lists[j], k]), max(hi, X[lists[j], k])
+            lo, hi = smaller(lo, X[lists[j], k]), larger(hi, X[lists[j], k])
         middle[k] = 0.5 * (lo + hi)
         radius[k] = (0.5 * (hi - lo) + most) * 1.0001 + 2 * ROUNDING
 
@@ -132,12 +41,31 @@ def group(dims, d, s, level, v0, nv, rows, units, count, cells, levels, maps, qu
     single, found = count <= 64, 0
     mixed = ZERO
     for start in range(0, count, 64):
-        m = min(64, count - start)
+        m = smaller(64, count - start)
         gather(dims, d, rows, units, start, m, forms, tolerance, length)
         plus, minus, done = at_vertices(
-            dims, d, forms, tolerance, length, m, units, start, levels.none, cells.list, v0, nv, cells.X, cells.disp, levels.S, levels.N,
-            level, s, address, query.head, query.doubts,
-        )  # fmt: skip
+            dims,
+            d,
+            forms,
+            tolerance,
+            length,
+            m,
+            units,
+            start,
+            levels.none,
+            cells.list,
+            v0,
+            nv,
+            cells.X,
+            cells.disp,
+            levels.S,
+            levels.N,
+            level,
+            s,
+            address,
+            query.head,
+            query.doubts,
+        )
         if not done:
             return ZERO, False
         query.counters[1] += nv * m
@@ -157,15 +85,34 @@ def group(dims, d, s, level, v0, nv, rows, units, count, cells, levels, maps, qu
                 both &= both - ONE
     taken = 0
     if not single:
-        taken = min(64, found)
+        taken = smaller(64, found)
         for i in range(taken):
             unit[i] = rest[i]
         if taken:
-            gather(dims, d, rows, rest, 0, taken, forms, tolerance, length)
+            gather(dims, d, rows, rest, s * 0, taken, forms, tolerance, length)
             plus, minus, done = at_vertices(
-                dims, d, forms, tolerance, length, taken, rest, 0, levels.none, cells.list, v0, nv, cells.X, cells.disp, levels.S, levels.N,
-                level, s, address, query.head, query.doubts,
-            )  # fmt: skip
+                dims,
+                d,
+                forms,
+                tolerance,
+                length,
+                taken,
+                rest,
+                s * 0,
+                levels.none,
+                cells.list,
+                v0,
+                nv,
+                cells.X,
+                cells.disp,
+                levels.S,
+                levels.N,
+                level,
+                s,
+                address,
+                query.head,
+                query.doubts,
+            )
             if not done:
                 return ZERO, False
             mixed = full_word(taken)
@@ -194,7 +141,7 @@ def push(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, mixed, cho
     cells.chosen[e] = chosen
 
 
-@njit(**OPTIONS)
+@njit(**ENTRY)
 def search(net, start, units, cells, levels, maps, output, query, address, limit):
     """Enumerate the cells below one cell, up to about ``limit`` of them.
 
@@ -210,11 +157,11 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
         (status, number of cells, stack entries left).
     """
     dims, d, stages = net.dims, net.d, len(net.size) - 1
-    middle, radius = np.zeros(max(d, 1)), np.zeros(max(d, 1))
-    children = np.zeros(10, np.int64)
-    sizes = np.zeros(len(cells.X) + 1, np.int64)
-    found, e = 0, 0
-    s, level, v0, nv, s0 = start[0], 0, 0, start[1], 0
+    counting = output.want[0] + output.want[1] + output.want[2] + output.want[3] == 0
+    middle, radius, children, sizes = query.middle, query.radius, query.children, query.sizes
+    nothing = start[0] * 0  # literals would have the kernels compiled twice
+    found = e = level = v0 = s0 = nothing
+    s, nv = start[0], start[1]
     free, top, plane, ns, sfree = nv, nv, start[2], start[3], start[3]
     kind, count, listed = 2, start[4], units
     while True:
@@ -229,10 +176,20 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
             if net.windowed[s]:
                 if kind == 1:
                     count = filter_windows(
-                        dims, d, rows, net.size[s], net.ends[s], middle, radius, levels.mask[level], levels.rest[level], levels.found
+                        dims,
+                        d,
+                        rows,
+                        net.size[s],
+                        net.ends[s],
+                        middle,
+                        radius,
+                        levels.mask[level],
+                        levels.rest[level],
+                        levels.found,
                     )
                 else:
-                    levels.rest[level, :count] = listed[:count]
+                    for i in range(count):
+                        levels.rest[level, i] = listed[i]
                 levels.rest_range[level, 0] = 0
                 levels.rest_range[level, 1] = count
                 mixed, done = ZERO, True
@@ -261,15 +218,39 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
             if p < levels.rest_range[level, 1]:
                 box_of(dims, d, cells.X, cells.disp, cells.list, row[V0], row[NV], middle, radius)
                 status, e = part(
-                    dims, d, s, e - 1, level, p, maps.rows[s], net.ends[s], middle, radius, maps.mask[s], cells, levels, query,
-                    address, children, sizes,
-                )  # fmt: skip
+                    dims,
+                    d,
+                    s,
+                    e - 1,
+                    level,
+                    p,
+                    maps.rows[s],
+                    net.ends[s],
+                    middle,
+                    radius,
+                    maps.mask[s],
+                    cells,
+                    levels,
+                    query,
+                    address,
+                    children,
+                    sizes,
+                )
                 if status:
                     return TOO_SMALL if status == 1 else (UNDECIDED if status == 2 else TOO_MANY_FACETS), found, e
                 continue
         if windowed or mixed == ZERO:
             e -= 1
-            v0, nv, free, top, plane, s0, ns, sfree = row[V0], row[NV], row[VFREE], row[TOP], row[PLANES], row[SLOT0], row[SLOTS], row[SFREE]
+            v0, nv, free, top, plane, s0, ns, sfree = (
+                row[V0],
+                row[NV],
+                row[VFREE],
+                row[TOP],
+                row[PLANES],
+                row[SLOT0],
+                row[SLOTS],
+                row[SFREE],
+            )
             mask = levels.mask[level]
             if not windowed:
                 changed = chosen ^ levels.latest[level]
@@ -282,7 +263,8 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
                 level += 1
                 first, count = levels.rest_range[level - 1, 0], levels.rest_range[level - 1, 1]
                 listed = levels.rest[level - 1][first : first + count]
-                levels.mask[level, :] = mask
+                for w in range(len(mask)):
+                    levels.mask[level, w] = mask[w]
                 kind = 2
                 continue
             words = (net.size[s] + 63) // 64
@@ -291,35 +273,89 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
                 for w in range(words):
                     maps.mask[s, w] = mask[w]
             else:
-                next_map(dims, d, s, stages, net.size[s], net.size[s + 1], words, maps.rows[s], maps.rows[s + 1], mask, net, maps)
+                next_map(
+                    dims, d, s, stages, net.size[s], net.size[s + 1], words, maps.rows[s], maps.rows[s + 1], mask, net, maps
+                )
             if last:
                 if not write_cell(d, found, stages, net.size, cells, v0, nv, s0, ns, maps, output, query):
-                    return GIVEN_BACK, found, push_back(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, mixed, chosen)
+                    return (
+                        GIVEN_BACK,
+                        found,
+                        push_back(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, mixed, chosen),
+                    )
                 found += 1
             else:
                 s += 1
                 level += 1
                 kind = 1
             continue
+        if counting and s == stages - 1 and mixed & (mixed - ONE) == ZERO and levels.rest_range[level, 1] == 0:
+            found += 2  # both parts are cells, and nothing else is asked of them
+            e -= 1
+            continue
         # cut by the lowest mixed unit
         bit = ctz(mixed)
         one = ONE << np.uint64(bit)
         rest = mixed ^ one
         status, plus_a, minus_a, plus_b, minus_b = split(
-            dims, d, e - 1, bit, rest, levels.forms[level], levels.tolerance[level], levels.length[level], levels.unit[level],
-            levels.none, levels.S, levels.N, level, cells, query, address, children, sizes,
-        )  # fmt: skip
+            dims,
+            d,
+            e - 1,
+            bit,
+            rest,
+            levels.forms[level],
+            levels.tolerance[level],
+            levels.length[level],
+            levels.unit[level],
+            levels.none,
+            levels.S,
+            levels.N,
+            level,
+            cells,
+            query,
+            address,
+            children,
+            sizes,
+        )
         if status:
             return TOO_SMALL if status == 1 else (UNDECIDED if status == 2 else TOO_MANY_FACETS), found, e
         query.counters[2] += 1
         e -= 1
         for second in range(2):  # pushed first: visited second
             if (second == 0) == ((levels.latest[level] & one) != ZERO):
-                push(cells, e, level, s, children[2], children[3], children[4], children[5], children[6], children[7], children[8],
-                     children[9], rest & plus_b & minus_b, chosen | (rest & plus_b & ~minus_b))  # fmt: skip
+                push(
+                    cells,
+                    e,
+                    level,
+                    s,
+                    children[2],
+                    children[3],
+                    children[4],
+                    children[5],
+                    children[6],
+                    children[7],
+                    children[8],
+                    children[9],
+                    rest & plus_b & minus_b,
+                    chosen | (rest & plus_b & ~minus_b),
+                )
             else:
-                push(cells, e, level, s, children[0], children[1], children[4], children[5], children[6], children[7], children[8],
-                     children[9], rest & plus_a & minus_a, chosen | one | (rest & plus_a & ~minus_a))  # fmt: skip
+                push(
+                    cells,
+                    e,
+                    level,
+                    s,
+                    children[0],
+                    children[1],
+                    children[4],
+                    children[5],
+                    children[6],
+                    children[7],
+                    children[8],
+                    children[9],
+                    rest & plus_a & minus_a,
+                    chosen | one | (rest & plus_a & ~minus_a),
+                )
             e += 1
 
 

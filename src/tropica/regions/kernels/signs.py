@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS, call, ctz
+from tropica.regions.kernels.bits import OPTIONS, call, ctz, smaller
 
 ROUNDING = 300 * 2.0**-53
 """Rounding of the at most 256 updates of a map and of one evaluation, relative to the sum of a row's absolute values."""
@@ -28,7 +28,7 @@ def ball(dims, d, rows, size, middle, radius, tested, positive, undecided):
     """Signs of all units by the box around a cell: words of positive units, and the list of undecided ones."""
     found = 0
     for start in range(0, size, 64):
-        doubtful, above, count = ZERO, ZERO, min(64, size - start)
+        doubtful, above, count = ZERO, ZERO, smaller(64, size - start)
         for i in range(count):
             j = start + i
             value = rows[d, j]
@@ -92,13 +92,35 @@ def ask(address, head, doubts, count, level, stage):
 
 
 @njit(**OPTIONS)
-def at_vertices(dims, d, forms, tolerance, length, count, units, start, partner, cell, v0, nv, X, disp, S, N, level, stage, address, head, doubts):
+def at_vertices(
+    dims,
+    d,
+    forms,
+    tolerance,
+    length,
+    count,
+    units,
+    start,
+    partner,
+    cell,
+    v0,
+    nv,
+    X,
+    disp,
+    S,
+    N,
+    level,
+    stage,
+    address,
+    head,
+    doubts,
+):
     """Three-valued signs of ``count`` gathered forms at the vertices of a cell; returns (somewhere +, somewhere −, done).
 
     A form is the row of ``units[start + i]``, minus that of ``partner[i]`` where this is not −1.
     """
     full = full_word(count)
-    asked = 0
+    asked = nv * 0  # not a literal, here and elsewhere: numba would compile what is called twice
     for j in range(v0, v0 + nv):
         a = cell[j]
         above, below = evaluate(dims, d, forms, tolerance, length, count, X[a], disp[a])

@@ -76,8 +76,9 @@ def redundant(sets, words, members, count, face, size, slot):
 
 
 @njit(**OPTIONS)
-def pyramids(d, X, cell, sets, words, members, count, depth, apexes, table):
-    """d! times the volume of the face spanned by the members, over the apexes chosen above it."""
+def pyramids(d, X, cell, sets, words, faces, count, depth, apexes, table):
+    """d! times the volume of the face spanned by the members ``faces[depth]``, over the apexes chosen above it."""
+    members = faces[depth]
     if depth == d:
         for r in range(d):
             for k in range(d):
@@ -86,7 +87,7 @@ def pyramids(d, X, cell, sets, words, members, count, depth, apexes, table):
     apex = members[0]
     apexes[depth] = apex
     total = 0.0
-    face = np.empty(count, np.int64)
+    face = faces[depth + 1]
     for w in range(words):
         used = ZERO
         for i in range(count):
@@ -97,21 +98,20 @@ def pyramids(d, X, cell, sets, words, members, count, depth, apexes, table):
             used &= used - ONE
             size = facet_of(sets, words, members, count, slot, face)
             if size >= d - depth and not redundant(sets, words, members, count, face, size, slot):
-                total += pyramids(d, X, cell, sets, words, face, size, depth + 1, apexes, table)
+                total += pyramids(d, X, cell, sets, words, faces, size, depth + 1, apexes, table)
     return total
 
 
 @njit(**OPTIONS)
-def volume(d, X, cell, sets, words, v0, nv, apexes, table):
+def volume(d, X, cell, sets, words, v0, nv, apexes, table, faces):
     """Volume of a cell in t-units."""
     if d == 1:
         return abs(X[cell[v0], 0] - X[cell[v0 + 1], 0])
     if d == 2:
         return area(X, cell, sets, words, v0, nv)
-    members = np.empty(nv, np.int64)
     factorial = 1.0
     for i in range(nv):
-        members[i] = v0 + i
+        faces[0, i] = v0 + i
     for k in range(2, d + 1):
         factorial *= k
-    return pyramids(d, X, cell, sets, words, members, nv, 0, apexes, table) / factorial
+    return pyramids(d, X, cell, sets, words, faces, nv, nv * 0, apexes, table) / factorial

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS
+from tropica.regions.kernels.bits import OPTIONS, larger, smaller
 from tropica.regions.kernels.cut import NV, PLANES, SFREE, SLOT0, SLOTS, TOP, V0, VFREE, split
 from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO, at_vertices, full_word
 
@@ -24,7 +24,7 @@ def candidates(dims, d, rows, first, end, middle, radius, found):
         for k in range(len(dims) if len(dims) > 0 else d):
             value += rows[k, u] * middle[k]
             width += abs(rows[k, u]) * radius[k]
-        floor = max(floor, value - width * 1.0001)
+        floor = larger(floor, value - width * 1.0001)
         if value > best:
             best, at = value, u
     count = 1
@@ -43,9 +43,9 @@ def candidates(dims, d, rows, first, end, middle, radius, found):
 @njit(**OPTIONS)
 def filter_windows(dims, d, rows, size, ends, middle, radius, mask, undecided, found):
     """Choose the windows that the box decides, in the mask; the first units of the others into ``undecided``."""
-    mask[:] = ZERO
-    left = 0
-    u = 0
+    for w in range(len(mask)):
+        mask[w] = ZERO
+    left = u = size * 0
     while u < size:
         end = ends[u]
         if end == 0:
@@ -83,15 +83,34 @@ def undominated(dims, d, s, level, cell, v0, nv, rows, found, count, cells, leve
     unit, partner = levels.unit[level], levels.partner[level]
     reference, kept, beaten = found[0], 0, False
     for start in range(1, count, 64):
-        m = min(64, count - start)
+        m = smaller(64, count - start)
         for i in range(m):
             unit[i] = found[start + i]
             partner[i] = reference
         gather_differences(dims, d, rows, unit, partner, m, forms, tolerance, length)
         plus, minus, done = at_vertices(
-            dims, d, forms, tolerance, length, m, unit, 0, partner, cell, v0, nv, cells.X, cells.disp, levels.S, levels.N,
-            level, s, address, query.head, query.doubts,
-        )  # fmt: skip
+            dims,
+            d,
+            forms,
+            tolerance,
+            length,
+            m,
+            unit,
+            s * 0,
+            partner,
+            cell,
+            v0,
+            nv,
+            cells.X,
+            cells.disp,
+            levels.S,
+            levels.N,
+            level,
+            s,
+            address,
+            query.head,
+            query.doubts,
+        )
         if not done:
             return -1
         query.counters[1] += nv * m
@@ -111,13 +130,13 @@ def undominated(dims, d, s, level, cell, v0, nv, rows, found, count, cells, leve
 
 @njit(**OPTIONS)
 def clip(dims, d, s, level, e, piece, found, count, rows, cells, levels, query, address, children, sizes):
-    """Clip the cell of stack entry e to where ``piece`` is the largest of the candidates; status as :func:`split`, −1: empty."""
+    """Clip the cell of stack entry e to where ``piece`` is the largest candidate; status as :func:`split`, −1: empty."""
     forms, tolerance, length = levels.forms[level], levels.tolerance[level], levels.length[level]
     unit, partner = levels.unit[level], levels.partner[level]
     row = cells.stack[e]
-    at = 0
+    at = s * 0
     while at < count:
-        m = 0
+        m = s * 0
         while at < count and m < 64:
             if found[at] != piece:
                 unit[m] = piece
@@ -126,9 +145,28 @@ def clip(dims, d, s, level, e, piece, found, count, rows, cells, levels, query, 
             at += 1
         gather_differences(dims, d, rows, unit, partner, m, forms, tolerance, length)
         plus, minus, done = at_vertices(
-            dims, d, forms, tolerance, length, m, unit, 0, partner, cells.list, row[V0], row[NV], cells.X, cells.disp,
-            levels.S, levels.N, level, s, address, query.head, query.doubts,
-        )  # fmt: skip
+            dims,
+            d,
+            forms,
+            tolerance,
+            length,
+            m,
+            unit,
+            s * 0,
+            partner,
+            cells.list,
+            row[V0],
+            row[NV],
+            cells.X,
+            cells.disp,
+            levels.S,
+            levels.N,
+            level,
+            s,
+            address,
+            query.head,
+            query.doubts,
+        )
         if not done:
             return 2
         query.counters[1] += row[NV] * m
@@ -140,9 +178,25 @@ def clip(dims, d, s, level, e, piece, found, count, rows, cells, levels, query, 
                 continue
             rest = full_word(m) & ~full_word(i + 1)
             status, plus, minus, _, _ = split(
-                dims, d, e, i, rest, forms, tolerance, length, unit, partner, levels.S, levels.N, level, cells, query, address,
-                children, sizes,
-            )  # fmt: skip
+                dims,
+                d,
+                e,
+                i,
+                rest,
+                forms,
+                tolerance,
+                length,
+                unit,
+                partner,
+                levels.S,
+                levels.N,
+                level,
+                cells,
+                query,
+                address,
+                children,
+                sizes,
+            )
             if status:
                 return status
             query.counters[2] += 1
