@@ -24,7 +24,7 @@ from torch import nn
 import tropica as tp
 from tropica.regions.cell_blocks import MAPS, SIGNS, VOLUMES, make_problem, search_blocks
 from tropica.regions.lower import lower
-from tropica.regions.shapes import Box
+from tropica.regions.domains import Box
 from tropica.regions.tasks import Counters
 
 CASES = {
