@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from tests.oracles.convex import box
 from tests.oracles.segments import Leaky
 from tests.regions.chains import as_network, dense
 from tropica.exact.rational_arrays import from_fractions
+from tropica.regions.audit import audit_cells
 from tropica.regions.distinct_maps import distinct_maps
+from tropica.regions.enumerated import Enumerated
+from tropica.regions.enumerated import enumerate_cells as enumerated
 
 THIN = json.loads((Path(__file__).parent / "thin-cells.json").read_text())
 
@@ -73,6 +77,37 @@ def test_thin_cells(case: dict) -> None:
         layers += [dense(layer["weight"], layer["bias"]), Leaky(Fraction(0))]
     cx = tp.linear_regions(as_network(layers[:-1], 2), tp.Box(*case["box"], d=2))
     assert (len(cx), len(cx.maps), cx.certified) == (case["cells"], case["affine_maps"], True)
+
+
+def thin_case() -> Enumerated:
+    """A network with a unit that is a rounded tenth of another: cells thinner than rounding."""
+    case = degenerate_network(0, d=2, kind="multiple 0.1", activation="relu")
+    return enumerated(case.net, tp.Box(-3, 3, d=2))
+
+
+def test_audit() -> None:
+    """The check passes on what is right, and finds what each mechanism of the first edition made wrong."""
+    good = thin_case()
+    numbers = good.map_of
+    assert audit_cells(good, numbers).passed
+    maps = np.asarray(good.cells.maps)
+    pairs = good.adjacency[numbers[good.adjacency[:, 0]] != numbers[good.adjacency[:, 1]]]
+    a, b = (int(x) for x in pairs[0])
+    # 1. a map evaluated at a center that is not inside of the cell: it becomes its neighbor's, and the two are merged
+    swapped = maps.copy()
+    swapped[a] = maps[b]
+    found = audit_cells(
+        replace(good, cells=replace(good.cells, maps=swapped)), np.where(numbers == numbers[a], numbers[b], numbers)
+    )
+    assert found.wrong_maps == (a,)
+    assert a in found.wrongly_merged or b in found.wrongly_merged
+    # 2. a thin cell is lost
+    keep = np.arange(len(good)) != int(np.argmin(good.volumes))
+    assert audit_cells(replace(good, cells=good.cells.select(keep)), numbers[keep]).open_facets
+    # 3. a bound overflows, and a filter accepts a sign that does not hold on all of the cell
+    signs = np.asarray(good.cells.signs).copy()
+    signs[a] = signs[b]
+    assert a in audit_cells(replace(good, cells=replace(good.cells, signs=signs)), numbers).contradicted
 
 
 def test_cells_of_polytopes() -> None:

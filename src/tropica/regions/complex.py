@@ -18,8 +18,10 @@ from tropica.errors import InputError
 from tropica.exact.rational_arrays import rationals
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.archive import save_regions
+from tropica.regions.audit import Audit, audit_cells
 from tropica.regions.boundary import Boundary, find_boundary
 from tropica.regions.domain import Domain
+from tropica.regions.enumerated import Enumerated
 from tropica.regions.locate import Locator
 from tropica.regions.parts import Parts
 from tropica.runtime.html import HtmlRepr
@@ -93,9 +95,9 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
         points = np.atleast_2d(np.asarray(t.detach().cpu() if isinstance(t, Tensor) else t, dtype=np.float64))
         if points.ndim != 2 or points.shape[1] != self.dimension:
             raise InputError(f"points must have {self.dimension} coordinates each; found an array {points.shape}")
-        outside = ~np.isfinite(points).all(1)
-        number = self.locator.cells(rationals(np.where(outside[:, None], 0.0, points)))
-        return np.where(outside, -1, number)
+        outside = ~np.isfinite(points).all(axis=1, keepdims=True)
+        number = self.locator.cells(rationals(np.where(outside, 0.0, points)))
+        return np.where(outside[:, 0], -1, number)
 
     @cached_property
     def locator(self) -> Locator:
@@ -242,6 +244,26 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
     @cached_property
     def _boundary(self) -> Boundary:
         return find_boundary(self)
+
+    def audit(self) -> Audit:
+        """Recompute all cells independently, in rational numbers.
+
+        Every sign vector is compared with the network at the cell's exact vertices, every map at a point of its interior; equal
+        and different maps are compared in integers; and every facet inside of the domain must be shared by two cells. This
+        takes milliseconds a cell.
+
+        Raises:
+            InputError: a complex from a file, or one of all of space: their cells are not kept.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(1, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1)).eval()
+        >>> cx = tp.linear_regions(tp.trace(model, torch.zeros(2, 1)), tp.Box(-9, 9, d=1))
+        >>> cx.audit().passed
+        True
+        """
+        if not isinstance(self._parts, Enumerated):
+            raise InputError("only cells that tp.linear_regions enumerated on a polytope can be audited, not those of a file")
+        return audit_cells(self._parts, self.map_of)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all of it to a file (safetensors), which :func:`tropica.load_regions` reads.

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -111,7 +112,7 @@ class ComposedAffine:
 
         return self._interpret({name: values[k] for k, name in self.names.items()}, step)
 
-    def _interpret(self, given: Mapping[str, object], step: Callable) -> object:
+    def _interpret(self, given: Mapping[str, Any], step: Callable[..., Any]) -> Any:
         return self.context.graph.interpret(given, step, stop=self.target)[self.target]
 
     # ── multiplied out ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -73,6 +73,11 @@ class Enumerated:
         return SignLayout(self.lowered, tuple(sizes))
 
     @cached_property
+    def pieces(self) -> list[np.ndarray]:
+        """For each stage the pieces (C, units) of its units."""
+        return self.layout.pieces(self.signs)
+
+    @cached_property
     def index(self) -> SignIndex:
         """The cells by their sign vectors."""
         return SignIndex(_given(self.cells.signs) & self.layout.bending)
@@ -80,7 +85,7 @@ class Enumerated:
     @cached_property
     def patterns(self) -> np.ndarray:
         """(C, bytes) as ``net.activation_pattern``; of a network lowered without merging."""
-        pieces = self.layout.pieces(_given(self.cells.signs))
+        pieces = self.pieces
         nodes = self.net.nonlinearities
         found = []
         for node, piece in zip(nodes, pieces, strict=True):
@@ -100,12 +105,14 @@ class Enumerated:
     @cached_property
     def _maps(self) -> tuple[np.ndarray, int]:
         maps, error = _given(self.cells.maps), _given(self.cells.map_error)
-        return distinct_maps(maps, error, self.domain.vertices, self._exact_maps)
+        return distinct_maps(maps, error, self.domain.vertices, self.exact_maps)
 
-    def _exact_maps(self, cells: np.ndarray) -> list[tuple[Fraction, ...]]:
-        pieces = self.layout.pieces(_given(self.cells.signs)[cells])
+    def exact_maps(self, cells: np.ndarray) -> list[tuple[Fraction, ...]]:
+        """The maps of cells (n,), exactly: equal for equal maps."""
+        pieces = self.layout.pieces(self.signs[cells])
         found = exact_maps(self.lowered, self.domain, dict(enumerate(pieces)))
-        return [(*row, found.denominator) for row in found.numerators.reshape(len(cells), -1).tolist()]
+        numbers = found.numerators.reshape(len(cells), -1).tolist()
+        return [tuple(Fraction(x, found.denominator) for x in row) for row in numbers]
 
     @property
     def map_of(self) -> np.ndarray:
@@ -116,6 +123,11 @@ class Enumerated:
     def undecided_maps(self) -> int:
         """How many maps were told apart by floats alone."""
         return self._maps[1]
+
+    @property
+    def map_error(self) -> np.ndarray:
+        """(C, s) bounds of the errors of the maps' values over the domain."""
+        return _given(self.cells.map_error)
 
     @property
     def volumes(self) -> np.ndarray:
@@ -143,13 +155,33 @@ class Enumerated:
     @property
     def adjacency(self) -> np.ndarray:
         """Pairs of neighbors."""
-        return self.shared[0]
+        return self._neighbors[0]
 
     @cached_property
-    def shared(self) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs of neighbors, and the facet of one of both that they share."""
+    def _neighbors(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         start, facets = _given(self.cells.facet_start), _given(self.cells.facets)
         return neighbors(self.layout, self.index, start, facets, self._facet_keys)
+
+    @property
+    def shared(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of neighbors, and the facet of one of both that they share."""
+        return self._neighbors[:2]
+
+    @property
+    def shared_facets(self) -> np.ndarray:
+        """The facets of all cells that another cell shares."""
+        return self._neighbors[2]
+
+    @property
+    def facet_cells(self) -> np.ndarray:
+        """(K,) the cell of each facet."""
+        start = _given(self.cells.facet_start)
+        return np.repeat(np.arange(len(self)), np.diff(start))
+
+    @property
+    def facet_stages(self) -> np.ndarray:
+        """(K,) the stage of each facet's unit, −1 for the domain's own facets."""
+        return _given(self.cells.facets)[:, 0]
 
     def facet_vertices(self, facet: int) -> tuple[int, np.ndarray]:
         """The cell of a facet, and the rows of its vertices among those of all cells."""
@@ -170,21 +202,27 @@ class Enumerated:
     def _facet_mean(self, facet: int) -> list[Fraction]:
         """The mean of a facet's vertices, in t."""
         cell, rows = self.facet_vertices(facet)
-        return self.mean_of(cell, _given(self.cells.incidence)[rows])
+        points = self._solved(cell, _given(self.cells.incidence)[rows])
+        return [sum((p[k] for p in points), Fraction(0)) / len(points) for k in range(self.domain.dimension)]
 
-    def mean_of(self, cell: int, incidence: np.ndarray) -> list[Fraction]:
-        """The mean, in t, of vertices of a cell with these incidences (n, w), exactly."""
+    def exact_corners(self, cell: int) -> list[list[Fraction]]:
+        """The vertices of a cell in t, exactly: the solutions of its hyperplanes under its sign vector."""
+        low, high = _given(self.cells.vertex_start)[cell : cell + 2].tolist()
+        return self._solved(cell, _given(self.cells.incidence)[low:high])
+
+    def _solved(self, cell: int, incidence: np.ndarray) -> list[list[Fraction]]:
+        """Vertices of a cell with these incidences (n, w)."""
         start, facets = _given(self.cells.facet_start), _given(self.cells.facets)
         planes = facets[start[cell] : start[cell + 1]].tolist()
         masks = self._masks(cell)
+        scale = [Fraction(2) ** int(e) for e in self.problem.exponents]
         points = []
         for row in incidence:
             bits = np.unpackbits(row.astype("<u8").view(np.uint8), bitorder="little")
             through = [tuple(planes[j]) for j in np.flatnonzero(bits).tolist()]
             *top, bottom = self.problem.exact.vertex(through, masks)
-            points.append([Fraction(x, bottom) for x in top])
-        scale = [Fraction(2) ** int(e) for e in self.problem.exponents]
-        return [f * sum(p[k] for p in points) / len(points) for k, f in enumerate(scale)]
+            points.append([Fraction(x, bottom) * f for x, f in zip(top, scale, strict=True)])
+        return points
 
     def _masks(self, cell: int) -> np.ndarray:
         """The sign vector of a cell, a row a stage."""

@@ -20,8 +20,8 @@ def neighbors(
     facet_start: np.ndarray,
     facets: np.ndarray,
     exact_key: Callable[[np.ndarray], list[bytes]],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (A, 2) of cells that share a facet, the lower number first, sorted; and the facet (A,) of one of both.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs (A, 2) of cells that share a facet, lower number first, sorted; the facet (A,) of one of both; all shared facets.
 
     Args:
         layout, index: of the cells' sign vectors.
@@ -32,7 +32,7 @@ def neighbors(
     inner = np.flatnonzero(facets[:, 0] >= 0)
     other = index.find(_across(layout, index.vectors, cell[inner], facets[inner]))
     pairs, on = [np.stack([cell[inner], other], 1)[other >= 0]], [inner[other >= 0]]
-    rest = inner[other < 0]
+    rest, more = inner[other < 0], []
     if len(rest):
         named: dict[bytes, list[int]] = {}
         for facet, key in zip(rest.tolist(), exact_key(rest), strict=True):
@@ -40,8 +40,9 @@ def neighbors(
         shared = np.array([(a, b) for same in named.values() for a in same for b in same if a < b], np.int64).reshape(-1, 2)
         pairs.append(cell[shared])
         on.append(shared[:, 0])
+        more.append(shared[:, 1])
     found, first = np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0, return_index=True)
-    return found.reshape(-1, 2), np.concatenate(on)[first]
+    return found.reshape(-1, 2), np.concatenate(on)[first], np.concatenate([*on, *more])
 
 
 def _across(layout: SignLayout, vectors: np.ndarray, cell: np.ndarray, facets: np.ndarray) -> np.ndarray:

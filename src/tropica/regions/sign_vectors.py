@@ -108,7 +108,8 @@ class SignIndex:
 
 def _members(stage: Stage) -> tuple[np.ndarray, np.ndarray]:
     """The window of each bit of a window stage, and the place of its input there."""
-    return np.nonzero(stage.inputs != NO_INPUT)
+    window, place = np.nonzero(stage.inputs != NO_INPUT)
+    return window, place
 
 
 def _pieces(stage: Stage, bits: np.ndarray) -> np.ndarray:
