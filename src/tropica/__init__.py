@@ -18,6 +18,9 @@ if _TYPE_CHECKING:
     from tropica.decomposition.decompose import decompose
     from tropica.decomposition.extract import extract
     from tropica.decomposition.load import load_decomposition
+    from tropica.decomposition.local_terms import local_terms
+    from tropica.decomposition.pairwise_check import pairwise_excess
+    from tropica.decomposition.prepare import inner_points
     from tropica.errors import (
         CertificateError,
         DataError,
@@ -67,6 +70,9 @@ _NAMES = {
     "decomposition.decompose": ("decompose",),
     "decomposition.extract": ("extract",),
     "decomposition.load": ("load_decomposition",),
+    "decomposition.local_terms": ("local_terms",),
+    "decomposition.pairwise_check": ("pairwise_excess",),
+    "decomposition.prepare": ("inner_points",),
     "errors": (
         "CertificateError",
         "DataError",
