@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,6 +75,13 @@ class Found:
     counters: Counters = field(default_factory=Counters)
 
 
+class Spare(threading.local):
+    """The arrays of a thread's last task, for its next one: allocating them takes as long as hundreds of cells."""
+
+    capacity: Capacity | None = None
+    state: tuple[Cells, Levels, Maps, Output, Query] | None = None
+
+
 class _Decider:
     """Answers a kernel's doubtful signs, in batches; remembers an exception for the caller."""
 
@@ -112,11 +120,19 @@ class _Decider:
 
 
 def run_task(
-    net: NetworkArrays, exact: ExactSigns, task: Task, want: tuple[bool, bool, bool, bool], limit: int, capacity: Capacity
+    net: NetworkArrays,
+    exact: ExactSigns,
+    task: Task,
+    want: tuple[bool, bool, bool, bool],
+    limit: int,
+    capacity: Capacity,
+    spare: Spare,
 ) -> Found:
     """Search the subtree of a task, up to about ``limit`` cells; with larger arrays where they turn out too small."""
     while True:
-        cells, levels, maps, output, query = make_state(net, capacity._replace(cells=max(limit, 1)), want)
+        cells, levels, maps, output, query = _arrays(
+            net, capacity._replace(cells=max(limit, 1) if any(want) else 1), want, spare
+        )
         status, found, left, decider = _search(net, exact, task, cells, levels, maps, output, query, limit)
         if decider.error is not None:
             raise decider.error
@@ -138,6 +154,21 @@ def run_task(
     counters = Counters(*(int(c) for c in query.counters[:4]), exactly=decider.decided)
     tasks = [_subtask(net, task, e, cells, levels, maps) for e in range(left - 1, -1, -1)]
     return Found(found, output, tasks, counters)
+
+
+def _arrays(
+    net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, bool, bool], spare: Spare
+) -> tuple[Cells, Levels, Maps, Output, Query]:
+    """Arrays for one task, as good as fresh: what a kernel reads before it writes it is reset. Outputs are given away."""
+    if spare.state is None or spare.capacity != capacity or any(want):
+        spare.state, spare.capacity = make_state(net, capacity, want), capacity
+        return spare.state
+    _, levels, maps, _, query = spare.state
+    for array in (maps.mask, maps.age, maps.terms, levels.latest, levels.rest_range, query.counters):
+        array[:] = 0
+    maps.fresh[:] = 1
+    maps.cache_columns[:] = -1
+    return spare.state
 
 
 def _search(net, exact, task, cells, levels, maps, output, query, limit):
