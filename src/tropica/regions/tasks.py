@@ -104,7 +104,9 @@ class _Decider:
         cells, levels = self._cells, self._levels
         level, stage = int(self._query.head[0]), int(self._query.head[1])
         masks = self._maps.mask
-        for a, bit, unit, partner in self._query.doubts[:count].tolist():
+        doubts = self._query.doubts[:count].tolist()
+        self._exact.prepare(stage, (u for doubt in doubts for u in doubt[2:]), masks)
+        for a, bit, unit, partner in doubts:
             through = cells.through[cells.definition[a] : cells.definition[a + 1]]
             hyperplanes = [tuple(p) for p in cells.plane_unit[through].tolist()]
             sign, point = self._exact.sign((stage, unit, partner), hyperplanes, masks)
@@ -115,7 +117,7 @@ class _Decider:
                 levels.N[level, a] |= word
             if cells.disp[a] > 2.0**-53:
                 cells.X[a] = [c / point[-1] for c in point[:-1]]
-                cells.disp[a] = 2.0**-53
+                cells.disp[a] = 2.0**-53 if any(point[:-1]) else 0.0
         self.decided += count
 
 
