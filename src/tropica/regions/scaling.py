@@ -93,9 +93,11 @@ def scaled_network(chain: Chain) -> tuple[NetworkArrays, np.ndarray]:
             windowed[s] = 1
             first_units = np.flatnonzero((np.diff(stage.windows, prepend=-2) != 0) & (stage.windows >= 0))
             ends[s, first_units] = first_units + np.bincount(stage.windows[stage.windows >= 0])
+    zero = np.logical_and.accumulate([not (s.bias.numerators != 0).any() for s in chain.stages] or [False])
+    central = zero.astype(np.int64)
     row_sum, column, cached = _norms(chain, weights, width)
     arrays = NetworkArrays(
-        (0,) * d if d in (2, 3) else (),
+        (0,) * d if d in (2, 3) and not windowed.any() else (),
         d,
         size,
         first,
@@ -110,6 +112,7 @@ def scaled_network(chain: Chain) -> tuple[NetworkArrays, np.ndarray]:
         cached,
         ends,
         windowed,
+        central,
     )
     return arrays, exponent
 

@@ -209,7 +209,19 @@ def _search(net, exact, task, cells, levels, maps, output, query, limit):
         )
     decider = _Decider(exact, cells, levels, maps, query)
     start = np.array([task.stage, nv, planes, ns, len(task.units)], np.int64)
-    status, found, left = search(net, start, task.units, cells, levels, maps, output, query, decider.address, limit)
+    status, found, left = search(
+        net,
+        net.ends if net.windowed.any() else None,
+        start,
+        task.units,
+        cells,
+        levels,
+        maps,
+        output,
+        query,
+        decider.address,
+        limit,
+    )
     return status, found, left, decider
 
 
