@@ -13,6 +13,7 @@ if _TYPE_CHECKING:
     from tropica.compare.agreement import Agreement, agreement
     from tropica.compare.patterns import count_patterns, count_terms, pattern_agreement
     from tropica.compare.similarity import angles, correlation, distances
+    from tropica.data.keyed import KeyedData
     from tropica.data.labelled import LabelledData
     from tropica.decomposition.dc_decomposition import DCDecomposition
     from tropica.decomposition.decompose import decompose
@@ -65,6 +66,7 @@ _NAMES = {
     "compare.agreement": ("Agreement", "agreement"),
     "compare.patterns": ("count_patterns", "count_terms", "pattern_agreement"),
     "compare.similarity": ("angles", "correlation", "distances"),
+    "data.keyed": ("KeyedData",),
     "data.labelled": ("LabelledData",),
     "decomposition.dc_decomposition": ("DCDecomposition",),
     "decomposition.decompose": ("decompose",),

@@ -19,6 +19,7 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.archive import save_regions
 from tropica.regions.boundary import Boundary, find_boundary
 from tropica.regions.domains import Domain
+from tropica.regions.locate import cells_of_points
 from tropica.regions.parts import Parts
 from tropica.runtime.html import HtmlRepr
 
@@ -84,13 +85,17 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
         return torch.from_numpy(t @ basis + origin).reshape(-1, *self.net.input_shape)
 
     def locate(self, t: np.ndarray | Tensor | Sequence[Sequence[float]]) -> np.ndarray:
-        """The cell of each point t (N, d): its number; −1 for points outside of the domain, or on a border between cells."""
+        """The cell of each point t (N, d): its number, exactly; −1 for points outside of the domain.
+
+        A point on a border belongs to the lowest-numbered closed cell that holds it.
+        """
         points = np.atleast_2d(np.asarray(t.detach().cpu() if isinstance(t, Tensor) else t, dtype=np.float64))
         if points.ndim != 2 or points.shape[1] != self.dimension:
             raise InputError(f"points must have {self.dimension} coordinates each; found an array {points.shape}")
-        found = self.net.activation_pattern(self.embed(points)).numpy()
-        index = {row.tobytes(): i for i, row in enumerate(self.patterns)}
-        number = np.array([index.get(row.tobytes(), -1) for row in found], dtype=np.int64)
+        if not np.isfinite(points).all():
+            raise InputError("points must be finite; found a NaN or an infinity")
+        origin, basis = self.domain.embedding(self.net.input_shape)
+        number = cells_of_points(self.net, origin, basis, self.patterns, points)
         limits = self.domain.limits()
         if limits is not None:
             number[((points < limits[0]) | (points > limits[1])).any(1)] = -1
