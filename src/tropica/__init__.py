@@ -40,9 +40,9 @@ if _TYPE_CHECKING:
     from tropica.network.readers.pt2 import load_network
     from tropica.network.trace import trace
     from tropica.regions.archive import load_regions
+    from tropica.regions.cell_blocks import CellBlock
     from tropica.regions.complex import RegionComplex
     from tropica.regions.domains import Box, Plane, Segment, Space
-    from tropica.regions.cell_blocks import CellBlock
     from tropica.regions.enumerate_cells import CellCount, count_cells, iter_cells
     from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, estimate_regions
     from tropica.regions.linear_regions import linear_regions
