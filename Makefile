@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/.done
+# Many tests start an interpreter: without compiled files each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test test-all lint bench clean
 
 help:
 	@echo "make demo       set up, then extract the terms of two small networks: table, figures, report (results/demo)"
 	@echo "make test       set up, then lint, type check and test, on all cores"
-	@echo "make test-all   the same with the slow tests: 200 + 200 networks to polynomials and back in place of 60 + 60"
+	@echo "make test-all   the same with the slow tests: all networks, studies, kills and processes; four times the examples"
 	@echo "make bench      the benchmarks: ratios and their floors (TROPICA_DATA=folder for MNIST and CIFAR-10)"
 
 setup: $(DONE)
@@ -34,7 +36,7 @@ test: lint
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: lint
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow" --hypothesis-profile=full
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -1,5 +1,6 @@
 """Settings of all tests and doctests."""
 
+import os
 import resource
 import signal
 
@@ -7,15 +8,18 @@ import hypothesis
 import pytest
 import torch
 
-# Small tensors: on two cores, threads that wait for each other cost more than they bring.
-torch.set_num_threads(1)
+# Small tensors: on two cores, threads that wait for each other cost more than they bring. `.ci/run` tries more.
+torch.set_num_threads(int(os.environ.get("TEST_THREADS", "1")))
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and their child processes with them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-hypothesis.settings.register_profile("tropica", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("tropica")
+# `--hypothesis-profile=full` runs four times the examples (tests/sizes.py).
+PROFILE = hypothesis.settings(deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("quick", PROFILE, max_examples=25)
+hypothesis.settings.register_profile("full", PROFILE, max_examples=100)
+hypothesis.settings.load_profile("quick")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from tropica.cli import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,15 +37,16 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_tropica_commands_run(page: Path, tmp_path: Path) -> None:
+def test_tropica_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process: tests/cli/test_app.py runs the program in its own."""
     (tmp_path / "mymodels.py").write_text(MODELS)
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
     for line in "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines():
         if line.startswith("tropica "):
-            done = subprocess.run(
-                shlex.split(line, comments=True), cwd=tmp_path, env=environment, capture_output=True, text=True
-            )
-            assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+            done = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])
+            sys.modules.pop("mymodels", None)
+            assert done.exit_code == 0, f"{line}\n{done.output}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

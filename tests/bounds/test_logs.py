@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tropica as tp
+from tests.sizes import some_slow
 from tropica import bounds
 
 
@@ -15,7 +16,10 @@ def test_the_recursion_in_floating_point_is_the_exact_one(w):
     assert bounds.serra2018_log10(w) == pytest.approx(math.log10(bounds.serra2018(w)), rel=1e-9)
 
 
-@pytest.mark.parametrize("w", [(784, 784, 200, 80), (784, 2500, 2000, 1500, 1000, 500), (3072, *[4096] * 8, 128), (9000, 5)])
+LARGE = [(784, 784, 200, 80), (784, 2500, 2000, 1500, 1000, 500), (9000, 5), (3072, *[4096] * 8, 128)]
+
+
+@pytest.mark.parametrize("w", some_slow(LARGE, quick=3))
 def test_so_it_is_for_large_networks(w):
     assert bounds.serra2018_log10(w) == pytest.approx(bounds.log10(bounds.serra2018(w)), rel=1e-9)
 

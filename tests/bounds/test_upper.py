@@ -6,11 +6,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tropica as tp
 from tests.bounds.oracle import count, random_layers
+from tests.sizes import examples, some_slow
 from tropica import bounds
 
 FCN6 = (784, 2500, 2000, 1500, 1000, 500)
@@ -66,7 +67,7 @@ def test_zaslavsky_is_attained(dimension, planes):
     assert count(random_layers((dimension, planes), seed=1)) == bounds.zaslavsky((dimension, planes))
 
 
-@pytest.mark.parametrize("w", [(1, 3, 2), (2, 3, 2), (2, 2, 1, 2), (2, 1, 3), (3, 3, 2), (3, 2, 2)])
+@pytest.mark.parametrize("w", some_slow([(1, 3, 2), (2, 1, 3), (2, 3, 2), (2, 2, 1, 2), (3, 3, 2), (3, 2, 2)], quick=2))
 def test_no_network_has_more_regions(w):
     assert max(count(random_layers(w, seed)) for seed in range(4)) <= bounds.serra2018(w)
     assert max(count(random_layers(w, seed), slope=0.2) for seed in range(4)) <= bounds.montufar2017(w)
@@ -104,7 +105,7 @@ def test_what_a_theorem_does_not_cover_is_refused():
         bounds.zhang2018((4, 5, 3))
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_one_hidden_layer_is_a_sum_of_binomials(dimension, planes):
     assert bounds.zaslavsky((dimension, planes)) == sum(math.comb(planes, j) for j in range(dimension + 1))

@@ -1,5 +1,6 @@
 """Help, global options, and the program in a separate process."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from tests.cli.folder import succeed
+from tropica.studies.datasets.load import load_data
 
 COMMANDS = ("demo", "trace", "decompose", "extract", "evaluate", "check", "regions", "train", "study")
 HEAVY = ("torch", "numpy", "matplotlib", "sklearn", "pandas", "tropica.studies")
@@ -35,7 +37,9 @@ def test_threads(folder):
         torch.set_num_threads(before)
 
 
-def test_demo(tmp_path):
+@pytest.mark.slow
+def test_demo(tmp_path, monkeypatch):
+    monkeypatch.setattr("tropica.studies.demo.load_data", functools.partial(load_data, limit=100))
     result = succeed("demo", "--out", tmp_path / "demo", "--epochs", "1")
     assert "data:image/png" in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
     assert "calibrated" in result.stdout
@@ -67,7 +71,20 @@ def program(*args: str, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_the_program_succeeds_and_fails(folder):
+def test_the_program(tmp_path):
+    """The program's own process: output, errors of one line, exit codes."""
+    good, bad = program("--version", cwd=tmp_path), program("check", "absent", cwd=tmp_path)
+    out, err = good.communicate(timeout=120)
+    assert (good.returncode, err) == (0, "")
+    assert out.startswith("tropica 0.")
+    out, err = bad.communicate(timeout=120)
+    assert (bad.returncode, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert err.startswith("error: absent: not a store of terms")
+
+
+@pytest.mark.slow
+def test_the_program_traces(folder):
     good = program("trace", "nets:small", "--data", "few.npz", cwd=folder)
     bad = program("trace", "nets:Smooth", "--data", "few.npz", cwd=folder)
     out, err = good.communicate(timeout=120)
@@ -79,6 +96,7 @@ def test_the_program_succeeds_and_fails(folder):
     assert err.startswith("error: tropica cannot use the operation 'aten.gelu")
 
 
+@pytest.mark.slow
 def test_the_program_is_stopped_by_a_signal(folder):
     (folder / "nets_slow.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(60)\n")
     process = program("trace", "nets_slow:net", "--data", "few.npz", cwd=folder)

@@ -48,6 +48,7 @@ def test_train_refuses_what_cannot_be_trained():
     assert "digits has 1,442 train points; 2,000 were asked for" in refuse("train", "fcn4", "--data", "digits", "--limit", 2000)
     assert "have no labels" in refuse("train", "fcn4", "--data", "bare.npz")
     assert "of class 4; two classes or more are needed" in refuse("train", "fcn4", "--data", "fours.npz")
+    assert "below 1,000,000; found 5900000000 at point 59 (is it an identifier?" in refuse("train", "fcn4", "--data", "id.npz")
     assert "too small for the model 'conv'" in refuse("train", "conv", "--data", "tiny.npz")
     assert "learning rate must be a number above 0" in refuse("train", "fcn4", "--data", "digits", "--lr", 0)
     assert "there is no device 'abacus'" in refuse("train", "fcn4", "--data", "digits", "--device", "abacus")

@@ -12,4 +12,4 @@ def test_array_conventions():
     assert as_inputs(np.zeros((2, 3, 5, 5), np.uint8), "x").shape == (2, 3, 5, 5)
     assert as_inputs(np.full((2, 9), 255, np.uint8), "x").max() == 1
     assert as_inputs(np.full((2, 4, 4), 7.0), "x").shape == (2, 4, 4)
-    assert as_labels(np.array([2, 0], np.uint16), "y").dtype == torch.int64
+    assert as_labels(np.array([2, 0], np.uint16), "y").numbers.dtype == torch.int64

@@ -153,7 +153,7 @@ def random_batches() -> BatchSampler:
         (X.to(torch.complex64), "of dtype float16, bfloat16, float32, float64; found torch.complex64"),
         (np.array([[None]]), "expected an array of floats; found dtype object"),
         (Items([X[0], torch.zeros(3)]), r"expected \(2,\), as item 0; item 1 has \(3,\)"),
-        (Items([{"image": X[0], "label": 1}]), "item 0: expected a tensor .* found a dict with image, label"),
+        (Items([{"left": X[0], "right": 1}]), "item 0: a dict with .left., .right.: none of them has a usual name of points"),
         (Items([Image.new("L", (2, 2))]), "item 0: expected a tensor or an array.* found Image"),
         ([X, torch.zeros(1, 3)], r"points of shape \(2,\) are expected.*found \(1, 3\)"),
         ([[1.0, 2.0]], "batch 0: expected a tensor or an array.*found float"),

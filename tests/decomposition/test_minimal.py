@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -18,6 +18,7 @@ from tests.cached import by_name, case_of, decomposition_of, network, points
 from tests.networks import tagged
 from tests.oracles.minimal import exact_pairs, pairs
 from tests.random_networks import Network, random_networks
+from tests.sizes import examples
 from tropica.data.passes import DataPass, ShardSizes
 from tropica.decomposition import minimal
 from tropica.decomposition.data_terms import DataTerms, PointsInMemory, certify_factors
@@ -112,7 +113,7 @@ def _flat(model: nn.Module) -> nn.Sequential:
     return nn.Sequential(*found)
 
 
-@settings(max_examples=15, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(15, database=None)
 @given(random_networks())
 def test_random_networks(drawn: Network) -> None:
     model, shape = drawn

@@ -7,7 +7,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from torch import Tensor, nn
 
 import tropica as tp
@@ -17,8 +17,9 @@ from tests.network_modules import Shape
 from tests.networks import tagged
 from tests.oracles import algorithm31
 from tests.random_networks import random_sequential31
+from tests.sizes import examples
 
-few = settings(max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+few = examples(25, database=None)
 sequential31 = pytest.mark.parametrize("name", [case.name for case in tagged("sequential31")])
 
 

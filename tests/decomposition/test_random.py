@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 import tropica as tp
 from tests.cached import METHODS
@@ -20,10 +20,11 @@ from tests.checks import (
     fresh_points,
 )
 from tests.random_networks import Network, random_networks
+from tests.sizes import examples
 from tropica.decomposition.calibrated import calibrated_decomposition
 
 
-@settings(max_examples=10, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(10, database=None)
 @given(random_networks())
 def test_random_networks(drawn: Network) -> None:
     model, shape = drawn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import tropica as tp
 from tests.cached import case_of, decomposition_of, network, points, terms_of
 from tests.oracles.extracted_function import Extracted, evaluate
+from tests.sizes import examples
 from tropica.data.passes import ShardSizes
 from tropica.evaluation.settings import EvaluationSettings
 from tropica.terms.certificate import Certificate
@@ -88,7 +89,7 @@ def made_up(
     return tp.LinearTerms(blocks, grid(generator, d), (d,), classes, "made up", UNCHECKED)
 
 
-@settings(max_examples=30, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(30, database=None)
 @given(
     st.lists(st.integers(1, 14), min_size=1, max_size=4),
     st.integers(1, 14),

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 import tropica as tp
 from tests.cached import case_of, network, points
 from tests.evaluation.test_function import UNCHECKED, brute_force, grid, made_up
+from tests.sizes import examples
 from tropica.data.passes import ShardSizes
 from tropica.errors import CertificateError
 from tropica.evaluation.search import search
@@ -28,7 +29,7 @@ from tropica.terms.term_block import TermBlock
 
 NAMES = ("mlp", "mnist_conv", "resnet", "constant", "duplicated", "linear_only")
 KINDS = (torch.float32, torch.bfloat16)
-few = settings(max_examples=50, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+few = examples(50, database=None)
 by_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 
 ALWAYS = SearchSettings(least_terms=1, least_points=1, least_work=1, least_asked=1, most_left=1.0)

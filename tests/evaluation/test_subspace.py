@@ -8,13 +8,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 import tropica as tp
 from tests.evaluation.test_function import UNCHECKED
 from tests.oracles.rational import Exact, exact, exact_products, exact_square
+from tests.sizes import examples
 from tropica.evaluation.search.score_bound import LONGEST, Scaling, ScoreBound
 from tropica.evaluation.search.settings import SearchSettings
 from tropica.evaluation.search.subspace import (
@@ -31,7 +32,7 @@ from tropica.evaluation.settings import EvaluationSettings
 from tropica.terms.term_block import TermBlock
 
 KINDS = ("any", "inside", "nearly inside", "the mean", "huge", "tiny", "far", "subnormal", "sparse", "one step apart")
-few = settings(max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+few = examples(40, database=None)
 CHUNK = 8
 """Products summed at a time, so that small rows have several chunks."""
 

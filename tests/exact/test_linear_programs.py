@@ -4,15 +4,16 @@ import itertools
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import fractions, lifted
+from tests.sizes import examples
 from tropica.exact.linear_programs import _reaches_origin, exceeds_upper_hull
 from tropica.exact.rational_arrays import rationals
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(lifted(most=7))
 def test_the_exact_simplex_method(drawn):
     points, heights = drawn

@@ -31,6 +31,7 @@ def test_same_again() -> None:
     assert traced(name).to(torch.float32).fingerprint == traced(name).fingerprint
 
 
+@pytest.mark.slow
 def test_another_process() -> None:
     code = "from tests.traced import traced; print(traced('inverted_residual').fingerprint)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

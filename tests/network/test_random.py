@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
 import tropica as tp
 from tests.oracles.dense import local_affine_map
 from tests.random_networks import Network, random_networks
+from tests.sizes import examples
 
-few = settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+few = examples(40, derandomize=True, database=None)
 
 
 @few

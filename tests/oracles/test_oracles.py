@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import Tensor, nn
 from torch.export import Dim, export
@@ -19,13 +19,14 @@ from tests.oracles.algorithm31 import Terms
 from tests.oracles.dense import exact_at, local_affine_map, local_values
 from tests.oracles.windows import Windows
 from tests.random_networks import Network, random_networks, random_sequential31
+from tests.sizes import examples
 
 POINTS = 24
 TOGETHER = 8
 by_name = pytest.mark.parametrize("case", REPRESENTATIVE, ids=lambda case: case.name)
 sequential31 = pytest.mark.parametrize("case", tagged("sequential31"), ids=lambda case: case.name)
 rational = pytest.mark.parametrize("case", tagged("rational"), ids=lambda case: case.name)
-few = settings(max_examples=30, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+few = examples(30, database=None)
 
 
 # ── Algorithm 3.1 ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,18 +2,20 @@
 
 import itertools
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import lifted, rational, value, whole
+from tests.sizes import examples
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import primitive
-from tropica.polyhedra import dual_complexes, face_lattice
 from tropica.polyhedra.dual_complexes import dual_subdivision, hypersurface
+from tropica.polyhedra.face_lattice import faces_from_facets
 from tropica.polyhedra.polytope import Polytope
 
 
@@ -36,7 +38,7 @@ def inner_point(complex_, face) -> list[Fraction]:
     return at.tolist()
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(lifted(most=8))
 def test_faces_of_both_are_dual(configuration):
     points, heights = configuration
@@ -66,7 +68,7 @@ def test_faces_of_both_are_dual(configuration):
             assert set(b.rays) <= set(a.rays)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(lifted(most=8))
 def test_cells_cover_the_newton_polytope_and_the_complex_covers_space(configuration):
     points, heights = configuration
@@ -90,7 +92,7 @@ def outgoing(cx, face, vertex) -> np.ndarray:
     return primitive(cx.vertices[other] - cx.vertices[vertex])
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(lifted(most=9, dimensions=(2,), numbers=whole) | lifted(most=9, dimensions=(2,), numbers=rational))
 def test_curves_are_balanced(configuration):
     cx = hypersurface(*configuration)
@@ -102,7 +104,7 @@ def test_curves_are_balanced(configuration):
         assert len(edges) >= 3
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(lifted(most=8, dimensions=(3,), numbers=whole))
 def test_surfaces_are_balanced_around_each_edge(configuration):
     points, heights = configuration
@@ -199,10 +201,10 @@ def test_bad_input_is_named(call, words):
         call()
 
 
-def test_too_many_faces_are_refused(monkeypatch):
-    for module in (dual_complexes, face_lattice):
-        monkeypatch.setattr(module, "MAX_FACES", 20)
+def test_too_many_faces_are_refused():
+    cube = Polytope(list(itertools.product((0, 1), repeat=4)))
     with pytest.raises(InputError, match="more than 20 faces"):
-        Polytope(list(itertools.product((0, 1), repeat=4))).faces(1)
+        faces_from_facets(len(cube.vertices), cube.facets, max_faces=20)
+    subdivision = dual_subdivision([[i, i * i] for i in range(12)], [-(i**4) for i in range(12)])
     with pytest.raises(InputError, match="more than 20 faces"):
-        dual_subdivision([[i, i * i] for i in range(12)], [-(i**4) for i in range(12)]).faces(1)
+        replace(subdivision, max_faces=20).faces(1)

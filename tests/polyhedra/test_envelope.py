@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 import tropica as tp
+from tests.sizes import examples
 from tropica.polyhedra.envelope import upper_envelope
 from tropica.polyhedra.polygons import area, clip
 from tropica.polyhedra.upper_hull import upper_hull
@@ -48,7 +49,7 @@ def test_clip_leaves_nothing_or_all():
 
 
 @given(seeds, st.integers(1, 40), st.sampled_from([0, 1, 3]))
-@settings(max_examples=60)
+@examples(60)
 def test_each_point_is_in_the_polygon_of_its_largest_function(seed, n, grid):
     weight, bias = functions(seed, n, grid)
     found = upper_envelope(weight, bias, SQUARE)
@@ -68,7 +69,7 @@ def test_each_point_is_in_the_polygon_of_its_largest_function(seed, n, grid):
 
 
 @given(seeds, st.integers(2, 25), st.integers(2, 25))
-@settings(max_examples=30)
+@examples(30)
 def test_areas_of_one_envelope_in_another(seed, n, m):
     one, other = upper_envelope(*functions(seed, n), SQUARE), upper_envelope(*functions(seed + 1, m), SQUARE)
     number, active, size = one.areas(other.polygons)
@@ -79,7 +80,7 @@ def test_areas_of_one_envelope_in_another(seed, n, m):
 
 
 @given(seeds, st.integers(2, 30))
-@settings(max_examples=30)
+@examples(30)
 def test_borders_are_where_two_functions_tie_for_the_largest(seed, n):
     weight, bias = functions(seed, n)
     found = upper_envelope(weight, bias, SQUARE)

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import array, fractions, lifted, rational, whole
+from tests.sizes import examples
 from tropica.errors import InputError
 from tropica.polyhedra.hoffman import hoffman_constant, region_system
 from tropica.polyhedra.upper_hull import upper_hull
@@ -20,7 +21,7 @@ def matrices(most=5):
     )
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(matrices())
 def test_exact_constants_are_those_of_all_subsets(rows):
     assume(any(any(r) for r in rows.tolist()))
@@ -31,7 +32,7 @@ def test_exact_constants_are_those_of_all_subsets(rows):
     assert found.lower == found.upper == pytest.approx(float(found.squared) ** 0.5)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(matrices(8), st.integers(1, 30))
 def test_bounds_hold(rows, subsets):
     assume(any(any(r) for r in rows.tolist()))
@@ -67,7 +68,7 @@ def test_the_constant_is_attained():
     assert hoffman_constant([[1, 10], [0, -1]]).squared == 122  # dist² = 1/122
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(lifted(most=7))
 def test_regions_are_what_their_systems_say(configuration):
     points, heights = configuration

@@ -5,11 +5,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tropica as tp
 from tests.polyhedra.configurations import lifted
+from tests.sizes import examples
 from tropica.errors import InputError
 from tropica.polyhedra import overlay
 from tropica.polyhedra.overlay import mixed_cells, overlay_cells, overlay_pairs
@@ -29,14 +30,14 @@ def by_all_sums(p1, h1, p2, h2) -> list[list[int]]:
     return [[int(i) // len(p2), int(i) % len(p2)] for i in found]
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(pairs_of_configurations())
 def test_pairs_are_the_essential_ones_of_all_sums(both):
     (p1, h1), (p2, h2) = both
     assert overlay_pairs(p1, h1, p2, h2).tolist() == by_all_sums(p1, h1, p2, h2)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(pairs_of_configurations(5))
 def test_without_qhull_too(both):
     (p1, h1), (p2, h2) = both
@@ -82,7 +83,7 @@ def test_cells_are_the_linear_regions_of_the_difference(d, seed):
     assert overlay_cells(p1, h1, p2, h2) == len(regions.regions) == len(regions.maps)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(lifted(most=6, dimensions=(2,)), lifted(most=6, dimensions=(2,)))
 def test_parallelograms_add_up_to_the_mixed_volume(first, second):
     (p1, h1), (p2, h2) = first, second
@@ -97,7 +98,7 @@ def test_parallelograms_add_up_to_the_mixed_volume(first, second):
     assert total == (a + b).volume - a.volume - b.volume
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(pairs_of_configurations(5))
 def test_mixed_cells_tie_where_they_say(both):
     (p1, h1), (p2, h2) = both

@@ -6,12 +6,13 @@ from math import comb, factorial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import array, fractions, rational, whole
+from tests.sizes import examples
 from tropica.errors import InputError
 from tropica.polyhedra import integer_hulls, polytope
 from tropica.polyhedra.polytope import Polytope, hull_of_union, minkowski_sum
@@ -30,7 +31,7 @@ def extreme(points) -> set:
     return {p for p in rows if not oracle.inside(p, sorted(rows - {p}))}
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(point_sets())
 def test_vertices_are_the_points_not_in_the_hull_of_the_others(points):
     p = Polytope(points)
@@ -40,7 +41,7 @@ def test_vertices_are_the_points_not_in_the_hull_of_the_others(points):
     assert [points[i].tolist() for i in p.vertex_indices] == p.vertices.tolist()
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(point_sets(), st.data())
 def test_membership_by_caratheodory(points, data):
     p = Polytope(points)
@@ -51,7 +52,7 @@ def test_membership_by_caratheodory(points, data):
     assert p.contains(array(queries)).tolist() == expected
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(point_sets())
 def test_faces_obey_euler_and_inequalities_are_tight_on_facets(points):
     p = Polytope(points)
@@ -99,7 +100,7 @@ def test_without_qhull_volumes_are_the_same(monkeypatch):
     assert Polytope(points).volume == 8
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(1, 3).flatmap(lambda d: st.tuples(point_sets(4, d), point_sets(4, d))))
 def test_sums_and_unions(both):
     a, b = (Polytope(p) for p in both)

@@ -4,9 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.sizes import examples
 from tropica.exact.rational_arrays import compact
 from tropica.polyhedra.predicates import BLOCK, Points
 
@@ -45,7 +46,7 @@ def sides_of(rows) -> list[list[int]]:
     return [[a - b for a, b in zip(r, rows[0], strict=True)] for r in rows[1:]]
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.integers(1, 5), st.sampled_from([3, 30, 50, 60, 300, 2000]), st.integers(-1, 1), st.integers(0, 10**6))
 def test_orientation_of_points_nearly_in_a_hyperplane(k, bits, nudge, seed):
     rows = nearly_dependent(np.random.default_rng(seed), k, bits, nudge)

@@ -5,10 +5,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import fractions, lifted, value
+from tests.sizes import examples
 from tropica.errors import InputError
 from tropica.polyhedra import coplanar_cells, integer_hulls, triangulation
 from tropica.polyhedra.configurations import lifted_configuration
@@ -16,14 +17,14 @@ from tropica.polyhedra.triangulation import Unverified, triangulate
 from tropica.polyhedra.upper_hull import essential, upper_hull
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(lifted())
 def test_essential_is_what_enumeration_finds(configuration_):
     points, heights = configuration_
     assert essential(points, heights).tolist() == oracle.essential(fractions(points), fractions(heights))
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(lifted())
 def test_cells_tie_exactly_at_their_slopes_and_nowhere_is_more(configuration_):
     points, heights = configuration_
@@ -39,7 +40,7 @@ def test_cells_tie_exactly_at_their_slopes_and_nowhere_is_more(configuration_):
         assert len({tuple(points[i]) for i in cell}) == len(cell)
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(lifted(most=8, dimensions=(1, 2)))
 def test_cells_are_what_enumeration_finds(configuration_):
     points, heights = configuration_
@@ -48,7 +49,7 @@ def test_cells_are_what_enumeration_finds(configuration_):
         assert {frozenset(c) for c in hull.cells} == oracle.cells(fractions(points), fractions(heights))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(lifted(most=8))
 def test_gift_wrapping_alone_gives_the_same(configuration_):
     points, heights = configuration_

@@ -4,17 +4,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import fractions, lifted
+from tests.sizes import examples
 from tropica.exact import linear_programs as programs
 from tropica.polyhedra import integer_hulls
 from tropica.polyhedra.configurations import lifted_configuration
 from tropica.polyhedra.upper_hull import essential
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(lifted(most=8))
 def test_programs_find_what_enumeration_finds(drawn):
     points, heights = drawn
@@ -60,9 +61,9 @@ def test_many_dimensions(d):
     assert set((x @ random.T + tops).argmax(1).tolist()) <= found
 
 
-def test_programs_and_hulls_agree_on_random_floats(monkeypatch):
+def test_programs_and_hulls_agree_on_random_floats():
     rng = np.random.default_rng(0)
     points, heights = rng.random((150, 3)), rng.normal(size=150)
-    expected = essential(points, heights).tolist()
-    monkeypatch.setattr(integer_hulls, "MAX_HULL_WIDTH", 2)
-    assert essential(points, heights).tolist() == expected
+    ready = lifted_configuration(points, heights)
+    found = ready.index[integer_hulls.vertices_by_linear_programs(ready.lifted)]
+    assert found.tolist() == essential(points, heights).tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -15,28 +16,34 @@ import tropica as tp
 from tests.regions.test_complex import NONLINEARITIES, mlp, traced
 from tropica.regions.archive import HEADER
 
-NET = traced(mlp(2, 8, 8, 3, seed=3), 2)
+
+@functools.cache
+def net() -> tp.PiecewiseLinearNetwork:
+    return traced(mlp(2, 8, 8, 3, seed=3), 2)
+
+
 DOMAINS = {
-    "box": (NET, tp.Box([-1, -2], [1, 2])),
-    "space": (NET, tp.Space(2)),
-    "plane": (NET, tp.Plane.through([0, 0], [1, 0], [0.5, 1])),
-    "interval": (traced(mlp(1, 6, 6, 2), 1), tp.Box(-1, 1, d=1)),
-    "solid": (traced(mlp(3, 6, 6, 1), 3), tp.Box(-1, 1, d=3)),
-    "pool": (traced(NONLINEARITIES["pool"]().double().eval(), 2), tp.Box(-1, 1, d=2)),
+    "box": (net, tp.Box([-1, -2], [1, 2])),
+    "space": (net, tp.Space(2)),
+    "plane": (net, tp.Plane.through([0, 0], [1, 0], [0.5, 1])),
+    "interval": (lambda: traced(mlp(1, 6, 6, 2), 1), tp.Box(-1, 1, d=1)),
+    "solid": (lambda: traced(mlp(3, 6, 6, 1), 3), tp.Box(-1, 1, d=3)),
+    "pool": (lambda: traced(NONLINEARITIES["pool"]().double().eval(), 2), tp.Box(-1, 1, d=2)),
 }
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     path = tmp_path / "box.safetensors"
-    tp.linear_regions(NET, tp.Box(-1, 1, d=2)).save(path)
+    tp.linear_regions(net(), tp.Box(-1, 1, d=2)).save(path)
     return path
 
 
 @pytest.mark.parametrize("name", DOMAINS)
 def test_there_and_back(name: str, tmp_path: Path) -> None:
-    net, domain = DOMAINS[name]
-    cx = tp.linear_regions(net, domain)
+    make, domain = DOMAINS[name]
+    made = make()
+    cx = tp.linear_regions(made, domain)
     assert isinstance(cx, tp.RegionComplex)
     cx.save(tmp_path / "cx")
     again = tp.load_regions(tmp_path / "cx")
@@ -47,7 +54,7 @@ def test_there_and_back(name: str, tmp_path: Path) -> None:
         cx.undecided,
         cx.certified,
     )
-    assert (again.fingerprint, repr(again)) == (net.fingerprint, repr(cx))
+    assert (again.fingerprint, repr(again)) == (made.fingerprint, repr(cx))
     for part in ("patterns", "centers", "map_of", "volumes", "adjacency"):
         np.testing.assert_array_equal(getattr(again, part), getattr(cx, part))
     for part in ("logits", "corners"):
@@ -60,7 +67,7 @@ def test_there_and_back(name: str, tmp_path: Path) -> None:
     with pytest.raises(tp.InputError, match=r"load_regions\(path, net\)"):
         again.boundary()
 
-    whole = tp.load_regions(tmp_path / "cx", net.to(torch.float32) if name == "box" else net)
+    whole = tp.load_regions(tmp_path / "cx", made.to(torch.float32) if name == "box" else made)
     np.testing.assert_array_equal(whole.locate(cx.centers), np.arange(len(cx)))
     assert whole.boundary().measure == cx.boundary().measure
     whole.save(tmp_path / "once more")
@@ -126,7 +133,7 @@ def test_headers_that_lie_are_refused(saved: Path, change: dict[str, object]) ->
 
 
 def test_what_cannot_be_written(tmp_path: Path) -> None:
-    cx = tp.linear_regions(NET, tp.Box(-1, 1, d=2))
+    cx = tp.linear_regions(net(), tp.Box(-1, 1, d=2))
     with pytest.raises(tp.StoreError, match="cannot be written"):
         cx.save(tmp_path / "none" / "cx")
     with pytest.raises(tp.StoreError, match="cannot be written"):
@@ -136,7 +143,7 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
 
 def test_networkx(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("networkx")
-    cx = tp.linear_regions(NET, tp.Box(-1, 1, d=2))
+    cx = tp.linear_regions(net(), tp.Box(-1, 1, d=2))
     graph = cx.to_networkx()
     assert (graph.number_of_nodes(), graph.number_of_edges()) == (len(cx), len(cx.adjacency))
     assert sum(volume for _, volume in graph.nodes(data="volume")) == pytest.approx(4)

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from tests.oracles.enumeration import cells
 from tests.oracles.segments import Dense, Layer
 from tests.oracles.segments import Maxout as Pieces
 from tests.regions.chains import as_network, integer_chains
+from tests.sizes import examples, some_slow
 from tropica.regions import state as states
 from tropica.regions.walk import Walk
 
@@ -59,7 +60,7 @@ def test_counts_on_a_box(sizes: tuple[int, ...]) -> None:
     assert cx.certified
 
 
-@pytest.mark.parametrize("sizes", SPACES, ids=str)
+@pytest.mark.parametrize("sizes", some_slow(SPACES, quick=3), ids=str)
 def test_counts_in_space(sizes: tuple[int, ...]) -> None:
     assert len(tp.linear_regions(traced(mlp(*sizes), sizes[0]), tp.Space(sizes[0]))) == SPACES[sizes]
 
@@ -153,7 +154,7 @@ def as_module(layers: list[tuple[list[list[int]], list[int]]]) -> nn.Sequential:
     return nn.Sequential(*modules[:-1]).eval()
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(degenerate())
 def test_degenerate_networks(layers: list[tuple[list[list[int]], list[int]]]) -> None:
     """The cells, their areas and patterns are those of exact enumeration."""
@@ -170,7 +171,7 @@ def test_degenerate_networks(layers: list[tuple[list[list[int]], list[int]]]) ->
 
 
 @given(chain=integer_chains())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_degenerate_chains_of_any_nonlinearity(chain: tuple[list[Layer], int]) -> None:
     """Relu, leaky relu, abs and maxout, in one to three dimensions: cells, patterns and maps are those of enumeration."""
     layers, d = chain
@@ -185,7 +186,7 @@ def test_degenerate_chains_of_any_nonlinearity(chain: tuple[list[Layer], int]) -
 
 
 @given(chain=integer_chains())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_neighbors_of_degenerate_networks(chain: tuple[list[Layer], int]) -> None:
     """In the plane: two cells are neighbors where their polygons have a piece of line in common."""
     layers, d = chain

@@ -157,7 +157,7 @@ def test_cones_fill_space() -> None:
         (lambda: Slice([0, 0], [[1, 0]], Box(0, 1, d=2)), "inner must be a domain of 1 dim"),
         (lambda: Space(0), "whole number"),
         (lambda: Space(2).vertices, "no vertices"),
-        (lambda: Box(0, 1, d=2).check_input((1, 3)), "2 numbers, but an input of the network has 3"),
+        (lambda: Box(0, 1, d=2).check_input((1, 3)), "2 coordinates, but an input of the network has 3"),
         (lambda: Box(0, 1, d=2).contains([[0.5]]), "2 coordinates; found 1"),
     ],
 )

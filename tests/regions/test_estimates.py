@@ -50,6 +50,7 @@ def cells_on(net: tp.PiecewiseLinearNetwork, x: Tensor) -> int:
 # ── sampled patterns ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_patterns_of_a_small_network() -> None:
     """Many samples meet every cell, and the estimate is their number."""
     net = mlp(2, 6, 2)
@@ -97,6 +98,7 @@ def test_density_in_one_dimension_is_exact() -> None:
     assert estimate_regions(net, Box(-2, 3, d=1), segments=7).value == pytest.approx(len(cells))
 
 
+@pytest.mark.slow
 def test_density_is_croftons() -> None:
     """One line through a square: its length per area, times 2/π, are the breakpoints per unit length."""
     model = nn.Sequential(nn.Linear(2, 1), nn.ReLU()).double().eval()
@@ -152,6 +154,7 @@ def test_formula() -> None:
     assert log_cells(0.0, sides) == pytest.approx((0.0, math.log(6)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("widths", [(2, 30, 1), (2, 16, 16, 1)])
 def test_regions_in_the_plane(widths: tuple[int, ...]) -> None:
     """Random networks in two dimensions: within a third of the count on a fine grid, on average over six of them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -13,6 +13,7 @@ import tropica as tp
 from tests.oracles.segments import Layer
 from tests.regions.chains import as_network, integer_chains
 from tests.regions.test_complex import as_module, degenerate, mlp, traced, unbiased
+from tests.sizes import examples
 from tropica.regions import solid as solids
 from tropica.regions.boundary import find_boundary
 from tropica.regions.domain import Domain
@@ -78,40 +79,42 @@ def _same_vertices(one: Solid, many: Solid) -> None:
     [
         ((1, 12, 8, 1), tp.Box(-1, 1, d=1)),
         ((2, 12, 12, 3), tp.Box(-1, 1, d=2)),
-        ((3, 8, 8, 2), tp.Box(-1, 1, d=3)),
+        pytest.param((3, 8, 8, 2), tp.Box(-1, 1, d=3), marks=pytest.mark.slow),
         ((4, 5, 5, 2), tp.Box(-1, 1, d=4)),
-        ((2, 10, 10, 2), tp.Space(2)),
+        pytest.param((2, 10, 10, 2), tp.Space(2), marks=pytest.mark.slow),
         ((3, 6, 6, 2), tp.Space(3)),
     ],
     ids=str,
 )
 @given(seed=st.integers(0, 10**6), memory=MEMORY)
-@settings(max_examples=6, deadline=None)
+@examples(6)
 def test_random_networks(sizes: tuple[int, ...], domain: Domain, seed: int, memory: int) -> None:
     same(traced(mlp(*sizes, seed=seed), sizes[0]), domain, memory)
 
 
 @given(layers=degenerate(), memory=MEMORY)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_degenerate_networks(layers: list[tuple[list[list[int]], list[int]]], memory: int) -> None:
     same(traced(as_module(layers), 2), tp.Box(-1, 1, d=2), memory)
 
 
 @given(chain=integer_chains(), memory=MEMORY)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_degenerate_chains_of_any_nonlinearity(chain: tuple[list[Layer], int], memory: int) -> None:
     layers, d = chain
     same(as_network(layers, d), tp.Box(-1, 1, d=d), memory)
 
 
-@pytest.mark.parametrize("domain", [tp.Space(2), tp.Box(-1, 1, d=2)], ids=["space", "box"])
+@pytest.mark.parametrize(
+    "domain", [pytest.param(tp.Space(2), marks=pytest.mark.slow), tp.Box(-1, 1, d=2)], ids=["space", "box"]
+)
 def test_cones(domain: Domain) -> None:
     """Zero biases: all vertices but those of the domain are at one place, in whichever group."""
     assert same(traced(unbiased(2, 16, 16, 1), 2), domain, 2**13) == 62
 
 
 @given(seed=st.integers(0, 10**6), memory=st.integers(15, 20).map(lambda log: 2**log))
-@settings(max_examples=2, deadline=None)
+@examples(2)
 def test_planes_of_pooled_networks(seed: int, memory: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)

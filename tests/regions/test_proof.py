@@ -7,12 +7,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 import tropica as tp
 from tests.regions.test_complex import mlp, traced
+from tests.sizes import examples
 from tropica.regions import step as steps
 from tropica.regions import walk as walks
 from tropica.regions.maps import affine_maps, errors
@@ -27,7 +28,7 @@ def _exact_at(walk: Walk, v: int) -> np.ndarray:
 
 @pytest.mark.parametrize("domain", [tp.Box(-1, 1, d=2), tp.Space(2), tp.Box(-2, 1, d=3)], ids=["square", "plane", "cube"])
 @given(seed=st.integers(0, 10**6), log=st.integers(-6, 3))
-@settings(max_examples=5, deadline=None)
+@examples(5)
 def test_vertices_are_as_near_as_is_said(domain: tp.Box | tp.Space, seed: int, log: int) -> None:
     """Exact places are within the bounds, also where the scales of the layers differ; and so are the values."""
     model = mlp(domain.dimension, 6, 6, 1, seed=seed)
@@ -46,7 +47,7 @@ def test_vertices_are_as_near_as_is_said(domain: tp.Box | tp.Space, seed: int, l
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=10, deadline=None)
+@examples(10)
 def test_values_are_as_near_as_is_said(seed: int) -> None:
     """The values with which a step begins differ from exact ones by the bounds at most."""
     seen: list[float] = []
@@ -94,7 +95,7 @@ def test_a_walk_that_floating_point_misleads_starts_again(monkeypatch: pytest.Mo
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=10, deadline=None)
+@examples(10)
 def test_maps_are_as_near_as_is_said(seed: int) -> None:
     """Coefficients differ from exact ones by the bounds at most."""
     cx = tp.linear_regions(traced(mlp(3, 7, 7, 2, seed=seed), 3), tp.Box(-1, 1, d=3))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tropica as tp
 from tests.regions.test_complex import mlp, traced
+from tests.sizes import examples
 from tropica.regions import refine
 from tropica.regions.noise import largest_singular_value
 from tropica.regions.refine import Refinement
@@ -39,7 +40,7 @@ def _sorted(state: State) -> tuple[np.ndarray, ...]:
     ids=["segment", "square", "plane", "cube", "space", "hypercube"],
 )
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=4, deadline=None)
+@examples(4)
 def test_together_or_one_by_one(domain: tp.Box | tp.Space, sizes: tuple[int, ...], crowd: int, seed: int) -> None:
     """All functions of a layer at once, a few, or one: the same vertices, edges and constraints."""
     net = traced(mlp(*sizes, seed=seed), sizes[0])
@@ -62,7 +63,7 @@ def test_together_or_one_by_one(domain: tp.Box | tp.Space, sizes: tuple[int, ...
 
 
 @given(n=st.integers(1, 40), rows=st.integers(0, 30), seed=st.integers(0, 10**6))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_packed_signs(n: int, rows: int, seed: int) -> None:
     """Against plain tables of bools."""
     random = np.random.default_rng(seed)
@@ -87,7 +88,7 @@ def test_packed_signs(n: int, rows: int, seed: int) -> None:
 
 
 @given(rows=st.integers(1, 40), columns=st.integers(1, 40), log=st.integers(-200, 100), seed=st.integers(0, 10**6))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_largest_singular_values(rows: int, columns: int, log: int, seed: int) -> None:
     """Never less than what LAPACK finds, and at most n^(1/16) times that; also where one is far larger than the others."""
     random = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ import tropica as tp
 from tests.oracles.segments import Interval, Layer, Leaky, Maxout, intervals
 from tests.random_networks import Network, random_networks
 from tests.regions.chains import as_network, dense, integer_chains
+from tests.sizes import examples
 from tests.traced import by_name, case_of, traced
 from tropica.regions.domains import Segment
 from tropica.regions.segments import followed as segment_followed
@@ -132,7 +133,7 @@ def test_blocks_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     check(parts)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(random_networks(), st.integers(0, 1000))
 def test_random_networks(network: Network, seed: int) -> None:
     model, shape = network
@@ -150,7 +151,7 @@ def test_float32_networks_are_taken_in_float64() -> None:
 # ── exactly ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(integer_chains(), st.data())
 def test_integer_weights(chain: tuple[list[Layer], int], data: st.DataObject) -> None:
     layers, inputs = chain
@@ -160,7 +161,7 @@ def test_integer_weights(chain: tuple[list[Layer], int], data: st.DataObject) ->
     check_exact(layers, inputs, a, b)
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.25, -1.0]))
 def test_float_weights(seed: int, slope: float) -> None:
     """Dense layers that are followed over several blocks, against fractions; and their bounds against the real errors."""
@@ -188,7 +189,7 @@ def test_float_weights(seed: int, slope: float) -> None:
                 assert abs(Fraction(value) - output[which]) <= limit
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 10**6), st.integers(1, 60))
 def test_sharp_products(seed: int, inputs: int) -> None:
     """A few units in the last place of the result, against fractions, also where large terms cancel."""

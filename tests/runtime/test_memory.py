@@ -161,6 +161,7 @@ def test_little_memory_gives_the_same_answers() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limits")
+@pytest.mark.slow
 def test_a_real_limit() -> None:
     """A batch that would take more memory than the process may have is halved until it fits."""
     code = (

@@ -12,6 +12,9 @@ from tests.studies.test_several import Page
 from tropica.studies.demo import MODELS, STUDIES, run_demo
 from tropica.studies.networks import build
 
+# The demo on all of digits is slow; the example of `run_demo` runs it in the default suite.
+slow = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
@@ -21,6 +24,7 @@ def demo(tmp_path_factory):
     return folder, result, steps
 
 
+@slow
 def test_folder(demo):
     folder, result, _ = demo
     assert {path.name for path in folder.iterdir()} == {*STUDIES, "networks", "numbers.json", "report.html"}
@@ -32,6 +36,7 @@ def test_folder(demo):
     assert sorted(weights) == ["epoch-0000.safetensors", "epoch-0002.safetensors"]
 
 
+@slow
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("method", ["calibrated", "paper"])
 def test_numbers_are_the_library_s(demo, model, method):
@@ -64,6 +69,7 @@ def test_numbers_are_the_library_s(demo, model, method):
     assert points["right"] == (terms.labels[active] == test.labels).tolist()
 
 
+@slow
 def test_report(demo):
     folder, result, _ = demo
     source = (folder / "report.html").read_text(encoding="utf-8")
@@ -81,6 +87,7 @@ def test_report(demo):
     assert (saved["settings"]["training"]["epochs"], saved["settings"]["seeds"]) == (2, [3])
 
 
+@slow
 def test_one_bar_for_each_study(demo):
     """All progress is reported under the name of a study."""
     assert {"all studies: networks", "study table2", "study figure2"} <= set(demo[2])

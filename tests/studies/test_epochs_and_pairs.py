@@ -72,6 +72,7 @@ def test_figure1_of_points_on_a_line(tmp_path):
     assert all(0 <= row["area_agreement"] <= 1 for row in rows(result))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_figure1_beside_values_on_a_grid(study, networks, sets, method):
     result, _ = study("figure1")
@@ -103,6 +104,7 @@ def test_figure1_beside_values_on_a_grid(study, networks, sets, method):
 # ── figure 4 ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_figure4_ends_with_table2(study, cases):
     result, _ = study("figure4")
     whole, _ = study("table2")
@@ -114,6 +116,7 @@ def test_figure4_ends_with_table2(study, cases):
             assert found[-1] == {**row, "epoch": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_figure4_in_the_middle(study, cases, method):
     result, _ = study("figure4")
@@ -127,7 +130,7 @@ def test_figure4_in_the_middle(study, cases, method):
     assert row["network_true"] == pytest.approx(float((case.network_labels == case.true_labels).double().mean()), abs=1.01 / 60)
 
 
-@pytest.mark.parametrize("name", ["figure4", "figure5"])
+@pytest.mark.parametrize("name", ["figure4", pytest.param("figure5", marks=pytest.mark.slow)])
 def test_an_interrupted_run_goes_on_with_its_next_epoch(sets, networks, tmp_path, name):
     more = {"models": ["fcn-small"], "runs": 1, "settings": QUICK, "networks": networks}
     whole = go(sets, tmp_path / "whole", name, **more)
@@ -163,6 +166,7 @@ def test_selected_epochs():
 # ── figure 5 ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_figure5_beside_numpy(study, cases, networks, sets):
     result, _ = study("figure5")
     train, _ = sets
@@ -197,6 +201,7 @@ def test_a_network_compared_with_itself(cases):
     assert (row["angle_90"], row["distance_90"], row["same_label"]) == (pytest.approx(0, abs=1e-5), 0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_falls_of_the_learning_rate_are_marked(sets, networks, tmp_path):
     sgd = TrainSettings(epochs=4, batch_size=50, lr=0.02, optimizer="sgd")
     result = go(sets, tmp_path, "figure5", runs=1, settings=sgd)
@@ -209,6 +214,7 @@ def test_falls_of_the_learning_rate_are_marked(sets, networks, tmp_path):
     assert any("where the learning rate falls, after epoch 2" in line for line in result.study.findings(result.results))
 
 
+@pytest.mark.slow
 def test_signals(tmp_path):
     train, test = load_data("mnist1d", limit=60), load_data("mnist1d", split="test", limit=20)
     for name in ("figure1", "figure4", "figure5"):

@@ -52,6 +52,7 @@ def test_large_networks_have_fewer_segments():
     assert numbers == [SAMPLE_SIZES.max_segments, SAMPLE_SIZES.min_segments]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_segments_are_counted(study, cases, place):
     """The study's means are those of patterns on a fine grid: never fewer, and few more."""
@@ -74,6 +75,7 @@ def test_segments_are_counted(study, cases, place):
         assert 1 < regions["value"] <= row["value"]
 
 
+@pytest.mark.slow
 def test_numbers_in_the_cube(study, cases):
     result, _ = study("estimate")
     for (model, seed), case in cases.items():

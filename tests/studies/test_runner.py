@@ -55,6 +55,7 @@ def test_more_runs_and_models_add_to_those_there_are(sets, tmp_path):
     assert result.results.settings["models"] == ["fcn-small", "conv-small"]
 
 
+@pytest.mark.slow
 def test_a_removed_run_is_measured_again(sets, tmp_path):
     first = go(sets, tmp_path)
     (tmp_path / "runs" / "fcn-small-1.json").unlink()
@@ -69,6 +70,7 @@ def test_fewer_terms(sets, tmp_path):
     assert saved["points"] == 150
 
 
+@pytest.mark.slow
 def test_seeds_count_on_and_differ(sets, tmp_path):
     result = go(sets, tmp_path, seed=7, runs=2)
     assert result.results.settings["seeds"] == [7, 8]

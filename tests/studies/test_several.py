@@ -92,6 +92,7 @@ def stamps(folder):
     return {str(path): path.stat().st_mtime_ns for path in folder.glob("*/runs/*.json")}
 
 
+@pytest.mark.slow
 def test_every_study_is_in_the_report(whole):
     result, folder = whole
     assert result.failed == {}
@@ -111,6 +112,7 @@ def test_every_study_is_in_the_report(whole):
         assert said in text
 
 
+@pytest.mark.slow
 def test_the_report_needs_nothing_beside_it(whole):
     result, folder = whole
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
@@ -125,6 +127,7 @@ def test_the_report_needs_nothing_beside_it(whole):
     assert "url(" not in (folder / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_numbers_and_folders(whole):
     result, folder = whole
     saved = json.loads((folder / "numbers.json").read_text(encoding="utf-8"))
@@ -138,6 +141,7 @@ def test_numbers_and_folders(whole):
         assert saved["studies"][name]["seconds"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["table2", "cross", "shift", "leaky"])
 def test_shared_decompositions_and_terms_change_nothing(small, whole, tmp_path, name):
     result, folder = whole
@@ -147,6 +151,7 @@ def test_shared_decompositions_and_terms_change_nothing(small, whole, tmp_path, 
     pd.testing.assert_frame_equal(alone.to_dataframe(), result.done[name].to_dataframe())
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_measured_and_nothing_else(small, whole, tmp_path, monkeypatch):
     folder = copied(whole, tmp_path, only(monkeypatch))
     before = stamps(folder)
@@ -178,6 +183,7 @@ def test_an_interruption_keeps_what_is_whole(small, tmp_path, monkeypatch):
     assert {path: stamp for path, stamp in stamps(tmp_path).items() if path in before} == before
 
 
+@pytest.mark.slow
 def test_a_study_that_fails_is_named_and_the_others_are_whole(small, whole, tmp_path, monkeypatch):
     def broken(case):
         raise ZeroDivisionError("one <by>\nnothing")
@@ -200,6 +206,7 @@ def test_a_study_that_fails_is_named_and_the_others_are_whole(small, whole, tmp_
     assert json.loads((folder / "numbers.json").read_text())["failed"] == result.failed
 
 
+@pytest.mark.slow
 def test_a_study_that_the_models_do_not_suit_is_named(small, whole, tmp_path, monkeypatch):
     only(monkeypatch)
 
@@ -214,6 +221,7 @@ def test_a_study_that_the_models_do_not_suit_is_named(small, whole, tmp_path, mo
     assert list(result.done) == ["table2", "implications", "share"]
 
 
+@pytest.mark.slow
 def test_what_will_not_do_is_refused_before_anything_is_written(small, whole, tmp_path):
     train, test = small
     with pytest.raises(tp.DataError, match="have no labels"):

@@ -98,6 +98,7 @@ def test_f_plus_is_the_maximum_by_label(cases):
         torch.testing.assert_close(found[:, label], wanted)
 
 
+@pytest.mark.slow
 def test_the_study(study):
     result, _ = study("shift")
     whole, _ = study("table2")

@@ -30,6 +30,7 @@ def dense(case, method):
     return plus, minus, terms.labels[plus.argmax(1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(STUDIES))
 def test_files_of_every_study(study, name):
     result, folder = study(name)
@@ -52,6 +53,7 @@ def test_files_of_every_study(study, name):
         assert all(len(row) == len(table.headings) for row in table.cells)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["table2", "neighbors", "figure3", "patterns"])
 def test_signals_with_one_run(name, tmp_path):
     train, test = load_data("mnist1d", limit=80), load_data("mnist1d", split="test", limit=30)
@@ -74,6 +76,7 @@ def test_table2_is_the_dense_one(study, cases, method):
         assert row["certificate_holds"] is True
 
 
+@pytest.mark.slow
 def test_regions(study, cases, sets):
     result, _ = study("regions")
     for (model, seed), case in cases.items():
@@ -87,6 +90,7 @@ def test_regions(study, cases, sets):
             assert row["both_terms"] <= row["both_patterns"] + 9  # except for cells with several labels
 
 
+@pytest.mark.slow
 def test_figure2_medians(study, cases):
     result, _ = study("figure2")
     for (model, seed), case in cases.items():
@@ -102,6 +106,7 @@ def test_figure2_medians(study, cases):
         assert row["right"] + row["wrong"] == 60
 
 
+@pytest.mark.slow
 def test_figure3_begins_with_the_network_and_ends_with_table2(study):
     result, _ = study("figure3")
     whole, _ = study("table2")
@@ -117,6 +122,7 @@ def test_figure3_begins_with_the_network_and_ends_with_table2(study):
                 assert found[-1]["accuracy"] == pytest.approx(row["extracted_true"], abs=1e-12)
 
 
+@pytest.mark.slow
 def test_figure3_in_the_middle(study, cases):
     result, _ = study("figure3")
     case = cases["conv-small", 0]
@@ -142,6 +148,7 @@ def test_cuts_of_networks():
     )
 
 
+@pytest.mark.slow
 def test_patterns(study, cases):
     result, _ = study("patterns")
     for (model, seed), case in cases.items():
@@ -152,6 +159,7 @@ def test_patterns(study, cases):
             assert row["agreement"] == pytest.approx(float((one == other).double().mean()), abs=0.02)
 
 
+@pytest.mark.slow
 def test_neighbors(study, cases, sets):
     result, _ = study("neighbors")
     train, test = sets
@@ -167,11 +175,13 @@ def test_neighbors(study, cases, sets):
             torch.testing.assert_close(torch.tensor(images[name]).flatten().double(), image, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_leaky_networks_are_leaky(study, networks):
     study("leaky")
     assert sorted(path.name for path in networks.glob("*-leaky")) == [f"{model}-leaky" for model in sorted(MODELS)]
 
 
+@pytest.mark.slow
 def test_share(study, cases):
     result, _ = study("share")
     whole, _ = study("table2")
@@ -189,6 +199,7 @@ def test_share(study, cases):
     assert row["agreement"] == pytest.approx(float((labels == case.network_labels).double().mean()), abs=1.01 / 60)
 
 
+@pytest.mark.slow
 def test_random(study):
     result, _ = study("random")
     whole, _ = study("table2")
@@ -207,6 +218,7 @@ def test_random_inputs_keep_to_their_ranges():
         assert not torch.equal(found[:, 0, 1, 1], x[:, 0, 1, 1])
 
 
+@pytest.mark.slow
 def test_implications(study, cases):
     result, _ = study("implications")
     for (model, seed), case in cases.items():
@@ -221,6 +233,7 @@ def test_implications(study, cases):
         assert forward[0]["hold"] == found[0]["hold"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_cross(study, cases, method):
     result, _ = study("cross")
@@ -265,6 +278,7 @@ def test_violations_are_those_of_the_full_matrix(cases, method, factor):
         assert torch.equal(violated, (excess > 1e-9 * scale).any(0))
 
 
+@pytest.mark.slow
 def test_the_decomposition_study(study):
     result, _ = study("decomposition")
     whole, _ = study("table2")

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 import tropica as tp
+from tests.sizes import examples
 from tropica.terms.maxima import BLOCK_SIZES, AffineFunctions, BlockSizes, Candidates, RunningMaxima
 
-few = settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+few = examples(150, database=None)
 DTYPES = (torch.float32, torch.float64)
 by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["float32", "float64"])
 

@@ -11,6 +11,7 @@ import pytest
 
 import tropica as tp
 from tests.cached import decomposition_of, points
+from tests.sizes import some_slow
 from tests.terms.stores import NAME, content, corrupt, empty, extract, flip, same, truncate
 from tropica.runtime.safetensors_files import checksum_of
 
@@ -160,7 +161,7 @@ def test_an_absurd_manifest(tmp_path: Path, key: str, value: object, stored: Pat
         tp.ExtractedFunction(tp.load_terms(tmp_path / "terms", check="all")).predict(points(NAME))
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", some_slow(range(25), quick=6))
 def test_any_corruption(tmp_path: Path, stored: Path, seed: int) -> None:
     """After random damage load_terms returns the original terms or raises a StoreError, and a resumed run repairs the store."""
     generator = random.Random(seed)

@@ -59,7 +59,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Ten
     return folder, worker.work(folder, False)
 
 
-@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 3])
 def test_as_one_process(tmp_path: Path, size: int, alone: tuple[Path, dict[str, Tensor]]) -> None:
     """Stores are equal bytewise, and labels, active terms and values bitwise, in every process."""
     folder, expected = alone

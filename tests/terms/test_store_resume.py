@@ -12,6 +12,7 @@ import torch
 
 import tropica as tp
 from tests.cached import case_of, decomposition_of, network, points
+from tests.sizes import some_slow
 from tests.terms.stores import NAME, content, extract, interrupt, same
 from tropica.decomposition import extract_to_store
 from tropica.decomposition import extraction as extraction_module
@@ -68,7 +69,7 @@ def test_resume_without_the_given_decomposition(tmp_path: Path) -> None:
     same(extract(tmp_path / "terms", decomposition="calibrated"), extract(None))
 
 
-@pytest.mark.parametrize("nth", [1, 4, *(pytest.param(nth, marks=pytest.mark.slow) for nth in (2, 3, 5, 6, 7, 8, 9, 11))])
+@pytest.mark.parametrize("nth", some_slow((4, 1, 2, 3, 5, 6, 7, 8, 9, 11), quick=1))
 def test_killed_while_writing(tmp_path: Path, nth: int) -> None:
     """A process killed while it flushes its n-th file (or folder) leaves a store that can be resumed."""
     code = (

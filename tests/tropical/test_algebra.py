@@ -8,11 +8,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tropica as tp
 from tests.oracles.polyhedra import essential
+from tests.sizes import examples
 from tests.tropical.strategies import FLOAT, RATIONAL, WHOLE, points, polynomials, rationals
 from tropica.errors import InputError
 from tropica.polyhedra.polytope import Polytope, hull_of_union, minkowski_sum
@@ -107,7 +108,7 @@ def test_composition(f, a, b, x) -> None:
     assert compose(f, a, b).exact(x) == f.exact(inner)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     polynomials(2, exponents=st.builds(Fraction, st.integers(-4, 4), st.integers(1, 2)), most=3),
     rationals(1),
@@ -134,7 +135,7 @@ def on_top(p: Polytope) -> tp.TropicalPolynomial:
 
 
 @given(P2, P2)
-@settings(max_examples=50)
+@examples(50)
 def test_polytopes_of_sums_and_products(f, g) -> None:
     # Of equal exponents the larger coefficient is stored, so lower faces differ; upper ones do not.
     assert f * g == on_top(minkowski_sum(f.polytope(), g.polytope()))
@@ -144,13 +145,13 @@ def test_polytopes_of_sums_and_products(f, g) -> None:
 
 
 @given(P2, st.integers(1, 4))
-@settings(max_examples=30)
+@examples(30)
 def test_polytope_of_a_power(f, n) -> None:
     assert rows((f**n).polytope()) == sorted([[n * v for v in row] for row in f.polytope().vertices.tolist()])
 
 
 @given(polynomials(2, most=7))
-@settings(max_examples=50)
+@examples(50)
 def test_cells_vertices_and_balancing(f) -> None:
     """Vertices of δ(f) ↔ cells; faces and their duals are orthogonal and of complementary dimensions; curves balance."""
     surface, delta = f.hypersurface(), f.dual_subdivision()

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -16,6 +16,7 @@ from tests.oracles.clipping import relu_cells
 from tests.oracles.dense import exact_at
 from tests.oracles.tropical import as_poly, regions, relu_network
 from tests.regions.chains import as_network, integer_chains
+from tests.sizes import examples, some_slow
 from tests.tropical.networks import c2, graph, linear, mlp, numbers
 from tropica.errors import InputError
 from tropica.tropical.completeness import complete
@@ -39,7 +40,7 @@ def brute_force(model: nn.Sequential) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["integer", "float"])
-@pytest.mark.parametrize("seed", [*range(60), *(pytest.param(s, marks=pytest.mark.slow) for s in range(60, 200))])
+@pytest.mark.parametrize("seed", some_slow(range(200), quick=12))
 def test_round_trip_and_counts(seed: int, whole: bool) -> None:
     sizes = SHAPES[seed % len(SHAPES)]
     model = mlp(*sizes, seed=seed, whole=whole)
@@ -65,18 +66,18 @@ def test_round_trip_and_counts(seed: int, whole: bool) -> None:
 
 @pytest.mark.parametrize("sizes", [(1, 4, 3, 1), (3, 3, 2), (3, 2, 2, 1), (4, 3, 1)], ids=str)
 @pytest.mark.parametrize("whole", [True, False], ids=["integer", "float"])
-def test_other_dimensions(sizes: tuple[int, ...], whole: bool) -> None:
-    for seed in range(5):
-        model = mlp(*sizes, seed=seed, whole=whole)
-        net = graph(model, sizes[0])
-        tropical = tp.to_tropical(net)
-        for r, (f, g) in zip(tropical, relu_network(numbers(model), sizes[0]), strict=True):
-            assert (as_poly(r.f.to_dict()), as_poly(r.g.to_dict())) == (f, g)
-        cx, found = tp.linear_regions(net, tp.Space(sizes[0])), overlay(tropical)
-        assert (found.regions, found.maps) == (len(cx.regions), len(cx.maps))
+@pytest.mark.parametrize("seed", some_slow(range(5), quick=1))
+def test_other_dimensions(sizes: tuple[int, ...], whole: bool, seed: int) -> None:
+    model = mlp(*sizes, seed=seed, whole=whole)
+    net = graph(model, sizes[0])
+    tropical = tp.to_tropical(net)
+    for r, (f, g) in zip(tropical, relu_network(numbers(model), sizes[0]), strict=True):
+        assert (as_poly(r.f.to_dict()), as_poly(r.g.to_dict())) == (f, g)
+    cx, found = tp.linear_regions(net, tp.Space(sizes[0])), overlay(tropical)
+    assert (found.regions, found.maps) == (len(cx.regions), len(cx.maps))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(integer_chains(), st.integers(0, 2**32 - 1))
 def test_all_nonlinearities(chain: tuple, seed: int) -> None:
     """Leaky ReLUs, absolute values, maxima of two and three: the cells against the network multiplied out, and exact values."""
@@ -240,7 +241,7 @@ def depth(model: nn.Sequential) -> int:
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
-@settings(max_examples=30)
+@examples(30)
 def test_depth_of_the_theorem(r_f: int, r_g: int) -> None:
     """Theorem 5.4 in both countings: affine layers, and hidden ones, max{⌈log₂ r_f⌉, ⌈log₂ r_g⌉} of them."""
     f = tp.TropicalPolynomial({i: -i * i for i in range(r_f)})
@@ -253,7 +254,7 @@ def test_depth_of_the_theorem(r_f: int, r_g: int) -> None:
 
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=6).filter(lambda n: len(n) % 2 == 0), st.integers(0, 99))
-@settings(max_examples=30)
+@examples(30)
 def test_sparse_is_dense(counts: list[int], seed: int) -> None:
     random = np.random.default_rng(seed)
 
@@ -323,6 +324,7 @@ def test_size_guard_stops_early() -> None:
     assert caught.value.reached == 37
 
 
+@pytest.mark.slow
 def test_a_proof_that_is_too_long_is_refused() -> None:
     net = graph(mlp(6, 14, 1, seed=0), 6)
     with pytest.raises(TooManyMonomials, match=r"in 6 variables the proof .* check=False") as caught:

@@ -7,11 +7,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 import tropica as tp
+from tests.sizes import examples
 from tests.tropical.networks import c2, graph, linear, mlp
 from tropica.errors import InputError
 from tropica.tropical import simplify
@@ -106,7 +107,7 @@ def test_extracted_function_of_many_inputs() -> None:
 # ── simplification ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.integers(0, 99), st.floats(0, 3))
 def test_simplify_keeps_values_within_the_tolerance(seed: int, tolerance: float) -> None:
     random = np.random.default_rng(seed)
@@ -130,7 +131,7 @@ def test_simplify_drops_monomials_that_are_never_maximal() -> None:
     assert smaller.error == 0
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.integers(0, 99), st.integers(0, 8))
 def test_drop_generators(seed: int, keep: int) -> None:
     model = mlp(2, 8, 2, seed=seed)

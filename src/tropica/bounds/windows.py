@@ -81,11 +81,17 @@ def overlapping_windows(axes: Sequence[WindowAxis], channels: int, filters: int)
     return Windows(overlapping, entries, filters, math.prod(axis.count for axis in without_overlap))
 
 
-def xiong_number(axes: Sequence[WindowAxis], channels: int, filters: int) -> int:
+def xiong_number(axes: Sequence[WindowAxis], channels: int, filters: int, max_work: int = MAX_WORK) -> int:
     """Xiong's number for one layer.
 
     With one axis of overlapping windows the recursion over the windows has the number of used entries as its state; with more
     axes, the slack of all sets of open windows.
+
+    Args:
+        axes: the axes along which the windows move.
+        channels: entries of a window for each place.
+        filters: units for each window.
+        max_work: the largest number of steps of the recursion.
 
     Raises:
         NotCovered: windows overlap along several axes, and the recursion is too large.
@@ -98,7 +104,7 @@ def xiong_number(axes: Sequence[WindowAxis], channels: int, filters: int) -> int
     elif len(windows.axes) == 1:
         one = _along_one_axis(windows.axes[0], windows.channels, windows.filters)
     else:
-        one = _along_several_axes(windows.axes, windows.channels, windows.filters)
+        one = _along_several_axes(windows.axes, windows.channels, windows.filters, max_work)
     return one**windows.copies
 
 
@@ -130,7 +136,7 @@ def _along_one_axis(axis: WindowAxis, channels: int, filters: int) -> int:
     return sum(counts)
 
 
-def _along_several_axes(axes: Sequence[WindowAxis], channels: int, filters: int) -> int:
+def _along_several_axes(axes: Sequence[WindowAxis], channels: int, filters: int, max_work: int) -> int:
     """Xiong's number for several axes, window after window.
 
     The state is the slack h(Q) = min_P |S_P \\ S_Q| − t(P), over sets P of past windows, for each set Q of later
@@ -152,8 +158,8 @@ def _along_several_axes(axes: Sequence[WindowAxis], channels: int, filters: int)
             h = np.frombuffer(slack, dtype=np.int32)
             most = min(len(row) - 1, size + int(h[1]))
             work += (most + 1) * (len(h) + TABLE_OVERHEAD)
-            if work > MAX_WORK:
-                raise _too_large(f"the sum has more than {MAX_WORK} steps")
+            if work > max_work:
+                raise _too_large(f"the sum has more than {max_work} steps")
             for t, left in enumerate(_slack_after(h, free, most)):
                 key = left.tobytes()
                 after[key] = after.get(key, 0) + count * row[t]

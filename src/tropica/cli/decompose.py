@@ -27,6 +27,7 @@ def decompose(
     arg: options.Arg = None,
     split: options.Split = options.SplitName.train,
     limit: options.Limit = None,
+    label: options.Label = None,
     method: Annotated[options.Method, typer.Option("--method", help=options.METHOD_HELP)] = options.Method.calibrated,
     dtype: options.Dtype = None,
     per: Annotated[
@@ -41,7 +42,7 @@ def decompose(
     from tropica.runtime.memory import peak_memory, size_text
 
     check_writable(json)
-    points = tp.load_data(data, split=split.value, limit=limit)
+    points = tp.load_data(data, split=split.value, limit=limit, label=label)
     net = load_model(model, points, weights, arg)
     net = net.to(dtype.torch) if dtype else net
     decomposition = tp.decompose(net, points, method=method.value, memory=memory, per=per.value if per else None, progress=True)

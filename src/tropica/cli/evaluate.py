@@ -53,6 +53,7 @@ def evaluate(
     data: options.Data,
     split: options.Split = options.SplitName.test,
     limit: options.Limit = None,
+    label: options.Label = None,
     model: Annotated[
         str | None, options.optional("--model", "MODEL", f"The network to compare with. {options.MODEL_HELP}")
     ] = None,
@@ -95,16 +96,16 @@ def evaluate(
     only_streaming = {"--train-limit": train_limit, "--decomposition": decomposition, "--dtype": dtype}
     _check_options(streaming, model, bool(weights or arg), train, only_streaming)
     start = time.perf_counter()
-    points = tp.load_data(data, split=split.value, limit=limit)
+    points = tp.load_data(data, split=split.value, limit=limit, label=label)
     settings = {"memory": memory, "distributed": torchrun_rank() is not None}
     if streaming:
-        training = tp.load_data(train or data, split="train", limit=train_limit, lazy=True)
+        training = tp.load_data(train or data, split="train", limit=train_limit, lazy=True, label=label)
         net = load_model(terms, training, weights, arg).to(device.torch)
         source = _streaming(net, training, points, decomposition or options.Method.calibrated, dtype, settings)
     else:
         stored = _load_terms(Path(terms))
         net = load_model(model, points, weights, arg) if model else None
-        source = _stored(stored, net, points, train, settings | {"device": device.torch, "search": search.value})
+        source = _stored(stored, net, points, train, label, settings | {"device": device.torch, "search": search.value})
     _check_labels(points, source.function.num_classes)
     labels, active = source.function.labels_and_terms(source.inputs, progress=True)
     certain = int(source.function.label_is_certified(source.inputs, progress=True).sum()) if source.rounded else None
@@ -199,12 +200,13 @@ def _stored(
     net: tp.PiecewiseLinearNetwork | None,
     points: tp.LabelledData,
     train: str | None,
+    label: str | None,
     settings: dict[str, Any],
 ) -> Source:
     """The function of stored terms; with their network and data, rounded terms are computed again where rounding matters."""
     rounded = terms.lossy
     if rounded and net is not None and train is not None:
-        settings |= {"net": net, "data": tp.load_data(train, split="train", limit=len(terms), lazy=True)}
+        settings |= {"net": net, "data": tp.load_data(train, split="train", limit=len(terms), lazy=True, label=label)}
         rounded = False
     function = tp.ExtractedFunction(terms, **settings)
     at, network = terms.about.get("at"), terms.about.get("network")

@@ -45,6 +45,7 @@ def extract(
     arg: options.Arg = None,
     split: options.Split = options.SplitName.train,
     limit: options.Limit = None,
+    label: options.Label = None,
     decomposition: options.Decomposition = options.Method.calibrated,
     dtype: options.Dtype = None,
     at: Annotated[str | None, options.optional("--at", "NAME", "Take terms as functions of this inner layer's output.")] = None,
@@ -68,7 +69,7 @@ def extract(
     check_writable(json)
     check_folder(writable_folder(out))
     start = time.perf_counter()
-    points = tp.load_data(data, split=split.value, limit=limit, lazy=True)
+    points = tp.load_data(data, split=split.value, limit=limit, lazy=True, label=label)
     net = load_model(model, points, weights, arg).to(device.torch)
     with interruptible(lambda: _kept(out, len(points))):
         terms = tp.extract(

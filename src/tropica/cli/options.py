@@ -19,7 +19,8 @@ MODEL_HELP = (
     "tropica:NAME for a network of tropica.studies.networks with --weights. Files that need unpickling are refused."
 )
 DATA_HELP = (
-    "digits, mnist1d, a file *.npz, *.npy or *.parquet, a folder of images with one subfolder for each class, or openml:NAME."
+    "digits, mnist1d, a file *.npz, *.npy, *.parquet or *.csv, a folder of images with one subfolder for each class, or "
+    "openml:NAME."
 )
 
 
@@ -109,6 +110,8 @@ Arg = Annotated[list[str] | None, optional("--arg", "KEY=VALUE", "An argument of
 Data = Annotated[str, optional("--data", "SPEC", DATA_HELP)]
 Split = Annotated[SplitName, typer.Option("--split", help="Take the training points or the test points of the data.")]
 Limit = Annotated[int | None, optional("--limit", "N", "Take the first N points only.", min=1)]
+LABEL_HELP = "The column of a table, or the array of an archive, that has the labels (label, y, …); '' for none."
+Label = Annotated[str | None, optional("--label", "NAME", LABEL_HELP)]
 Decomposition = Annotated[Method, typer.Option("--decomposition", help=f"The DC decomposition. {METHOD_HELP}")]
 Dtype = Annotated[DtypeName | None, optional("--dtype", None, "The dtype of the computation; the model's own by default.")]
 MEMORY_HELP = "The memory to work in, such as 2GB; a quarter of the free memory by default."

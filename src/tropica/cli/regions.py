@@ -31,6 +31,7 @@ def regions(
     ] = None,
     data: Annotated[str | None, options.optional("--data", "SPEC", f"For --plane: {options.DATA_HELP}")] = None,
     split: options.Split = options.SplitName.train,
+    label: options.Label = None,
     margin: Annotated[float, typer.Option("--margin", metavar="T", min=0, help=MARGIN_HELP)] = 0.25,
     inputs: Annotated[
         int, typer.Option("--inputs", metavar="N", min=1, help="The model's number of inputs, without --data.")
@@ -55,11 +56,13 @@ def regions(
         raise InputError("one domain is needed: --box LO HI, --space, or --plane I J K")
     if plane is not None and data is None:
         raise InputError("--plane I J K takes three points of --data")
+    if label is not None and data is None:
+        raise InputError("--label names a column of --data")
     if out is not None:
         writable_folder(out)
         if out.is_dir():
             check_writable(out / "regions.json", out / "regions.png")
-    points = tp.load_data(data, split=split.value) if data is not None else None
+    points = tp.load_data(data, split=split.value, label=label) if data is not None else None
     example = points or tp.LabelledData(torch.zeros(2, inputs), None, f"--inputs {inputs}")
     net = load_model(model, example, weights, arg)
     if plane is not None and points is not None:

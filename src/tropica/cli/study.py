@@ -65,6 +65,7 @@ def study(
     lr: training_options.Lr = None,
     optimizer: training_options.Optimizer = None,
     limit: training_options.TrainLimit = None,
+    label: options.Label = None,
     terms: Terms = None,
     test_limit: TestLimit = None,
     dtype: options.Dtype = None,
@@ -85,8 +86,8 @@ def study(
         find_study(name)
     folder = out or Path("results") / name
     torch.set_num_threads(ctx.obj or 1)
-    train = training_options.load_exactly(data, limit=limit)
-    test = training_options.load_exactly(data, split="test", limit=test_limit)
+    train = training_options.load_exactly(data, limit=limit, label=label)
+    test = training_options.load_exactly(data, split="test", limit=test_limit, label=label)
     shared: dict[str, Any] = {
         "models": model or (),
         "runs": runs,

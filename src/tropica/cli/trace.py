@@ -17,6 +17,7 @@ def trace(
     weights: options.Weights = None,
     arg: options.Arg = None,
     split: options.Split = options.SplitName.train,
+    label: options.Label = None,
     json: options.Json = None,
 ) -> None:
     """Show a model as a graph of affine ops and nonlinearities.
@@ -26,7 +27,7 @@ def trace(
     from tropica.cli.models import load_model
 
     check_writable(json)
-    net = load_model(model, tp.load_data(data, split=split.value, limit=2), weights, arg)
+    net = load_model(model, tp.load_data(data, split=split.value, limit=2, label=label), weights, arg)
     numbers = describe(net)
     rows = [
         [one["name"], one["path"], one["op"], shape_text(one["shape"]), f"{one['units']:,}"]

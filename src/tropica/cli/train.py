@@ -49,6 +49,7 @@ def train(
     activation: Annotated[Activation, typer.Option("--activation", help="leaky: LeakyReLU(0.3).")] = Activation.relu,
     every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Save the weights of every N-th epoch.")] = 1,
     limit: training_options.TrainLimit = None,
+    label: options.Label = None,
     device: Annotated[
         str, typer.Option("--device", metavar="NAME", help="The PyTorch device to train on: cpu, cuda, ...")
     ] = "cpu",
@@ -64,7 +65,7 @@ def train(
     check_writable(json)
     folder = writable_folder(out)
     _check_device(device)
-    points = training_options.load_exactly(data, limit=limit)
+    points = training_options.load_exactly(data, limit=limit, label=label)
     settings = dataclasses.replace(
         training_options.train_settings(points, epochs, batch_size, lr, optimizer), activation=activation.value, every=every
     )
@@ -80,7 +81,7 @@ def train(
             progress = (lambda i, n, message, title=title: report(i, n, title)) if report else None
             place = folder / kind / f"seed-{number}"
             done.append(train_run(name, points, place, settings, seed=number, device=device, progress=progress))
-    test = _test_points(data, points)
+    test = _test_points(data, points, label)
     rows = [_row(run, test) for run in done]
     print_table(
         f"{kind} on {points.name}: {len(points):,} training points; accuracy",
@@ -106,10 +107,10 @@ def _check_device(device: str) -> None:
         ) from error
 
 
-def _test_points(data: str, points: tp.LabelledData) -> tp.LabelledData | None:
+def _test_points(data: str, points: tp.LabelledData, label: str | None) -> tp.LabelledData | None:
     """The test points, if the data has test points of the same shape with labels."""
     try:
-        test = training_options.load_exactly(data, split="test")
+        test = training_options.load_exactly(data, split="test", label=label)
     except DataError:
         return None
     return test if test.labels is not None and test.input_shape == points.input_shape else None

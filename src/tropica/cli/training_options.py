@@ -40,13 +40,13 @@ Optimizer = Annotated[OptimizerName | None, optional("--optimizer", None, OPTIMI
 TrainLimit = Annotated[int | None, optional("--limit", "N", "Take the first N training points only.", min=2)]
 
 
-def load_exactly(data: str, *, split: str = "train", limit: int | None = None) -> tp.LabelledData:
+def load_exactly(data: str, *, split: str = "train", limit: int | None = None, label: str | None = None) -> tp.LabelledData:
     """Load data; with a limit, exactly that many points.
 
     Raises:
         DataError: the data has fewer points.
     """
-    found = tp.load_data(data, split=split, limit=limit)  # type: ignore[arg-type]
+    found = tp.load_data(data, split=split, limit=limit, label=label)  # type: ignore[arg-type]
     if limit is not None and len(found) < limit:
         raise DataError(f"{found.name} has {len(found):,} {split} points; {limit:,} were asked for")
     return found

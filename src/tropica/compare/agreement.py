@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tropica.compare.batched import predicted_labels
+from tropica.data.arrays import refuse_masked
 from tropica.data.batches import Data, count_points
 from tropica.data.labelled import LabelledData
 from tropica.errors import InputError
@@ -136,6 +137,8 @@ def _as_labels(y: Tensor | np.ndarray, points: int) -> Tensor:
     """Labels as a tensor on the CPU, one for each point."""
     if not isinstance(y, (Tensor, np.ndarray)):
         raise InputError(f"labels must be a tensor or an array, got {type(y).__name__}")
+    if isinstance(y, np.ndarray):
+        refuse_masked(y, "labels")
     labels = torch.as_tensor(y).cpu()
     if labels.shape != (points,) or labels.is_floating_point():
         raise InputError(f"labels must be integers of shape ({points},), one for each point; got {tuple(y.shape)} {y.dtype}")

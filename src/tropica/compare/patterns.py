@@ -12,7 +12,7 @@ from tropica.compare.batched import batched
 from tropica.data.batches import Data, as_batches, count_points
 from tropica.errors import InputError
 from tropica.network.batch_size import default_batch_size
-from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.network import Floating, PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.runtime.progress import ProgressCallback, progress_callback
 
@@ -21,13 +21,19 @@ TERM_ROUNDING = 1e-9
 
 
 def count_patterns(
-    net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, *, progress: bool | ProgressCallback = False
+    net: PiecewiseLinearNetwork | torch.nn.Module,
+    data: Data,
+    *,
+    floating: Floating = "exact",
+    progress: bool | ProgressCallback = False,
 ) -> int:
-    """The number of distinct activation patterns (cells) of the points of the data, exactly.
+    """The number of distinct activation patterns (cells) of the points of the data.
 
     Args:
-        net: the network, traced or not; it is evaluated in float64.
+        net: the network, traced or not.
         data: the points (N, *input).
+        floating: "exact" for the cells that the points lie in; "model" for what the network's own arithmetic in its dtype
+            finds, rounding included (:meth:`PiecewiseLinearNetwork.activation_pattern`).
         progress: True for a bar, or a function (done, total, message).
 
     Raises:
@@ -38,10 +44,10 @@ def count_patterns(
     >>> count_patterns(model, torch.tensor([[-2.0], [-1.0], [1.0], [2.0]]))
     2
     """
-    net = as_network(net, data).to(torch.float64)
+    net = _in_exact_dtype(as_network(net, data), floating)
 
     def patterns(x: Tensor) -> set[bytes]:
-        return {row.tobytes() for row in net.activation_pattern(x).numpy()}
+        return {row.tobytes() for row in net.activation_pattern(x, floating=floating).numpy()}
 
     met: set[bytes] = set()
     for of_batch in batched(patterns, net, data, message="counting patterns", progress=progress):
@@ -80,17 +86,20 @@ def pattern_agreement(
     y: Data,
     *,
     per_point: bool = False,
+    floating: Floating = "exact",
     progress: bool | ProgressCallback = False,
 ) -> Tensor:
     """The share of units that take the same affine piece at x_k as at y_k, for each nonlinearity (Appendix E.5 of TropEx).
 
     ReLU units agree where both are active or both inactive; max-pooling windows agree where the same input attains the
-    maximum. Pieces are read in the network's own dtype.
+    maximum.
 
     Args:
         net: the network, traced or not.
         x, y: equally many points (N, *input), paired, such as test points and their deciding points.
         per_point: return the share of each pair; by default the mean over pairs.
+        floating: "exact", or "model" for the pieces that the network's own arithmetic in its dtype finds
+            (:meth:`PiecewiseLinearNetwork.activation_pattern`).
         progress: True for a bar, or a function (done, total, message).
 
     Returns:
@@ -108,7 +117,7 @@ def pattern_agreement(
     tensor([[0.5000],
             [1.0000]], dtype=torch.float64)
     """
-    net = as_network(net, x)
+    net = _in_exact_dtype(as_network(net, x), floating)
     total, others = count_points(x, where="x"), count_points(y, where="y")
     if total != others:
         raise InputError(f"points are compared in pairs: {total} points in x do not pair with {others} in y")
@@ -116,12 +125,17 @@ def pattern_agreement(
     done = 0
     with progress_callback(progress) as report:
         for a, b in zip(_equal_batches(net, x, "x"), _equal_batches(net, y, "y"), strict=True):
-            shares.append(_shared_pieces(net, a, b))
+            shares.append(_shared_pieces(net, a, b, floating))
             done += len(a)
             if report:
                 report(done, total, "comparing patterns")
     found = torch.cat(shares).cpu()
     return found if per_point else found.mean(0)
+
+
+def _in_exact_dtype(net: PiecewiseLinearNetwork, floating: Floating) -> PiecewiseLinearNetwork:
+    """The network in float64 for exact patterns, which takes points of any dtype as they are; else as it is."""
+    return net.to(torch.float64) if floating == "exact" else net
 
 
 def _projections(net: PiecewiseLinearNetwork, x: Tensor) -> Tensor:
@@ -172,8 +186,8 @@ def _equal_batches(net: PiecewiseLinearNetwork, data: Data, where: str) -> Itera
         yield torch.cat(waiting)
 
 
-def _shared_pieces(net: PiecewiseLinearNetwork, x: Tensor, y: Tensor) -> Tensor:
+def _shared_pieces(net: PiecewiseLinearNetwork, x: Tensor, y: Tensor, floating: Floating) -> Tensor:
     """The share of units with equal pieces (B, nonlinearities)."""
-    pairs = zip(net.active_pieces(x), net.active_pieces(y), strict=True)
-    columns = [(one == other).flatten(1).double().mean(1) for (_, one, _), (_, other, _) in pairs]
+    pairs = zip(net.active_pieces(x, floating=floating), net.active_pieces(y, floating=floating), strict=True)
+    columns = [(one == other).reshape(len(x), node.units).double().mean(1) for (node, one, _), (_, other, _) in pairs]
     return torch.stack(columns, 1) if columns else torch.zeros(len(x), 0, dtype=torch.float64)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +13,8 @@ from tropica.data.labelled import LabelledData, Split
 from tropica.errors import DataError
 
 CHANNELS = (1, 3, 4)
+MAX_CLASSES = 10**6
+"""A class number beyond this is taken for an identifier: a network would need as many outputs."""
 
 
 def as_inputs(array: np.ndarray, where: str) -> Tensor:
@@ -24,6 +29,7 @@ def as_inputs(array: np.ndarray, where: str) -> Tensor:
     >>> as_inputs(np.full((2, 28, 28), 255, np.uint8), "example").shape
     torch.Size([2, 1, 28, 28])
     """
+    refuse_masked(array, where)
     if array.ndim < 2:
         raise DataError(f"{where}: points must be an array (N, *shape); found shape {array.shape}")
     if array.dtype == np.uint8:
@@ -49,22 +55,76 @@ def numpy_message(error: Exception) -> str:
     return "it holds Python objects, which are never loaded" if objects else text
 
 
-def as_labels(array: np.ndarray, where: str) -> Tensor:
-    """Class numbers (N,) or (N, 1) of any integer dtype, as int64 (N,).
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Class numbers (N,) int64, the number of classes, and the names of the classes if they have names."""
+
+    numbers: Tensor
+    num_classes: int
+    names: tuple[str, ...] | None = None
+
+    def first(self, limit: int | None) -> Labels:
+        """The labels of the first points; the classes stay those of all."""
+        return replace(self, numbers=self.numbers[:limit])
+
+
+def as_labels(array: np.ndarray, where: str) -> Labels:
+    """The classes of points from class numbers, names of classes or booleans, (N,) or (N, 1).
+
+    Strings are classes by sorted name; False and True are classes 0 and 1.
 
     Raises:
-        DataError: the array has another dtype or shape, or holds a negative number.
+        DataError: the array has another dtype or shape, is empty, or holds a number below 0 or beyond a million.
 
-    >>> as_labels(np.array([[3], [1]], np.uint8), "example")
+    >>> as_labels(np.array([[3], [1]], np.uint8), "example").numbers
     tensor([3, 1])
+    >>> found = as_labels(np.array(["dog", "cat", "dog"]), "example")
+    >>> found.numbers, found.names
+    (tensor([1, 0, 1]), ('cat', 'dog'))
     """
+    refuse_masked(array, where)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise DataError(f"{where}: labels must be whole numbers (N,); found shape {array.shape}, dtype {array.dtype}")
+    if array.ndim != 1 or array.dtype.kind not in "iubUO":
+        hint = "; floats are no classes" if array.dtype.kind == "f" else ""
+        raise DataError(
+            f"{where}: labels must be whole numbers, names or booleans (N,); "
+            f"found shape {array.shape}, dtype {array.dtype}{hint}"
+        )
+    if array.dtype.kind in "UO":
+        return _named_labels(array, where)
+    if array.dtype.kind == "b":
+        return Labels(torch.from_numpy(array.astype(np.int64)), 2, ("False", "True"))
     if array.size and array.min() < 0:
         raise DataError(f"{where}: labels must be 0 or more; found {array.min()} at point {int(array.argmin())}")
-    return torch.from_numpy(array.astype(np.int64))
+    if array.size and int(array.max()) >= MAX_CLASSES:
+        raise DataError(
+            f"{where}: labels are class numbers 0, 1, 2, … below {MAX_CLASSES:,}; found {array.max()} at point "
+            f"{int(array.argmax())} (is it an identifier? number the classes from 0, or give them as strings)"
+        )
+    return Labels(torch.from_numpy(array.astype(np.int64)), int(array.max()) + 1 if array.size else 1)
+
+
+def _named_labels(array: np.ndarray, where: str) -> Labels:
+    """Classes by sorted name."""
+    strings = [isinstance(entry, str) for entry in array.tolist()]
+    if not all(strings):
+        at = strings.index(False)
+        raise DataError(f"{where}: names of classes must be strings; point {at} has {array[at]!r}")
+    names, numbers = np.unique(array.astype(str), return_inverse=True)
+    return Labels(torch.from_numpy(numbers.astype(np.int64).reshape(-1)), len(names), tuple(names.tolist()))
+
+
+def refuse_masked(array: np.ndarray, where: str) -> None:
+    """Raise `DataError` for a masked array that masks anything: what is under a mask is no data.
+
+    >>> refuse_masked(np.ma.masked_invalid([[1.0, np.nan]]), "example")
+    Traceback (most recent call last):
+    tropica.errors.DataError: example: a masked array must not mask anything; entry (0, 1) is masked
+    """
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        first = tuple(int(i) for i in np.argwhere(np.ma.getmaskarray(array))[0])
+        raise DataError(f"{where}: a masked array must not mask anything; entry {first} is masked")
 
 
 def fifth_of_each_class(labels: np.ndarray, split: Split) -> np.ndarray:
@@ -82,18 +142,28 @@ def fifth_of_each_class(labels: np.ndarray, split: Split) -> np.ndarray:
 
 
 def labelled(
-    inputs: Tensor, labels: Tensor | None, *, name: str, num_classes: int | None, split: Split, limit: int | None
+    inputs: Tensor,
+    labels: Labels | None,
+    *,
+    name: str,
+    split: Split,
+    limit: int | None,
+    feature_names: Sequence[str] | None = None,
 ) -> LabelledData:
     """The first ``limit`` points as `LabelledData`.
 
     Raises:
         DataError: there are no points, or the numbers of points and labels differ.
 
-    >>> labelled(torch.ones(3, 2), None, name="ones", num_classes=None, split="train", limit=2)
+    >>> labelled(torch.ones(3, 2), None, name="ones", split="train", limit=2)
     LabelledData('ones', train: 2 points of shape (2,), no labels)
     """
     if len(inputs) == 0:
         raise DataError(f"{name}: there are no points in the {split} split")
-    if labels is not None and len(labels) != len(inputs):
-        raise DataError(f"{name}: {len(inputs)} points, but {len(labels)} labels in the {split} split")
-    return LabelledData(inputs[:limit], None if labels is None else labels[:limit], name, num_classes, split)
+    features = None if feature_names is None else tuple(feature_names)
+    if labels is None:
+        return LabelledData(inputs[:limit], None, name, None, split, feature_names=features)
+    if len(labels.numbers) != len(inputs):
+        raise DataError(f"{name}: {len(inputs)} points, but {len(labels.numbers)} labels in the {split} split")
+    numbers = labels.numbers[:limit]
+    return LabelledData(inputs[:limit], numbers, name, labels.num_classes, split, labels.names, features)

@@ -39,6 +39,8 @@ class FileData(HtmlRepr, Dataset[Any]):
     name: str
     num_classes: int | None = None
     split: Split = "train"
+    class_names: tuple[str, ...] | None = None
+    feature_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,7 +57,8 @@ class FileData(HtmlRepr, Dataset[Any]):
 
     def in_memory(self) -> LabelledData:
         """The same data with all points read."""
-        return LabelledData(self.rows[0 : len(self)], self.labels, self.name, self.num_classes, self.split)
+        names = (self.class_names, self.feature_names)
+        return LabelledData(self.rows[0 : len(self)], self.labels, self.name, self.num_classes, self.split, *names)
 
     def __repr__(self) -> str:
         return f"FileData({self.name!r}, {self.split}: {len(self)} points of shape {self.input_shape})"

@@ -28,6 +28,8 @@ class LabelledData(HtmlRepr, Dataset[Any]):
         name: the name of the data set, for titles and file names.
         num_classes: the number of classes of the whole data set (not only of these points), or None.
         split: `train` or `test`.
+        class_names: the names of the classes, by number.
+        feature_names: the names of the coordinates of a point of shape (d,), such as the columns of a table.
 
     Raises:
         InputError: a field has the wrong dtype, shape or range, or two fields do not match.
@@ -44,6 +46,8 @@ class LabelledData(HtmlRepr, Dataset[Any]):
     name: str
     num_classes: int | None = None
     split: Split = "train"
+    class_names: tuple[str, ...] | None = None
+    feature_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -51,6 +55,10 @@ class LabelledData(HtmlRepr, Dataset[Any]):
         if self.inputs.dtype != torch.float32 or self.inputs.ndim < 2 or len(self.inputs) == 0:
             found = f"{tuple(self.inputs.shape)} {self.inputs.dtype}"
             raise InputError(f"{self.name}: inputs must be a float32 tensor (N, *shape) with N > 0; found {found}")
+        if self.feature_names is not None and self.input_shape != (len(self.feature_names),):
+            raise InputError(f"{self.name}: {len(self.feature_names)} feature names for points of shape {self.input_shape}")
+        if self.class_names is not None and self.num_classes != len(self.class_names):
+            raise InputError(f"{self.name}: {len(self.class_names)} class names for num_classes={self.num_classes}")
         if self.labels is None:
             return
         if self.labels.dtype != torch.int64 or self.labels.shape != self.inputs.shape[:1]:

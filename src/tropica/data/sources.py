@@ -19,11 +19,13 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
+from tropica.data.arrays import refuse_masked
 from tropica.data.file_data import FileData, FileRows
+from tropica.data.keyed import KeyedData, points_of
 from tropica.data.labelled import LabelledData
 from tropica.errors import InputError
 
-Data: TypeAlias = Union[Tensor, np.ndarray, LabelledData, FileData, "Dataset[Any]", "DataLoader[Any]", Iterable[Any]]
+Data: TypeAlias = Union[Tensor, np.ndarray, LabelledData, FileData, KeyedData, "Dataset[Any]", "DataLoader[Any]", Iterable[Any]]
 
 RANDOM_SAMPLERS = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 ACCEPTED = "a tensor or array (N, *shape), LabelledData, a Dataset, a DataLoader, or an iterable of batches"
@@ -41,12 +43,21 @@ class Source(Protocol):
         ...
 
 
-def source_of(data: Data, where: str) -> Source:
+def source_of(data: Data, where: str, key: str | None = None) -> Source:
     """The source of the points of ``data``.
 
     Raises:
         InputError: the type of ``data`` is not supported, or a second pass would differ from the first.
     """
+    if isinstance(data, KeyedData):
+        return source_of(data.data, where, data.key)
+    source = _source(data, where, key)
+    if key is not None and isinstance(source, ArraySource):
+        raise InputError(f"{where}: key={key!r} is for data of dicts; found {type(data).__name__}")
+    return source
+
+
+def _source(data: Data, where: str, key: str | None) -> Source:
     if isinstance(data, LabelledData):
         return ArraySource(data.inputs, where)
     if type(data) is TensorDataset:  # whose items are slices of one tensor
@@ -57,11 +68,11 @@ def source_of(data: Data, where: str) -> Source:
         return ArraySource(data, where)
     if isinstance(data, DataLoader):
         _refuse_random_order(data, where)
-        return BatchSource(data, where)
+        return BatchSource(data, where, key)
     if isinstance(data, Dataset):
         if not isinstance(data, (Sized, IterableDataset)):
             raise InputError(f"{where}: a dataset must have a length; {type(data).__name__} has no __len__")
-        return ItemSource(data, where)
+        return ItemSource(data, where, key)
     if isinstance(data, (tuple, str, bytes, dict)) or not isinstance(data, Iterable):
         hint = "; labels are not needed: pass the inputs alone" if isinstance(data, tuple) else ""
         raise InputError(f"{where}: expected {ACCEPTED}; found {type(data).__name__}{hint}")
@@ -70,7 +81,7 @@ def source_of(data: Data, where: str) -> Source:
             f"{where}: a {type(data).__name__} can be iterated only once, and several passes are needed; "
             "pass a list of batches, or an object whose __iter__ starts from the beginning"
         )
-    return BatchSource(data, where)
+    return BatchSource(data, where, key)
 
 
 def _refuse_random_order(loader: DataLoader[Any], where: str) -> None:
@@ -107,6 +118,7 @@ class ItemSource:
 
     dataset: Dataset[Any]
     where: str
+    key: str | None = None
 
     def lengths(self, size: int) -> list[int]:
         count = len(self.dataset) if isinstance(self.dataset, Sized) else sum(1 for _ in self.dataset)
@@ -116,7 +128,7 @@ class ItemSource:
         batch: list[Tensor] = []
         shape, index = None, -1
         for index, item in self._items(None if only is None else [range(r.start * size, r.stop * size) for r in only]):
-            point = _as_tensor(_without_labels(item), f"{self.where}: item {index}")
+            point = self._point(item, f"{self.where}: item {index}")
             shape = point.shape if shape is None else shape
             if point.shape != shape:
                 raise InputError(
@@ -129,6 +141,9 @@ class ItemSource:
                 batch = []
         if batch:
             yield index + 1 - len(batch), torch.stack(batch)
+
+    def _point(self, item: Any, where: str) -> Tensor:
+        return _as_tensor(points_of(item, where, self.key), where)
 
     def _items(self, only: Sequence[range] | None) -> Iterable[tuple[int, Any]]:
         if isinstance(self.dataset, IterableDataset):
@@ -143,6 +158,7 @@ class BatchSource:
 
     stream: Iterable[Any]
     where: str
+    key: str | None = None
 
     def lengths(self, size: int) -> list[int]:
         plan = _batch_indices(self.stream)
@@ -156,10 +172,13 @@ class BatchSource:
         first = 0
         wanted = None if only is None else set(_numbers(only, None))
         for number, batch in enumerate(self.stream):
-            x = _as_tensor(_without_labels(batch), f"{self.where}: batch {number}")
+            x = self._points(batch, f"{self.where}: batch {number}")
             if wanted is None or number in wanted:
                 yield first, x
             first += len(x) if x.ndim else 0
+
+    def _points(self, batch: Any, where: str) -> Tensor:
+        return _as_tensor(points_of(batch, where, self.key), where)
 
     def _loaded(self, plan: list[list[int]], numbers: list[int]) -> Iterator[tuple[int, Tensor]]:
         """Load some batches of a loader; the others are not loaded."""
@@ -175,7 +194,7 @@ class BatchSource:
             multiprocessing_context=loader.multiprocessing_context,
         )
         for number, batch in zip(numbers, part, strict=True):
-            yield int(firsts[number]), _as_tensor(_without_labels(batch), f"{self.where}: batch {number}")
+            yield int(firsts[number]), self._points(batch, f"{self.where}: batch {number}")
 
 
 def _even_lengths(total: int, size: int) -> list[int]:
@@ -213,10 +232,6 @@ def _batch_indices(stream: Iterable[Any]) -> list[list[int]] | None:
     return [list(indices) for indices in stream.batch_sampler]
 
 
-def _without_labels(item: Any) -> Any:
-    return item[0] if isinstance(item, (tuple, list)) and item else item
-
-
 def _as_tensor(x: Any, where: str) -> Tensor:
     """``x`` as a tensor; arrays are copied.
 
@@ -226,8 +241,8 @@ def _as_tensor(x: Any, where: str) -> Tensor:
     if isinstance(x, Tensor):
         return x
     if not isinstance(x, np.ndarray):
-        found = f"a dict with {', '.join(map(str, x))}" if isinstance(x, dict) else type(x).__name__
-        raise InputError(f"{where}: expected a tensor or an array, or a tuple that starts with one; found {found}")
+        raise InputError(f"{where}: expected a tensor or an array, or a tuple that starts with one; found {type(x).__name__}")
+    refuse_masked(x, where)
     try:
         # torch refuses read-only memory maps, negative strides and foreign byte orders; the copy has none of them.
         return torch.from_numpy(np.array(x, dtype=x.dtype.newbyteorder("=")))

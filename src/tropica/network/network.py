@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +16,10 @@ from tropica.errors import InputError
 from tropica.network.builder import cast
 from tropica.network.graph import INPUT, Graph, NonlinearityNode
 from tropica.network.patterns import pack_patterns
+from tropica.network.point_signs import PointSigns
 from tropica.runtime.html import html_table
+
+Floating = Literal["exact", "model"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -172,30 +176,55 @@ class PiecewiseLinearNetwork:
         x, logits = x.detach().double(), logits.detach().double()
         return AffineMap(weight, logits - torch.einsum("bsd,bd->bs", weight.double().flatten(2), x.flatten(1)))
 
-    def activation_pattern(self, x: Tensor) -> Tensor:
+    def activation_pattern(self, x: Tensor, *, floating: Floating = "exact") -> Tensor:
         """Activation pattern of each point as packed bits, uint8 (B, bytes): the active piece of every unit.
 
         Two points have equal rows if and only if the active pieces of all units are equal. A unit with n pieces takes
         ⌈log₂ n⌉ bits: one for relu-like units, and the position in the window for max-pooling.
+
+        Args:
+            x: points (B, *input).
+            floating: "exact" for the network of real numbers that the weights stand for (those of ``net.to(torch.float64)``):
+                a unit that is exactly 0 takes its lower piece, a window's tie its first input, as on cells. "model" for what
+                the network's own arithmetic in its dtype finds, rounding included, with PyTorch's slopes at ties.
+
+        Raises:
+            InputError: the batch does not fit, or an exact pattern is asked at a NaN or an infinity.
 
         >>> import torch, tropica as tp
         >>> net = tp.trace(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU()).eval(), torch.zeros(2, 2))
         >>> net.activation_pattern(torch.randn(5, 2)).shape
         torch.Size([5, 1])
         """
-        return pack_patterns(self.active_pieces(x), len(x)).cpu()
+        return pack_patterns(self.active_pieces(x, floating=floating), len(x)).cpu()
 
-    def active_pieces(self, x: Tensor) -> list[tuple[NonlinearityNode, Tensor, int]]:
-        """For each nonlinearity: its node, the index of every unit's active piece (B, *unit_shape), the number of pieces."""
-        found: list[tuple[NonlinearityNode, Tensor, int]] = []
+    def active_pieces(self, x: Tensor, *, floating: Floating = "exact") -> list[tuple[NonlinearityNode, Tensor, int]]:
+        """For each nonlinearity: its node, the index of every unit's active piece (B, *unit_shape), the number of pieces.
+
+        ``floating`` is that of :meth:`activation_pattern`.
+        """
+        x = self.check_input(x)
+        if floating == "exact":
+            if not bool(torch.isfinite(x).all()):
+                raise InputError("an exact pattern needs finite points; the batch has a NaN or an infinity")
+            return [(found.node, found.piece, found.num_pieces) for found in self.signs(x.detach().double())]
+        if floating != "model":
+            raise InputError(f'floating must be "exact" or "model"; found {floating!r}')
+        pieces: list[tuple[NonlinearityNode, Tensor, int]] = []
 
         def visit(node: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
             piece = node.op.active_piece(*inputs, **node.roles(self.constants))
-            found.append((node, node.per_point(piece, len(x)), node.op.num_pieces(*(z.shape for z in inputs))))
+            pieces.append((node, node.per_point(piece, len(x)), node.op.num_pieces(*(z.shape for z in inputs))))
 
         with torch.no_grad():
-            self.graph.evaluate(self.check_input(x), self.constants, visit=visit)
-        return found
+            self.graph.evaluate(x, self.constants, visit=visit)
+        return pieces
+
+    @cached_property
+    def signs(self) -> PointSigns:
+        """The predicate that decides the active piece of every unit at a point, exactly."""
+        net = self.to(torch.float64)
+        return PointSigns(net.graph, net.constants, net.shapes)
 
     # ── conversion and cutting ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -47,8 +47,9 @@ class Nonlinearity:
         """Slopes of the units (of this shape, for one point) below 0 and above 0, where units bend at 0."""
         raise NotImplementedError
 
-    def windows(self, shape: torch.Size) -> Tensor:
-        """Positions (units, k) of each unit's entries in the flattened input (of this shape, for one point), padded with −1."""
+    def windows(self, z: Tensor, fill: float) -> Tensor:
+        """The inputs (pieces, *output) among which each output is the largest, in the order of the pieces; ``fill`` where a
+        window reaches past the end. For nonlinearities that are not elementwise."""
         raise NotImplementedError
 
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
@@ -185,14 +186,14 @@ class Amax(Nonlinearity):
         first = _first_argmax(z.permute(*kept, *dims).flatten(len(kept)))
         return first.reshape([1 if d in dims else n for d, n in enumerate(z.shape)]) if self.keepdim else first
 
+    def windows(self, z: Tensor, fill: float) -> Tensor:
+        dims = sorted(d % z.ndim for d in self.dims)
+        kept = [d for d in range(z.ndim) if d not in dims]
+        inputs = z.permute(*dims, *kept).flatten(0, len(dims) - 1)
+        return inputs.reshape(-1, *(1 if d in dims else n for d, n in enumerate(z.shape))) if self.keepdim else inputs
+
     def num_pieces(self, *shapes: torch.Size) -> int:
         return math.prod(shapes[0][d] for d in self.dims)
-
-    def windows(self, shape: torch.Size) -> Tensor:
-        positions = torch.arange(shape.numel()).reshape(shape)
-        dims = sorted(d % len(shape) for d in self.dims)
-        kept = [d for d in range(len(shape)) if d not in dims]
-        return positions.permute(*kept, *dims).reshape(-1, math.prod(shape[d] for d in dims))
 
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
         return inputs[0].sum(self.dims, self.keepdim)
@@ -231,18 +232,17 @@ class MaxPool(Nonlinearity):
             piece = piece * self.kernel[axis] + (position - start) // self.dilation[axis]
         return piece
 
+    def windows(self, z: Tensor, fill: float) -> Tensor:
+        out = self._pool(torch.zeros(1, 1, *z.shape[-len(self.kernel) :])).shape[-len(self.kernel) :]
+        axes = zip(out, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        tables = [
+            torch.arange(n).unsqueeze(1) * stride - padding + torch.arange(kernel) * dilation
+            for n, kernel, stride, padding, dilation in axes
+        ]
+        return _window_inputs(z, tables, fill)
+
     def num_pieces(self, *shapes: torch.Size) -> int:
         return math.prod(self.kernel)
-
-    def windows(self, shape: torch.Size) -> Tensor:
-        spatial = len(self.kernel)
-        out = self(torch.zeros(shape)).shape[-spatial:]
-        axes = []
-        for axis, (n, full) in enumerate(zip(out, shape[-spatial:], strict=True)):
-            start = torch.arange(n) * self.stride[axis] - self.padding[axis]
-            at = start[:, None] + torch.arange(self.kernel[axis]) * self.dilation[axis]
-            axes.append(torch.where((at >= 0) & (at < full), at, -1))
-        return _windows_of_axes(shape, axes)
 
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
         """Window sums: a depthwise convolution with ones, with zero padding for windows that reach past the end."""
@@ -283,18 +283,17 @@ class AdaptiveMaxPool(Nonlinearity):
             piece = piece * max(_adaptive_windows(full, out)) + (position - start)
         return piece
 
+    def windows(self, z: Tensor, fill: float) -> Tensor:
+        tables: list[Tensor] = []
+        for full, out in zip(z.shape[-len(self.size) :], self.size, strict=True):
+            lengths = torch.tensor(_adaptive_windows(full, out)).unsqueeze(1)
+            at = torch.arange(int(lengths.max()))
+            tables.append(torch.where(at < lengths, torch.arange(out).unsqueeze(1) * full // out + at, -1))
+        return _window_inputs(z, tables, fill)
+
     def num_pieces(self, *shapes: torch.Size) -> int:
         spatial = len(self.size)
         return math.prod(max(_adaptive_windows(n, out)) for n, out in zip(shapes[0][-spatial:], self.size, strict=True))
-
-    def windows(self, shape: torch.Size) -> Tensor:
-        axes = []
-        for full, out in zip(shape[-len(self.size) :], self.size, strict=True):
-            start = torch.arange(out) * full // out
-            lengths = torch.tensor(_adaptive_windows(full, out))
-            offset = torch.arange(int(lengths.max()))
-            axes.append(torch.where(offset < lengths[:, None], start[:, None] + offset, -1))
-        return _windows_of_axes(shape, axes)
 
     def jacobian_bound(self, *inputs: Tensor) -> Tensor:
         """Window sums: averages times the sizes of the windows."""
@@ -305,22 +304,23 @@ class AdaptiveMaxPool(Nonlinearity):
         return _ADAPTIVE_AVG_POOLS[spatial - 1](z, self.size) * area
 
 
-def _windows_of_axes(shape: torch.Size, axes: Sequence[Tensor]) -> Tensor:
-    """Positions (units, k) of windows that are products of windows (out, k) along the last axes, each channel by itself."""
-    channels = math.prod(shape[: -len(axes)])
-    found = torch.arange(channels).reshape(channels, 1)
-    for at, full in zip(axes, shape[-len(axes) :], strict=True):
-        units, width = found.shape
-        both = torch.where(
-            (found[:, None, :, None] < 0) | (at[None, :, None, :] < 0), -1, found[:, None, :, None] * full + at[:, None]
-        )
-        found = both.reshape(units * len(at), width * at.shape[1])
-    return found
-
-
 def _adaptive_windows(full: int, out: int) -> list[int]:
     """Length of each window along one axis of an adaptive pool."""
     return [-(-(i + 1) * full // out) - i * full // out for i in range(out)]
+
+
+def _window_inputs(z: Tensor, tables: Sequence[Tensor], fill: float) -> Tensor:
+    """The inputs (pieces, …, *out) of windows given by one table (windows, positions) an axis; ``fill`` outside of z."""
+    spatial = len(tables)
+    padded = F.pad(z, (0, 1) * spatial, value=fill)
+    for axis, table in enumerate(tables):
+        dim = z.ndim - spatial + 2 * axis
+        n = z.shape[axis - spatial]
+        index = torch.where((table < 0) | (table >= n), n, table).to(z.device)
+        padded = padded.index_select(dim, index.flatten()).unflatten(dim, tuple(table.shape))
+    lead = z.ndim - spatial
+    order = [*(lead + 2 * a + 1 for a in range(spatial)), *range(lead), *(lead + 2 * a for a in range(spatial))]
+    return padded.permute(order).flatten(0, spatial - 1)
 
 
 def _first_argmax(z: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from tropica.network.graph import NonlinearityNode
 
 def pack_patterns(active_pieces: Sequence[tuple[NonlinearityNode, Tensor, int]], points: int) -> Tensor:
     """Pack active pieces into uint8 rows (points, bytes), ⌈log₂ pieces⌉ bits for each unit, in the given order."""
-    bits = [_bits(piece.flatten(1), num_pieces) for _, piece, num_pieces in active_pieces]
+    bits = [_bits(piece.reshape(points, node.units), num_pieces) for node, piece, num_pieces in active_pieces]
     row = torch.cat(bits, 1) if bits else torch.zeros(points, 0, dtype=torch.uint8)
     row = torch.nn.functional.pad(row, (0, -row.shape[1] % 8)).unflatten(1, (-1, 8))
     weights = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=row.device)

@@ -8,6 +8,7 @@ from tropica.plots.dual_subdivision import dual_subdivision
 from tropica.plots.grouped_means import grouped_means
 from tropica.plots.hypersurface import curve_and_dual, hypersurface
 from tropica.plots.label_map import label_map
+from tropica.plots.label_polygons import label_polygons
 from tropica.plots.mean_curves import Curve, mean_curves
 from tropica.plots.regions import regions
 from tropica.plots.zonotope import zonotope
@@ -23,6 +24,7 @@ __all__ = [
     "grouped_means",
     "hypersurface",
     "label_map",
+    "label_polygons",
     "mean_curves",
     "regions",
     "zonotope",

@@ -32,9 +32,11 @@ class Subdivision(HtmlRepr):
 
     Attributes:
         hull: the upper hull of which it is the projection.
+        max_faces: the largest number of faces to list.
     """
 
     hull: UpperHull
+    max_faces: int = MAX_FACES
 
     @property
     def dimension(self) -> int:
@@ -61,8 +63,8 @@ class Subdivision(HtmlRepr):
                 own = self._faces_of(cell)
             for face, size in own:
                 found.setdefault(face, (size, []))[1].append(number)
-            if len(found) > MAX_FACES:
-                raise InputError(f"the subdivision has more than {MAX_FACES:,} faces: use upper_hull for its cells alone")
+            if len(found) > self.max_faces:
+                raise InputError(f"the subdivision has more than {self.max_faces:,} faces: use upper_hull for its cells alone")
         return found
 
     def _faces_of(self, cell: tuple[int, ...]) -> Iterable[tuple[tuple[int, ...], int]]:
@@ -75,7 +77,7 @@ class Subdivision(HtmlRepr):
         """The faces of one dimension: the monomials at the vertices of each, sorted.
 
         Raises:
-            InputError: a dimension outside 0, …, k, or more than a million faces in all.
+            InputError: a dimension outside 0, …, k, or more than ``max_faces`` faces in all.
         """
         if dimension not in range(self.dimension + 1):
             raise InputError(f"faces have dimensions 0 to {self.dimension}; found {dimension!r}")

@@ -10,15 +10,16 @@ MAX_FACES = 1_000_000
 """Largest number of faces to list."""
 
 
-def faces_from_facets(vertices: int, facets: Iterable[Iterable[int]]) -> dict[tuple[int, ...], int]:
+def faces_from_facets(vertices: int, facets: Iterable[Iterable[int]], max_faces: int = MAX_FACES) -> dict[tuple[int, ...], int]:
     """The non-empty faces of a polytope, as sorted tuples of vertices, and the dimension of each.
 
     Args:
         vertices: the number of vertices.
         facets: the vertices of each facet.
+        max_faces: the largest number of faces to list.
 
     Raises:
-        InputError: more than a million faces.
+        InputError: more than ``max_faces`` faces.
 
     >>> faces_from_facets(3, [(0, 1), (1, 2), (0, 2)])  # a triangle
     {(0,): 0, (1,): 0, (2,): 0, (0, 1): 1, (0, 2): 1, (1, 2): 1, (0, 1, 2): 2}
@@ -30,8 +31,8 @@ def faces_from_facets(vertices: int, facets: Iterable[Iterable[int]]) -> dict[tu
         face = stack.pop()
         if face in below:
             continue
-        if len(below) > MAX_FACES:
-            raise InputError(f"the polytope has more than {MAX_FACES:,} faces: ask for its vertices or facets instead")
+        if len(below) > max_faces:
+            raise InputError(f"the polytope has more than {max_faces:,} faces: ask for its vertices or facets instead")
         below[face] = {face & m for m in masks} - {face, 0}
         stack += below[face]
     dimension: dict[int, int] = {}

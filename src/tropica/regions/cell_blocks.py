@@ -17,7 +17,7 @@ from tropica.regions.lower import Lowered
 from tropica.regions.lowered_chain import lowered_chain
 from tropica.regions.scaling import mantissas, scaled_network
 from tropica.regions.scheduler import in_order
-from tropica.regions.tasks import Counters, Found, Task, root_task, run_task
+from tropica.regions.tasks import Counters, Found, Spare, Task, root_task, run_task
 
 SIGNS, VOLUMES, MAPS, VERTICES = "signs", "volumes", "maps", "vertices"
 MOST_DIMENSIONS = 12
@@ -200,12 +200,12 @@ def search_blocks(
 ) -> Generator[CellBlock]:
     """Yield the cells in blocks, in one order; ``counters`` is added to, tasks for which ``skip`` holds are left out."""
     asked = (SIGNS in want, VOLUMES in want, MAPS in want, VERTICES in want)
-    limits = (sizes.first, sizes.second, sizes.later)
+    limits, spare = (sizes.first, sizes.second, sizes.later), Spare()
 
     def run(task: Task) -> Found:
         if skip is not None and skip(task):
             return Found(0, None, [], Counters())
-        return run_task(problem.net, problem.exact, task, asked, limits[min(task.depth, 2)], sizes.capacity)
+        return run_task(problem.net, problem.exact, task, asked, limits[min(task.depth, 2)], sizes.capacity, spare)
 
     for found in in_order(problem.root, run, threads, window):
         if counters is not None:

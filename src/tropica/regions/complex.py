@@ -88,16 +88,16 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
         return torch.from_numpy(t @ basis + origin).reshape(-1, *self.net.input_shape)
 
     def locate(self, t: np.ndarray | Tensor | Sequence[Sequence[float]]) -> np.ndarray:
-        """The cell of each point t (N, d), exactly: of several cells that hold a point of their borders the lowest number.
+        """The cell of each point t (N, d): its number, exactly; −1 for points outside of the domain.
 
-        −1 for points outside of the domain.
+        A point on a border belongs to the lowest-numbered closed cell that holds it.
         """
         points = np.atleast_2d(np.asarray(t.detach().cpu() if isinstance(t, Tensor) else t, dtype=np.float64))
         if points.ndim != 2 or points.shape[1] != self.dimension:
             raise InputError(f"points must have {self.dimension} coordinates each; found an array {points.shape}")
-        outside = ~np.isfinite(points).all(axis=1, keepdims=True)
-        number = self.locator.cells(rationals(np.where(outside, 0.0, points)))
-        return np.where(outside[:, 0], -1, number)
+        if not np.isfinite(points).all():
+            raise InputError("points must be finite; found a NaN or an infinity")
+        return self.locator.cells(rationals(points))
 
     @cached_property
     def locator(self) -> Locator:

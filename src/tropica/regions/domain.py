@@ -135,7 +135,7 @@ class Domain(HtmlRepr):
         """Raise InputError unless the domain lies in the space of inputs of this shape."""
         expected = torch.Size(shape).numel()
         if self.input_size != expected:
-            found = f"{self!r} lies in a space of {self.input_size} numbers"
+            found = f"the points of {self!r} have {self.input_size} coordinates"
             raise InputError(f"{found}, but an input of the network has {expected}: {tuple(shape)}")
 
     def embedding(self, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -68,6 +69,18 @@ class ExactSigns:
             return row
         minus, below = self._row(stage, other, masks)
         return [a * below - b * denominator for a, b in zip(row, minus, strict=True)]
+
+    def prepare(self, stage: int, units: Iterable[int], masks: np.ndarray) -> None:
+        """Make the rows of several units at once: one product instead of many."""
+        with self._lock:
+            key = masks[:stage].tobytes()
+            new = [unit for unit in set(units) if unit >= 0 and (stage, unit, key) not in self._rows]
+            if not new:
+                return
+            rows, denominator = self._stage_rows(stage, np.array(new), masks)
+            for unit, entries in zip(new, rows.tolist(), strict=True):
+                content = math.gcd(denominator, *entries)
+                _remember(self._rows, (stage, unit, key), ([a // content for a in entries], denominator // content), 1 << 16)
 
     def _row(self, stage: int, unit: int, masks: np.ndarray) -> tuple[Row, int]:
         """A unit's row under the sign vector: integers over a denominator."""

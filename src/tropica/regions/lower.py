@@ -138,7 +138,8 @@ def _stage(node: NonlinearityNode, plan: _Plan, context: AffineGraph, names: Map
     written = tuple((name, units) for name in plan.written[node.name])
     none = np.zeros(0)
     if isinstance(node.op, _WINDOWS):
-        inputs = node.op.windows(shape).numpy()
+        positions = torch.arange(shape.numel(), dtype=torch.float64).reshape(shape)
+        inputs = node.op.windows(positions, NO_INPUT).flatten(1).T.long().numpy()
         if node.name in plan.floored:
             inputs = np.column_stack([np.full(len(inputs), ZERO), inputs])
         return Stage(affine, "window", none, none, np.ascontiguousarray(inputs), written)

@@ -42,7 +42,7 @@ def checked_patterns(solid: Solid, which: np.ndarray | None = None) -> Iterator[
     for low in range(0, len(which), BLOCK):
         block = which[low : low + BLOCK]
         centers = solid.centers[block]
-        found = np.concatenate([folded.net.activation_pattern(x).numpy() for _, x in folded.batches(centers)])
+        found = np.concatenate([folded.net.activation_pattern(x, floating="model").numpy() for _, x in folded.batches(centers)])
         doubtful = _doubtful(folded, centers, limits)
         if constant.any():  # what constants choose is decided once
             try:

@@ -22,7 +22,7 @@ _CACHE_LIMIT = 1 << 23
 def mantissas(array: RationalArray) -> tuple[np.ndarray, np.ndarray]:
     """Numbers as m · 2^e with ½ ≤ |m| < 1, m rounded to the nearest float64; zeros have m = 0."""
     numerators = array.numerators
-    if numerators.dtype != object and array.denominator.bit_count() == 1 and (np.abs(numerators) < 2**53).all():
+    if numerators.dtype != object and array.denominator.bit_count() == 1:  # int64 to float64 rounds to nearest
         m, e = np.frexp(numerators.astype(np.float64))
         return m, e.astype(np.int64) - (array.denominator.bit_length() - 1)
     flat = [_mantissa(int(n), array.denominator) for n in numerators.ravel().tolist()]
@@ -93,13 +93,15 @@ def scaled_network(chain: Chain) -> tuple[NetworkArrays, np.ndarray]:
             windowed[s] = 1
             first_units = np.flatnonzero((np.diff(stage.windows, prepend=-2) != 0) & (stage.windows >= 0))
             ends[s, first_units] = first_units + np.bincount(stage.windows[stage.windows >= 0])
+    zero = np.logical_and.accumulate([not (s.bias.numerators != 0).any() for s in chain.stages] or [False])
+    central = zero.astype(np.int64)
     row_sum, column, cached = _norms(chain, weights, width)
     arrays = NetworkArrays(
-        (0,) * d if d in (2, 3) else (),
+        (0,) * d if d in (2, 3) and not windowed.any() else (),
         d,
         size,
         first,
-        np.concatenate([w.ravel() for w in weights]),
+        np.concatenate([np.zeros(0), *(w.ravel() for w in weights)]),
         offset,
         bias,
         low,
@@ -110,6 +112,7 @@ def scaled_network(chain: Chain) -> tuple[NetworkArrays, np.ndarray]:
         cached,
         ends,
         windowed,
+        central,
     )
     return arrays, exponent
 
@@ -123,13 +126,9 @@ def _norms(chain: Chain, weights: list[np.ndarray], width: int) -> tuple[np.ndar
         row_sum[s] = (np.abs(weights[s - 1]) * slopes[s - 1][:, None]).sum(0).max(initial=0) * 1.0001
         cached[s + 1] = cached[s]
         if s < L:
-            before = np.abs(weights[s - 1])  # (units of s − 1, rows of s)
-            column[s, : len(before)] = row_sum_of(before, slopes[s], weights[s])
+            largest = (np.abs(weights[s - 1]) * slopes[s][None, :]).max(1, initial=0)  # of each unit of s − 1
+            sums = np.abs(weights[s]).sum(0).max(initial=0)
+            column[s, : len(largest)] = largest * sums * 1.0001
             entries = weights[s - 1].shape[0] * weights[s].shape[1]
             cached[s + 1] += entries if entries <= _CACHE_LIMIT else 0
     return row_sum, column, cached
-
-
-def row_sum_of(before: np.ndarray, slope: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """For each unit j: the largest entry of |W_next| diag(slopes) |column j|."""
-    return ((before * slope[None, :]) @ np.abs(after)).max(1, initial=0) * 1.0001

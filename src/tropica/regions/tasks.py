@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,6 +75,13 @@ class Found:
     counters: Counters = field(default_factory=Counters)
 
 
+class Spare(threading.local):
+    """The arrays of a thread's last task, for its next one: allocating them takes as long as hundreds of cells."""
+
+    capacity: Capacity | None = None
+    state: tuple[Cells, Levels, Maps, Output, Query] | None = None
+
+
 class _Decider:
     """Answers a kernel's doubtful signs, in batches; remembers an exception for the caller."""
 
@@ -96,7 +104,9 @@ class _Decider:
         cells, levels = self._cells, self._levels
         level, stage = int(self._query.head[0]), int(self._query.head[1])
         masks = self._maps.mask
-        for a, bit, unit, partner in self._query.doubts[:count].tolist():
+        doubts = self._query.doubts[:count].tolist()
+        self._exact.prepare(stage, (u for doubt in doubts for u in doubt[2:]), masks)
+        for a, bit, unit, partner in doubts:
             through = cells.through[cells.definition[a] : cells.definition[a + 1]]
             hyperplanes = [tuple(p) for p in cells.plane_unit[through].tolist()]
             sign, point = self._exact.sign((stage, unit, partner), hyperplanes, masks)
@@ -107,16 +117,24 @@ class _Decider:
                 levels.N[level, a] |= word
             if cells.disp[a] > 2.0**-53:
                 cells.X[a] = [c / point[-1] for c in point[:-1]]
-                cells.disp[a] = 2.0**-53
+                cells.disp[a] = 2.0**-53 if any(point[:-1]) else 0.0
         self.decided += count
 
 
 def run_task(
-    net: NetworkArrays, exact: ExactSigns, task: Task, want: tuple[bool, bool, bool, bool], limit: int, capacity: Capacity
+    net: NetworkArrays,
+    exact: ExactSigns,
+    task: Task,
+    want: tuple[bool, bool, bool, bool],
+    limit: int,
+    capacity: Capacity,
+    spare: Spare,
 ) -> Found:
     """Search the subtree of a task, up to about ``limit`` cells; with larger arrays where they turn out too small."""
     while True:
-        cells, levels, maps, output, query = make_state(net, capacity._replace(cells=max(limit, 1)), want)
+        cells, levels, maps, output, query = _arrays(
+            net, capacity._replace(cells=max(limit, 1) if any(want) else 1), want, spare
+        )
         status, found, left, decider = _search(net, exact, task, cells, levels, maps, output, query, limit)
         if decider.error is not None:
             raise decider.error
@@ -138,6 +156,21 @@ def run_task(
     counters = Counters(*(int(c) for c in query.counters[:4]), exactly=decider.decided)
     tasks = [_subtask(net, task, e, cells, levels, maps) for e in range(left - 1, -1, -1)]
     return Found(found, output, tasks, counters)
+
+
+def _arrays(
+    net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, bool, bool], spare: Spare
+) -> tuple[Cells, Levels, Maps, Output, Query]:
+    """Arrays for one task, as good as fresh: what a kernel reads before it writes it is reset. Outputs are given away."""
+    if spare.state is None or spare.capacity != capacity or any(want):
+        spare.state, spare.capacity = make_state(net, capacity, want), capacity
+        return spare.state
+    _, levels, maps, _, query = spare.state
+    for array in (maps.mask, maps.age, maps.terms, levels.latest, levels.rest_range, query.counters):
+        array[:] = 0
+    maps.fresh[:] = 1
+    maps.cache_columns[:] = -1
+    return spare.state
 
 
 def _search(net, exact, task, cells, levels, maps, output, query, limit):
@@ -176,7 +209,19 @@ def _search(net, exact, task, cells, levels, maps, output, query, limit):
         )
     decider = _Decider(exact, cells, levels, maps, query)
     start = np.array([task.stage, nv, planes, ns, len(task.units)], np.int64)
-    status, found, left = search(net, start, task.units, cells, levels, maps, output, query, decider.address, limit)
+    status, found, left = search(
+        net,
+        net.ends if net.windowed.any() else None,
+        start,
+        task.units,
+        cells,
+        levels,
+        maps,
+        output,
+        query,
+        decider.address,
+        limit,
+    )
     return status, found, left, decider
 
 

@@ -53,3 +53,24 @@ def test_image_folder_errors(tmp_path):
     (tmp_path / "train").mkdir()
     with pytest.raises(DataError, match="no subfolder test; found a, train"):
         load_data(str(tmp_path), split="test")
+
+
+def test_a_gray_image_among_color_images_is_converted(tmp_path):
+    root = write_folder(tmp_path / "pets", {"a": [1, 2], "b": [3]})
+    for gray in ("a/0.png", "b/0.png"):
+        Image.new("L", (4, 4), 9).save(root / gray)
+        data = load_data(str(root))
+        assert data.input_shape == (3, 4, 4)
+        assert sorted(set((data.inputs * 255).flatten().round().tolist())) == ([2, 3, 9] if gray == "a/0.png" else [2, 9])
+
+
+def test_images_are_turned_as_the_camera_was_held(tmp_path):
+    image = Image.new("RGB", (3, 2))
+    image.putpixel((0, 0), (255, 255, 255))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # held upright: the first row is the right side
+    (tmp_path / "a").mkdir()
+    image.save(tmp_path / "a" / "0.png", exif=exif)
+    data = load_data(str(tmp_path))
+    assert data.input_shape == (3, 3, 2)
+    assert data.inputs[0, 0].tolist() == [[0, 1], [0, 0], [0, 0]]

@@ -56,7 +56,7 @@ def test_npz_channels_last_become_channels_first(tmp_path):
     [
         (
             {"x_test": np.zeros((1, 2))},
-            "no points for the train split; found arrays x_test; accepted: x_train, x, inputs",
+            "no points for the train split; found arrays x_test; accepted: x_train, x, X, inputs",
         ),
         ({}, "found arrays none"),
         ({"x": np.zeros((0, 2))}, "there are no points"),

@@ -36,9 +36,9 @@ def test_specification_errors(spec, options, message):
 
 
 def test_unknown_kind_of_file(tmp_path):
-    (tmp_path / "x.csv").touch()
+    (tmp_path / "x.xlsx").touch()
     with pytest.raises(DataError, match=r"this kind of file is not known; data may be .*npz"):
-        load_data(str(tmp_path / "x.csv"))
+        load_data(str(tmp_path / "x.xlsx"))
 
 
 def test_data_folder_is_searched_second(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from tropica.data.arrays import Labels
 from tropica.data.labelled import SPLITS, LabelledData
 from tropica.data.readers.images import stack_images
 from tropica.data.readers.request import FileRequest
@@ -16,7 +17,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".t
 
 
 def load_folder(request: FileRequest) -> LabelledData:
-    """The images of a folder. Classes are numbered by the sorted names of the subfolders.
+    """The images of a folder. Classes are numbered by the sorted names of the subfolders, alike in all splits.
 
     If the folder has subfolders ``train`` or ``test``, the class folders lie in these. The points are ordered
     in rounds of one image of each class, so that the first points contain every class.
@@ -24,15 +25,17 @@ def load_folder(request: FileRequest) -> LabelledData:
     Raises:
         DataError: there are no subfolders or no images, or the images have different shapes.
     """
+    request.refuse_columns("an image folder")
     root = _root(request)
-    classes = _subfolders(root)
-    if not classes:
+    classes = _class_names(request)
+    if not _subfolders(root):
         raise DataError(f"{root}: an image folder must have one subfolder for each class; found none")
-    files = _in_turn([_images(folder) for folder in classes])[: request.limit]
+    files = _in_turn([_images(root / name) for name in classes])[: request.limit]
     if not files:
         raise DataError(f"{root}: no images in {len(classes)} class folders; accepted: {', '.join(SUFFIXES)}")
     inputs = stack_images(((path, str(path)) for path, _ in files), len(files))
-    return request.labelled(inputs, torch.tensor([label for _, label in files]), len(classes))
+    labels = Labels(torch.tensor([label for _, label in files]), len(classes), tuple(classes))
+    return request.labelled(inputs, labels)
 
 
 def _root(request: FileRequest) -> Path:
@@ -47,12 +50,21 @@ def _root(request: FileRequest) -> Path:
     return request.path
 
 
+def _class_names(request: FileRequest) -> list[str]:
+    """The sorted names of the class folders of all splits, as one split may lack a class."""
+    roots: set[Path] = set()
+    for one in request.splits():
+        inside = [one.path / split for split in SPLITS if (one.path / split).is_dir()]
+        roots.update(inside or [one.path])
+    return sorted({folder.name for root in roots for folder in _subfolders(root)})
+
+
 def _subfolders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
 
 
 def _in_turn(classes: list[list[Path]]) -> list[tuple[Path, int]]:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from tropica.data.arrays import as_inputs, as_labels, numpy_message
+from tropica.data.arrays import as_inputs, numpy_message
 from tropica.data.file_data import FileData, FileRows
+from tropica.data.readers.columns import numbered_alike
 from tropica.data.readers.request import FileRequest
 from tropica.errors import DataError
 
@@ -45,18 +46,19 @@ def open_npy(request: FileRequest) -> FileData:
         DataError: the file does not hold an array of points, or there are fewer labels than points.
     """
     request.refuse_unknown_split("a single array")
+    request.refuse_columns("an array")
     rows = NpyRows(request.path, request.limit)
     path = request.path.with_suffix(".labels.npy")
     if not path.exists():
         return FileData(rows, None, request.name, None, request.split)
-    labels = as_labels(_load(path), str(path))
-    if len(labels) < len(rows):
-        raise DataError(f"{path}: {len(labels)} labels for {len(rows)} points")
-    return FileData(rows, labels[: len(rows)], request.name, int(labels.max()) + 1, request.split)
+    labels = numbered_alike(request, lambda one: _load(one.path.with_suffix(".labels.npy")), str(path))
+    if len(labels.numbers) < len(rows):
+        raise DataError(f"{path}: {len(labels.numbers)} labels for {len(rows)} points")
+    return FileData(rows, labels.numbers[: len(rows)], request.name, labels.num_classes, request.split, labels.names)
 
 
 def _load(path: Path, mmap_mode: Any = None) -> np.ndarray:
     try:
         return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # a damaged header makes NumPy raise SyntaxError, OverflowError, MemoryError, …
         raise DataError(f"{path} cannot be read as a NumPy array: {numpy_message(error)}") from error

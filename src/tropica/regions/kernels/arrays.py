@@ -21,6 +21,7 @@ class NetworkArrays(NamedTuple):
         bias, low, step: (L + 1, width); a unit's slope is low where it is not positive, low + step where it is.
         tested: (L, words) bits of the units that bend.
         ends: (L, width) one past the last unit of each window at its first, else 0; windowed: (L,) which stages have windows.
+        central: (L,) whether the stage's constants are 0 for every sign vector.
         row_sum: (L + 1,) the largest absolute row sum of a stage; column: (L, width): of stage s + 1 times column j of s.
     """
 
@@ -39,6 +40,7 @@ class NetworkArrays(NamedTuple):
     cached: np.ndarray
     ends: np.ndarray
     windowed: np.ndarray
+    central: np.ndarray
 
 
 class Cells(NamedTuple):

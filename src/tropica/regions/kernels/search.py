@@ -10,7 +10,7 @@ from tropica.regions.kernels.cut import LEVEL, NV, PLANES, SFREE, SLOT0, SLOTS, 
 from tropica.regions.kernels.next_map import next_map
 from tropica.regions.kernels.output import write_cell
 from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO, at_vertices, ball, full_word, gather
-from tropica.regions.kernels.windows import choose, filter_windows, part
+from tropica.regions.kernels.windows import choose, enter_windows, part
 
 DONE, GIVEN_BACK, TOO_SMALL, UNDECIDED, TOO_MANY_FACETS = range(5)
 """How a search ends: nothing left; subtrees left on the stack; a stack too small; the caller gave up; more facets than bits."""
@@ -31,7 +31,7 @@ def box_of(dims, d, X, disp, lists, v0, nv, middle, radius):
 
 
 @njit(**OPTIONS)
-def group(dims, d, s, level, v0, nv, rows, units, count, cells, levels, maps, query, address):
+def group(dims, d, s, level, v0, nv, rows, units, count, central, cells, levels, maps, query, address):
     """Three-valued signs of the listed units; returns the word of the first 64 mixed ones, and whether all were decided.
 
     Units with one strict sign go into the level's mask, further mixed ones into its rest.
@@ -53,6 +53,7 @@ def group(dims, d, s, level, v0, nv, rows, units, count, cells, levels, maps, qu
             units,
             start,
             levels.none,
+            central,
             cells.list,
             v0,
             nv,
@@ -100,6 +101,7 @@ def group(dims, d, s, level, v0, nv, rows, units, count, cells, levels, maps, qu
                 rest,
                 s * 0,
                 levels.none,
+                central,
                 cells.list,
                 v0,
                 nv,
@@ -142,11 +144,13 @@ def push(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, mixed, cho
 
 
 @njit(**ENTRY)
-def search(net, start, units, cells, levels, maps, output, query, address, limit):
+def search(net, ends, start, units, cells, levels, maps, output, query, address, limit):
     """Enumerate the cells below one cell, up to about ``limit`` of them.
 
     Args:
         net: NetworkArrays.
+        ends: (L, width) one past the last unit of each window at its first, 0 elsewhere; None where there are no
+            windows, which leaves less to compile.
         start: (7,) stage, vertices, hyperplanes, slots, number of units to decide, level 0's mask is set; all units to filter.
         units: the undecided units of the first stage.
         cells, levels, maps, output, query: fresh arrays, the start's cell at the beginning of ``cells``.
@@ -167,34 +171,23 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
     while True:
         if kind:
             rows = maps.rows[s]
+            windowed, mixed, done = False, ZERO, True
             if kind == 1:
                 box_of(dims, d, cells.X, cells.disp, cells.list, v0, nv, middle, radius)
-                listed = levels.undecided
-                if not net.windowed[s]:
-                    count = ball(dims, d, rows, net.size[s], middle, radius, net.tested[s], levels.mask[level], listed)
                 query.counters[0] += net.size[s]
-            if net.windowed[s]:
-                if kind == 1:
-                    count = filter_windows(
-                        dims,
-                        d,
-                        rows,
-                        net.size[s],
-                        net.ends[s],
-                        middle,
-                        radius,
-                        levels.mask[level],
-                        levels.rest[level],
-                        levels.found,
+            if ends is not None:  # noqa: SIM102 - numba leaves this out where ends is None
+                if net.windowed[s]:
+                    windowed = True
+                    enter_windows(
+                        dims, d, s, level, kind == 1, rows, net.size[s], ends[s], middle, radius, listed, count, levels
                     )
-                else:
-                    for i in range(count):
-                        levels.rest[level, i] = listed[i]
-                levels.rest_range[level, 0] = 0
-                levels.rest_range[level, 1] = count
-                mixed, done = ZERO, True
-            else:
-                mixed, done = group(dims, d, s, level, v0, nv, rows, listed, count, cells, levels, maps, query, address)
+            if not windowed:
+                if kind == 1:
+                    listed = levels.undecided
+                    count = ball(dims, d, rows, net.size[s], middle, radius, net.tested[s], levels.mask[level], listed)
+                mixed, done = group(
+                    dims, d, s, level, v0, nv, rows, listed, count, net.central[s], cells, levels, maps, query, address
+                )
             if not done:
                 return UNDECIDED, found, e
             if e + 1 > len(cells.stack):
@@ -209,36 +202,39 @@ def search(net, start, units, cells, levels, maps, output, query, address, limit
         row = cells.stack[e - 1]
         level, s = row[LEVEL], row[STAGE]
         mixed, chosen = cells.mixed[e - 1], cells.chosen[e - 1]
-        windowed = net.windowed[s]
-        if windowed:
-            if chosen != ZERO:
-                first = levels.rest[level, np.int64(mixed) - 1]
-                choose(levels.mask[level], first, net.ends[s, first], np.int64(chosen) - 1)
-            p = np.int64(mixed)
-            if p < levels.rest_range[level, 1]:
-                box_of(dims, d, cells.X, cells.disp, cells.list, row[V0], row[NV], middle, radius)
-                status, e = part(
-                    dims,
-                    d,
-                    s,
-                    e - 1,
-                    level,
-                    p,
-                    maps.rows[s],
-                    net.ends[s],
-                    middle,
-                    radius,
-                    maps.mask[s],
-                    cells,
-                    levels,
-                    query,
-                    address,
-                    children,
-                    sizes,
-                )
-                if status:
-                    return TOO_SMALL if status == 1 else (UNDECIDED if status == 2 else TOO_MANY_FACETS), found, e
-                continue
+        windowed = False
+        if ends is not None:  # noqa: SIM102 - as above
+            if net.windowed[s]:
+                windowed = True
+                if chosen != ZERO:
+                    first = levels.rest[level, np.int64(mixed) - 1]
+                    choose(levels.mask[level], first, ends[s, first], np.int64(chosen) - 1)
+                p = np.int64(mixed)
+                if p < levels.rest_range[level, 1]:
+                    box_of(dims, d, cells.X, cells.disp, cells.list, row[V0], row[NV], middle, radius)
+                    status, e = part(
+                        dims,
+                        d,
+                        s,
+                        e - 1,
+                        level,
+                        p,
+                        maps.rows[s],
+                        ends[s],
+                        middle,
+                        radius,
+                        maps.mask[s],
+                        net.central[s],
+                        cells,
+                        levels,
+                        query,
+                        address,
+                        children,
+                        sizes,
+                    )
+                    if status:
+                        return TOO_SMALL if status == 1 else (UNDECIDED if status == 2 else TOO_MANY_FACETS), found, e
+                    continue
         if windowed or mixed == ZERO:
             e -= 1
             v0, nv, free, top, plane, s0, ns, sfree = (

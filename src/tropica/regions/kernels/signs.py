@@ -92,6 +92,15 @@ def ask(address, head, doubts, count, level, stage):
 
 
 @njit(**OPTIONS)
+def is_origin(dims, d, x, displacement):
+    """Whether a vertex is the origin, exactly."""
+    at = displacement == 0.0
+    for k in range(len(dims) if len(dims) > 0 else d):
+        at = at and x[k] == 0.0
+    return at
+
+
+@njit(**OPTIONS)
 def at_vertices(
     dims,
     d,
@@ -102,6 +111,7 @@ def at_vertices(
     units,
     start,
     partner,
+    central,
     cell,
     v0,
     nv,
@@ -117,12 +127,16 @@ def at_vertices(
 ):
     """Three-valued signs of ``count`` gathered forms at the vertices of a cell; returns (somewhere +, somewhere −, done).
 
-    A form is the row of ``units[start + i]``, minus that of ``partner[i]`` where this is not −1.
+    A form is the row of ``units[start + i]``, minus that of ``partner[i]`` where this is not −1. Where constants are exactly 0
+    whatever the sign vector (``central``), all forms vanish at the origin.
     """
     full = full_word(count)
     asked = nv * 0  # not a literal, here and elsewhere: numba would compile what is called twice
     for j in range(v0, v0 + nv):
         a = cell[j]
+        if central and is_origin(dims, d, X[a], disp[a]):
+            S[level, a] = N[level, a] = ZERO
+            continue
         above, below = evaluate(dims, d, forms, tolerance, length, count, X[a], disp[a])
         S[level, a] = above
         N[level, a] = below

@@ -61,6 +61,18 @@ def filter_windows(dims, d, rows, size, ends, middle, radius, mask, undecided, f
 
 
 @njit(**OPTIONS)
+def enter_windows(dims, d, s, level, new, rows, size, ends, middle, radius, listed, count, levels):
+    """Begin a stage on a cell: a new one is filtered, of one that was given back the undecided windows are listed."""
+    if new:
+        count = filter_windows(dims, d, rows, size, ends, middle, radius, levels.mask[level], levels.rest[level], levels.found)
+    else:
+        for i in range(count):
+            levels.rest[level, i] = listed[i]
+    levels.rest_range[level, 0] = 0
+    levels.rest_range[level, 1] = count
+
+
+@njit(**OPTIONS)
 def gather_differences(dims, d, rows, unit, partner, count, forms, tolerance, length):
     """The rows of ``unit`` minus those of ``partner``, with the error bounds of both."""
     for i in range(count):
@@ -77,7 +89,7 @@ def gather_differences(dims, d, rows, unit, partner, count, forms, tolerance, le
 
 
 @njit(**OPTIONS)
-def undominated(dims, d, s, level, cell, v0, nv, rows, found, count, cells, levels, query, address):
+def undominated(dims, d, s, level, cell, v0, nv, rows, found, count, central, cells, levels, query, address):
     """Drop the candidates that the first one dominates on the cell, and the first where another dominates it; −1: undecided."""
     forms, tolerance, length = levels.forms[level], levels.tolerance[level], levels.length[level]
     unit, partner = levels.unit[level], levels.partner[level]
@@ -98,6 +110,7 @@ def undominated(dims, d, s, level, cell, v0, nv, rows, found, count, cells, leve
             unit,
             s * 0,
             partner,
+            central,
             cell,
             v0,
             nv,
@@ -129,7 +142,7 @@ def undominated(dims, d, s, level, cell, v0, nv, rows, found, count, cells, leve
 
 
 @njit(**OPTIONS)
-def clip(dims, d, s, level, e, piece, found, count, rows, cells, levels, query, address, children, sizes):
+def clip(dims, d, s, level, e, piece, found, count, rows, central, cells, levels, query, address, children, sizes):
     """Clip the cell of stack entry e to where ``piece`` is the largest candidate; status as :func:`split`, −1: empty."""
     forms, tolerance, length = levels.forms[level], levels.tolerance[level], levels.length[level]
     unit, partner = levels.unit[level], levels.partner[level]
@@ -154,6 +167,7 @@ def clip(dims, d, s, level, e, piece, found, count, rows, cells, levels, query, 
             unit,
             s * 0,
             partner,
+            central,
             cells.list,
             row[V0],
             row[NV],
@@ -222,14 +236,16 @@ def copy_entry(cells, source, target):
 
 
 @njit(**OPTIONS)
-def part(dims, d, s, e, level, p, rows, ends, middle, radius, current, cells, levels, query, address, children, sizes):
+def part(dims, d, s, e, level, p, rows, ends, middle, radius, current, central, cells, levels, query, address, children, sizes):
     """Replace stack entry e, a cell whose p-th undecided window comes next, by its parts; returns (status, new height)."""
     first = levels.rest[level, p]
     row = cells.stack[e]
     found = levels.found
     count = candidates(dims, d, rows, first, ends[first], middle, radius, found)
     if count > 1:
-        count = undominated(dims, d, s, level, cells.list, row[V0], row[NV], rows, found, count, cells, levels, query, address)
+        count = undominated(
+            dims, d, s, level, cells.list, row[V0], row[NV], rows, found, count, central, cells, levels, query, address
+        )
         if count < 0:
             return 2, e
     if count == 1:
@@ -249,7 +265,9 @@ def part(dims, d, s, e, level, p, rows, ends, middle, radius, current, cells, le
     top = e
     for i in range(count):
         copy_entry(cells, base, top)
-        status = clip(dims, d, s, level, top, found[i], found, count, rows, cells, levels, query, address, children, sizes)
+        status = clip(
+            dims, d, s, level, top, found[i], found, count, rows, central, cells, levels, query, address, children, sizes
+        )
         if status > 0:
             return status, e
         if status == 0:

@@ -20,4 +20,4 @@ def load_digits(split: Split, limit: int | None) -> LabelledData:
     rows = fifth_of_each_class(bunch.target, split)
     inputs = as_inputs(bunch.images[rows, None] / 16, "digits")
     labels = as_labels(bunch.target[rows], "digits")
-    return labelled(inputs, labels, name="digits", num_classes=10, split=split, limit=limit)
+    return labelled(inputs, labels, name="digits", split=split, limit=limit)

@@ -45,7 +45,7 @@ def load_mnist1d(split: Split, limit: int | None) -> LabelledData:
     signals, classes = _generate()
     rows = slice(TRAIN) if split == "train" else slice(TRAIN, None)
     inputs, labels = as_inputs(signals[rows], "mnist1d"), as_labels(classes[rows], "mnist1d")
-    return labelled(inputs, labels, name="mnist1d", num_classes=10, split=split, limit=limit)
+    return labelled(inputs, labels, name="mnist1d", split=split, limit=limit)
 
 
 @lru_cache(maxsize=1)

@@ -8,8 +8,9 @@ from math import isqrt
 from typing import Any
 
 import numpy as np
+import torch
 
-from tropica.data.arrays import as_inputs, as_labels, fifth_of_each_class, labelled
+from tropica.data.arrays import Labels, as_inputs, fifth_of_each_class, labelled
 from tropica.data.labelled import LabelledData, Split
 from tropica.errors import DataError
 
@@ -26,11 +27,11 @@ def load_openml(name: str, split: Split, limit: int | None) -> LabelledData:
     where = f"openml:{name}"
     bunch = _fetch(name)
     features = _numbers(bunch.data, where)
-    classes, codes = _classes(bunch.target)
+    names, codes = _classes(bunch.target)
     rows = fifth_of_each_class(np.zeros(len(features)) if codes is None else codes, split)
     inputs = as_inputs(_as_images(features)[rows], where)
-    labels = None if codes is None else as_labels(codes[rows], where)
-    return labelled(inputs, labels, name=name, num_classes=classes, split=split, limit=limit)
+    labels = None if codes is None else Labels(torch.from_numpy(codes[rows]), len(names), names)
+    return labelled(inputs, labels, name=name, split=split, limit=limit)
 
 
 def _fetch(name: str) -> Any:
@@ -55,12 +56,12 @@ def _numbers(features: Any, where: str) -> np.ndarray:
         raise DataError(f"{where}: the features must be numbers: {error}") from error
 
 
-def _classes(target: Any) -> tuple[int | None, np.ndarray | None]:
-    """The number of classes and the class of each point; (None, None) where the target is not a class."""
+def _classes(target: Any) -> tuple[tuple[str, ...], np.ndarray | None]:
+    """The names of the classes and the class of each point; no classes where the target is not a class."""
     if target is None or np.ndim(target) != 1 or np.asarray(target).dtype.kind == "f":
-        return None, None
+        return (), None
     names, codes = np.unique(np.asarray(target).astype(str), return_inverse=True)
-    return len(names), codes
+    return tuple(names.tolist()), codes
 
 
 def _as_images(features: np.ndarray) -> np.ndarray:

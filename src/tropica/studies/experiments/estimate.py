@@ -165,7 +165,7 @@ def _layers(net: PiecewiseLinearNetwork) -> list[int]:
     included. Leaky units are of rank 2, max-pools of the rank of their windows. Holds for any graph, with branches, too.
     """
     inputs = math.prod(net.input_shape)
-    pieces = net.active_pieces(torch.zeros(1, *net.input_shape, dtype=net.dtype))
+    pieces = net.active_pieces(torch.zeros(1, *net.input_shape, dtype=net.dtype), floating="model")
     return [bounds.montufar2022((inputs, nonlinearity.units), rank=number) for nonlinearity, _, number in pieces]
 
 

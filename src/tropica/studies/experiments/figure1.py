@@ -11,8 +11,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from tropica.plots import label_map, style
-from tropica.plots.label_polygons import label_polygons
+from tropica.plots import label_map, label_polygons, style
 from tropica.polyhedra.envelope import Envelope, upper_envelope
 from tropica.regions.complex import RegionComplex
 from tropica.regions.domains import Box

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from tropica.compare.similarity import angles, correlation, distances
-from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.extract import extract
+from tropica.decomposition.local_terms import local_terms
 from tropica.plots import angle_distance, mean_curves, style
 from tropica.plots.mean_curves import Curve
 from tropica.studies.case import Case
@@ -71,13 +70,8 @@ def compare_networks(one: Case, other: Case) -> dict[str, Row]:
 
 
 def own_terms(case: Case) -> tuple[AffineTerms, Tensor]:
-    """The terms N_i on the linear regions of the training points, where i is the label that N gives; and these labels.
-
-    The terms a = a⁺ − a⁻ do not depend on the decomposition, so F⁻ = 0 suffices.
-    """
-    zero = DCDecomposition(case.net, "none", {})
-    terms = extract(case.net, case.points, zero, check="none", progress=case.progress("coefficients"))
-    return terms.local, terms.labels
+    """The terms N_i on the linear regions of the training points, where i is the label that N gives; and these labels."""
+    return local_terms(case.net, case.points, progress=case.progress("coefficients"))
 
 
 def tables(results: Results) -> list[Table]:

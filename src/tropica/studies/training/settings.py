@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from tropica.data.arrays import MAX_CLASSES
 from tropica.data.labelled import LabelledData
 from tropica.errors import DataError, InputError
 from tropica.studies.networks import ACTIVATIONS
@@ -84,11 +85,17 @@ def check_training_data(data: LabelledData) -> int:
     """The number of classes of data that a classifier can be trained on.
 
     Raises:
-        DataError: the data has no labels, or one class only.
+        DataError: the data has no labels, one class only, or labels that are no class numbers.
     """
     if data.labels is None:
         raise DataError(f"{data.name}: these points have no labels; training and studies need them")
     found = data.labels.unique()
     if len(found) < 2:
         raise DataError(f"{data.name}: all {len(data):,} points are of class {int(found[0])}; two classes or more are needed")
-    return max(data.num_classes or 0, int(found.max()) + 1)
+    classes = max(data.num_classes or 0, int(found.max()) + 1)
+    if classes > MAX_CLASSES:
+        raise DataError(
+            f"{data.name}: {classes:,} classes for {len(found)} different labels; number the classes from 0 "
+            f"(at most {MAX_CLASSES:,})"
+        )
+    return classes

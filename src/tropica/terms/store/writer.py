@@ -19,6 +19,7 @@ file system without locks the existence of the file is the lock: after a crash o
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import platform
 import re
@@ -57,6 +58,8 @@ from tropica.terms.term_block import TermBlock
 LOCK = "lock"
 LOCK_SECONDS = 0.5
 """Seconds to wait for the lock, which another run may be releasing."""
+OPENINGS = 100
+"""Attempts to create and lock a folder that other runs, which end, remove meanwhile."""
 FILES = re.compile(r"manifest\.json|lock|(decomposition|center|calibration|shard-\d{5,})\.safetensors")
 """The names of a store's files."""
 
@@ -96,18 +99,20 @@ class StoreWriter:
         self._close()
 
     def _open(self) -> None:
-        check_folder(self.folder)
-        for folder in (self.folder, *self.folder.parents):
-            if folder.exists():
+        for attempt in itertools.count(1):
+            check_folder(self.folder)
+            self._created = list(itertools.takewhile(lambda folder: not folder.exists(), (self.folder, *self.folder.parents)))
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._lock = _locked(self.folder)
                 break
-            self._created.append(folder)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.folder)
-        except OSError as error:
-            if isinstance(error, StoreError):
+            except StoreError:
                 raise
-            raise StoreError(f"{self.folder}: cannot be written to ({error.strerror})") from error
+            except OSError as error:
+                # A run that ends removes empty folders that it created, perhaps just before this one locks them.
+                removed = isinstance(error, FileNotFoundError | FileExistsError)
+                if not removed or attempt == OPENINGS:
+                    raise StoreError(f"{self.folder}: cannot be written to ({error.strerror})") from error
         for entry in self.folder.iterdir():
             if (unfinished := TEMPORARY.fullmatch(entry.name)) and FILES.fullmatch(unfinished["name"]):
                 entry.unlink(missing_ok=True)
@@ -263,12 +268,14 @@ def gather_shards(processes: Processes, own: Mapping[int, FinishedShard]) -> dic
 def check_folder(folder: Path) -> None:
     """Raise StoreError, before any work, for a folder that cannot be written, or that holds other files than a store."""
     nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir():
+    if not nearest.is_dir() and nearest.exists():  # a run that ends may remove it meanwhile
         raise StoreError(f"{folder}: cannot be created ({nearest} is a file, not a folder)")
-    if not os.access(nearest, os.W_OK):
+    if not os.access(nearest, os.W_OK) and nearest.exists():
         raise StoreError(f"{folder}: cannot be written to")
     if folder.exists() and not (folder / MANIFEST).exists():
-        others = sorted(p.name for p in folder.iterdir() if not FILES.fullmatch(p.name) and not TEMPORARY.fullmatch(p.name))
+        others: list[str] = []
+        with contextlib.suppress(FileNotFoundError):
+            others = sorted(p.name for p in folder.iterdir() if not FILES.fullmatch(p.name) and not TEMPORARY.fullmatch(p.name))
         if others:
             raise StoreError(f"{folder}: not empty, and not a store of terms (it holds {others[0]}); give an empty folder")
 

@@ -1,0 +1,19 @@
+"""The order of the tests: those of one network stand together, so that one worker traces it, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.networks import CASES
+
+ORDER = {case.name: number for number, case in enumerate(CASES, 1)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Move the tests with a parameter `name` that is a network's behind the others, network by network."""
+
+    def network(item: pytest.Item) -> int:
+        name = item.callspec.params.get("name") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
+        return ORDER.get(name, 0) if isinstance(name, str) else 0
+
+    items.sort(key=network)
