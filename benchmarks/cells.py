@@ -23,8 +23,8 @@ from torch import nn
 
 import tropica as tp
 from tropica.regions.cell_blocks import MAPS, SIGNS, VOLUMES, make_problem, search_blocks
-from tropica.regions.lower import lower
 from tropica.regions.domains import Box
+from tropica.regions.lower import lower
 from tropica.regions.tasks import Counters
 
 CASES = {

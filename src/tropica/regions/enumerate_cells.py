@@ -225,7 +225,7 @@ def as_domain(domain: object) -> Domain:
     """A domain of the engine."""
     if isinstance(domain, Domain) and not isinstance(domain, Space):
         return domain
-    raise InputError(f"cells are enumerated on bounded polytopes (tp.Box, tp.Segment, tp.Plane, …); got {type(domain).__name__}")
+    raise InputError(f"cells are enumerated on bounded polytopes, as tp.Box or tp.Plane; got {type(domain).__name__}")
 
 
 def _scaled_bounds(problem: Problem, task: Task) -> tuple[np.ndarray, np.ndarray]:

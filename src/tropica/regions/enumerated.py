@@ -57,7 +57,7 @@ class Enumerated:
     @property
     def signs(self) -> np.ndarray:
         """The sign vectors (C, words)."""
-        return _given(self.cells.signs)
+        return _given(self.cells.signs)[:, : int(self.layout.offsets[-1])]
 
     @property
     def vertices(self) -> np.ndarray:
@@ -80,7 +80,7 @@ class Enumerated:
     @cached_property
     def index(self) -> SignIndex:
         """The cells by their sign vectors."""
-        return SignIndex(_given(self.cells.signs) & self.layout.bending)
+        return SignIndex(self.signs & self.layout.bending)
 
     @cached_property
     def patterns(self) -> np.ndarray:
@@ -226,7 +226,7 @@ class Enumerated:
 
     def _masks(self, cell: int) -> np.ndarray:
         """The sign vector of a cell, a row a stage."""
-        offsets, signs = self.layout.offsets, _given(self.cells.signs)[cell]
+        offsets, signs = self.layout.offsets, self.signs[cell]
         rows = np.zeros((len(offsets) - 1, max([1, *np.diff(offsets).tolist()])), np.uint64)
         for s, (first, end) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
             rows[s, : end - first] = signs[first:end]

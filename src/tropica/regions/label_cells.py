@@ -41,7 +41,7 @@ def label_facets(
     pairs, facets = found.shared
     differ = label[pairs[:, 0]] != label[pairs[:, 1]]
     pairs, facets = pairs[differ], facets[differ]
-    cell = locator.index.find(locator.layout.vectors([p[pairs[:, 0]] for p in pieces[:-1]]))
+    cell = locator.index.find(locator.layout.vectors([p[pairs[:, 0]] for p in pieces[:-1]], len(pairs)))
     return np.sort(label[pairs], axis=1), cell, _vertices(found, facets), found.undecided
 
 

@@ -43,7 +43,7 @@ class Locator:
     @cached_property
     def index(self) -> SignIndex:
         """The cells by their sign vectors."""
-        return SignIndex(self.layout.vectors(pieces_of_patterns(self.net, self._patterns)))
+        return SignIndex(self.layout.vectors(pieces_of_patterns(self.net, self._patterns), len(self._patterns)))
 
     def cells(self, t: RationalArray) -> np.ndarray:
         """The lowest number (N,) of the cells whose closures hold each point (N, d); −1 outside of the domain."""
@@ -55,20 +55,20 @@ class Locator:
 
     def _block(self, t: RationalArray) -> np.ndarray:
         points = exact_points(self.lowered, embedded(self.domain, t))
-        vectors = self.layout.vectors(points.pieces(self.lowered))
+        vectors = self.layout.vectors(points.pieces(self.lowered), len(t.numerators))
         number = self.index.find(vectors)
-        decided = self._decided(points)
+        decided = self._decided(points, len(vectors))
         for i in np.flatnonzero((decided != self.layout.bending).any(1)).tolist():
             found = self.index.closed(vectors[i], decided[i])
             number[i] = found[0] if len(found) else -1
         return number
 
-    def _decided(self, points: ExactPoints) -> np.ndarray:
+    def _decided(self, points: ExactPoints, count: int) -> np.ndarray:
         """The bits (N, words) that a point's signs fix: all but those of units that are 0, and of tied inputs of a window."""
         free = []
         for stage, sign in zip(self.lowered.stages, points.signs, strict=True):
             free.append(sign == 0 if stage.kind == "threshold" else sign & (sign.sum(2, keepdims=True) > 1))
-        return self.layout.bending & ~self.layout.free_words(free)
+        return self.layout.bending & ~self.layout.free_words(free, count)
 
 
 def pieces_of_patterns(net: PiecewiseLinearNetwork, patterns: np.ndarray) -> list[np.ndarray]:

@@ -43,6 +43,9 @@ def lowered_chain(lowered: Lowered, origin: np.ndarray, basis: np.ndarray, expon
     for s, op in enumerate(readers):
         weight, bias = _rows(op, previous, origin, basis, exponents)
         if s == len(lowered.stages):
+            if not stages:  # an affine network: one stage that hands the coordinates on
+                unit = RationalArray(np.eye(d, dtype=np.int64)), RationalArray(np.zeros(d, np.int64))
+                stages.append(linear_stage(*unit))
             return Chain(tuple(stages), linear_stage(weight, bias), d)
         stage = lowered.stages[s]
         weight, bias, low, high, windows = _units(stage, weight, bias)

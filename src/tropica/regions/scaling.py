@@ -101,7 +101,7 @@ def scaled_network(chain: Chain) -> tuple[NetworkArrays, np.ndarray]:
         d,
         size,
         first,
-        np.concatenate([np.zeros(0), *(w.ravel() for w in weights)]),
+        np.concatenate([w.ravel() for w in weights]),
         offset,
         bias,
         low,

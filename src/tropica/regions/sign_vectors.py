@@ -50,9 +50,9 @@ class SignLayout:
         """For each stage (C, units): 1 for the upper piece of a threshold, the index of the input that a window takes."""
         return [_pieces(stage, self.bits(signs, s)) for s, stage in enumerate(self.lowered.stages)]
 
-    def vectors(self, pieces: Sequence[np.ndarray]) -> np.ndarray:
-        """The sign vectors (C, words) of such pieces."""
-        bits = np.zeros((len(pieces[0]) if pieces else 1, int(self.offsets[-1]) * 64), bool)
+    def vectors(self, pieces: Sequence[np.ndarray], count: int) -> np.ndarray:
+        """The sign vectors (count, words) of such pieces."""
+        bits = np.zeros((count, int(self.offsets[-1]) * 64), bool)
         for s, (stage, piece) in enumerate(zip(self.lowered.stages, pieces, strict=True)):
             if stage.kind == "threshold":
                 own = piece > 0
@@ -62,9 +62,9 @@ class SignLayout:
             bits[:, 64 * self.offsets[s] : 64 * self.offsets[s] + own.shape[1]] = own
         return _words(bits) & self.bending
 
-    def free_words(self, free: Sequence[np.ndarray]) -> np.ndarray:
-        """The words (N, words) with the bits of such rows (N, n) of thresholds and inputs (N, units, k) of windows set."""
-        bits = np.zeros((len(free[0]) if free else 1, int(self.offsets[-1]) * 64), bool)
+    def free_words(self, free: Sequence[np.ndarray], count: int) -> np.ndarray:
+        """The words (count, words) with the bits of such rows (N, n) of thresholds and inputs (N, units, k) of windows set."""
+        bits = np.zeros((count, int(self.offsets[-1]) * 64), bool)
         for s, (stage, rows) in enumerate(zip(self.lowered.stages, free, strict=True)):
             own = rows if stage.kind == "threshold" else rows[(slice(None), *_members(stage))]
             bits[:, 64 * self.offsets[s] : 64 * self.offsets[s] + own.shape[1]] = own
