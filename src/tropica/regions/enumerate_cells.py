@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import numpy as np
 from numba.core import event
@@ -272,7 +272,8 @@ class _Saying(event.Listener):
     said = False
 
     def on_start(self, event: event.Event) -> None:
-        if not self.said:
+        compiled = (event.data or {}).get("dispatcher")
+        if not self.said and getattr(compiled, "__module__", "").startswith("tropica."):
             self.said = True
             print("tropica: compiling the kernels of the region engine, once for each dimension (some 10 s) …", file=sys.stderr)
 
@@ -283,5 +284,5 @@ class _Saying(event.Listener):
 @contextmanager
 def saying_compilation() -> Iterator[None]:
     """Say on standard error when numba compiles instead of loading from its cache."""
-    with event.install_listener("numba:compile", _Saying()) if hasattr(event, "install_listener") else nullcontext():
+    with event.install_listener("numba:compile", _Saying()):
         yield
