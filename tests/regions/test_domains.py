@@ -151,7 +151,7 @@ def test_cones_fill_space() -> None:
         (lambda: Segment([0] * 4, [1] * 3), "4 and 3"),
         (lambda: Segment([1, 2], [1, 2]), "differ"),
         (lambda: Segment([-1.7e308], [1.7e308]), "overflows"),
-        (lambda: Plane([0, 0], [1, 1], [2, 2]), "independent"),
+        (lambda: Plane([0, 0], [1, 1], [2, 2]), "must span a plane"),
         (lambda: Plane([0, 0], [1, 0], [0, 1], extent=[1, -1]), "extent"),
         (lambda: Plane.through([0, 0], [1, 0], [0, 1], margin=-1), "margin"),
         (lambda: Slice([0, 0], [[1, 0]], Box(0, 1, d=2)), "inner must be a domain of 1 dim"),

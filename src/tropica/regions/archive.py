@@ -61,8 +61,8 @@ def save_regions(cx: RegionComplex, path: str | os.PathLike[str]) -> None:
         "undecided": cx.undecided,
         "undecided_maps": cx.undecided_maps,
         "network": cx.fingerprint,
-        "sha256": _digest(arrays),
     }
+    header["sha256"] = _digest(header, arrays)
     _write(Path(path), safetensors.numpy.save(arrays, {HEADER: json.dumps(header, sort_keys=True)}))
 
 
@@ -126,7 +126,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise StoreError(f"{file}: no such file") from None
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise StoreError(f"{file}: cannot be read ({error})") from error
-    if _digest(arrays) != header.get("sha256"):
+    if _digest({name: value for name, value in header.items() if name != "sha256"}, arrays) != header.get("sha256"):
         raise StoreError(f"{file}: damaged (its checksum differs)")
     return header, arrays
 
@@ -170,9 +170,9 @@ def _parts(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Store
     return Stored(*sure, arrays["patterns"], arrays["centers"], logits, number, at, arrays["volumes"], pairs)
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 of names, shapes, types and numbers."""
-    found = hashlib.sha256()
+def _digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of the header, and of names, shapes, types and numbers of arrays."""
+    found = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(arrays):
         found.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape};".encode())
         found.update(arrays[name].tobytes())

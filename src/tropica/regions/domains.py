@@ -254,7 +254,11 @@ class Plane(Domain):
     def _rectangle(self, origin: Numbers, u: Numbers, v: Numbers, ends: list[tuple[Fraction, Fraction]]) -> None:
         """Become the rectangle of t between these ends."""
         rows = points_in_rows([origin, u, v], "origin, u and v", 3)
-        super().__init__(rows[0], independent_rows(rows[1:], "u and v"), lambda: _box_faces(ends))
+        try:
+            basis = independent_rows(rows[1:], "u and v")
+        except InputError:
+            raise InputError("u and v must span a plane: neither zero nor parallel") from None
+        super().__init__(rows[0], basis, lambda: _box_faces(ends))
 
 
 class Slice(Domain):

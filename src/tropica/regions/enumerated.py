@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from tropica.exact.rational_arrays import from_fractions
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Maximum
 from tropica.network.patterns import pack_patterns
+from tropica.polyhedra.polytope import Polytope as Hull
 from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, make_problem, search_blocks
 from tropica.regions.composed_affine import SOURCE_INPUT
 from tropica.regions.distinct_maps import distinct_maps
@@ -26,6 +27,8 @@ from tropica.regions.tasks import Counters
 
 MOST_ENTRIES = 1 << 21
 """Entries of all matrices between stages, up to which a network is enumerated."""
+SHARP = 1e-10
+"""Bound of a vertex's displacement, as a share of the domain's extent, beyond which it is solved for in integers."""
 _EVERYTHING = frozenset({SIGNS, VOLUMES, MAPS, VERTICES})
 
 
@@ -245,7 +248,28 @@ def enumerate_cells(
     lowered = lower(net, simplify=False) if lowered is None else lowered
     problem, counters = make_problem(lowered, domain), Counters()
     blocks = list(search_blocks(problem, _EVERYTHING, threads=threads, counters=counters))
-    return Enumerated(net.to(torch.float64).to("cpu"), lowered, domain, problem, _joined(blocks), counters)
+    found = Enumerated(net.to(torch.float64).to("cpu"), lowered, domain, problem, _joined(blocks), counters)
+    return _with_sharp_vertices(found)
+
+
+def _with_sharp_vertices(found: Enumerated) -> Enumerated:
+    """The cells with vertices whose bounds are large, where hyperplanes are nearly parallel, solved for in integers."""
+    cells, low, high = found.cells, *_given_limits(found.domain)
+    blunt = _given(cells.displacement) > SHARP * float((high - low).max())
+    if not blunt.any():
+        return found
+    start = _given(cells.vertex_start)
+    vertices, displacement, volumes = found.vertices.copy(), _given(cells.displacement).copy(), found.volumes.copy()
+    for cell in np.flatnonzero(np.logical_or.reduceat(blunt, start[:-1])).tolist():
+        corners = found.exact_corners(cell)
+        vertices[start[cell] : start[cell + 1]] = [[float(x) for x in corner] for corner in corners]
+        displacement[start[cell] : start[cell + 1]] = 2.0**-53 * np.abs(vertices[start[cell] : start[cell + 1]]).max(1)
+        volumes[cell] = float(Hull(corners).volume)
+    return replace(found, cells=replace(cells, vertices=vertices, displacement=displacement, volumes=volumes))
+
+
+def _given_limits(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+    return domain.vertices.min(0), domain.vertices.max(0)
 
 
 def can_enumerate(net: PiecewiseLinearNetwork, domain: Domain) -> bool:
