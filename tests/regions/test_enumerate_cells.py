@@ -80,8 +80,8 @@ def test_thin_cells(case: dict) -> None:
     assert (found, found.complete, found.certified) == (case["cells"], True, True)
 
 
-def check_seed(seed: int) -> None:
-    case = degenerate_network(seed)
+def check_seed(seed: int, kind: str | None = None, activation: str | None = None) -> None:
+    case = degenerate_network(seed, kind=kind, activation=activation)
     expected = enumerate_cells(case.layers, [box([-2] * case.d, [2] * case.d)])
     check(case, list(search_blocks(problem_of(case), want=ALL)), expected)
 
@@ -89,6 +89,11 @@ def check_seed(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_degenerate_networks(seed: int) -> None:
     check_seed(seed)
+
+
+def test_a_fan_through_the_origin() -> None:
+    """Without biases all hyperplanes pass through the origin, and all of the next stage's forms vanish there."""
+    check_seed(0, kind="unbiased", activation="relu")
 
 
 @pytest.mark.slow
@@ -105,6 +110,9 @@ def test_order_does_not_depend_on_threads(seed: int) -> None:
         assert np.array_equal(joined(one, name), joined(two, name))
     whole = list(search_blocks(problem, want=ALL))
     assert {row.tobytes() for row in joined(one, "signs")} == {row.tobytes() for row in joined(whole, "signs")}
+    for threads in (1, 2):  # counting takes shortcuts, and uses arrays again
+        counted = search_blocks(problem, want=frozenset(), sizes=TINY, threads=threads, window=3)
+        assert sum(map(len, counted)) == sum(map(len, whole))
 
 
 def test_vertices_lie_on_their_facets() -> None:

@@ -40,6 +40,9 @@ def lowered_chain(lowered: Lowered, origin: np.ndarray, basis: np.ndarray, expon
     last = {k: max(i for i, op in enumerate(readers) if k in op.sources) for op in readers for k in op.sources}
     previous = _Carried({INPUT: (0, d)}, None, d)
     stages: list[ChainStage] = []
+    if not lowered.stages:  # the kernels read one stage at least: here the coordinates themselves
+        identity = RationalArray(np.eye(d, dtype=np.int64))
+        stages.append(ChainStage(identity, RationalArray(np.zeros(d, np.int64)), np.ones(d), np.ones(d)))
     for s, op in enumerate(readers):
         weight, bias = _rows(op, previous, origin, basis, exponents)
         if s == len(lowered.stages):
