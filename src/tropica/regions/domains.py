@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -11,8 +10,9 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.exact.linear_algebra import echelon
-from tropica.exact.rational_arrays import RationalArray, exact_array, exact_numbers, from_fractions
-from tropica.polyhedra.vertex_enumeration import MOST_VERTICES, vertices_of_halfspaces
+from tropica.exact.rational_arrays import exact_array, exact_numbers, from_fractions
+from tropica.polyhedra.vertex_enumeration import vertices_of_halfspaces
+from tropica.regions.closed_forms import box_faces, cone_faces, cross_faces
 from tropica.regions.domain import (
     Domain,
     Faces,
@@ -20,7 +20,6 @@ from tropica.regions.domain import (
     faces_of_points,
     independent_rows,
     points_in_rows,
-    power_of_ten,
     vector,
 )
 
@@ -58,7 +57,7 @@ class Box(Domain):
             raise InputError("lo and hi are equal at all coordinates: the box is a point")
         ends = [(Fraction(self.lo[i]), Fraction(self.hi[i])) for i in free.tolist()]
         fixed = np.where(self.lo < self.hi, 0.0, self.lo)
-        super().__init__(fixed, np.eye(size)[free], lambda: _box_faces(ends))
+        super().__init__(fixed, np.eye(size)[free], lambda: box_faces(ends))
 
 
 class Ball(Domain):
@@ -85,9 +84,9 @@ class Ball(Domain):
             raise InputError(f'norm must be "linf" or "l1"; found {norm!r} (an l2 ball is no polytope)')
         at, reach = [Fraction(c) for c in middle.tolist()], Fraction(float(size[0]))
         if norm == "linf":
-            make: Callable[[], Faces] = lambda: _box_faces([(c - reach, c + reach) for c in at])  # noqa: E731
+            make: Callable[[], Faces] = lambda: box_faces([(c - reach, c + reach) for c in at])  # noqa: E731
         else:
-            make = lambda: _cross_faces(at, reach)  # noqa: E731
+            make = lambda: cross_faces(at, reach)  # noqa: E731
         super().__init__(np.zeros(middle.size), np.eye(middle.size), make)
 
 
@@ -218,7 +217,7 @@ class Segment(Domain):
         direction = _difference(last, first)
         if not direction.any():
             raise InputError("the ends of a segment must differ")
-        super().__init__(first, direction[None], lambda: _box_faces([(Fraction(0), Fraction(1))]))
+        super().__init__(first, direction[None], lambda: box_faces([(Fraction(0), Fraction(1))]))
 
 
 class Plane(Domain):
@@ -258,7 +257,7 @@ class Plane(Domain):
             basis = independent_rows(rows[1:], "u and v")
         except InputError:
             raise InputError("u and v must span a plane: neither zero nor parallel") from None
-        super().__init__(rows[0], basis, lambda: _box_faces(ends))
+        super().__init__(rows[0], basis, lambda: box_faces(ends))
 
 
 class Slice(Domain):
@@ -313,59 +312,7 @@ class Space(Domain):
         """d + 1 cones with apex 0 that fill space: their apex and d rays, in homogeneous coordinates."""
         d = self.dimension
         rays = np.concatenate([np.eye(d, dtype=np.int64), -np.ones((1, d), np.int64)])
-        return [_cone(np.delete(rays, i, axis=0)) for i in range(d + 1)]
-
-
-# ── faces in closed form ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _box_faces(ends: list[tuple[Fraction, Fraction]]) -> Faces:
-    """Facets in the order lo₀, hi₀, lo₁, hi₁, …"""
-    d = len(ends)
-    _check_size(d, "a box of {d} dimensions has {count} vertices")
-    choice = np.array(list(itertools.product((0, 1), repeat=d)))
-    corners = from_fractions((ends[i][c] for row in choice.tolist() for i, c in enumerate(row)), (len(choice), d))
-    rows = [
-        [*(Fraction(sign if j == i else 0) for j in range(d)), sign * end] for i in range(d) for sign, end in _sides(ends[i])
-    ]
-    incidence = np.stack([choice == 0, choice == 1], 2).reshape(len(choice), 2 * d)
-    return Faces(corners, from_fractions((x for row in rows for x in row), (2 * d, d + 1)), incidence)
-
-
-def _sides(ends: tuple[Fraction, Fraction]) -> tuple[tuple[int, Fraction], tuple[int, Fraction]]:
-    return (-1, ends[0]), (1, ends[1])
-
-
-def _cross_faces(center: list[Fraction], radius: Fraction) -> Faces:
-    """Vertices −e₀, e₀, −e₁, …; a facet for each vector of signs."""
-    d = len(center)
-    _check_size(d, "an l1 ball of {d} dimensions has {count} facets")
-    moves = [(i, sign) for i in range(d) for sign in (-1, 1)]
-    corners = from_fractions((c + sign * radius * (i == j) for i, sign in moves for j, c in enumerate(center)), (2 * d, d))
-    signs = np.array(list(itertools.product((-1, 1), repeat=d)))
-    offsets = (radius + sum((s * c for s, c in zip(row, center, strict=True)), Fraction(0)) for row in signs.tolist())
-    entries = (Fraction(x) for row, b in zip(signs.tolist(), offsets, strict=True) for x in (*row, b))
-    incidence = np.array([signs[:, i] == sign for i, sign in moves])
-    return Faces(corners, from_fractions(entries, (len(signs), d + 1)), incidence)
-
-
-def _cone(rays: np.ndarray) -> Faces:
-    """The cone of d independent rays: its apex, then the rays; facet i is without ray i."""
-    d = len(rays)
-    normals = np.round(np.linalg.inv(rays)).astype(np.int64)  # unimodular: entries −1, 0, 1
-    vertices = np.zeros((d + 1, d + 1), np.int64)
-    vertices[0, d], vertices[1:, :d] = 1, rays
-    halfspaces = np.concatenate([-normals.T, np.zeros((d, 1), np.int64)], 1)
-    incidence = np.concatenate([np.ones((1, d), bool), ~np.eye(d, dtype=bool)])
-    return Faces(RationalArray(vertices), RationalArray(halfspaces), incidence)
-
-
-def _check_size(d: int, text: str) -> None:
-    if 1 << min(d, 64) > MOST_VERTICES:
-        raise InputError(
-            f"{text.format(d=d, count=power_of_ten(d))}, and at most {MOST_VERTICES:,} are enumerated; use a domain of few "
-            "dimensions inside of it (Segment, Plane, Slice), or tp.estimate_regions"
-        )
+        return [cone_faces(np.delete(rays, i, axis=0)) for i in range(d + 1)]
 
 
 # ── coordinates of flats ──────────────────────────────────────────────────────────────────────────────────────────────────
