@@ -2,6 +2,7 @@
 
 from benchmarks import (
     calibration,
+    cells,
     depth,
     evaluation,
     extraction,
@@ -22,7 +23,7 @@ from benchmarks import (
     tropical_networks,
 )
 
-QUICK = (evaluation, extraction, regions, segments, planes, tropical, tropical_networks, store)
+QUICK = (evaluation, extraction, regions, cells, segments, planes, tropical, tropical_networks, store)
 SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, search, readers, tracing)
 
 

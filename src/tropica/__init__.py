@@ -13,15 +13,11 @@ if _TYPE_CHECKING:
     from tropica.compare.agreement import Agreement, agreement
     from tropica.compare.patterns import count_patterns, count_terms, pattern_agreement
     from tropica.compare.similarity import angles, correlation, distances
-    from tropica.data.keyed import KeyedData
     from tropica.data.labelled import LabelledData
     from tropica.decomposition.dc_decomposition import DCDecomposition
     from tropica.decomposition.decompose import decompose
     from tropica.decomposition.extract import extract
     from tropica.decomposition.load import load_decomposition
-    from tropica.decomposition.local_terms import local_terms
-    from tropica.decomposition.pairwise_check import pairwise_excess
-    from tropica.decomposition.prepare import inner_points
     from tropica.errors import (
         CertificateError,
         DataError,
@@ -42,8 +38,11 @@ if _TYPE_CHECKING:
     from tropica.network.readers.scikit_learn import from_sklearn
     from tropica.network.trace import trace
     from tropica.regions.archive import load_regions
+    from tropica.regions.cell_blocks import CellBlock
     from tropica.regions.complex import RegionComplex
-    from tropica.regions.domains import Box, Plane, Segment, Space
+    from tropica.regions.domain import Domain
+    from tropica.regions.domains import Ball, Box, Plane, Polygon, Polytope, Segment, Simplex, Slice, Space, Triangle
+    from tropica.regions.enumerate_cells import CellCount, count_cells, iter_cells
     from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, estimate_regions
     from tropica.regions.linear_regions import linear_regions
     from tropica.regions.segments.complex import SegmentRegions
@@ -66,15 +65,11 @@ _NAMES = {
     "compare.agreement": ("Agreement", "agreement"),
     "compare.patterns": ("count_patterns", "count_terms", "pattern_agreement"),
     "compare.similarity": ("angles", "correlation", "distances"),
-    "data.keyed": ("KeyedData",),
     "data.labelled": ("LabelledData",),
     "decomposition.dc_decomposition": ("DCDecomposition",),
     "decomposition.decompose": ("decompose",),
     "decomposition.extract": ("extract",),
     "decomposition.load": ("load_decomposition",),
-    "decomposition.local_terms": ("local_terms",),
-    "decomposition.pairwise_check": ("pairwise_excess",),
-    "decomposition.prepare": ("inner_points",),
     "errors": (
         "CertificateError",
         "DataError",
@@ -96,7 +91,21 @@ _NAMES = {
     "network.trace": ("trace",),
     "regions.archive": ("load_regions",),
     "regions.complex": ("RegionComplex",),
-    "regions.domains": ("Box", "Plane", "Segment", "Space"),
+    "regions.domain": ("Domain",),
+    "regions.domains": (
+        "Ball",
+        "Box",
+        "Plane",
+        "Polygon",
+        "Polytope",
+        "Segment",
+        "Simplex",
+        "Slice",
+        "Space",
+        "Triangle",
+    ),
+    "regions.cell_blocks": ("CellBlock",),
+    "regions.enumerate_cells": ("CellCount", "count_cells", "iter_cells"),
     "regions.estimates": ("Estimate", "estimate_density", "estimate_patterns", "estimate_regions"),
     "regions.linear_regions": ("linear_regions",),
     "regions.segments.complex": ("SegmentRegions",),

@@ -60,7 +60,7 @@ def test_a_plane_through_three_points():
         ((), "one domain is needed"),
         (("--space", "--box", "0", "1"), "one domain is needed"),
         (("--plane", "0", "1", "2"), "three points of --data"),
-        (("--box", "1", "-1"), "lo must be below hi"),
+        (("--box", "1", "-1"), "lo must be at most hi"),
         (("--box", "-1", "1", "--inputs", "5"), "the model takes 2 numbers"),
         (("--box", "-1", "1", "--out", "few.npz"), "a folder is needed"),
     ],

@@ -149,7 +149,7 @@ def test_refusals(cx: tp.RegionComplex, more: dict[str, Any], text: str) -> None
 def test_other_domains_are_refused(domain: Any) -> None:
     size = domain.dimension if domain.dimension > 1 else 2
     found = tp.linear_regions(traced(mlp(size, 3, 2), size), domain)
-    with pytest.raises(tp.InputError, match=r"Box with d = 2 or a Plane|a complex is needed"):
+    with pytest.raises(tp.InputError, match=r"polytopes of dimension 2|a complex is needed"):
         tp.plots.regions(found)  # type: ignore[arg-type]
     with pytest.raises(tp.InputError, match="a complex is needed"):
         tp.plots.regions("cells")  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from tests.regions.test_complex import as_module, degenerate, mlp, traced, unbia
 from tests.sizes import examples
 from tropica.regions import solid as solids
 from tropica.regions.boundary import find_boundary
-from tropica.regions.domains import Domain
+from tropica.regions.domain import Domain
 from tropica.regions.parts import Walked
 from tropica.regions.solid import Solid, solid_cells
 

@@ -271,7 +271,7 @@ class PiecewiseLinearNetwork:
         >>> head(x).shape, bool(torch.allclose(tail(head(x)), net(x)))
         (torch.Size([5, 8]), True)
         """
-        name = self._find(at)
+        name = self.find(at)
         tail = self.graph.between(name, self.graph.output)
         around = sorted({i for node in tail.nodes for i in node.inputs} - {node.name for node in tail.nodes} - {name})
         if around or not tail.nodes:
@@ -293,7 +293,7 @@ class PiecewiseLinearNetwork:
         constants = {name: c for name, c in self._exact.items() if name in used}
         return PiecewiseLinearNetwork(graph, constants, input_shape, self.dtype, self.device, dropped)
 
-    def _find(self, at: str) -> str:
+    def find(self, at: str) -> str:
         """Name of the node called ``at``, or of the last node inside the module with that path."""
         if any(node.name == at for node in self.graph.nodes):
             return at

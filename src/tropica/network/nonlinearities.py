@@ -7,6 +7,7 @@ A class defines
 * ``jacobian_bound``, a linear op whose nonnegative Jacobian dominates every Jacobian of the nonlinearity: the paper's data-free
   decomposition propagates its bounds through it (Table 1: the identity for relu and leaky relu, window sums for max-pooling);
 * ``both_signs``, whether the Jacobian may have negative entries (abs);
+* ``slopes``, of a unit that bends where its input changes sign, or ``windows``, the positions that a unit takes the largest of;
 * ``elementwise``, whether each output depends on one position alone, the same in all inputs. An elementwise nonlinearity whose
   constants have one entry each commutes with permutations of the dimensions.
 """
@@ -42,6 +43,10 @@ class Nonlinearity:
         """Number of pieces of each output, for inputs of these shapes."""
         return 2
 
+    def slopes(self, units: torch.Size, **constants: Tensor) -> tuple[Tensor, Tensor]:
+        """Slopes of the units (of this shape, for one point) below 0 and above 0, where units bend at 0."""
+        raise NotImplementedError
+
     def windows(self, z: Tensor, fill: float) -> Tensor:
         """The inputs (pieces, *output) among which each output is the largest, in the order of the pieces; ``fill`` where a
         window reaches past the end. For nonlinearities that are not elementwise."""
@@ -65,6 +70,9 @@ class Relu(Nonlinearity):
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0] > 0
 
+    def slopes(self, units: torch.Size, **constants: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros(units, dtype=torch.float64), torch.ones(units, dtype=torch.float64)
+
 
 @dataclass(frozen=True)
 class LeakyRelu(Nonlinearity):
@@ -80,6 +88,9 @@ class LeakyRelu(Nonlinearity):
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0] > 0
 
+    def slopes(self, units: torch.Size, **constants: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.full(units, self.slope, dtype=torch.float64), torch.ones(units, dtype=torch.float64)
+
 
 @dataclass(frozen=True)
 class PRelu(Nonlinearity):
@@ -93,6 +104,11 @@ class PRelu(Nonlinearity):
 
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0] > 0
+
+    def slopes(self, units: torch.Size, **constants: Tensor) -> tuple[Tensor, Tensor]:
+        return -self(torch.full(units, -1.0, dtype=torch.float64), slope=constants["slope"].double()), torch.ones(
+            units, dtype=torch.float64
+        )
 
 
 @dataclass(frozen=True)
@@ -127,6 +143,9 @@ class Abs(Nonlinearity):
 
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         return inputs[0] > 0
+
+    def slopes(self, units: torch.Size, **constants: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.full(units, -1.0, dtype=torch.float64), torch.ones(units, dtype=torch.float64)
 
 
 @dataclass(frozen=True)

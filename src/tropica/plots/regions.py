@@ -15,7 +15,7 @@ from tropica.plots.cell_colors import cell_colors
 from tropica.plots.label_polygons import label_polygons
 from tropica.plots.polygons import draw_boundary, fill, fill_labels, padded, scatter_points
 from tropica.regions.complex import RegionComplex
-from tropica.regions.domains import Box, Plane
+from tropica.regions.domains import Space
 
 BY = ("pattern", "map", "label", "region")
 
@@ -35,7 +35,7 @@ def regions(
     """Draw the cells of a two-dimensional complex as polygons, the decision boundary on top of them, and data on top of that.
 
     Args:
-        cx: the complex of a Box with d = 2 or of a Plane.
+        cx: the complex of a polytope of dimension 2, as a Box with d = 2 or a Plane.
         by: the sets that share a color: those of one activation ``pattern`` (each cell), affine ``map``, linear ``region`` or
             predicted ``label`` (exactly: cells are cut where the label changes). Except for labels, colors only set neighbors
             apart, by their lightness.
@@ -62,9 +62,9 @@ def regions(
     """
     if not isinstance(cx, RegionComplex):
         raise InputError(f"a complex is needed, tp.linear_regions(net, domain); found {type(cx).__name__}")
-    if cx.dimension != 2 or not isinstance(cx.domain, (Box, Plane)):
+    if cx.dimension != 2 or isinstance(cx.domain, Space):
         found = f"{type(cx.domain).__name__} of dimension {cx.dimension}"
-        raise InputError(f"regions are drawn for a Box with d = 2 or a Plane; this complex is of a {found}")
+        raise InputError(f"regions are drawn for polytopes of dimension 2, as a Box or a Plane; this complex is of a {found}")
     if by not in BY:
         raise InputError(f"by must be one of {', '.join(BY)}; found {by!r}")
     points, point_labels = _points(data, labels)
@@ -79,7 +79,7 @@ def regions(
         if boundary and len(found := cx.boundary()):
             handles.append(draw_boundary(ax, found.pieces))
         outside, marks = scatter_points(ax, points, point_labels, cx.domain.limits())
-        name = "x" if isinstance(cx.domain, Box) else "t"
+        name = "x" if np.array_equal(cx.domain.basis, np.eye(2)) else "t"
         style.set_plane(ax, *_limits(cx), (f"{name}₁", f"{name}₂"))
         counts = {"cell": len(cx), "region": len(cx.regions), "map": len(cx.maps)} if not title else {}
         ax.set_title(title or ", ".join(style.plural(n, word) for word, n in counts.items()))

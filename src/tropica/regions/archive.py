@@ -15,8 +15,10 @@ import safetensors.numpy
 import torch
 
 from tropica.errors import InputError, StoreError
+from tropica.exact.rational_arrays import exact_array, exact_numbers
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.regions.domains import Box, Domain, Plane, Segment, Space
+from tropica.regions import domains
+from tropica.regions.domain import Domain, faces_of_points
 from tropica.regions.parts import Stored
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.files import replace_file
@@ -24,17 +26,12 @@ from tropica.runtime.files import replace_file
 if TYPE_CHECKING:
     from tropica.regions.complex import RegionComplex
 
-FORMAT = 2
+FORMAT = 3
 HEADER = "tropica"
 """The entry of the file's metadata that holds the header: format, kind, domain, dimension, undecided, network, sha256."""
 KIND = "regions"
-DOMAINS: dict[str, tuple[str, ...]] = {
-    "Box": ("lo", "hi"),
-    "Plane": ("origin", "u", "v", "lo", "hi"),
-    "Segment": ("a", "b"),
-    "Space": (),
-}
-"""The vectors that make a domain, kept as tensors ``domain.NAME``."""
+DOMAINS = ("Ball", "Box", "Domain", "Plane", "Polygon", "Polytope", "Segment", "Simplex", "Slice", "Space", "Triangle")
+"""Classes of domains: their origin and basis are kept as tensors, their exact vertices in the header."""
 
 
 def save_regions(cx: RegionComplex, path: str | os.PathLike[str]) -> None:
@@ -53,18 +50,20 @@ def save_regions(cx: RegionComplex, path: str | os.PathLike[str]) -> None:
         "adjacency": cx.adjacency,
     }
     name = type(cx.domain).__name__
-    arrays |= {f"domain.{part}": getattr(cx.domain, part) for part in DOMAINS[name]}
+    arrays |= {"domain.origin": cx.domain.origin, "domain.basis": cx.domain.basis}
+    vertices = [] if name == "Space" else exact_numbers(cx.domain.exact_vertices.numbers()).tolist()
     arrays = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
     header = {
         "format": FORMAT,
         "kind": KIND,
         "domain": name,
+        "vertices": [[str(x) for x in row] for row in vertices],
         "dimension": cx.dimension,
         "undecided": cx.undecided,
         "undecided_maps": cx.undecided_maps,
         "network": cx.fingerprint,
-        "sha256": _digest(arrays),
     }
+    header["sha256"] = _digest(header, arrays)
     _write(Path(path), safetensors.numpy.save(arrays, {HEADER: json.dumps(header, sort_keys=True)}))
 
 
@@ -129,22 +128,25 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise StoreError(f"{file}: no such file") from None
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise StoreError(f"{file}: cannot be read ({error})") from error
-    if _digest(arrays) != header.get("sha256"):
+    if _digest({name: value for name, value in header.items() if name != "sha256"}, arrays) != header.get("sha256"):
         raise StoreError(f"{file}: damaged (its checksum differs)")
     return header, arrays
 
 
 def _domain(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Domain:
-    name = header["domain"]
-    vectors = [arrays[f"domain.{part}"] for part in DOMAINS[name]]
+    name, origin, basis = str(header["domain"]), arrays["domain.origin"], arrays["domain.basis"]
+    if name not in DOMAINS or basis.shape != (header["dimension"], len(origin)):
+        raise ValueError(f"its domain {name!r} does not fit")
     if name == "Space":
-        return Space(header["dimension"])
-    if name == "Plane":
-        plane = Plane.__new__(Plane)
-        plane._set(*vectors)
-        return plane
-    first, second = vectors
-    return Box(first, second) if name == "Box" else Segment(first, second)
+        return domains.Space(header["dimension"])
+    points = exact_numbers(exact_array(np.array(header["vertices"], dtype=object), "vertices", 2))
+    if name == "Box":
+        ends = np.array([points.min(0), points.max(0)], dtype=np.float64) @ np.abs(basis) + origin
+        return domains.Box(*ends)
+    found = Domain.__new__(Domain if name == "Domain" else getattr(domains, name))
+    faces = faces_of_points(points)
+    Domain.__init__(found, origin, basis, lambda: faces)
+    return found
 
 
 def _parts(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Stored:
@@ -170,9 +172,9 @@ def _parts(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Store
     return Stored(*sure, arrays["patterns"], arrays["centers"], logits, number, at, arrays["volumes"], pairs)
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 of names, shapes, types and numbers."""
-    found = hashlib.sha256()
+def _digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of the header, and of names, shapes, types and numbers of arrays."""
+    found = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(arrays):
         found.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape};".encode())
         found.update(arrays[name].tobytes())

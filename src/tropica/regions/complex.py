@@ -15,11 +15,14 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from tropica.errors import InputError
+from tropica.exact.rational_arrays import rationals
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.archive import save_regions
+from tropica.regions.audit import Audit, audit_cells
 from tropica.regions.boundary import Boundary, find_boundary
-from tropica.regions.domains import Domain
-from tropica.regions.locate import cells_of_points
+from tropica.regions.domain import Domain
+from tropica.regions.enumerated import Enumerated
+from tropica.regions.locate import Locator
 from tropica.regions.parts import Parts
 from tropica.runtime.html import HtmlRepr
 
@@ -94,12 +97,12 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
             raise InputError(f"points must have {self.dimension} coordinates each; found an array {points.shape}")
         if not np.isfinite(points).all():
             raise InputError("points must be finite; found a NaN or an infinity")
-        origin, basis = self.domain.embedding(self.net.input_shape)
-        number = cells_of_points(self.net, origin, basis, self.patterns, points)
-        limits = self.domain.limits()
-        if limits is not None:
-            number[((points < limits[0]) | (points > limits[1])).any(1)] = -1
-        return number
+        return self.locator.cells(rationals(points))
+
+    @cached_property
+    def locator(self) -> Locator:
+        """The cells by their patterns."""
+        return Locator(self.net, self.domain, self.patterns)
 
     # ── counts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -241,6 +244,26 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
     @cached_property
     def _boundary(self) -> Boundary:
         return find_boundary(self)
+
+    def audit(self) -> Audit:
+        """Recompute all cells independently, in rational numbers.
+
+        Every sign vector is compared with the network at the cell's exact vertices, every map at a point of its interior; equal
+        and different maps are compared in integers; and every facet inside of the domain must be shared by two cells. This
+        takes milliseconds a cell.
+
+        Raises:
+            InputError: a complex from a file, or one of all of space: their cells are not kept.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(1, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1)).eval()
+        >>> cx = tp.linear_regions(tp.trace(model, torch.zeros(2, 1)), tp.Box(-9, 9, d=1))
+        >>> cx.audit().passed
+        True
+        """
+        if not isinstance(self._parts, Enumerated):
+            raise InputError("only cells that tp.linear_regions enumerated on a polytope can be audited, not those of a file")
+        return audit_cells(self._parts, self.map_of)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all of it to a file (safetensors), which :func:`tropica.load_regions` reads.

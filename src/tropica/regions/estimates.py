@@ -15,7 +15,7 @@ from torch import Tensor
 from tropica.data.batches import Data, as_batches
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.regions.domains import Box, Segment, check_size
+from tropica.regions.domains import Box, Segment
 from tropica.regions.segments.complex import segment_regions
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
@@ -215,7 +215,7 @@ def _segments(
     net: PiecewiseLinearNetwork, where: Data | Box, segments: int, random: np.random.Generator
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     if isinstance(where, Box):
-        check_size(where.dimension, net.input_shape, "the box")
+        where.check_input(net.input_shape)
         return [_chord(where, random) for _ in range(segments)]
     shape, device = net.input_shape, net.device
     batches = as_batches(where, BATCH, dtype=torch.float64, device=device, shape=shape)
@@ -239,7 +239,7 @@ def _chord(box: Box, random: np.random.Generator) -> tuple[np.ndarray, np.ndarra
 def _points(net: PiecewiseLinearNetwork, where: Data | Box, samples: int, seed: int) -> list[Tensor]:
     if not isinstance(where, Box):
         return list(as_batches(where, BATCH, dtype=net.dtype, device=net.device, shape=net.input_shape))
-    check_size(where.dimension, net.input_shape, "the box")
+    where.check_input(net.input_shape)
     drawn = np.random.default_rng(seed).uniform(where.lo, where.hi, (samples, where.dimension))
     points = torch.from_numpy(drawn).reshape(samples, *net.input_shape).to(net.device, net.dtype)
     return list(points.split(BATCH))

@@ -9,7 +9,9 @@ from torch import nn
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.complex import RegionComplex
-from tropica.regions.domains import Box, Domain, Plane, Segment, Space
+from tropica.regions.domain import Domain
+from tropica.regions.domains import Segment
+from tropica.regions.enumerated import can_enumerate, enumerate_cells
 from tropica.regions.parts import Walked
 from tropica.regions.segments.complex import SegmentRegions, segment_regions
 from tropica.regions.solid import solid_cells
@@ -19,8 +21,6 @@ from tropica.runtime.arithmetic import own_settings
 @overload
 def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Segment) -> SegmentRegions: ...
 @overload
-def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Box | Plane | Space) -> RegionComplex: ...
-@overload
 def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> RegionComplex | SegmentRegions: ...
 @own_settings()
 def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> RegionComplex | SegmentRegions:
@@ -28,13 +28,13 @@ def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> R
 
     Args:
         net: a traced network.
-        domain: a Box, Plane, Segment or Space.
+        domain: a Segment, a Space, or a polytope: Box, Plane, Polytope, Triangle, Polygon, Simplex, Ball, Slice.
 
     Returns:
         A :class:`RegionComplex`; for a Segment :class:`SegmentRegions`, the breakpoints in order.
 
     Raises:
-        InputError: not a traced network, or a domain that does not fit its inputs.
+        InputError: not a traced network, a domain that does not fit its inputs or has too many dimensions.
 
     >>> import torch, tropica as tp
     >>> torch.manual_seed(0)  # doctest: +ELLIPSIS
@@ -48,7 +48,13 @@ def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> R
     """
     if not isinstance(net, PiecewiseLinearNetwork):
         raise InputError(f"linear_regions needs a traced network, tp.trace(model, example); got {type(net).__name__}")
+    if not isinstance(domain, Domain):
+        raise InputError(f"a domain is needed, as tp.Box(-1, 1, d=2); found {type(domain).__name__}")
+    domain.check_input(net.input_shape)
     if isinstance(domain, Segment):
         return segment_regions(net, domain)
+    if can_enumerate(net, domain):
+        found = enumerate_cells(net, domain)
+        return RegionComplex(found, domain, found.net)
     solid = solid_cells(net, domain)
     return RegionComplex(Walked(solid), domain, solid.folded.net)

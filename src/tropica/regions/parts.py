@@ -12,6 +12,7 @@ from scipy.optimize import linprog
 from scipy.spatial import ConvexHull, QhullError
 
 from tropica.regions.cells import changes, neighbors
+from tropica.regions.enumerated import Enumerated
 from tropica.regions.maps import affine_maps, number_maps
 from tropica.regions.patterns import checked_patterns, equal_patterns
 from tropica.regions.solid import Solid
@@ -133,7 +134,7 @@ class Walked:
         return np.unique(pairs, axis=0).reshape(-1, 2)
 
 
-Parts = Walked | Stored
+Parts = Walked | Stored | Enumerated
 
 
 def _volume(corners: np.ndarray) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.cells import cells_of_vertices
-from tropica.regions.domains import Domain
+from tropica.regions.domain import Domain
 from tropica.regions.solid import whole
 from tropica.regions.state import Full
 from tropica.regions.walk import Walk

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.cells import Incidence, grouped
-from tropica.regions.domains import Domain
+from tropica.regions.domain import Domain
 from tropica.regions.exact import Exact
 from tropica.regions.flat import Part, solid_part
 from tropica.regions.functions import Folded

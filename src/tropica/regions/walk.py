@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tropica.errors import InputError
 from tropica.network.graph import INPUT
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions import start
-from tropica.regions.domains import Domain
+from tropica.regions.domain import Domain
+from tropica.regions.domains import Box, Plane, Space
 from tropica.regions.exact import Exact, TooLarge
 from tropica.regions.functions import Bend, Folded, Numbering, Values, unused
 from tropica.regions.groups import Group
@@ -97,7 +99,13 @@ class Walk:
 
     @classmethod
     def start(cls, net: PiecewiseLinearNetwork, domain: Domain, labels: bool = False) -> Walk:
-        """The domain as it is."""
+        """The domain as it is.
+
+        Raises:
+            InputError: a domain that is neither a box in its coordinates nor all of space.
+        """
+        if not isinstance(domain, Box | Plane | Space):
+            raise InputError(f"a network of this size is taken apart on a Box, a Plane or a Space only; found {domain!r}")
         origin, basis = (torch.from_numpy(part) for part in domain.embedding(net.input_shape))
         folded = Folded(net.to(torch.float64).to("cpu"), origin, basis, labels)
         limits = domain.limits()

@@ -13,7 +13,7 @@ from torch import Tensor
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.patterns import pack_patterns
-from tropica.regions.domains import Segment, check_size
+from tropica.regions.domains import Segment
 from tropica.regions.segments.cells import LabelChanges, LineMap, Made, SegmentCell, SegmentRegion
 from tropica.regions.segments.exact import Dyadic
 from tropica.regions.segments.lines import Changes, Grid, Lines
@@ -242,7 +242,7 @@ def segment_regions(net: PiecewiseLinearNetwork, segment: Segment, *, work: floa
         raise InputError(f"a traced network is needed (tp.trace(model, example)), got {type(net).__name__}")
     if not isinstance(segment, Segment):
         raise InputError(f"a Segment is needed, got {type(segment).__name__}")
-    check_size(segment.a.size, net.input_shape, "each end of the segment")
+    segment.check_input(net.input_shape)
     plan = plan_of(net)
     a, b = torch.from_numpy(segment.a), torch.from_numpy(segment.b)
     exact = exact_walk(plan, a, b, work)

@@ -1,0 +1,308 @@
+"""The cells of a network on a polytope, from the engine's stream, as the arrays of a complex."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from tropica.exact.rational_arrays import from_fractions
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.nonlinearities import Maximum
+from tropica.network.patterns import pack_patterns
+from tropica.polyhedra.polytope import Polytope as Hull
+from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, make_problem, search_blocks
+from tropica.regions.composed_affine import SOURCE_INPUT
+from tropica.regions.distinct_maps import distinct_maps
+from tropica.regions.domain import Domain
+from tropica.regions.domains import Space
+from tropica.regions.exact_points import embedded, exact_maps, exact_points
+from tropica.regions.lower import Lowered, lower
+from tropica.regions.neighbors import neighbors
+from tropica.regions.sign_vectors import SignIndex, SignLayout
+from tropica.regions.tasks import Counters
+
+MOST_ENTRIES = 1 << 21
+"""Entries of all matrices between stages, up to which a network is enumerated."""
+SHARP = 1e-10
+"""Bound of a vertex's displacement, as a share of the domain's extent, beyond which it is solved for in integers."""
+_EVERYTHING = frozenset({SIGNS, VOLUMES, MAPS, VERTICES})
+
+
+@dataclass(frozen=True, eq=False)
+class Enumerated:
+    """All cells of a lowered network on a domain.
+
+    Attributes:
+        net, lowered, domain, problem: what they are of.
+        cells: one block with all of them.
+        counters: how many signs each tier decided.
+    """
+
+    net: PiecewiseLinearNetwork
+    lowered: Lowered
+    domain: Domain
+    problem: Problem
+    cells: CellBlock
+    counters: Counters
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    @property
+    def undecided(self) -> int:
+        """How many signs rest on floating point alone."""
+        return self.counters.undecided
+
+    @property
+    def signs(self) -> np.ndarray:
+        """The sign vectors (C, words)."""
+        return _given(self.cells.signs)[:, : int(self.layout.offsets[-1])]
+
+    @property
+    def vertices(self) -> np.ndarray:
+        """The vertices (N, d) in t of all cells, one cell after the other."""
+        return _given(self.cells.vertices)
+
+    # ── sign vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def layout(self) -> SignLayout:
+        """Where the bits of each stage are."""
+        sizes = self.problem.net.size[: len(self.lowered.stages)].tolist()
+        return SignLayout(self.lowered, tuple(sizes))
+
+    @cached_property
+    def pieces(self) -> list[np.ndarray]:
+        """For each stage the pieces (C, units) of its units."""
+        return self.layout.pieces(self.signs)
+
+    @cached_property
+    def index(self) -> SignIndex:
+        """The cells by their sign vectors."""
+        return SignIndex(self.signs & self.layout.bending)
+
+    @cached_property
+    def patterns(self) -> np.ndarray:
+        """(C, bytes) as ``net.activation_pattern``; of a network lowered without merging."""
+        pieces = self.pieces
+        nodes = self.net.nonlinearities
+        found = []
+        for node, piece in zip(nodes, pieces, strict=True):
+            index = 1 - piece if isinstance(node.op, Maximum) else piece  # a − b > 0: the first input is the larger one
+            shapes = [self.net.shapes[name] for name in node.inputs]
+            found.append((node, torch.from_numpy(index), node.op.num_pieces(*shapes)))
+        return pack_patterns(found, len(self)).numpy()
+
+    # ── maps and geometry ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def logits(self) -> tuple[np.ndarray, np.ndarray]:
+        """The maps in t: (C, s, d) and (C, s)."""
+        maps = _given(self.cells.maps)
+        return np.ascontiguousarray(maps[:, :, :-1]), np.ascontiguousarray(maps[:, :, -1])
+
+    @cached_property
+    def _maps(self) -> tuple[np.ndarray, int]:
+        maps, error = _given(self.cells.maps), _given(self.cells.map_error)
+        return distinct_maps(maps, error, self.domain.vertices, self.exact_maps)
+
+    def exact_maps(self, cells: np.ndarray) -> list[tuple[Fraction, ...]]:
+        """The maps of cells (n,), exactly: equal for equal maps."""
+        pieces = self.layout.pieces(self.signs[cells])
+        found = exact_maps(self.lowered, self.domain, dict(enumerate(pieces)))
+        numbers = found.numerators.reshape(len(cells), -1).tolist()
+        return [tuple(Fraction(x, found.denominator) for x in row) for row in numbers]
+
+    @property
+    def map_of(self) -> np.ndarray:
+        """The number of each cell's map."""
+        return self._maps[0]
+
+    @property
+    def undecided_maps(self) -> int:
+        """How many maps were told apart by floats alone."""
+        return self._maps[1]
+
+    @property
+    def map_error(self) -> np.ndarray:
+        """(C, s) bounds of the errors of the maps' values over the domain."""
+        return _given(self.cells.map_error)
+
+    @property
+    def volumes(self) -> np.ndarray:
+        """(C,) in units of t."""
+        return _given(self.cells.volumes)
+
+    @cached_property
+    def centers(self) -> np.ndarray:
+        """(C, d) the mean of each cell's vertices."""
+        start, at = _given(self.cells.vertex_start), _given(self.cells.vertices)
+        return np.add.reduceat(at, start[:-1]) / np.diff(start)[:, None]
+
+    @cached_property
+    def corners(self) -> tuple[np.ndarray, np.ndarray]:
+        """Offsets (C + 1,) and vertices with a last entry 1; for d = 2 in order around each cell."""
+        start, at = _given(self.cells.vertex_start), _given(self.cells.vertices)
+        if self.domain.dimension == 2:
+            cell = np.repeat(np.arange(len(self)), np.diff(start))
+            away = at - self.centers[cell]
+            at = at[np.lexsort((np.arctan2(away[:, 1], away[:, 0]), cell))]
+        return start, np.concatenate([at, np.ones((len(at), 1))], 1)
+
+    # ── neighbors ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def adjacency(self) -> np.ndarray:
+        """Pairs of neighbors."""
+        return self._neighbors[0]
+
+    @cached_property
+    def _neighbors(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        start, facets = _given(self.cells.facet_start), _given(self.cells.facets)
+        return neighbors(self.layout, self.index, start, facets, self._facet_keys)
+
+    @property
+    def shared(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of neighbors, and the facet of one of both that they share."""
+        return self._neighbors[:2]
+
+    @property
+    def shared_facets(self) -> np.ndarray:
+        """The facets of all cells that another cell shares."""
+        return self._neighbors[2]
+
+    @property
+    def facet_cells(self) -> np.ndarray:
+        """(K,) the cell of each facet."""
+        start = _given(self.cells.facet_start)
+        return np.repeat(np.arange(len(self)), np.diff(start))
+
+    @property
+    def facet_stages(self) -> np.ndarray:
+        """(K,) the stage of each facet's unit, −1 for the domain's own facets."""
+        return _given(self.cells.facets)[:, 0]
+
+    def facet_vertices(self, facet: int) -> tuple[int, np.ndarray]:
+        """The cell of a facet, and the rows of its vertices among those of all cells."""
+        start = _given(self.cells.facet_start)
+        cell = int(np.searchsorted(start, facet, side="right")) - 1
+        local = facet - int(start[cell])
+        low, high = _given(self.cells.vertex_start)[cell : cell + 2].tolist()
+        words = _given(self.cells.incidence)[low:high, local // 64]
+        return cell, low + np.flatnonzero(words >> np.uint64(local % 64) & np.uint64(1))
+
+    def _facet_keys(self, facets: np.ndarray) -> list[bytes]:
+        """Three-valued signs at the mean of the exact vertices of each facet."""
+        means = [self._facet_mean(int(f)) for f in facets]
+        t = from_fractions((x for point in means for x in point), (len(means), self.domain.dimension))
+        points = exact_points(self.lowered, embedded(self.domain, t))
+        return [b"".join(sign[i].tobytes() for sign in points.signs) for i in range(len(means))]
+
+    def _facet_mean(self, facet: int) -> list[Fraction]:
+        """The mean of a facet's vertices, in t."""
+        cell, rows = self.facet_vertices(facet)
+        points = self._solved(cell, _given(self.cells.incidence)[rows])
+        return [sum((p[k] for p in points), Fraction(0)) / len(points) for k in range(self.domain.dimension)]
+
+    def exact_corners(self, cell: int) -> list[list[Fraction]]:
+        """The vertices of a cell in t, exactly: the solutions of its hyperplanes under its sign vector."""
+        low, high = _given(self.cells.vertex_start)[cell : cell + 2].tolist()
+        return self._solved(cell, _given(self.cells.incidence)[low:high])
+
+    def _solved(self, cell: int, incidence: np.ndarray) -> list[list[Fraction]]:
+        """Vertices of a cell with these incidences (n, w)."""
+        start, facets = _given(self.cells.facet_start), _given(self.cells.facets)
+        planes = facets[start[cell] : start[cell + 1]].tolist()
+        masks = self._masks(cell)
+        scale = [Fraction(2) ** int(e) for e in self.problem.exponents]
+        points = []
+        for row in incidence:
+            bits = np.unpackbits(row.astype("<u8").view(np.uint8), bitorder="little")
+            through = [tuple(planes[j]) for j in np.flatnonzero(bits).tolist()]
+            *top, bottom = self.problem.exact.vertex(through, masks)
+            points.append([Fraction(x, bottom) * f for x, f in zip(top, scale, strict=True)])
+        return points
+
+    def _masks(self, cell: int) -> np.ndarray:
+        """The sign vector of a cell, a row a stage."""
+        offsets, signs = self.layout.offsets, self.signs[cell]
+        rows = np.zeros((len(offsets) - 1, max([1, *np.diff(offsets).tolist()])), np.uint64)
+        for s, (first, end) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
+            rows[s, : end - first] = signs[first:end]
+        return rows
+
+
+def enumerate_cells(
+    net: PiecewiseLinearNetwork, domain: Domain, *, lowered: Lowered | None = None, threads: int = 1
+) -> Enumerated:
+    """All cells of a network, as written unless a lowered one is given, on a domain.
+
+    Raises:
+        InputError: a domain that does not fit the inputs or has too many dimensions.
+    """
+    domain.check_input(net.input_shape)
+    lowered = lower(net, simplify=False) if lowered is None else lowered
+    problem, counters = make_problem(lowered, domain), Counters()
+    blocks = list(search_blocks(problem, _EVERYTHING, threads=threads, counters=counters))
+    found = Enumerated(net.to(torch.float64).to("cpu"), lowered, domain, problem, _joined(blocks), counters)
+    return _with_sharp_vertices(found)
+
+
+def _with_sharp_vertices(found: Enumerated) -> Enumerated:
+    """The cells with vertices whose bounds are large, where hyperplanes are nearly parallel, solved for in integers."""
+    cells, low, high = found.cells, *_given_limits(found.domain)
+    blunt = _given(cells.displacement) > SHARP * float((high - low).max())
+    if not blunt.any():
+        return found
+    start = _given(cells.vertex_start)
+    vertices, displacement, volumes = found.vertices.copy(), _given(cells.displacement).copy(), found.volumes.copy()
+    for cell in np.flatnonzero(np.logical_or.reduceat(blunt, start[:-1])).tolist():
+        corners = found.exact_corners(cell)
+        vertices[start[cell] : start[cell + 1]] = [[float(x) for x in corner] for corner in corners]
+        displacement[start[cell] : start[cell + 1]] = 2.0**-53 * np.abs(vertices[start[cell] : start[cell + 1]]).max(1)
+        volumes[cell] = float(Hull(corners).volume)
+    return replace(found, cells=replace(cells, vertices=vertices, displacement=displacement, volumes=volumes))
+
+
+def _given_limits(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+    return domain.vertices.min(0), domain.vertices.max(0)
+
+
+def can_enumerate(net: PiecewiseLinearNetwork, domain: Domain) -> bool:
+    """Whether the engine takes a network on a domain: a polytope, and matrices between stages that fit the memory."""
+    if isinstance(domain, Space):
+        return False
+    lowered = lower(net, simplify=False)
+    maps = (*(stage.affine for stage in lowered.stages), lowered.output)
+    return sum(m.size * m.source_size(k) for m in maps for k in m.sources if k != SOURCE_INPUT) <= MOST_ENTRIES
+
+
+def _joined(blocks: list[CellBlock]) -> CellBlock:
+    """Several blocks as one."""
+    whole = {
+        name: np.concatenate([_given(getattr(b, name)) for b in blocks])
+        for name in ("signs", "volumes", "maps", "map_error", "vertices", "displacement", "facets")
+    }
+    words = max(_given(b.incidence).shape[1] for b in blocks)
+    sets = [np.pad(_given(b.incidence), ((0, 0), (0, words - _given(b.incidence).shape[1]))) for b in blocks]
+    starts = {
+        name: np.concatenate(
+            [[0], *(_given(getattr(b, name))[1:] + shift for b, shift in zip(blocks, _shifts(blocks, name), strict=True))]
+        )
+        for name in ("vertex_start", "facet_start")
+    }
+    return CellBlock(sum(map(len, blocks)), incidence=np.concatenate(sets), **whole, **starts)
+
+
+def _shifts(blocks: list[CellBlock], name: str) -> list[int]:
+    lengths = [int(_given(getattr(b, name))[-1]) for b in blocks]
+    return [0, *np.cumsum(lengths)[:-1].tolist()]
+
+
+def _given(array: np.ndarray | None) -> np.ndarray:
+    assert array is not None  # the blocks were asked for with everything
+    return array

@@ -1,0 +1,196 @@
+"""Doubtful signs, decided by integers: a unit under the cell's sign vector, at a vertex as the solution of its hyperplanes."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import numpy as np
+
+from tropica.exact.rational_arrays import RationalArray
+from tropica.regions.chain import Chain, exact
+
+Row = list[int]
+Hyperplane = tuple[int, int, int]
+
+
+class ExactSigns:
+    """Exact rows and vertices of a chain, with memos that are caches only.
+
+    Args:
+        chain: the exact stages.
+        normals, offsets: (F, d) and (F,) half-spaces ⟨a, t⟩ ≤ b of the domain, over the chain's coordinates.
+    """
+
+    def __init__(self, chain: Chain, normals: RationalArray, offsets: RationalArray) -> None:
+        self._chain = chain
+        slopes = -normals.numerators.astype(object) * offsets.denominator
+        constants = offsets.numerators.astype(object) * normals.denominator
+        self._walls: list[Row] = np.concatenate([slopes, constants[:, None]], axis=1).tolist()
+        self._slopes = [_slopes(s.low, s.high) for s in chain.stages]
+        self._maps: OrderedDict[tuple[int, bytes], _Outputs] = OrderedDict()
+        self._rows: OrderedDict[tuple[int, int, bytes], tuple[Row, int]] = OrderedDict()
+        self._vertices: OrderedDict[tuple[object, ...], tuple[int, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def sign(self, form: Hyperplane, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, tuple[int, ...]]:
+        """Sign of a form at the vertex on hyperplanes, and the vertex as d + 1 integers.
+
+        A form or hyperplane is (stage, unit, other): the unit's row, minus that of ``other`` where this is not −1; a
+        half-space of the domain has stage −1. ``masks`` is the sign vector of the stages before.
+        """
+        with self._lock:
+            point = self._vertex(hyperplanes, masks)
+            value = sum(map(int.__mul__, self._form(form, masks), point))
+        return (value > 0) - (value < 0), point
+
+    def vertex(self, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, ...]:
+        """The point on hyperplanes of rank d, as d + 1 integers: coordinates over the last one, which is positive."""
+        with self._lock:
+            return self._vertex(hyperplanes, masks)
+
+    def _vertex(self, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, ...]:
+        deepest = max(form[0] for form in hyperplanes)
+        key = (tuple(hyperplanes), masks[: max(deepest, 0)].tobytes())
+        found = self._vertices.get(key)
+        if found is None:
+            found = solve([self._form(form, masks) for form in hyperplanes], self._chain.dimension)
+            _remember(self._vertices, key, found, 1 << 16)
+        return found
+
+    def _form(self, form: Hyperplane, masks: np.ndarray) -> Row:
+        stage, unit, other = form
+        if stage < 0:
+            return self._walls[unit]
+        row, denominator = self._row(stage, unit, masks)
+        if other < 0:
+            return row
+        minus, below = self._row(stage, other, masks)
+        return [a * below - b * denominator for a, b in zip(row, minus, strict=True)]
+
+    def prepare(self, stage: int, units: Iterable[int], masks: np.ndarray) -> None:
+        """Make the rows of several units at once: one product instead of many."""
+        with self._lock:
+            key = masks[:stage].tobytes()
+            new = [unit for unit in set(units) if unit >= 0 and (stage, unit, key) not in self._rows]
+            if not new:
+                return
+            rows, denominator = self._stage_rows(stage, np.array(new), masks)
+            for unit, entries in zip(new, rows.tolist(), strict=True):
+                content = math.gcd(denominator, *entries)
+                _remember(self._rows, (stage, unit, key), ([a // content for a in entries], denominator // content), 1 << 16)
+
+    def _row(self, stage: int, unit: int, masks: np.ndarray) -> tuple[Row, int]:
+        """A unit's row under the sign vector: integers over a denominator."""
+        key = (stage, unit, masks[:stage].tobytes())
+        found = self._rows.get(key)
+        if found is None:
+            rows, denominator = self._stage_rows(stage, np.array([unit]), masks)
+            entries = rows[0].tolist()
+            content = math.gcd(denominator, *entries)
+            found = [a // content for a in entries], denominator // content
+            _remember(self._rows, key, found, 1 << 16)
+        return found
+
+    def _stage_rows(self, stage: int, units: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, int]:
+        """Rows (len(units), d + 1) of a stage's units, and their denominator; inputs are computed where a weight reads them."""
+        given = self._chain.stages[stage]
+        weight, bias = given.weight.numerators[units], given.bias.numerators[units].astype(object)
+        if stage == 0:
+            slopes, before = weight.astype(object), 1
+            constants: np.ndarray | int = 0
+        else:
+            live = self._slope_bits(stage - 1, masks)
+            read = np.flatnonzero((weight != 0).any(0) & live)
+            inputs, before = self._outputs(stage - 1, read, masks)
+            product = (
+                weight[:, read].astype(object) @ inputs
+                if len(read)
+                else np.zeros((len(units), self._chain.dimension + 1), object)
+            )
+            slopes, constants = product[:, :-1], product[:, -1]
+        common = math.lcm(given.weight.denominator * before, given.bias.denominator)
+        scale = common // (given.weight.denominator * before)
+        constants = constants * scale + bias * (common // given.bias.denominator)
+        return np.concatenate([slopes * scale, constants[:, None]], axis=1), common
+
+    def _slope_bits(self, stage: int, masks: np.ndarray) -> np.ndarray:
+        """Which units of a stage have a slope that is not 0."""
+        given = self._chain.stages[stage]
+        return np.where(unpack(masks[stage], given.size), given.high, given.low) != 0
+
+    def _outputs(self, stage: int, units: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, int]:
+        """Maps (len(units), d + 1) of units under the sign vector, and their denominator; remembered unit by unit."""
+        key = (stage, masks[: stage + 1].tobytes())
+        memo = self._maps.get(key)
+        if memo is None:
+            memo = _Outputs(np.zeros((self._chain.stages[stage].size, self._chain.dimension + 1), object))
+            _remember(self._maps, key, memo, 256)
+        new = units[~memo.known[units]]
+        if len(new) or not memo.denominator:
+            rows, denominator = self._stage_rows(stage, new, masks)
+            low, high, slope_denominator = self._slopes[stage]
+            slope = np.where(unpack(masks[stage], len(low))[new], high[new], low[new])
+            memo.maps[new], memo.known[new] = rows * slope[:, None], True
+            memo.denominator = denominator * slope_denominator
+        return memo.maps[units], memo.denominator
+
+
+class _Outputs:
+    """Maps of the units of a stage that were needed so far; the denominator depends on the stage and the sign vector alone."""
+
+    def __init__(self, maps: np.ndarray) -> None:
+        self.maps, self.known, self.denominator = maps, np.zeros(len(maps), bool), 0
+
+
+def unpack(words: np.ndarray, count: int) -> np.ndarray:
+    """The lowest ``count`` bits of words, as booleans."""
+    return np.unpackbits(words.astype("<u8").view(np.uint8), bitorder="little")[:count].astype(bool)
+
+
+def _remember(memo: OrderedDict, key: object, value: object, most: int) -> None:
+    memo[key] = value
+    if len(memo) > most:
+        memo.popitem(last=False)
+
+
+def _slopes(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    both = exact(np.stack([low, high]))
+    numerators = both.numerators.astype(object)
+    return numerators[0], numerators[1], both.denominator
+
+
+def solve(rows: list[Row], d: int) -> tuple[int, ...]:
+    """The point on hyperplanes of rank d, as d + 1 integers with a positive last one: coordinates over a denominator."""
+    chosen: list[Row] = []
+    pivots: list[int] = []
+    for row in rows:
+        left = row
+        for done, c in zip(chosen, pivots, strict=True):
+            if left[c]:
+                a, b = done[c], left[c]
+                left = [a * x - b * y for x, y in zip(left, done, strict=True)]
+        c = next((k for k in range(d) if left[k]), -1)
+        if c < 0:
+            continue
+        content = math.gcd(*left)
+        left = [x // content for x in left]
+        for i, done in enumerate(chosen):
+            if done[c]:
+                a, b = left[c], done[c]
+                done = [a * x - b * y for x, y in zip(done, left, strict=True)]
+                content = math.gcd(*done) or 1
+                chosen[i] = [x // content for x in done]
+        chosen.append(left)
+        pivots.append(c)
+        if len(chosen) == d:
+            break
+    if len(chosen) < d:
+        raise ArithmeticError("the hyperplanes of a vertex have a rank below the dimension")
+    denominator = math.lcm(*(row[c] for row, c in zip(chosen, pivots, strict=True)))
+    point = [0] * d
+    for row, c in zip(chosen, pivots, strict=True):
+        point[c] = -row[d] * (denominator // row[c])
+    return (*point, denominator)

@@ -1,0 +1,160 @@
+"""The next stage's map, from the sign vector alone: products, or rank-one terms for the units that changed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from tropica.regions.kernels.bits import ENTRY, OPTIONS, ctz, larger, popcount
+from tropica.regions.kernels.signs import ONE, ROUNDING
+
+UNIT = 2.0**-53
+MAX_TERMS = 8
+"""So many rank-one terms of a map are passed on to the next; more make it a full product."""
+MAX_UPDATES = 256
+"""After so many rank-one terms a map is computed afresh."""
+
+
+@njit(**OPTIONS)
+def add_products(dims, d, out, size, weight, offset, stride, index, factor, count):
+    """out[k] += Σ_p factor[p, k] · row(index[p]) for the slopes and the constant; the error bound with absolute rows."""
+    p = count * 0
+    while p + 3 <= count:  # three at a time: the sums are read and written once
+        s0, s1, s2 = offset + index[p] * stride, offset + index[p + 1] * stride, offset + index[p + 2] * stride
+        w0, w1, w2 = weight[s0 : s0 + size], weight[s1 : s1 + size], weight[s2 : s2 + size]
+        for k in range(len(dims) + 1 if len(dims) > 0 else d + 1):
+            c0, c1, c2 = factor[p, k], factor[p + 1, k], factor[p + 2, k]
+            line = out[k]
+            for i in range(size):
+                line[i] += c0 * w0[i] + c1 * w1[i] + c2 * w2[i]
+        c0, c1, c2 = factor[p, d + 1], factor[p + 1, d + 1], factor[p + 2, d + 1]
+        line = out[d + 1]
+        for i in range(size):
+            line[i] += c0 * abs(w0[i]) + c1 * abs(w1[i]) + c2 * abs(w2[i])
+        p += 3
+    while p < count:
+        start = offset + index[p] * stride
+        row = weight[start : start + size]
+        for k in range(len(dims) + 1 if len(dims) > 0 else d + 1):
+            c = factor[p, k]
+            line = out[k]
+            for i in range(size):
+                line[i] += c * row[i]
+        c = factor[p, d + 1]
+        line = out[d + 1]
+        for i in range(size):
+            line[i] += c * abs(row[i])
+        p += 1
+
+
+@njit(**OPTIONS)
+def combine(out, size, weight, offset, stride, index, factor, count):
+    """out += Σ_p factor[p] · row(index[p])."""
+    p = count * 0
+    while p + 4 <= count:
+        s0, s1, s2, s3 = (
+            offset + index[p] * stride,
+            offset + index[p + 1] * stride,
+            offset + index[p + 2] * stride,
+            offset + index[p + 3] * stride,
+        )
+        w0, w1, w2, w3 = weight[s0 : s0 + size], weight[s1 : s1 + size], weight[s2 : s2 + size], weight[s3 : s3 + size]
+        c0, c1, c2, c3 = factor[p], factor[p + 1], factor[p + 2], factor[p + 3]
+        for i in range(size):
+            out[i] += c0 * w0[i] + c1 * w1[i] + c2 * w2[i] + c3 * w3[i]
+        p += 4
+    while p < count:
+        start = offset + index[p] * stride
+        w0, c0 = weight[start : start + size], factor[p]
+        for i in range(size):
+            out[i] += c0 * w0[i]
+        p += 1
+
+
+@njit(**OPTIONS)
+def unit_row(dims, d, rows, u, scale, relative, factor, p):
+    """Row u times ``scale`` as factors of a product; in the last place its error bound and rounding."""
+    total = 0.0
+    for k in range(len(dims) + 1 if len(dims) > 0 else d + 1):
+        factor[p, k] = scale * rows[k, u]
+        total += abs(rows[k, u])
+    factor[p, d + 1] = abs(scale) * (rows[d + 1, u] + relative * total) * 1.0001 + 1e-300
+
+
+@njit(**ENTRY)
+def full_map(dims, d, rows, mask, size, low, step, out, next_size, weight, offset, bias, index, factor):
+    """The whole map behind a stage."""
+    relative = (size + 16) * UNIT
+    count = size * 0
+    for u in range(size):
+        slope = low[u] + (step[u] if mask[u >> 6] >> np.uint64(u & 63) & ONE else 0.0)
+        if slope != 0.0:
+            index[count] = u
+            unit_row(dims, d, rows, u, slope, relative, factor, count)
+            count += 1
+    for k in range(len(dims) if len(dims) > 0 else d):
+        for i in range(next_size):
+            out[k, i] = 0.0
+    for i in range(next_size):
+        out[d, i] = bias[i]
+        out[d + 1, i] = relative * abs(bias[i]) + 1e-300
+    add_products(dims, d, out, next_size, weight, offset, next_size, index, factor, count)
+
+
+@njit(**OPTIONS)
+def passed_on(words, size, next_size, low, step, mask, vector, weight, offset, out, index, factor):
+    """out = W diag(slopes of the mask) vector, afresh; returns the number of columns."""
+    count = size * 0
+    for u in range(size):
+        slope = low[u] + (step[u] if mask[u >> 6] >> np.uint64(u & 63) & ONE else 0.0)
+        if slope != 0.0:
+            index[count] = u
+            factor[count] = slope * vector[u]
+            count += 1
+    for i in range(next_size):
+        out[i] = 0.0
+    combine(out, next_size, weight, offset, next_size, index, factor, count)
+    return count
+
+
+@njit(**OPTIONS)
+def updated(words, next_size, step, mask, old, vector, weight, offset, out, index, factor):
+    """Bring out = W diag(slopes of old) vector to the slopes of the mask; returns the number of columns."""
+    count = words * 0
+    for w in range(words):
+        changed = mask[w] ^ old[w]
+        while changed:
+            u = w * 64 + ctz(changed)
+            changed &= changed - ONE
+            index[count] = u
+            factor[count] = step[u] * vector[u] if mask[w] >> np.uint64(u & 63) & ONE else -step[u] * vector[u]
+            count += 1
+    combine(out, next_size, weight, offset, next_size, index, factor, count)
+    return count
+
+
+@njit(**OPTIONS)
+def distance(a, b, words):
+    """How many bits differ."""
+    total = 0
+    for w in range(words):
+        total += popcount(a[w] ^ b[w])
+    return total
+
+
+@njit(**OPTIONS)
+def add_term(dims, d, out, next_size, vector, coefficient, error, vector_error):
+    """out += vector ⊗ coefficient; ``error`` bounds the coefficients' error over the domain, ``vector_error`` the vector's."""
+    total = 0.0
+    for k in range(len(dims) + 1 if len(dims) > 0 else d + 1):
+        c = coefficient[k]
+        total += abs(c)
+        line = out[k]
+        for i in range(next_size):
+            line[i] += c * vector[i]
+    scale, shift = error + ROUNDING * total, total * vector_error * 1.0001 + 1e-300
+    line, largest = out[d + 1], 0.0
+    for i in range(next_size):
+        line[i] += scale * abs(vector[i]) + shift
+        largest = larger(largest, abs(vector[i]))
+    return largest

@@ -1,0 +1,71 @@
+"""Bounds of a network's outputs over a task's cell, by intervals through the stages that are still undecided."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tropica.regions.kernels.arrays import NetworkArrays
+from tropica.regions.kernels.maps import full_map
+from tropica.regions.tasks import Task
+
+
+def output_bounds(net: NetworkArrays, task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper bounds (outputs,) over the cell, in the kernels' units; outward by their rounding."""
+    stages, width = len(net.size) - 1, net.bias.shape[1]
+    rows = net.first
+    index, factor = np.zeros(width + 64, np.int64), np.zeros((width + 64, net.d + 2))
+    for s in range(task.stage):
+        out = np.zeros_like(net.first)
+        full_map(
+            net.dims,
+            net.d,
+            rows,
+            task.masks[s],
+            net.size[s],
+            net.low[s],
+            net.step[s],
+            out,
+            net.size[s + 1],
+            net.weight,
+            net.offset[s + 1],
+            net.bias[s + 1],
+            index,
+            factor,
+        )
+        rows = out
+    n = int(net.size[task.stage])
+    z = task.X @ rows[: net.d, :n] + rows[net.d, :n]
+    slack = (
+        rows[net.d + 1, :n]
+        + np.abs(rows[: net.d, :n]).sum(0) * (float(task.disp.max()) + 1e-13)
+        + 1e-13 * np.abs(rows[net.d, :n])
+    )
+    low, high = z.min(0) - slack, z.max(0) + slack
+    for s in range(task.stage, stages):
+        low, high = _unit_bounds(net, s, low, high)
+        m = int(net.size[s + 1])
+        weight = net.weight[net.offset[s + 1] : net.offset[s + 1] + len(low) * m].reshape(len(low), m)
+        middle, radius = (low + high) / 2, (high - low) / 2 * (1 + 1e-12)
+        center, spread = middle @ weight + net.bias[s + 1, :m], radius @ np.abs(weight)
+        rounding = (len(low) + 4) * 2.0**-52 * (np.abs(middle) @ np.abs(weight) + np.abs(net.bias[s + 1, :m]))
+        low, high = center - spread - rounding, center + spread + rounding
+    return low, high
+
+
+def _unit_bounds(net: NetworkArrays, s: int, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of a stage's units from those of their rows."""
+    n = len(low)
+    if net.windowed[s]:
+        first, last = low.copy(), high.copy()
+        for start in np.flatnonzero(net.ends[s]).tolist():
+            window = slice(start, int(net.ends[s, start]))
+            first[window], last[window] = np.where(
+                np.arange(start, window.stop) == start, [[low[window].max()], [high[window].max()]], 0.0
+            )
+        return first, last
+    below, above = net.low[s, :n], net.low[s, :n] + net.step[s, :n]
+    ends = np.stack([np.where(x > 0, above, below) * x for x in (low, high)])
+    through = (low < 0) & (high > 0)
+    return np.where(through, np.minimum(ends.min(0), 0), ends.min(0)), np.where(
+        through, np.maximum(ends.max(0), 0), ends.max(0)
+    )
