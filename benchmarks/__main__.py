@@ -13,16 +13,18 @@ from benchmarks import (
     planes,
     processes,
     quality,
+    readers,
     regions,
     search,
     segments,
     store,
+    tracing,
     tropical,
     tropical_networks,
 )
 
 QUICK = (evaluation, extraction, regions, cells, segments, planes, tropical, tropical_networks, store)
-SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, search)
+SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, search, readers, tracing)
 
 
 def main() -> None:
