@@ -98,7 +98,7 @@ def extract_in_memory(run: ExtractionRun, decomposition: DCDecomposition | str) 
         require_digits(made, data_pass, run.processes)
     used = UsedDecomposition(made, made_here=isinstance(decomposition, str))
     found = _extract_all(run, used)
-    if isinstance(decomposition, str) and used.needs_check and not (found.smallest or 0) >= 0:
+    if decomposition == "calibrated" and used.needs_check and not (found.smallest or 0) >= 0:
         # Some K is too small, which the margins make rare: all terms are void.
         with asking_for_more(run.may_escalate):
             checked = decomposition_for(extraction, decomposition, **settings)

@@ -69,9 +69,10 @@ class AffineFunctions:
             total.add_(part[index])
         return total
 
-    def tables(self, index: Tensor) -> list[Tensor]:
-        """All that the values of the functions ``index`` depend on: tensors of (n, …). Functions of equal rows are equal."""
-        return [*(part[index] for part in self.parts), self.bias[index].unsqueeze(1)]
+    @property
+    def tables(self) -> tuple[Tensor, ...]:
+        """All numbers of the functions, (D, ·) each: functions with equal rows are equal."""
+        return (*self.parts, self.bias.unsqueeze(1))
 
     def global_index(self, index: Tensor) -> Tensor:
         """Indices among all functions."""

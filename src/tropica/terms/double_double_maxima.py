@@ -26,10 +26,12 @@ class DoubleDoubleFunctions(AffineFunctions):
     part_low: Tensor | None = None
     bias_low: Tensor | None = None
 
-    def tables(self, index: Tensor) -> list[Tensor]:
+    @property
+    def tables(self) -> tuple[Tensor, ...]:
+        """All numbers of the functions, (D, ·) each: functions with equal rows are equal."""
         assert self.part_low is not None
         assert self.bias_low is not None
-        return [*super().tables(index), self.part_low[index], self.bias_low[index].unsqueeze(1)]
+        return (*super().tables, self.part_low, self.bias_low.unsqueeze(1))
 
     def double_double(self, index: Tensor, x: Tensor, point: Tensor, sizes: BlockSizes = BLOCK_SIZES) -> DoubleDouble:
         """The values of the functions ``index`` (n,) at the points x[``point``] (n,)."""

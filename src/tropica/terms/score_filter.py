@@ -184,7 +184,7 @@ def _repeated(functions: AffineFunctions, order: Tensor) -> Tensor:
 
 def _led(functions: AffineFunctions, index: Tensor) -> Tensor:
     """Which of some functions equal a preferred one among them, in the same segment: (n,) bool."""
-    tables = functions.tables(index)
+    tables = [table[index] for table in functions.tables]
     if functions.segments is not None:
         tables.append(functions.segments[index].double().unsqueeze(1))
     hashes = torch.stack([row_hashes(table) * (2 * i + 1) for i, table in enumerate(tables)]).sum(0)
