@@ -3,6 +3,7 @@
 from benchmarks import (
     calibration,
     depth,
+    digits,
     evaluation,
     extraction,
     faults,
@@ -21,7 +22,7 @@ from benchmarks import (
 )
 
 QUICK = (evaluation, extraction, regions, segments, planes, tropical, tropical_networks, store)
-SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, search)
+SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, digits, search)
 
 
 def main() -> None:
