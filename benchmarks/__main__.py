@@ -13,16 +13,18 @@ from benchmarks import (
     planes,
     processes,
     quality,
+    readers,
     regions,
     search,
     segments,
     store,
+    tracing,
     tropical,
     tropical_networks,
 )
 
 QUICK = (evaluation, extraction, regions, segments, planes, tropical, tropical_networks, store)
-SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, digits, search)
+SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, digits, search, readers, tracing)
 
 
 def main() -> None:

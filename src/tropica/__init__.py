@@ -37,7 +37,9 @@ if _TYPE_CHECKING:
     )
     from tropica.evaluation.function import ExtractedFunction
     from tropica.network.network import AffineMap, PiecewiseLinearNetwork
-    from tropica.network.readers.pt2 import load_network
+    from tropica.network.readers.dense import from_layers
+    from tropica.network.readers.load import load_network
+    from tropica.network.readers.scikit_learn import from_sklearn
     from tropica.network.trace import trace
     from tropica.regions.archive import load_regions
     from tropica.regions.complex import RegionComplex
@@ -88,7 +90,9 @@ _NAMES = {
     ),
     "evaluation.function": ("ExtractedFunction",),
     "network.network": ("AffineMap", "PiecewiseLinearNetwork"),
-    "network.readers.pt2": ("load_network",),
+    "network.readers.dense": ("from_layers",),
+    "network.readers.load": ("load_network",),
+    "network.readers.scikit_learn": ("from_sklearn",),
     "network.trace": ("trace",),
     "regions.archive": ("load_regions",),
     "regions.complex": ("RegionComplex",),

@@ -28,10 +28,11 @@ def mark(folder):
     """Files that run code when they are unpickled, under names that commands read; the code creates the file ``mark``."""
     mark = folder / "mark"
     raw = pickle.dumps(Payload(mark))
-    for name in ("evil.safetensors", "evil.pt2", "evil.npz", "evil.pt"):
+    for name in ("evil.safetensors", "evil.pt2", "evil.npz", "evil.pt", "evil.pkl"):
         (folder / name).write_bytes(raw)
     torch.save({"weight": Payload(mark)}, folder / "zipped.pt2")
     torch.save({"weight": Payload(mark)}, folder / "zipped.safetensors")
+    torch.save({"weight": Payload(mark)}, folder / "zipped.pt")
     objects = np.empty(2, object)
     objects[:] = [Payload(mark), Payload(mark)]
     np.savez(folder / "objects.npz", x_train=objects, y_train=np.array([0, 1]))
@@ -48,7 +49,9 @@ def test_nothing_is_unpickled(mark):
     for name, message in (
         ("evil.safetensors", "evil.safetensors: not a safetensors file"),
         ("zipped.safetensors", "zipped.safetensors: not a safetensors file"),
-        ("evil.pt", "are read by unpickling"),
+        ("evil.pt", "nothing of it is run"),
+        ("zipped.pt", "nothing of it is run"),
+        ("evil.pkl", "are read by unpickling"),
         ("evil.pt2", "not a safetensors file"),
         ("zipped.pt2", "not a safetensors file"),
     ):
@@ -67,7 +70,7 @@ def test_nothing_is_unpickled(mark):
         ("model.BIN", "are read by unpickling"),
         ("missing.pt2", "missing.pt2: no such file"),
         ("small.safetensors", "weights only: name the model"),
-        ("resnet18", "'resnet18' is not a model: give a file model.pt2, package.module:factory"),
+        ("resnet18", "'resnet18' is not a model: give a file model.pt2, .onnx or .nnet, package.module:factory"),
         ("no_such_module:net", "there is no module 'no_such_module'"),
         ("nets.inner:net", "there is no module 'nets.inner'"),
         ("nets:missing", "module 'nets' has no 'missing'"),

@@ -22,7 +22,7 @@ def state(model: nn.Module) -> dict[str, Any]:
     found: dict[str, Any] = {"rng": torch.get_rng_state().clone(), "threads": torch.get_num_threads()}
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         found[name] = (tensor.detach().clone(), id(tensor), tensor.data_ptr(), tensor.dtype, tensor.device)
-        found[f"{name}?"] = (tensor.requires_grad, tensor.grad, tensor.is_leaf, type(tensor), tensor._version)
+        found[f"{name}?"] = (tensor.requires_grad, tensor.grad, tensor.is_leaf, type(tensor))
     for name, module in model.named_modules():
         hooks = {key: list(value) for key, value in vars(module).items() if "hooks" in key and value}
         found[f"{name}!"] = (module.training, hooks, sorted(vars(module)), list(module._modules), type(module), id(module))

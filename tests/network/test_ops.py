@@ -93,6 +93,7 @@ AS_THEY_STAND: dict[str, Function] = {
     "movedim": lambda x: x.movedim(1, 3).movedim((1, 2), (2, 1)).narrow(2, 1, 3).unflatten(3, (1, 3)),
     "dropouts": lambda x: F.alpha_dropout(F.dropout2d(x, training=False), training=False),
     "instance_norm": lambda x: F.instance_norm(x, GRID[:3], GRID[3:6].abs(), use_input_stats=False),
+    "softshrink": lambda x: F.softshrink(x, 0.2) - F.softshrink(x),
     "batch_norm": lambda x: F.batch_norm(x, GRID[:3], GRID[3:6].abs(), eps=0.1),
 }
 REWRITTEN_BY_TORCH: dict[str, Function] = {
@@ -113,7 +114,6 @@ REWRITTEN_BY_TORCH: dict[str, Function] = {
     "index_pairs": lambda x: x[:, :, torch.arange(6), torch.arange(6)],
     "integers": lambda x: x * torch.arange(6) + torch.arange(6) - x * MASK,
     "chunks": lambda x: x.chunk(4, 3)[1] - x.tensor_split(3, 3)[2],
-    "softshrink": lambda x: F.softshrink(x, 0.2) - F.softshrink(x),
 }
 
 

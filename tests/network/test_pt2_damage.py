@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import random
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -223,3 +224,56 @@ def test_any_json(archive: Path) -> None:
             errors.append(str(error))
     assert len(errors) > 30
     assert all(len(error.splitlines()[0]) < 1000 for error in errors)
+
+
+class Widely(nn.Module):
+    """Uses layers, constants, indices and sorts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.out = nn.Conv1d(1, 2, 2, padding=1), nn.BatchNorm1d(2), nn.Linear(12, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.norm(self.conv(x.unsqueeze(1)))).flatten(1).sort(1)[0]
+        h = torch.cat([h[:, [0, 3]], h[:, 4:], h.clamp(-1, 1)[:, 1:3] * torch.tensor([0.5, -2.0])], 1)
+        return self.out(h.view(x.shape[0], -1))
+
+
+ODD = [None, -1, 0, 1, 2**31, 2**70, 0.5, float("nan"), True, "x", "", "Infinity", "torch.ops.aten.relu.default", [], {}]
+ODD += [{"as_int": 3}, {"as_int": 2**40}, {"as_int": -1}, {"as_name": "y"}, {"as_tensor": {"name": "y"}}, {"as_float": 1e400}]
+
+
+def mutant(path: Path, content: bytes, chance: random.Random) -> Path:
+    """A copy of an archive with changed bytes, cut short, or with changed values in its JSON."""
+    out = path.with_name("mutant.pt2")
+    kind = chance.choice(["bytes", "cut", "graph", "graph", "graph", "weights"])
+    if kind in ("bytes", "cut"):
+        changed = bytearray(content)
+        for at in chance.sample(range(len(content)), chance.choice([1, 3, 20])):
+            changed[at] = chance.randrange(256)
+        out.write_bytes(changed if kind == "bytes" else content[: chance.randrange(len(content))])
+        return out
+
+    def change(tree: Any) -> None:
+        for _ in range(chance.choice([1, 1, 2])):
+            container, key = chance.choice(readable_places(tree) if kind == "graph" else places(tree))
+            if isinstance(container, dict) and chance.random() < 0.1:
+                del container[key]
+            else:
+                container[key] = chance.choice(ODD)
+
+    return rewrite_json(path, MODEL if kind == "graph" else WEIGHTS, change)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_mutants(seed: int, tmp_path: Path) -> None:
+    """100 mutated files (2,000 for all seeds): a network or an error of tropica's, each within a minute, in little memory."""
+    path = save(Widely().eval(), torch.randn(3, 5), tmp_path / "model.pt2")
+    content, chance, loaded = path.read_bytes(), random.Random(seed), 0
+    for _ in range(100):
+        file, start = mutant(path, content, chance), time.monotonic()
+        with contextlib.suppress(tp.TropicaError):
+            loaded += isinstance(tp.load_network(file), tp.PiecewiseLinearNetwork)
+        assert time.monotonic() - start < 60
+    assert 0 < loaded < 80

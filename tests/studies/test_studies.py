@@ -154,7 +154,9 @@ def test_patterns(study, cases):
     for (model, seed), case in cases.items():
         active = dense(case, "paper")[0].argmax(1)
         x, y = case.test.inputs.double(), case.points.inputs.double()[active]
-        for (nonlinearity, one, _), (_, other, _) in zip(case.net.active_pieces(x), case.net.active_pieces(y), strict=True):
+        for (nonlinearity, one, _), (_, other, _) in zip(
+            *(case.net.active_pieces(z, floating="model") for z in (x, y)), strict=True
+        ):
             (row,) = rows(result, model=model, seed=seed, pairing="paper", nonlinearity=nonlinearity.path)
             assert row["agreement"] == pytest.approx(float((one == other).double().mean()), abs=0.02)
 

@@ -7,11 +7,12 @@ from tropica.network.graph import INPUT, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import LeakyRelu, PRelu, Relu
 
-DENSE = frozenset({"linear", "matmul", "mm", "addmm"})
-"""Ops that multiply by a matrix."""
+DENSE = frozenset({"linear", "matmul", "mm", "addmm", "MatMul", "Gemm"})
+"""Ops that multiply by a matrix, of torch and of ONNX."""
 ENTRYWISE = frozenset(
     {"flatten", "view", "reshape", "_unsafe_view", "unflatten", "squeeze", "unsqueeze", "clone", "contiguous"}
     | {"batch_norm", "_native_batch_norm_legit_no_training", "add", "sub", "mul", "div", "neg", "addmm"}
+    | {"Reshape", "BatchNormalization", "Add", "Sub", "Mul", "Div", "Neg", "Gemm", "scale"}
 )
 """Ops that map each entry to one entry: they may stand anywhere in a chain, as a part of the adjacent dense layer."""
 

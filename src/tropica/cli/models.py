@@ -15,7 +15,7 @@ from torch import nn
 
 import tropica as tp
 from tropica.cli.exit_codes import on_one_line
-from tropica.cli.weights import load_weights
+from tropica.cli.weights import TORCH_SUFFIXES, load_weights
 from tropica.data.batches import first_points
 from tropica.data.file_data import FileData
 from tropica.data.labelled import LabelledData
@@ -24,6 +24,8 @@ from tropica.studies.networks import build
 
 PICKLE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
 """Suffixes of files that are read by unpickling, which can run any code in them."""
+MODEL_SUFFIXES = (".onnx", ".nnet", ".pt2")
+"""Suffixes of files that hold a whole network."""
 BUILT_IN = "tropica:"
 
 
@@ -33,9 +35,9 @@ def load_model(
     """The traced network of a model, checked to take the points of the data.
 
     Args:
-        spec: ``model.pt2``, ``package.module:factory``, or ``tropica:NAME``.
+        spec: a file that :func:`tropica.load_network` reads, ``package.module:factory``, or ``tropica:NAME``.
         data: the points; the model is traced on the first two.
-        weights: a safetensors file with the model's weights.
+        weights: a file with the model's weights: safetensors, or a state dict of torch.save.
         args: arguments KEY=VALUE of the factory.
 
     Raises:
@@ -44,7 +46,7 @@ def load_model(
         UnsupportedOperation, TraceError, NonFiniteWeights: as :func:`tropica.trace`.
     """
     refuse_pickle(spec)
-    if Path(spec).suffix == ".pt2":
+    if Path(spec).suffix.lower() in MODEL_SUFFIXES:
         if weights or args:
             raise InputError(f"{spec} has its own weights and layers: leave out --weights and --arg")
         net = tp.load_network(spec)
@@ -63,9 +65,9 @@ def refuse_pickle(file: str) -> None:
     """
     if Path(file).suffix.lower() in PICKLE_SUFFIXES:
         raise DataError(
-            f"{file}: such files are read by unpickling, which runs whatever code is in them, so they are refused; save "
-            "weights with safetensors.torch.save_model(model, 'model.safetensors'), or a whole model with "
-            "torch.export.save(program, 'model.pt2')"
+            f"{file}: such files are read by unpickling, which runs whatever code is in them, so they are refused as models; "
+            "save weights with safetensors.torch.save_model(model, 'model.safetensors'), or a whole model with "
+            "torch.export.save(program, 'model.pt2') or torch.onnx.export(model, (example,), 'model.onnx')"
         )
 
 
@@ -92,7 +94,8 @@ def _module(spec: str, data: LabelledData | FileData, weights: Path | None, args
     built_in = spec.startswith(BUILT_IN)
     model = _built_in(spec, data, weights, args) if built_in else _imported(spec, args)
     if weights is not None:
-        refuse_pickle(str(weights))
+        if weights.suffix.lower() not in TORCH_SUFFIXES:
+            refuse_pickle(str(weights))
         try:
             load_weights(model, weights)
         except InputError as error:
@@ -121,7 +124,7 @@ def _imported(spec: str, args: Sequence[str]) -> nn.Module:
     if not module or not name or Path(spec).suffix == ".safetensors":
         hint = "; a safetensors file holds weights only: name the model, and give this file as --weights"
         raise DataError(
-            f"{spec!r} is not a model: give a file model.pt2, package.module:factory, or {BUILT_IN}NAME"
+            f"{spec!r} is not a model: give a file model.pt2, .onnx or .nnet, package.module:factory, or {BUILT_IN}NAME"
             + (hint if spec.endswith(".safetensors") else "")
         )
     found, arguments = _attribute(module, name), parse_arguments(args)

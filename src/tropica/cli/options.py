@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import torch
 
 MODEL_HELP = (
-    "A torch.export archive (model.pt2), your own code (package.module:factory, looked up in the current folder first), or "
-    "tropica:NAME for a network of tropica.studies.networks with --weights. Files that need unpickling are refused."
+    "A network file (model.onnx, .nnet or .pt2), your own code (package.module:factory, looked up in the current folder "
+    "first), or tropica:NAME for a network of tropica.studies.networks with --weights. Files that need unpickling are refused."
 )
 DATA_HELP = (
     "digits, mnist1d, a file *.npz, *.npy, *.parquet or *.csv, a folder of images with one subfolder for each class, or "
@@ -105,7 +105,9 @@ def optional(name: str, metavar: str | None, help: str, **settings: Any) -> Any:
 
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)]
-Weights = Annotated[Path | None, optional("--weights", "FILE", "A safetensors file with the model's weights.")]
+Weights = Annotated[
+    Path | None, optional("--weights", "FILE", "The model's weights: a safetensors file, or a state dict (.pt, .pth).")
+]
 Arg = Annotated[list[str] | None, optional("--arg", "KEY=VALUE", "An argument of the factory; may be repeated.")]
 Data = Annotated[str, optional("--data", "SPEC", DATA_HELP)]
 Split = Annotated[SplitName, typer.Option("--split", help="Take the training points or the test points of the data.")]

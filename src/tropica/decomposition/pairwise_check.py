@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tropica.decomposition.own_terms import OwnTerms, Side
 from tropica.exact.double_double import DoubleDouble
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.terms.affine_functions import AffineFunctions
 from tropica.terms.certificate import Certificate
@@ -122,6 +123,7 @@ def check_pairs(
     )
 
 
+@own_settings()
 def pairwise_excess(terms: LinearTerms, x: Tensor) -> tuple[Tensor, Tensor]:
     """Compute the largest excess of another point's term over each point's own term, at the point.
 

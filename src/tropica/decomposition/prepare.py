@@ -18,6 +18,7 @@ from tropica.errors import InputError
 from tropica.network.batch_size import batch_size_for
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.runtime.progress import ProgressCallback
 from tropica.runtime.safetensors_files import checksum_of
@@ -142,6 +143,7 @@ def check_method(decomposition: object) -> None:
         raise InputError(f"unknown decomposition {decomposition!r}; accepted are {names}, or what tp.decompose returns")
 
 
+@own_settings()
 def inner_points(head: PiecewiseLinearNetwork, data: Data, batch_size: int) -> DataPass:
     """The outputs of the first part of a network on data, computed batch by batch in every pass: data for the second part.
 

@@ -16,6 +16,7 @@ from tropica.network.nonlinearities import Nonlinearity
 TWO_ACTIVATIONS = "it multiplies two activations, which is not piecewise linear; one factor must be a constant"
 EXAMPLE_POINTS = 2
 """Number of points in the example batch on which a graph is built."""
+META = torch.device("meta")
 
 
 class Refused(Exception):
@@ -24,7 +25,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A value that depends on the network's input: its name in the graph and its tensor for the example batch."""
+    """A value that depends on the network's input: its name in the graph, and for the example batch a tensor without values."""
 
     name: str
     example: Tensor
@@ -53,12 +54,12 @@ Size: TypeAlias = Sequence[int | BatchSize]
 
 @dataclass
 class Builder:
-    """A graph under construction. Each new node is evaluated on the example batch, so that its shape is known.
+    """A graph under construction. The shape of each new node is found on the example batch; nothing is computed.
 
-    All tensors are on the CPU: a graph is independent of devices.
+    All constants are on the CPU: a graph is independent of devices.
 
     Attributes:
-        example: the example batch.
+        example: a batch of two points; only its shape and dtype count.
         nodes, constants: the nodes added so far, and their constants by name.
         origin, stem, settings: of the current op: its origin, the stem of its nodes' names, its arguments as text.
     """
@@ -71,8 +72,11 @@ class Builder:
     settings: str = ""
 
     def __post_init__(self) -> None:
-        self.input = Value(INPUT, self.example)
+        self.input = Value(INPUT, without_values(self.example))
         self._names = {INPUT}
+        self._same_for_all: set[str] = set()
+        self._bare: dict[str, Tensor] = {}
+        self._made: dict[str, tuple[str, Origin, str]] = {}
         self._known: dict[int, str] = {}  # `constants` keeps the tensors alive, so their ids stay unique
 
     def affine(self, fn: Callable[..., Tensor], *inputs: Value, **constants: Tensor | None) -> Value:
@@ -122,7 +126,18 @@ class Builder:
         def expand(x: Tensor, bias: Tensor) -> Tensor:
             return bias.expand([t * x.shape[0] or n for t, n in zip(times, whole, strict=True)])
 
-        return self.affine(expand, self.input, bias=self.tensor(constant))
+        out = self.affine(expand, self.input, bias=self.tensor(constant))
+        self._same_for_all.add(out.name)
+        return out
+
+    def same_for_all(self, value: Value) -> Tensor | None:
+        """The value for one point, (1, ...), if it is the same for all points and whatever the input; else None."""
+        if value.name not in self._same_for_all:
+            return None
+        point = torch.zeros(1, *self.example.shape[1:], dtype=torch.float64)
+        constants = {name: cast(c, torch.float64) for name, c in self.constants.items()}
+        with torch.no_grad():
+            return self.graph(value).evaluate(point, constants)
 
     def tensor(self, number: Tensor | float) -> Tensor:
         """A constant as a floating-point tensor; Python numbers, integers and masks become float64."""
@@ -151,26 +166,54 @@ class Builder:
             if value is None:
                 continue
             if id(value) not in self._known:
-                self._check_finite(role, value)
-                self._known[id(value)] = f"{role}_{len(self.constants)}"
-                self.constants[self._known[id(value)]] = value
+                name = self._known[id(value)] = f"{role}_{len(self.constants)}"
+                self.constants[name], self._made[name] = value, (role, self.origin, self.stem)
             kept[role] = self._known[id(value)]
         return kept
 
-    def _check_finite(self, role: str, value: Tensor) -> None:
-        bad = int((~torch.isfinite(value)).sum()) if value.is_floating_point() else 0
-        if bad:
-            raise NonFiniteWeights(
-                f"the {role} of {self.origin.op or 'an op'} in module {self.origin.path or '(the model itself)'!r} "
-                f"has {bad} values that are NaN or infinite; finite weights are needed"
+    def check_finite(self, graph: Graph, source: Callable[[str], tuple[str, Tensor] | None] = lambda stem: None) -> None:
+        """Raise NonFiniteWeights if a constant that the graph uses is NaN or infinite.
+
+        ``source`` finds for the stem of a node's name a weight with such values, from which the constant was computed.
+        """
+        for name in dict.fromkeys(name for node in graph.nodes for name in node.constants.values()):
+            value, (role, at, stem) = self.constants[name], self._made[name]
+            if not value.is_floating_point() or bool(torch.isfinite(value).all()):
+                continue
+            what, value = source(stem) or (
+                f"the {role} of {at.op or 'an op'} in module {at.path or '(the model itself)'!r}",
+                value,
             )
+            bad = int((~torch.isfinite(value)).sum())
+            raise NonFiniteWeights(f"{what} has {bad} values that are NaN or infinite; finite weights are needed")
 
     def _add(self, node: Node, inputs: Sequence[Value]) -> Value:
-        table = {n: cast(self.constants[n], self.example.dtype) for n in node.constants.values()}
-        with torch.no_grad():
-            example = node.apply([v.example for v in inputs], table)
+        for name in node.constants.values():
+            if name not in self._bare:
+                self._bare[name] = without_values(cast(self.constants[name], self.example.dtype))
+        example = shape_of_node(node, [v.example for v in inputs], self.constants, self._bare)
         self.nodes.append(node)
+        if node.inputs and self._same_for_all.issuperset(node.inputs):
+            self._same_for_all.add(node.name)
         return Value(node.name, example)
+
+
+def without_values(tensor: Tensor) -> Tensor:
+    """A tensor of the same shape and dtype, without memory."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device=META)
+
+
+def shape_of_node(node: Node, inputs: Sequence[Tensor], constants: Mapping[str, Tensor], bare: Mapping[str, Tensor]) -> Tensor:
+    """A node's output for inputs without values: a tensor without values. ``bare`` has the constants without values."""
+    if isinstance(node, NonlinearityNode) and node.op.elementwise and len(inputs) == 1:
+        return inputs[0]
+    with torch.no_grad():
+        try:
+            return node.apply(inputs, bare)
+        except NotImplementedError:  # an op that torch cannot run without values
+            zeros = [torch.zeros(z.shape, dtype=z.dtype) for z in inputs]
+            dtype = zeros[0].dtype
+            return without_values(node.apply(zeros, {name: cast(constants[name], dtype) for name in node.constants.values()}))
 
 
 def activation_first(x: Operand, y: Operand) -> tuple[Value, Tensor | float]:

@@ -18,9 +18,11 @@ from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Graph, Node
 
-from tropica.errors import TraceError
+from tropica.errors import TraceError, TropicaError
 from tropica.network.builder import BatchSize
 from tropica.network.graph import Origin
+from tropica.network.in_place_graph import make_out_of_place
+from tropica.network.one_input import INNER
 from tropica.network.ops.registry import HEAD_OPS, NO_VALUE_OPS, REASONS, RULES
 
 _TORCH = str(Path(torch.__file__).parent)
@@ -42,6 +44,8 @@ def export(model: nn.Module, example: Tensor) -> ExportedProgram:
         with ONE_AT_A_TIME, _quiet(), torch.no_grad():
             program = torch.export.export(model, (example,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
             program = _decomposed(program)
+    except TropicaError:
+        raise
     except Exception as error:
         raise _explained(error) from error
     return program
@@ -65,11 +69,13 @@ def _quiet() -> Iterator[None]:
 
 def _decomposed(program: ExportedProgram) -> ExportedProgram:
     """Make in-place ops functional, and decompose composite ops without a rule as torch defines them."""
+    _decompose_softshrink(program.graph)
+    make_out_of_place(program.graph, _is_known)
+    program.graph_module.recompile()
     unknown = _unknown_ops(program.graph)
     for _ in range(_MAX_PASSES):
         if not unknown:
             break
-        _decompose_softshrink(program.graph)
         composites = [op for op in unknown if _is_composite(op)]
         table = torch.export.default_decompositions() if composites else {}
         program = program.run_decompositions({op: table[op] for op in composites if op in table})
@@ -80,10 +86,24 @@ def _decomposed(program: ExportedProgram) -> ExportedProgram:
 
 
 def _unknown_ops(graph: Graph) -> set[Any]:
-    """Ops of the graph that have neither a rule nor a stated reason for refusal."""
-    known = {*(f"aten.{name}" for name in RULES), *HEAD_OPS, *NO_VALUE_OPS, "aten.sym_size.int"}
-    ops = {node.target for node in graph.nodes if isinstance(node.target, torch._ops.OperatorBase)}
-    return {op for op in ops if str(op) not in known and str(op).removeprefix("aten.").split(".")[0] not in REASONS}
+    """Functions of the graph that have neither a rule nor a stated reason for refusal: ATen ops and torch's transforms."""
+    return {node.target for node in graph.nodes if node.op == "call_function" and not _is_known(node.target)}
+
+
+def _is_known(target: Any) -> bool:
+    """Whether a function has a rule or a reason for refusal, or computes a size."""
+    if not isinstance(target, torch._ops.OperatorBase):
+        return is_size_function(target) or target in STATELESS
+    name = str(target)
+    packet = name.removeprefix("aten.").split(".")[0]
+    return name.removeprefix("aten.") in RULES or name in (*HEAD_OPS, *NO_VALUE_OPS, "aten.sym_size.int") or packet in REASONS
+
+
+def is_size_function(target: Any) -> bool:
+    """Whether a function of an exported graph computes with sizes, or takes an item of a list."""
+    return getattr(target, "__module__", "") in ("_operator", "math", "builtins") or getattr(target, "__name__", "").startswith(
+        "sym_"
+    )
 
 
 def _is_composite(op: Any) -> bool:
@@ -111,6 +131,10 @@ def _decompose_softshrink(graph: Graph) -> None:
         graph.erase_node(node)
 
 
+STATELESS = (torch._C._set_grad_enabled,)
+"""Functions of exported graphs that change no value."""
+
+
 def _explained(error: Exception) -> TraceError:
     """TraceError for a failure of torch.export: its cause, and the line of the user's code that caused it."""
     text = str(error)
@@ -130,27 +154,26 @@ def _explained(error: Exception) -> TraceError:
         )
     else:
         why = "torch.export cannot trace the model"
-    return TraceError(f"{why}{where}\n  torch.export says: {name}: {first_line(error)}")
+    return TraceError(f"{why}{where}\n  torch.export says: {first_line(error, with_name=True)}")
 
 
-def first_line(error: Exception) -> str:
-    """The first nonempty line of an error's message, cut to 300 characters."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:300]
+def first_line(error: Exception, with_name: bool = False) -> str:
+    """The first nonempty line of an error's message, cut to 300 characters; with the name of its class if asked for."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:300]
+    return f"{type(error).__name__}: {line}" if with_name else line
+
+
+def inner_path(path: str) -> str:
+    """The path of a module or tensor in the user's model, from its path in :class:`~tropica.network.one_input.OneInput`."""
+    return "" if path == INNER else path.removeprefix(f"{INNER}.")
 
 
 def check_signature(program: ExportedProgram) -> None:
-    """Raise TraceError unless the model returns one tensor and changes none of its buffers."""
+    """Raise TraceError if the model changes its buffers."""
     signature = program.graph_signature
     if signature.buffers_to_mutate:
-        names = ", ".join(signature.buffers_to_mutate.values())
+        names = ", ".join(map(inner_path, signature.buffers_to_mutate.values()))
         raise TraceError(f"the model changes its own buffers in its forward pass ({names}); it must be a pure function")
-    outputs = [s for s in signature.output_specs if s.kind == OutputKind.USER_OUTPUT]
-    structure = program.call_spec.out_spec
-    if len(outputs) != 1 or not (structure is None or structure.is_leaf()):
-        returned = "no single tensor" if structure is None else f"a {getattr(structure.type, '__name__', structure.type)}"
-        raise TraceError(
-            f"the model returns {returned}; it must return one tensor of logits (B, s): wrap the model in a module that does so"
-        )
 
 
 def output_node(program: ExportedProgram) -> Any:
@@ -160,9 +183,9 @@ def output_node(program: ExportedProgram) -> Any:
     return node.args[0][kinds.index(OutputKind.USER_OUTPUT)]
 
 
-def leaf_constants(program: ExportedProgram) -> dict[str, Tensor]:
-    """Parameters, buffers and literal tensors of the exported program by placeholder name, on the CPU."""
-    leaves: dict[str, Tensor] = {}
+def leaf_constants(program: ExportedProgram) -> dict[str, tuple[str, Tensor]]:
+    """Parameters, buffers and literal tensors by placeholder name: their paths ("" for a literal), and tensors on the CPU."""
+    leaves: dict[str, tuple[str, Tensor]] = {}
     for spec in program.graph_signature.input_specs:
         if spec.kind == InputKind.USER_INPUT:
             continue
@@ -170,7 +193,8 @@ def leaf_constants(program: ExportedProgram) -> dict[str, Tensor]:
         tensor = program.state_dict.get(target, program.constants.get(target)) if target else None
         if not isinstance(tensor, Tensor):
             raise TraceError(f"the model has a constant that is not a tensor: {target or name}")
-        leaves[name] = tensor.detach().cpu()
+        is_literal = spec.kind == InputKind.CONSTANT_TENSOR
+        leaves[name] = "" if is_literal else inner_path(target or name), tensor.detach().cpu()
     return leaves
 
 
@@ -179,7 +203,7 @@ def origin(node: Node) -> Origin:
     stack = node.meta.get("nn_module_stack") or {}
     paths = [entry[0] for entry in stack.values() if isinstance(entry, tuple) and isinstance(entry[0], str)]
     path = paths[-1].partition("@")[0] if paths else ""  # "@1" marks the second call of a module
-    return Origin(str(node.target), path, source_line(node.meta.get("stack_trace") or ""))
+    return Origin(str(node.target), inner_path(path), source_line(node.meta.get("stack_trace") or ""))
 
 
 def source_line(stack_trace: str) -> str:
@@ -193,8 +217,9 @@ def source_line(stack_trace: str) -> str:
     for line, code in zip(lines, [*lines[1:], ""], strict=False):
         if line.startswith('File "') and '", line ' in line:
             file, rest = line[6:].split('", line ', 1)
-            users_own = "/torch/nn/" not in file and not file.startswith((_TORCH, "torch/", "<"))
-            found[users_own] = f"{file}:{rest.split(',')[0]}  {code}"
+            users_own = "/torch/nn/" not in file and not file.startswith((_TORCH, _HERE, "torch/", "<"))
+            if not file.startswith(_HERE):
+                found[users_own] = f"{file}:{rest.split(',')[0]}  {code}"
     return found.get(True, found.get(False, ""))
 
 

@@ -171,13 +171,13 @@ class LinearPart:
         else:
             factors = Digits.of(weight, bits)
             apply = self.linear if self._rows is None else self._gathered
-            products = [
-                self._integers([apply(list(zs), factor) for zs in zip(*limbs, strict=True)])
-                for factor in factors.limbs.double()
-            ]
-            total = products[0].new_zeros(len(products[0]) + len(factors) - 1, *products[0].shape[1:])
-            for i, product in enumerate(products):
+            total: Tensor | None = None
+            for i, factor in enumerate(factors.limbs.double()):
+                product = self._integers([apply(list(zs), factor) for zs in zip(*limbs, strict=True)])
+                if total is None:
+                    total = product.new_zeros(len(product) + len(factors) - 1, *product.shape[1:])
                 total[i : i + len(product)] += product
+            assert total is not None  # there is a limb at least
             linear = Digits.carried(total, low + factors.low, bits)
         offset = self.value([torch.zeros_like(stack[0], dtype=torch.float64) for stack in stacks])
         return linear + Digits.of(offset, bits) if bool(offset.any()) else linear

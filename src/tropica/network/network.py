@@ -100,10 +100,14 @@ class PiecewiseLinearNetwork:
         return torch.cat([-logits, logits], 1) if self.num_outputs == 1 else logits
 
     @own_settings()
-    def predict(self, x: Tensor) -> Tensor:
-        """Labels (B,): the argmax of the scores, the lowest label at a tie. For one logit: 1 where the logit is positive."""
+    def predict(self, x: Tensor, *, smallest: bool = False) -> Tensor:
+        """Labels (B,): the argmax of the scores, the lowest label at a tie. For one logit: 1 where the logit is positive.
+
+        With ``smallest`` the argmin, again the lowest label at a tie: outputs that are costs, as in ACAS Xu.
+        """
         with torch.no_grad():
-            return self.scores(x).argmax(1)
+            scores = self.scores(x)
+            return scores.argmin(1) if smallest else scores.argmax(1)
 
     def check_input(self, x: Tensor) -> Tensor:
         """Check a batch and return it; raise InputError if its type, shape, dtype or device is not the network's."""

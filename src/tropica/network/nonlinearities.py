@@ -106,7 +106,7 @@ class ClampMin(Nonlinearity):
     def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
         z, level = inputs[0], constants["level"]
         if self.tie == 0:
-            return torch.where(z > level, z, level)
+            return torch.where(z <= level, level, z)  # NaN stays NaN
         return torch.clamp_min(z, level) if self.tie == 1 else torch.maximum(z, level)
 
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:

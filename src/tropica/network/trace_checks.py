@@ -3,44 +3,51 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from tropica.errors import TraceError, TraceMismatch
-from tropica.network.builder import cast
-from tropica.network.export import first_line
-from tropica.network.graph import AffineNode, Graph, Node, NonlinearityNode, Origin
+from tropica.network.builder import EXAMPLE_POINTS, cast, shape_of_node, without_values
+from tropica.network.graph import INPUT, AffineNode, Graph, Node, NonlinearityNode, Origin
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.runtime.arithmetic import callers_settings
 
 Constants = Mapping[str, Tensor]
+Shapes = tuple[Mapping[str, torch.Size], Mapping[str, torch.Size]]
+"""Shapes of all values of a graph for two points, and for three."""
 
 
-def batch_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
+def points_first(graph: Graph, constants: Constants, example: Tensor) -> Graph:
+    """An equivalent graph in which every nonlinearity treats each row of its input, one point, by itself; else TraceError."""
+    shapes = _both_shapes(graph, constants, example)
+    moved = batch_first(graph, constants, shapes)
+    return check_points(moved, constants, example, shapes if moved is graph else None)
+
+
+def batch_first(graph: Graph, constants: Constants, shapes: Shapes) -> Graph:
     """An equivalent graph in which the batch is the first dimension of every nonlinearity.
 
     The batch may be another dimension in the model's code: (L, B, C), or points as the columns of a matrix. The batch is
     moved to the front before an elementwise nonlinearity, and back afterwards. Any other nonlinearity raises TraceError.
     """
-    points = example.cpu()
-    two, three = (_shapes(graph, constants, points[rows]) for rows in ([0, 1], [0, 1, 0]))
+    two, three = shapes
     nodes: list[Node] = []
     renamed: dict[str, str] = {}
     for node in graph.nodes:
         here = replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
-        axis = _batch_axis(two[node.name][0], three[node.name][0]) if isinstance(node, NonlinearityNode) else 0
+        axis = _batch_axis(two[node.name], three[node.name]) if isinstance(node, NonlinearityNode) else 0
         if axis == 0 or not isinstance(here, NonlinearityNode):
             nodes.append(here)
             continue
         single = all(constants[name].numel() == 1 for name in node.constants.values())
-        if axis is None or not here.op.elementwise or not single or len(set(two[node.name])) > 1:
-            raise _misplaced(node.origin, two[node.name][0], three[node.name][0])
+        same = all(two[name] == two[node.name] for name in node.inputs)
+        if axis is None or not here.op.elementwise or not single or not same:
+            raise _misplaced(node.origin, two[node.name], three[node.name])
         nodes += _moved(here, axis)
         renamed[node.name] = nodes[-1].name
-    return Graph(tuple(nodes), renamed.get(graph.output, graph.output))
+    return Graph(tuple(nodes), renamed.get(graph.output, graph.output)) if renamed else graph
 
 
 def _moved(nonlinearity: NonlinearityNode, axis: int) -> list[Node]:
@@ -67,36 +74,65 @@ def _moved(nonlinearity: NonlinearityNode, axis: int) -> list[Node]:
     return [*front, replace(nonlinearity, inputs=tuple(node.name for node in front)), back]
 
 
-def check_points(graph: Graph, constants: Constants, example: Tensor) -> Graph:
+def check_points(graph: Graph, constants: Constants, example: Tensor, shapes: Shapes | None = None) -> Graph:
     """Check that the batch is the first dimension of the output and of every nonlinearity, and that points are independent.
 
-    Three points are evaluated together, then the first two in reverse order: no point's values may change.
+    One of two points is NaN, first the second one, then the first: the other point's values may not become NaN.
 
     Returns the graph with ``unit_shape`` set at every nonlinearity.
     """
-    generator = torch.Generator().manual_seed(0)
-    points = example[[0, 1, 0]].cpu().double()
-    points += torch.rand(points.shape, generator=generator, dtype=torch.float64) * (points.std() + 0.125)
-    three, two = _nonlinearity_values(graph, constants, points), _nonlinearity_values(graph, constants, points[[1, 0]])
+    two, three = shapes or _both_shapes(graph, constants, example)
+    checked = {node.name: node.origin for node in graph.nonlinearities}
     units: dict[str, tuple[int, ...]] = {}
-    for name, (at, value) in three.items():
-        again = two[name][1]
-        if _batch_axis(again.shape, value.shape) != 0:
-            raise _misplaced(at, again.shape, value.shape)
-        units[name] = unit_shape(again.shape, points=2)
-        first, second = value.reshape(3, -1)[[1, 0]], again.reshape(2, -1)
-        if not bool(first.isfinite().all()):
-            raise TraceError(
-                f"{_description(at)}: its values at points like the example are NaN or exceed the range of float64; scale the "
-                "weights, or the points, down"
-            )
-        if not torch.allclose(first, second, rtol=1e-9, atol=1e-9 * float(first.abs().max() + 1e-300)):
+    for name, at in ((graph.output, None), *checked.items()):
+        if _batch_axis(two[name], three[name]) != 0:
+            raise _misplaced(at, two[name], three[name])
+        units[name] = unit_shape(two[name], points=2)
+    cast_all = {name: cast(c, example.dtype) for name, c in constants.items()}
+    by_row = {name for name in two if _batch_axis(two[name], three[name]) == 0}
+    for point in (0, 1):
+        _check_other_point(graph, cast_all, example, point, {name: two[name] for name in by_row})
+    nodes = (replace(node, unit_shape=units[node.name]) if isinstance(node, NonlinearityNode) else node for node in graph.nodes)
+    return Graph(tuple(nodes), graph.output)
+
+
+def _check_other_point(
+    graph: Graph, constants: Constants, example: Tensor, point: int, shapes: Mapping[str, torch.Size]
+) -> None:
+    """Raise TraceError if the values of one of two points become NaN where the other one's input is NaN.
+
+    ``shapes`` has the shapes of the values whose rows are points.
+    """
+    x = torch.zeros(example.shape[1:], dtype=example.dtype).expand(2, *example.shape[1:]).clone()
+    x[1 - point] = torch.nan
+
+    def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+        is_alone = _is_by_row(node) and node.name in shapes and shapes.keys() >= set(node.inputs)
+        out = _spread(inputs[0], shapes[node.name]) if is_alone else node.apply(inputs, constants)
+        is_checked = isinstance(node, NonlinearityNode) or node.name == graph.output
+        if is_checked and bool(out.reshape(2, -1)[point].isnan().any()):
+            at = node.origin if isinstance(node, NonlinearityNode) else None
             raise TraceError(
                 f"{_description(at)}: the value of one point changes with the other points of its batch; every point must be "
                 "treated by itself (is there a reduction over the batch?)"
             )
-    nodes = (replace(node, unit_shape=units[node.name]) if isinstance(node, NonlinearityNode) else node for node in graph.nodes)
-    return Graph(tuple(nodes), graph.output)
+        return out
+
+    with torch.no_grad():
+        graph.interpret({INPUT: x}, step)
+
+
+def _is_by_row(node: Node) -> bool:
+    """Whether a node is a layer that treats each row of its input by itself. Such layers take most of a forward pass."""
+    packet = node.origin.op.removeprefix("aten.").split(".")[0]
+    return isinstance(node, AffineNode) and len(node.inputs) == 1 and packet in ("linear", "conv1d", "conv2d", "conv3d")
+
+
+def _spread(z: Tensor, shape: torch.Size) -> Tensor:
+    """NaN in the rows of a layer's output that are computed from NaN."""
+    out = torch.zeros(shape, dtype=z.dtype)
+    out[z.flatten(1).isnan().any(1)] = torch.nan
+    return out
 
 
 def unit_shape(shape: torch.Size, points: int) -> tuple[int, ...]:
@@ -113,28 +149,26 @@ def _batch_axis(two: torch.Size, three: torch.Size) -> int | None:
     return axes[0]
 
 
-def _shapes(graph: Graph, constants: Constants, x: Tensor) -> dict[str, list[torch.Size]]:
-    """Shapes at every nonlinearity: of its output, then of its inputs."""
-    found: dict[str, list[torch.Size]] = {}
-
-    def visit(nonlinearity: NonlinearityNode, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        found[nonlinearity.name] = [out.shape, *(z.shape for z in inputs)]
-
-    with torch.no_grad():
-        graph.evaluate(x, _cast_all(constants, x.dtype), visit=visit)
-    return found
+def _both_shapes(graph: Graph, constants: Constants, example: Tensor) -> Shapes:
+    return _shapes(graph, constants, example, 2), _shapes(graph, constants, example, 3)
 
 
-def _nonlinearity_values(graph: Graph, constants: Constants, x: Tensor) -> dict[str, tuple[Origin | None, Tensor]]:
-    """Origin and value of each nonlinearity's output by name; the name "" stands for the graph's output."""
-    with torch.no_grad():
-        values = graph.evaluate(x, _cast_all(constants, x.dtype), keep=[node.name for node in graph.nonlinearities])
-    found: dict[str, tuple[Origin | None, Tensor]] = {n.name: (n.origin, values[n.name]) for n in graph.nonlinearities}
-    return {**found, "": (None, values[graph.output])}
+def _shapes(graph: Graph, constants: Constants, example: Tensor, points: int) -> dict[str, torch.Size]:
+    """Shape of every value for a number of points."""
+    bare = {name: without_values(cast(c, example.dtype)) for name, c in constants.items()}
+    found: dict[str, torch.Size] = {}
 
+    def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+        try:
+            out = shape_of_node(node, inputs, constants, bare)
+        except RuntimeError as error:
+            why = f"it takes {EXAMPLE_POINTS} points, and fails on {points} ({error})"
+            raise TraceError(f"{_description(node.origin)}: {why}; every point must be treated by itself") from error
+        found[node.name] = out.shape
+        return out
 
-def _cast_all(constants: Constants, dtype: torch.dtype) -> dict[str, Tensor]:
-    return {name: cast(c, dtype) for name, c in constants.items()}
+    graph.interpret({INPUT: torch.empty(points, *example.shape[1:], dtype=example.dtype, device="meta")}, step)
+    return {INPUT: torch.Size((points, *example.shape[1:])), **found}
 
 
 def _misplaced(at: Origin | None, two: torch.Size, three: torch.Size) -> TraceError:
@@ -158,27 +192,24 @@ HEADS: dict[str | None, Callable[[Tensor], Tensor]] = {
 """Dropped final ops, as functions of the logits."""
 
 
-def check_network(net: PiecewiseLinearNetwork, model: nn.Module, example: Tensor) -> None:
-    """Evaluate the model and its trace on one batch; raise TraceMismatch if their outputs differ."""
-    generator = torch.Generator("cpu").manual_seed(0)
-    gaussian = torch.randn(6, *example.shape[1:], generator=generator, dtype=torch.float64, device="cpu").to(example)
-    batch = torch.cat([example, example.mean() + gaussian * (example.std() + 1e-3)])
+def probe(example: Tensor, points: int) -> Tensor:
+    """A batch to compare a model with its trace on: the first example point, then Gaussian points around the examples."""
+    generator = torch.Generator("cpu").manual_seed(points)
+    gaussian = torch.randn(points - 1, *example.shape[1:], generator=generator, dtype=torch.float64, device="cpu").to(example)
+    return torch.cat([example[:1], example.mean() + gaussian * (example.std() + 1e-3)])
+
+
+def check_outputs(net: PiecewiseLinearNetwork, model: nn.Module, batch: Tensor, wanted: Tensor) -> None:
+    """Raise TraceMismatch if the model's outputs on a batch are not those of its trace."""
     with torch.no_grad():
         found = HEADS[net.dropped](net(batch))
-        try:
-            with callers_settings(defaults_only=True):
-                wanted = model(batch.clone())
-        except Exception as error:
-            failure = f"{type(error).__name__}: {first_line(error)}"
-            raise TraceMismatch(
-                f"the model fails on a batch of {len(batch)} points, and its trace does not: {failure}"
-            ) from error
-    if not isinstance(wanted, Tensor) or wanted.shape not in (found.shape, found.shape[:1]):
-        shape = tuple(wanted.shape) if isinstance(wanted, Tensor) else type(wanted).__name__
-        raise TraceMismatch(f"the model returns {shape} for a batch of {len(batch)}, its trace {tuple(found.shape)}; {_HINT}")
+    if wanted.shape not in (found.shape, found.shape[:1]):
+        raise TraceMismatch(
+            f"the model returns {tuple(wanted.shape)} for a batch of {len(batch)}, its trace {tuple(found.shape)}; {_HINT}"
+        )
     if not bool(torch.isfinite(wanted).all()):
         raise TraceMismatch(f"the model's own outputs on {len(batch)} random points are NaN or infinite")
-    tolerance = 1e-4 if example.dtype == torch.float32 else 1e-9
+    tolerance = 1e-4 if net.dtype == torch.float32 else 1e-9
     wanted, found = wanted.detach().reshape(found.shape), found.detach()
     scale, worst = float(wanted.abs().max()), float((wanted - found).abs().max())
     if not worst <= tolerance * scale + 1e-30 and not _equal_in_float64(net, model, batch):

@@ -12,8 +12,18 @@ from torch.utils import _pytree as pytree
 
 from tropica.errors import TraceError, TropicaError, UnsupportedOperation
 from tropica.network.builder import BatchSize, Builder, Refused, Value, cast
-from tropica.network.export import batch_symbol, first_line, leaf_constants, origin, output_node, size_of
+from tropica.network.export import (
+    STATELESS,
+    batch_symbol,
+    first_line,
+    is_size_function,
+    leaf_constants,
+    origin,
+    output_node,
+    size_of,
+)
 from tropica.network.graph import Graph, Origin
+from tropica.network.ops.fourier import Complex, complex_rule
 from tropica.network.ops.registry import HEAD_OPS, NO_VALUE_OPS, RANDOM, RULES, reason_for, supported
 
 _SAME_ENTRIES = (
@@ -51,14 +61,14 @@ class _Translation:
     def __init__(self, program: ExportedProgram, example: Tensor, relocate: Relocate) -> None:
         self.program, self.relocate, self.batch = program, relocate, batch_symbol(program)
         self.builder = Builder(example)
+        self.leaves = leaf_constants(program)
         self.env: dict[fx.Node, Any] = {}
 
     def run(self) -> tuple[Graph, dict[str, Tensor], str | None]:
-        leaves = leaf_constants(self.program)
         head, dropped = _find_head(output_node(self.program))
         for node in self.program.graph.nodes:
             if node.op == "placeholder":
-                self.env[node] = leaves.get(node.name, self.builder.input)
+                self.env[node] = self.leaves[node.name][1] if node.name in self.leaves else self.builder.input
             elif node is head:
                 self.env[node] = self.env[node.args[0]]
             elif node.op == "call_function":
@@ -66,10 +76,25 @@ class _Translation:
             elif node.op != "output":
                 raise TraceError(f"the exported graph holds a {node.op} node ({node.target}): is there a torch.cond or a loop?")
         graph = self.builder.graph(self._logits())
+        self.builder.check_finite(graph, self._bad_leaf)
         used = {name for node in graph.nodes for name in node.constants.values()}
         # The leaves are the model's own parameters. Copies keep later changes of the model out of the network.
         constants = {name: tensor.clone() for name, tensor in self.builder.constants.items() if name in used}
         return graph, constants, dropped
+
+    def _bad_leaf(self, name: str) -> tuple[str, Tensor] | None:
+        """A weight with values that are NaN or infinite from which the node of that name is computed, with its path."""
+        waiting, seen = [node for node in self.program.graph.nodes if node.name == name], set[fx.Node]()
+        while waiting:
+            node = waiting.pop()
+            seen.add(node)
+            path, leaf = self.leaves.get(node.name, ("", None))
+            if path and leaf is not None and leaf.is_floating_point() and not bool(torch.isfinite(leaf).all()):
+                return path, leaf
+            # An activation's weights belong to its own nodes.
+            constants = (n for n in node.all_input_nodes if not isinstance(self.env[n], Value | Complex))
+            waiting += [n for n in constants if n not in seen]
+        return None
 
     def _logits(self) -> Value:
         result = self.env.get(output_node(self.program))
@@ -79,7 +104,10 @@ class _Translation:
             return self.builder.affine(lambda x: x.unsqueeze(1), result)
         if result.ndim != 2:
             shape = ", ".join(map(str, ("B", *result.shape[1:])))
-            raise TraceError(f"the model returns a tensor of shape ({shape}); logits (B, s) are needed")
+            raise TraceError(
+                f"the model returns a tensor of shape ({shape}); logits (B, s) are needed "
+                "(flatten_output=True flattens each point's)"
+            )
         return result
 
     def _call(self, node: fx.Node) -> Any:
@@ -91,12 +119,12 @@ class _Translation:
             raise _unsupported(at, f"{error}; only multiples of B can be used") from None
         if size is not None:
             return size
-        if target in NO_VALUE_OPS or isinstance(node.meta.get("val"), torch.SymBool):
+        if target in NO_VALUE_OPS or node.target in STATELESS or isinstance(node.meta.get("val"), torch.SymBool):
             return None
         given: Any = fx.map_arg((node.args, node.kwargs), self.env.__getitem__)
         args, kwargs = given
         if isinstance(node.meta.get("val"), torch.SymInt):  # a size that depends on a constant mask
-            return args[0].shape[args[1]] if target == "aten.sym_size.int" else _fold(node.target, args, kwargs)
+            return args[0].shape[args[1]] if target == "aten.sym_size.int" else self._apply_rule(node.target, at, args, kwargs)
         if target == "<built-in function getitem>":
             return args[0][args[1]]
         self.builder.origin, self.builder.stem, self.builder.settings = at, node.name, _settings(node)
@@ -108,10 +136,14 @@ class _Translation:
         """Evaluate an op on constants, or apply the rule of an op on activations."""
         name = str(target).removeprefix("aten.")
         try:
-            if any(isinstance(leaf, Value | BatchSize) for leaf in _leaves((args, kwargs))):
+            if any(isinstance(leaf, Value | BatchSize | Complex) for leaf in _leaves((args, kwargs))):
+                if any(isinstance(leaf, Complex) for leaf in _leaves((args, kwargs))):
+                    return complex_rule(name, args)(self.builder, *args, **kwargs)
                 if name not in RULES:
                     raise Refused(reason_for(name.split(".")[0]))
                 return RULES[name](self.builder, *args, **kwargs)
+            if not _is_foldable(target):
+                raise Refused(reason_for(name.split(".")[0]))
             if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()) and name not in RULES:
                 raise Refused(RANDOM)
             return _fold(target, args, kwargs)
@@ -122,6 +154,13 @@ class _Translation:
         except (TypeError, AttributeError, ValueError, RuntimeError) as error:
             why = f"it is called in a way that is not known ({type(error).__name__}: {first_line(error)})"
             raise _unsupported(at, why) from error
+
+
+def _is_foldable(target: Any) -> bool:
+    """Whether a function may be evaluated here: an ATen op that writes to none of its arguments, or arithmetic of sizes."""
+    if isinstance(target, torch._ops.OpOverload):
+        return target.namespace == "aten" and not target._schema.is_mutable
+    return is_size_function(target)
 
 
 def _leaves(tree: Any) -> Iterator[Any]:

@@ -41,7 +41,7 @@ def rsub(b: Builder, x: Operand, y: Operand, alpha: float = 1) -> Value:
     return sub(b, y, x, alpha=alpha)
 
 
-@op("neg.default")
+@op("neg.default", "_neg_view.default")
 def neg(b: Builder, x: Value) -> Value:
     """−x."""
     return b.neg(x)
@@ -61,6 +61,16 @@ def div(b: Builder, x: Operand, y: Operand) -> Value:
     return b.scale(x, 1 / b.tensor(y).double())
 
 
+@op("lerp.Scalar", "lerp.Tensor")
+def lerp(b: Builder, x: Operand, y: Operand, weight: Operand) -> Value:
+    """x + w·(y − x) for a constant w."""
+    if isinstance(weight, Value):
+        raise Refused("its weight depends on the input; a constant weight is needed")
+    w = b.tensor(weight).double()
+    parts = [b.scale(v, f) if isinstance(v, Value) else b.tensor(v).double() * f for v, f in ((x, 1 - w), (y, w))]
+    return add(b, *parts)
+
+
 @op("where.self", "where.ScalarSelf", "where.ScalarOther")
 def where(b: Builder, condition: Tensor, x: Operand, y: Operand) -> Value:
     """x where a constant mask is true, y elsewhere. (A mask of activations is refused at their comparison.)"""
@@ -71,7 +81,7 @@ def where(b: Builder, condition: Tensor, x: Operand, y: Operand) -> Value:
         if isinstance(operand, Value):
             parts.append(b.scale(operand, mask))
         else:
-            offset = offset + b.tensor(operand).double() * mask
+            offset = offset + torch.where(mask > 0, b.tensor(operand).double(), 0)
     return b.add(*parts) if len(parts) == 2 else b.shift(parts[0], offset)
 
 

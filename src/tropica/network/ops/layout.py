@@ -137,6 +137,15 @@ def slice_(b: Builder, x: Value, dim: int = 0, start: Any = None, end: Any = Non
     return b.affine(lambda x: x[index], x)
 
 
+def positions(indices: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Index tensors in which each mask is replaced by the positions of its true entries, one tensor for each dimension."""
+    found: list[Tensor | None] = []
+    for one in indices:
+        is_mask = one is not None and one.dtype in (torch.bool, torch.uint8)
+        found += one.nonzero(as_tuple=True) if one is not None and is_mask else [one]
+    return found
+
+
 @op("index_select.default")
 def index_select(b: Builder, x: Value, dim: int, index: Tensor) -> Value:
     """Entries along a dimension by a constant index."""
@@ -146,10 +155,11 @@ def index_select(b: Builder, x: Value, dim: int, index: Tensor) -> Value:
 @op("index.Tensor")
 def index(b: Builder, x: Value, indices: Sequence[Tensor | None]) -> Value:
     """Entries by constant index tensors or masks."""
-    roles = {f"index{d}": i for d, i in enumerate(indices) if i is not None}
+    places = positions(indices)
+    roles = {f"index{d}": i for d, i in enumerate(places) if i is not None}
 
     def take(x: Tensor, **given: Tensor) -> Tensor:
-        return torch.ops.aten.index.Tensor(x, [given.get(f"index{d}") for d in range(len(indices))])
+        return torch.ops.aten.index.Tensor(x, [given.get(f"index{d}") for d in range(len(places))])
 
     return b.affine(take, x, **roles)
 

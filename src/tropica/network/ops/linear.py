@@ -55,20 +55,37 @@ def addmm(b: Builder, offset: Operand, x: Operand, y: Operand, *, beta: float = 
 
 @op("einsum.default")
 def einsum(b: Builder, equation: str, operands: list[Operand], path: object = None) -> Value:
-    """An Einstein sum of one activation with constants."""
-    positions = [i for i, operand in enumerate(operands) if isinstance(operand, Value)]
-    constants = {i: operand for i, operand in enumerate(operands) if isinstance(operand, Tensor)}
-    if len(positions) > 1:
+    """An Einstein sum of one activation with constants; several constants are multiplied together first, in float64."""
+    at = [i for i, operand in enumerate(operands) if isinstance(operand, Value)]
+    if len(at) > 1:
         raise Refused(TWO_ACTIVATIONS)
-    if len(constants) > 1:
-        raise Refused("this einsum has several constants; multiply them together first, and use the product")
-    activation = operands[positions[0]]
+    activation, constants = (
+        operands[at[0]],
+        [b.tensor(c) for i, c in enumerate(operands) if i != at[0] and not isinstance(c, Value)],
+    )
     assert isinstance(activation, Value)
+    if len(constants) > 1:
+        equation, product = _product(equation, at[0], constants)
+        return b.affine(lambda x, weight: torch.einsum(equation, x, weight), activation, weight=product)
 
     def contract(x: Tensor, weight: Tensor | None = None) -> Tensor:
-        return torch.einsum(equation, *(x if i == positions[0] else weight for i in range(len(operands))))
+        return torch.einsum(equation, *(x if i == at[0] else weight for i in range(len(operands))))
 
-    return b.affine(contract, activation, weight=next(iter(constants.values()), None))
+    return b.affine(contract, activation, weight=constants[0] if constants else None)
+
+
+def _product(equation: str, at: int, constants: list[Tensor]) -> tuple[str, Tensor]:
+    """The product of the constants of an Einstein sum, and the equation of the activation with the product."""
+    left, arrow, out = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if "." in left:
+        raise Refused("this einsum has several constants and an ellipsis; write out the dimensions")
+    if not arrow:
+        out = "".join(sorted(label for label in set(left) - {","} if left.count(label) == 1))
+    others = [term for i, term in enumerate(terms) if i != at]
+    labels = "".join(dict.fromkeys(label for label in "".join(others) if label in terms[at] + out))
+    product = torch.einsum(f"{','.join(others)}->{labels}", *(c.double() for c in constants))
+    return f"{terms[at]},{labels}->{out}", product
 
 
 @op("addcmul.default")

@@ -83,30 +83,35 @@ _NORMALIZES = (
     "running statistics, is affine"
 )
 RANDOM = "it draws random numbers"
-_PER_POINT = "it needs one index for each point of the batch; index by constants"
 
 REASONS: dict[str, str] = {
-    **dict.fromkeys(("gelu", "silu", "mish", "elu", "celu", "selu", "softplus", "tanh", "exp", "log", "erf", "sin"), _SMOOTH),
-    **dict.fromkeys(("cos", "sqrt", "rsqrt", "square", "pow", "logsumexp", "log_sigmoid", "norm"), _SMOOTH),
-    "linalg_vector_norm": _SMOOTH,
+    **dict.fromkeys(("gelu", "silu", "mish", "softplus", "tanh", "exp", "log", "erf", "sin"), _SMOOTH),
+    **dict.fromkeys(("cos", "sqrt", "rsqrt", "square", "pow", "logsumexp", "log_sigmoid"), _SMOOTH),
+    **dict.fromkeys(("elu", "celu", "selu"), "it is curved where its input is negative, hence not piecewise linear"),
     "sigmoid": f"{_SMOOTH}; it is dropped only as the last op of a network of one logit",
     **dict.fromkeys(
         ("softmax", "_softmax", "log_softmax", "_log_softmax"),
         f"{_SMOOTH}; it is dropped only as the last op, over the logits of (B, s)",
     ),
-    "upsample_bicubic2d": "bicubic weights have both signs; use nearest or bilinear interpolation",
     "hardswish": "it multiplies an activation by itself, which is piecewise quadratic",
     "glu": "it multiplies two activations",
     "reciprocal": "it divides by an activation",
     "scaled_dot_product_attention": "attention multiplies activations",
     **dict.fromkeys(("layer_norm", "native_layer_norm", "group_norm", "native_group_norm", "rms_norm"), _NORMALIZES),
-    **dict.fromkeys(("var", "var_mean", "std", "std_mean"), _NORMALIZES),
+    **dict.fromkeys(("var", "var_mean", "std", "std_mean"), "it squares its input, which is not piecewise linear"),
+    **dict.fromkeys(("prod", "cumprod"), "it multiplies activations"),
+    **dict.fromkeys(("addcdiv", "cosine_similarity"), "it divides by activations"),
     **dict.fromkeys(("_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm"), _NORMALIZES),
     **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne"), _COMPARES),
-    **dict.fromkeys(("sign", "sgn", "round", "floor", "ceil", "trunc", "heaviside", "hardshrink"), _JUMPS),
-    **dict.fromkeys(("argmax", "argmin"), "it returns positions, which are not continuous; return the logits"),
+    **dict.fromkeys(
+        ("sign", "sgn", "round", "floor", "ceil", "trunc", "frac", "fmod", "remainder", "heaviside", "hardshrink"), _JUMPS
+    ),
+    **dict.fromkeys(("argmax", "argmin", "argsort"), "it returns positions, which are not continuous; return the logits"),
+    **dict.fromkeys(
+        ("quantize_per_tensor", "fake_quantize_per_tensor_affine", "dequantize"), "it rounds, and jumps where it does"
+    ),
     **dict.fromkeys(("rand", "randn", "rand_like", "randn_like", "randint", "bernoulli", "normal"), RANDOM),
-    **dict.fromkeys(("gather", "take_along_dim", "scatter", "embedding"), _PER_POINT),
+    "embedding": "its index depends on the input, and an index jumps; embed by a constant index",
     **dict.fromkeys(("lstm", "gru"), "its gates multiply activations"),
 }
 """Reason why an op has no rule, by packet name."""

@@ -1,4 +1,4 @@
-"""``tp.load_network``: a network from a ``torch.export`` archive (.pt2), without unpickling.
+"""Networks from ``torch.export`` archives (.pt2), without unpickling.
 
 ``torch.export.load`` unpickles parts of an archive, so it is not used. The archive is a zip file. Its graph is read from JSON
 and its weights from raw bytes. Every op must be on a fixed list of ATen ops, and the result is traced like any other model.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import zipfile
 from typing import Any
 
@@ -18,8 +17,7 @@ from torch import Tensor
 from tropica.errors import DataError, InputError, TropicaError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.readers.aten_graph import Name, Replay, argument, dtype_of, read_call
-from tropica.network.trace import check_finite, trace_checked
-from tropica.runtime.arithmetic import own_settings
+from tropica.network.trace import trace_checked
 
 _SCHEMA = 8
 """Supported version of the archive's graph format (torch 2.8 and newer)."""
@@ -29,41 +27,8 @@ _UNREADABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OSEr
 """Exceptions that a damaged file can cause, in zipfile, in json or on access to their results."""
 
 
-@own_settings()
-def load_network(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> PiecewiseLinearNetwork:
-    """Load a model that was exported in eval mode with a dynamic batch size, and written by ``torch.export.save``.
-
-    Args:
-        path: the .pt2 file, written by torch 2.8 or newer.
-        device: device of the network.
-
-    Returns:
-        The network that :func:`tropica.trace` returns for the model itself.
-
-    Raises:
-        DataError: the file is missing, is not an archive, is damaged, or holds pickled objects (which are never read).
-        UnsupportedOperation, TraceError, NonFiniteWeights: as in :func:`tropica.trace`.
-
-    >>> import tempfile, torch, tropica as tp
-    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
-    >>> batch = ({0: torch.export.Dim.DYNAMIC},)
-    >>> program = torch.export.export(model, (torch.zeros(2, 4),), dynamic_shapes=batch)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     torch.export.save(program, f"{folder}/model.pt2")
-    ...     net = tp.load_network(f"{folder}/model.pt2")
-    >>> x = torch.randn(5, 4)
-    >>> bool(torch.allclose(net(x), model(x), atol=1e-6))
-    True
-    """
-    path = os.fspath(path)
-    try:
-        return _traced(path).to(device)
-    except TropicaError as error:
-        error.args = (f"{path}: {error}",)
-        raise
-
-
-def _traced(path: str) -> PiecewiseLinearNetwork:
+def load_pt2(path: str) -> PiecewiseLinearNetwork:
+    """The network of an archive; see :func:`tropica.load_network`."""
     model, example = _open(path)
     try:
         return trace_checked(model, example, model.relocate)
@@ -105,7 +70,6 @@ def _read(archive: zipfile.ZipFile) -> tuple[Replay, Tensor]:
         **_tensors(archive, f"{root}/data/constants/", f"{name}_constants_config.json"),
         **_tensors(archive, f"{root}/data/weights/", f"{name}_weights_config.json"),
     }
-    check_finite(tensors.items())
     placeholder, leaves = _inputs(module["signature"]["input_specs"], tensors)
     output = _output(module["signature"]["output_specs"])
     calls = [read_call(node) for node in module["graph"]["nodes"]]

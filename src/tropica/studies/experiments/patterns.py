@@ -28,7 +28,7 @@ def measure(case: Case) -> Measurement:
         found = None if pairing == "random" else case.deciding_points(pairing)
         partners = case.points.inputs[drawn if found is None else found.index]
         progress = case.progress(f"patterns, {pairing}")
-        shares = pattern_agreement(case.net, case.test.inputs, partners, per_point=True, progress=progress)
+        shares = pattern_agreement(case.net, case.test.inputs, partners, per_point=True, floating="model", progress=progress)
         right = None if found is None else found.extracted_labels == case.true_labels
         for i, nonlinearity in enumerate(case.net.nonlinearities):
             rows.append(
