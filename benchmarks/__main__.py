@@ -4,6 +4,7 @@ from benchmarks import (
     calibration,
     cells,
     depth,
+    digits,
     evaluation,
     extraction,
     faults,
@@ -24,7 +25,7 @@ from benchmarks import (
 )
 
 QUICK = (evaluation, extraction, regions, cells, segments, planes, tropical, tropical_networks, store)
-SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, search, readers, tracing)
+SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, digits, search, readers, tracing)
 
 
 def main() -> None:

@@ -194,6 +194,8 @@ def _unchecked(run: ExtractionRun, decomposition: DCDecomposition, smallest_cota
 def _report_failure(certificate: Certificate, on_failure: str) -> None:
     """Raise CertificateError, or warn, as ``on_failure`` says."""
     advice = "; extract with dtype=torch.float64" if certificate.dtype == "float32" else ""
+    if certificate.dtype != "float32" and certificate.steps and not certificate.is_rounding:
+        advice = "; compute the decomposition with dtype=torch.float64, if it was computed in float32"
     text = f"the terms' certificate fails: {'; '.join(certificate.failures())}{advice}"
     if on_failure == "raise":
         raise CertificateError(text)
