@@ -13,6 +13,7 @@ from tropica.regions.domains import Box, Domain, Plane, Segment, Space
 from tropica.regions.parts import Walked
 from tropica.regions.segments.complex import SegmentRegions, segment_regions
 from tropica.regions.solid import solid_cells
+from tropica.runtime.arithmetic import own_settings
 
 
 @overload
@@ -21,6 +22,7 @@ def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Segment) -> 
 def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Box | Plane | Space) -> RegionComplex: ...
 @overload
 def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> RegionComplex | SegmentRegions: ...
+@own_settings()
 def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> RegionComplex | SegmentRegions:
     """Take a network apart into the cells of a domain on which it is affine.
 
