@@ -50,6 +50,7 @@ class BatchSize:
 
 Operand: TypeAlias = Value | Tensor | float | int | bool
 Size: TypeAlias = Sequence[int | BatchSize]
+Source: TypeAlias = Callable[[str], tuple[str, Tensor] | None]
 
 
 @dataclass
@@ -147,9 +148,20 @@ class Builder:
             raise Refused("it computes with the batch size as a number; a point's value may not depend on its batch")
         return torch.tensor(number, dtype=torch.float64)
 
-    def graph(self, output: Value) -> Graph:
-        """The finished graph, without nodes that the output does not depend on."""
-        return Graph(tuple(self.nodes), output.name).pruned()
+    def graph(self, output: Value, source: Source = lambda stem: None) -> Graph:
+        """The finished graph, without nodes that the output does not depend on.
+
+        Args:
+            output: the value to compute.
+            source: for the stem of a node's name, the path and the values of a weight that is not finite, from which the
+                node's constants were computed; None if there is none. It is named in the error.
+
+        Raises:
+            NonFiniteWeights: a constant that the output depends on is NaN or infinite.
+        """
+        graph = Graph(tuple(self.nodes), output.name).pruned()
+        self._check_finite(graph, source)
+        return graph
 
     def _name(self) -> str:
         name, i = self.stem, 0
@@ -171,11 +183,7 @@ class Builder:
             kept[role] = self._known[id(value)]
         return kept
 
-    def check_finite(self, graph: Graph, source: Callable[[str], tuple[str, Tensor] | None] = lambda stem: None) -> None:
-        """Raise NonFiniteWeights if a constant that the graph uses is NaN or infinite.
-
-        ``source`` finds for the stem of a node's name a weight with such values, from which the constant was computed.
-        """
+    def _check_finite(self, graph: Graph, source: Source) -> None:
         for name in dict.fromkeys(name for node in graph.nodes for name in node.constants.values()):
             value, (role, at, stem) = self.constants[name], self._made[name]
             if not value.is_floating_point() or bool(torch.isfinite(value).all()):

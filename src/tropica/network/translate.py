@@ -75,8 +75,7 @@ class _Translation:
                 self.env[node] = self._call(node)
             elif node.op != "output":
                 raise TraceError(f"the exported graph holds a {node.op} node ({node.target}): is there a torch.cond or a loop?")
-        graph = self.builder.graph(self._logits())
-        self.builder.check_finite(graph, self._bad_leaf)
+        graph = self.builder.graph(self._logits(), self._bad_leaf)
         used = {name for node in graph.nodes for name in node.constants.values()}
         # The leaves are the model's own parameters. Copies keep later changes of the model out of the network.
         constants = {name: tensor.clone() for name, tensor in self.builder.constants.items() if name in used}

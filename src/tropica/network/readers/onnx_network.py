@@ -18,7 +18,7 @@ from tropica.network.readers.onnx_check import check_network
 from tropica.network.readers.onnx_file import OnnxFile, read_file, tensor_type
 from tropica.network.readers.onnx_graph import build
 from tropica.network.readers.per_point import Activation, view
-from tropica.network.trace_checks import check_points
+from tropica.network.trace_checks import points_first
 
 _MOST_INPUTS = 2**23
 """Largest number of entries of one point."""
@@ -77,7 +77,7 @@ def _network(file: OnnxFile, point: Point, held: Mapping[str, Tensor], flatten_o
     builder.check_finite(graph)
     used = {name for node in graph.nodes for name in node.constants.values()}
     constants = {name: tensor for name, tensor in builder.constants.items() if name in used}
-    graph = check_points(graph, constants, example)
+    graph = points_first(graph, constants, example)
     return PiecewiseLinearNetwork(graph, constants, point.input_shape, point.dtype, torch.device("cpu"), out.head)
 
 
