@@ -74,7 +74,6 @@ def _network(file: OnnxFile, point: Point, held: Mapping[str, Tensor], flatten_o
         raise TraceError(f"the output {file.output} does not depend on the input {point.name}, or on positions alone")
     logits = _logits(builder, out, flatten_output)
     graph = builder.graph(logits)
-    builder.check_finite(graph)
     used = {name for node in graph.nodes for name in node.constants.values()}
     constants = {name: tensor for name, tensor in builder.constants.items() if name in used}
     graph = points_first(graph, constants, example)
