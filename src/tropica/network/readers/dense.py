@@ -146,6 +146,5 @@ def assemble(
         b.origin, b.stem = Origin("layers.scale", f"output.{i}"), f"output{i}"
         value = step(b, value)
     graph = b.graph(value)
-    b.check_finite(graph)
     graph = check_points(graph, b.constants, example)
     return PiecewiseLinearNetwork(graph, b.constants, tuple(example.shape[1:]), dtype, torch.device("cpu"), dropped)
