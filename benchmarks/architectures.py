@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-def _conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
     conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
     return [conv, nn.BatchNorm2d(outputs)]
 
@@ -27,27 +27,27 @@ class Residual(nn.Module):
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
     same = inputs == outputs and stride == 1
-    return nn.Identity() if same else nn.Sequential(*_conv_bn(inputs, outputs, 1, stride))
+    return nn.Identity() if same else nn.Sequential(*conv_bn(inputs, outputs, 1, stride))
 
 
-def _basic(inputs: int, width: int, stride: int) -> nn.Module:
-    body = nn.Sequential(*_conv_bn(inputs, width, 3, stride), nn.ReLU(), *_conv_bn(width, width, 3))
+def basic(inputs: int, width: int, stride: int) -> nn.Module:
+    body = nn.Sequential(*conv_bn(inputs, width, 3, stride), nn.ReLU(), *conv_bn(width, width, 3))
     return Residual(body, _shortcut(inputs, width, stride))
 
 
 def _bottleneck(inputs: int, width: int, stride: int) -> nn.Module:
     body = nn.Sequential(
-        *_conv_bn(inputs, width, 1),
+        *conv_bn(inputs, width, 1),
         nn.ReLU(),
-        *_conv_bn(width, width, 3, stride),
+        *conv_bn(width, width, 3, stride),
         nn.ReLU(),
-        *_conv_bn(width, 4 * width, 1),
+        *conv_bn(width, 4 * width, 1),
     )
     return Residual(body, _shortcut(inputs, 4 * width, stride))
 
 
 def _resnet(block: Callable[[int, int, int], nn.Module], blocks: tuple[int, ...], expansion: int) -> nn.Module:
-    layers: list[nn.Module] = [*_conv_bn(3, 64, 3), nn.ReLU()]
+    layers: list[nn.Module] = [*conv_bn(3, 64, 3), nn.ReLU()]
     inputs = 64
     for stage, count in enumerate(blocks):
         width = 64 * 2**stage
@@ -59,7 +59,7 @@ def _resnet(block: Callable[[int, int, int], nn.Module], blocks: tuple[int, ...]
 
 def resnet18() -> nn.Module:
     """ResNet-18 with a 3×3 stem (17 relus)."""
-    return _resnet(_basic, (2, 2, 2, 2), 1)
+    return _resnet(basic, (2, 2, 2, 2), 1)
 
 
 def resnet50() -> nn.Module:
@@ -73,7 +73,7 @@ def vgg16_bn() -> nn.Module:
     inputs = 3
     for width, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
         for _ in range(count):
-            layers += [*_conv_bn(inputs, width, 3), nn.ReLU()]
+            layers += [*conv_bn(inputs, width, 3), nn.ReLU()]
             inputs = width
         layers.append(nn.MaxPool2d(2))
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(512, 10))
@@ -113,22 +113,22 @@ def densenet121() -> nn.Module:
 
 def _inverted(inputs: int, outputs: int, stride: int, expansion: int) -> nn.Module:
     hidden = inputs * expansion
-    body: list[nn.Module] = [*_conv_bn(inputs, hidden, 1), nn.ReLU6()] if expansion > 1 else []
-    body += [*_conv_bn(hidden, hidden, 3, stride, hidden), nn.ReLU6(), *_conv_bn(hidden, outputs, 1)]
+    body: list[nn.Module] = [*conv_bn(inputs, hidden, 1), nn.ReLU6()] if expansion > 1 else []
+    body += [*conv_bn(hidden, hidden, 3, stride, hidden), nn.ReLU6(), *conv_bn(hidden, outputs, 1)]
     layers = nn.Sequential(*body)
     return Residual(layers, nn.Identity(), relu=False) if stride == 1 and inputs == outputs else layers
 
 
 def mobilenet_v2() -> nn.Module:
     """MobileNetV2 with strides for 32 pixels (35 relu6, 70 nonlinearities)."""
-    layers: list[nn.Module] = [*_conv_bn(3, 32, 3), nn.ReLU6()]
+    layers: list[nn.Module] = [*conv_bn(3, 32, 3), nn.ReLU6()]
     inputs = 32
     stages = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
     for expansion, outputs, count, stride in stages:
         for i in range(count):
             layers.append(_inverted(inputs, outputs, stride if i == 0 else 1, expansion))
             inputs = outputs
-    layers += [*_conv_bn(inputs, 1280, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 10)]
+    layers += [*conv_bn(inputs, 1280, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 10)]
     return nn.Sequential(*layers)
 
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 import tropica as tp
 from benchmarks.timing import in_turns, median, ratio
+from tropica.terms.affine_functions import BLOCK_SIZES
 from tropica.terms.certificate import Certificate
 from tropica.terms.linear_terms import LinearTerms, TermBlock
-from tropica.terms.maxima import BLOCK_SIZES
 
 
 def synthetic(terms: int, points: int, d: int) -> tuple[LinearTerms, Tensor]:

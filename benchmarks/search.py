@@ -20,8 +20,8 @@ from torch import Tensor
 import tropica as tp
 from benchmarks.evaluation import synthetic
 from benchmarks.networks import trained
+from tropica.terms.affine_functions import BLOCK_SIZES
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import BLOCK_SIZES
 
 ROUNDS = 3
 STORES = "TROPICA_STORES"

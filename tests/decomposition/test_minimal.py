@@ -22,7 +22,7 @@ from tests.sizes import examples
 from tropica.data.passes import DataPass, ShardSizes
 from tropica.decomposition import minimal
 from tropica.decomposition.data_terms import DataTerms, PointsInMemory, certify_factors
-from tropica.decomposition.factor_program import standard_deviations
+from tropica.decomposition.factor_program import PRECISION, standard_deviations
 from tropica.decomposition.load import load_decomposition
 from tropica.decomposition.minimal import MARGIN, MinimalSettings, smallest_factor
 from tropica.decomposition.pairwise_check import check_pairs
@@ -138,7 +138,7 @@ def test_factors_by_nonlinearity_are_the_best(name: str) -> None:
     check_all_pairs(many, x)
     full = pairs(calibrated, x)
     cost = standard_deviations(calibrated, full.names, x)
-    rest = np.array([many.factors.get(name, 0.0) - MARGIN * common(one) for name in full.names])
+    rest = np.array([many.factors.get(name, 0.0) / (1 + MARGIN) - PRECISION * common(one) for name in full.names])
     best = full.program(cost)
     assert float(cost @ rest) == pytest.approx(best, rel=1e-4, abs=1e-6 * float(cost.sum()))
     assert best <= common(one) * float(cost.sum()) * (1 + 1e-6) + 1e-9
@@ -189,7 +189,7 @@ def test_without_pairs_f_minus_is_zero(per: str) -> None:
 @by_per
 @pytest.mark.parametrize("name", ["mlp_deep", "mnist_conv"])
 def test_stages_shards_and_memory(name: str, per: str) -> None:
-    """A first step of few points, many shards, and terms that are extracted again in each pass give the same factors."""
+    """A first step of few points, many shards, and terms that are extracted again in each pass give as small factors."""
     net, x = network(name), case_of(name).inputs(90, 7, torch.float64)
     expected = made(net, x, per=per)
     check_all_pairs(expected, x)
@@ -199,8 +199,13 @@ def test_stages_shards_and_memory(name: str, per: str) -> None:
     for memory in (2**30, 1):
         found = minimal.minimal_decomposition(calibrated, over, per=per, memory=memory, settings=small)
         check_all_pairs(found, x)
-        for nonlinearity, factor in expected.factors.items():
-            assert found.factors[nonlinearity] == pytest.approx(factor, rel=1e-5, abs=1e-6)
+        if per == "network":
+            assert common(found) == pytest.approx(common(expected), rel=1e-5, abs=1e-6)
+        else:  # the program may have several solutions of one cost
+            shares = [
+                step.values["share"] for one in (found, expected) for step in one.history if step.name == "factor program"
+            ]
+            assert shares[0] == pytest.approx(shares[1], rel=1e-5)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
     if per == "network":
         assert common(made(net, x[order])) == pytest.approx(common(expected), rel=1e-9)
@@ -246,7 +251,7 @@ def test_the_check_finds_what_is_wrong() -> None:
     least = smallest_factor(calibrated, held)
     for share, right in ((1.0 + 1e-9, True), (0.98, False), (0.0, False)):
         terms = DataTerms.extract(calibrated.scaled(dict.fromkeys(calibrated.multipliers, share * least)), held)
-        found = check_pairs(terms.x, terms.own, terms.blocks, terms.dtype, tie_tolerance=0.0, pairwise=True)
+        found = check_pairs(terms.x, terms.own, terms.blocks, terms.dtype, pairwise=True)
         assert found.holds is right
     assert found.labels_changed > found.labels_tied
     dense = pairs(calibrated, x).local
@@ -372,5 +377,3 @@ def test_refusals() -> None:
     bad[3, 1] = torch.nan
     with pytest.raises(tp.InputError, match=r"NaN|finite"):
         made(net, bad)
-    with pytest.raises(tp.InputError, match=r"torch\.no_grad"), torch.inference_mode():
-        made(net, x)

@@ -16,8 +16,8 @@ from tests.oracles.extracted_function import Extracted, evaluate
 from tests.sizes import examples
 from tropica.data.passes import ShardSizes
 from tropica.evaluation.settings import EvaluationSettings
+from tropica.terms.affine_functions import BlockSizes
 from tropica.terms.certificate import Certificate
-from tropica.terms.maxima import BlockSizes
 from tropica.terms.term_block import TermBlock
 
 NAMES = ("mlp", "mlp_leaky", "mnist_conv", "resnet", "inverted_residual", "sigmoid", "constant", "duplicated", "linear_only")

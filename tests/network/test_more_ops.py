@@ -114,7 +114,7 @@ def test_ties() -> None:
     net = tp.trace(model, x)
     assert net(x).equal(net(x))
     assert_close(net(x), model(x), rtol=1e-12, atol=1e-12)
-    whole = tp.trace(nn.Sequential(Apply(lambda x: x.sort(-1)[0].flatten(1))), x)
+    whole = tp.trace(Apply(lambda x: x.sort(-1)[0].flatten(1)), x)
     slopes = whole.local_map(x).weight.flatten(2)
     assert (slopes >= 0).all()
     assert_close(slopes.sum(1), torch.ones_like(slopes[:, 0]))

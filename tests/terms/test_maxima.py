@@ -14,7 +14,9 @@ from torch import Tensor
 
 import tropica as tp
 from tests.sizes import examples
-from tropica.terms.maxima import BLOCK_SIZES, AffineFunctions, BlockSizes, Candidates, RunningMaxima
+from tropica.terms.affine_functions import BLOCK_SIZES, AffineFunctions, BlockSizes
+from tropica.terms.maxima import RunningMaxima
+from tropica.terms.score_filter import Candidates
 
 few = examples(150, database=None)
 DTYPES = (torch.float32, torch.float64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +38,7 @@ def check(
         "shards": len(manifest.shard_points),
         "faults": faults,
         "extraction": manifest.extraction.to_dict(),
-        "certificate": certificate and {**dataclasses.asdict(certificate), "holds": certificate.holds},
+        "certificate": certificate and certificate.to_dict(),
     }
     save_json(json, "check", numbers)
     if faults:

@@ -73,7 +73,7 @@ def decompose(
         "passes": decomposition.passes,
         "smallest_cotangent": decomposition.smallest_cotangent,
         "factors": dict(decomposition.factors),
-        "certificate": None if certificate is None else {**dataclasses.asdict(certificate), "holds": certificate.holds},
+        "certificate": None if certificate is None else certificate.to_dict(),
         "history": [step.to_json() for step in decomposition.history],
         "network": decomposition.net.fingerprint,
         "fingerprint": decomposition.fingerprint,

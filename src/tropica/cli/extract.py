@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -60,7 +59,8 @@ def extract(
 ) -> None:
     """Extract the linear terms of every point into a folder. The same command resumes an extraction that was stopped.
 
-    A certificate that fails is an error (exit code 1): deep networks need --dtype float64. Several processes share the work:
+    Where too few digits of f(x) are left, the precision rises by itself, and the certificate says so. A certificate that
+    fails is an error (exit code 1). Several processes share the work:
     torchrun --nproc-per-node=N -m tropica extract ...
     """
     from tropica.cli.models import load_model
@@ -125,6 +125,7 @@ def _numbers(terms: tp.LinearTerms, check: Check) -> dict[str, Any]:
         "labels": terms.labels.bincount(minlength=terms.num_classes).tolist(),
         "decomposition": terms.method,
         "dtype": str(terms.dtype).removeprefix("torch."),
-        "certificate": None if check is Check.none else {**dataclasses.asdict(certificate), "holds": certificate.holds},
+        "precision": terms.precision,
+        "certificate": None if check is Check.none else certificate.to_dict(),
         "about": dict(terms.about),
     }

@@ -13,11 +13,13 @@ from tropica.compare.batched import predicted_labels
 from tropica.data.arrays import refuse_masked
 from tropica.data.batches import Data, count_points
 from tropica.data.labelled import LabelledData
+from tropica.data.point_order import PointOrder
 from tropica.errors import InputError
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
-from tropica.runtime.progress import ProgressCallback
+from tropica.runtime.arithmetic import own_settings
+from tropica.runtime.progress import ProgressCallback, progress_callback
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -82,6 +84,7 @@ class Agreement:
         return self.to_dataframe().to_html(formatters={"share": "{:.2%}".format})
 
 
+@own_settings()
 def agreement(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     f: ExtractedFunction,
@@ -115,9 +118,19 @@ def agreement(
         raise InputError(
             f"the extracted function has {f.num_classes} labels, the network {net.num_classes}: is it of another network?"
         )
-    true = None if y is None else _as_labels(y, count_points(x, where="points"))
-    extracted = f.predict(x, progress=progress)
-    return compare_labels(predicted_labels(net, x), extracted, true)
+    order = PointOrder()
+    total = count_points(x, where="points", order=order)
+    true = None if y is None else _as_labels(y, total, net.num_classes)
+    # Both labels of a point come from one pass, so that data which change between passes cannot mix them up.
+    network, extracted, done = [], [], 0
+    with progress_callback(progress) as report:
+        for group in f.groups(x, order, total):
+            network.append(predicted_labels(net, group))
+            extracted.append(f.predict(group))
+            done += len(group)
+            if report:
+                report(done, total, "comparing labels")
+    return compare_labels(torch.cat(network), torch.cat(extracted), true)
 
 
 def compare_labels(network: Tensor | None, extracted: Tensor, true: Tensor | None) -> Agreement:
@@ -133,13 +146,18 @@ def compare_labels(network: Tensor | None, extracted: Tensor, true: Tensor | Non
     return Agreement(share(network, extracted), share(network, true), share(extracted, true), len(extracted))
 
 
-def _as_labels(y: Tensor | np.ndarray, points: int) -> Tensor:
-    """Labels as a tensor on the CPU, one for each point."""
+def _as_labels(y: Tensor | np.ndarray, points: int, num_classes: int) -> Tensor:
+    """Labels as an int64 tensor on the CPU, one for each point, in 0 … num_classes − 1."""
     if not isinstance(y, (Tensor, np.ndarray)):
         raise InputError(f"labels must be a tensor or an array, got {type(y).__name__}")
     if isinstance(y, np.ndarray):
         refuse_masked(y, "labels")
-    labels = torch.as_tensor(y).cpu()
-    if labels.shape != (points,) or labels.is_floating_point():
+    array = y.detach().cpu().numpy() if isinstance(y, Tensor) and y.dtype != torch.bfloat16 else y
+    if array.shape != (points,) or not isinstance(array, np.ndarray) or array.dtype.kind not in "iub":
         raise InputError(f"labels must be integers of shape ({points},), one for each point; got {tuple(y.shape)} {y.dtype}")
-    return labels
+    outside = (array < 0) | (array >= num_classes)
+    if outside.any():
+        at = int(outside.argmax())
+        hint = "; labels count from 0: pass y − 1" if array.min() >= 1 and array.max() == num_classes else ""
+        raise InputError(f"labels must lie in 0 … {num_classes - 1}, as the network's do; point {at} has {array[at]}{hint}")
+    return torch.from_numpy(array.astype(np.int64))

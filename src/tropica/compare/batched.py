@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tropica.data.batches import Data, as_batches, count_points
+from tropica.data.point_order import PointOrder
 from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.progress import ProgressCallback, progress_callback
@@ -38,8 +39,10 @@ def batched(
     Yields:
         The results, one for each batch, in the order of the data.
     """
-    done, total = 0, count_points(data, where=where)
-    batches = as_batches(data, default_batch_size(net), dtype=net.dtype, device=net.device, shape=net.input_shape, where=where)
+    order = PointOrder()
+    done, total = 0, count_points(data, where=where, order=order)
+    like = {"dtype": net.dtype, "device": net.device, "shape": net.input_shape}
+    batches = as_batches(data, default_batch_size(net), **like, where=where, order=order)
     with progress_callback(progress) as report:
         for x in batches:
             yield function(x)

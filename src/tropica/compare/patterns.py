@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import torch
@@ -10,16 +10,19 @@ from torch import Tensor
 
 from tropica.compare.batched import batched
 from tropica.data.batches import Data, as_batches, count_points
+from tropica.data.point_order import PointOrder
 from tropica.errors import InputError
 from tropica.network.batch_size import default_batch_size
 from tropica.network.network import Floating, PiecewiseLinearNetwork
 from tropica.network.trace import as_network
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.progress import ProgressCallback, progress_callback
 
 TERM_ROUNDING = 1e-9
 """The relative difference below which two terms count as equal; it is well above the rounding of float64."""
 
 
+@own_settings()
 def count_patterns(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     data: Data,
@@ -55,6 +58,7 @@ def count_patterns(
     return len(met)
 
 
+@own_settings()
 def count_terms(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, *, progress: bool | ProgressCallback = False) -> int:
     """The number of distinct linear terms x ↦ ⟨w, x⟩ + β of the points of the data.
 
@@ -80,6 +84,7 @@ def count_terms(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, *, pr
     return _count_distinct(torch.cat(projections))
 
 
+@own_settings()
 def pattern_agreement(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     x: Data,
@@ -118,13 +123,14 @@ def pattern_agreement(
             [1.0000]], dtype=torch.float64)
     """
     net = _in_exact_dtype(as_network(net, x), floating)
-    total, others = count_points(x, where="x"), count_points(y, where="y")
+    orders = {"x": PointOrder(), "y": PointOrder()}
+    total, others = count_points(x, where="x", order=orders["x"]), count_points(y, where="y", order=orders["y"])
     if total != others:
         raise InputError(f"points are compared in pairs: {total} points in x do not pair with {others} in y")
     shares: list[Tensor] = []
     done = 0
     with progress_callback(progress) as report:
-        for a, b in zip(_equal_batches(net, x, "x"), _equal_batches(net, y, "y"), strict=True):
+        for a, b in zip(_equal_batches(net, x, "x", orders), _equal_batches(net, y, "y", orders), strict=True):
             shares.append(_shared_pieces(net, a, b, floating))
             done += len(a)
             if report:
@@ -170,12 +176,13 @@ def _count_distinct(projections: Tensor) -> int:
     return len(torch.unique(group))
 
 
-def _equal_batches(net: PiecewiseLinearNetwork, data: Data, where: str) -> Iterator[Tensor]:
+def _equal_batches(net: PiecewiseLinearNetwork, data: Data, where: str, orders: Mapping[str, PointOrder]) -> Iterator[Tensor]:
     """Batches of one fixed size, the last one excepted, so that the batches of two sources pair."""
     size = default_batch_size(net)
     waiting: list[Tensor] = []
     count = 0
-    for batch in as_batches(data, size, dtype=net.dtype, device=net.device, shape=net.input_shape, where=where):
+    like = {"dtype": net.dtype, "device": net.device, "shape": net.input_shape}
+    for batch in as_batches(data, size, **like, where=where, order=orders[where]):
         waiting.append(batch)
         count += len(batch)
         while count >= size:

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
+from tropica.runtime.arithmetic import own_settings
 from tropica.terms.linear_terms import AffineTerms
 
 BLOCK_SIZE = 2**19
 """The number of coefficients of each side that are in float64 at a time (4 MB)."""
 
 
+@own_settings()
 def angles(a: AffineTerms, b: AffineTerms, *, block_size: int = BLOCK_SIZE) -> Tensor:
     """The angle between the coefficient vectors of each pair of terms, in degrees.
 
@@ -40,6 +42,7 @@ def angles(a: AffineTerms, b: AffineTerms, *, block_size: int = BLOCK_SIZE) -> T
     return _row_by_row(_angle, a, b, block_size)
 
 
+@own_settings()
 def distances(a: AffineTerms, b: AffineTerms, *, block_size: int = BLOCK_SIZE) -> Tensor:
     """The Euclidean distance ‖a_k − b_k‖ between the coefficient vectors of each pair of terms.
 
@@ -61,6 +64,7 @@ def distances(a: AffineTerms, b: AffineTerms, *, block_size: int = BLOCK_SIZE) -
     return _row_by_row(_distance, a, b, block_size)
 
 
+@own_settings()
 def correlation(a: AffineTerms, b: AffineTerms, *, block_size: int = BLOCK_SIZE) -> Tensor:
     """Pearson's correlation coefficient over the pairs of terms, for the coefficient in each input dimension.
 

@@ -7,9 +7,14 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from tropica.data.point_order import PointOrder
 from tropica.data.sources import Data, source_of
 from tropica.data.validate import validate_dtype, validate_points
 from tropica.errors import InputError
+from tropica.runtime.arithmetic import callers_iterator, callers_settings
+
+COUNTED = 1024
+"""Points in a batch of a pass that counts them."""
 
 
 def as_batches(
@@ -21,13 +26,13 @@ def as_batches(
     shape: Sequence[int] | None = None,
     only: Sequence[range] | None = None,
     where: str = "data",
+    order: PointOrder | None = None,
 ) -> Iterator[Tensor]:
     """One pass over the points of ``data``, in order, without labels. Another call makes the next pass.
 
     Args:
         data: a tensor or array (N, *shape); `LabelledData`; a torch `Dataset` of x or (x, …); a `DataLoader` or another
-            iterable of batches x or (x, …) that can be iterated repeatedly in the same order. Random
-            augmentation by the dataset is not detected here.
+            iterable of batches x or (x, …) that can be iterated repeatedly in the same order.
         batch_size: the number of points in a batch; a `DataLoader` or an iterable of batches keeps its own.
         dtype: the dtype of the batches; None keeps their own floating-point dtype.
         device: the device of the batches; None keeps their own.
@@ -35,6 +40,8 @@ def as_batches(
         only: the numbers of the batches to yield, in increasing order; None for all. The other batches are not loaded, except
             from an iterable of batches.
         where: the name of the data in error messages.
+        order: the points of earlier passes, which must be the same in this pass; None for no check. Tensors, arrays and files
+            stay the same, and are not checked.
 
     Returns:
         Batches (B, *shape), B > 0, all values finite; they may share memory with ``data``.
@@ -47,12 +54,15 @@ def as_batches(
     [(2, 2), (2, 2), (1, 2)]
     """
     _require_positive(batch_size, "batch_size", where)
-    batches = source_of(data, where).batches(batch_size, only)
-    return _checked(batches, dtype, device, None if shape is None else tuple(shape), where, whole=only is None)
+    source = source_of(data, where)
+    batches = callers_iterator(source.batches(batch_size, only))
+    order = None if source.fixed else order
+    return _checked(batches, dtype, device, None if shape is None else tuple(shape), where, order, whole=only is None)
 
 
-def batch_lengths(data: Data, batch_size: int, *, where: str = "data") -> list[int]:
-    """The number of points in each batch of a pass. An iterable of batches is iterated once to count them.
+def batch_lengths(data: Data, batch_size: int, *, where: str = "data", order: PointOrder | None = None) -> list[int]:
+    """The number of points in each batch of a pass. Data without a length are iterated over once, with ``order`` as in
+    `as_batches`.
 
     Raises:
         InputError: as `as_batches`, without the checks of the points.
@@ -61,16 +71,27 @@ def batch_lengths(data: Data, batch_size: int, *, where: str = "data") -> list[i
     [2, 2, 1]
     """
     _require_positive(batch_size, "batch_size", where)
-    return source_of(data, where).lengths(batch_size)
+    source = source_of(data, where)
+    with callers_settings():
+        lengths = source.lengths(batch_size)
+    if lengths is not None:
+        return lengths
+    found = []
+    for first, batch in callers_iterator(source.batches(batch_size, None)):
+        found.append(len(batch) if batch.ndim else 0)
+        if order is not None and batch.ndim > 1 and found[-1]:
+            validate_dtype(batch, where)
+            order.check(first, batch, where)
+    return found
 
 
-def count_points(data: Data, *, where: str = "data") -> int:
+def count_points(data: Data, *, where: str = "data", order: PointOrder | None = None) -> int:
     """The number of points in one pass, as `batch_lengths` counts them.
 
     >>> count_points(torch.zeros(5, 2))
     5
     """
-    return sum(batch_lengths(data, 2**30, where=where))
+    return sum(batch_lengths(data, COUNTED, where=where, order=order))
 
 
 def first_points(
@@ -113,6 +134,7 @@ def _checked(
     device: torch.device | str | None,
     shape: tuple[int, ...] | None,
     where: str,
+    order: PointOrder | None,
     whole: bool,
 ) -> Iterator[Tensor]:
     """Check batches, each given with the number of its first point, and convert them to a dtype and a device."""
@@ -122,7 +144,11 @@ def _checked(
         validate_dtype(batch, where)
         if batch.ndim and len(batch) == 0:
             continue
+        if order is not None and batch.ndim > 1:
+            order.check(first, batch, where)
         points = batch.detach().to(device=device, dtype=dtype)
+        if points.is_inference():  # autograd refuses tensors made in inference mode
+            points = points.clone()
         validate_points(points, shape, where, first=first)
         count += len(points)
         yield points

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from tropica.data.batches import Data, as_batches, batch_lengths
+from tropica.data.point_order import PointOrder
 from tropica.errors import InputError, StoreError
 from tropica.runtime.processes import Processes
 
@@ -73,6 +74,7 @@ class DataPass:
         sizes: the size of a full shard.
         function: a function applied to each batch (the first layers of a network), or None.
         observer: a function called with each shard and its points, before ``function`` is applied, or None.
+        order: the points of the passes so far; another order in a later pass is an InputError.
 
     >>> data_pass = DataPass(torch.zeros(5, 3), 2, torch.float32, torch.device("cpu"), (3,))
     >>> data_pass.lengths, data_pass.num_points, len(data_pass.shards)
@@ -87,6 +89,8 @@ class DataPass:
     sizes: ShardSizes = DEFAULT_SIZES
     function: Callable[[Tensor], Tensor] | None = None
     observer: Observer | None = None
+    order: PointOrder = field(default_factory=PointOrder)
+    checks_order: ClassVar = True
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -94,7 +98,7 @@ class DataPass:
 
         Raises InputError if there is no point.
         """
-        lengths = batch_lengths(self.data, self.batch_size)
+        lengths = batch_lengths(self.data, self.batch_size, order=self.order)
         if not sum(lengths):
             raise InputError("data: at least one point is needed; found none")
         return lengths
@@ -149,7 +153,7 @@ class DataPass:
             yield shard, list(map(self._mapped, batches))
 
     def _raw(self, only: Sequence[range] | None) -> Iterator[Tensor]:
-        settings = {"dtype": self.dtype, "device": self.device, "shape": self.input_shape}
+        settings = {"dtype": self.dtype, "device": self.device, "shape": self.input_shape, "order": self.order}
         return as_batches(self.data, self.batch_size, only=only, **settings)
 
     def _mapped(self, x: Tensor) -> Tensor:
@@ -185,7 +189,11 @@ class PointDigests:
     def gather(self, processes: Processes) -> dict[int, str]:
         """Merge the digests of all processes, and return them."""
         for known in processes.all_gather(self.known):
-            self.known |= {int(number): digest for number, digest in known.items()}
+            for number, digest in ((int(number), digest) for number, digest in known.items()):
+                if self.known.setdefault(number, digest) != digest:
+                    raise StoreError(
+                        f"the data differs between processes: in shard {number}; all need the same points in one order"
+                    )
         return self.known
 
 

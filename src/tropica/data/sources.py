@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import (
+    BatchSampler,
     DataLoader,
     Dataset,
     IterableDataset,
     RandomSampler,
+    SequentialSampler,
     SubsetRandomSampler,
     TensorDataset,
     WeightedRandomSampler,
@@ -32,10 +34,17 @@ ACCEPTED = "a tensor or array (N, *shape), LabelledData, a Dataset, a DataLoader
 
 
 class Source(Protocol):
-    """Points in a fixed order, cut into batches."""
+    """Points in a fixed order, cut into batches.
 
-    def lengths(self, size: int) -> list[int]:
-        """The number of points in each batch: ``size``, unless the data comes in batches already."""
+    Attributes:
+        fixed: do the points stay the same by themselves? The passes over other data are compared.
+    """
+
+    @property
+    def fixed(self) -> bool: ...
+
+    def lengths(self, size: int) -> list[int] | None:
+        """The number of points in each batch: ``size``, unless the data comes in batches already. None if only a pass tells."""
         ...
 
     def batches(self, size: int, only: Sequence[range] | None) -> Iterator[tuple[int, Tensor]]:
@@ -81,7 +90,7 @@ def _source(data: Data, where: str, key: str | None) -> Source:
             f"{where}: a {type(data).__name__} can be iterated only once, and several passes are needed; "
             "pass a list of batches, or an object whose __iter__ starts from the beginning"
         )
-    return BatchSource(data, where, key)
+    return BatchSource(data, where, key, fixed=getattr(data, "checks_order", False))
 
 
 def _refuse_random_order(loader: DataLoader[Any], where: str) -> None:
@@ -92,6 +101,13 @@ def _refuse_random_order(loader: DataLoader[Any], where: str) -> None:
                 f"{where}: the order must be the same in each pass, but the DataLoader has a "
                 f"{type(sampler).__name__}; make it with shuffle=False"
             )
+    sampler = loader.batch_sampler
+    sampler = sampler.sampler if type(sampler) is BatchSampler else sampler
+    if not isinstance(sampler, SequentialSampler) and _batch_indices(loader) != _batch_indices(loader):
+        raise InputError(
+            f"{where}: the order must be the same in each pass, but the DataLoader's {type(sampler).__name__} gives "
+            "another order each time; fix its order, or make the DataLoader with shuffle=False"
+        )
 
 
 @dataclass(frozen=True)
@@ -100,6 +116,7 @@ class ArraySource:
 
     rows: Tensor | np.ndarray | FileRows
     where: str
+    fixed: bool = True
 
     def lengths(self, size: int) -> list[int]:
         return _even_lengths(len(self.rows), size)
@@ -119,10 +136,17 @@ class ItemSource:
     dataset: Dataset[Any]
     where: str
     key: str | None = None
+    fixed: bool = False
 
-    def lengths(self, size: int) -> list[int]:
-        count = len(self.dataset) if isinstance(self.dataset, Sized) else sum(1 for _ in self.dataset)
-        return _even_lengths(count, size)
+    def lengths(self, size: int) -> list[int] | None:
+        count = self._count()
+        return None if count is None else _even_lengths(count, size)
+
+    def _count(self) -> int | None:
+        try:
+            return len(self.dataset)  # type: ignore[arg-type]
+        except TypeError:  # a ChainDataset has a length only if its parts have
+            return None
 
     def batches(self, size: int, only: Sequence[range] | None) -> Iterator[tuple[int, Tensor]]:
         batch: list[Tensor] = []
@@ -149,7 +173,7 @@ class ItemSource:
         if isinstance(self.dataset, IterableDataset):
             return _selected(enumerate(self.dataset), only)
         # Not iter(dataset), which would end only where an item raises IndexError.
-        return ((index, self.dataset[index]) for index in _numbers(only, sum(self.lengths(1))))
+        return ((index, self.dataset[index]) for index in _numbers(only, self._count()))
 
 
 @dataclass(frozen=True)
@@ -159,10 +183,11 @@ class BatchSource:
     stream: Iterable[Any]
     where: str
     key: str | None = None
+    fixed: bool = False
 
-    def lengths(self, size: int) -> list[int]:
+    def lengths(self, size: int) -> list[int] | None:
         plan = _batch_indices(self.stream)
-        return [len(batch) for _, batch in self.batches(size, None)] if plan is None else [len(indices) for indices in plan]
+        return None if plan is None else [len(indices) for indices in plan]
 
     def batches(self, size: int, only: Sequence[range] | None) -> Iterator[tuple[int, Tensor]]:
         plan = None if only is None else _batch_indices(self.stream)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tropica.decomposition.cotangents import forward, label_cotangent
 from tropica.decomposition.dc_decomposition import DCDecomposition
+from tropica.decomposition.double_double_pass import MinusTerms, minus_terms
 from tropica.network.graph import NonlinearityNode
 from tropica.terms.certificate import smaller
 
@@ -27,6 +28,7 @@ class BatchTerms:
         margin: the difference of the two largest scores of N, (B,) float64.
         smallest_cotangent: the smallest cotangent of F⁻ and F⁺_i at any nonlinearity, relative to the largest one there; None
             if cotangents were not checked.
+        double_double: ∇F⁻ and F⁻ in double-double, if the decomposition asks for it.
     """
 
     labels: Tensor
@@ -36,6 +38,7 @@ class BatchTerms:
     minus_value: Tensor
     margin: Tensor
     smallest_cotangent: float | None
+    double_double: MinusTerms | None = None
 
 
 def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) -> BatchTerms:
@@ -74,6 +77,7 @@ def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) 
         minus_value=value,
         margin=(top[:, 0] - top[:, 1]).double(),
         smallest_cotangent=cotangents.smallest() if cotangents else None,
+        double_double=minus_terms(decomposition, x) if decomposition.double_double else None,
     )
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from tropica.decomposition.backward import BatchTerms
+from tropica.decomposition.double_double_pass import MinusTerms
+from tropica.exact.double_double import DoubleDouble, dot
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.terms.term_block import TermBlock
 
@@ -14,7 +18,7 @@ ROWS = 128
 """The number of points whose constant parts are computed at once: their float64 rows fit the processor's cache."""
 
 
-def empty_block(net: PiecewiseLinearNetwork, points: int, stored_dtype: torch.dtype) -> TermBlock:
+def empty_block(net: PiecewiseLinearNetwork, points: int, stored_dtype: torch.dtype, double_double: bool = False) -> TermBlock:
     """Allocate a block for the terms of a network at ``points`` points."""
     dimension = torch.Size(net.input_shape).numel()
 
@@ -27,7 +31,10 @@ def empty_block(net: PiecewiseLinearNetwork, points: int, stored_dtype: torch.dt
     local, minus = (empty(points, dimension, dtype=stored_dtype) for _ in range(2))
     rounding = None if stored_dtype == net.dtype else empty(points, 4)
     labels, margin = empty(points, dtype=torch.int64), empty(points)
-    return TermBlock(labels, local, empty(points), minus, empty(points), rounding, margin)
+    block = TermBlock(labels, local, empty(points), minus, empty(points), rounding, margin)
+    if not double_double:
+        return block
+    return replace(block, minus_low=empty(points, dimension), minus_bias_low=empty(points))
 
 
 def write_block(found: BatchTerms, x: Tensor, center: Tensor, block: TermBlock) -> None:
@@ -58,6 +65,19 @@ def write_block(found: BatchTerms, x: Tensor, center: Tensor, block: TermBlock) 
         own, common = (product.copy_(coefficients).mul_(point64).sum(1) for coefficients in (stored, centered))
         torch.sub(local_value, own, out=block.local_bias[rows])
         torch.sub(minus_value, common.addmv_(point64, center), out=block.minus_bias[rows])
+        if found.double_double is not None:
+            _write_double_double(found.double_double, point64, center, block, rows)
+
+
+def _write_double_double(found: MinusTerms, points: Tensor, center: Tensor, block: TermBlock, rows: slice) -> None:
+    """Write a⁻ in double-double: ∇F⁻ − center, and the constant part F⁻(x_k) − ⟨∇F⁻, x_k⟩."""
+    assert block.minus_low is not None
+    assert block.minus_bias_low is not None
+    gradient, value = (DoubleDouble(both.high[rows], both.low[rows]) for both in found)
+    centered = gradient.plus(-center.expand_as(gradient.high))
+    bias = value - dot(gradient, points)
+    for out, low, numbers in ((block.minus, block.minus_low, centered), (block.minus_bias, block.minus_bias_low, bias)):
+        out[rows], low[rows] = numbers
 
 
 def _rounding(

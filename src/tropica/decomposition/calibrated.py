@@ -43,6 +43,7 @@ def calibrated_decomposition(
     checkpoint: Path | None = None,
     digests: PointDigests | None = None,
     progress: ProgressCallback | None = None,
+    unchecked: bool = False,
 ) -> DCDecomposition:
     """The calibrated decomposition of a network on a data set.
 
@@ -57,6 +58,8 @@ def calibrated_decomposition(
         checkpoint: a file that is written after each pass, from which an interrupted run continues. The caller removes it.
         digests: the digests of the points, if they already observe the pass ``data``; the checkpoint stores them.
         progress: called with (done, total, message).
+        unchecked: if all points took part in the first step, leave the pass that checks all cotangents to the caller;
+            ``smallest_cotangent`` is None then.
 
     Raises:
         CertificateError: passes still raise K after ``max_passes``, or a cotangent is not finite.
@@ -69,6 +72,8 @@ def calibrated_decomposition(
     saved = Checkpoint(checkpoint, net, data_pass, digests, processes)
     state = saved.load() or _first_state(net, data_pass, margins, memory, processes, progress)
     saved.save(state)
+    if unchecked and len(state.history) == 1 and state.history[0].values["least_share"] == 1:
+        return _made(net, state, None)
     result = None
     for number in range(len(state.history), max_passes + 1):
         result = calibration_pass(net, state.multipliers, state.margins, data_pass, processes, progress)
@@ -81,17 +86,17 @@ def calibrated_decomposition(
             multipliers, state.margins, state.passes + 1, (*state.history, DecompositionStep("pass", numbers))
         )
         if finished:
-            return DCDecomposition(
-                net,
-                "calibrated",
-                {name: k.double().cpu() for name, k in multipliers.items()},
-                passes=state.passes,
-                smallest_cotangent=result.smallest_cotangent,
-                history=state.history,
-            )
+            return _made(net, state, result.smallest_cotangent)
         saved.save(state)
     last = "" if result is None else f"; the last one raised {result.raised} units"
     raise CertificateError(f"K is not final after {max_passes} passes over the data{last}")
+
+
+def _made(net: PiecewiseLinearNetwork, state: CalibrationState, smallest_cotangent: float | None) -> DCDecomposition:
+    multipliers = {name: k.double().cpu() for name, k in state.multipliers.items()}
+    return DCDecomposition(
+        net, "calibrated", multipliers, passes=state.passes, smallest_cotangent=smallest_cotangent, history=state.history
+    )
 
 
 def _first_state(

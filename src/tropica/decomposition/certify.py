@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from tropica.decomposition.pairwise_check import OwnTerms, check_pairs, indexed
+from tropica.decomposition.own_terms import OwnTerms
+from tropica.decomposition.pairwise_check import check_pairs, indexed
 from tropica.runtime.processes import Processes
 from tropica.terms.certificate import Certificate
 from tropica.terms.linear_terms import LinearTerms
@@ -17,12 +19,18 @@ from tropica.terms.linear_terms import LinearTerms
 class SampleSizes:
     """The size of the sample that is checked. Smaller data sets are checked whole.
 
+    The products of all pairs take the ``share`` of the work of the extraction: 4n²d operations for n points. At least
+    ``always`` such operations are allowed, so that small data sets are checked whole.
+
     Attributes:
+        share, always: see above.
         points: the largest number of points.
         numbers: the largest number of coordinates in all points (128 MB in float32). Their terms take twice as many.
         least: the smallest number of points, whatever their dimension.
     """
 
+    share: float = 0.04
+    always: float = 2.0**29
     points: int = 4096
     numbers: int = 2**25
     least: int = 64
@@ -46,10 +54,18 @@ class Sample:
     _margin: Tensor | None = None
 
     @classmethod
-    def draw(cls, points: int, numbers: int = 1, sizes: SampleSizes = SAMPLE_SIZES) -> Sample:
-        """Choose all points of a small set, or a random sample of a large one (seed 0), for points of dimension ``numbers``."""
+    def draw(cls, points: int, numbers: int = 1, work: float = 0.0, sizes: SampleSizes = SAMPLE_SIZES) -> Sample:
+        """Choose all points of a small set, or a random sample of a large one (seed 0).
+
+        Args:
+            points: the number of points.
+            numbers: the dimension of a point.
+            work: the operations of the extraction, for all points.
+            sizes: the size of the sample.
+        """
         generator = torch.Generator().manual_seed(0)
-        size = min(sizes.points, max(sizes.least, sizes.numbers // numbers))
+        most = math.isqrt(int(max(sizes.share * work, sizes.always) / (4 * numbers)))
+        size = min(sizes.points, max(sizes.least, min(most, sizes.numbers // numbers)))
         return cls(torch.randperm(points, generator=generator)[:size].sort().values, points)
 
     def see(self, start: int, x: Tensor, margin: Tensor) -> None:
@@ -96,9 +112,8 @@ def certify_terms(
 ) -> Certificate:
     """Check Theorem 3.3 between all pairs of the sample's points.
 
-    The tolerance is 100 units in the last place of the largest ‖w_k‖‖x_k‖ + |b_k|, in the dtype of the extraction: rounding in
-    the backward passes is of that order. If coefficients are stored in a coarser dtype, the bound on the resulting error is
-    added to the tolerance, and to the margin up to which labels count as tied.
+    The tolerance is that of :class:`~tropica.decomposition.own_terms.OwnTerms`. If coefficients are stored in a coarser dtype,
+    the bound on the resulting error is added to the tolerance, and to the margin up to which labels count as tied.
 
     Args:
         terms: the terms.
@@ -113,10 +128,10 @@ def certify_terms(
     def blocks():
         return ((first, block.to(terms.working)) for first, block in indexed(chosen))
 
-    parts, r_norm, r_bias = [], 0.0, 0.0
+    parts, r_norm, r_bias, amidst = [], 0.0, 0.0, x.double().mean(0)
     for first, block in blocks():
         rows = slice(first, first + len(block))
-        parts.append((first, OwnTerms.of(x[rows], block, sample.margin[rows], terms.center)))
+        parts.append((first, OwnTerms.of(x[rows], block, sample.margin[rows], terms.center, amidst)))
         if block.rounding is not None:
             r_norm = max(r_norm, float(block.rounding[:, ::2].amax()))
             r_bias = max(r_bias, float(block.rounding[:, 1::2].amax()))
@@ -127,7 +142,7 @@ def certify_terms(
         own,
         blocks,
         dtype,
-        tie_tolerance=own.tie_tolerance(dtype) + storage_error,
+        precision=terms.precision,
         smallest_cotangent=smallest_cotangent,
         storage_error=storage_error,
         complete=len(x) == sample.total,
@@ -142,7 +157,9 @@ def _extended(sample: Certificate, known: Certificate) -> Certificate:
     return replace(
         known,
         largest_violation=float(torch.tensor([sample.largest_violation, known.largest_violation]).double().max()),
-        tolerance=max(sample.tolerance, known.tolerance),
+        tolerance=max(sample.tolerance, known.tolerance + sample.storage_error),
+        storage_error=sample.storage_error,
+        precision=sample.precision,
         labels_kept=1 - lost / known.points,
         labels_tied=max(sample.labels_tied, known.labels_tied),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tropica.errors import InputError
 from tropica.network.graph import NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 
@@ -15,17 +14,10 @@ def forward(net: PiecewiseLinearNetwork, x: Tensor) -> tuple[Tensor, list[tuple[
 
     The output of a nonlinearity that does not depend on x has no gradient.
     """
-    require_autograd()
     outputs: list[tuple[NonlinearityNode, Tensor]] = []
     with torch.enable_grad():
         logits = net.graph.evaluate(x, net.constants, visit=lambda node, _, h: outputs.append((node, h)))
         return net.as_scores(logits), outputs
-
-
-def require_autograd() -> None:
-    """Raise InputError in inference mode, in which PyTorch records no gradients."""
-    if torch.is_inference_mode_enabled():
-        raise InputError("terms are gradients, and torch.inference_mode() forbids them; use torch.no_grad() instead")
 
 
 def label_cotangent(scores: Tensor) -> Tensor:

@@ -11,12 +11,16 @@ from torch import Tensor
 from tropica.data.passes import DataPass, Shard
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import extract_shards, find_center
-from tropica.decomposition.pairwise_check import SIDES, OwnTerms, Side, check_pairs, excesses, scaled_functions
+from tropica.decomposition.own_terms import SIDES, OwnTerms, Side
+from tropica.decomposition.pairwise_check import check_pairs, excesses, scaled_functions
 from tropica.errors import CertificateError
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.runtime.progress import ProgressCallback
 from tropica.terms.certificate import Certificate
 from tropica.terms.term_block import TermBlock
+
+SLIGHT = 1 / 2
+"""The share of the rounding tolerance up to which an excess is no violation that a larger K must cure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +82,14 @@ class DataTerms:
         source = points.data_pass
         data_pass = DataPass(inputs, source.batch_size, net.dtype, net.device, net.input_shape, source.sizes)
         center = find_center(decomposition, data_pass, processes)
-        fits = 2 * inputs.numel() * net.dtype.itemsize / processes.world_size <= points.memory / 2
+        parts_of_terms = 3 if decomposition.double_double else 2
+        fits = parts_of_terms * inputs.numel() * net.dtype.itemsize / processes.world_size <= points.memory / 2
         x, parts, kept = inputs.flatten(1), [], {}
+        amidst = x.double().mean(0)
         for shard, block in extract_shards(decomposition, data_pass, center, processes.share(data_pass.shards)):
             assert block.margin is not None
-            parts.append((shard.first, OwnTerms.of(x[shard.first : shard.first + len(block)], block, block.margin, center)))
+            rows = x[shard.first : shard.first + len(block)]
+            parts.append((shard.first, OwnTerms.of(rows, block, block.margin, center, amidst)))
             if fits:
                 kept[shard.number] = block
             if points.progress:
@@ -131,15 +138,18 @@ class Violations:
 def find_violations(terms: DataTerms, side: Side, factor: float = 1.0, shards: Sequence[Shard] | None = None) -> Violations:
     """Find the points whose own term is not the largest among the terms of some shards, with K multiplied by ``factor``.
 
-    An excess within the rounding tolerance is no violation, unless it changes a label whose margin in N exceeds the tolerance.
+    An excess well below the rounding tolerance is no violation, unless it changes a label whose margin in N exceeds the
+    rounding error of N. (The check of a decomposition allows the whole tolerance.)
     """
-    own = terms.own
+    own, precision = terms.own, terms.decomposition.precision
     functions = (scaled_functions(block, side, factor, first) for first, block in terms.blocks(shards))
-    excess, other = excesses(terms.x, own.value(side, factor), functions, terms.points.processes)
-    violated = ~(excess <= own.tolerance(side, terms.dtype, factor))
+    excess, other = excesses(
+        terms.x, own.value(side, factor), functions, terms.points.processes, double_double=precision == "double-double"
+    )
+    violated = ~(excess <= SLIGHT * own.tolerance(precision, factor))
     if side == "plus":
         changed = (excess > 0) & (own.labels[other.clamp(min=0)] != own.labels)
-        violated |= changed & (own.margin > own.tolerance("plus", terms.dtype, 0.0))
+        violated |= changed & (own.margin > own.tie_tolerance(terms.dtype))
     (point,) = violated.nonzero(as_tuple=True)
     return Violations(side, point, other[point], excess[point])
 
@@ -163,7 +173,7 @@ def certify_factors(
         terms.own,
         terms.blocks,
         terms.dtype,
-        tie_tolerance=terms.own.tolerance("plus", terms.dtype, 0.0),
+        precision=made.precision,
         equal_is_kept=True,
         pairwise=True,
         processes=points.processes,

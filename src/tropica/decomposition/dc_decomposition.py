@@ -19,6 +19,7 @@ from tropica.errors import CertificateError
 from tropica.network.graph import INPUT, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime import safetensors_files
+from tropica.runtime.arithmetic import own_settings
 from tropica.terms.certificate import Certificate
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class DCDecomposition:
         history: the steps of the computation of K, with their numbers.
         factors: the minimal decomposition only: K by the name of the nonlinearity, in units of the calibrated K.
         certificate: the certificate over all pairs of data points; minimal decompositions only.
+        double_double: are terms computed and stored in double-double (the network is then in float64)?
+        escalations: what was tried before, and the digits of f(x) that it left.
     """
 
     net: PiecewiseLinearNetwork
@@ -98,7 +101,10 @@ class DCDecomposition:
     history: Sequence[DecompositionStep] = field(default=(), repr=False)
     factors: Mapping[str, float] = field(default_factory=dict)
     certificate: Certificate | None = None
+    double_double: bool = False
+    escalations: Sequence[str] = ()
 
+    @own_settings(gradients=None)
     def f_plus(self, x: Tensor) -> Tensor:
         """F⁺(x) = N(x) + F⁻(x), (B, num_outputs) in float64, for points x (B, *input) in the network's dtype.
 
@@ -112,6 +118,7 @@ class DCDecomposition:
         outputs, minus = self._evaluate(x)
         return outputs.double() + minus[:, None]
 
+    @own_settings(gradients=None)
     def f_minus(self, x: Tensor) -> Tensor:
         """F⁻(x), (B,) in float64, for points x (B, *input) in the network's dtype.
 
@@ -161,6 +168,7 @@ class DCDecomposition:
         """K by name, with the K of the input under INPUT."""
         return {**self.multipliers, **({} if self.input_multiplier is None else {INPUT: self.input_multiplier})}
 
+    @own_settings()
     def scaled(self, factors: Mapping[str, float]) -> DCDecomposition:
         """The decomposition with K multiplied by a factor for each named nonlinearity (1 for the others), not certified.
 
@@ -174,6 +182,7 @@ class DCDecomposition:
         multipliers = {name: k * factors.get(name, 1.0) for name, k in self.multipliers.items()}
         return replace(self, multipliers=multipliers, smallest_cotangent=None, certificate=None)
 
+    @own_settings()
     def to(self, target: torch.dtype | torch.device | str) -> DCDecomposition:
         """The same decomposition of the same network in another dtype or on another device."""
         return replace(self, net=self.net.to(target))
@@ -187,6 +196,7 @@ class DCDecomposition:
             rows.append(MultiplierRow(node.name, node.path, node.units, float(k.max()), float(k.mean()), share))
         return DecompositionSummary(tuple(rows))
 
+    @own_settings()
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file for :func:`tropica.load_decomposition`; a failed call leaves no partial file.
 
@@ -204,16 +214,29 @@ class DCDecomposition:
             "history": [step.to_json() for step in self.history],
             "factors": dict(self.factors),
             "certificate": None if self.certificate is None else asdict(self.certificate),
+            "double_double": self.double_double,
+            "escalations": list(self.escalations),
         }
         tensors = {f"k.{name}": k.double() for name, k in self.multipliers.items()}
         if self.input_multiplier is not None:
             tensors[INPUT] = self.input_multiplier.double()
         safetensors_files.write(Path(path), about, tensors)
 
+    @property
+    def precision(self) -> str:
+        """The arithmetic of the terms: "float32", "float64" or "double-double"."""
+        return "double-double" if self.double_double else str(self.net.dtype).removeprefix("torch.")
+
+    def in_precision(self, precision: str) -> DCDecomposition:
+        """The same K, with the terms in another precision."""
+        dtype = torch.float32 if precision == "float32" else torch.float64
+        return replace(self, net=self.net.to(dtype), double_double=precision == "double-double")
+
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of K, c⁻ and the network."""
-        digest = hashlib.sha256(f"{self.net.fingerprint} {self.method} {self.constant!r}".encode())
+        """A digest of K, c⁻, the network, and whether terms are in double-double."""
+        precise = " double-double" if self.double_double else ""
+        digest = hashlib.sha256(f"{self.net.fingerprint} {self.method} {self.constant!r}{precise}".encode())
         for name, k in sorted(self._all_multipliers.items()):
             digest.update(name.encode())
             digest.update(k.cpu().contiguous().numpy().tobytes())

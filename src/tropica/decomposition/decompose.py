@@ -18,6 +18,7 @@ from tropica.errors import InputError
 from tropica.network.batch_size import batch_size_for
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.memory import budget
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback, progress_callback
@@ -27,6 +28,7 @@ CALIBRATION_MEMORY = 2**30
 """The default limit in bytes for the calibration's first step."""
 
 
+@own_settings()
 def decompose(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     data: Data | None = None,
@@ -100,6 +102,7 @@ def decompose(
         )
 
 
+@own_settings()
 def minimize(
     calibrated: DCDecomposition, data: Data, *, memory: int | None = None, progress: bool | ProgressCallback = False
 ) -> DCDecomposition:
@@ -150,9 +153,13 @@ def decomposition_of_data(
     checkpoint: Path | None,
     digests: PointDigests | None = None,
     progress: ProgressCallback | None,
+    unchecked: bool = False,
     **options: Any,
 ) -> DCDecomposition:
-    """The decomposition of a network on a data pass by one of METHODS. Process 0 determines the memory of the calibration."""
+    """The decomposition of a network on a data pass by one of METHODS. Process 0 determines the memory of the calibration.
+
+    With ``unchecked`` the last pass of the calibrated decomposition may be left to the caller, who checks all cotangents.
+    """
     if method == "paper":
         return paper_decomposition(net)
     calibration_memory = processes.run_on_first(
@@ -166,6 +173,7 @@ def decomposition_of_data(
         checkpoint=checkpoint,
         digests=digests,
         progress=progress,
+        unchecked=unchecked and method == "calibrated",
     )
     if method == "calibrated":
         return calibrated

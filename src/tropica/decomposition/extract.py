@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,9 +14,13 @@ from tropica.data.passes import DEFAULT_SIZES, ShardSizes
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extract_to_store import extract_to_store
 from tropica.decomposition.extraction_run import ExtractionRun, extract_in_memory
-from tropica.decomposition.prepare import check_method, prepare_extraction
+from tropica.decomposition.precision import MorePrecision, escalate
+from tropica.decomposition.prepare import check_method, dtype_name, prepare_extraction
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
+from tropica.runtime.arithmetic import own_settings
+from tropica.runtime.interrupts import sigterm_as_interrupt
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import progress_callback
 from tropica.terms.linear_terms import LinearTerms
@@ -25,6 +30,7 @@ CHECKS = ("none", "sample", "full")
 ON_FAILURE = ("raise", "warn")
 
 
+@own_settings()
 def extract(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     data: Data,
@@ -54,7 +60,9 @@ def extract(
         decomposition: a DC decomposition, or the method that computes one on this data: "calibrated", "minimal" or "paper".
         at: the name of an inner tensor (a module's output, or a nonlinearity); terms are then functions of that tensor.
         dtype: the dtype of the extraction, float32 or float64; the network's by default. Constant parts are always computed
-            and stored in float64.
+            and stored in float64. Where this leaves too few digits of f(x) (``certificate.digits``), the terms are computed in
+            float64, then in double-double, then with a decomposition that grows less; the certificate's ``steps`` say so. With
+            an explicit float32 they are not.
         stored_dtype: the dtype that coefficients are stored in: that of the extraction, or a coarser one (float32, bfloat16),
             for which bounds on the rounding errors are stored as well. Every term stays exact at its own point.
         out: a folder that the terms are written to as they are computed. The same call continues an interrupted one, with the
@@ -88,20 +96,39 @@ def extract(
     if processes.world_size > 1 and out is None:
         raise InputError("several processes need a folder for the terms: pass out=")
     store = None if out is None else StoreWriter(out, processes)
-    with progress_callback(progress if processes.is_first else False) as report, store or contextlib.nullcontext():
-        extraction = prepare_extraction(
-            net,
-            data,
-            at=at,
-            dtype=dtype,
-            stored_dtype=stored_dtype,
-            batch_size=_batch_size_of(store) if batch_size is None else batch_size,
-            memory=memory,
-            processes=processes,
-            shard_sizes=shard_sizes,
-        )
-        run = ExtractionRun(extraction, check, on_failure, processes, memory, report)
-        return extract_in_memory(run, decomposition) if store is None else extract_to_store(run, decomposition, store)
+    may_escalate = dtype in (None, torch.float64)
+    net = as_network(net, data)
+    asked = "" if isinstance(decomposition, DCDecomposition) else f"{decomposition}, {dtype_name(dtype or net.dtype)}"
+    with (
+        progress_callback(progress if processes.is_first else False) as report,
+        sigterm_as_interrupt(),
+        store or contextlib.nullcontext(),
+    ):
+        identity_asked = ""
+        if store and store.found and store.found.extraction.asked == asked != "":  # it was not enough in an earlier run
+            dtype, decomposition = getattr(torch, store.found.extraction.dtype), store.found.extraction.method
+            may_escalate, identity_asked = False, asked
+        settings = {
+            "at": at,
+            "stored_dtype": stored_dtype,
+            "batch_size": _batch_size_of(store) if batch_size is None else batch_size,
+            "memory": memory,
+            "processes": processes,
+            "shard_sizes": shard_sizes,
+        }
+        extraction = prepare_extraction(net, data, dtype=dtype, **settings).asked(identity_asked)
+        run = ExtractionRun(extraction, check, on_failure, processes, memory, report, may_escalate)
+        try:
+            return extract_in_memory(run, decomposition) if store is None else extract_to_store(run, decomposition, store)
+        except MorePrecision as needed:
+            more = needed
+        extraction = prepare_extraction(net, data, dtype=torch.float64, **settings).asked(asked)
+        run = replace(run, extraction=extraction, may_escalate=False)
+        made = escalate(extraction, decomposition, more, memory=memory, processes=processes, progress=report)
+        if store is None:
+            return extract_in_memory(run, made)
+        store.begin_anew()
+        return extract_to_store(run, made, store)
 
 
 def _batch_size_of(store: StoreWriter | None) -> int | None:

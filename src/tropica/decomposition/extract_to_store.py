@@ -17,6 +17,7 @@ from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import extract_batches, find_center, smallest_of
 from tropica.decomposition.extraction_run import ExtractionRun, UsedDecomposition, certified
 from tropica.decomposition.load import load_decomposition
+from tropica.decomposition.precision import asking_for_more, require_digits
 from tropica.decomposition.prepare import decomposition_for, fitted
 from tropica.errors import StoreError
 from tropica.runtime.interrupts import DelayedInterrupts
@@ -52,11 +53,13 @@ def extract_to_store(run: ExtractionRun, decomposition: DCDecomposition | str, s
         decomposition_given=given,
     )
     if warning and run.processes.is_first:
-        warnings.warn(f"{store.folder}: {warning}", stacklevel=3)
+        warnings.warn(f"{store.folder}: {warning}", stacklevel=4)
     digests = PointDigests({number: digest for number, digest in enumerate(store.manifest.point_digests) if digest})
     observed = replace(run.extraction, data_pass=run.extraction.data_pass.observed(digests))
     run = replace(run, extraction=observed)
     used = _stored_decomposition(run, decomposition, store, digests)
+    if run.may_escalate:
+        require_digits(used.decomposition, run.extraction.data_pass, run.processes)
     store.start_shards(used.identify(identity), digests.gather(run.processes))
     sample = run.draw_sample()
     finished, center = _extract_missing(run, used, store, digests, sample)
@@ -86,15 +89,16 @@ def _stored_decomposition(
         return UsedDecomposition(fitted(found, net), made_here=not manifest.decomposition_given)
     if manifest.decomposition_given:
         raise StoreError(f"{path}: missing or damaged; this decomposition was given to the extraction: give it again")
-    made = decomposition_for(
-        run.extraction,
-        decomposition,
-        memory=run.memory,
-        processes=processes,
-        checkpoint=store.folder / CALIBRATION,
-        digests=digests,
-        progress=run.progress,
-    )
+    with asking_for_more(run.may_escalate):
+        made = decomposition_for(
+            run.extraction,
+            decomposition,
+            memory=run.memory,
+            processes=processes,
+            checkpoint=store.folder / CALIBRATION,
+            digests=digests,
+            progress=run.progress,
+        )
     if known not in ("", made.fingerprint):
         raise StoreError(
             f"{path}: missing or damaged, and the recomputed decomposition differs from the lost one, to which the finished "
@@ -113,7 +117,8 @@ def _load(path: Path, run: ExtractionRun) -> DCDecomposition | None:
 def _save(decomposition: DCDecomposition, path: Path) -> None:
     """Write a decomposition, unless the file holds it already."""
     with contextlib.suppress(StoreError):
-        if load_decomposition(path, decomposition.net).fingerprint == decomposition.fingerprint:
+        found = load_decomposition(path, decomposition.net)
+        if (found.fingerprint, found.escalations) == (decomposition.fingerprint, tuple(decomposition.escalations)):
             return
     decomposition.save(path)
 

@@ -23,6 +23,12 @@ CENTER_POINTS = 64
 """The number of points whose mean ∇F⁻ is the center. Any common vector would do, so few points suffice."""
 
 
+def empty_block_for(decomposition: DCDecomposition, points: int, stored_dtype: torch.dtype | None = None) -> TermBlock:
+    """Allocate a block for the terms of a decomposition at ``points`` points."""
+    net = decomposition.net
+    return empty_block(net, points, stored_dtype or net.dtype, decomposition.double_double)
+
+
 def extract_batch(
     decomposition: DCDecomposition,
     x: Tensor,
@@ -46,7 +52,7 @@ def extract_batch(
         check: compute the smallest cotangent as well.
         out: a block of B terms to write to; by default a new one.
     """
-    block = empty_block(decomposition.net, len(x), stored_dtype or decomposition.net.dtype) if out is None else out
+    block = empty_block_for(decomposition, len(x), stored_dtype) if out is None else out
     found = batch_terms(decomposition, x, check=check)
     write_block(found, x, center, block)
     return replace(block, smallest_cotangent=found.smallest_cotangent)
@@ -70,7 +76,7 @@ def extract_batches(
         halving: the batch size that fit in memory for earlier batches.
     """
     if out is None:
-        out = empty_block(decomposition.net, sum(map(len, batches)), stored_dtype or decomposition.net.dtype)
+        out = empty_block_for(decomposition, sum(map(len, batches)), stored_dtype)
     done, smallest, fit = 0, [], halving or BatchHalving()
 
     def extract_part(part: Tensor) -> None:

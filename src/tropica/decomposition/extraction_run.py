@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor
 
-from tropica.decomposition.blocks import empty_block
 from tropica.decomposition.certify import Sample, certify_terms
 from tropica.decomposition.dc_decomposition import DCDecomposition
-from tropica.decomposition.extraction import extract_batches, find_center, smallest_of
+from tropica.decomposition.extraction import empty_block_for, extract_batches, find_center, smallest_of
+from tropica.decomposition.history import DecompositionStep
+from tropica.decomposition.layer_by_layer import operations_per_point
+from tropica.decomposition.precision import MorePrecision, asking_for_more, describe, first_own_terms, require_digits
 from tropica.decomposition.prepare import Extraction, decomposition_for
 from tropica.errors import CertificateError
 from tropica.runtime.memory import BatchHalving
@@ -35,6 +37,7 @@ class ExtractionRun:
         processes: the processes that share the work.
         memory: bytes to work in; None for a share of the free memory.
         progress: called with (done, total, message).
+        may_escalate: may the precision be raised where too few digits of f(x) are left? Raises MorePrecision then.
     """
 
     extraction: Extraction
@@ -43,13 +46,17 @@ class ExtractionRun:
     processes: Processes
     memory: int | None
     progress: ProgressCallback | None
+    may_escalate: bool = False
 
     def draw_sample(self) -> Sample | None:
         """The points that the certificate is computed on; None if no certificate is wanted."""
         points, numbers = self.extraction.data_pass.num_points, torch.Size(self.extraction.net.input_shape).numel()
         if self.check == "full":
             return Sample(torch.arange(points), points)
-        return Sample.draw(points, numbers) if self.check == "sample" else None
+        if self.check == "none":
+            return None
+        work = 3 * operations_per_point(self.extraction.net) * points  # a forward and two backward passes
+        return Sample.draw(points, numbers, work)
 
 
 @dataclass(frozen=True)
@@ -76,18 +83,50 @@ class UsedDecomposition:
 
     def identify(self, identity: ExtractionIdentity) -> ExtractionIdentity:
         """The identity of the extraction under this decomposition."""
-        return replace(identity, method=self.decomposition.method, decomposition=self.decomposition.fingerprint)
+        precision = "double-double" if self.decomposition.double_double else ""
+        about = {"method": self.decomposition.method, "decomposition": self.decomposition.fingerprint, "precision": precision}
+        return replace(identity, **about)
 
 
 def extract_in_memory(run: ExtractionRun, decomposition: DCDecomposition | str) -> LinearTerms:
     """Extract all terms into one block, which is filled batch by batch."""
     extraction, data_pass = run.extraction, run.extraction.data_pass
-    made = decomposition_for(extraction, decomposition, memory=run.memory, processes=run.processes, progress=run.progress)
+    settings = {"memory": run.memory, "processes": run.processes, "progress": run.progress}
+    with asking_for_more(run.may_escalate and isinstance(decomposition, str)):
+        made = decomposition_for(extraction, decomposition, unchecked=True, **settings)
+    if run.may_escalate:
+        require_digits(made, data_pass, run.processes)
     used = UsedDecomposition(made, made_here=isinstance(decomposition, str))
+    found = _extract_all(run, used)
+    if isinstance(decomposition, str) and used.needs_check and not (found.smallest or 0) >= 0:
+        # Some K is too small, which the margins make rare: all terms are void.
+        with asking_for_more(run.may_escalate):
+            checked = decomposition_for(extraction, decomposition, **settings)
+        again = DecompositionStep("repeated extraction", {"times": 1})
+        steps = (*checked.escalations, "terms were extracted twice, as the first K was too small at some point")
+        repeated = replace(checked, history=(*checked.history, again), escalations=steps)
+        used = UsedDecomposition(repeated, made_here=True)
+        found = _extract_all(run, used)
+    return certified(run, used, [found.block], found.center, found.smallest, found.sample)
+
+
+@dataclass(frozen=True)
+class _Extracted:
+    """All terms, their center, the smallest cotangent if it is known, and the sample to check."""
+
+    block: TermBlock
+    center: Tensor
+    smallest: float | None
+    sample: Sample | None
+
+
+def _extract_all(run: ExtractionRun, used: UsedDecomposition) -> _Extracted:
+    """Extract the terms of all points, and check the cotangents unless the decomposition has done so."""
+    made, extraction, data_pass = used.decomposition, run.extraction, run.extraction.data_pass
     sample = run.draw_sample()
     center = find_center(made, data_pass, run.processes)
-    whole = empty_block(extraction.net, data_pass.num_points, extraction.stored_dtype)
-    check, halving = sample is not None and used.needs_check, BatchHalving()
+    whole = empty_block_for(made, data_pass.num_points, extraction.stored_dtype)
+    check, halving = used.needs_check and (sample is not None or used.made_here), BatchHalving()
     done, cotangents = 0, [used.smallest_cotangent]
     for _, batches in data_pass.iter_shards():
         for x in batches:
@@ -98,7 +137,7 @@ def extract_in_memory(run: ExtractionRun, decomposition: DCDecomposition | str) 
             done += len(x)
             if run.progress:
                 run.progress(done, data_pass.num_points, "extracting")
-    return certified(run, used, [whole], center, smallest_of(cotangents), sample)
+    return _Extracted(whole, center, smallest_of(cotangents), sample)
 
 
 def certified(
@@ -115,6 +154,8 @@ def certified(
     """
     extraction = run.extraction
     unchecked = Certificate.unchecked(extraction.identity.dtype, smallest_cotangent)
+    if sample is None:
+        unchecked = _unchecked(run, used.decomposition, smallest_cotangent)
     terms = LinearTerms(
         blocks,
         center,
@@ -129,10 +170,25 @@ def certified(
     sample.join(run.processes)
     known = used.decomposition.certificate if used.made_here else None
     computed = run.processes.run_on_first(lambda: asdict(certify_terms(terms, sample, smallest_cotangent, known)))
-    certificate = Certificate(**computed)
+    certificate = replace(Certificate(**computed), steps=tuple(used.decomposition.escalations))
     if not certificate.holds:
+        if run.may_escalate and certificate.is_rounding:
+            step = f"{describe(used.decomposition)} fails: {'; '.join(certificate.failures())}"
+            raise MorePrecision(step, after=certificate.precision)
         _report_failure(certificate, run.on_failure)
     return replace(terms, certificate=certificate)
+
+
+def _unchecked(run: ExtractionRun, decomposition: DCDecomposition, smallest_cotangent: float | None) -> Certificate:
+    """The certificate of terms whose pairs are not checked, with the digits that some of the points predict."""
+
+    def sizes() -> list[float]:
+        own = first_own_terms(decomposition, run.extraction.data_pass)
+        return [own.tolerance(decomposition.precision), own.scale]
+
+    tolerance, scale = run.processes.run_on_first(sizes)
+    known = {"precision": decomposition.precision, "steps": decomposition.escalations}
+    return Certificate.unchecked(run.extraction.identity.dtype, smallest_cotangent, tolerance=tolerance, scale=scale, **known)
 
 
 def _report_failure(certificate: Certificate, on_failure: str) -> None:
@@ -141,4 +197,4 @@ def _report_failure(certificate: Certificate, on_failure: str) -> None:
     text = f"the terms' certificate fails: {'; '.join(certificate.failures())}{advice}"
     if on_failure == "raise":
         raise CertificateError(text)
-    warnings.warn(text, stacklevel=5)
+    warnings.warn(text, stacklevel=6)

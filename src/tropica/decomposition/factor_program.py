@@ -10,9 +10,10 @@ for each nonlinearity and two constraints for each pair. The cutting-plane metho
 constraints found so far, then add the pairs that its solution violates as further constraints, first on a few points, finally
 on all. HiGHS solves the programs; violations are evaluated in float64, as for one λ.
 
-The method ends when λ_v + ελ*, ε = 1e-6, violates no pair (programs are solved to 1e-7). The factors returned are λ_v +
-mλ*. As D_jk = Σ_v D^v_jk ≥ 0, the constraint of each pair then holds with slack (m − ε)λ*D_jk; a check of all pairs confirms
-it.
+The method ends when λ_v + ελ*, ε = 1e-6, violates no pair (programs are solved to 1e-7). The factors returned are (1 + m) times
+these: a pair with P_jk < 0 then holds with slack −mP_jk, and Σ_v λ_v D^v_jk ≥ 0 stays true; a check of all pairs confirms it.
+Where F⁻_v is huge beside N, or λ* is unknown as rounding hides it, λ* is replaced by 10⁴ sd(N)/sd(F⁻_v), so that ε adds little.
+D^v_jk below its own rounding error counts as 0.
 
 Cost: in addition to that of one λ, an extraction and 4N²d multiplications and additions for each program on all points.
 """
@@ -39,20 +40,27 @@ MOST_PAIRS = 256
 """The largest number of pairs added per program and side: the most violated ones."""
 
 
+LARGEST_SHARE = 1e4
+"""The largest F⁻_v, in units of the spread of N, whose share ε is added."""
+ROUNDING = 1e-12
+"""The relative rounding error of D^v_jk."""
+
+
 def solve_factor_program(
     decomposition: DCDecomposition, common: Mapping[str, float], margin: float, points: PointsInMemory
 ) -> tuple[dict[str, float], DecompositionStep] | None:
-    """Find the factors λ_v + mλ* with the smallest F⁻ on the data, and the step for the history; None if
+    """Find the factors (1 + m)λ_v with the smallest F⁻ on the data, and the step for the history; None if
     the method does not converge.
 
     Args:
         decomposition: the calibrated decomposition.
-        common: λ* by the name of the nonlinearity.
+        common: λ* by the name of the nonlinearity; 1 if it is unknown.
         margin: m.
         points: the points.
     """
-    names, base = list(common), np.array(list(common.values()))
+    names = list(common)
     cost = standard_deviations(decomposition, names, points.x)
+    base = np.minimum(np.array(list(common.values())), LARGEST_SHARE * _spread(decomposition, points.x) / cost)
     rows, least = np.zeros((0, len(names))), np.zeros(0)
     subsets = [*points.subsets(), points]
     for programs in range(1, PROGRAMS + 1):
@@ -60,19 +68,27 @@ def solve_factor_program(
         if not solution.success:
             return None
         factors = dict(zip(names, map(float, solution.x + PRECISION * base), strict=True))
-        violated: list[Violations] = []
-        while subsets and not violated:
+        added: list[tuple[np.ndarray, np.ndarray]] = []
+        while subsets and not added:
             violated = find_all_violations(DataTerms.extract(decomposition.scaled(factors), subsets[0]))
-            if not violated:
+            constraints = (_constraints(decomposition, factors, subsets[0].x, found) for found in violated)
+            added = [constraint for constraint in constraints if len(constraint[0])]
+            if not added:
                 subsets.pop(0)
-        if not violated:
+        if not added:
             share = float(cost @ solution.x / (cost @ base))
             step = DecompositionStep("factor program", {"programs": programs, "pairs": len(rows), "share": share})
-            return dict(zip(names, map(float, solution.x + max(margin, PRECISION) * base), strict=True)), step
-        for found in violated:
-            more_rows, more_least = _constraints(decomposition, factors, subsets[0].x, found)
+            return {name: (1 + margin) * factor for name, factor in factors.items()}, step
+        for more_rows, more_least in added:
             rows, least = np.vstack([rows, more_rows]), np.concatenate([least, more_least])
     return None
+
+
+def _spread(decomposition: DCDecomposition, x: Tensor) -> float:
+    """The standard deviation of the outputs of N over the points."""
+    with torch.no_grad():
+        outputs = torch.cat([decomposition.net(part).double().flatten(1) for part in x.split(512)])
+    return float(outputs.std(0, correction=0).max()) or float(outputs.abs().max()) or 1.0
 
 
 def standard_deviations(decomposition: DCDecomposition, names: list[str], x: Tensor) -> np.ndarray:
@@ -84,18 +100,24 @@ def standard_deviations(decomposition: DCDecomposition, names: list[str], x: Ten
 def _constraints(
     decomposition: DCDecomposition, factors: Mapping[str, float], x: Tensor, found: Violations
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Violated pairs as rows D^v, and the lower bounds of Σ_v λ_v D^v, both scaled so that the magnitudes of a row sum to 1."""
+    """Violated pairs as rows D^v, and the lower bounds of Σ_v λ_v D^v, both scaled so that the magnitudes of a row sum to 1.
+
+    Pairs whose D^v are all 0 are left out: their excess is rounding, and no factor changes it.
+    """
     names, chosen = list(factors), found.excess.argsort(descending=True)[:MOST_PAIRS]
     point, other = found.point[chosen], found.other[chosen]
     own, _ = by_nonlinearity(decomposition, names, x[point], values_only=True)
     values, gradients = by_nonlinearity(decomposition, names, x[other])
     step = (x[point] - x[other]).flatten(1).double()
-    rows = own - values - torch.einsum("bvd,bd->bv", gradients.double(), step)
+    change = torch.einsum("bvd,bd->bv", gradients.double(), step)
+    rows = own - values - change
+    rows = torch.where(rows.abs() > ROUNDING * (own.abs() + values.abs() + change.abs()), rows, 0.0)
     # The excess is −P − Σ λD, so Σ λD must grow by it.
     used = torch.tensor(list(factors.values()), dtype=torch.float64, device=rows.device)
     least = found.excess[chosen] + rows @ used if found.side == "plus" else torch.zeros_like(rows[:, 0])
-    size = rows.abs().sum(1).clamp(min=1e-300)
-    return (rows / size.unsqueeze(1)).cpu().numpy(), (least / size).cpu().numpy()
+    size = rows.abs().sum(1)
+    curable = size > 0
+    return (rows[curable] / size[curable, None]).cpu().numpy(), (least[curable] / size[curable]).cpu().numpy()
 
 
 def by_nonlinearity(

@@ -9,6 +9,7 @@ from typing import Any
 STEPS = {
     "first step": "K required by a part of the points, layer by layer",
     "pass": "a pass over all points that raises K, or certifies it",
+    "repeated extraction": "all terms were extracted again, as the check of their cotangents raised K",
     "factor": "λ*, the smallest factor of the calibrated K for all pairs of points",
     "factor program": "one factor per nonlinearity, by a linear program",
     "pair check": "the check of Theorem 3.3 between all pairs of points",
@@ -23,6 +24,7 @@ class DecompositionStep:
     * first step: ``least_share``, ``largest_share`` of the points that took part at any nonlinearity, and ``passes``;
     * pass: ``number``, ``raised`` units, and ``consequence``, the largest share by which K was raised at earlier nonlinearities
       in place of another pass (if it was);
+    * repeated extraction: ``times``;
     * factor: ``factor`` λ*, ``points``, ``margin``;
     * factor program: ``programs``, ``pairs``, ``share`` of Σ λ_v sd(F⁻_v) of one common λ; no numbers if the programs did not
       converge and the common factor stands;

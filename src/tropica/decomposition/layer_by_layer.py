@@ -2,13 +2,14 @@
 
 K of a nonlinearity depends on K of the later ones only, so one backward pass over the graph gives the smallest K exactly.
 The cotangents of all points are kept behind one nonlinearity; its K is computed from them and added to them; a
-vector-Jacobian product then gives the cotangents behind the preceding nonlinearity. Each such step repeats the forward pass up
-to its nonlinearity, as activations are not kept, and makes one backward pass through one segment of the graph.
+vector-Jacobian product then gives the cotangents behind the preceding nonlinearity. Each such step makes one backward pass
+through one segment of the graph. It needs the values behind its nonlinearity. They are kept from one forward pass as far as
+they fit in memory, those near the output first; else the step repeats the forward pass up to its nonlinearity.
 
-Cost for a chain of L nonlinearities: L/2 forward passes, plus one forward and two backward passes. Counting one forward and two
-backward passes of equal cost as a pass, this is L/6 + 1 passes. Memory: the cotangents of N_i and of F⁻ of all points behind
-one nonlinearity. If these exceed the memory, which happens first at the wide layers near the input, the step and all later ones
-continue with fewer points.
+Cost for a chain of L nonlinearities, if all values fit: two forward and two backward passes, without their parts before the
+first nonlinearity. If none fit: L/2 forward passes, plus one forward and two backward passes. Memory: the cotangents of N_i and
+of F⁻ of all points behind one nonlinearity, and the values that are kept. If the cotangents exceed the memory, which happens
+first at the wide layers near the input, the step and all later ones continue with fewer points.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from tropica.decomposition.cotangents import label_cotangent, require_autograd, required_multiplier
+from tropica.decomposition.cotangents import label_cotangent, required_multiplier
 from tropica.network.graph import INPUT, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.memory import release_freed_memory
@@ -69,8 +71,18 @@ def backward_steps(net: PiecewiseLinearNetwork) -> list[BackwardStep]:
     return steps
 
 
+_operations: WeakKeyDictionary[PiecewiseLinearNetwork, list[float]] = WeakKeyDictionary()
+
+
+def operations_per_point(net: PiecewiseLinearNetwork) -> float:
+    """The floating-point operations of the products in a forward pass of one point."""
+    return _cumulative_flops(net)[-1]
+
+
 def _cumulative_flops(net: PiecewiseLinearNetwork) -> list[float]:
-    """The flops of the first 0, 1, 2, … nodes for one point."""
+    """The flops of the first 0, 1, 2, … nodes for one point, counted once for each network."""
+    if net in _operations:
+        return _operations[net]
     flops = [0.0]
 
     def count(node: Node, inputs: Sequence[Tensor]) -> Tensor:
@@ -81,6 +93,7 @@ def _cumulative_flops(net: PiecewiseLinearNetwork) -> list[float]:
 
     with torch.no_grad():
         net.graph.interpret({INPUT: torch.zeros(1, *net.input_shape, dtype=net.dtype, device=net.device)}, count)
+    _operations[net] = flops
     return flops
 
 
@@ -117,6 +130,7 @@ class _Batch:
     points: int
     x: Tensor | None
     cotangents: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    values: dict[str, Tensor] = field(default_factory=dict)
 
 
 def layer_by_layer(
@@ -141,13 +155,17 @@ def layer_by_layer(
         processes: the processes that share the batches.
         progress: called with (done, total, message).
     """
-    require_autograd()
     steps = backward_steps(net)
     multipliers: dict[str, Tensor] = {}
     shares: dict[str, float] = {}
     remaining = [_Batch(x, None) if isinstance(x, int) else _Batch(len(x), x) for x in batches]
     num_points = num_points or sum(batch.points for batch in remaining)
     end, passes = net.graph.output, 0.0
+    kept = _kept_values(net, steps, memory / sum(batch.points for batch in remaining))
+    for batch in remaining:
+        if batch.x is not None and kept:
+            with torch.no_grad():
+                batch.values = net.graph.evaluate(batch.x, net.constants, keep=kept)
     for number, step in enumerate(steps):
         before, name = len(remaining), step.node.name
         remaining = list(evenly_spaced(remaining, memory / step.bytes / sum(batch.points for batch in remaining)))
@@ -156,7 +174,9 @@ def layer_by_layer(
         required = torch.zeros(step.node.unit_shape, dtype=net.dtype, device=net.device)
         for batch in remaining:
             if batch.x is not None:
-                batch.cotangents = _cotangents(net, batch.x, step, end, batch.cotangents)
+                batch.cotangents = _cotangents(net, batch.x, step, end, batch.cotangents, batch.values)
+                later = {name for each in steps[number + 1 :] for name in each.live}
+                batch.values = {name: value for name, value in batch.values.items() if name in later}
                 local, minus = (step.node.per_point(g, batch.points) for g in batch.cotangents[name])
                 required = torch.maximum(required, required_multiplier(minus, local))
         required = processes.all_reduce_max(required)
@@ -176,6 +196,20 @@ def layer_by_layer(
     return RequiredMultipliers(multipliers, shares, passes)
 
 
+def _kept_values(net: PiecewiseLinearNetwork, steps: Sequence[BackwardStep], room: float) -> list[str]:
+    """The names of the values to keep from one forward pass: those of the last steps that fit, beside the cotangents of any
+    step, in ``room`` bytes per point."""
+    kept: dict[str, None] = {}
+    room -= max((step.bytes for step in steps), default=0)
+    for step in steps:
+        more = [name for name in step.live if name not in kept and name != INPUT]
+        room -= sum(net.shapes[name].numel() for name in more) * net.dtype.itemsize
+        if room < 0:
+            break
+        kept.update(dict.fromkeys(more))
+    return list(kept)
+
+
 def evenly_spaced(items: Iterable[T], share: float) -> Iterator[T]:
     """A share of the items, evenly spaced over all of them, so that every part of sorted data is represented; at least one."""
     taken = 0
@@ -186,11 +220,21 @@ def evenly_spaced(items: Iterable[T], share: float) -> Iterator[T]:
 
 
 def _cotangents(
-    net: PiecewiseLinearNetwork, x: Tensor, step: BackwardStep, end: str, later: Mapping[str, tuple[Tensor, Tensor]]
+    net: PiecewiseLinearNetwork,
+    x: Tensor,
+    step: BackwardStep,
+    end: str,
+    later: Mapping[str, tuple[Tensor, Tensor]],
+    known: Mapping[str, Tensor],
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """The cotangents at the live values of a step from those behind node ``end`` (``later``; empty: from the output)."""
-    with torch.no_grad():
-        values = net.graph.evaluate(x, net.constants, stop=step.node.name, keep=step.live)
+    """The cotangents at the live values of a step from those behind node ``end`` (``later``; empty: from the output).
+
+    The live values are ``known``, or computed from x.
+    """
+    values = {INPUT: x, **known}
+    if not values.keys() >= set(step.live):
+        with torch.no_grad():
+            values = net.graph.evaluate(x, net.constants, stop=step.node.name, keep=step.live)
     leaves = {name: values[name].detach().requires_grad_() for name in step.live}
     with torch.enable_grad():
         values = net.graph.evaluate(leaves, net.constants, stop=end, keep=later)

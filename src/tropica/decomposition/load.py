@@ -14,10 +14,12 @@ from tropica.decomposition.history import steps_from_json
 from tropica.errors import StoreError
 from tropica.network.graph import INPUT
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.safetensors_files import SafetensorsFile
 from tropica.terms.certificate import Certificate
 
 
+@own_settings()
 def load_decomposition(path: str | os.PathLike[str], net: PiecewiseLinearNetwork) -> DCDecomposition:
     """Read a decomposition that :meth:`DCDecomposition.save` wrote.
 
@@ -64,6 +66,8 @@ def load_decomposition(path: str | os.PathLike[str], net: PiecewiseLinearNetwork
             steps_from_json(about["history"]),
             {str(name): float(factor) for name, factor in about.get("factors", {}).items()},
             Certificate(**about["certificate"]) if about.get("certificate") else None,
+            bool(about.get("double_double", False)),
+            tuple(map(str, about.get("escalations", ()))),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{path}: damaged ({type(error).__name__}: {error})") from error

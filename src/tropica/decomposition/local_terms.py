@@ -10,10 +10,12 @@ from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extract import extract
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.progress import ProgressCallback
 from tropica.terms.linear_terms import AffineTerms
 
 
+@own_settings()
 def local_terms(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     data: Data,

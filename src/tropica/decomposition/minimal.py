@@ -43,10 +43,11 @@ from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.factor_program import solve_factor_program
 from tropica.decomposition.history import DecompositionStep
 from tropica.errors import CertificateError, InputError
+from tropica.exact.double_double import DoubleDouble
 from tropica.runtime.memory import budget
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.runtime.progress import ProgressCallback
-from tropica.terms.maxima import functions_of
+from tropica.terms.double_double_maxima import functions_for, values_at
 
 MARGIN = 0.01
 """m: the relative excess of K over the smallest sufficient one."""
@@ -104,21 +105,25 @@ def minimal_decomposition(
     room = processes.run_on_first(lambda: budget(memory, decomposition.net.device))
     x = torch.cat(list(data_pass))
     points = PointsInMemory(x, data_pass, room, processes, progress, settings.first_points)
-    smallest = smallest_factor(decomposition, points, settings)
+    try:
+        smallest = smallest_factor(decomposition, points, settings)
+    except CertificateError:
+        if per == "network":
+            raise
+        smallest = 1.0  # rounding hides the common factor; the factors of the nonlinearities may still be found
     factors = dict.fromkeys([name for name, k in decomposition.multipliers.items() if bool(k.any())], smallest)
     history = [
         *decomposition.history,
         DecompositionStep("factor", {"factor": smallest, "points": len(x), "margin": float(margin)}),
     ]
-    made, found = certify_factors(decomposition, dict.fromkeys(factors, (1 + margin) * smallest), points)
+    chosen = dict.fromkeys(factors, (1 + margin) * smallest)
     if per == "nonlinearity" and smallest > 0:
         solved = solve_factor_program(decomposition, factors, margin, points)
-        if solved is None:
-            history.append(DecompositionStep("factor program"))  # all nonlinearities have the common factor
-        else:
-            by_nonlinearity, step = solved
-            made, found = certify_factors(decomposition, by_nonlinearity, points)
-            history.append(step)
+        if solved is not None:
+            chosen = solved[0]
+        # Without a solution all nonlinearities have the common factor.
+        history.append(DecompositionStep("factor program") if solved is None else solved[1])
+    made, found = certify_factors(decomposition, chosen, points)
     history.append(DecompositionStep("pair check", {"points": found.points}))
     return replace(made, method="minimal", passes=decomposition.passes, history=history, certificate=found)
 
@@ -171,14 +176,15 @@ def _newton_step(terms: DataTerms, found: Violations, factor: float, shards: Seq
     for first, block in terms.blocks(shards):
         (mine,) = ((found.other >= first) & (found.other < first + len(block))).nonzero(as_tuple=True)
         point = found.point[mine]
-        gap[mine] = own.minus[point] - functions_of(block, "minus").values(found.other[mine] - first, x, point)
+        other = values_at(functions_for(block, "minus"), found.other[mine] - first, x, point)
+        gap[mine] = (DoubleDouble(own.minus[point], own.minus_low[point]) - other).high
     gap = terms.points.processes.all_reduce_sum(gap)
     ratio = factor + found.excess / gap
     curable = (gap > 0) & (ratio <= LARGEST_FACTOR)
-    if bool((~curable & (found.excess > own.tolerance("plus", terms.dtype, factor))).any()):
+    if bool((~curable & (found.excess > own.tolerance(terms.decomposition.precision, factor))).any()):
         worst = float(found.excess[~curable].max())
         raise CertificateError(
             f"a term exceeds a point's own term at the point by {worst:.3g}, and a larger K would not change this: rounding in "
-            f"{str(terms.dtype).removeprefix('torch.')} is too coarse for this network{float64_advice(terms.decomposition)}"
+            f"{terms.decomposition.precision} is too coarse for this network{float64_advice(terms.decomposition)}"
         )
     return float(ratio[curable].max()) if bool(curable.any()) else factor

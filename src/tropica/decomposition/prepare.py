@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from tropica.errors import InputError
 from tropica.network.batch_size import batch_size_for
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.runtime.progress import ProgressCallback
 from tropica.runtime.safetensors_files import checksum_of
@@ -42,6 +43,10 @@ class Extraction:
     data_pass: DataPass
     stored_dtype: torch.dtype
     identity: ExtractionIdentity
+
+    def asked(self, text: str) -> Extraction:
+        """The same extraction, with what was asked for where that did not leave enough digits."""
+        return replace(self, identity=replace(self.identity, asked=text))
 
 
 def prepare_extraction(
@@ -92,7 +97,8 @@ def fitted(decomposition: DCDecomposition, net: PiecewiseLinearNetwork, *, at: s
     if decomposition.net.fingerprint != net.fingerprint:
         hint = " (with at= it must be a decomposition of the part behind that tensor: net.cut(at)[1])" if at else ""
         raise InputError(f"the decomposition was made for another network{hint}")
-    return decomposition.to(net.dtype).to(str(net.device))
+    moved = decomposition.to(net.dtype).to(str(net.device))
+    return replace(moved, double_double=moved.double_double and net.dtype == torch.float64)
 
 
 def decomposition_for(
@@ -104,8 +110,11 @@ def decomposition_for(
     checkpoint: Path | None = None,
     digests: PointDigests | None = None,
     progress: ProgressCallback | None = None,
+    unchecked: bool = False,
 ) -> DCDecomposition:
     """The given decomposition, fitted to the network, or the one that a method computes on these points.
+
+    With ``unchecked`` a calibrated decomposition may come without the check of all cotangents.
 
     Raises InputError for an unknown method, or the decomposition of another network.
     """
@@ -123,6 +132,7 @@ def decomposition_for(
         checkpoint=checkpoint,
         digests=digests,
         progress=progress,
+        unchecked=unchecked,
     )
 
 
@@ -133,6 +143,7 @@ def check_method(decomposition: object) -> None:
         raise InputError(f"unknown decomposition {decomposition!r}; accepted are {names}, or what tp.decompose returns")
 
 
+@own_settings()
 def inner_points(head: PiecewiseLinearNetwork, data: Data, batch_size: int) -> DataPass:
     """The outputs of the first part of a network on data, computed batch by batch in every pass: data for the second part.
 

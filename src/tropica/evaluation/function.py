@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +12,9 @@ from torch import Tensor
 
 from tropica.data.batches import Data, as_batches, count_points
 from tropica.data.passes import DEFAULT_SIZES, ShardSizes
+from tropica.data.point_order import PointOrder
 from tropica.decomposition.dc_decomposition import DCDecomposition
+from tropica.decomposition.precision import MorePrecision, asking_for_more, escalate, require_digits
 from tropica.decomposition.prepare import decomposition_for, prepare_extraction
 from tropica.errors import InputError
 from tropica.evaluation.search.search import ExactSearch, SearchReport
@@ -20,12 +24,15 @@ from tropica.evaluation.storage_rounding import PossibleTerms, TermRecomputation
 from tropica.evaluation.streaming import StreamedTerms
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import html_table
 from tropica.runtime.memory import BatchHalving, budget
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback, progress_callback
+from tropica.terms.affine_functions import Family, functions_of, split_key
+from tropica.terms.double_double_maxima import DoubleDoubleMaxima, functions_for, maxima_for
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import Family, RunningMaxima, functions_of, split_key
+from tropica.terms.maxima import RunningMaxima
 
 SEARCHES = ("exact", "full")
 
@@ -52,6 +59,7 @@ class ExtractedFunction:
     True
     """
 
+    @own_settings()
     def __init__(
         self,
         terms: LinearTerms | StreamedTerms,
@@ -100,12 +108,13 @@ class ExtractedFunction:
             return
         place = torch.empty(0, device=terms.device if device is None else device).device
         self._terms = kept = KeptTerms(terms, place)
-        if search == "exact":
-            self._search = ExactSearch(lambda: kept.stored_blocks(processes), kept.dtype, memory, settings.search)
+        if search == "exact" and kept.precision != "double-double":
+            self._search = ExactSearch(partial(kept.stored_blocks, processes), kept.dtype, memory, settings.search)
         if self._rounded and net is not None and data is not None:
             self._recomputation = TermRecomputation(terms, as_network(net, data).to(place), data, processes)
 
     @classmethod
+    @own_settings()
     def streaming(
         cls,
         net: PiecewiseLinearNetwork | torch.nn.Module,
@@ -127,8 +136,17 @@ class ExtractedFunction:
         processes = Processes.join(distributed)
         with progress_callback(progress if processes.is_first else False) as report:
             sizes = {"batch_size": batch_size, "memory": memory, "processes": processes, "shard_sizes": shard_sizes}
+            net, settings = as_network(net, data), {"memory": memory, "processes": processes, "progress": report}
             prepared = prepare_extraction(net, data, dtype=dtype, **sizes)
-            made = decomposition_for(prepared, decomposition, memory=memory, processes=processes, progress=report)
+            may_escalate = dtype in (None, torch.float64)
+            try:
+                with asking_for_more(may_escalate and isinstance(decomposition, str)):
+                    made = decomposition_for(prepared, decomposition, **settings)
+                if may_escalate:
+                    require_digits(made, prepared.data_pass, processes)
+            except MorePrecision as needed:
+                prepared = prepare_extraction(net, data, dtype=torch.float64, **sizes)
+                made = escalate(prepared, decomposition, needed, **settings)
         return cls(StreamedTerms(made, prepared.data_pass), memory=memory, distributed=distributed)
 
     @property
@@ -153,6 +171,8 @@ class ExtractedFunction:
 
         def values(part: Tensor, report: ProgressCallback | None) -> Tensor:
             plus, minus = self._maxima(part, ("plus by label", "minus"), report)
+            if isinstance(plus, DoubleDoubleMaxima) and isinstance(minus, DoubleDoubleMaxima):
+                return torch.where(plus.value.isneginf(), plus.value, (plus.values - minus.expanded(plus.value)).high)
             return plus.value - minus.value
 
         return self._map(values, x, progress)
@@ -187,6 +207,7 @@ class ExtractedFunction:
 
         return self._map(values, x, progress)
 
+    @own_settings()
     def labels_and_terms(self, x: Data, *, progress: Any = False) -> tuple[Tensor, Tensor]:
         """Labels and active terms, (B,) each, from one pass over the terms."""
 
@@ -197,6 +218,7 @@ class ExtractedFunction:
 
         return split_key(self._map(keys, x, progress))
 
+    @own_settings()
     def label_is_certified(self, x: Data, *, progress: Any = False) -> Tensor:
         """For each point, is its label proven to be that of the terms as extracted, before rounding to the stored dtype?
 
@@ -210,11 +232,12 @@ class ExtractedFunction:
     def _maxima(self, x: Tensor, families: tuple[Family, ...], report: ProgressCallback | None) -> list[RunningMaxima]:
         """Compute the maxima of families of functions over all terms."""
         segments = {"plus": 1, "plus by label": self.num_classes, "minus": 1}
-        state = [RunningMaxima(x, segments[family], self._settings.maxima) for family in families]
+        precise = self._terms.precision == "double-double"
+        state = [maxima_for(x, precise, segments[family], self._settings.maxima) for family in families]
         if not (families == ("plus",) and self._search is not None and self._search.update(state[0])):
             for first, block in self._terms.blocks(self._processes, report):
                 for family, maxima in zip(families, state, strict=True):
-                    maxima.update(functions_of(block, family, first))
+                    maxima.update(functions_for(block, family, first))
         for maxima in state:
             maxima.all_reduce(self._processes)
         return state
@@ -228,15 +251,36 @@ class ExtractedFunction:
         found.all_reduce(self._processes)
         return found
 
+    def groups(
+        self,
+        x: Data,
+        order: PointOrder,
+        total: int,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> Iterator[Tensor]:
+        """One pass over points, in groups as large as the memory allows: the terms are read once for each group.
+
+        Args:
+            x: the points (B, *input).
+            order: the points of earlier passes.
+            total: the number of points.
+            dtype, device: of the groups; by default those of the points.
+        """
+        terms, settings, kept = self._terms, self._settings, isinstance(self._terms, KeptTerms)
+        size = settings.points if kept else total  # streamed terms are extracted only once
+        room = self._processes.run_on_first(lambda: budget(self._memory, terms.device) // (4 * terms.dtype.itemsize))
+        batches = as_batches(x, size, dtype=dtype, device=device, shape=terms.input_shape, where="points", order=order)
+        yield from _merged(batches, size, min(settings.numbers, room) if kept else sys.maxsize)
+
+    @own_settings()
     def _map(self, work: Callable[[Tensor, ProgressCallback | None], Tensor], x: Data, progress: Any) -> Tensor:
         """Apply ``work`` to groups of flat points as large as the memory allows, with a pass over the terms for each group."""
-        terms, processes, settings = self._terms, self._processes, self._settings
-        kept, total = isinstance(terms, KeptTerms), count_points(x, where="points")
-        # Stored terms are read once for each group of points; streamed terms are extracted only once.
-        size = settings.points if kept else total
-        numbers = processes.run_on_first(lambda: budget(self._memory, terms.device) // (4 * terms.dtype.itemsize))
-        batches = as_batches(x, size, dtype=terms.dtype, device=terms.device, shape=terms.input_shape, where="points")
-        groups = _merged(batches, size, min(settings.numbers, numbers)) if kept else [torch.cat(list(batches))]
+        terms, processes = self._terms, self._processes
+        kept, order = isinstance(terms, KeptTerms), PointOrder()
+        total = count_points(x, where="points", order=order)
+        groups = self.groups(x, order, total, dtype=terms.dtype, device=terms.device)
         # All processes must make equally many passes, so only a single process may halve a group that does not fit.
         halving = BatchHalving() if kept and processes.world_size == 1 else None
         results: list[Tensor] = []
@@ -250,12 +294,24 @@ class ExtractedFunction:
                     report(done, total, "evaluating")
         return torch.cat(results).cpu()
 
+    def summary(self) -> dict[str, str]:
+        """The terms, their precision, and the digits of f(x) that it leaves, as texts by name.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+        >>> tp.ExtractedFunction(tp.extract(model, torch.randn(200, 4))).summary()["precision"]
+        'float32'
+        """
+        return self._facts()
+
     def _facts(self) -> dict[str, str]:
         terms = self._terms
         return {
             "terms": f"{terms.num_terms:,} of {'×'.join(map(str, terms.input_shape))}",
             "classes": f"{terms.num_classes}",
             "decomposition": terms.method,
+            "precision": terms.precision,
+            **_digits_of(terms),
             "kept": "no, extracted in each call" if isinstance(terms, StreamedTerms) else f"{terms.dtype}, {terms.device}",
         }
 
@@ -266,6 +322,17 @@ class ExtractedFunction:
 
     def _repr_html_(self) -> str:
         return html_table("Extracted function N<sup>(X)</sup>", self._facts())
+
+
+def _digits_of(terms: TermSource) -> dict[str, str]:
+    """The digits of f(x) by the certificate of kept terms, and what was tried before."""
+    if not isinstance(terms, KeptTerms):
+        assert isinstance(terms, StreamedTerms)
+        steps, digits = terms.decomposition.escalations, None
+    else:
+        steps, digits = terms.terms.certificate.steps, terms.terms.certificate.digits
+    facts = {} if digits is None else {"digits of f(x)": f"{digits:.1f}"}
+    return facts | ({"before": "; ".join(steps)} if steps else {})
 
 
 def _merged(batches: Iterable[Tensor], points: int, numbers: int) -> Iterator[Tensor]:

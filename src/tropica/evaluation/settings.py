@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tropica.evaluation.search.settings import SEARCH_SETTINGS, SearchSettings
-from tropica.terms.maxima import BLOCK_SIZES, BlockSizes
+from tropica.terms.affine_functions import BLOCK_SIZES, BlockSizes
 
 
 @dataclass(frozen=True)

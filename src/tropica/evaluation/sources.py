@@ -45,6 +45,11 @@ class TermSource(Protocol):
         ...
 
     @property
+    def precision(self) -> str:
+        """The precision of the terms."""
+        ...
+
+    @property
     def device(self) -> torch.device:
         """The device that products are computed on."""
         ...
@@ -84,6 +89,11 @@ class KeptTerms:
     def method(self) -> str:
         """Method of the decomposition."""
         return self.terms.method
+
+    @property
+    def precision(self) -> str:
+        """The precision of the terms."""
+        return self.terms.precision
 
     @property
     def dtype(self) -> torch.dtype:

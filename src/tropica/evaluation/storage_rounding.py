@@ -21,9 +21,11 @@ from tropica.errors import InputError, StoreError
 from tropica.evaluation.settings import EvaluationSettings
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.processes import Processes
+from tropica.terms.affine_functions import AffineFunctions, functions_of, key_of
 from tropica.terms.identity import ExtractionIdentity
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import AffineFunctions, Candidates, RunningMaxima, functions_of, key_of
+from tropica.terms.maxima import RunningMaxima
+from tropica.terms.score_filter import Candidates
 from tropica.terms.store.manifest import DECOMPOSITION
 from tropica.terms.store.shards import StoredBlocks
 
@@ -98,9 +100,8 @@ class TermRecomputation:
             processes=processes,
             shard_sizes=ShardSizes(int(stored.shard_points), int(stored.shard_numbers)),
         )
-        here = replace(
-            again.identity, stored_dtype=stored.stored_dtype, method=stored.method, decomposition=stored.decomposition
-        )
+        unknown = ("stored_dtype", "method", "decomposition", "precision", "asked")
+        here = replace(again.identity, **{name: getattr(stored, name) for name in unknown})
         if differs := here.differences(stored):
             raise InputError(f"the stored terms are not those of this network and this data: {differs}")
         self._decomposition = fitted(load_decomposition(terms.blocks.folder / DECOMPOSITION, again.net), again.net)

@@ -45,6 +45,11 @@ class StreamedTerms:
         return self.decomposition.method
 
     @property
+    def precision(self) -> str:
+        """The precision of the terms."""
+        return self.decomposition.precision
+
+    @property
     def dtype(self) -> torch.dtype:
         """The network's dtype."""
         return self.decomposition.net.dtype

@@ -17,6 +17,7 @@ from tropica.network.builder import cast
 from tropica.network.graph import INPUT, Graph, NonlinearityNode
 from tropica.network.patterns import pack_patterns
 from tropica.network.point_signs import PointSigns
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import html_table
 
 Floating = Literal["exact", "model"]
@@ -81,11 +82,11 @@ class PiecewiseLinearNetwork:
         self.device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0", as a tensor's device is
         self.dropped = dropped
         self._exact = dict(constants)
-        with torch.inference_mode(False):  # autograd refuses tensors created in inference mode
-            self.constants = {name: cast(c, dtype).to(self.device) for name, c in constants.items()}
+        self.constants = {name: cast(c, dtype).to(self.device) for name, c in constants.items()}
 
     # ── evaluation ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    @own_settings(gradients=None)
     def __call__(self, x: Tensor) -> Tensor:
         """Logits (B, s) of a batch (B, *input) in the network's dtype; differentiable with respect to x."""
         return self.graph.evaluate(self.check_input(x), self.constants)
@@ -98,6 +99,7 @@ class PiecewiseLinearNetwork:
         """Scores (B, num_classes) of given logits (B, s), as in :meth:`scores`."""
         return torch.cat([-logits, logits], 1) if self.num_outputs == 1 else logits
 
+    @own_settings()
     def predict(self, x: Tensor, *, smallest: bool = False) -> Tensor:
         """Labels (B,): the argmax of the scores, the lowest label at a tie. For one logit: 1 where the logit is positive.
 
@@ -152,6 +154,7 @@ class PiecewiseLinearNetwork:
         """Number of labels: s, or 2 for a network of one logit."""
         return max(self.num_outputs, 2)
 
+    @own_settings()
     def local_map(self, x: Tensor) -> AffineMap:
         """Affine map of each point's linear region: N(x) = W x + b on the region.
 
@@ -171,15 +174,14 @@ class PiecewiseLinearNetwork:
         >>> bool(torch.allclose(net.local_map(x)(x), net(x).double(), atol=1e-6))
         True
         """
-        # The caller may be in no_grad or inference mode.
-        with torch.inference_mode(False), torch.enable_grad():
-            x = self.check_input(x).detach().clone().requires_grad_()
-            logits = self.graph.evaluate(x, self.constants).flatten(1)
-            # One backward pass for each logit: is_grads_batched takes s times the memory and is no faster.
-            weight = torch.stack([_input_gradient(logits, i, x) for i in range(logits.shape[1])], 1)
+        x = self.check_input(x).detach().clone().requires_grad_()
+        logits = self.graph.evaluate(x, self.constants).flatten(1)
+        # One backward pass for each logit: is_grads_batched takes s times the memory and is no faster.
+        weight = torch.stack([_input_gradient(logits, i, x) for i in range(logits.shape[1])], 1)
         x, logits = x.detach().double(), logits.detach().double()
         return AffineMap(weight, logits - torch.einsum("bsd,bd->bs", weight.double().flatten(2), x.flatten(1)))
 
+    @own_settings()
     def activation_pattern(self, x: Tensor, *, floating: Floating = "exact") -> Tensor:
         """Activation pattern of each point as packed bits, uint8 (B, bytes): the active piece of every unit.
 
@@ -202,6 +204,7 @@ class PiecewiseLinearNetwork:
         """
         return pack_patterns(self.active_pieces(x, floating=floating), len(x)).cpu()
 
+    @own_settings()
     def active_pieces(self, x: Tensor, *, floating: Floating = "exact") -> list[tuple[NonlinearityNode, Tensor, int]]:
         """For each nonlinearity: its node, the index of every unit's active piece (B, *unit_shape), the number of pieces.
 
@@ -232,6 +235,7 @@ class PiecewiseLinearNetwork:
 
     # ── conversion and cutting ────────────────────────────────────────────────────────────────────────────────────────
 
+    @own_settings()
     def to(self, target: torch.dtype | torch.device | str) -> PiecewiseLinearNetwork:
         """Convert the network to another dtype or device; return the network itself if neither changes.
 
@@ -246,6 +250,7 @@ class PiecewiseLinearNetwork:
             return self
         return PiecewiseLinearNetwork(self.graph, self._exact, self.input_shape, dtype, device, self.dropped)
 
+    @own_settings()
     def cut(self, at: str) -> tuple[PiecewiseLinearNetwork, PiecewiseLinearNetwork]:
         """Cut the network in two at an inner tensor: N = tail ∘ head.
 

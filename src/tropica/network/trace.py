@@ -19,11 +19,13 @@ from tropica.network.one_input import OneInput, Step
 from tropica.network.snapshot import Snapshot
 from tropica.network.trace_checks import check_outputs, points_first, probe
 from tropica.network.translate import Relocate, translate
+from tropica.runtime.arithmetic import callers_settings, own_settings
 
 _FEW_UNITS = 2**16
 """Number of units up to which a network is compared with its model on more points, which then takes little time."""
 
 
+@own_settings()
 def trace(
     model: nn.Module,
     example: Tensor,
@@ -125,7 +127,8 @@ class _Trace:
         batch = probe(self.points, 2)
         wanted = self._first_run(batch)
         stateful = self.before.changed()
-        program = export(self.model, self.points)
+        with callers_settings(defaults_only=True):
+            program = export(self.model, self.points)
         self.before.restore()
         check_signature(program)
         with torch.device("cpu"):  # the graph is on the CPU, whatever the default device
@@ -133,7 +136,7 @@ class _Trace:
             graph, constants, dropped = translate(program, points, relocate)
             graph = points_first(graph, constants, points)
         net = PiecewiseLinearNetwork(graph, constants, tuple(points.shape[1:]), points.dtype, self.points.device, dropped)
-        check_outputs(net, batch, wanted)
+        check_outputs(net, self.model, batch, wanted)
         if stateful or _is_small(net):
             self._second_run(net)
         return net
@@ -141,7 +144,8 @@ class _Trace:
     def _first_run(self, batch: Tensor) -> Tensor:
         """The model's outputs on two points; its own error if it fails."""
         try:
-            return self.model(batch)
+            with callers_settings(defaults_only=True):
+                return self.model(batch)
         except (InputError, TraceError):
             raise
         except Exception as error:
@@ -152,7 +156,8 @@ class _Trace:
         """The error for a model that fails on two points: does it take the example itself?"""
         shape = tuple(self.example.shape)
         try:
-            self.model(self.example.clone())
+            with callers_settings(defaults_only=True):
+                self.model(self.example.clone())
         except Exception as error:
             what = f"{first_line(error, with_name=True)}{_missing_hint(error)}"
             return InputError(f"the model itself fails on the example of shape {shape}: {what}")
@@ -166,13 +171,14 @@ class _Trace:
         """Compare the outputs on another batch size, from the model's state before."""
         batch = probe(self.points, 8 if _is_small(net) else 3)
         try:
-            wanted = self.model(batch)
+            with callers_settings(defaults_only=True):
+                wanted = self.model(batch)
         except Exception as error:
             failure = first_line(error, with_name=True)
             raise TraceMismatch(
                 f"the model fails on a batch of {len(batch)} points, and its trace does not: {failure}"
             ) from error
-        check_outputs(net, batch, wanted)
+        check_outputs(net, self.model, batch, wanted)
 
 
 def _is_small(net: PiecewiseLinearNetwork) -> bool:

@@ -20,6 +20,7 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions import domains
 from tropica.regions.domain import Domain, faces_of_points
 from tropica.regions.parts import Stored
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.files import replace_file
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def save_regions(cx: RegionComplex, path: str | os.PathLike[str]) -> None:
     _write(Path(path), safetensors.numpy.save(arrays, {HEADER: json.dumps(header, sort_keys=True)}))
 
 
+@own_settings()
 def load_regions(path: str | os.PathLike[str], net: PiecewiseLinearNetwork | None = None) -> RegionComplex:
     """Read a complex that ``cx.save(path)`` wrote.
 

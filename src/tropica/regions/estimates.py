@@ -17,6 +17,7 @@ from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.domains import Box, Segment
 from tropica.regions.segments.complex import segment_regions
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
 
 BATCH = 1024
@@ -46,6 +47,7 @@ class Estimate(HtmlRepr):
         return f"estimate of {self.what}: {self.value:.6g} ± {self.standard_error:.2g} ({self.samples:,} samples{met})"
 
 
+@own_settings()
 def estimate_patterns(net: PiecewiseLinearNetwork, where: Data | Box, *, samples: int = 10_000, seed: int = 0) -> Estimate:
     """The number of activation cells, from how often points that are drawn at random meet the same ones (Chao1).
 
@@ -91,6 +93,7 @@ def estimate_patterns(net: PiecewiseLinearNetwork, where: Data | Box, *, samples
     return Estimate(value, math.sqrt(max(variance, 0.0)), points, "activation cells (Chao1)", met)
 
 
+@own_settings()
 def estimate_density(net: PiecewiseLinearNetwork, where: Data | Box, *, segments: int = 100, seed: int = 0) -> Estimate:
     """Breakpoints per unit length along random segments: their mean, with its standard error over segments.
 
@@ -118,6 +121,7 @@ def estimate_density(net: PiecewiseLinearNetwork, where: Data | Box, *, segments
     return Estimate(float(densities.mean()), _standard_error(densities), segments, "breakpoints per unit length")
 
 
+@own_settings()
 def estimate_regions(net: PiecewiseLinearNetwork, box: Box, *, segments: int = 100, seed: int = 0) -> Estimate:
     """The number of activation cells in a box, from the density λ of breakpoints along random lines.
 

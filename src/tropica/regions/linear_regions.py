@@ -15,12 +15,14 @@ from tropica.regions.enumerated import can_enumerate, enumerate_cells
 from tropica.regions.parts import Walked
 from tropica.regions.segments.complex import SegmentRegions, segment_regions
 from tropica.regions.solid import solid_cells
+from tropica.runtime.arithmetic import own_settings
 
 
 @overload
 def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Segment) -> SegmentRegions: ...
 @overload
 def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> RegionComplex | SegmentRegions: ...
+@own_settings()
 def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> RegionComplex | SegmentRegions:
     """Take a network apart into the cells of a domain on which it is affine.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -68,3 +70,20 @@ def raise_keyboard_interrupt(number: int, frame: FrameType | None) -> None:
 
 
 raise_keyboard_interrupt.delayable = True  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """A context in which SIGTERM raises KeyboardInterrupt, so that files and locks are cleaned up.
+
+    A handler of the user stays. Outside the main thread the context has no effect.
+    """
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if not ours:
+        yield
+        return
+    signal.signal(signal.SIGTERM, raise_keyboard_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

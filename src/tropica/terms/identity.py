@@ -23,6 +23,8 @@ class ExtractionIdentity:
         shard_points, shard_numbers: the points, and the coordinates, at which a shard is full.
         method: method of the decomposition.
         decomposition: fingerprint of the decomposition; "" as long as it is unknown.
+        precision: "double-double" if F⁻ is computed and stored in pairs of float64; "" otherwise.
+        asked: the decomposition and the dtype that were asked for, where they did not leave enough digits; "" otherwise.
     """
 
     network: str
@@ -37,6 +39,8 @@ class ExtractionIdentity:
     shard_numbers: str = ""
     method: str = ""
     decomposition: str = ""
+    precision: str = ""
+    asked: str = ""
 
     @classmethod
     def from_dict(cls, content: Mapping[str, str]) -> ExtractionIdentity:
@@ -48,7 +52,8 @@ class ExtractionIdentity:
 
     def to_dict(self) -> dict[str, str]:
         """The identity as a dictionary for JSON."""
-        return dataclasses.asdict(self)
+        content = dataclasses.asdict(self)
+        return {name: value for name, value in content.items() if value or name not in ("precision", "asked")}
 
     def differences(self, there: ExtractionIdentity) -> str:
         """A description of the differences from an identity found in a file; "" if there are none.

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from tropica.data.passes import DEFAULT_SIZES, Shard, ShardSizes
 from tropica.errors import InputError
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import html_table
 from tropica.terms.certificate import Certificate
+from tropica.terms.double_double_maxima import scaled_block
 from tropica.terms.identity import ExtractionIdentity
 from tropica.terms.store.writer import StoreWriter
 from tropica.terms.term_block import LazyBlocks, TermBlock
@@ -47,6 +49,7 @@ class AffineTerms:
             raise InputError(f"{self.weight.shape[1]} coefficients do not fill an image of shape {wanted}")
         return self.weight.reshape(-1, *wanted)
 
+    @own_settings()
     def __call__(self, x: Tensor) -> Tensor:
         """The values of all functions at points (B, *input_shape): (B, D) float64, the full matrix."""
         return x.double().flatten(1) @ self.weight.double().T + self.bias
@@ -116,6 +119,7 @@ class LinearTerms:
         return AffineTerms(self._join("minus").double() + self.center, self._join("minus_bias"), self.input_shape)
 
     @property
+    @own_settings()
     def plus(self) -> AffineTerms:
         """a⁺_k = a_k + a⁻_k in float64, 8 bytes per coefficient, computed at each access."""
         local, minus = self.local, self.minus
@@ -137,6 +141,11 @@ class LinearTerms:
         return getattr(torch, self.about["dtype"]) if "dtype" in self.about else self.dtype
 
     @property
+    def precision(self) -> str:
+        """The arithmetic of the terms: "float32", "float64", or "double-double" (F⁻ in pairs of float64)."""
+        return self.about.get("precision") or _dtype_name(self.working)
+
+    @property
     def lossy(self) -> bool:
         """Are coefficients stored in a coarser dtype than that of the extraction?"""
         return self.about.get("stored_dtype", self.about.get("dtype")) != self.about.get("dtype")
@@ -154,6 +163,7 @@ class LinearTerms:
 
     # ── some of the terms ──────────────────────────────────────────────────────────────────────────────────────────────
 
+    @own_settings()
     def select(self, index: Tensor | Sequence[int]) -> LinearTerms:
         """The terms of some of the points, in the order of ``index``.
 
@@ -174,6 +184,7 @@ class LinearTerms:
         tensors: dict[str, Any] = {name: self._select(name, chosen.long()) for name in self._names}
         return replace(self, blocks=[TermBlock(**tensors)])
 
+    @own_settings()
     def scaled(self, factor: float) -> LinearTerms:
         """The terms of the decomposition whose multipliers K are ``factor`` times as large, without a certificate.
 
@@ -189,10 +200,7 @@ class LinearTerms:
         """
         if self.lossy:
             raise InputError(f"terms that are stored in {self.dtype} cannot be scaled; extract them in their own dtype")
-        blocks = [
-            replace(block, minus=block.minus * factor, minus_bias=block.minus_bias * factor, smallest_cotangent=None)
-            for block in self
-        ]
+        blocks = [replace(scaled_block(block, factor), smallest_cotangent=None) for block in self]
         unchecked = Certificate.unchecked(str(self.working).removeprefix("torch."))
         return replace(self, blocks=blocks, center=self.center * factor, certificate=unchecked)
 
@@ -228,6 +236,7 @@ class LinearTerms:
 
     # ── files ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    @own_settings()
     def save(self, folder: str | os.PathLike[str], *, shard_sizes: ShardSizes = DEFAULT_SIZES) -> None:
         """Write the terms to a store, which ``tp.load_terms`` opens; the decomposition is not part of it.
 
@@ -272,6 +281,7 @@ class LinearTerms:
                 yield Shard(count, range(0), first, points), (number, start)
                 first, count = first + points, count + 1
 
+    @own_settings()
     def to_zarr(self, path: str | os.PathLike[str]) -> None:
         """Write the terms as a Zarr group (format 3), for xarray and dask, one block at a time.
 
@@ -301,7 +311,8 @@ class LinearTerms:
 
     def __repr__(self) -> str:
         points = f"{len(self):,} points of {_shape_text(self.input_shape)}"
-        return f"LinearTerms({points}, {self.num_classes} labels, {self.method} decomposition, {self.dtype})"
+        precision = "double-double" if self.precision == "double-double" else self.dtype
+        return f"LinearTerms({points}, {self.num_classes} labels, {self.method} decomposition, {precision})"
 
     def _repr_html_(self) -> str:
         counts = self.labels.bincount(minlength=self.num_classes).tolist()
@@ -310,7 +321,7 @@ class LinearTerms:
             "input shape": _shape_text(self.input_shape),
             "labels": ", ".join(f"{label}: {count:,}" for label, count in enumerate(counts)),
             "decomposition": self.method,
-            "dtype": self.dtype,
+            "precision": self.precision,
             "certificate": str(self.certificate).removeprefix("certificate "),
         }
         return html_table("Linear terms", facts)

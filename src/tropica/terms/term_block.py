@@ -11,7 +11,7 @@ from torch import Tensor
 
 TENSORS = ("labels", "local", "local_bias", "minus", "minus_bias")
 """The tensors that every block has."""
-OPTIONAL = ("rounding", "margin")
+OPTIONAL = ("rounding", "margin", "minus_low", "minus_bias_low")
 """The tensors that a block may have."""
 
 
@@ -30,6 +30,8 @@ class TermBlock:
         rounding: only if coefficients are stored in a coarser dtype than that of the extraction: bounds on the resulting
             errors, (B, 4) float64. |a⁺ as stored − a⁺|(x) ≤ r₀‖x‖ + r₁, and likewise a⁻ with r₂ and r₃.
         margin: the difference of the two largest scores of N at each point, (B,) float64; None if unknown.
+        minus_low, minus_bias_low: only for terms in double-double: what is left of minus and minus_bias after rounding to
+            float64, (B, d) and (B,).
         smallest_cotangent: the smallest cotangent of F⁻ and F⁺_i at any nonlinearity for any of the points, relative to the
             largest at that nonlinearity; None if cotangents were not checked.
     """
@@ -42,6 +44,8 @@ class TermBlock:
     rounding: Tensor | None = None
     margin: Tensor | None = None
     smallest_cotangent: float | None = None
+    minus_low: Tensor | None = None
+    minus_bias_low: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

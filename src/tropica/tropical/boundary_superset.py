@@ -16,6 +16,7 @@ from tropica.network.graph import Graph, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Amax, Relu
 from tropica.polyhedra.dual_complexes import Face, PolyhedralComplex
+from tropica.runtime.arithmetic import own_settings
 from tropica.tropical.from_network import to_tropical, traced
 from tropica.tropical.limits import MAX_MONOMIALS
 from tropica.tropical.polynomial import TropicalPolynomial
@@ -112,6 +113,7 @@ class BoundarySuperset:
         return self.to_dataframe().to_html(max_rows=20)
 
 
+@own_settings()
 def boundary_superset(
     net: PiecewiseLinearNetwork | nn.Module, *, threshold: Any = 0, limit: int = MAX_MONOMIALS, check: bool = True
 ) -> BoundarySuperset:

@@ -21,6 +21,7 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import trace
 from tropica.regions.domains import Space
 from tropica.regions.points import TooManyCells, points_of_cells
+from tropica.runtime.arithmetic import own_settings
 from tropica.tropical.completeness import LOW_DIMENSION, complete
 from tropica.tropical.exact_network import exact_network
 from tropica.tropical.limits import ALTERNATIVES, MAX_MONOMIALS, TooManyMonomials
@@ -37,6 +38,7 @@ SAMPLES = 2000
 Method = Literal["regions", "algebra"]
 
 
+@own_settings()
 def to_tropical(
     net: PiecewiseLinearNetwork | nn.Module,
     *,

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, common_denominator, compact, rational_array
+from tropica.runtime.arithmetic import own_settings
 from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
 from tropica.tropical.rational_map import TropicalMap, as_map
 
@@ -27,6 +28,7 @@ LOW_DIMENSION = 4
 """Variables up to which nonessential monomials are found quickly."""
 
 
+@own_settings()
 def to_network(
     function: TropicalMap | TropicalRational | TropicalPolynomial, *, sparse: bool = False, essential: bool | None = None
 ) -> nn.Sequential:

@@ -15,6 +15,7 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Relu
 from tropica.polyhedra.polytope import Polytope, hull_of_union
 from tropica.polyhedra.zonotope import Zonotope
+from tropica.runtime.arithmetic import own_settings
 from tropica.tropical.convex_pieces import affine_parts
 from tropica.tropical.exact_network import ExactClampMin, ExactLeakyRelu, exact_network
 from tropica.tropical.from_network import traced
@@ -56,6 +57,7 @@ class LayerPolytopes:
         return self.to_dataframe().to_html(index=False)
 
 
+@own_settings()
 def zonotopes(net: PiecewiseLinearNetwork | nn.Module) -> list[LayerPolytopes]:
     """Compute the polytopes of a network with one hidden layer, for each output, exactly.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tropica.terms.maxima import AffineFunctions
+from tropica.terms.affine_functions import AffineFunctions
 from tropica.terms.term_block import TermBlock
 
 

@@ -16,7 +16,7 @@ from tropica.evaluation.search.grouping import neighbor_order
 from tropica.evaluation.search.score_bound import EXTRA, Scaling, ScoreBound, in_range
 from tropica.evaluation.search.settings import SEARCH_SETTINGS, SearchSettings
 from tropica.evaluation.search.subspace import SAMPLE, Subspace, fit_subspace, narrow_subspace
-from tropica.terms.maxima import functions_of
+from tropica.terms.affine_functions import functions_of
 from tropica.terms.term_block import TermBlock
 
 ROWS = 256

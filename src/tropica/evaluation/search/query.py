@@ -16,7 +16,8 @@ from torch import Tensor
 from tropica.errors import CertificateError
 from tropica.evaluation.search.index import SearchIndex
 from tropica.evaluation.search.settings import SearchSettings
-from tropica.terms.maxima import BlockSizes, Candidates, filter_scores
+from tropica.terms.affine_functions import BlockSizes
+from tropica.terms.score_filter import Candidates, filter_scores
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ from tropica.evaluation.search.query import (
 from tropica.evaluation.search.settings import SEARCH_SETTINGS, SearchSettings
 from tropica.evaluation.search.subspace import float32_is_exact
 from tropica.runtime.memory import budget
-from tropica.terms.maxima import Candidates, RunningMaxima, in_batches
+from tropica.terms.maxima import RunningMaxima
+from tropica.terms.score_filter import Candidates, in_batches
 from tropica.terms.term_block import TermBlock
 
 

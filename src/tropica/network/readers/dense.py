@@ -16,6 +16,7 @@ from tropica.network.graph import Origin
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.ops import activations, linear, nonlinearities
 from tropica.network.trace_checks import check_points
+from tropica.runtime.arithmetic import own_settings
 
 ACTIVATIONS: dict[str, Callable[[Builder, Value], Value]] = {
     "identity": lambda b, x: x,
@@ -29,6 +30,7 @@ ACTIVATIONS: dict[str, Callable[[Builder, Value], Value]] = {
 Step: TypeAlias = Callable[[Builder, Value], Value]
 
 
+@own_settings()
 def from_layers(
     layers: Sequence[tuple[Any, Any]], *, activation: str | Sequence[str] = "relu", dtype: torch.dtype | None = None
 ) -> PiecewiseLinearNetwork:

@@ -14,12 +14,14 @@ from tropica.errors import DataError, InputError, TropicaError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.readers.nnet import load_nnet
 from tropica.network.readers.pt2 import load_pt2
+from tropica.runtime.arithmetic import own_settings
 
 _PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".joblib", ".tar", ".ts")
 _KERAS = (".keras", ".h5", ".hdf5", ".tflite", ".pb")
 ACCEPTED = ".onnx, .nnet or .pt2"
 
 
+@own_settings()
 def load_network(
     path: str | os.PathLike[str],
     *,

@@ -39,7 +39,7 @@ def load_pt2(path: str) -> PiecewiseLinearNetwork:
 def _open(path: str) -> tuple[Replay, Tensor]:
     """The archived model and an example batch."""
     try:
-        with zipfile.ZipFile(path) as archive, torch.inference_mode(False), torch.device("cpu"):
+        with zipfile.ZipFile(path) as archive:
             return _read(archive)
     except FileNotFoundError:
         raise DataError("no such file") from None

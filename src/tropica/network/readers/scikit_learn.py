@@ -13,6 +13,7 @@ from tropica.network.builder import Builder, Value
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.ops import activations
 from tropica.network.readers.dense import Step, as_tensor, assemble, common_dtype
+from tropica.runtime.arithmetic import own_settings
 
 _ACCEPTED = (
     "MLPClassifier and MLPRegressor with the activations relu and identity",
@@ -21,6 +22,7 @@ _ACCEPTED = (
 _HEADS = {"identity": None, "softmax": "softmax", "logistic": "sigmoid"}
 
 
+@own_settings()
 def from_sklearn(estimator: Any) -> PiecewiseLinearNetwork:
     """Make the network of a fitted ``MLPClassifier`` or ``MLPRegressor``, or of a ``Pipeline`` of scalers that ends in one.
 

@@ -17,6 +17,7 @@ from tropica.data.readers.paths import locate_shorthand
 from tropica.data.readers.request import FileRequest
 from tropica.data.validate import validate_points
 from tropica.errors import DataError
+from tropica.runtime.arithmetic import own_settings
 from tropica.studies.datasets.digits import load_digits
 from tropica.studies.datasets.mnist1d import load_mnist1d
 from tropica.studies.datasets.openml import load_openml
@@ -49,6 +50,7 @@ def load_data(
     label: str | None = None,
     columns: Sequence[str] | None = None,
 ) -> LabelledData | FileData: ...
+@own_settings()
 def load_data(
     spec: str | os.PathLike[str],
     *,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError, StoreError
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.safetensors_files import SafetensorsFile
 from tropica.terms.linear_terms import LinearTerms
 from tropica.terms.store.manifest import CENTER, DECOMPOSITION, Manifest, shard_file
@@ -20,6 +21,7 @@ from tropica.terms.store.shards import KIND, REMEDY, StoredBlocks
 CHECKS = ("use", "all", "none")
 
 
+@own_settings()
 def load_terms(folder: str | os.PathLike[str], *, check: str = "use") -> LinearTerms:
     """Open a store of terms that ``tp.extract(..., out=folder)`` or ``terms.save(folder)`` wrote.
 
@@ -45,7 +47,7 @@ def load_terms(folder: str | os.PathLike[str], *, check: str = "use") -> LinearT
     """
     if check not in CHECKS:
         raise InputError(f"check must be one of {', '.join(map(repr, CHECKS))}; got {check!r}")
-    path = Path(folder)
+    path = Path(folder).absolute()  # terms are read later, perhaps from another current folder
     manifest = Manifest.read(path)
     if not manifest.is_complete or manifest.certificate is None:
         raise StoreError(f"{path}: the extraction was not finished; run it again with the same folder to continue it")
@@ -67,6 +69,7 @@ def load_terms(folder: str | os.PathLike[str], *, check: str = "use") -> LinearT
     )
 
 
+@own_settings()
 def check_terms(folder: str | os.PathLike[str]) -> tuple[Manifest, list[str]]:
     """Compare all files of a store with their checksums.
 

@@ -113,7 +113,8 @@ class StoredBlocks(LazyBlocks):
         self._check = check
         self._checked: set[tuple[int, str]] = set()
         rounded = manifest.extraction.stored_dtype != manifest.extraction.dtype
-        self.names = (*TENSORS, "margin", *(("rounding",) if rounded else ()))
+        double_double = ("minus_low", "minus_bias_low") if manifest.extraction.precision else ()
+        self.names = (*TENSORS, "margin", *(("rounding",) if rounded else ()), *double_double)
 
     @overload
     def __getitem__(self, index: int) -> TermBlock: ...
@@ -183,6 +184,7 @@ class StoredBlocks(LazyBlocks):
             "labels": ((points,), torch.int64),
             "local": ((points, dimension), self.dtype),
             "minus": ((points, dimension), self.dtype),
+            "minus_low": ((points, dimension), torch.float64),
             "rounding": ((points, 4), torch.float64),
         }.get(name, ((points,), torch.float64))
         if (tuple(x.shape), x.dtype) != expected:

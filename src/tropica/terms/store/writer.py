@@ -75,7 +75,7 @@ class StoreWriter:
     """
 
     def __init__(self, folder: str | os.PathLike[str], processes: Processes = SINGLE_PROCESS) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute()  # terms are read later, perhaps from another current folder
         self.processes = processes
         self.found: Manifest | None = None
         self._manifest: Manifest | None = None
@@ -162,8 +162,8 @@ class StoreWriter:
         if before is not None:
             known = bool(before.extraction.decomposition and extraction.decomposition)
             there, here = (
-                one if known else replace(one, decomposition="") for one in (before.extraction, extraction)
-            )  # decompositions are compared only if both are known
+                one if known else replace(one, decomposition="", precision="") for one in (before.extraction, extraction)
+            )  # decompositions, and their precisions, are compared only if both are known
             if differs := here.differences(there):
                 raise StoreError(f"{self.folder}: holds terms of another extraction: {differs}; name another folder")
             extraction = replace(extraction, decomposition=before.extraction.decomposition or extraction.decomposition)
@@ -179,6 +179,10 @@ class StoreWriter:
         if before is None or before.state == "decomposing":
             self._write_manifest()
         return _version_warning(before, self._manifest)
+
+    def begin_anew(self) -> None:
+        """Forget what was found in the folder, before the same extraction begins again in another precision."""
+        self.found = None
 
     def start_shards(self, extraction: ExtractionIdentity, point_digests: Mapping[int, str]) -> None:
         """Record the decomposition, before shards are written.
