@@ -11,9 +11,9 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-ENTRY = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+ENTRY: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
 """Options of the kernels that Python calls. They allocate nothing, so that arrays need no reference counts (nrt)."""
-OPTIONS = ENTRY | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+OPTIONS: dict[str, Any] = ENTRY | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Options of those that only kernels call: wrappers for Python take long to compile."""
 Callback = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 """A Python function of one integer, as a kernel calls it: by its address."""
