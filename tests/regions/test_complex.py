@@ -22,6 +22,7 @@ from tests.oracles.segments import Maxout as Pieces
 from tests.regions.chains import as_network, integer_chains
 from tests.sizes import examples, some_slow
 from tropica.regions import state as states
+from tropica.regions.enumerated import enumerate_cells
 from tropica.regions.walk import Walk
 
 
@@ -323,14 +324,16 @@ def test_memory_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(states, "LARGE", 10_000)
     monkeypatch.setattr(states, "free_memory", lambda: 200_000)
     with pytest.raises(tp.InputError, match=r"has come to [\d,]+ vertices or edges; .* more than the 200 kB .* smaller Box"):
-        tp.linear_regions(traced(mlp(2, 64, 64, 1), 2), tp.Box(-1, 1, d=2))
+        tp.linear_regions(traced(mlp(2, 64, 64, 1), 2), tp.Space(2))
+    with pytest.raises(tp.InputError, match=r"more than [\d,]+ cells, and 20,000 bytes hold no more; .* tp.iter_cells"):
+        enumerate_cells(traced(mlp(2, 16, 16, 1), 2), tp.Box(-1, 1, d=2), memory=20_000)
 
 
 def test_refusals() -> None:
     net = traced(mlp(2, 4, 1), 2)
     with pytest.raises(tp.InputError, match="needs a traced network"):
         tp.linear_regions(mlp(2, 4, 1), tp.Space(2))  # type: ignore[arg-type]
-    with pytest.raises(tp.InputError, match="has 3 coordinates, but an input of the network has 2"):
+    with pytest.raises(tp.InputError, match="have 3 coordinates, but an input of the network has 2"):
         tp.linear_regions(net, tp.Space(3))
     with pytest.raises(tp.InputError, match="2 coordinates each"):
         tp.linear_regions(net, tp.Space(2)).locate([[1.0, 2.0, 3.0]])

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from tropica.errors import InputError
 from tropica.exact.rational_arrays import from_fractions
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Maximum
@@ -24,6 +25,7 @@ from tropica.regions.lower import Lowered, lower
 from tropica.regions.neighbors import neighbors
 from tropica.regions.sign_vectors import SignIndex, SignLayout
 from tropica.regions.tasks import Counters
+from tropica.runtime.memory import budget
 
 MOST_ENTRIES = 1 << 21
 """Entries of all matrices between stages, up to which a network is enumerated."""
@@ -237,17 +239,32 @@ class Enumerated:
 
 
 def enumerate_cells(
-    net: PiecewiseLinearNetwork, domain: Domain, *, lowered: Lowered | None = None, threads: int = 1
+    net: PiecewiseLinearNetwork,
+    domain: Domain,
+    *,
+    lowered: Lowered | None = None,
+    threads: int = 1,
+    memory: int | None = None,
 ) -> Enumerated:
     """All cells of a network, as written unless a lowered one is given, on a domain.
 
     Raises:
-        InputError: a domain that does not fit the inputs or has too many dimensions.
+        InputError: a domain that does not fit the inputs or has too many dimensions, or more cells than fit the memory: a
+            quarter of what is free, or so many bytes.
     """
     domain.check_input(net.input_shape)
     lowered = lower(net, simplify=False) if lowered is None else lowered
-    problem, counters = make_problem(lowered, domain), Counters()
-    blocks = list(search_blocks(problem, _EVERYTHING, threads=threads, counters=counters))
+    problem, counters, most = make_problem(lowered, domain), Counters(), budget(memory)
+    blocks: list[CellBlock] = []
+    taken = 0
+    for block in search_blocks(problem, _EVERYTHING, threads=threads, counters=counters):
+        blocks.append(block)
+        taken += 2 * sum(a.nbytes for a in vars(block).values() if isinstance(a, np.ndarray))  # once more when joined
+        if taken > most:
+            raise InputError(
+                f"there are more than {sum(map(len, blocks)):,} cells, and {most:,} bytes hold no more; use a smaller "
+                "domain, or tp.iter_cells and tp.count_cells, which keep none"
+            )
     found = Enumerated(net.to(torch.float64).to("cpu"), lowered, domain, problem, _joined(blocks), counters)
     return _with_sharp_vertices(found)
 
