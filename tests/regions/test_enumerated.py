@@ -70,6 +70,12 @@ def test_many_degenerate(seed: int) -> None:
         check(case)
 
 
+@pytest.mark.slow
+def test_volumes_where_hyperplanes_are_nearly_parallel() -> None:
+    """Two facets that meet at an angle of 1e-16: the float vertices of their ridge are far off, and are solved for again."""
+    check(degenerate_network(116, d=4))
+
+
 @pytest.mark.parametrize("case", [c for c in THIN if c["dimension"] == 2], ids=lambda c: c["kind"])
 def test_thin_cells(case: dict) -> None:
     layers: list = []

@@ -94,11 +94,6 @@ class Domain(HtmlRepr):
         """(V, F) whether each vertex lies on each facet."""
         return self._faces.incidence
 
-    @property
-    def rays(self) -> np.ndarray:
-        """(V,) which rows of the vertices are directions; none for a polytope."""
-        return np.zeros(len(self.vertices), bool)
-
     def limits(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The least and the largest t, (d,) each; None for all of space."""
         return self.vertices.min(0), self.vertices.max(0)
