@@ -17,6 +17,7 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, Sizes, make_problem, search_blocks
 from tropica.regions.domain import Domain
 from tropica.regions.domains import Space
+from tropica.regions.exact_vertices import sharpened
 from tropica.regions.lower import lower
 from tropica.regions.output_bounds import output_bounds
 from tropica.regions.tasks import Counters, Task
@@ -143,8 +144,10 @@ def iter_cells(
     """
     if unknown := [a for a in arrays if a not in ARRAYS]:
         raise InputError(f"arrays must be any of {', '.join(ARRAYS)}; found {unknown[0]!r}")
+    sharp = not {VOLUMES, VERTICES}.isdisjoint(arrays)
     want = (
         frozenset(arrays)
+        | (frozenset(ARRAYS) - {MAPS} if sharp else frozenset())
         | (frozenset((MAPS, VERTICES)) if prune else frozenset())
         | (frozenset((VOLUMES,)) if progress else frozenset())
     )
@@ -154,7 +157,8 @@ def iter_cells(
             stream = _Stream(
                 net, domain, want, upto, simplify, max_cells, max_seconds, memory, threads, report, Counters(), prune
             )
-            for block in stream:
+            for found in stream:
+                block = stream.sharpened(found) if sharp else found
                 kept = block if prune is None else block.select(~_pruned(block, prune))
                 if len(kept):
                     yield kept.only(frozenset(arrays))
@@ -181,7 +185,12 @@ class _Stream:
         self._problem = make_problem(lower(network, simplify=simplify, upto=upto), polytope)
         self._volume = _volume(polytope) if report else 0.0
         self._want, self._report, self._counters, self._prune = want, report, counters, prune
+        self._extent = float(np.ptp(polytope.vertices, axis=0).max())
         self.complete = False
+
+    def sharpened(self, block: CellBlock) -> CellBlock:
+        """The block with exact solutions where its vertices have large errors."""
+        return sharpened(self._problem, block, self._extent)
 
     def __iter__(self) -> Iterator[CellBlock]:
         start, found, done = time.monotonic(), 0, 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
@@ -14,13 +14,13 @@ from tropica.exact.rational_arrays import from_fractions
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Maximum
 from tropica.network.patterns import pack_patterns
-from tropica.polyhedra.polytope import Polytope as Hull
 from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, make_problem, search_blocks
 from tropica.regions.composed_affine import SOURCE_INPUT
 from tropica.regions.distinct_maps import distinct_maps
 from tropica.regions.domain import Domain
 from tropica.regions.domains import Space
 from tropica.regions.exact_points import embedded, exact_maps, exact_points
+from tropica.regions.exact_vertices import corners, sharpened
 from tropica.regions.lower import Lowered, lower
 from tropica.regions.neighbors import neighbors
 from tropica.regions.sign_vectors import SignIndex, SignLayout
@@ -29,8 +29,6 @@ from tropica.runtime.memory import budget
 
 MOST_ENTRIES = 1 << 21
 """Entries of all matrices between stages, up to which a network is enumerated."""
-SHARP = 1e-10
-"""Bound of a vertex's displacement, as a share of the domain's extent, beyond which it is solved for in integers."""
 _EVERYTHING = frozenset({SIGNS, VOLUMES, MAPS, VERTICES})
 
 
@@ -207,35 +205,12 @@ class Enumerated:
     def _facet_mean(self, facet: int) -> list[Fraction]:
         """The mean of a facet's vertices, in t."""
         cell, rows = self.facet_vertices(facet)
-        points = self._solved(cell, _given(self.cells.incidence)[rows])
+        points = corners(self.problem, self.cells, cell, rows)
         return [sum((p[k] for p in points), Fraction(0)) / len(points) for k in range(self.domain.dimension)]
 
     def exact_corners(self, cell: int) -> list[list[Fraction]]:
         """The vertices of a cell in t, exactly: the solutions of its hyperplanes under its sign vector."""
-        low, high = _given(self.cells.vertex_start)[cell : cell + 2].tolist()
-        return self._solved(cell, _given(self.cells.incidence)[low:high])
-
-    def _solved(self, cell: int, incidence: np.ndarray) -> list[list[Fraction]]:
-        """Vertices of a cell with these incidences (n, w)."""
-        start, facets = _given(self.cells.facet_start), _given(self.cells.facets)
-        planes = facets[start[cell] : start[cell + 1]].tolist()
-        masks = self._masks(cell)
-        scale = [Fraction(2) ** int(e) for e in self.problem.exponents]
-        points = []
-        for row in incidence:
-            bits = np.unpackbits(row.astype("<u8").view(np.uint8), bitorder="little")
-            through = [tuple(planes[j]) for j in np.flatnonzero(bits).tolist()]
-            *top, bottom = self.problem.exact.vertex(through, masks)
-            points.append([Fraction(x, bottom) * f for x, f in zip(top, scale, strict=True)])
-        return points
-
-    def _masks(self, cell: int) -> np.ndarray:
-        """The sign vector of a cell, a row a stage."""
-        offsets, signs = self.layout.offsets, self.signs[cell]
-        rows = np.zeros((len(offsets) - 1, max([1, *np.diff(offsets).tolist()])), np.uint64)
-        for s, (first, end) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
-            rows[s, : end - first] = signs[first:end]
-        return rows
+        return corners(self.problem, self.cells, cell)
 
 
 def enumerate_cells(
@@ -265,28 +240,9 @@ def enumerate_cells(
                 f"there are more than {sum(map(len, blocks)):,} cells, and {most:,} bytes hold no more; use a smaller "
                 "domain, or tp.iter_cells and tp.count_cells, which keep none"
             )
-    found = Enumerated(net.to(torch.float64).to("cpu"), lowered, domain, problem, _joined(blocks), counters)
-    return _with_sharp_vertices(found)
-
-
-def _with_sharp_vertices(found: Enumerated) -> Enumerated:
-    """The cells with vertices whose bounds are large, where hyperplanes are nearly parallel, solved for in integers."""
-    cells, low, high = found.cells, *_given_limits(found.domain)
-    blunt = _given(cells.displacement) > SHARP * float((high - low).max())
-    if not blunt.any():
-        return found
-    start = _given(cells.vertex_start)
-    vertices, displacement, volumes = found.vertices.copy(), _given(cells.displacement).copy(), found.volumes.copy()
-    for cell in np.flatnonzero(np.logical_or.reduceat(blunt, start[:-1])).tolist():
-        corners = found.exact_corners(cell)
-        vertices[start[cell] : start[cell + 1]] = [[float(x) for x in corner] for corner in corners]
-        displacement[start[cell] : start[cell + 1]] = 2.0**-53 * np.abs(vertices[start[cell] : start[cell + 1]]).max(1)
-        volumes[cell] = float(Hull(corners).volume)
-    return replace(found, cells=replace(cells, vertices=vertices, displacement=displacement, volumes=volumes))
-
-
-def _given_limits(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
-    return domain.vertices.min(0), domain.vertices.max(0)
+    extent = float(np.ptp(domain.vertices, axis=0).max())
+    cells = sharpened(problem, _joined(blocks), extent)
+    return Enumerated(net.to(torch.float64).to("cpu"), lowered, domain, problem, cells, counters)
 
 
 def can_enumerate(net: PiecewiseLinearNetwork, domain: Domain) -> bool:

@@ -10,7 +10,7 @@ from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.complex import RegionComplex
 from tropica.regions.domain import Domain
-from tropica.regions.domains import Segment
+from tropica.regions.domains import Ball, Box, Plane, Polygon, Polytope, Segment, Simplex, Slice, Space
 from tropica.regions.enumerated import can_enumerate, enumerate_cells
 from tropica.regions.parts import Walked
 from tropica.regions.segments.complex import SegmentRegions, segment_regions
@@ -20,6 +20,10 @@ from tropica.runtime.arithmetic import own_settings
 
 @overload
 def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Segment) -> SegmentRegions: ...
+@overload
+def linear_regions(
+    net: PiecewiseLinearNetwork | nn.Module, domain: Box | Plane | Space | Polytope | Polygon | Simplex | Ball | Slice
+) -> RegionComplex: ...
 @overload
 def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> RegionComplex | SegmentRegions: ...
 @own_settings()

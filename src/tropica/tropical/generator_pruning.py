@@ -81,7 +81,7 @@ def drop_generators(model: nn.Sequential, box: Box, *, keep: int) -> SmallerNetw
         raise InputError(f"the box has dimension {box.dimension}, the network {w.shape[1]} inputs")
     if isinstance(keep, bool) or not isinstance(keep, int) or keep < 0:
         raise InputError(f"keep is a whole number, 0 or more; found {keep!r}")
-    lo, hi = box.limits()
+    lo, hi = box.lo, box.hi
     unit, w, b, a = _merge_parallel(w, b, a)
     middle, half = w @ (lo + hi) / 2 + b, np.abs(w) @ (hi - lo) / 2
     low, high = middle - half, middle + half
