@@ -13,11 +13,15 @@ if _TYPE_CHECKING:
     from tropica.compare.agreement import Agreement, agreement
     from tropica.compare.patterns import count_patterns, count_terms, pattern_agreement
     from tropica.compare.similarity import angles, correlation, distances
+    from tropica.data.keyed import KeyedData
     from tropica.data.labelled import LabelledData
     from tropica.decomposition.dc_decomposition import DCDecomposition
     from tropica.decomposition.decompose import decompose
     from tropica.decomposition.extract import extract
     from tropica.decomposition.load import load_decomposition
+    from tropica.decomposition.local_terms import local_terms
+    from tropica.decomposition.pairwise_check import pairwise_excess
+    from tropica.decomposition.prepare import inner_points
     from tropica.errors import (
         CertificateError,
         DataError,
@@ -65,11 +69,15 @@ _NAMES = {
     "compare.agreement": ("Agreement", "agreement"),
     "compare.patterns": ("count_patterns", "count_terms", "pattern_agreement"),
     "compare.similarity": ("angles", "correlation", "distances"),
+    "data.keyed": ("KeyedData",),
     "data.labelled": ("LabelledData",),
     "decomposition.dc_decomposition": ("DCDecomposition",),
     "decomposition.decompose": ("decompose",),
     "decomposition.extract": ("extract",),
     "decomposition.load": ("load_decomposition",),
+    "decomposition.local_terms": ("local_terms",),
+    "decomposition.pairwise_check": ("pairwise_excess",),
+    "decomposition.prepare": ("inner_points",),
     "errors": (
         "CertificateError",
         "DataError",

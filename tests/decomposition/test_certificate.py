@@ -125,7 +125,7 @@ def test_a_large_set_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_fewer_of_large_points() -> None:
     """The sample of large points is smaller, and a small data set is taken whole."""
-    sizes = [len(Sample.draw(100_000, d).index) for d in (784, 150_528, 10**9)]
+    sizes = [len(Sample.draw(100_000, d).index) for d in (64, 784, 150_528)]
     assert 100_000 > sizes[0] > sizes[1] > sizes[2] > 0
     assert len(Sample.draw(100, 784).index) == 100
 

@@ -241,5 +241,5 @@ def test_values_beyond_float64_are_a_clear_error() -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1e110)
-    with pytest.raises(tp.TraceError, match="exceed the range of float64"):
+    with pytest.raises(tp.TraceMismatch, match="exceed the range of float64"):
         tp.trace(model, DATA.double())

@@ -168,7 +168,7 @@ def test_float64_from_a_float32_model() -> None:
     check_rows(case.make(0), terms, x.double())
 
 
-@pytest.mark.parametrize("name", ["mlp_deep", "cifar_batchnorm", "resnet", "one_logit"])
+@pytest.mark.parametrize("name", ["mlp_deep", "cifar_standard", "resnet", "one_logit"])
 def test_float32(name: str) -> None:
     """Terms close to those in float64, biases in float64, certificate in float32."""
     x = points(name).float()

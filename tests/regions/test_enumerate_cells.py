@@ -171,7 +171,7 @@ def test_prune_and_limits() -> None:
 
 def test_errors() -> None:
     net = random_network(2, 4, 1)
-    with pytest.raises(InputError, match="lies in a space of 3"):
+    with pytest.raises(InputError, match="have 3 coordinates, but an input of the network has 2"):
         count_cells(net, Box(0, 1, d=3))
     with pytest.raises(InputError, match=r"2\^784 vertices.*tp\.Plane"):
         count_cells(random_network(784, 4, 1), Box(0, 1, d=784))

@@ -208,7 +208,10 @@ def check_outputs(net: PiecewiseLinearNetwork, model: nn.Module, batch: Tensor, 
             f"the model returns {tuple(wanted.shape)} for a batch of {len(batch)}, its trace {tuple(found.shape)}; {_HINT}"
         )
     if not bool(torch.isfinite(wanted).all()):
-        raise TraceMismatch(f"the model's own outputs on {len(batch)} random points are NaN or infinite")
+        held = str(net.dtype).removeprefix("torch.")
+        raise TraceMismatch(
+            f"the model's own outputs on {len(batch)} random points are NaN or infinite; do they exceed the range of {held}?"
+        )
     tolerance = 1e-4 if net.dtype == torch.float32 else 1e-9
     wanted, found = wanted.detach().reshape(found.shape), found.detach()
     scale, worst = float(wanted.abs().max()), float((wanted - found).abs().max())

@@ -89,7 +89,7 @@ class _Translation:
             seen.add(node)
             path, leaf = self.leaves.get(node.name, ("", None))
             if path and leaf is not None and leaf.is_floating_point() and not bool(torch.isfinite(leaf).all()):
-                return path, leaf
+                return self.relocate(Origin("", path, "")).path, leaf
             # An activation's weights belong to its own nodes.
             constants = (n for n in node.all_input_nodes if not isinstance(self.env[n], Value | Complex))
             waiting += [n for n in constants if n not in seen]

@@ -18,6 +18,7 @@ from tropica.regions.lowered_chain import lowered_chain
 from tropica.regions.scaling import mantissas, scaled_network
 from tropica.regions.scheduler import in_order
 from tropica.regions.tasks import Counters, Found, Spare, Task, root_task, run_task
+from tropica.runtime.arithmetic import own_settings
 
 SIGNS, VOLUMES, MAPS, VERTICES = "signs", "volumes", "maps", "vertices"
 MOST_DIMENSIONS = 12
@@ -205,7 +206,8 @@ def search_blocks(
     def run(task: Task) -> Found:
         if skip is not None and skip(task):
             return Found(0, None, [], Counters())
-        return run_task(problem.net, problem.exact, task, asked, limits[min(task.depth, 2)], sizes.capacity, spare)
+        with own_settings():  # the error bounds assume that subnormal numbers are kept
+            return run_task(problem.net, problem.exact, task, asked, limits[min(task.depth, 2)], sizes.capacity, spare)
 
     for found in in_order(problem.root, run, threads, window):
         if counters is not None:

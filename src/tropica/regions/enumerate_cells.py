@@ -21,6 +21,7 @@ from tropica.regions.exact_vertices import sharpened
 from tropica.regions.lower import lower
 from tropica.regions.output_bounds import output_bounds
 from tropica.regions.tasks import Counters, Task
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.memory import budget
 from tropica.runtime.progress import ProgressCallback, progress_callback
 
@@ -49,6 +50,7 @@ class CellCount(int):
         return f"{'' if self.complete else 'at least '}{int(self):,} cells"
 
 
+@own_settings()
 def count_cells(
     net: PiecewiseLinearNetwork | nn.Module,
     domain: Domain,
@@ -103,6 +105,7 @@ def count_cells(
     return count
 
 
+@own_settings()
 def iter_cells(
     net: PiecewiseLinearNetwork | nn.Module,
     domain: Domain,
@@ -154,9 +157,10 @@ def iter_cells(
 
     def blocks() -> Iterator[CellBlock]:
         with progress_callback(progress) as report:
-            stream = _Stream(
-                net, domain, want, upto, simplify, max_cells, max_seconds, memory, threads, report, Counters(), prune
-            )
+            with own_settings():
+                stream = _Stream(
+                    net, domain, want, upto, simplify, max_cells, max_seconds, memory, threads, report, Counters(), prune
+                )
             for found in stream:
                 block = stream.sharpened(found) if sharp else found
                 kept = block if prune is None else block.select(~_pruned(block, prune))

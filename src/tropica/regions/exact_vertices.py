@@ -12,6 +12,8 @@ from tropica.regions.cell_blocks import CellBlock, Problem
 
 SHARP = 1e-10
 """Bound of a vertex's displacement, as a share of the domain's extent, beyond which the vertex is solved for in integers."""
+EXACT = 1e-13
+"""Error of a vertex, as a share of the domain's extent, beyond which the volume of its cells is computed exactly."""
 
 
 def corners(problem: Problem, block: CellBlock, cell: int, rows: np.ndarray | None = None) -> list[list[Fraction]]:
@@ -45,7 +47,8 @@ def corners(problem: Problem, block: CellBlock, cell: int, rows: np.ndarray | No
 def sharpened(problem: Problem, block: CellBlock, extent: float) -> CellBlock:
     """The block with vertices solved for in integers where the bounds of their displacement are large.
 
-    Hyperplanes that are nearly parallel leave such vertices; the volumes of their cells follow.
+    Hyperplanes that are nearly parallel leave such vertices. The volume of a cell is computed again, exactly, where one of its
+    vertices was in fact that far off; the bounds are often larger than the errors.
 
     Args:
         problem, block: as in :func:`corners`; the block has signs, volumes and vertices.
@@ -61,10 +64,13 @@ def sharpened(problem: Problem, block: CellBlock, extent: float) -> CellBlock:
     start = block.vertex_start
     vertices, displacement, volumes = block.vertices.copy(), block.displacement.copy(), block.volumes.copy()
     for cell in np.flatnonzero(np.logical_or.reduceat(blunt, start[:-1])).tolist():
-        points, rows = corners(problem, block, cell), slice(start[cell], start[cell + 1])
-        vertices[rows] = [[float(x) for x in point] for point in points]
+        rows = np.flatnonzero(blunt[start[cell] : start[cell + 1]]) + start[cell]
+        solved = [[float(x) for x in point] for point in corners(problem, block, cell, rows)]
+        error = float(np.abs(vertices[rows] - solved).max())
+        vertices[rows] = solved
         displacement[rows] = 2.0**-53 * np.abs(vertices[rows]).max(1)
-        volumes[cell] = float(Hull(points).volume)
+        if error > EXACT * extent:
+            volumes[cell] = float(Hull(corners(problem, block, cell)).volume)
     return replace(block, vertices=vertices, displacement=displacement, volumes=volumes)
 
 

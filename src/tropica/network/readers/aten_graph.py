@@ -6,7 +6,7 @@ Only ops on a fixed list of ATen ops run; nothing else in an archive is called, 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,14 +156,18 @@ class _Scope(nn.Module):
 class Replay(nn.Module):
     """Module that runs archived calls in order, each in a submodule of its own (``call0``, ``call1``, ...).
 
-    Raises DataError if a call reads a name that is not defined before it.
+    Raises DataError if a call reads a name that is not defined before it. ``paths`` has the archive's name of a weight for the
+    id of its tensor.
     """
 
-    def __init__(self, calls: list[Call], leaves: dict[str, Tensor], placeholder: str, output: str) -> None:
+    def __init__(
+        self, calls: list[Call], leaves: dict[str, Tensor], placeholder: str, output: str, paths: Mapping[int, str]
+    ) -> None:
         super().__init__()
         self._calls, self._placeholder, self._output = calls, placeholder, output
         self._leaves = [f"leaf{i}" for i in range(len(leaves))]
         self._names = list(leaves)
+        self._paths = {leaf: paths.get(id(t), name) for leaf, (name, t) in zip(self._leaves, leaves.items(), strict=True)}
         known = {placeholder, *leaves}
         for leaf, tensor in zip(self._leaves, leaves.values(), strict=True):
             self.register_buffer(leaf, tensor)
@@ -177,7 +181,9 @@ class Replay(nn.Module):
             raise DataError(f"the archived graph returns {output}, which it does not define")
 
     def relocate(self, at: Origin) -> Origin:
-        """Origin of a traced op in the archived model."""
+        """Origin of a traced op, or path of a weight, in the archived model."""
+        if at.path in self._paths:  # a weight
+            return Origin(at.op, self._paths[at.path], at.source)
         if not at.path.startswith("call"):
             return at
         archived = self._calls[int(at.path.removeprefix("call"))].origin

@@ -73,7 +73,8 @@ def _read(archive: zipfile.ZipFile) -> tuple[Replay, Tensor]:
     placeholder, leaves = _inputs(module["signature"]["input_specs"], tensors)
     output = _output(module["signature"]["output_specs"])
     calls = [read_call(node) for node in module["graph"]["nodes"]]
-    return Replay(calls, leaves, placeholder, output), _example(module["graph"]["tensor_values"][placeholder])
+    paths = {id(tensor): path for path, tensor in tensors.items()}
+    return Replay(calls, leaves, placeholder, output, paths), _example(module["graph"]["tensor_values"][placeholder])
 
 
 def _inputs(specs: list[dict[str, Any]], tensors: dict[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
