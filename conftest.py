@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 import torch
 
-# Small tensors: on two cores, threads that wait for each other cost more than they bring. `.ci/run` tries more.
+# Small tensors: on two cores, threads that wait for each other cost more than they bring. TEST_THREADS sets another number.
 torch.set_num_threads(int(os.environ.get("TEST_THREADS", "1")))
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and their child processes with them.

@@ -1,4 +1,4 @@
-"""Sizes of families of tests: few examples and seeds by default, all of them with the slow tests (see ``.ci/run``)."""
+"""Sizes of families of tests: few examples and seeds by default, all of them in ``make test-all``."""
 
 from __future__ import annotations
 
