@@ -243,3 +243,24 @@ def test_values_beyond_float64_are_a_clear_error() -> None:
             parameter.mul_(1e110)
     with pytest.raises(tp.TraceMismatch, match="exceed the range of float64"):
         tp.trace(model, DATA.double())
+
+
+@pytest.mark.parametrize("exponent", [-600, 600])
+@pytest.mark.parametrize("method", ["paper", "calibrated", "minimal"])
+def test_digits_do_not_depend_on_the_scale(method: str, exponent: int) -> None:
+    """Squares of the terms underflow or overflow; N scaled by a power of two has the same digits."""
+
+    def extracted(scale: float) -> tp.LinearTerms:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)).double().eval()
+            x = torch.randn(20, 3, dtype=torch.float64)
+        with torch.no_grad():
+            for parameter in (model[0].weight, *(model[i].bias for i in (0, 2, 4))):
+                parameter.mul_(scale)
+        return tp.extract(model, x, decomposition=method)
+
+    one, other = extracted(1.0).certificate, extracted(2.0**exponent).certificate
+    assert other.holds
+    assert other.precision == one.precision
+    assert abs(other.digits - one.digits) < 1e-3

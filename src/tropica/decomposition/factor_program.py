@@ -31,6 +31,7 @@ from tropica.decomposition.cotangents import forward
 from tropica.decomposition.data_terms import DataTerms, PointsInMemory, Violations, find_all_violations
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.history import DecompositionStep
+from tropica.terms.affine_functions import power_of_two
 
 PROGRAMS = 60
 """The largest number of programs."""
@@ -88,13 +89,15 @@ def _spread(decomposition: DCDecomposition, x: Tensor) -> float:
     """The standard deviation of the outputs of N over the points."""
     with torch.no_grad():
         outputs = torch.cat([decomposition.net(part).double().flatten(1) for part in x.split(512)])
-    return float(outputs.std(0, correction=0).max()) or float(outputs.abs().max()) or 1.0
+    unit = power_of_two(outputs)
+    return unit * float((outputs / unit).std(0, correction=0).max()) or float(outputs.abs().max()) or 1.0
 
 
 def standard_deviations(decomposition: DCDecomposition, names: list[str], x: Tensor) -> np.ndarray:
     """The standard deviation of each nonlinearity's F⁻_v = ⟨K_v, h_v⟩ over the points."""
     values = torch.cat([by_nonlinearity(decomposition, names, part, values_only=True)[0] for part in x.split(512)])
-    return values.std(0, correction=0).cpu().numpy() + 1e-12
+    unit = power_of_two(values)
+    return (unit * (values / unit).std(0, correction=0)).cpu().numpy() + 1e-12
 
 
 def _constraints(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tropica.exact.double_double import DoubleDouble
 from tropica.runtime.processes import Processes
-from tropica.terms.affine_functions import AffineFunctions, norms_of
+from tropica.terms.affine_functions import AffineFunctions, norms_of, power_of_two
 from tropica.terms.certificate import UNITS
 from tropica.terms.double_double_maxima import functions_for, values_at
 from tropica.terms.term_block import TermBlock
@@ -60,7 +60,11 @@ class OwnTerms:
         minus = values_at(functions_for(block, "minus"), every, x, every)
         center = center.to(x.device)
         local_norm, centered = norms_of(block.local), norms_of(block.minus)
-        square = centered**2 + 2 * (block.minus @ center.to(block.minus.dtype)).double() + center.square().sum()
+        unit = max(power_of_two(centered), power_of_two(center))
+        common = center / unit
+        square = (
+            (centered / unit) ** 2 + 2 * (block.minus @ common.to(block.minus.dtype)).double() / unit + common.square().sum()
+        )
         return cls(
             block.labels,
             AffineFunctions((block.local,), block.local_bias).values(every, x, every),
@@ -68,7 +72,7 @@ class OwnTerms:
             minus.low,
             margin.to(x.device),
             local_norm,
-            square.clamp(min=0).sqrt(),
+            unit * square.clamp(min=0).sqrt(),
             (minus.high + (x.double() @ center)).abs(),
             centered,
             block.local_bias,
@@ -133,6 +137,7 @@ class OwnTerms:
         it; the largest score if all are equal.
         """
         scores = torch.cat([self.local, self.local - self.margin])
-        deviation = float(scores.std(correction=0))
+        unit = power_of_two(scores)
+        deviation = unit * float((scores / unit).std(correction=0))
         robust = 1.4826 * float((scores - scores.median()).abs().median())
         return min(deviation, max(robust, deviation / 30)) or float(scores.abs().max())

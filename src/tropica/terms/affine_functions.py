@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -158,8 +159,19 @@ def split_key(key: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def norms_of(rows: Tensor) -> Tensor:
-    """The Euclidean norms of rows, in float64, also if squares leave the range of float32."""
+    """The Euclidean norms of rows, in float64, also if squares leave the range of float32 or float64."""
     norms = torch.linalg.vector_norm(rows, dim=1).double()
     if bool(((norms > 1e-15) & (norms < 1e15)).all()):
         return norms
-    return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+    scale = power_of_two(rows)
+    return scale * torch.linalg.vector_norm(rows.double() / scale, dim=1)
+
+
+def power_of_two(numbers: Tensor) -> float:
+    """The power of two next to the largest magnitude: squares of numbers divided by it stay in range. 1 if all are 0.
+
+    >>> power_of_two(torch.tensor([-3.0, 1e-30])), power_of_two(torch.zeros(2))
+    (2.0, 1.0)
+    """
+    largest = float(numbers.abs().max()) if numbers.numel() else 0.0
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if 0 < largest < math.inf else 1.0
