@@ -23,6 +23,7 @@ from tropica.regions.audit import audit_cells
 from tropica.regions.distinct_maps import distinct_maps
 from tropica.regions.enumerated import Enumerated
 from tropica.regions.enumerated import enumerate_cells as enumerated
+from tropica.regions.volume import hull_volume
 
 THIN = json.loads((Path(__file__).parent / "thin-cells.json").read_text())
 
@@ -68,6 +69,18 @@ def test_many_degenerate(seed: int) -> None:
     case = degenerate_network(1000 + seed, d=1 + seed % 3)
     if "relu_pool" not in case.name and "sort" not in case.name:  # as written these have more cells than the oracle's windows
         check(case)
+
+
+@pytest.mark.parametrize("seed", [1059, 1158])
+def test_facets_that_are_flat_in_floating_point(seed: int) -> None:
+    """Pieces of the boundary whose corners lie on a line, or coincide, as floats."""
+    check(degenerate_network(seed, d=3))
+
+
+def test_volume_of_flat_and_thin_hulls() -> None:
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    assert hull_volume(corners * [1, 0], 2) == hull_volume(corners[:1].repeat(3, 0), 2) == 0
+    np.testing.assert_allclose(hull_volume(corners * [1, 1e-12] + [0, 1], 2), 1e-12, rtol=1e-3)
 
 
 @pytest.mark.slow

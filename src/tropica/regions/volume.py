@@ -6,7 +6,7 @@ import math
 from itertools import combinations, permutations
 
 import numpy as np
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, QhullError
 
 from tropica.regions.cells import Incidence, blocks
 from tropica.regions.state import State
@@ -92,9 +92,16 @@ def _middles(faces: list[np.ndarray], at: np.ndarray) -> list[np.ndarray]:
 def hull_volume(points: np.ndarray, dimension: int) -> float:
     """The volume of the convex hull of points (V, n) that span a flat of this dimension, in that flat (by Qhull).
 
-    Qhull sees the points along their principal axes with equal spread, so that a thin hull is as good as any other.
+    Qhull sees the points along their principal axes with equal spread, so that a thin hull is as good as any other. Where
+    their floats lie on a lower flat, or do to rounding, the volume is 0.
     """
-    _, spread, axes = np.linalg.svd(points - points.mean(0), full_matrices=False)
-    even = points @ (axes[:dimension] / spread[:dimension, None]).T
-    size = np.ptp(even) if dimension == 1 else ConvexHull(even - even.mean(0)).volume
+    centered = points - points.mean(0)
+    _, spread, axes = np.linalg.svd(centered, full_matrices=False)
+    if not spread[dimension - 1 :].any():
+        return 0.0
+    even = centered @ (axes[:dimension] / spread[:dimension, None]).T
+    try:
+        size = np.ptp(even) if dimension == 1 else ConvexHull(even).volume
+    except QhullError:
+        return 0.0
     return float(size * spread[:dimension].prod())
