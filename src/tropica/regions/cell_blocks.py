@@ -10,6 +10,7 @@ import numpy as np
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray
 from tropica.regions.chain import rescaled_columns
+from tropica.regions.compilation import saying_compilation
 from tropica.regions.domain import Domain
 from tropica.regions.exact_signs import ExactSigns
 from tropica.regions.kernels.arrays import Capacity, NetworkArrays
@@ -209,11 +210,12 @@ def search_blocks(
         with own_settings():  # the error bounds assume that subnormal numbers are kept
             return run_task(problem.net, problem.exact, task, asked, limits[min(task.depth, 2)], sizes.capacity, spare)
 
-    for found in in_order(problem.root, run, threads, window):
-        if counters is not None:
-            counters.add(found.counters)
-        if found.count:
-            yield _block(problem, found, asked)
+    with saying_compilation():
+        for found in in_order(problem.root, run, threads, window):
+            if counters is not None:
+                counters.add(found.counters)
+            if found.count:
+                yield _block(problem, found, asked)
 
 
 def _block(problem: Problem, found: Found, asked: tuple[bool, bool, bool, bool]) -> CellBlock:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 
 import numpy as np
-from numba.core import event
 from torch import nn
 
 from tropica.errors import InputError
@@ -21,6 +18,7 @@ from tropica.regions.exact_vertices import sharpened
 from tropica.regions.lower import lower
 from tropica.regions.output_bounds import output_bounds
 from tropica.regions.tasks import Counters, Task
+from tropica.regions.volume import hull_volume
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.memory import budget
 from tropica.runtime.progress import ProgressCallback, progress_callback
@@ -187,7 +185,7 @@ class _Stream:
         self._threads = _threads(threads)
         self._bytes = budget(memory)
         self._problem = make_problem(lower(network, simplify=simplify, upto=upto), polytope)
-        self._volume = _volume(polytope) if report else 0.0
+        self._volume = hull_volume(polytope.vertices, polytope.dimension) if report else 0.0
         self._want, self._report, self._counters, self._prune = want, report, counters, prune
         self._extent = float(np.ptp(polytope.vertices, axis=0).max())
         self.complete = False
@@ -212,16 +210,15 @@ class _Stream:
             counters=self._counters,
             skip=skip,
         )
-        with saying_compilation():
-            for block in blocks:
-                found += len(block)
-                if self._report and block.volumes is not None:
-                    done += float(block.volumes.sum())
-                    self._report(found, max(found, round(found * self._volume / max(done, 1e-300))), "cells")
-                yield block
-                if (most is not None and found >= most) or (seconds is not None and time.monotonic() - start > seconds):
-                    blocks.close()
-                    return
+        for block in blocks:
+            found += len(block)
+            if self._report and block.volumes is not None:
+                done += float(block.volumes.sum())
+                self._report(found, max(found, round(found * self._volume / max(done, 1e-300))), "cells")
+            yield block
+            if (most is not None and found >= most) or (seconds is not None and time.monotonic() - start > seconds):
+                blocks.close()
+                return
         self.complete = True
 
 
@@ -258,13 +255,6 @@ def _window(problem: Problem, want: frozenset[str], sizes: Sizes, memory: int, t
     return int(max(1, min(8 * threads, memory // block)))
 
 
-def _volume(domain: Domain) -> float:
-    from scipy.spatial import ConvexHull
-
-    vertices = domain.vertices
-    return float(np.ptp(vertices)) if domain.dimension == 1 else float(ConvexHull(vertices).volume)
-
-
 def _threads(threads: int | None) -> int:
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -277,25 +267,3 @@ def _positive(limit: float | None, name: str) -> float | None:
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0):
         raise InputError(f"{name} must be a positive number or None; found {limit!r}")
     return limit
-
-
-class _Saying(event.Listener):
-    """Says once on standard error that kernels are being compiled."""
-
-    said = False
-
-    def on_start(self, event: event.Event) -> None:
-        compiled = (event.data or {}).get("dispatcher")
-        if not self.said and getattr(compiled, "__module__", "").startswith("tropica."):
-            self.said = True
-            print("tropica: compiling the kernels of the region engine, once for each dimension (some 10 s) …", file=sys.stderr)
-
-    def on_end(self, event: event.Event) -> None:
-        pass
-
-
-@contextmanager
-def saying_compilation() -> Iterator[None]:
-    """Say on standard error when numba compiles instead of loading from its cache."""
-    with event.install_listener("numba:compile", _Saying()):
-        yield
