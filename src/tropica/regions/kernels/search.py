@@ -31,41 +31,30 @@ def box_of(dims, d, X, disp, lists, v0, nv, middle, radius):
 
 
 @njit(**OPTIONS)
+def group_signs(dims, d, s, level, rows, units, start, count, central, v0, nv, cells, levels, query, address):
+    """Three-valued signs of up to 64 listed units on a cell, as words of the level's group; see :func:`at_vertices`."""
+    forms, tolerance, length = levels.forms[level], levels.tolerance[level], levels.length[level]
+    gather(dims, d, rows, units, start, count, forms, tolerance, length)
+    return at_vertices(
+        dims, d, forms, tolerance, length, count, units, start, levels.none, central, cells.list, v0, nv, cells.X, cells.disp,
+        levels.S, levels.N, level, s, address, query.head, query.doubts,
+    )  # fmt: skip
+
+
+@njit(**OPTIONS)
 def group(dims, d, s, level, v0, nv, rows, units, count, central, cells, levels, maps, query, address):
     """Three-valued signs of the listed units; returns the word of the first 64 mixed ones, and whether all were decided.
 
     Units with one strict sign go into the level's mask, further mixed ones into its rest.
     """
-    forms, tolerance, length, unit = levels.forms[level], levels.tolerance[level], levels.length[level], levels.unit[level]
+    unit = levels.unit[level]
     mask, rest = levels.mask[level], levels.rest[level]
     single, found = count <= 64, 0
     mixed = ZERO
     for start in range(0, count, 64):
         m = smaller(64, count - start)
-        gather(dims, d, rows, units, start, m, forms, tolerance, length)
-        plus, minus, done = at_vertices(
-            dims,
-            d,
-            forms,
-            tolerance,
-            length,
-            m,
-            units,
-            start,
-            levels.none,
-            central,
-            cells.list,
-            v0,
-            nv,
-            cells.X,
-            cells.disp,
-            levels.S,
-            levels.N,
-            level,
-            s,
-            address,
-            query.head,
-            query.doubts,
+        plus, minus, done = group_signs(
+            dims, d, s, level, rows, units, start, m, central, v0, nv, cells, levels, query, address
         )
         if not done:
             return ZERO, False
@@ -90,30 +79,8 @@ def group(dims, d, s, level, v0, nv, rows, units, count, central, cells, levels,
         for i in range(taken):
             unit[i] = rest[i]
         if taken:
-            gather(dims, d, rows, rest, s * 0, taken, forms, tolerance, length)
-            plus, minus, done = at_vertices(
-                dims,
-                d,
-                forms,
-                tolerance,
-                length,
-                taken,
-                rest,
-                s * 0,
-                levels.none,
-                central,
-                cells.list,
-                v0,
-                nv,
-                cells.X,
-                cells.disp,
-                levels.S,
-                levels.N,
-                level,
-                s,
-                address,
-                query.head,
-                query.doubts,
+            plus, minus, done = group_signs(
+                dims, d, s, level, rows, rest, s * 0, taken, central, v0, nv, cells, levels, query, address
             )
             if not done:
                 return ZERO, False

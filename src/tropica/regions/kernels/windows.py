@@ -89,9 +89,20 @@ def gather_differences(dims, d, rows, unit, partner, count, forms, tolerance, le
 
 
 @njit(**OPTIONS)
+def difference_signs(dims, d, s, level, rows, count, central, cell, v0, nv, cells, levels, query, address):
+    """Three-valued signs on a cell of the level's units minus their partners, as words; see :func:`at_vertices`."""
+    forms, tolerance, length = levels.forms[level], levels.tolerance[level], levels.length[level]
+    unit, partner = levels.unit[level], levels.partner[level]
+    gather_differences(dims, d, rows, unit, partner, count, forms, tolerance, length)
+    return at_vertices(
+        dims, d, forms, tolerance, length, count, unit, s * 0, partner, central, cell, v0, nv, cells.X, cells.disp,
+        levels.S, levels.N, level, s, address, query.head, query.doubts,
+    )  # fmt: skip
+
+
+@njit(**OPTIONS)
 def undominated(dims, d, s, level, cell, v0, nv, rows, found, count, central, cells, levels, query, address):
     """Drop the candidates that the first one dominates on the cell, and the first where another dominates it; −1: undecided."""
-    forms, tolerance, length = levels.forms[level], levels.tolerance[level], levels.length[level]
     unit, partner = levels.unit[level], levels.partner[level]
     reference, kept, beaten = found[0], 0, False
     for start in range(1, count, 64):
@@ -99,31 +110,7 @@ def undominated(dims, d, s, level, cell, v0, nv, rows, found, count, central, ce
         for i in range(m):
             unit[i] = found[start + i]
             partner[i] = reference
-        gather_differences(dims, d, rows, unit, partner, m, forms, tolerance, length)
-        plus, minus, done = at_vertices(
-            dims,
-            d,
-            forms,
-            tolerance,
-            length,
-            m,
-            unit,
-            s * 0,
-            partner,
-            central,
-            cell,
-            v0,
-            nv,
-            cells.X,
-            cells.disp,
-            levels.S,
-            levels.N,
-            level,
-            s,
-            address,
-            query.head,
-            query.doubts,
-        )
+        plus, minus, done = difference_signs(dims, d, s, level, rows, m, central, cell, v0, nv, cells, levels, query, address)
         if not done:
             return -1
         query.counters[1] += nv * m
@@ -156,30 +143,8 @@ def clip(dims, d, s, level, e, piece, found, count, rows, central, cells, levels
                 partner[m] = found[at]
                 m += 1
             at += 1
-        gather_differences(dims, d, rows, unit, partner, m, forms, tolerance, length)
-        plus, minus, done = at_vertices(
-            dims,
-            d,
-            forms,
-            tolerance,
-            length,
-            m,
-            unit,
-            s * 0,
-            partner,
-            central,
-            cells.list,
-            row[V0],
-            row[NV],
-            cells.X,
-            cells.disp,
-            levels.S,
-            levels.N,
-            level,
-            s,
-            address,
-            query.head,
-            query.doubts,
+        plus, minus, done = difference_signs(
+            dims, d, s, level, rows, m, central, cells.list, row[V0], row[NV], cells, levels, query, address
         )
         if not done:
             return 2
