@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tropica.regions.cells import Incidence, changes, facets
-from tropica.regions.enumerated import can_enumerate
-from tropica.regions.label_cells import label_facets
+from tropica.regions.enumerated import Enumerated
+from tropica.regions.label_cells import differing_facets
+from tropica.regions.output_cells import label_functions
 from tropica.regions.solid import solid_cells
 from tropica.regions.state import State
 from tropica.regions.volume import hull_volume
@@ -56,15 +57,10 @@ class Boundary:
 
 def find_boundary(cx: RegionComplex) -> Boundary:
     """The facets between cells of different label, of cells that are cut by the labels as well."""
-    if not can_enumerate(cx.net, cx.domain):
+    if not isinstance(cx._parts, Enumerated):
         return _walked_boundary(cx)
-    labels, cells, corners, undecided = label_facets(cx.net, cx.domain, cx.locator)
-    if not len(labels):
-        return Boundary(labels.reshape(0, 2), cells, [], np.zeros(0), undecided)
-    part = np.repeat(np.arange(len(corners)), [len(c) for c in corners])
-    t = np.concatenate(corners)
-    sizes = _sizes(np.column_stack([t, np.ones(len(t))]), part, len(corners), cx.domain.basis)
-    return Boundary(labels, cells, corners, sizes, undecided)
+    labels, cells, corners, sizes = differing_facets(cx._parts, label_functions(cx.net.num_outputs))
+    return Boundary(labels, cells, corners, sizes, cx.undecided)
 
 
 def _walked_boundary(cx: RegionComplex) -> Boundary:

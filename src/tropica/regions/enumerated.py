@@ -15,6 +15,7 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Maximum
 from tropica.network.patterns import pack_patterns
 from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, make_problem, search_blocks
+from tropica.regions.clipping import Polytopes
 from tropica.regions.composed_affine import SOURCE_INPUT
 from tropica.regions.distinct_maps import distinct_maps
 from tropica.regions.domain import Domain
@@ -61,6 +62,29 @@ class Enumerated:
     def signs(self) -> np.ndarray:
         """The sign vectors (C, words)."""
         return _given(self.cells.signs)[:, : int(self.layout.offsets[-1])]
+
+    @property
+    def cells_signs(self) -> np.ndarray:
+        """The sign vectors with the words of linear units."""
+        return _given(self.cells.signs)
+
+    @cached_property
+    def polytopes(self) -> Polytopes:
+        """The cells as polytopes."""
+        start, facet_start = _given(self.cells.vertex_start), _given(self.cells.facet_start)
+        at, error = _given(self.cells.vertices), _given(self.cells.displacement)
+        counts = np.diff(facet_start)
+        width = int(counts.max(initial=0))
+        bits = np.ascontiguousarray(_given(self.cells.incidence)).astype("<u8").view(np.uint8)
+        on = np.unpackbits(bits, axis=1, bitorder="little")[:, :width].astype(bool)
+        planes = np.zeros((len(self), width, 3), np.int64)
+        planes[np.arange(width) < counts[:, None]] = _given(self.cells.facets)
+        return Polytopes(start, np.concatenate([at, np.ones((len(at), 1))], 1), error, on, planes)
+
+    @property
+    def maps(self) -> tuple[np.ndarray, np.ndarray]:
+        """The maps (C, s, d + 1) in t, the constant last, and bounds (C, s) of the errors of their values over the domain."""
+        return _given(self.cells.maps), _given(self.cells.map_error)
 
     @property
     def vertices(self) -> np.ndarray:
@@ -163,7 +187,7 @@ class Enumerated:
     @cached_property
     def _neighbors(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         start, facets = _given(self.cells.facet_start), _given(self.cells.facets)
-        return neighbors(self.layout, self.index, start, facets, self._facet_keys)
+        return neighbors(self.layout.offsets, self.index, start, facets, self._facet_keys)
 
     @property
     def shared(self) -> tuple[np.ndarray, np.ndarray]:

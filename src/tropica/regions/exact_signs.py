@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
-from tropica.exact.rational_arrays import RationalArray
-from tropica.regions.chain import Chain, exact
+from tropica.exact.rational_arrays import RationalArray, common_denominator, compact
+from tropica.regions.chain import Chain, exact, linear_stage
 
 Row = list[int]
 Hyperplane = tuple[int, int, int]
@@ -34,6 +36,22 @@ class ExactSigns:
         self._rows: OrderedDict[tuple[int, int, bytes], tuple[Row, int]] = OrderedDict()
         self._vertices: OrderedDict[tuple[object, ...], tuple[int, ...]] = OrderedDict()
         self._lock = threading.Lock()
+
+    def followed_by(self, weight: RationalArray, bias: RationalArray) -> ExactSigns:
+        """The same with one more stage, whose rows are W z + b of the outputs z."""
+        output = self._chain.output
+        product = weight.numerators.astype(object) @ output.weight.numerators.astype(object)
+        constant = weight.numerators.astype(object) @ output.bias.numerators.astype(object)
+        shift = RationalArray(constant, weight.denominator * output.bias.denominator)
+        (top, more), common = common_denominator(shift, bias)
+        rows = RationalArray(compact(product), weight.denominator * output.weight.denominator)
+        last = linear_stage(rows, RationalArray(compact(top.astype(object) + more), common))
+        found = copy.copy(self)
+        found._chain = replace(self._chain, stages=(*self._chain.stages, last))
+        found._slopes = [*self._slopes, _slopes(last.low, last.high)]
+        found._maps, found._rows, found._vertices = OrderedDict(), OrderedDict(), OrderedDict()
+        found._lock = threading.Lock()
+        return found
 
     def sign(self, form: Hyperplane, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, tuple[int, ...]]:
         """Sign of a form at the vertex on hyperplanes, and the vertex as d + 1 integers.

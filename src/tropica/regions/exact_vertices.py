@@ -33,7 +33,7 @@ def corners(problem: Problem, block: CellBlock, cell: int, rows: np.ndarray | No
     if rows is None:
         rows = np.arange(block.vertex_start[cell], block.vertex_start[cell + 1])
     planes = block.facets[block.facet_start[cell] : block.facet_start[cell + 1]].tolist()
-    masks = _masks(problem, block.signs[cell])
+    masks = spread_signs(problem, block.signs[cell])
     scale = [Fraction(2) ** int(e) for e in problem.exponents]
     points = []
     for row in block.incidence[rows]:
@@ -74,7 +74,7 @@ def sharpened(problem: Problem, block: CellBlock, extent: float) -> CellBlock:
     return replace(block, vertices=vertices, displacement=displacement, volumes=volumes)
 
 
-def _masks(problem: Problem, signs: np.ndarray) -> np.ndarray:
+def spread_signs(problem: Problem, signs: np.ndarray) -> np.ndarray:
     """The sign vector of a cell, a row a stage."""
     offsets = np.cumsum([0, *((problem.net.size[:-1] + 63) // 64)])
     rows = np.zeros((len(offsets) - 1, max([1, *np.diff(offsets).tolist()])), np.uint64)

@@ -1,49 +1,39 @@
-"""The decision boundary, from cells that are cut by the label as well."""
+"""The facets between parts of cells that differ in label, or in the sign of one function of the outputs."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from tropica.regions.enumerated import Enumerated, enumerate_cells
-from tropica.regions.locate import Locator
-from tropica.regions.lower import Lowered, Stage, lower
-
-if TYPE_CHECKING:
-    from tropica.network.network import PiecewiseLinearNetwork
-    from tropica.regions.domain import Domain
+from tropica.regions.enumerated import Enumerated
+from tropica.regions.integral import facet_sizes
+from tropica.regions.output_cells import Functions, OutputCells, clip
 
 
-def with_labels(lowered: Lowered) -> Lowered:
-    """The network with one more stage: a window over its outputs, or the sign of its one output."""
-    outputs, none = lowered.output.size, np.zeros(0)
-    if outputs == 1:
-        stage = Stage(lowered.output, "threshold", np.zeros(1), np.ones(1), np.zeros((0, 0), np.int64), ())
-    else:
-        stage = Stage(lowered.output, "window", none, none, np.arange(outputs)[None], ())
-    return replace(lowered, stages=(*lowered.stages, stage))
-
-
-def label_facets(
-    net: PiecewiseLinearNetwork, domain: Domain, locator: Locator
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], int]:
-    """The facets between cells of different labels.
+def differing_facets(
+    found: Enumerated, functions: Functions
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
+    """The facets between parts of cells in different pieces.
 
     Returns:
-        Labels (P, 2) of both sides, the lower first; the number (P,) of a cell that each facet lies in; its vertices in t; and
-        how many signs rest on floating point.
+        Pieces (P, 2) on both sides, the lower first; the number (P,) of a cell that each facet lies in; its vertices in t; and
+        sizes (P,) in the units of x.
     """
-    found = enumerate_cells(net, domain, lowered=with_labels(lower(net, simplify=False)))
-    pieces = found.layout.pieces(found.signs)
-    label = pieces[-1][:, 0]
-    pairs, facets = found.shared
-    differ = label[pairs[:, 0]] != label[pairs[:, 1]]
+    parts = clip(found, functions)
+    pairs, facets = parts.shared
+    differ = parts.piece[pairs[:, 0]] != parts.piece[pairs[:, 1]]
     pairs, facets = pairs[differ], facets[differ]
-    cell = locator.index.find(locator.layout.vectors([p[pairs[:, 0]] for p in pieces[:-1]], len(pairs)))
-    return np.sort(label[pairs], axis=1), cell, _vertices(found, facets), found.undecided
+    start, _, columns = parts.facets
+    part = np.searchsorted(start, facets, side="right") - 1
+    sizes = facet_sizes(parts.parts, part, columns[facets], found.domain.basis)
+    corners = _corners(parts, part, columns[facets])
+    return np.sort(parts.piece[pairs], axis=1), parts.parent[pairs[:, 0]], corners, sizes
 
 
-def _vertices(found: Enumerated, facets: np.ndarray) -> list[np.ndarray]:
-    return [found.vertices[found.facet_vertices(facet)[1]] for facet in facets.tolist()]
+def _corners(parts: OutputCells, part: np.ndarray, column: np.ndarray) -> list[np.ndarray]:
+    """The vertices of facets in t, without rays."""
+    if not len(part):
+        return []
+    chosen = parts.parts.select(part)
+    kept = chosen.on[np.arange(len(chosen.at)), column[chosen.owner]] & (chosen.at[:, -1] > 0)
+    counts = np.bincount(chosen.owner[kept], minlength=len(part))
+    return np.split(chosen.at[kept, :-1], np.cumsum(counts)[:-1])
