@@ -89,7 +89,7 @@ def _check(found: Enumerated, cell: int) -> tuple[bool, bool]:
 
 def _map_fits(found: Enumerated, cell: int, mean: list[Fraction], outputs: list) -> bool:
     weight, bias = found.logits
-    for row, constant, bound, wanted in zip(weight[cell], bias[cell], found.map_error[cell], outputs, strict=True):
+    for row, constant, bound, wanted in zip(weight[cell], bias[cell], found.maps[1][cell], outputs, strict=True):
         if not (np.isfinite(row).all() and np.isfinite(constant)):
             return False
         value = sum((Fraction(w) * x for w, x in zip(row.tolist(), mean, strict=True)), Fraction(constant))

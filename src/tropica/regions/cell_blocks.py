@@ -50,6 +50,8 @@ class CellBlock:
         facet_start: (n + 1,) offsets into facets (K, 3): stage and unit of each facet, stage −1 for the domain's own;
             where a window's rows u and v are equal (stage, u, v), elsewhere the last is −1.
         incidence: bit j of a vertex: it lies on facet j of its cell.
+        rays: (N,) of unbounded cells: whether a row of ``vertices`` is a direction in which the cell goes on for ever. None on
+            polytopes.
     """
 
     count: int
@@ -63,6 +65,7 @@ class CellBlock:
     facet_start: np.ndarray | None = None
     facets: np.ndarray | None = None
     incidence: np.ndarray | None = None
+    rays: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.count

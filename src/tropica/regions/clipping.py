@@ -114,7 +114,7 @@ def cut(
 
 
 def _edges(given: Polytopes, sign: np.ndarray, crossed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The edges of some polytopes from a vertex of sign 1 to one of sign −1: two vertices, whose common facets no third holds."""
+    """The edges of some polytopes from a sign 1 to a sign −1: two vertices, whose common facets no third holds."""
     table = padded_vertices(given.start)[crossed]
     plus, minus = ((table >= 0) & (s * sign[table] > 0) for s in (1, -1))
     which, i, j = np.nonzero(plus[:, :, None] & minus[:, None, :])

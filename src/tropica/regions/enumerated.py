@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -14,33 +15,42 @@ from tropica.exact.rational_arrays import from_fractions
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Maximum
 from tropica.network.patterns import pack_patterns
-from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, make_problem, search_blocks
-from tropica.regions.clipping import Polytopes
+from tropica.regions.cell_arrays import CellArrays, given
+from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem
 from tropica.regions.composed_affine import SOURCE_INPUT
 from tropica.regions.distinct_maps import distinct_maps
 from tropica.regions.domain import Domain
 from tropica.regions.domains import Space
 from tropica.regions.exact_points import embedded, exact_maps, exact_points
-from tropica.regions.exact_vertices import corners, sharpened
-from tropica.regions.lower import Lowered, lower
+from tropica.regions.exact_vertices import corners
+from tropica.regions.limited_stream import LimitedStream
+from tropica.regions.locate import Locator
+from tropica.regions.lower import ZERO, Lowered, lower
 from tropica.regions.neighbors import neighbors
+from tropica.regions.settings import EnumerationSettings
 from tropica.regions.sign_vectors import SignIndex, SignLayout
 from tropica.regions.tasks import Counters
-from tropica.runtime.memory import budget
+from tropica.runtime.memory import size_text
+from tropica.runtime.progress import progress_callback
 
 MOST_ENTRIES = 1 << 21
 """Entries of all matrices between stages, up to which a network is enumerated."""
+EARLY = 5.0
+"""Seconds after which an enumeration is given up whose cells are expected to take many times the memory."""
+HOPELESS = 20
 _EVERYTHING = frozenset({SIGNS, VOLUMES, MAPS, VERTICES})
 
 
 @dataclass(frozen=True, eq=False)
-class Enumerated:
+class Enumerated(CellArrays):
     """All cells of a lowered network on a domain.
 
     Attributes:
         net, lowered, domain, problem: what they are of.
         cells: one block with all of them.
         counters: how many signs each tier decided.
+        stopped: what ended the enumeration before its end: "Ctrl-C", "max_cells=…", "max_seconds=…"; None if it is complete.
+        simplify, upto: as they were given.
     """
 
     net: PiecewiseLinearNetwork
@@ -49,9 +59,9 @@ class Enumerated:
     problem: Problem
     cells: CellBlock
     counters: Counters
-
-    def __len__(self) -> int:
-        return len(self.cells)
+    stopped: str | None = None
+    simplify: bool = False
+    upto: str | None = None
 
     @property
     def undecided(self) -> int:
@@ -61,35 +71,17 @@ class Enumerated:
     @property
     def signs(self) -> np.ndarray:
         """The sign vectors (C, words)."""
-        return _given(self.cells.signs)[:, : int(self.layout.offsets[-1])]
+        return given(self.cells.signs)[:, : int(self.layout.offsets[-1])]
+
+    @cached_property
+    def locator(self) -> Locator:
+        """The cell of a point."""
+        return Locator(self.domain, self.lowered, self.layout, self.index)
 
     @property
     def cells_signs(self) -> np.ndarray:
         """The sign vectors with the words of linear units."""
-        return _given(self.cells.signs)
-
-    @cached_property
-    def polytopes(self) -> Polytopes:
-        """The cells as polytopes."""
-        start, facet_start = _given(self.cells.vertex_start), _given(self.cells.facet_start)
-        at, error = _given(self.cells.vertices), _given(self.cells.displacement)
-        counts = np.diff(facet_start)
-        width = int(counts.max(initial=0))
-        bits = np.ascontiguousarray(_given(self.cells.incidence)).astype("<u8").view(np.uint8)
-        on = np.unpackbits(bits, axis=1, bitorder="little")[:, :width].astype(bool)
-        planes = np.zeros((len(self), width, 3), np.int64)
-        planes[np.arange(width) < counts[:, None]] = _given(self.cells.facets)
-        return Polytopes(start, np.concatenate([at, np.ones((len(at), 1))], 1), error, on, planes)
-
-    @property
-    def maps(self) -> tuple[np.ndarray, np.ndarray]:
-        """The maps (C, s, d + 1) in t, the constant last, and bounds (C, s) of the errors of their values over the domain."""
-        return _given(self.cells.maps), _given(self.cells.map_error)
-
-    @property
-    def vertices(self) -> np.ndarray:
-        """The vertices (N, d) in t of all cells, one cell after the other."""
-        return _given(self.cells.vertices)
+        return given(self.cells.signs)
 
     # ── sign vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -110,10 +102,26 @@ class Enumerated:
         return SignIndex(self.signs & self.layout.bending)
 
     @cached_property
+    def as_written(self) -> bool:
+        """Whether each stage is one nonlinearity of the network, in order, with the bits of its activation pattern."""
+        stages = self.lowered.stages
+        names = [[name for name, _ in stage.written] for stage in stages]
+        return names == [[node.name] for node in self.net.nonlinearities] and all((s.inputs != ZERO).all() for s in stages)
+
+    @cached_property
     def patterns(self) -> np.ndarray:
-        """(C, bytes) as ``net.activation_pattern``; of a network lowered without merging."""
+        """(C, bytes) as ``net.activation_pattern``.
+
+        Raises:
+            InputError: nonlinearities were merged, and a cell may have several patterns.
+        """
         pieces = self.pieces
         nodes = self.net.nonlinearities
+        if not self.as_written:
+            raise InputError(
+                "a relu and its max-pool were merged, and a cell may have several activation patterns: "
+                "tp.linear_regions(..., simplify=False) has one cell for each"
+            )
         found = []
         for node, piece in zip(nodes, pieces, strict=True):
             index = 1 - piece if isinstance(node.op, Maximum) else piece  # a − b > 0: the first input is the larger one
@@ -123,15 +131,9 @@ class Enumerated:
 
     # ── maps and geometry ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def logits(self) -> tuple[np.ndarray, np.ndarray]:
-        """The maps in t: (C, s, d) and (C, s)."""
-        maps = _given(self.cells.maps)
-        return np.ascontiguousarray(maps[:, :, :-1]), np.ascontiguousarray(maps[:, :, -1])
-
     @cached_property
     def _maps(self) -> tuple[np.ndarray, int]:
-        maps, error = _given(self.cells.maps), _given(self.cells.map_error)
+        maps, error = given(self.cells.maps), given(self.cells.map_error)
         return distinct_maps(maps, error, self.domain.vertices, self.exact_maps)
 
     def exact_maps(self, cells: np.ndarray) -> list[tuple[Fraction, ...]]:
@@ -151,32 +153,6 @@ class Enumerated:
         """How many maps were told apart by floats alone."""
         return self._maps[1]
 
-    @property
-    def map_error(self) -> np.ndarray:
-        """(C, s) bounds of the errors of the maps' values over the domain."""
-        return _given(self.cells.map_error)
-
-    @property
-    def volumes(self) -> np.ndarray:
-        """(C,) in units of t."""
-        return _given(self.cells.volumes)
-
-    @cached_property
-    def centers(self) -> np.ndarray:
-        """(C, d) the mean of each cell's vertices."""
-        start, at = _given(self.cells.vertex_start), _given(self.cells.vertices)
-        return np.add.reduceat(at, start[:-1]) / np.diff(start)[:, None]
-
-    @cached_property
-    def corners(self) -> tuple[np.ndarray, np.ndarray]:
-        """Offsets (C + 1,) and vertices with a last entry 1; for d = 2 in order around each cell."""
-        start, at = _given(self.cells.vertex_start), _given(self.cells.vertices)
-        if self.domain.dimension == 2:
-            cell = np.repeat(np.arange(len(self)), np.diff(start))
-            away = at - self.centers[cell]
-            at = at[np.lexsort((np.arctan2(away[:, 1], away[:, 0]), cell))]
-        return start, np.concatenate([at, np.ones((len(at), 1))], 1)
-
     # ── neighbors ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
@@ -186,7 +162,7 @@ class Enumerated:
 
     @cached_property
     def _neighbors(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        start, facets = _given(self.cells.facet_start), _given(self.cells.facets)
+        start, facets = given(self.cells.facet_start), given(self.cells.facets)
         return neighbors(self.layout.offsets, self.index, start, facets, self._facet_keys)
 
     @property
@@ -198,26 +174,6 @@ class Enumerated:
     def shared_facets(self) -> np.ndarray:
         """The facets of all cells that another cell shares."""
         return self._neighbors[2]
-
-    @property
-    def facet_cells(self) -> np.ndarray:
-        """(K,) the cell of each facet."""
-        start = _given(self.cells.facet_start)
-        return np.repeat(np.arange(len(self)), np.diff(start))
-
-    @property
-    def facet_stages(self) -> np.ndarray:
-        """(K,) the stage of each facet's unit, −1 for the domain's own facets."""
-        return _given(self.cells.facets)[:, 0]
-
-    def facet_vertices(self, facet: int) -> tuple[int, np.ndarray]:
-        """The cell of a facet, and the rows of its vertices among those of all cells."""
-        start = _given(self.cells.facet_start)
-        cell = int(np.searchsorted(start, facet, side="right")) - 1
-        local = facet - int(start[cell])
-        low, high = _given(self.cells.vertex_start)[cell : cell + 2].tolist()
-        words = _given(self.cells.incidence)[low:high, local // 64]
-        return cell, low + np.flatnonzero(words >> np.uint64(local % 64) & np.uint64(1))
 
     def _facet_keys(self, facets: np.ndarray) -> list[bytes]:
         """Three-valued signs at the mean of the exact vertices of each facet."""
@@ -232,6 +188,11 @@ class Enumerated:
         points = corners(self.problem, self.cells, cell, rows)
         return [sum((p[k] for p in points), Fraction(0)) / len(points) for k in range(self.domain.dimension)]
 
+    def exact_corner(self, row: int) -> list[Fraction]:
+        """A vertex by its row among those of all cells, exactly."""
+        cell = int(np.searchsorted(given(self.cells.vertex_start), row, side="right")) - 1
+        return corners(self.problem, self.cells, cell, np.array([row]))[0]
+
     def exact_corners(self, cell: int) -> list[list[Fraction]]:
         """The vertices of a cell in t, exactly: the solutions of its hyperplanes under its sign vector."""
         return corners(self.problem, self.cells, cell)
@@ -242,31 +203,55 @@ def enumerate_cells(
     domain: Domain,
     *,
     lowered: Lowered | None = None,
-    threads: int = 1,
-    memory: int | None = None,
+    settings: EnumerationSettings | None = None,
 ) -> Enumerated:
-    """All cells of a network, as written unless a lowered one is given, on a domain.
+    """All cells of a network, as written unless a lowered one is given, on a domain; Ctrl-C ends it with what there is.
 
     Raises:
         InputError: a domain that does not fit the inputs or has too many dimensions, or more cells than fit the memory: a
-            quarter of what is free, or so many bytes.
+            quarter of what is free, or so many bytes. It is raised early where an estimate says so.
     """
     domain.check_input(net.input_shape)
+    settings = settings or EnumerationSettings(threads=1)
     lowered = lower(net, simplify=False) if lowered is None else lowered
-    problem, counters, most = make_problem(lowered, domain), Counters(), budget(memory)
+    counters, most = Counters(), settings.bytes
     blocks: list[CellBlock] = []
-    taken = 0
-    for block in search_blocks(problem, _EVERYTHING, threads=threads, counters=counters):
-        blocks.append(block)
-        taken += 2 * sum(a.nbytes for a in vars(block).values() if isinstance(a, np.ndarray))  # once more when joined
-        if taken > most:
-            raise InputError(
-                f"there are more than {sum(map(len, blocks)):,} cells, and {most:,} bytes hold no more; use a smaller "
-                "domain, or tp.iter_cells and tp.count_cells, which keep none"
-            )
-    extent = float(np.ptp(domain.vertices, axis=0).max())
-    cells = sharpened(problem, _joined(blocks), extent)
-    return Enumerated(net.to(torch.float64).to("cpu"), lowered, domain, problem, cells, counters)
+    taken, start = 0, time.monotonic()
+    with progress_callback(settings.progress) as report:
+        stream = LimitedStream(lowered, domain, _EVERYTHING, settings, counters, report)
+        try:
+            for block in stream:
+                blocks.append(block)
+                taken += 2 * sum(a.nbytes for a in vars(block).values() if isinstance(a, np.ndarray))  # once more when joined
+                hopeless = time.monotonic() - start > EARLY and taken / stream.found * stream.expected > HOPELESS * most
+                if taken > most or (hopeless and settings.max_cells is None and settings.max_seconds is None):
+                    raise _too_many(stream, taken, most)
+        except KeyboardInterrupt:
+            if not blocks:
+                raise
+            stream.stopped = "Ctrl-C"
+    cells = stream.sharpened(_joined(blocks))
+    return Enumerated(
+        net.to(torch.float64).to("cpu"),
+        lowered,
+        domain,
+        stream.problem,
+        cells,
+        counters,
+        stream.stopped,
+        settings.simplify,
+        settings.upto,
+    )
+
+
+def _too_many(stream: LimitedStream, taken: int, most: int) -> InputError:
+    """What to say where the cells do not fit the memory."""
+    about = "" if stream.expected <= stream.found else f", about {stream.expected:,} by the share of the volume done"
+    needed = size_text(round(taken / stream.found * stream.expected))
+    return InputError(
+        f"there are more than {stream.found:,} cells{about}; they would take some {needed}, and memory={most:,} bytes hold no "
+        "more; use a smaller domain, max_cells= or max_seconds=, or tp.iter_cells and tp.count_cells, which keep none"
+    )
 
 
 def can_enumerate(net: PiecewiseLinearNetwork, domain: Domain) -> bool:
@@ -281,14 +266,14 @@ def can_enumerate(net: PiecewiseLinearNetwork, domain: Domain) -> bool:
 def _joined(blocks: list[CellBlock]) -> CellBlock:
     """Several blocks as one."""
     whole = {
-        name: np.concatenate([_given(getattr(b, name)) for b in blocks])
+        name: np.concatenate([given(getattr(b, name)) for b in blocks])
         for name in ("signs", "volumes", "maps", "map_error", "vertices", "displacement", "facets")
     }
-    words = max(_given(b.incidence).shape[1] for b in blocks)
-    sets = [np.pad(_given(b.incidence), ((0, 0), (0, words - _given(b.incidence).shape[1]))) for b in blocks]
+    words = max(given(b.incidence).shape[1] for b in blocks)
+    sets = [np.pad(given(b.incidence), ((0, 0), (0, words - given(b.incidence).shape[1]))) for b in blocks]
     starts = {
         name: np.concatenate(
-            [[0], *(_given(getattr(b, name))[1:] + shift for b, shift in zip(blocks, _shifts(blocks, name), strict=True))]
+            [[0], *(given(getattr(b, name))[1:] + shift for b, shift in zip(blocks, _shifts(blocks, name), strict=True))]
         )
         for name in ("vertex_start", "facet_start")
     }
@@ -296,10 +281,5 @@ def _joined(blocks: list[CellBlock]) -> CellBlock:
 
 
 def _shifts(blocks: list[CellBlock], name: str) -> list[int]:
-    lengths = [int(_given(getattr(b, name))[-1]) for b in blocks]
+    lengths = [int(given(getattr(b, name))[-1]) for b in blocks]
     return [0, *np.cumsum(lengths)[:-1].tolist()]
-
-
-def _given(array: np.ndarray | None) -> np.ndarray:
-    assert array is not None  # the blocks were asked for with everything
-    return array

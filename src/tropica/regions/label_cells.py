@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from tropica.regions.enumerated import Enumerated
-from tropica.regions.integral import facet_sizes
-from tropica.regions.output_cells import Functions, OutputCells, clip
+from tropica.regions.facets import facet_corners
+from tropica.regions.output_cells import Functions, clip
+from tropica.regions.sizes import facet_sizes
 
 
-def differing_facets(
-    found: Enumerated, functions: Functions
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
+def differing_facets(found: Enumerated, functions: Functions) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
     """The facets between parts of cells in different pieces.
 
     Returns:
@@ -25,15 +24,5 @@ def differing_facets(
     start, _, columns = parts.facets
     part = np.searchsorted(start, facets, side="right") - 1
     sizes = facet_sizes(parts.parts, part, columns[facets], found.domain.basis)
-    corners = _corners(parts, part, columns[facets])
+    corners = facet_corners(parts.parts, part, columns[facets])
     return np.sort(parts.piece[pairs], axis=1), parts.parent[pairs[:, 0]], corners, sizes
-
-
-def _corners(parts: OutputCells, part: np.ndarray, column: np.ndarray) -> list[np.ndarray]:
-    """The vertices of facets in t, without rays."""
-    if not len(part):
-        return []
-    chosen = parts.parts.select(part)
-    kept = chosen.on[np.arange(len(chosen.at)), column[chosen.owner]] & (chosen.at[:, -1] > 0)
-    counts = np.bincount(chosen.owner[kept], minlength=len(part))
-    return np.split(chosen.at[kept, :-1], np.cumsum(counts)[:-1])

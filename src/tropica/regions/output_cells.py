@@ -53,7 +53,8 @@ class Functions:
 def label_functions(outputs: int) -> Functions:
     """The logits, parted by the largest; one output by its sign: label 1 where it is positive."""
     zeros = np.zeros(outputs, np.int64)
-    return Functions(RationalArray(np.eye(outputs, dtype=np.int64)), RationalArray(zeros), "largest" if outputs > 1 else "signs")
+    identity = RationalArray(np.eye(outputs, dtype=np.int64))
+    return Functions(identity, RationalArray(zeros), "largest" if outputs > 1 else "signs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +149,7 @@ def _applied(functions: Functions, outputs: RationalArray) -> np.ndarray:
 
 
 def exact_corner(found: Enumerated, exact: ExactSigns, cell: int, through: list[Plane], near: np.ndarray) -> list[Fraction]:
-    """The point (t, 1) on hyperplanes under a cell's sign vector; where they meet at infinity (t, 0), on the side of ``near``."""
+    """The point (t, 1) on hyperplanes under a cell's sign vector; at infinity (t, 0), on the side of ``near``."""
     *top, bottom = exact.vertex(through, spread_signs(found.problem, found.cells_signs[cell]))
     at = [Fraction(x, bottom or 1) * Fraction(2) ** int(e) for x, e in zip(top, found.problem.exponents, strict=True)]
     if bottom:
@@ -205,7 +206,9 @@ class _Clipper:
 
     # ── values ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _rows(self, cells: np.ndarray, first: np.ndarray, other: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _rows(
+        self, cells: np.ndarray, first: np.ndarray, other: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """For each cell the row (n, d + 1) of a function or a difference of two, sizes of its terms, and an error bound."""
         maps, errors = self.found.maps
         with np.errstate(over="ignore", invalid="ignore"):

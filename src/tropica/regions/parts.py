@@ -11,7 +11,11 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.spatial import ConvexHull, QhullError
 
+from tropica.errors import InputError
+from tropica.regions.cell_arrays import CellArrays
+from tropica.regions.cell_blocks import CellBlock
 from tropica.regions.cells import changes, neighbors
+from tropica.regions.domain import Domain
 from tropica.regions.enumerated import Enumerated
 from tropica.regions.maps import affine_maps, number_maps
 from tropica.regions.patterns import checked_patterns, equal_patterns
@@ -23,25 +27,38 @@ THIN = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
-    """The arrays of a complex of C cells, as a file has them; a RegionComplex says what each of them is."""
+class Stored(CellArrays):
+    """Cells from a file, without their network: an :class:`Enumerated` says what the arrays are."""
 
+    domain: Domain
+    cells: CellBlock
     undecided: int
     undecided_maps: int
-    patterns: np.ndarray
-    centers: np.ndarray
-    logits: tuple[np.ndarray, np.ndarray]
     map_of: np.ndarray
-    corners: tuple[np.ndarray, np.ndarray]
-    volumes: np.ndarray
     adjacency: np.ndarray
+    written: np.ndarray | None
+    stopped: str | None
+    simplify: bool
+    upto: str | None
 
-    def __len__(self) -> int:
-        return len(self.centers)
+    @property
+    def as_written(self) -> bool:
+        """Whether each cell has one activation pattern of the network as written."""
+        return self.written is not None
+
+    @property
+    def patterns(self) -> np.ndarray:
+        """The activation patterns (C, bytes)."""
+        if self.written is None:
+            raise InputError("nonlinearities were merged: a cell may have several activation patterns")
+        return self.written
 
 
 class Walked:
     """The same arrays, from the cells of a complex."""
+
+    stopped: str | None = None
+    as_written = True
 
     def __init__(self, solid: Solid) -> None:
         self._solid, self.centers = solid, solid.centers
