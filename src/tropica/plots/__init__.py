@@ -11,6 +11,7 @@ from tropica.plots.label_map import label_map
 from tropica.plots.label_polygons import label_polygons
 from tropica.plots.mean_curves import Curve, mean_curves
 from tropica.plots.regions import regions
+from tropica.plots.units import units
 from tropica.plots.zonotope import zonotope
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "label_polygons",
     "mean_curves",
     "regions",
+    "units",
     "zonotope",
 ]

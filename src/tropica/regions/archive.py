@@ -18,7 +18,8 @@ from tropica.errors import InputError, StoreError
 from tropica.exact.rational_arrays import exact_array, exact_numbers
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions import domains
-from tropica.regions.cell_blocks import CellBlock, make_problem
+from tropica.regions.cell_blocks import CellBlock
+from tropica.regions.cell_stream import problem_on
 from tropica.regions.domain import Domain, faces_of_points
 from tropica.regions.enumerated import Enumerated
 from tropica.regions.lower import lower
@@ -45,7 +46,7 @@ DOMAINS = ("Ball", "Box", "Domain", "Plane", "Polygon", "Polytope", "Segment", "
 
 def save_regions(cx: RegionComplex, path: str | os.PathLike[str]) -> None:
     """As :meth:`RegionComplex.save`."""
-    parts = cx._parts
+    parts = cx._found
     if isinstance(parts, Walked):
         raise InputError("only complexes of the compiled engine are saved: of a polytope, and a network that is not too wide")
     block = {name: getattr(parts.cells, name) for name in BLOCK}
@@ -122,7 +123,7 @@ def load_regions(path: str | os.PathLike[str], net: PiecewiseLinearNetwork | Non
     lowered = lower(net, simplify=parts.simplify)
     own = net.to(torch.float64).to("cpu")
     counters = Counters(undecided=parts.undecided)
-    problem = make_problem(lowered, domain)
+    problem = problem_on(lowered, domain)
     found = Enumerated(own, lowered, domain, problem, parts.cells, counters, parts.stopped, parts.simplify, parts.upto)
     return RegionComplex(found, domain, own, fingerprint, connected)
 

@@ -18,14 +18,14 @@ from tropica.exact.rational_arrays import rationals
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.archive import save_regions
 from tropica.regions.audit import Audit, audit_cells
-from tropica.regions.boundary import Boundary, find_boundary
 from tropica.regions.connected import components, touching_pairs
 from tropica.regions.domain import Domain
 from tropica.regions.enumerated import Enumerated
+from tropica.regions.export import export_cells
 from tropica.regions.facets import Facets, shared_facets
-from tropica.regions.integral import Integral, integrate
 from tropica.regions.locate import Locator
-from tropica.regions.parts import Parts
+from tropica.regions.output_methods import OutputMethods
+from tropica.regions.parts import Cells
 from tropica.regions.tables import cells_dataframe, neighbor_matrix, networkx_graph
 from tropica.runtime.arithmetic import under_own_settings
 from tropica.runtime.html import HtmlRepr
@@ -58,7 +58,7 @@ class Cell:
 
 
 @under_own_settings
-class RegionComplex(HtmlRepr, Sequence[Cell]):
+class RegionComplex(OutputMethods, HtmlRepr, Sequence[Cell]):
     """A network on a domain, taken apart into the cells on which it is affine; a sequence of :class:`Cell`.
 
     Three counts, which differ: ``len(cx.cells)`` cells (sets of points with one sign vector of the lowered network; with
@@ -75,7 +75,7 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
 
     def __init__(
         self,
-        parts: Parts,
+        parts: Cells,
         domain: Domain,
         net: PiecewiseLinearNetwork | None,
         fingerprint: str = "",
@@ -83,7 +83,7 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
     ) -> None:
         self.domain, self.connected = domain, connected
         self._fingerprint = fingerprint
-        self._parts, self._net = parts, net
+        self._found, self._net = parts, net
 
     @property
     def net(self) -> PiecewiseLinearNetwork:
@@ -119,8 +119,8 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
     @cached_property
     def locator(self) -> Locator:
         """The cells by their sign vectors."""
-        if isinstance(self._parts, Enumerated):
-            return self._parts.locator
+        if isinstance(self._found, Enumerated):
+            return self._found.locator
         return Locator.of_patterns(self.net, self.domain, self.patterns)
 
     # ── counts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -138,7 +138,7 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
     @property
     def stopped(self) -> str | None:
         """What ended the enumeration before its end: "Ctrl-C", "max_cells=…", "max_seconds=…"; None for a complete one."""
-        return self._parts.stopped
+        return self._found.stopped
 
     @property
     def certified(self) -> bool:
@@ -150,12 +150,12 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
     def undecided(self) -> int:
         """How many signs, and patterns of cells, were taken from floating point though its error bound does not decide them (in
         networks too large for rational arithmetic)."""
-        return self._parts.undecided
+        return self._found.undecided
 
     @property
     def undecided_maps(self) -> int:
         """How many affine maps were told apart by floating point alone (where too many for rational arithmetic are alike)."""
-        return self._parts.undecided_maps
+        return self._found.undecided_maps
 
     @property
     def cells(self) -> RegionComplex:
@@ -188,7 +188,7 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
     @cached_property
     def map_of(self) -> np.ndarray:
         """The number of each cell's map (C,)."""
-        return self._parts.map_of
+        return self._found.map_of
 
     # ── what each cell is ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -199,7 +199,7 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
         Raises:
             InputError: nonlinearities were merged (``simplify=True``), and a cell may have several patterns.
         """
-        return self._parts.patterns
+        return self._found.patterns
 
     @cached_property
     def signs(self) -> np.ndarray:
@@ -210,18 +210,18 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
     @cached_property
     def centers(self) -> np.ndarray:
         """A point inside each cell (C, d)."""
-        return self._parts.centers
+        return self._found.centers
 
     @cached_property
     def logits(self) -> tuple[np.ndarray, np.ndarray]:
         """The affine maps t ↦ weight t + bias of all cells: (C, s, d) and (C, s)."""
-        return self._parts.logits
+        return self._found.logits
 
     @cached_property
     def corners(self) -> tuple[np.ndarray, np.ndarray]:
         """``starts`` (C + 1,) and ``at`` (M, d + 1): rows starts[c] … starts[c + 1] are the corners of cell c, (t, 1) for a
         point, (direction, 0) where the cell goes on for ever; for d = 2 in order around a bounded cell."""
-        return self._parts.corners
+        return self._found.corners
 
     def polygon(self, cell: int) -> tuple[np.ndarray, np.ndarray]:
         """Corners (V, d) of a cell, and the directions (R, d) in which it is unbounded."""
@@ -239,16 +239,16 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
             return [self[i] for i in range(*index.indices(len(self)))]
         number = range(len(self))[index]
         weight, bias = self.logits
-        pattern = self.patterns[number] if self._parts.as_written else None
+        pattern = self.patterns[number] if self._found.as_written else None
         return Cell(number, pattern, weight[number], bias[number], *self.polygon(number))
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return len(self._found)
 
     @cached_property
     def volumes(self) -> np.ndarray:
         """Length, area, volume of each cell (C,), in the units of x; ∞ where a cell is unbounded."""
-        return self._parts.volumes * self.domain.volume_scale
+        return self._found.volumes * self.domain.volume_scale
 
     @property
     def volume(self) -> float:
@@ -260,7 +260,7 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
     @cached_property
     def adjacency(self) -> np.ndarray:
         """Pairs (A, 2) of cells that share a facet, the lower number first, sorted."""
-        return self._parts.adjacency
+        return self._found.adjacency
 
     @cached_property
     def facets(self) -> Facets:
@@ -296,49 +296,23 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
         """A row a cell: region, map, volume, center (t0, t1, …), and the outputs there as weight0_0, … and bias0, …"""
         return cells_dataframe(self)
 
-    # ── outputs ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def integral(self) -> Integral:
-        """The integral and the mean of each output over the domain, and the share of each label, exactly but for rounding.
-
-        Raises:
-            InputError: an unbounded domain; cells that are not all there.
-
-        >>> import torch, tropica as tp
-        >>> model = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.ReLU()).eval()
-        >>> _ = torch.nn.init.ones_(model[0].weight)
-        >>> tp.linear_regions(tp.trace(model, torch.zeros(2, 1)), tp.Box(-1, 3, d=1)).integral()
-        Integral(volume 4, mean outputs [1.125], label shares [0.25 0.75])
-        """
-        if self.domain.limits() is None:
-            raise InputError("outputs are integrated over bounded domains, as a Box; found all of space")
-        if not self.complete:
-            raise InputError(f"the cells are not all there, {self.stopped} ended the enumeration: no integral over the domain")
-        return integrate(self._enumerated("integral"))
-
     def _enumerated(self, wanted: str) -> Enumerated:
-        if not isinstance(self._parts, Enumerated):
+        if not isinstance(self._found, Enumerated):
             self.net  # noqa: B018  (says that the network is needed)
             raise InputError(f"{wanted} need cells of the compiled engine: a polytope as domain, a smaller network")
-        return self._parts
+        return self._found
 
-    def boundary(self) -> Boundary:
-        """The decision boundary in the domain: where the label changes, exactly.
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the cells for other programs.
 
-        >>> import torch, tropica as tp
-        >>> model = torch.nn.Linear(2, 2).double().eval()
-        >>> with torch.no_grad():
-        ...     _ = model.weight.copy_(torch.eye(2)), model.bias.zero_()
-        >>> cx = tp.linear_regions(tp.trace(model, torch.zeros(2, 2).double()), tp.Box(0, 1, d=2))
-        >>> found = cx.boundary()  # the diagonal
-        >>> found.labels.tolist(), round(found.measure, 6)
-        ([[0, 1]], 1.414214)
+        Args:
+            path: ``.vtu`` for VTK (ParaView, PyVista), in 1 to 3 dimensions; ``.json`` for polymake and OSCAR: a
+                ``fan::PolyhedralComplex`` with exact vertices in t.
+
+        Raises:
+            InputError: another suffix, an unbounded domain, more dimensions than VTK has, a file that cannot be written.
         """
-        return self._boundary
-
-    @cached_property
-    def _boundary(self) -> Boundary:
-        return find_boundary(self)
+        export_cells(self, self._enumerated("exports"), path)
 
     def audit(self) -> Audit:
         """Recompute all cells independently, in rational numbers.
@@ -348,7 +322,7 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
         takes milliseconds a cell.
 
         Raises:
-            InputError: a complex from a file, or one of all of space: their cells are not kept.
+            InputError: a complex from a file: its cells are not kept.
 
         >>> import torch, tropica as tp
         >>> model = torch.nn.Sequential(torch.nn.Linear(1, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1)).eval()
@@ -356,9 +330,9 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
         >>> cx.audit().passed
         True
         """
-        if not isinstance(self._parts, Enumerated):
-            raise InputError("only cells that tp.linear_regions enumerated on a polytope can be audited, not those of a file")
-        return audit_cells(self._parts, self.map_of)
+        if not isinstance(self._found, Enumerated):
+            raise InputError("only cells that tp.linear_regions enumerated can be audited, not those of a file")
+        return audit_cells(self._found, self.map_of)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all of it to a file (safetensors), which :func:`tropica.load_regions` reads.

@@ -12,7 +12,6 @@ from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock
 from tropica.regions.domain import Domain
-from tropica.regions.domains import Space
 from tropica.regions.limited_stream import LimitedStream
 from tropica.regions.lower import lower
 from tropica.regions.settings import EnumerationSettings, Prune
@@ -185,6 +184,6 @@ def prepare(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> tuple[Pi
 
 def as_domain(domain: object) -> Domain:
     """A domain of the engine."""
-    if isinstance(domain, Domain) and not isinstance(domain, Space):
+    if isinstance(domain, Domain):
         return domain
-    raise InputError(f"cells are enumerated on bounded polytopes, as tp.Box or tp.Plane; got {type(domain).__name__}")
+    raise InputError(f"a domain is needed, as tp.Box(-1, 1, d=2); found {type(domain).__name__}")

@@ -16,13 +16,14 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Maximum
 from tropica.network.patterns import pack_patterns
 from tropica.regions.cell_arrays import CellArrays, given
-from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem
+from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, concatenated
 from tropica.regions.composed_affine import SOURCE_INPUT
 from tropica.regions.distinct_maps import distinct_maps
 from tropica.regions.domain import Domain
 from tropica.regions.domains import Space
 from tropica.regions.exact_points import embedded, exact_maps, exact_points
-from tropica.regions.exact_vertices import corners
+from tropica.regions.exact_vertices import corners, interior_point
+from tropica.regions.fan import SpaceProblem
 from tropica.regions.limited_stream import LimitedStream
 from tropica.regions.locate import Locator
 from tropica.regions.lower import ZERO, Lowered, lower
@@ -38,6 +39,7 @@ MOST_ENTRIES = 1 << 21
 EARLY = 5.0
 """Seconds after which an enumeration is given up whose cells are expected to take many times the memory."""
 HOPELESS = 20
+AS_WRITTEN = EnumerationSettings(simplify=False)
 _EVERYTHING = frozenset({SIGNS, VOLUMES, MAPS, VERTICES})
 
 
@@ -56,7 +58,7 @@ class Enumerated(CellArrays):
     net: PiecewiseLinearNetwork
     lowered: Lowered
     domain: Domain
-    problem: Problem
+    problem: Problem | SpaceProblem
     cells: CellBlock
     counters: Counters
     stopped: str | None = None
@@ -134,7 +136,15 @@ class Enumerated(CellArrays):
     @cached_property
     def _maps(self) -> tuple[np.ndarray, int]:
         maps, error = given(self.cells.maps), given(self.cells.map_error)
-        return distinct_maps(maps, error, self.domain.vertices, self.exact_maps)
+        return distinct_maps(maps, error, self._reference, self.exact_maps)
+
+    @property
+    def _reference(self) -> np.ndarray:
+        """Points that determine an affine map, where its bound holds: the vertices of the domain, or of a simplex about 0."""
+        if not isinstance(self.domain, Space):
+            return self.domain.vertices
+        d = self.domain.dimension
+        return np.concatenate([np.eye(d), -np.ones((1, d))])
 
     def exact_maps(self, cells: np.ndarray) -> list[tuple[Fraction, ...]]:
         """The maps of cells (n,), exactly: equal for equal maps."""
@@ -183,10 +193,9 @@ class Enumerated(CellArrays):
         return [b"".join(sign[i].tobytes() for sign in points.signs) for i in range(len(means))]
 
     def _facet_mean(self, facet: int) -> list[Fraction]:
-        """The mean of a facet's vertices, in t."""
+        """A point in the relative interior of a facet, in t."""
         cell, rows = self.facet_vertices(facet)
-        points = corners(self.problem, self.cells, cell, rows)
-        return [sum((p[k] for p in points), Fraction(0)) / len(points) for k in range(self.domain.dimension)]
+        return interior_point(corners(self.problem, self.cells, cell, rows))
 
     def exact_corner(self, row: int) -> list[Fraction]:
         """A vertex by its row among those of all cells, exactly."""
@@ -194,26 +203,19 @@ class Enumerated(CellArrays):
         return corners(self.problem, self.cells, cell, np.array([row]))[0]
 
     def exact_corners(self, cell: int) -> list[list[Fraction]]:
-        """The vertices of a cell in t, exactly: the solutions of its hyperplanes under its sign vector."""
+        """The vertices (t, 1) and rays (t, 0) of a cell, exactly: the solutions of its hyperplanes under its sign vector."""
         return corners(self.problem, self.cells, cell)
 
 
-def enumerate_cells(
-    net: PiecewiseLinearNetwork,
-    domain: Domain,
-    *,
-    lowered: Lowered | None = None,
-    settings: EnumerationSettings | None = None,
-) -> Enumerated:
-    """All cells of a network, as written unless a lowered one is given, on a domain; Ctrl-C ends it with what there is.
+def enumerate_cells(net: PiecewiseLinearNetwork, domain: Domain, settings: EnumerationSettings = AS_WRITTEN) -> Enumerated:
+    """All cells of a network on a domain; Ctrl-C ends it with what there is. ``net`` is cut where ``settings.upto`` says.
 
     Raises:
         InputError: a domain that does not fit the inputs or has too many dimensions, or more cells than fit the memory: a
             quarter of what is free, or so many bytes. It is raised early where an estimate says so.
     """
     domain.check_input(net.input_shape)
-    settings = settings or EnumerationSettings(threads=1)
-    lowered = lower(net, simplify=False) if lowered is None else lowered
+    lowered = lower(net, simplify=settings.simplify)
     counters, most = Counters(), settings.bytes
     blocks: list[CellBlock] = []
     taken, start = 0, time.monotonic()
@@ -230,18 +232,9 @@ def enumerate_cells(
             if not blocks:
                 raise
             stream.stopped = "Ctrl-C"
-    cells = stream.sharpened(_joined(blocks))
-    return Enumerated(
-        net.to(torch.float64).to("cpu"),
-        lowered,
-        domain,
-        stream.problem,
-        cells,
-        counters,
-        stream.stopped,
-        settings.simplify,
-        settings.upto,
-    )
+    cells = stream.sharpened(concatenated(blocks))
+    own, options = net.to(torch.float64).to("cpu"), (stream.stopped, settings.simplify, settings.upto)
+    return Enumerated(own, lowered, domain, stream.problem, cells, counters, *options)
 
 
 def _too_many(stream: LimitedStream, taken: int, most: int) -> InputError:
@@ -256,30 +249,6 @@ def _too_many(stream: LimitedStream, taken: int, most: int) -> InputError:
 
 def can_enumerate(net: PiecewiseLinearNetwork, domain: Domain) -> bool:
     """Whether the engine takes a network on a domain: a polytope, and matrices between stages that fit the memory."""
-    if isinstance(domain, Space):
-        return False
     lowered = lower(net, simplify=False)
     maps = (*(stage.affine for stage in lowered.stages), lowered.output)
     return sum(m.size * m.source_size(k) for m in maps for k in m.sources if k != SOURCE_INPUT) <= MOST_ENTRIES
-
-
-def _joined(blocks: list[CellBlock]) -> CellBlock:
-    """Several blocks as one."""
-    whole = {
-        name: np.concatenate([given(getattr(b, name)) for b in blocks])
-        for name in ("signs", "volumes", "maps", "map_error", "vertices", "displacement", "facets")
-    }
-    words = max(given(b.incidence).shape[1] for b in blocks)
-    sets = [np.pad(given(b.incidence), ((0, 0), (0, words - given(b.incidence).shape[1]))) for b in blocks]
-    starts = {
-        name: np.concatenate(
-            [[0], *(given(getattr(b, name))[1:] + shift for b, shift in zip(blocks, _shifts(blocks, name), strict=True))]
-        )
-        for name in ("vertex_start", "facet_start")
-    }
-    return CellBlock(sum(map(len, blocks)), incidence=np.concatenate(sets), **whole, **starts)
-
-
-def _shifts(blocks: list[CellBlock], name: str) -> list[int]:
-    lengths = [int(given(getattr(b, name))[-1]) for b in blocks]
-    return [0, *np.cumsum(lengths)[:-1].tolist()]

@@ -9,10 +9,12 @@ from functools import cached_property
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, CellBlock, Problem, Sizes, make_problem, search_blocks
+from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, CellBlock, Problem, Sizes
+from tropica.regions.cell_stream import problem_on, stream
 from tropica.regions.domain import Domain
-from tropica.regions.domains import Box
+from tropica.regions.domains import Box, Space
 from tropica.regions.exact_vertices import sharpened
+from tropica.regions.fan import SpaceProblem
 from tropica.regions.lower import Lowered
 from tropica.regions.output_bounds import output_bounds
 from tropica.regions.settings import EnumerationSettings, Prune
@@ -44,10 +46,11 @@ class LimitedStream:
         prune: Prune | None = None,
     ) -> None:
         self.settings = settings
-        self.problem = make_problem(lowered, polytope)
+        self.problem = problem_on(lowered, polytope)
         self.domain = polytope
         self._want, self._report, self._counters, self._prune = want, report, counters, prune
-        self._extent = float(np.ptp(polytope.vertices, axis=0).max())
+        self._bounded = not isinstance(polytope, Space)
+        self._extent = float(np.ptp(polytope.vertices, axis=0).max()) if self._bounded else np.inf
         self.stopped: str | None = "the caller"
         self.found, self.done = 0, 0.0
 
@@ -58,7 +61,7 @@ class LimitedStream:
 
     def sharpened(self, block: CellBlock) -> CellBlock:
         """The block with exact solutions where its vertices have large errors."""
-        return sharpened(self.problem, block, self._extent)
+        return sharpened(self.problem, block, self._extent) if isinstance(self.problem, Problem) else block
 
     def __iter__(self) -> Iterator[CellBlock]:
         start, most, seconds = time.monotonic(), self.settings.max_cells, self.settings.max_seconds
@@ -66,10 +69,10 @@ class LimitedStream:
         sizes = Sizes() if prune is None else Sizes(32, 64, 128)
         threads = self.settings.number_of_threads
         window = _window(problem, self._want, sizes, self.settings.bytes, threads)
-        skip = None if prune is None else lambda task: prune(*_scaled_bounds(problem, task))
-        blocks = search_blocks(
+        skip = None if prune is None else lambda part, task: prune(*_scaled_bounds(part, task, self._bounded))
+        blocks = stream(
             problem,
-            want=self._want,
+            self._want,
             threads=min(threads, window),
             window=window,
             sizes=sizes,
@@ -78,10 +81,10 @@ class LimitedStream:
         )
         for block in blocks:
             self.found += len(block)
-            if block.volumes is not None:
+            if block.volumes is not None and self._bounded:
                 self.done += float(block.volumes.sum())
-                if self._report:
-                    self._report(self.found, self.expected, "cells")
+            if self._report:
+                self._report(self.found, self.expected, "cells")
             yield block
             if most is not None and self.found >= most:
                 self.stopped = f"max_cells={most:,}"
@@ -96,6 +99,8 @@ class LimitedStream:
     @cached_property
     def _volume(self) -> float:
         """Of the domain in t; 0 where it takes long to tell."""
+        if not self._bounded:
+            return 0.0
         vertices = self.domain.vertices
         if isinstance(self.domain, Box):
             return float(np.ptp(vertices, axis=0).prod())
@@ -107,15 +112,22 @@ class LimitedStream:
         return max(self.found, round(self.found * self._volume / self.done) if self.done > 0 else 0)
 
 
-def _scaled_bounds(problem: Problem, task: Task) -> tuple[np.ndarray, np.ndarray]:
+def _scaled_bounds(problem: Problem, task: Task, bounded: bool) -> tuple[np.ndarray, np.ndarray]:
     low, high = output_bounds(problem.net, task)
     power = problem.output_exponents.astype(np.int32)
-    return np.ldexp(low, power), np.ldexp(high, power)
+    low, high = np.ldexp(low, power), np.ldexp(high, power)
+    if bounded:
+        return low, high
+    slack = task.X.shape[1] * float(task.disp.max()) + 2.0**-48  # on a cone the output is a form over s = 1 − Σ λ
+    s = 1.0 - task.X.sum(1)
+    least, most = max(float(s.min()) - slack, 0.0), float(s.max()) + slack
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(low < 0, low / least, low / most), np.where(high > 0, high / least, high / most)
 
 
-def _window(problem: Problem, want: frozenset[str], sizes: Sizes, memory: int, threads: int) -> int:
+def _window(problem: Problem | SpaceProblem, want: frozenset[str], sizes: Sizes, memory: int, threads: int) -> int:
     """How many blocks may wait, so that their arrays fit into the memory."""
-    d, outputs, words = problem.net.d, int(problem.net.size[-1]), problem.net.bias.shape[1] // 64
+    d, outputs, words = len(problem.exponents), int(problem.net.size[-1]), problem.net.bias.shape[1] // 64
     cell = 8 + (8 * words * len(problem.net.size) if SIGNS in want else 0) + (8 * outputs * (d + 2) if MAPS in want else 0)
     cell += (8 * (d + 5) * (2 + 3 * 2**d // 2)) if VERTICES in want else 0
     block = sizes.later * cell

@@ -12,7 +12,6 @@ from tropica.regions.complex import Connected, RegionComplex
 from tropica.regions.domain import Domain
 from tropica.regions.domains import Ball, Box, Plane, Polygon, Polytope, Segment, Simplex, Slice, Space
 from tropica.regions.enumerated import can_enumerate, enumerate_cells
-from tropica.regions.lower import lower
 from tropica.regions.parts import Walked
 from tropica.regions.segments.complex import SegmentRegions, segment_regions
 from tropica.regions.settings import EnumerationSettings
@@ -92,9 +91,9 @@ def linear_regions(  # pyright: ignore[reportInconsistentOverload]
         return segment_regions(net, domain)
     part = net if upto is None else net.upto(upto)
     if can_enumerate(part, domain):
-        found = enumerate_cells(part, domain, lowered=lower(part, simplify=simplify), settings=settings)
+        found = enumerate_cells(part, domain, settings)
         return RegionComplex(found, domain, found.net, connected=connected)
-    _no_settings(settings, connected, "all of space, and of very wide networks")
+    _no_settings(settings, connected, "very wide networks")
     solid = solid_cells(net, domain)
     return RegionComplex(Walked(solid), domain, solid.folded.net)
 

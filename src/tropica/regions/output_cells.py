@@ -17,7 +17,7 @@ from tropica.regions.clipping import ROUNDING, Plane, Polytopes, cut, joined
 from tropica.regions.enumerated import Enumerated
 from tropica.regions.exact_points import embedded, exact_maps, exact_points
 from tropica.regions.exact_signs import ExactSigns
-from tropica.regions.exact_vertices import spread_signs
+from tropica.regions.exact_vertices import interior_point, spread_signs
 from tropica.regions.neighbors import neighbors
 from tropica.regions.sign_vectors import SignIndex
 from tropica.regions.simplices import chunks
@@ -128,11 +128,7 @@ class OutputCells:
 
     def _facet_keys(self, facets: np.ndarray) -> list[bytes]:
         """Exact signs of all units, and the order of the functions, at the mean of the vertices of facets."""
-        means = []
-        for facet in facets.tolist():
-            corners = [self.corner(v) for v in self.vertices_of(facet).tolist()]
-            *total, count = (sum(x, Fraction(0)) for x in zip(*corners, strict=True))
-            means.append([x / count for x in total])
+        means = [interior_point([self.corner(v) for v in self.vertices_of(f).tolist()]) for f in facets.tolist()]
         t = from_fractions((x for point in means for x in point), (len(means), self.found.domain.dimension))
         points = exact_points(self.found.lowered, embedded(self.found.domain, t))
         values = _applied(self.functions, points.outputs)
@@ -176,7 +172,8 @@ class _Clipper:
         self.exact = found.problem.exact.followed_by(functions.weight, functions.bias)
         self.stage = len(found.problem.net.size) - 1
         self.cells = found.polytopes
-        self.extent = float(np.ptp(found.domain.vertices, axis=0).max())
+        limits = found.domain.limits()
+        self.extent = 1.0 if limits is None else float((limits[1] - limits[0]).max())
         self.weight, self.bias = functions.weight.floats(), functions.bias.floats()
 
     def run(self) -> OutputCells:
@@ -234,6 +231,9 @@ class _Clipper:
             value = np.einsum("nk,nk->n", row[owner], parts.at)
             terms = np.einsum("nk,nk->n", size[owner], np.abs(parts.at))
             slack = np.abs(row[:, :-1]).sum(1)[owner] * parts.displacement
+            if self.found.cells.rays is not None:  # there the bounds of maps are for |t| ≤ 1
+                error = error[owner] * np.maximum(1.0, np.abs(parts.at).max(1))
+                return value, error + slack + (len(row[0]) + 3) * ROUNDING * terms + 1e-305
             return value, error[owner] + slack + (len(row[0]) + 3) * ROUNDING * terms + 1e-305
 
     def _signs(

@@ -151,7 +151,7 @@ class Walked:
         return np.unique(pairs, axis=0).reshape(-1, 2)
 
 
-Parts = Walked | Stored | Enumerated
+Cells = Walked | Stored | Enumerated
 
 
 def _volume(corners: np.ndarray) -> float:
