@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from torch.testing import assert_close
 
 import tropica as tp
@@ -29,6 +31,29 @@ def test_same_again() -> None:
     again = tp.trace(case_of(name).make(0).double(), points(name, 5, seed=3))
     assert again.fingerprint == traced(name).fingerprint
     assert traced(name).to(torch.float32).fingerprint == traced(name).fingerprint
+
+
+class Wrapper(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x)
+
+
+def test_a_wrapped_copy_is_the_same_network() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    x = torch.randn(3, 4)
+    same = tp.trace(model, x).fingerprint
+    compiled = copy.deepcopy(model)
+    compiled[0] = torch.compile(compiled[0])  # type: ignore[assignment]
+    wrapped = (nn.DataParallel(model), torch.compile(model), AveragedModel(model), Wrapper(model), compiled)
+    assert [tp.trace(other.eval(), x).fingerprint == same for other in wrapped] == [True] * 5
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other[0].bias[0] += 1e-6
+    assert tp.trace(Wrapper(other).eval(), x).fingerprint != same
 
 
 @pytest.mark.slow
