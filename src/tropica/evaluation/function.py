@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tropica.data.batches import Data, as_batches, count_points
+from tropica.data.batches import Data, as_batches, count_points, merged_batches
 from tropica.data.passes import DEFAULT_SIZES, ShardSizes
 from tropica.data.point_order import PointOrder
+from tropica.data.sources import Observer
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.precision import MorePrecision, asking_for_more, escalate, require_digits
 from tropica.decomposition.prepare import decomposition_for, prepare_extraction
@@ -304,6 +305,7 @@ class ExtractedFunction:
         *,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
+        observer: Observer | None = None,
     ) -> Iterator[Tensor]:
         """One pass over points, in groups as large as the memory allows: the terms are read once for each group.
 
@@ -312,12 +314,14 @@ class ExtractedFunction:
             order: the points of earlier passes.
             total: the number of points.
             dtype, device: of the groups; by default those of the points.
+            observer: as in :func:`tropica.data.batches.as_batches`.
         """
         terms, settings, kept = self._terms, self._settings, isinstance(self._terms, KeptTerms)
         size = settings.points if kept else total  # streamed terms are extracted only once
         room = self._processes.run_on_first(lambda: budget(self._memory, terms.device) // (4 * terms.dtype.itemsize))
-        batches = as_batches(x, size, dtype=dtype, device=device, shape=terms.input_shape, where="points", order=order)
-        yield from _merged(batches, size, min(settings.numbers, room) if kept else sys.maxsize)
+        about = {"dtype": dtype, "device": device, "shape": terms.input_shape, "where": "points"}
+        batches = as_batches(x, size, **about, order=order, observer=observer)
+        yield from merged_batches(batches, size, min(settings.numbers, room) if kept else sys.maxsize)
 
     @own_settings()
     def _map(self, work: Callable[[Tensor, ProgressCallback | None], Tensor], x: Data, progress: Any) -> Tensor:
@@ -378,19 +382,3 @@ def _digits_of(terms: TermSource) -> dict[str, str]:
         steps, digits = terms.terms.certificate.steps, terms.terms.certificate.digits
     facts = {} if digits is None else {"digits of f(x)": f"{digits:.1f}"}
     return facts | ({"before": "; ".join(steps)} if steps else {})
-
-
-def _merged(batches: Iterable[Tensor], points: int, numbers: int) -> Iterator[Tensor]:
-    """Concatenate consecutive batches to at least ``points`` points or ``numbers`` numbers, as small batches are inefficient.
-
-    >>> [len(x) for x in _merged(torch.zeros(7, 3).split(2), 3, 100)]
-    [4, 3]
-    """
-    group: list[Tensor] = []
-    for x in batches:
-        group.append(x)
-        if sum(map(len, group)) >= points or sum(map(Tensor.numel, group)) >= numbers:
-            yield group[0] if len(group) == 1 else torch.cat(group)
-            group = []
-    if group:
-        yield group[0] if len(group) == 1 else torch.cat(group)
