@@ -6,6 +6,7 @@ import copy
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -46,11 +47,12 @@ def test_a_wrapped_copy_is_the_same_network() -> None:
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).eval()
     x = torch.randn(3, 4)
     same = tp.trace(model, x).fingerprint
-    compiled = copy.deepcopy(model)
-    compiled[0] = torch.compile(compiled[0])  # type: ignore[assignment]
-    wrapped = (nn.DataParallel(model), torch.compile(model), AveragedModel(model), Wrapper(model), compiled)
+    inside: Any = copy.deepcopy(model)
+    inside[0] = torch.compile(inside[0])
+    compiled: Any = torch.compile(model)
+    wrapped = (nn.DataParallel(model), compiled, AveragedModel(model), Wrapper(model), inside)
     assert [tp.trace(other.eval(), x).fingerprint == same for other in wrapped] == [True] * 5
-    other = copy.deepcopy(model)
+    other: Any = copy.deepcopy(model)
     with torch.no_grad():
         other[0].bias[0] += 1e-6
     assert tp.trace(Wrapper(other).eval(), x).fingerprint != same

@@ -101,7 +101,8 @@ def _numbers(explained: tp.Explanation) -> list[dict[str, object]]:
             "nearest": int(explained.nearest.index[i]),
             "terms": part.drop(columns="point").to_dict("records"),
         }
-        for i, part in frame.groupby("point")
+        for i in range(len(explained))
+        for part in [frame[frame["point"] == i]]
     ]
 
 

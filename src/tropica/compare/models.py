@@ -146,8 +146,9 @@ def compare_models(
         of_data.append(terms.labels.cpu())
         local = terms.local
         coefficients.append(AffineTerms(local.weight.cpu(), local.bias.cpu(), local.input_shape))
-    measured = [measure(*coefficients) for measure in (correlation, angles, distances)]
-    return ModelComparison(labels, torch.stack(active), *measured, of_data[0] == of_data[1])
+    a, b = coefficients
+    same = of_data[0] == of_data[1]
+    return ModelComparison(labels, torch.stack(active), correlation(a, b), angles(a, b), distances(a, b), same)
 
 
 def _known(value: Tensor) -> float | None:

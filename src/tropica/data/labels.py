@@ -85,6 +85,7 @@ def _label_of(item: Any) -> Tensor | None:
     if isinstance(label, Tensor):
         return label.detach().cpu()
     if isinstance(label, (np.ndarray, np.generic)):
-        refuse_masked(label, "labels")
-        return torch.as_tensor(np.asarray(label))
+        array = np.asanyarray(label)
+        refuse_masked(array, "labels")
+        return torch.as_tensor(array)
     return torch.tensor(label) if isinstance(label, (int, float)) else None

@@ -53,7 +53,7 @@ def explain(explanation: Explanation, point: int = 0, *, ax: Figure | SubFigure 
     terms = min(TERMS, explanation.top.k)
     table = len(explanation.own.input_shape) == 1
     with style.applied():
-        figure = ax if ax is not None else style.shown_figure(style.PAPER_WIDTH, 3.3 if table else 3.8)
+        figure: Any = ax if ax is not None else style.shown_figure(style.PAPER_WIDTH, 3.3 if table else 3.8)
         figure.suptitle(explanation.heading(point), fontsize=9)
         if explanation.training is None:
             above, below = figure.subfigures(1, 1, squeeze=False)[0, 0], None

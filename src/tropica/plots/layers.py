@@ -32,7 +32,7 @@ def layers(result: Layerwise, *, title: str = "", ax: Axes | None = None) -> Axe
     accuracy = [row.accuracy for row in result.rows if row.accuracy is not None]
     if len(accuracy) == len(place):
         lines["accuracy"] = Curve(place, [100 * share for share in accuracy])
-    ticks = {row.merged: row.layer or "none" for row in result.rows}
+    ticks: dict[float, str] = {row.merged: row.layer or "none" for row in result.rows}
     xlabel = "layer merged last (from the output, left, to the input)"
     ax = mean_curves(lines, xlabel=xlabel, ylabel=f"% of {result.points:,} points", title=title, ticks=ticks, ax=ax)
     with style.applied():
