@@ -11,6 +11,12 @@ from typing import Any as _Any
 if _TYPE_CHECKING:
     from tropica import bounds, plots, polyhedra, studies, tropical
     from tropica.compare.agreement import Agreement, agreement
+    from tropica.compare.explain import explain
+    from tropica.compare.explanation import Explanation
+    from tropica.compare.influence import Influence, influence
+    from tropica.compare.layerwise import Layerwise, layerwise
+    from tropica.compare.models import ModelComparison, compare_models
+    from tropica.compare.nearest import NearestNeighbors, nearest_neighbors
     from tropica.compare.patterns import count_patterns, count_terms, pattern_agreement
     from tropica.compare.similarity import angles, correlation, distances
     from tropica.data.keyed import KeyedData
@@ -36,6 +42,7 @@ if _TYPE_CHECKING:
         UnsupportedOperation,
     )
     from tropica.evaluation.function import ExtractedFunction
+    from tropica.evaluation.top_terms import TopTerms
     from tropica.network.network import AffineMap, PiecewiseLinearNetwork
     from tropica.network.readers.dense import from_layers
     from tropica.network.readers.load import load_network
@@ -67,6 +74,12 @@ __version__ = _version("tropica")
 _PACKAGES = ("bounds", "plots", "polyhedra", "studies", "tropical")
 _NAMES = {
     "compare.agreement": ("Agreement", "agreement"),
+    "compare.explain": ("explain",),
+    "compare.explanation": ("Explanation",),
+    "compare.influence": ("Influence", "influence"),
+    "compare.layerwise": ("Layerwise", "layerwise"),
+    "compare.models": ("ModelComparison", "compare_models"),
+    "compare.nearest": ("NearestNeighbors", "nearest_neighbors"),
     "compare.patterns": ("count_patterns", "count_terms", "pattern_agreement"),
     "compare.similarity": ("angles", "correlation", "distances"),
     "data.keyed": ("KeyedData",),
@@ -92,6 +105,7 @@ _NAMES = {
         "UnsupportedOperation",
     ),
     "evaluation.function": ("ExtractedFunction",),
+    "evaluation.top_terms": ("TopTerms",),
     "network.network": ("AffineMap", "PiecewiseLinearNetwork"),
     "network.readers.dense": ("from_layers",),
     "network.readers.load": ("load_network",),
