@@ -56,9 +56,9 @@ if _TYPE_CHECKING:
     from tropica.terms.store.load import check_terms, load_terms
     from tropica.tropical.boundary_superset import boundary_superset
     from tropica.tropical.from_network import to_tropical
-    from tropica.tropical.min_plus import MinPlusPolynomial
-    from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
+    from tropica.tropical.polynomial import MinPlusPolynomial, TropicalPolynomial, TropicalRational
     from tropica.tropical.rational_map import TropicalMap
+    from tropica.tropical.sums import tropical_prod, tropical_sum
     from tropica.tropical.to_network import to_network
     from tropica.tropical.zonotopes import zonotopes
 
@@ -123,9 +123,9 @@ _NAMES = {
     "terms.store.load": ("check_terms", "load_terms"),
     "tropical.boundary_superset": ("boundary_superset",),
     "tropical.from_network": ("to_tropical",),
-    "tropical.min_plus": ("MinPlusPolynomial",),
-    "tropical.polynomial": ("TropicalPolynomial", "TropicalRational"),
+    "tropical.polynomial": ("MinPlusPolynomial", "TropicalPolynomial", "TropicalRational"),
     "tropical.rational_map": ("TropicalMap",),
+    "tropical.sums": ("tropical_prod", "tropical_sum"),
     "tropical.to_network": ("to_network",),
     "tropical.zonotopes": ("zonotopes",),
 }

@@ -19,7 +19,8 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.exact.linear_algebra import kernel
-from tropica.exact.rational_arrays import from_fractions, primitive, ratio
+from tropica.exact.rational_arrays import exact_array, exact_numbers, from_fractions, primitive, ratio
+from tropica.polyhedra.conventions import Convention, shown, sign_of
 from tropica.polyhedra.face_lattice import MAX_FACES, faces_from_facets
 from tropica.polyhedra.integer_hulls import facets, hull_vertices
 from tropica.polyhedra.upper_hull import UpperHull, upper_hull
@@ -33,10 +34,12 @@ class Subdivision(HtmlRepr):
     Attributes:
         hull: the upper hull of which it is the projection.
         max_faces: the largest number of faces to list.
+        convention: "max"; or "min", where the hull is that of the negated heights: the lower hull, turned over.
     """
 
     hull: UpperHull
     max_faces: int = MAX_FACES
+    convention: Convention = "max"
 
     @property
     def dimension(self) -> int:
@@ -122,7 +125,8 @@ class Subdivision(HtmlRepr):
         return ratio(math.gcd(*both.numerators.tolist()), both.denominator)
 
     def __repr__(self) -> str:
-        return f"Subdivision({len(self.cells)} cells, {len(self.hull.vertices)} vertices, dimension {self.dimension})"
+        counts = f"{len(self.cells)} cells, {len(self.hull.vertices)} vertices, dimension {self.dimension}"
+        return f"Subdivision({counts}, {shown(self.convention)})"
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ class PolyhedralComplex(HtmlRepr):
         subdivision: the dual subdivision.
         vertices: (V, d) ints and Fractions, in the order of ``subdivision.cells``: where k + 1 affinely independent monomials
             tie. With lineality each vertex represents the affine subspace through it.
-        rays: (R, d) primitive integers: outward normals of the facets of the Newton polytope.
+        rays: (R, d) primitive integers: outward normals of the facets of the Newton polytope; inward ones in min-plus.
         lineality: (d − k, d) integers that span the lineality space: the directions orthogonal to the Newton polytope.
     """
 
@@ -167,6 +171,11 @@ class PolyhedralComplex(HtmlRepr):
     def ambient_dimension(self) -> int:
         """d: the number of coordinates."""
         return self.vertices.shape[1]
+
+    @property
+    def convention(self) -> Convention:
+        """Whether monomials tie for the maximum, "max", or for the minimum, "min"."""
+        return self.subdivision.convention
 
     @cached_property
     def _faces(self) -> dict[tuple[int, ...], Face]:
@@ -209,34 +218,47 @@ class PolyhedralComplex(HtmlRepr):
     def __repr__(self) -> str:
         d = self.ambient_dimension
         count = len(self.faces(d - 1)) if d else 0
-        return f"PolyhedralComplex({len(self.vertices)} vertices, {count} facets, d = {d})"
+        return f"PolyhedralComplex({len(self.vertices)} vertices, {count} facets, d = {d}, {shown(self.convention)})"
 
 
-def dual_subdivision(points: Any, heights: Any) -> Subdivision:
+def dual_subdivision(points: Any, heights: Any, *, convention: Convention = "max") -> Subdivision:
     """The regular subdivision of the convex hull of points (n, d) by heights (n,): the projection of the upper faces.
 
+    Args:
+        points, heights: as for :func:`essential`.
+        convention: "max"; or "min" for the projection of the lower faces.
+
     Raises:
-        InputError: as :func:`essential`.
+        InputError: as :func:`essential`; another convention.
 
     >>> s = dual_subdivision([[0, 0], [1, 0], [0, 1], [1, 1]], [0, 0, 0, -1])
     >>> s.cells, len(s.faces(1))
     ([(0, 1, 2), (1, 2, 3)], 5)
     """
-    return Subdivision(upper_hull(points, heights))
+    if sign_of(convention) < 0:
+        heights = -exact_numbers(exact_array(heights, "heights", 1))
+    return Subdivision(upper_hull(points, heights), convention=convention)
 
 
-def hypersurface(points: Any, heights: Any) -> PolyhedralComplex:
+def hypersurface(points: Any, heights: Any, *, convention: Convention = "max") -> PolyhedralComplex:
     """The set where the maximum of ⟨x, p_i⟩ + h_i is attained at least twice, as a polyhedral complex with weights.
 
+    Args:
+        points, heights: as for :func:`essential`.
+        convention: "max"; or "min" for the set where the minimum is attained at least twice.
+
     Raises:
-        InputError: as :func:`essential`.
+        InputError: as :func:`essential`; another convention.
 
     >>> line = hypersurface([[0, 0], [1, 0], [0, 1]], [0, 0, 0])
     >>> line.vertices.tolist(), line.rays.tolist(), [f.weight for f in line.faces(1)]
     ([[0, 0]], [[-1, 0], [0, -1], [1, 1]], [1, 1, 1])
+    >>> hypersurface([[0, 0], [1, 0], [0, 1]], [0, 0, 0], convention="min").rays.tolist()
+    [[1, 0], [0, 1], [-1, -1]]
     """
-    s = dual_subdivision(points, heights)
+    s = dual_subdivision(points, heights, convention=convention)
+    sign = sign_of(convention)
     c = s.hull.configuration
     d = c.coordinates.shape[1]
-    rays = np.array([normal for normal, _ in s.border], dtype=object).reshape(len(s.border), d)
-    return PolyhedralComplex(s, s.hull.slopes, rays, kernel(c.spans))
+    rays = np.array([sign * normal for normal, _ in s.border], dtype=object).reshape(len(s.border), d)
+    return PolyhedralComplex(s, sign * s.hull.slopes, rays, kernel(c.spans))

@@ -14,10 +14,9 @@ from tropica.tropical.from_network import to_tropical
 from tropica.tropical.from_terms import from_terms
 from tropica.tropical.generator_pruning import SmallerNetwork, drop_generators
 from tropica.tropical.limits import TooManyMonomials
-from tropica.tropical.min_plus import MinPlusPolynomial
 from tropica.tropical.monomial_pruning import Simplified, simplify
 from tropica.tropical.overlay import Overlay, overlay
-from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
+from tropica.tropical.polynomial import MinPlusPolynomial, TropicalPolynomial, TropicalRational
 from tropica.tropical.random_functions import random_polynomial, random_rational
 from tropica.tropical.rational_map import TropicalMap
 from tropica.tropical.to_network import LinearSum, SparseTournamentLayer, to_network

@@ -175,7 +175,8 @@ def matrix(a: Any, name: str) -> np.ndarray:
     flat = array.ravel().tolist()
     bad = next((v for v in flat if not isinstance(v, int | float | Fraction) or v != v or v == math.inf), None)
     if bad is not None:
-        raise InputError(f"{name} must hold numbers or −∞; found {bad!r}")
+        other = '; for min-plus, whose zero is +∞, pass convention="min"' if bad == math.inf else ""
+        raise InputError(f"{name} must hold numbers or −∞, the zero of max-plus; found {bad!r}{other}")
     return array
 
 
