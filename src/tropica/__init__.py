@@ -56,6 +56,8 @@ if _TYPE_CHECKING:
     from tropica.terms.store.load import check_terms, load_terms
     from tropica.tropical.boundary_superset import boundary_superset
     from tropica.tropical.from_network import to_tropical
+    from tropica.tropical.intersections import prevariety, stable_intersection
+    from tropica.tropical.mixed_volume import mixed_volume
     from tropica.tropical.polynomial import MinPlusPolynomial, TropicalPolynomial, TropicalRational
     from tropica.tropical.rational_map import TropicalMap
     from tropica.tropical.sums import tropical_prod, tropical_sum
@@ -123,6 +125,8 @@ _NAMES = {
     "terms.store.load": ("check_terms", "load_terms"),
     "tropical.boundary_superset": ("boundary_superset",),
     "tropical.from_network": ("to_tropical",),
+    "tropical.intersections": ("prevariety", "stable_intersection"),
+    "tropical.mixed_volume": ("mixed_volume",),
     "tropical.polynomial": ("MinPlusPolynomial", "TropicalPolynomial", "TropicalRational"),
     "tropical.rational_map": ("TropicalMap",),
     "tropical.sums": ("tropical_prod", "tropical_sum"),

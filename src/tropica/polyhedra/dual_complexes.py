@@ -215,6 +215,12 @@ class PolyhedralComplex(HtmlRepr):
         self.subdivision._around(dual)
         return self._faces[dual]
 
+    def interior_point(self, face: Face) -> list[Fraction]:
+        """A point in the relative interior of a face, in Fractions: the mean of its vertices plus the sum of its rays."""
+        corners, rays = self.vertices[list(face.vertices)], self.rays[list(face.rays)]
+        mean = [sum(map(Fraction, column), Fraction(0)) / len(corners) for column in corners.T.tolist()]
+        return [m + sum(column) for m, column in zip(mean, rays.T.tolist(), strict=True)]
+
     def __repr__(self) -> str:
         d = self.ambient_dimension
         count = len(self.faces(d - 1)) if d else 0

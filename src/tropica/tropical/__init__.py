@@ -13,18 +13,23 @@ from tropica.tropical.dc_polynomials import (
 from tropica.tropical.from_network import to_tropical
 from tropica.tropical.from_terms import from_terms
 from tropica.tropical.generator_pruning import SmallerNetwork, drop_generators
+from tropica.tropical.intersections import Intersection, IntersectionCell, mixed_cells, prevariety, stable_intersection
 from tropica.tropical.limits import TooManyMonomials
+from tropica.tropical.mixed_volume import mixed_volume
 from tropica.tropical.monomial_pruning import Simplified, simplify
 from tropica.tropical.overlay import Overlay, overlay
 from tropica.tropical.polynomial import MinPlusPolynomial, TropicalPolynomial, TropicalRational
 from tropica.tropical.random_functions import random_polynomial, random_rational
 from tropica.tropical.rational_map import TropicalMap
+from tropica.tropical.sums import tropical_prod, tropical_sum
 from tropica.tropical.to_network import LinearSum, SparseTournamentLayer, to_network
 from tropica.tropical.zonotopes import LayerPolytopes, zonotopes
 
 __all__ = [
     "BoundarySuperset",
     "DecompositionPolynomials",
+    "Intersection",
+    "IntersectionCell",
     "LayerPolytopes",
     "LinearSum",
     "Membership",
@@ -45,11 +50,17 @@ __all__ = [
     "largest_excess",
     "matrices",
     "membership",
+    "mixed_cells",
+    "mixed_volume",
     "overlay",
+    "prevariety",
     "random_polynomial",
     "random_rational",
     "simplify",
+    "stable_intersection",
     "to_network",
     "to_tropical",
+    "tropical_prod",
+    "tropical_sum",
     "zonotopes",
 ]
