@@ -58,6 +58,7 @@ if _TYPE_CHECKING:
     from tropica.tropical.from_network import to_tropical
     from tropica.tropical.intersections import prevariety, stable_intersection
     from tropica.tropical.mixed_volume import mixed_volume
+    from tropica.tropical.parsing import parse_tropical
     from tropica.tropical.polynomial import MinPlusPolynomial, TropicalPolynomial, TropicalRational
     from tropica.tropical.rational_map import TropicalMap
     from tropica.tropical.sums import tropical_prod, tropical_sum
@@ -127,6 +128,7 @@ _NAMES = {
     "tropical.from_network": ("to_tropical",),
     "tropical.intersections": ("prevariety", "stable_intersection"),
     "tropical.mixed_volume": ("mixed_volume",),
+    "tropical.parsing": ("parse_tropical",),
     "tropical.polynomial": ("MinPlusPolynomial", "TropicalPolynomial", "TropicalRational"),
     "tropical.rational_map": ("TropicalMap",),
     "tropical.sums": ("tropical_prod", "tropical_sum"),

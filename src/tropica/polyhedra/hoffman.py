@@ -130,9 +130,9 @@ def _largest_inverse_square(gram: np.ndarray, sets: np.ndarray) -> Fraction:
 
 
 def _root(value: Fraction) -> float:
-    """√value, also for values too large for float64; ∞ where the root is too large as well."""
-    shift = max(0, (value.numerator.bit_length() - value.denominator.bit_length()) // 2 - 400)
+    """√value, also for values too large or too small for float64; ∞ where the root is too large as well."""
+    shift = (value.numerator.bit_length() - value.denominator.bit_length()) // 2
     try:
-        return math.ldexp(math.sqrt(value / (1 << 2 * shift)), shift)
+        return math.ldexp(math.sqrt(value / Fraction(2) ** (2 * shift)), shift)
     except OverflowError:
         return math.inf

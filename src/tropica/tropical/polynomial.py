@@ -5,21 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, to_fraction
 from tropica.polyhedra.conventions import Convention, shown, sign_of
+from tropica.tropical import one_variable
 from tropica.tropical.monomials import is_tropical_zero, same
+from tropica.tropical.one_variable import Factorization, Piece, Root
 from tropica.tropical.semiring_polynomial import Number, SemiringPolynomial, checked_operand, refuse_start
 from tropica.tropical.values import hash_of_values, read_exact_point
 from tropica.tropical.variable_names import Names, common_names
 
 
 class PolynomialWithQuotients(SemiringPolynomial):
-    """A polynomial with ⊘, whose results are a :class:`TropicalRational`."""
+    """A polynomial with ⊘, whose results are a :class:`TropicalRational`, and with roots."""
+
+    def roots(self) -> list[Root]:
+        """The roots of a polynomial in one variable with multiplicities, see :func:`tropica.tropical.one_variable.roots`."""
+        return one_variable.roots(self)
+
+    def pieces(self) -> list[Piece]:
+        """The graph of a polynomial in one variable, see :func:`tropica.tropical.one_variable.pieces`."""
+        return one_variable.pieces(self)
+
+    def split_form(self) -> Self:
+        """The same function of one variable with every power, see :func:`tropica.tropical.one_variable.split_form`."""
+        return one_variable.split_form(self)
+
+    def factor(self) -> Factorization:
+        """The linear factors of a polynomial in one variable, see :func:`tropica.tropical.one_variable.factor`."""
+        return one_variable.factor(self)
 
     def __truediv__(self, other: Any) -> TropicalRational:
         if isinstance(other, TropicalRational):

@@ -27,6 +27,7 @@ from tropica.tropical.values import (
     MARGIN,
     Reduction,
     exact_values,
+    float_table,
     hash_of_values,
     read_exact_point,
     read_points,
@@ -169,7 +170,7 @@ class SemiringPolynomial(PolynomialGeometry):
 
     @cached_property
     def _floats(self) -> np.ndarray:
-        return self.table.floats()
+        return float_table(self.table)
 
     def _reduced(self, x: Any, reduction: Reduction, sign: int = 1) -> Any:
         points, single = read_points(x, self.variables)

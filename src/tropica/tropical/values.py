@@ -23,6 +23,10 @@ BLOCK = 2**22
 """Values of monomials at points held in memory at once: 32 MB."""
 
 
+SMALLEST_NORMAL = 2.0**-1022
+"""Smaller float64 numbers have fewer digits."""
+
+
 @dataclass(frozen=True)
 class Reduction:
     """What is made of the values of all monomials at a point.
@@ -76,6 +80,16 @@ def reduced_values(table: RationalArray, floats: np.ndarray, points: np.ndarray,
             out[row] = _rounded(reduction.exact(exact_values(table, block[row].tolist())), i + row)
         found.append(out)
     return np.concatenate(found)
+
+
+def float_table(table: RationalArray) -> np.ndarray:
+    """The monomials (n, d + 1) in float64; NaN for numbers so small that few digits are left, where exact values are needed."""
+    floats = table.floats()
+    tiny = (np.abs(floats) < SMALLEST_NORMAL) & (table.numerators != 0)
+    for i, j in np.argwhere(tiny).tolist():
+        if Fraction(float(floats[i, j])) != Fraction(int(table.numerators[i, j]), table.denominator):
+            floats[i, j] = np.nan
+    return floats
 
 
 def _rounded(value: Fraction | int | float, point: int) -> float | int:
