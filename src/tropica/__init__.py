@@ -41,6 +41,7 @@ if _TYPE_CHECKING:
     from tropica.network.readers.load import load_network
     from tropica.network.readers.scikit_learn import from_sklearn
     from tropica.network.trace import trace
+    from tropica.polyhedra.arrangements import arrangement
     from tropica.regions.archive import load_regions
     from tropica.regions.cell_blocks import CellBlock
     from tropica.regions.complex import RegionComplex
@@ -100,6 +101,7 @@ _NAMES = {
     "network.readers.load": ("load_network",),
     "network.readers.scikit_learn": ("from_sklearn",),
     "network.trace": ("trace",),
+    "polyhedra.arrangements": ("arrangement",),
     "regions.archive": ("load_regions",),
     "regions.complex": ("RegionComplex",),
     "regions.domain": ("Domain",),

@@ -13,6 +13,7 @@ from tropica.tropical.dc_polynomials import (
 from tropica.tropical.from_network import to_tropical
 from tropica.tropical.from_terms import from_terms
 from tropica.tropical.generator_pruning import SmallerNetwork, drop_generators
+from tropica.tropical.hoffman import polynomial_hoffman_constant
 from tropica.tropical.intersections import Intersection, IntersectionCell, mixed_cells, prevariety, stable_intersection
 from tropica.tropical.limits import TooManyMonomials
 from tropica.tropical.mixed_volume import mixed_volume
@@ -53,6 +54,7 @@ __all__ = [
     "mixed_cells",
     "mixed_volume",
     "overlay",
+    "polynomial_hoffman_constant",
     "prevariety",
     "random_polynomial",
     "random_rational",
