@@ -48,6 +48,7 @@ if _TYPE_CHECKING:
     from tropica.network.readers.load import load_network
     from tropica.network.readers.scikit_learn import from_sklearn
     from tropica.network.trace import trace
+    from tropica.polyhedra.arrangements import arrangement
     from tropica.regions.archive import load_regions
     from tropica.regions.cell_blocks import CellBlock
     from tropica.regions.complex import RegionComplex
@@ -63,9 +64,12 @@ if _TYPE_CHECKING:
     from tropica.terms.store.load import check_terms, load_terms
     from tropica.tropical.boundary_superset import boundary_superset
     from tropica.tropical.from_network import to_tropical
-    from tropica.tropical.min_plus import MinPlusPolynomial
-    from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
+    from tropica.tropical.intersections import prevariety, stable_intersection
+    from tropica.tropical.mixed_volume import mixed_volume
+    from tropica.tropical.parsing import parse_tropical
+    from tropica.tropical.polynomial import MinPlusPolynomial, TropicalPolynomial, TropicalRational
     from tropica.tropical.rational_map import TropicalMap
+    from tropica.tropical.sums import tropical_prod, tropical_sum
     from tropica.tropical.to_network import to_network
     from tropica.tropical.zonotopes import zonotopes
 
@@ -111,6 +115,7 @@ _NAMES = {
     "network.readers.load": ("load_network",),
     "network.readers.scikit_learn": ("from_sklearn",),
     "network.trace": ("trace",),
+    "polyhedra.arrangements": ("arrangement",),
     "regions.archive": ("load_regions",),
     "regions.complex": ("RegionComplex",),
     "regions.domain": ("Domain",),
@@ -137,9 +142,12 @@ _NAMES = {
     "terms.store.load": ("check_terms", "load_terms"),
     "tropical.boundary_superset": ("boundary_superset",),
     "tropical.from_network": ("to_tropical",),
-    "tropical.min_plus": ("MinPlusPolynomial",),
-    "tropical.polynomial": ("TropicalPolynomial", "TropicalRational"),
+    "tropical.intersections": ("prevariety", "stable_intersection"),
+    "tropical.mixed_volume": ("mixed_volume",),
+    "tropical.parsing": ("parse_tropical",),
+    "tropical.polynomial": ("MinPlusPolynomial", "TropicalPolynomial", "TropicalRational"),
     "tropical.rational_map": ("TropicalMap",),
+    "tropical.sums": ("tropical_prod", "tropical_sum"),
     "tropical.to_network": ("to_network",),
     "tropical.zonotopes": ("zonotopes",),
 }
