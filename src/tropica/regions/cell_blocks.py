@@ -16,7 +16,9 @@ from tropica.regions.exact_signs import ExactSigns
 from tropica.regions.kernels.arrays import Capacity, NetworkArrays
 from tropica.regions.lower import Lowered
 from tropica.regions.lowered_chain import lowered_chain
-from tropica.regions.scaling import mantissas, scaled_network
+from tropica.regions.mantissas import mantissas
+from tropica.regions.reduction import Reduced
+from tropica.regions.scaling import SMALL, scaled_network
 from tropica.regions.scheduler import in_order
 from tropica.regions.tasks import Counters, Found, Spare, Task, root_task, run_task
 from tropica.runtime.arithmetic import own_settings
@@ -122,6 +124,7 @@ class Problem:
         net, exact, root: arrays of the kernels, exact signs, the whole domain as a task.
         exponents: (d,) t = 2^exponents · τ for the kernels' coordinates τ.
         output_exponents: (outputs,) powers of two by which the kernels' outputs are to be multiplied.
+        left: the units that each stage keeps on the domain; bits of sign vectors and facets are numbered by them.
     """
 
     net: NetworkArrays
@@ -129,10 +132,11 @@ class Problem:
     root: Task
     exponents: np.ndarray
     output_exponents: np.ndarray
+    left: tuple[Reduced, ...]
 
 
-def make_problem(lowered: Lowered, domain: Domain) -> Problem:
-    """Lay a lowered network on a domain out for the kernels.
+def make_problem(lowered: Lowered, domain: Domain, small: int = SMALL) -> Problem:
+    """Lay a lowered network on a domain out for the kernels; matrices with up to ``small`` entries are dense.
 
     Raises:
         InputError: the dimension is out of reach.
@@ -141,8 +145,9 @@ def make_problem(lowered: Lowered, domain: Domain) -> Problem:
     check_dimension(d)
     vertices = domain.vertices
     exponents = np.frexp(np.abs(vertices).max(0))[1].astype(np.int64)
-    chain = lowered_chain(lowered, domain.origin, domain.basis, exponents)
-    net, output_exponents = scaled_network(chain)
+    scaled = np.ldexp(vertices, -exponents.astype(np.int32))
+    chain, left = lowered_chain(lowered, domain.origin, domain.basis, exponents, scaled)
+    net, output_exponents = scaled_network(chain, small)
     walls = domain.halfspaces
     normals = rescaled_columns(RationalArray(walls.numerators[:, :-1], walls.denominator), exponents)
     offsets = RationalArray(walls.numerators[:, -1], walls.denominator)
@@ -150,9 +155,8 @@ def make_problem(lowered: Lowered, domain: Domain) -> Problem:
     planes = _planes(normals, offsets)
     exactly = _are_exact(vertices, domain.exact_vertices)
     displacement = np.where(exactly, 0.0, 2.0**-53)
-    scaled = np.ldexp(vertices, -exponents.astype(np.int32))
     root = root_task(net, np.ascontiguousarray(scaled), displacement, domain.incidence, planes)
-    return Problem(net, exact, root, exponents, output_exponents)
+    return Problem(net, exact, root, exponents, output_exponents, left)
 
 
 def check_dimension(d: int) -> None:
