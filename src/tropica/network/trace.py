@@ -48,8 +48,8 @@ def trace(
         flatten_output: flatten outputs of several dimensions (images, sequences) to (B, s).
 
     Returns:
-        The network; it computes the model's logits. A final softmax or log_softmax, or a final sigmoid or log_sigmoid of
-        one logit, is dropped and named in ``dropped``. A network of one logit has two labels, by the logit's sign.
+        The network; it computes the model's logits. A final softmax, log_softmax, sigmoid or log_sigmoid is dropped and
+        named in ``dropped``: each keeps the order of the logits. A network of one logit has two labels, by its sign.
 
     Raises:
         UnsupportedOperation: an op is not piecewise linear, or not known; the error names op, module path and source line.

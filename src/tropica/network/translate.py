@@ -197,7 +197,7 @@ def _unsupported(at: Origin, reason: str) -> UnsupportedOperation:
 
 
 def _find_head(node: Any) -> tuple[fx.Node | None, str | None]:
-    """Node and name of a final softmax, log_softmax or sigmoid of one logit (the sigmoid up to a reshape), or None twice."""
+    """Node and name of a final softmax, log_softmax, sigmoid or log_sigmoid (the last two up to a reshape), or None twice."""
     reshaped = False
     while isinstance(node, fx.Node) and str(node.target) in _SAME_ENTRIES:
         before: Any = node.args[0]
@@ -205,9 +205,7 @@ def _find_head(node: Any) -> tuple[fx.Node | None, str | None]:
         node = before
     if not isinstance(node, fx.Node) or str(node.target) not in HEAD_OPS:
         return None, None
-    head, shape = HEAD_OPS[str(node.target)], node.meta["val"].shape
-    if "softmax" in head and not reshaped and len(shape) == 2 and node.args[1] in (1, -1):
-        return node, head
-    if "sigmoid" in head and shape[1:].numel() == 1:
+    head = HEAD_OPS[str(node.target)]
+    if "sigmoid" in head or (not reshaped and len(node.meta["val"].shape) == 2 and node.args[1] in (1, -1)):
         return node, head
     return None, None
