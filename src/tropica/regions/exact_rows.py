@@ -45,6 +45,13 @@ class ExactRows:
         np.cumsum(np.bincount(row, minlength=len(top)), out=starts[1:])
         return ExactRows(starts, column, top[row, column], matrix.denominator, top.shape[1])
 
+    @property
+    def matrix(self) -> RationalArray:
+        """All entries (n, width)."""
+        top = np.zeros((len(self), self.width), self.numerators.dtype)
+        top[self.row_of, self.columns] = self.numerators
+        return RationalArray(top, self.denominator)
+
     @staticmethod
     def identity(n: int) -> ExactRows:
         """The identity."""

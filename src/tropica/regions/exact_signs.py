@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -57,9 +57,24 @@ class ExactSigns:
         return found
 
     def vertex(self, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, ...]:
-        """The point on hyperplanes of rank d, as d + 1 integers: coordinates over the last one, which is positive."""
+        """The point on hyperplanes of rank d, as d + 1 integers; see :func:`solve`."""
         with self._lock:
             return self._vertex(hyperplanes, masks)
+
+    def row(self, form: Hyperplane, masks: np.ndarray) -> Row:
+        """A form or hyperplane as d + 1 integers, the constant last, up to a positive factor."""
+        with self._lock:
+            return self._form(form, masks)
+
+    def bending(self, masks: np.ndarray) -> Iterator[Hyperplane]:
+        """All forms that bound a cell: of its sign vector, not of where it lies."""
+        for s, stage in enumerate(self._chain.stages):
+            if stage.windows is None:
+                yield from ((s, u, -1) for u in np.flatnonzero(stage.low != stage.high).tolist())
+                continue
+            chosen = np.flatnonzero(unpack(masks[s], stage.size) & (stage.windows >= 0))
+            for u in chosen.tolist():
+                yield from ((s, u, v) for v in np.flatnonzero(stage.windows == stage.windows[u]).tolist() if v != u)
 
     def _vertex(self, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, ...]:
         deepest = max(form[0] for form in hyperplanes)
@@ -173,7 +188,10 @@ def _slopes(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 
 def solve(rows: list[Row], d: int) -> tuple[int, ...]:
-    """The point on hyperplanes of rank d, as d + 1 integers with a positive last one: coordinates over a denominator."""
+    """The point on hyperplanes of rank d, as d + 1 integers: coordinates over the last one, which is positive.
+
+    Where the hyperplanes meet at infinity, the last one is 0 and the others are a direction or its negative.
+    """
     chosen: list[Row] = []
     pivots: list[int] = []
     for row in rows:
@@ -182,7 +200,7 @@ def solve(rows: list[Row], d: int) -> tuple[int, ...]:
             if left[c]:
                 a, b = done[c], left[c]
                 left = [a * x - b * y for x, y in zip(left, done, strict=True)]
-        c = next((k for k in range(d) if left[k]), -1)
+        c = next((k for k in range(d + 1) if left[k]), -1)
         if c < 0:
             continue
         content = math.gcd(*left)
@@ -199,8 +217,10 @@ def solve(rows: list[Row], d: int) -> tuple[int, ...]:
             break
     if len(chosen) < d:
         raise ArithmeticError("the hyperplanes of a vertex have a rank below the dimension")
+    free = next(k for k in range(d, -1, -1) if k not in pivots)
     denominator = math.lcm(*(row[c] for row, c in zip(chosen, pivots, strict=True)))
-    point = [0] * d
+    point = [0] * (d + 1)
+    point[free] = denominator
     for row, c in zip(chosen, pivots, strict=True):
-        point[c] = -row[d] * (denominator // row[c])
-    return (*point, denominator)
+        point[c] = -row[free] * (denominator // row[c])
+    return tuple(point)

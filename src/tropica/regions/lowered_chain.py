@@ -49,13 +49,14 @@ def lowered_chain(
         lowered: the stages.
         origin, basis: (D,) and (d, D), x = origin + t · basis.
         exponents: (d,).
-        vertices: (V, d) of the domain, in τ; without them nothing is left out but what is equal everywhere.
+        vertices: (V, d) of the domain, in τ; without them every unit is left.
     """
     d = len(basis)
     readers = [*(stage.affine for stage in lowered.stages), lowered.output]
     last = {k: max(i for i, op in enumerate(readers) if k in op.sources) for op in readers for k in op.sources}
-    reduces = any(stage.kind == "window" for stage in lowered.stages) or any(
-        op.size * op.source_size(k) > DENSE for op in readers for k in op.sources if k != INPUT
+    reduces = vertices is not None and (
+        any(stage.kind == "window" for stage in lowered.stages)
+        or any(op.size * op.source_size(k) > DENSE for op in readers for k in op.sources if k != INPUT)
     )
     start = Bounds(np.eye(d, d + 1), np.zeros(d))
     previous = _Previous({INPUT: np.arange(d)}, d, start)

@@ -18,6 +18,9 @@ from tropica.regions.kernels.search import GIVEN_BACK, TOO_MANY_FACETS, TOO_SMAL
 from tropica.regions.kernels.windows import SMALLER
 
 
+_MOST_VERTICES = 1 << 24
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """A cell of the search, with all that its subtree depends on.
@@ -142,6 +145,8 @@ def run_task(
         if status == GIVEN_BACK and not found:  # not even one cell's vertices had a place
             capacity = capacity._replace(corners=4 * capacity.corners)
         elif status == TOO_SMALL:
+            if capacity.vertices >= _MOST_VERTICES:
+                raise InputError(f"a cell and those beside it have more than {capacity.vertices:,} vertices")
             capacity = capacity._replace(
                 vertices=2 * capacity.vertices,
                 listed=4 * capacity.listed,

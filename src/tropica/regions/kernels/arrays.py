@@ -182,7 +182,9 @@ def make_state(
     """Fresh arrays for one task."""
     d, stages, width = net.d, len(net.size) - 1, net.bias.shape[1]
     words, A = width // 64, capacity.vertices
-    levels = min(capacity.levels, int(sum(-(-n // 64) + 1 for n in net.size[:-1].tolist())) + 2)
+    levels = capacity.levels
+    if not net.windowed.any():
+        levels = min(levels, int(sum(-(-n // 64) + 1 for n in net.size[:-1].tolist())) + 2)
     terms = MAX_TERMS if net.sparse is None else MAX_SPARSE_TERMS
     cached = max((int(net.size[s - 1]) for s in range(1, stages) if net.cached[s + 1] > net.cached[s]), default=1)
     cells = Cells(
