@@ -43,6 +43,7 @@ if _TYPE_CHECKING:
     from tropica.network.trace import trace
     from tropica.queries.attributions import Attributions, integrated_gradients
     from tropica.queries.cell import Cell, cell
+    from tropica.queries.robust import RobustRadius, robust_radius
     from tropica.queries.subtract import subtract
     from tropica.queries.walk import Walk, walk_cells
     from tropica.regions.archive import load_regions
@@ -103,6 +104,7 @@ _NAMES = {
     "network.trace": ("trace",),
     "queries.attributions": ("Attributions", "integrated_gradients"),
     "queries.cell": ("Cell", "cell"),
+    "queries.robust": ("RobustRadius", "robust_radius"),
     "queries.subtract": ("subtract",),
     "queries.walk": ("Walk", "walk_cells"),
     "regions.archive": ("load_regions",),

@@ -12,7 +12,7 @@ from tests.degenerate_networks import Degenerate, degenerate_network
 from tests.oracles.cells import enumerate_cells
 from tests.oracles.convex import box
 
-QUICK = (1, 5, 12, 33)
+QUICK = (12, 13)
 
 
 def start(case: Degenerate, domain: tp.Box) -> list[float]:
@@ -33,7 +33,8 @@ def check(case: Degenerate, order: str = "breadth") -> tp.Walk:
     simplify = "relu_pool" in case.name
     walk = tp.walk_cells(case.net, start(case, domain), within=domain, order=order, simplify=simplify).run()
     found = [tuple(int(p) for stage in c.pieces for p in stage) for c in walk.cells]
-    assert walk.complete and len(set(found)) == len(found) == len(expected), case.name
+    assert walk.complete, case.name
+    assert len(set(found)) == len(found) == len(expected), case.name
     maps = [tuple(np.column_stack([c.outputs.weight, c.outputs.bias]).ravel().tolist()) for c in walk.cells]
     assert sorted(maps) == sorted(tuple(float(e) for form in c.outputs for e in form) for c in expected.cells), case.name
     return walk

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -14,7 +12,7 @@ import numpy as np
 import torch
 
 from tropica.errors import InputError
-from tropica.exact.rational_arrays import RationalArray, compact, rationals
+from tropica.exact.rational_arrays import RationalArray, rationals
 from tropica.network.network import AffineMap, PiecewiseLinearNetwork
 from tropica.polyhedra.polytope import Polytope
 from tropica.queries.arguments import check_network, exact_point, float_points, numpy_of
@@ -22,12 +20,14 @@ from tropica.queries.borders import Borders, borders_of
 from tropica.queries.center import Center, chebyshev_center
 from tropica.queries.distances import Distance, dual_norm
 from tropica.queries.facets import Facets
-from tropica.queries.fixed_pieces import EnclosedRows, Pieces, exact_coefficients, exact_rows, pieces_beyond
-from tropica.queries.halfspaces import COLUMNS, Halfspaces, exact_signs, network_rows, small
-from tropica.queries.metric import Outputs, to_facet, to_label
-from tropica.queries.rational_vectors import difference, moved, stacked
-from tropica.queries.shooting import Search, discard_in_box, dual_bound, settle, shoot
+from tropica.queries.fixed_pieces import Pieces, pieces_beyond
+from tropica.queries.halfspaces import Halfspaces, exact_signs, network_rows, small
+from tropica.queries.metric import to_facet, to_label
+from tropica.queries.outputs import Outputs, output_map
+from tropica.queries.proven_facets import proven_facets
+from tropica.queries.rational_vectors import moved, stacked
 from tropica.queries.small_faces import SmallFaces, small_faces
+from tropica.queries.steps import half_way, near_one
 from tropica.queries.strictness import first_border
 from tropica.queries.walls import Walls, walls_of
 from tropica.regions.domain import Domain
@@ -91,19 +91,8 @@ class Cell(HtmlRepr):
     @cached_property
     def outputs(self) -> Outputs:
         """The map in float64 with bounds on its error."""
-        if small(self.lowered, self.dimension, len(self.borders)):
-            exact = exact_coefficients(self.lowered, self.pieces, self.dimension)[-1].floats()
-            return Outputs(exact[:, :-1], exact[:, -1], np.abs(exact).max(1) * 2.0**-53)
-        rows, columns, error = EnclosedRows(self.lowered), [], np.zeros(self.lowered.output.size)
-        for first in range(0, self.dimension, COLUMNS):
-            count = min(COLUMNS, self.dimension - first)
-            directions = np.zeros((count, self.dimension))
-            directions[np.arange(count), np.arange(first, first + count)] = 1
-            out = rows(self.pieces, directions, linear=True)[-1]
-            columns.append(out.value)
-            np.maximum(error, out.error.max(0), out=error)
-        constant = rows(self.pieces, np.zeros((1, self.dimension)))[-1]
-        return Outputs(np.concatenate(columns).T.copy(), constant.value[0], np.maximum(error, constant.error[0]))
+        exact = small(self.lowered, self.dimension, len(self.borders))
+        return output_map(self.lowered, self.pieces, self.dimension, exact)
 
     @cached_property
     def borders(self) -> Borders:
@@ -130,7 +119,12 @@ class Cell(HtmlRepr):
             InputError: points of another shape, or that are not finite.
         """
         rows = float_points(x, self.lowered.input_shape, "x")
-        return (exact_signs(self.lowered, self.pieces, self.halfspaces, rows) <= 0).all(1)
+        return np.asarray((exact_signs(self.lowered, self.pieces, self.halfspaces, rows) <= 0).all(1))
+
+    @property
+    def small(self) -> bool:
+        """Whether facets are found exactly, all of them."""
+        return self._faces is not None
 
     # ── facets and neighbors ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -159,9 +153,10 @@ class Cell(HtmlRepr):
             crossings = tuple(faces.on_facet(f) for f in range(len(faces.facets)))
             rows = self.halfspaces.exact
             assert rows is not None
-            outward = tuple(RationalArray(compact(rows.numerators[i : i + 1, :-1])) for i in faces.facets)
-            return self._as_facets(faces.facets, faces.groups, crossings, outward, np.zeros(0, np.int64))
-        return self._shot(time.monotonic() + max_seconds, seed)
+            outward = tuple(near_one(rows.numerators[i : i + 1, :-1]) for i in faces.facets)
+            names = tuple(self.halfspaces.units[i] for i in faces.facets)
+            return Facets(faces.facets, faces.groups, names, np.zeros(0, np.int64), crossings, outward)
+        return proven_facets(self.lowered, self.pieces, self.halfspaces, self.inside, self.walls, max_seconds, seed)
 
     def neighbor(self, facet: int) -> Cell:
         """The cell on the other side of a facet.
@@ -199,75 +194,6 @@ class Cell(HtmlRepr):
             return None
         return small_faces(rows.exact.numerators.astype(object), self.inside.floats()[0])
 
-    def _as_facets(
-        self,
-        rows: np.ndarray,
-        groups: Sequence[np.ndarray],
-        crossings: Sequence[RationalArray],
-        outward: Sequence[RationalArray],
-        undecided: np.ndarray,
-    ) -> Facets:
-        names = tuple(self.halfspaces.units[i] for i in rows)
-        return Facets(rows, tuple(groups), names, undecided, tuple(crossings), tuple(outward))
-
-    def _shot(self, deadline: float, seed: int) -> Facets:
-        rows = self.halfspaces
-        center = self._float_inside()
-
-        def signs(q: np.ndarray) -> np.ndarray:
-            return exact_signs(self.lowered, self.pieces, rows, q)
-
-        box = None if self.walls is None else self.walls.box
-        search = Search(rows.A, rows.b, rows.error, center, signs, box)
-        discard_in_box(search)
-        norm = np.linalg.norm(rows.A, axis=1)
-        normals = (rows.A / np.where(norm > 0, norm, 1.0)[:, None])[search.left()]
-        random = np.random.default_rng(seed)
-        for start in range(0, len(normals), 256):
-            if time.monotonic() < deadline:
-                shoot(search, normals[start : start + 256])
-        for _ in range(4):
-            if time.monotonic() < deadline:
-                shoot(search, random.standard_normal((256, self.dimension)))
-        settle(search, deadline, lambda row, others, y: dual_bound(search, row, others, y))
-        found = np.array(sorted(search.found), dtype=np.int64)
-        crossings, outward = [], []
-        c = rationals(center[None])
-        for i in found.tolist():
-            q = rationals(search.found[i][None])
-            crossings.append(self._crossing(c, q, i))
-            outward.append(difference(q, c))
-        return self._as_facets(
-            found, [np.array([i]) for i in found], crossings, outward, np.array(search.left(), dtype=np.int64)
-        )
-
-    def _float_inside(self) -> np.ndarray:
-        """A point inside in float64."""
-        center = self.inside.floats()[0]
-        if not (exact_signs(self.lowered, self.pieces, self.halfspaces, center[None]) <= 0).all():
-            raise InputError("the cell is too thin for facets in floating point; use fewer dimensions: a slice of it")
-        return center
-
-    def _crossing(self, c: RationalArray, q: RationalArray, row: int) -> RationalArray:
-        """Where the segment from c to q meets the hyperplane of a row."""
-        at_c, at_q = (self._value(p, row) for p in (c, q))
-        step = Fraction(int(at_c.numerators[0]), at_c.denominator)
-        span = Fraction(int(at_q.numerators[0]), at_q.denominator) - step
-        return moved(c, difference(q, c), -step / span)
-
-    def _value(self, x: RationalArray, row: int) -> RationalArray:
-        """g of a row at a point, exactly."""
-        network = int((self.borders.stage >= 0).sum())
-        if row >= network:
-            assert self.walls is not None
-            rows = self.walls.exact
-            lifted = [*x.numerators[0].tolist(), x.denominator]
-            top = sum(int(a) * int(e) for a, e in zip(rows.numerators[row - network].tolist(), lifted, strict=True))
-            return RationalArray(np.array([top], dtype=object), rows.denominator * x.denominator)
-        *stages, _ = exact_rows(self.lowered, self.pieces, x)
-        values = self.borders.exact(stages)
-        return RationalArray(values.numerators[0, row : row + 1].astype(object), values.denominator)
-
     # ── metric ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def distance(self, x: Any = None, *, norm: str = "l2", to: str = "facet") -> Distance:
@@ -290,7 +216,7 @@ class Cell(HtmlRepr):
         >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
         >>> found = tp.cell(net, [3.0, 1.0]).distance()
         >>> found, found.to, found.point.tolist()
-        (1.0, 'relu[1]', [3.0, 0.0])
+        (1.0, 'relu0[1]', [3.0, 0.0])
         """
         dual_norm(norm)
         start = self._float_point(x)
@@ -395,7 +321,7 @@ def cell(net: PiecewiseLinearNetwork, x: Any, *, domain: Domain | None = None, s
     >>> tp.cell(net, [1.0, 1.0])
     Traceback (most recent call last):
     ...
-    tropica.errors.InputError: the point is on the border of a cell: relu[0] is 0 there
+    tropica.errors.InputError: the point is on the border of a cell: relu0[0] is 0 there
     """
     check_network(net, "cell")
     at = exact_point(x, net.input_shape)
@@ -404,34 +330,23 @@ def cell(net: PiecewiseLinearNetwork, x: Any, *, domain: Domain | None = None, s
     found = exact_points(lowered, at)
     pieces = tuple(p[0] for p in found.pieces(lowered))
     result = Cell(lowered, pieces, at, walls)
-    _check_inside(result)
+    rows = result.halfspaces
+    border = first_border(lowered, pieces, rows, at)
+    if border is not None:
+        row, sign = border
+        if rows.borders.stage[row] >= 0:
+            raise InputError(f"the point is on the border of a cell: {rows.units[row]} is 0 there")
+        raise InputError(f"the point is {'outside' if sign > 0 else 'on the border'} of the domain: {rows.units[row]}")
     return result
 
 
 def cell_beyond(lowered: Lowered, pieces: Pieces, at: RationalArray, out: RationalArray, walls: Walls | None) -> Cell:
     """The cell with these pieces that a point (1, D) of its border and a direction into it lead to."""
     rows = Cell(lowered, pieces, at, walls).halfspaces
-    p, v = at.floats()[0], out.floats()[0]
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        speed, slack = rows.A @ v, rows.b - rows.A @ p
-        size = np.abs(rows.A) @ np.abs(p) + np.abs(rows.b)
-        hits = np.where((speed > 0) & (slack > 1e-12 * size), slack / speed, np.inf)
-    step = Fraction(float(hits.min()) / 2) if np.isfinite(hits).any() else Fraction(1)
+    step = half_way(rows, at, out)
     while True:  # short steps along the direction are inside of the cell
         x = moved(at, out, step)
         for found in (rationals(x.floats()), x):
             if first_border(lowered, pieces, rows, found) is None:
                 return Cell(lowered, pieces, found, walls)
         step /= 16
-
-
-def _check_inside(found: Cell) -> None:
-    """Raise InputError unless the cell's point is inside of it."""
-    rows = found.halfspaces
-    at = first_border(found.lowered, found.pieces, rows, found.inside)
-    if at is None:
-        return
-    row, sign = at
-    if rows.borders.stage[row] >= 0:
-        raise InputError(f"the point is on the border of a cell: {rows.units[row]} is 0 there")
-    raise InputError(f"the point is {'outside' if sign > 0 else 'on the border'} of the domain: {rows.units[row]}")

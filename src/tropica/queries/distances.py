@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.optimize import linprog, nnls
 
@@ -56,7 +58,7 @@ def nearest_point(
     """A nearest point of {y : A y ≤ b} to x as floating point finds it, and a safe lower bound of the distance.
 
     Any multipliers λ ≥ 0 give the bound ⟨λ, A x − b⟩ / ‖Aᵀλ‖ in the dual norm. No point is returned if none was found; the
-    bound is ∞ only where λ proves that there is none, which floating point never does.
+    bound is ∞ only for a row without coefficients.
 
     Args:
         A, b: rows (N, D) and (N,).
@@ -67,6 +69,8 @@ def nearest_point(
     wrong = np.zeros(len(b)) if error is None else error
     scale = np.linalg.norm(A, axis=1)
     keep = scale > 0
+    if (b[~keep & (wrong == 0)] < 0).any():
+        return math.inf, None
     A, b, wrong = A[keep] / scale[keep, None], b[keep] / scale[keep], wrong[keep] / scale[keep]
     if not len(b):
         return 0.0, x
@@ -99,9 +103,20 @@ def _program(A: np.ndarray, b: np.ndarray, norm: str) -> tuple[np.ndarray | None
     else:
         result = linprog(np.ones(2 * d), A_ub=np.concatenate([A, -A], 1), b_ub=b, bounds=(0, None), method="highs")
         v = None if result.x is None else result.x[:d] - result.x[d:]
+    if result.status == 2:
+        return None, _infeasible(A, b)
     if result.status != 0 or v is None:
         return None, None
     return v, -result.ineqlin.marginals[:n]
+
+
+def _infeasible(A: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """Multipliers λ ≥ 0 with Aᵀλ about 0 and ⟨λ, b⟩ < 0: those of min s with A v ≤ b + s."""
+    n, d = A.shape
+    cost = np.append(np.zeros(d), 1.0)
+    bounds = [*[(None, None)] * d, (0, None)]
+    result = linprog(cost, A_ub=np.column_stack([A, -np.ones(n)]), b_ub=b, bounds=bounds, method="highs")
+    return None if result.status != 0 else -result.ineqlin.marginals
 
 
 def _least_distance(A: np.ndarray, b: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:

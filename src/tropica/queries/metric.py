@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from tropica.queries.distances import Distance, dual_norm, length, nearest_point
 from tropica.queries.halfspaces import Halfspaces
+from tropica.queries.outputs import Outputs
 
 Shaped = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class Outputs:
-    """The affine map of a cell in float64: weight (s, D), bias (s,), and a bound on the error of every number of a row (s,)."""
-
-    weight: np.ndarray
-    bias: np.ndarray
-    error: np.ndarray
-
-    def scores(self) -> Outputs:
-        """A score for each label: −z and z for a network of one output z."""
-        if len(self.bias) > 1:
-            return self
-        w, b = self.weight, self.bias
-        return Outputs(np.concatenate([-w, w]), np.concatenate([-b, b]), np.concatenate([self.error] * 2))
 
 
 def to_facet(rows: Halfspaces, x: np.ndarray, norm: str, shaped: Shaped) -> Distance:
@@ -49,17 +33,15 @@ def to_facet(rows: Halfspaces, x: np.ndarray, norm: str, shaped: Shaped) -> Dist
 
 def to_label(rows: Halfspaces, outputs: Outputs, x: np.ndarray, norm: str, shaped: Shaped) -> Distance:
     """The nearest point of the closed cell at which another output is as large as the one that is largest at x."""
-    outputs = outputs.scores()
-    weight, bias, error = outputs.weight, outputs.bias, outputs.error
-    label = int((weight @ x + bias).argmax())
+    label = outputs.label(x)
+    margins, offsets, error = outputs.margins(label)
     best: tuple[float, np.ndarray, int] | None = None
     lower = math.inf
-    for other in range(len(bias)):
+    for other in range(outputs.labels):
         if other == label:
             continue
-        A = np.concatenate([weight[[label]] - weight[[other]], rows.A])
-        b = np.append(bias[other] - bias[label], rows.b)
-        low, y = nearest_point(A, b, x, norm, np.append(error[label] + error[other], rows.error))
+        A, b = np.concatenate([margins[[other]], rows.A]), np.append(offsets[other], rows.b)
+        low, y = nearest_point(A, b, x, norm, np.append(error[other], rows.error))
         if y is None or not _holds(A, b, y):
             continue
         lower = min(lower, low)

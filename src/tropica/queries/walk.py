@@ -135,7 +135,7 @@ def walk_cells(
     >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
     >>> walk = tp.walk_cells(net, [1.0, 2.0])
     >>> [(s.number, s.parent, s.cell.facets.units) for s in walk][1]
-    (1, 0, ('relu[0]', 'relu[1]'))
+    (1, 0, ('relu0[0]', 'relu0[1]'))
     >>> walk
     Walk(4 cells visited, complete)
     """
@@ -183,18 +183,18 @@ def _search(
     start = first.inside.floats()[0]
     nearest = order == "nearest"
     number: dict[bytes, int] = {}
-    known = {_key(first.lowered, first.pieces)}
+    known = {cell_key(first.lowered, first.pieces)}
     queue: list[tuple[float, int, Cell, int, int, str]] = [(0.0 if nearest else 0, 0, first, -1, -1, "")]
     made, whole = 1, True
     while queue:
         key, _, here, parent, facet, _unit = heapq.heappop(queue)
-        mine = number.setdefault(_key(here.lowered, here.pieces), len(number))
+        mine = number.setdefault(cell_key(here.lowered, here.pieces), len(number))
         facets = here.facets
         whole &= facets.complete
         for f in facets:
             if facets.units[f].startswith("domain["):
                 continue
-            name = _key(here.lowered, here.pieces_beyond(f))
+            name = cell_key(here.lowered, here.pieces_beyond(f))
             if name in number:
                 edges.append((mine, number[name], facets.units[f]))
             if name in known:
@@ -220,12 +220,12 @@ def _along(first: Cell, last: Cell, edges: list[tuple[int, int, str]], state: di
     for number, (here, unit) in enumerate(cells_between(first, last)):
         if before >= 0:
             edges.append((before, number, unit))
-        state["complete"] = _key(here.lowered, here.pieces) == _key(last.lowered, last.pieces)
+        state["complete"] = cell_key(here.lowered, here.pieces) == cell_key(last.lowered, last.pieces)
         yield Step(here, number, before, -1, math.nan)
         before = number
 
 
-def _key(lowered: Lowered, pieces: Pieces) -> bytes:
+def cell_key(lowered: Lowered, pieces: Pieces) -> bytes:
     """The pieces of a cell as bytes."""
     kinds = [stage.kind for stage in lowered.stages]
     return b"".join(
