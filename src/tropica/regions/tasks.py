@@ -10,11 +10,15 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.regions.exact_signs import ExactSigns, unpack
-from tropica.regions.kernels.arrays import Capacity, Cells, Levels, Maps, NetworkArrays, Output, Query, make_state
+from tropica.regions.kernels.arrays import Capacity, Cells, Levels, Maps, NetworkArrays, Output, Query, make_output, make_state
 from tropica.regions.kernels.bits import Callback
 from tropica.regions.kernels.cut import LEVEL, NV, SLOT0, SLOTS, STAGE, V0
 from tropica.regions.kernels.maps import full_map
 from tropica.regions.kernels.search import GIVEN_BACK, TOO_MANY_FACETS, TOO_SMALL, UNDECIDED, search
+from tropica.regions.kernels.windows import SMALLER
+
+
+_MOST_VERTICES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,11 +145,14 @@ def run_task(
         if status == GIVEN_BACK and not found:  # not even one cell's vertices had a place
             capacity = capacity._replace(corners=4 * capacity.corners)
         elif status == TOO_SMALL:
+            if capacity.vertices >= _MOST_VERTICES:
+                raise InputError(f"a cell and those beside it have more than {capacity.vertices:,} vertices")
             capacity = capacity._replace(
                 vertices=2 * capacity.vertices,
                 listed=4 * capacity.listed,
                 planes=2 * capacity.planes,
                 stack=2 * capacity.stack,
+                levels=2 * capacity.levels,
             )
         elif status == TOO_MANY_FACETS:
             capacity = capacity._replace(words=2 * capacity.words)
@@ -162,15 +169,15 @@ def _arrays(
     net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, bool, bool], spare: Spare
 ) -> tuple[Cells, Levels, Maps, Output, Query]:
     """Arrays for one task, as good as fresh: what a kernel reads before it writes it is reset. Outputs are given away."""
-    if spare.state is None or spare.capacity != capacity or any(want):
+    if spare.state is None or spare.capacity != capacity:
         spare.state, spare.capacity = make_state(net, capacity, want), capacity
         return spare.state
-    _, levels, maps, _, query = spare.state
+    cells, levels, maps, output, query = spare.state
     for array in (maps.mask, maps.age, maps.terms, levels.latest, levels.rest_range, query.counters):
         array[:] = 0
     maps.fresh[:] = 1
     maps.cache_columns[:] = -1
-    return spare.state
+    return cells, levels, maps, make_output(net, capacity, want) if any(want) else output, query
 
 
 def _search(net, exact, task, cells, levels, maps, output, query, limit):
@@ -194,15 +201,18 @@ def _search(net, exact, task, cells, levels, maps, output, query, limit):
         full_map(
             net.dims,
             net.d,
+            s,
             maps.rows[s],
             maps.mask[s],
             net.size[s],
+            net.place[s],
             net.low[s],
             net.step[s],
             maps.rows[s + 1],
             net.size[s + 1],
             net.weight,
             net.offset[s + 1],
+            net.sparse,
             net.bias[s + 1],
             maps.columns,
             maps.factor,
@@ -211,7 +221,8 @@ def _search(net, exact, task, cells, levels, maps, output, query, limit):
     start = np.array([task.stage, nv, planes, ns, len(task.units)], np.int64)
     status, found, left = search(
         net,
-        net.ends if net.windowed.any() else None,
+        net.ends if net.sparse is not None else None,
+        net.sparse,
         start,
         task.units,
         cells,
@@ -260,7 +271,7 @@ def _open_windows(net: NetworkArrays, e: int, cells: Cells, levels: Levels) -> t
     """The known bits of an entry's stage, and its undecided windows."""
     level, stage = cells.stack[e, [LEVEL, STAGE]].tolist()
     mask, count = levels.mask[level].copy(), int(levels.rest_range[level, 1])
-    p, chosen = int(cells.mixed[e]), int(cells.chosen[e]) - 1
+    p, chosen = int(cells.mixed[e] & ~SMALLER), int(cells.chosen[e]) - 1
     for first in levels.rest[level, max(p - 1, 0) : count].tolist():
         for u in range(first, int(net.ends[stage, first])):
             mask[u >> 6] &= ~np.uint64(1 << (u & 63))
