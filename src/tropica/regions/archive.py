@@ -68,6 +68,7 @@ def save_regions(cx: RegionComplex, path: str | os.PathLike[str]) -> None:
         "stopped": cx.stopped,
         "simplify": parts.simplify,
         "upto": parts.upto,
+        "proven": parts.proven,
         "connected": cx.connected,
         "network": cx.fingerprint,
     }
@@ -190,7 +191,7 @@ def _parts(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: 
         raise ValueError("its arrays do not fit each other")
     sure = int(header["undecided"]), int(header["undecided_maps"])
     block = CellBlock(cells, **{name: arrays[name] for name in BLOCK if name in arrays})
-    options = header["stopped"], bool(header["simplify"]), header["upto"]
+    options = header["stopped"], bool(header["simplify"]), header["upto"], bool(header["proven"])
     return Stored(domain, block, *sure, number, pairs, arrays.get("patterns"), *options)
 
 

@@ -51,8 +51,7 @@ class Boundary:
 
 def find_boundary(found: Enumerated) -> Boundary:
     """The facets between parts of cells of different label."""
-    pieces = differing_facets(found, label_functions(found.maps[0].shape[1]))
-    return Boundary(*pieces, found.undecided)
+    return Boundary(*differing_facets(found, label_functions(found.maps[0].shape[1])))
 
 
 def find_level(found: Enumerated, level: float | None, output: int | None) -> Boundary:
@@ -67,4 +66,4 @@ def find_level(found: Enumerated, level: float | None, output: int | None) -> Bo
         raise InputError(f"output must be a number from 0 to {outputs - 1}; found {output!r}")
     row = RationalArray((np.arange(outputs) == number).astype(np.int64)[None])
     functions = Functions(row, rationals(np.array([-float(level)])), "signs")
-    return Boundary(*differing_facets(found, functions), found.undecided)
+    return Boundary(*differing_facets(found, functions))

@@ -144,7 +144,7 @@ class RegionComplex(OutputMethods, HtmlRepr, Sequence[Cell]):
     def certified(self) -> bool:
         """Whether the result is proven: every cell is there once, no sign rests on floating point alone, and neither does the
         difference of two maps. False for an enumeration that was ended."""
-        return self.complete and self.undecided == 0 and self.undecided_maps == 0
+        return self.complete and self._found.proven and self.undecided_maps == 0
 
     @property
     def undecided(self) -> int:

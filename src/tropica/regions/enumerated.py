@@ -17,7 +17,6 @@ from tropica.network.nonlinearities import Maximum
 from tropica.network.patterns import pack_patterns
 from tropica.regions.cell_arrays import CellArrays, given
 from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, concatenated
-from tropica.regions.composed_affine import SOURCE_INPUT
 from tropica.regions.distinct_maps import distinct_maps
 from tropica.regions.domain import Domain
 from tropica.regions.domains import Space
@@ -71,6 +70,11 @@ class Enumerated(CellArrays):
         return self.counters.undecided
 
     @property
+    def proven(self) -> bool:
+        """Whether every sign is proven or decided exactly, and exact arithmetic is in reach for what relates the cells."""
+        return self.undecided == 0 and self.problem.exact.proves
+
+    @property
     def signs(self) -> np.ndarray:
         """The sign vectors (C, words)."""
         return given(self.cells.signs)[:, : int(self.layout.offsets[-1])]
@@ -91,7 +95,8 @@ class Enumerated(CellArrays):
     def layout(self) -> SignLayout:
         """Where the bits of each stage are."""
         sizes = self.problem.net.size[: len(self.lowered.stages)].tolist()
-        return SignLayout(self.lowered, tuple(sizes))
+        left = self.problem.left if isinstance(self.problem, Problem) else ()
+        return SignLayout(self.lowered, tuple(sizes), tuple(reduced.bits for reduced in left) or None)
 
     @cached_property
     def pieces(self) -> list[np.ndarray]:
@@ -186,7 +191,9 @@ class Enumerated(CellArrays):
         return self._neighbors[2]
 
     def _facet_keys(self, facets: np.ndarray) -> list[bytes]:
-        """Three-valued signs at the mean of the exact vertices of each facet."""
+        """Three-valued signs at the mean of the exact vertices of each facet; names of its own where these are out of reach."""
+        if not self.problem.exact.proves:
+            return [b"%d" % f for f in facets.tolist()]
         means = [self._facet_mean(int(f)) for f in facets]
         t = from_fractions((x for point in means for x in point), (len(means), self.domain.dimension))
         points = exact_points(self.lowered, embedded(self.domain, t))
@@ -249,6 +256,4 @@ def _too_many(stream: LimitedStream, taken: int, most: int) -> InputError:
 
 def can_enumerate(net: PiecewiseLinearNetwork, domain: Domain) -> bool:
     """Whether the engine takes a network on a domain: a polytope, and matrices between stages that fit the memory."""
-    lowered = lower(net, simplify=False)
-    maps = (*(stage.affine for stage in lowered.stages), lowered.output)
-    return sum(m.size * m.source_size(k) for m in maps for k in m.sources if k != SOURCE_INPUT) <= MOST_ENTRIES
+    return True

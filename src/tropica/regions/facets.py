@@ -56,15 +56,28 @@ def shared_facets(found: Enumerated) -> Facets:
     """The facets between the cells."""
     pairs, facet = found.shared
     stage, bit = found.facets[facet, 0], found.facets[facet, 1]
-    unit = bit.copy()
-    for s, given_stage in enumerate(found.lowered.stages):
-        if given_stage.kind == "window":
-            window, _ = np.nonzero(given_stage.inputs != NO_INPUT)
-            unit[stage == s] = window[bit[stage == s]]
+    unit = np.zeros_like(bit)
+    for s, lowered in enumerate(found.lowered.stages):
+        own = stage == s
+        unit[own] = _members(found, s)[bit[own]]
+        if lowered.kind == "window":
+            window, _ = np.nonzero(lowered.inputs != NO_INPUT)
+            unit[own] = window[unit[own]]
     names = tuple(" + ".join(name for name, _ in reversed(s.written)) for s in found.lowered.stages)
     cell, column = facet_places(found, facet)
     sizes = facet_sizes(found.polytopes, cell, column, found.domain.basis)
     return Facets(pairs, names, stage, unit, sizes, facet_corners(found.polytopes, cell, column))
+
+
+def _members(found: Enumerated, s: int) -> np.ndarray:
+    """For each bit of a stage the first row of a threshold, or input of a window, that it stands for."""
+    if found.layout.kept is None:
+        return np.arange(found.layout.sizes[s])
+    kept = found.layout.kept[s]
+    first = np.zeros(max(found.layout.sizes[s], int(kept.max(initial=0)) + 1), np.int64)
+    member = np.flatnonzero(kept >= 0)[::-1]
+    first[kept[member]] = member
+    return first
 
 
 def facet_corners(polytopes: Polytopes, part: np.ndarray, column: np.ndarray) -> list[np.ndarray]:

@@ -68,6 +68,7 @@ class OutputCells:
         parent: (P,) the cell of each part, in order.
         piece: (P,) the largest function; a number with bit j set where function j is positive; 0 for parts above.
         parts: the parts as polytopes.
+        undecided: how many signs rest on floating point, where exact arithmetic is out of reach.
     """
 
     found: Enumerated
@@ -76,6 +77,7 @@ class OutputCells:
     parent: np.ndarray
     piece: np.ndarray
     parts: Polytopes
+    undecided: int
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -127,7 +129,10 @@ class OutputCells:
         return np.concatenate([self.found.index.vectors[self.parent], own], 1)
 
     def _facet_keys(self, facets: np.ndarray) -> list[bytes]:
-        """Exact signs of all units, and the order of the functions, at the mean of the vertices of facets."""
+        """Exact signs of all units, and the order of the functions, at the mean of the vertices of facets; names of their own
+        where these are out of reach."""
+        if not self.exact.proves:
+            return [b"%d" % f for f in facets.tolist()]
         means = [interior_point([self.corner(v) for v in self.vertices_of(f).tolist()]) for f in facets.tolist()]
         t = from_fractions((x for point in means for x in point), (len(means), self.found.domain.dimension))
         points = exact_points(self.found.lowered, embedded(self.found.domain, t))
@@ -170,6 +175,7 @@ class _Clipper:
     def __init__(self, found: Enumerated, functions: Functions) -> None:
         self.found, self.functions, self.above = found, functions, functions.parting == "above"
         self.exact = found.problem.exact.followed_by(functions.weight, functions.bias)
+        self.undecided = 0
         self.stage = len(found.problem.net.size) - 1
         self.cells = found.polytopes
         limits = found.domain.limits()
@@ -189,7 +195,9 @@ class _Clipper:
         parent = np.concatenate([np.zeros(0, np.int64), *kept])
         piece = np.concatenate([np.zeros(0, np.int64), *pieces])
         order = np.lexsort((piece, parent))
-        return OutputCells(self.found, self.functions, self.exact, parent[order], piece[order], whole.select(order))
+        return OutputCells(
+            self.found, self.functions, self.exact, parent[order], piece[order], whole.select(order), self.undecided
+        )
 
     def _cell_chunks(self):  # type: ignore[no-untyped-def]
         """Some cells at a time, so that the values at their vertices stay small."""
@@ -245,7 +253,10 @@ class _Clipper:
             sure = (np.abs(value) > error) & np.isfinite(value) & np.isfinite(error)
         sign = np.where(sure, np.sign(value), 0).astype(np.int8)
         doubtful = np.flatnonzero(~sure)
-        if len(doubtful):
+        if len(doubtful) and not self.exact.proves:
+            sign[doubtful] = np.sign(np.nan_to_num(value[doubtful]))
+            self.undecided += len(doubtful)
+        elif len(doubtful):
             owner = parts.owner[doubtful]
             flat = np.bincount(owner, minlength=len(parts)) == np.diff(parts.start)  # perhaps 0 on all of a part
             zero = np.zeros(len(parts), bool)
@@ -374,6 +385,8 @@ class _Clipper:
 
     def _solver(self, cells: np.ndarray):  # type: ignore[no-untyped-def]
         def solve(number: int, through: list[Plane], near: np.ndarray) -> np.ndarray:
+            if not self.exact.proves:
+                return near
             corner = exact_corner(self.found, self.exact, int(cells[number]), through, near)
             return np.array([float(x) for x in corner])
 

@@ -40,6 +40,7 @@ class Stored(CellArrays):
     stopped: str | None
     simplify: bool
     upto: str | None
+    proven: bool
 
     @property
     def as_written(self) -> bool:
@@ -78,6 +79,11 @@ class Walked:
     def undecided(self) -> int:
         """How many signs, and patterns of cells, were left to floating point."""
         return self._solid.undecided + (self._lost if self._joined else self._checked[1])
+
+    @property
+    def proven(self) -> bool:
+        """Whether every sign is proven."""
+        return self.undecided == 0
 
     @property
     def patterns(self) -> np.ndarray:
