@@ -14,7 +14,7 @@ from tests.network.test_point_signs import network
 @pytest.mark.parametrize("name", ["chain", "lattice"])
 def test_one_answer(name: str) -> None:
     net = network(name, False)
-    cx = tp.linear_regions(net, tp.Box(-2, 2, d=2))
+    cx = tp.linear_regions(net, tp.Box(-2, 2, d=2), simplify=False)
     every = np.arange(len(cx))
     assert cx.locate(cx.centers).tolist() == every.tolist()
     grid = np.random.default_rng(0).uniform(-2, 2, (3000, 2))

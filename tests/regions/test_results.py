@@ -223,3 +223,29 @@ def test_exports(tmp_path: Path) -> None:
 def test_settings_are_checked_once() -> None:
     assert EnumerationSettings(threads=3).number_of_threads == 3
     assert EnumerationSettings().number_of_threads >= 1
+
+
+def test_a_closed_surface_as_a_mesh(tmp_path: Path) -> None:
+    """|x+y+z| + |y+z| + |x+z| + |x+y| + |x| + |y| + |z| = 2: a polytope of 32 facets."""
+    rows = [[1, 1, 1], [0, 1, 1], [1, 0, 1], [1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    cx = tp.linear_regions(relu_net([*rows, *[[-x for x in r] for r in rows]], [[1] * 14]), tp.Box(-1, 1, d=3))
+    boundary = cx.boundary(level=2)
+    mesh = boundary.mesh()
+    assert (len(cx), len(mesh), mesh.closed, mesh.euler_characteristic) == (32, 32, True, 2)
+    assert set(mesh.edges.values()) == {2}
+    assert mesh.area == pytest.approx(boundary.measure)
+    a, b, c = (mesh.vertices[mesh.triangles[:, k]] for k in range(3))
+    volume = float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)  # positive: normals point outward, to larger values
+    assert volume == pytest.approx(cx.preimage([[1.0]], [2.0]).volume)
+    mesh.save(tmp_path / "m.ply")
+    lines = (tmp_path / "m.ply").read_text().splitlines()
+    assert lines[2] == f"element vertex {len(mesh.vertices)}"
+    assert len(lines) == 9 + len(mesh.vertices) + 32
+    mesh.save(tmp_path / "m.stl")
+    assert (tmp_path / "m.stl").stat().st_size == 84 + 50 * len(mesh.triangles)
+    mesh.save(tmp_path / "m.obj")
+    assert (tmp_path / "m.obj").read_text().count("f ") == 32
+    with pytest.raises(tp.InputError, match=r"\.ply, \.obj or \.stl"):
+        mesh.save(tmp_path / "m.xyz")
+    with pytest.raises(tp.InputError, match="3 dimensions"):
+        diamond().boundary(level=1).mesh()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -10,8 +10,10 @@ import numpy as np
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, rationals
 from tropica.regions.enumerated import Enumerated
-from tropica.regions.label_cells import differing_facets
-from tropica.regions.output_cells import Functions, label_functions
+from tropica.regions.label_cells import differing_facets, facet_geometry
+from tropica.regions.mesh import Mesh, make_mesh
+from tropica.regions.output_cells import Functions, OutputCells, clip, label_functions
+from tropica.runtime.arithmetic import own_settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,22 @@ class Boundary:
     pieces: list[np.ndarray]
     sizes: np.ndarray
     undecided: int
+    _source: tuple[OutputCells, np.ndarray, np.ndarray] = field(repr=False)
+
+    def mesh(self) -> Mesh:
+        """The boundary in three dimensions as an oriented polygon mesh whose polygons share their vertices, exactly.
+
+        Raises:
+            InputError: another dimension, or all of space as domain.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Linear(3, 1).eval()
+        >>> cx = tp.linear_regions(tp.trace(model, torch.zeros(2, 3)), tp.Box(-9, 9, d=3))
+        >>> cx.boundary().mesh()
+        Mesh(1 polygons, 4 vertices, open)
+        """
+        with own_settings():
+            return make_mesh(*self._source)
 
     @property
     def measure(self) -> float:
@@ -51,7 +69,7 @@ class Boundary:
 
 def find_boundary(found: Enumerated) -> Boundary:
     """The facets between parts of cells of different label."""
-    return Boundary(*differing_facets(found, label_functions(found.maps[0].shape[1])))
+    return _boundary(clip(found, label_functions(found.maps[0].shape[1])))
 
 
 def find_level(found: Enumerated, level: float | None, output: int | None) -> Boundary:
@@ -66,4 +84,12 @@ def find_level(found: Enumerated, level: float | None, output: int | None) -> Bo
         raise InputError(f"output must be a number from 0 to {outputs - 1}; found {output!r}")
     row = RationalArray((np.arange(outputs) == number).astype(np.int64)[None])
     functions = Functions(row, rationals(np.array([-float(level)])), "signs")
-    return Boundary(*differing_facets(found, functions))
+    return _boundary(clip(found, functions))
+
+
+def _boundary(parts: OutputCells) -> Boundary:
+    pairs, facets = differing_facets(parts)
+    corners, sizes = facet_geometry(parts, facets)
+    undecided = parts.found.undecided + parts.undecided
+    labels = np.sort(parts.piece[pairs], axis=1)
+    return Boundary(labels, parts.parent[pairs[:, 0]], corners, sizes, undecided, (parts, pairs, facets))
