@@ -289,7 +289,10 @@ def _locate(points: Points, simplices: np.ndarray, neighbors: np.ndarray, rest: 
     sides = corners[:, 1:] - corners[:, :1]
     lengths = np.linalg.det(sides)
     sides = np.where((lengths == 0)[:, None, None], np.eye(k), sides)
-    inverse = np.linalg.inv(np.swapaxes(sides, 1, 2))
+    try:
+        inverse = np.linalg.inv(np.swapaxes(sides, 1, 2))
+    except np.linalg.LinAlgError:  # thin simplices, which only their transposed sides show; the walk may be inexact
+        inverse = np.linalg.pinv(np.swapaxes(sides, 1, 2))
     start = np.empty(points.n, np.int64)
     start[simplices] = np.arange(len(simplices))[:, None]
     used = np.unique(simplices)

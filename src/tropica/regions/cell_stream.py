@@ -41,12 +41,12 @@ def stream(
     *,
     threads: int = 1,
     window: int = 8,
-    sizes: Sizes = Sizes(),
+    sizes: Sizes | None = None,
     counters: Counters | None = None,
     skip: Skip | None = None,
 ) -> Generator[CellBlock]:
-    """Yield the cells in blocks. Of all of space those that a wall of the fan cuts come last; they alone are kept until then."""
-    options = {"threads": threads, "window": window, "sizes": sizes, "counters": counters}
+    """Yield the cells in blocks. Of all of space those that a wall of the fan cuts come last, and they alone are kept."""
+    options = {"threads": threads, "window": window, "sizes": sizes or Sizes(), "counters": counters}
     if isinstance(problem, Problem):
         own = None if skip is None else lambda task: skip(problem, task)
         yield from search_blocks(problem, want, **options, skip=own)

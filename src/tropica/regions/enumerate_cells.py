@@ -16,6 +16,7 @@ from tropica.regions.cell_stream import problem_on, stream
 from tropica.regions.domain import Domain
 from tropica.regions.domains import Space
 from tropica.regions.exact_vertices import sharpened
+from tropica.regions.fan import SpaceProblem
 from tropica.regions.lower import lower
 from tropica.regions.output_bounds import output_bounds
 from tropica.regions.tasks import Counters, Task
@@ -254,7 +255,7 @@ def _scaled_bounds(problem: Problem, task: Task, bounded: bool) -> tuple[np.ndar
         return np.where(low < 0, low / least, low / most), np.where(high > 0, high / least, high / most)
 
 
-def _window(problem: Problem, want: frozenset[str], sizes: Sizes, memory: int, threads: int) -> int:
+def _window(problem: Problem | SpaceProblem, want: frozenset[str], sizes: Sizes, memory: int, threads: int) -> int:
     """How many blocks may wait, so that their arrays fit into the memory."""
     d, outputs, words = problem.net.d, int(problem.net.size[-1]), problem.net.bias.shape[1] // 64
     cell = 8 + (8 * words * len(problem.net.size) if SIGNS in want else 0) + (8 * outputs * (d + 2) if MAPS in want else 0)

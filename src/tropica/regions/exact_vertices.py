@@ -33,11 +33,10 @@ def corners(
     """
     assert block.vertex_start is not None
     assert block.vertices is not None
-    if rows is None:
-        rows = np.arange(block.vertex_start[cell], block.vertex_start[cell + 1])
+    chosen = np.arange(block.vertex_start[cell], block.vertex_start[cell + 1]) if rows is None else rows
     scale = [Fraction(2) ** int(e) for e in problem.exponents]
     points = []
-    for row in rows.tolist():
+    for row in chosen.tolist():
         *top, bottom = problem.exact.vertex(*corner_planes(problem, block, cell, row))
         if bool(bottom) == (block.rays is not None and bool(block.rays[row])):
             raise ArithmeticError("the hyperplanes of a vertex do not meet in a point")
@@ -57,8 +56,10 @@ def interior_point(points: list[list[Fraction]]) -> list[Fraction]:
     count = sum(p[-1] for p in points)
     if not count:
         raise ArithmeticError("a cell has no vertex")
-    totals = [[sum((p[k] for p in points if bool(p[-1]) == finite), Fraction(0)) for k in range(len(p) - 1)]
-              for finite, p in ((True, points[0]), (False, points[0]))]
+    totals = [
+        [sum((p[k] for p in points if bool(p[-1]) == finite), Fraction(0)) for k in range(len(p) - 1)]
+        for finite, p in ((True, points[0]), (False, points[0]))
+    ]
     return [a / count + b for a, b in zip(*totals, strict=True)]
 
 

@@ -105,7 +105,7 @@ def fan_rays(d: int) -> np.ndarray:
         rays[:d] = _LENGTH * np.eye(d, dtype=np.int64) + random.integers(-_SPREAD, _SPREAD + 1, (d, d))
         rays[d] = -rays[:d].sum(0) + random.integers(-_SPREAD, _SPREAD + 1, d)
         shares = solve(rays[:d].T, -rays[d][:, None])
-        if shares is not None and all(x > 0 for x in shares.ravel()) and (rays != 0).all():
+        if shares is not None and all(x > 0 for x in shares.ravel()):
             return rays
     raise AssertionError("rays near the axes span space positively")
 
@@ -132,8 +132,7 @@ def _on_cone(chain: Chain, rays: RationalArray) -> Chain:
     slopes = np.concatenate([slopes, np.full((1, slopes.shape[1]), -one, dtype=object)])
     constant = np.append(bias.numerators.astype(object), one)
     stages = [_with_scale(first, RationalArray(slopes, one).reduced(), RationalArray(constant, one).reduced())]
-    for stage in chain.stages[1:]:
-        stages.append(_with_scale(stage, *_linear(stage, True)))
+    stages += [_with_scale(stage, *_linear(stage, True)) for stage in chain.stages[1:]]
     output = chain.output
     return Chain(tuple(stages), ChainStage(*_linear(output, False), output.low, output.high), chain.dimension)
 

@@ -55,7 +55,7 @@ class _Facets:
 
 @dataclass(frozen=True, eq=False)
 class _Corners:
-    """Corners of the joined cells: one of the parts' vertices for each, its cell, whether it lies on a wall; pairs with facets."""
+    """Corners of the joined cells: a vertex of a part for each, its cell, whether it lies on a wall; pairs with facets."""
 
     vertex: np.ndarray
     cell: np.ndarray
@@ -66,9 +66,7 @@ class _Corners:
 class _Joined:
     """One join: the parts as a block, the cone of each, the number of its cell, and the first part of each cell."""
 
-    def __init__(
-        self, problem: SpaceProblem, whole: CellBlock, cone: np.ndarray, group: np.ndarray, first: np.ndarray
-    ) -> None:
+    def __init__(self, problem: SpaceProblem, whole: CellBlock, cone: np.ndarray, group: np.ndarray, first: np.ndarray) -> None:
         self.problem, self.whole, self.cone, self.group, self.first = problem, whole, cone, group, first
 
     def block(self, kept: CellBlock) -> CellBlock:
@@ -93,7 +91,7 @@ class _Joined:
         start, facets = self._given(self.whole.facet_start), self._given(self.whole.facets).copy()
         part = np.repeat(np.arange(len(self.group)), np.diff(start))
         for i in self._lone(part, facets).tolist():
-            facets[i] = self._unit_on(part[i], i)
+            facets[i] = self._unit_on(int(part[i]), i)
         rows, number = np.unique(np.concatenate([self.group[part][:, None], facets], 1), axis=0, return_inverse=True)
         return _Facets(rows, number.ravel())
 

@@ -32,8 +32,8 @@ def label_facets(
     """The facets between cells of different labels.
 
     Returns:
-        Labels (P, 2) of both sides, the lower first; the number (P,) of a cell that each facet lies in; its vertices (t, 1) and rays (t, 0); and
-        how many signs rest on floating point.
+        Labels (P, 2) of both sides, the lower first; the number (P,) of a cell that each facet lies in; its vertices (t, 1)
+        and rays (t, 0); and how many signs rest on floating point.
     """
     found = enumerate_cells(net, domain, lowered=with_labels(lower(net, simplify=False)))
     pieces = found.layout.pieces(found.signs)
