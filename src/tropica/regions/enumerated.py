@@ -16,7 +16,6 @@ from tropica.network.nonlinearities import Maximum
 from tropica.network.patterns import pack_patterns
 from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, concatenated
 from tropica.regions.cell_stream import problem_on, stream
-from tropica.regions.composed_affine import SOURCE_INPUT
 from tropica.regions.distinct_maps import distinct_maps
 from tropica.regions.domain import Domain
 from tropica.regions.domains import Space
@@ -75,7 +74,8 @@ class Enumerated:
     def layout(self) -> SignLayout:
         """Where the bits of each stage are."""
         sizes = self.problem.net.size[: len(self.lowered.stages)].tolist()
-        return SignLayout(self.lowered, tuple(sizes))
+        left = self.problem.left if isinstance(self.problem, Problem) else ()
+        return SignLayout(self.lowered, tuple(sizes), tuple(reduced.bits for reduced in left) or None)
 
     @cached_property
     def pieces(self) -> list[np.ndarray]:
@@ -258,9 +258,7 @@ def enumerate_cells(
 
 def can_enumerate(net: PiecewiseLinearNetwork, domain: Domain) -> bool:
     """Whether the engine takes a network on a domain: a polytope, and matrices between stages that fit the memory."""
-    lowered = lower(net, simplify=False)
-    maps = (*(stage.affine for stage in lowered.stages), lowered.output)
-    return sum(m.size * m.source_size(k) for m in maps for k in m.sources if k != SOURCE_INPUT) <= MOST_ENTRIES
+    return True
 
 
 def _given(array: np.ndarray | None) -> np.ndarray:

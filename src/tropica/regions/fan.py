@@ -18,11 +18,12 @@ from tropica.regions.cell_blocks import Problem, check_dimension, problem_of_cha
 from tropica.regions.chain import Chain, ChainStage
 from tropica.regions.domain import Faces
 from tropica.regions.domains import Space
+from tropica.regions.exact_rows import ExactRows
 from tropica.regions.exact_signs import ExactSigns
 from tropica.regions.kernels.arrays import NetworkArrays
 from tropica.regions.lower import Lowered
 from tropica.regions.lowered_chain import lowered_chain
-from tropica.regions.scaling import mantissas
+from tropica.regions.mantissas import mantissas
 
 _LENGTH = 64
 """Length of the rays, before a power of two that fits them to the network."""
@@ -80,7 +81,7 @@ def make_space_problem(lowered: Lowered, space: Space) -> SpaceProblem:
     """
     d = space.dimension
     check_dimension(d)
-    chain = lowered_chain(lowered, space.origin, space.basis, np.zeros(d, np.int64))
+    chain, _ = lowered_chain(lowered, space.origin, space.basis, np.zeros(d, np.int64))
     directions = fan_rays(d)
     exponent = _scale(chain) - _LENGTH.bit_length() + 1
     rays = np.ldexp(directions.astype(np.float64), exponent)
@@ -113,7 +114,7 @@ def fan_rays(d: int) -> np.ndarray:
 def _scale(chain: Chain) -> int:
     """The power of two about which the first stage's hyperplanes are away from the origin."""
     stage = chain.stages[0]
-    (m, e), (bm, be) = mantissas(stage.weight), mantissas(stage.bias)
+    (m, e), (bm, be) = mantissas(stage.weight.matrix), mantissas(stage.bias)
     top = np.where(m != 0, e, -(2**40)).max(1, initial=-(2**40))
     bends = (stage.low != stage.high) & (bm != 0) & (top > -(2**40))
     return int(np.clip(np.median((be - top)[bends]), -_MOST_SCALE, _MOST_SCALE)) if bends.any() else 0
@@ -122,9 +123,9 @@ def _scale(chain: Chain) -> int:
 def _on_cone(chain: Chain, rays: RationalArray) -> Chain:
     """The chain over λ of a cone, T = Σ λ_i r_i and s = 1 − Σ λ_i, with s as one more unit that is handed on."""
     first = chain.stages[0]
+    own = first.weight.matrix
     turned = RationalArray(
-        compact(first.weight.numerators.astype(object) @ rays.numerators.astype(object).T),
-        first.weight.denominator * rays.denominator,
+        compact(own.numerators.astype(object) @ rays.numerators.astype(object).T), own.denominator * rays.denominator
     )
     weight, bias = _over(turned, first.bias)
     slopes = weight.numerators.astype(object) - bias.numerators.astype(object)[:, None]
@@ -134,12 +135,13 @@ def _on_cone(chain: Chain, rays: RationalArray) -> Chain:
     stages = [_with_scale(first, RationalArray(slopes, one).reduced(), RationalArray(constant, one).reduced())]
     stages += [_with_scale(stage, *_linear(stage, True)) for stage in chain.stages[1:]]
     output = chain.output
-    return Chain(tuple(stages), ChainStage(*_linear(output, False), output.low, output.high), chain.dimension)
+    rows, constants = _linear(output, False)
+    return Chain(tuple(stages), ChainStage(ExactRows.of(rows), constants, output.low, output.high), chain.dimension)
 
 
 def _linear(stage: ChainStage, onward: bool) -> tuple[RationalArray, RationalArray]:
     """The rows with their constants as the weights of s, and where s is handed on its own row; no constants."""
-    weight, bias = _over(stage.weight, stage.bias)
+    weight, bias = _over(stage.weight.matrix, stage.bias)
     rows = np.concatenate([weight.numerators.astype(object), bias.numerators.astype(object)[:, None]], axis=1)
     if onward:
         last = as_objects([0] * (rows.shape[1] - 1) + [weight.denominator])
@@ -157,7 +159,7 @@ def _over(weight: RationalArray, bias: RationalArray) -> tuple[RationalArray, Ra
 
 def _with_scale(stage: ChainStage, weight: RationalArray, bias: RationalArray) -> ChainStage:
     windows = None if stage.windows is None else np.append(stage.windows, -1)
-    return ChainStage(weight, bias, np.append(stage.low, 1.0), np.append(stage.high, 1.0), windows)
+    return ChainStage(ExactRows.of(weight), bias, np.append(stage.low, 1.0), np.append(stage.high, 1.0), windows)
 
 
 def _simplex(d: int) -> Faces:
