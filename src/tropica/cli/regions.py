@@ -36,6 +36,9 @@ def regions(
     inputs: Annotated[
         int, typer.Option("--inputs", metavar="N", min=1, help="The model's number of inputs, without --data.")
     ] = 2,
+    max_cells: Annotated[int | None, options.optional("--max-cells", "N", "Stop after about so many cells.")] = None,
+    max_seconds: Annotated[float | None, options.optional("--max-seconds", "S", "Stop after about so many seconds.")] = None,
+    threads: Annotated[int | None, options.optional("--threads", "N", "Threads; all cores by default.")] = None,
     weights: options.Weights = None,
     arg: options.Arg = None,
     out: Annotated[
@@ -45,7 +48,7 @@ def regions(
 ) -> None:
     """Count the linear regions of a model on a box, on all of space, or on the plane through three data points, exactly.
 
-    A cell is a set with one activation pattern, a linear region a connected set on which the model is one affine function, an
+    A cell is a set with one sign vector, a linear region a connected set on which the model is one affine function, an
     affine map such a function. The command is for few inputs or a plane: in more dimensions there are too many cells.
     """
     import torch
@@ -72,15 +75,15 @@ def regions(
     else:
         domain, described = tp.Space(math.prod(net.input_shape)), {"kind": "space"}
     start = time.perf_counter()
-    cx = tp.linear_regions(net, domain)
+    cx = tp.linear_regions(net, domain, threads=threads, max_cells=max_cells, max_seconds=max_seconds, progress=True)
     numbers = _numbers(net, cx) | {"seconds": time.perf_counter() - start}
     numbers["domain"] = described | {"dimension": cx.dimension}
     _print(numbers)
-    if out is not None:
-        if cx.dimension == 2 and not space:
-            print_written(write_file(out / "regions.png", _figure(cx, points, plane)))
+    if out is not None:  # the numbers first: drawing millions of cells takes a while
         out.mkdir(parents=True, exist_ok=True)
         save_json(out / "regions.json", "regions", numbers)
+        if cx.dimension == 2 and not space:
+            print_written(write_file(out / "regions.png", _figure(cx, points, plane)))
 
 
 def _plane(plane: tuple[int, int, int], margin: float, points: tp.LabelledData) -> tuple[tp.Plane, dict[str, Any]]:
@@ -106,7 +109,9 @@ def _numbers(net: tp.PiecewiseLinearNetwork, cx: tp.RegionComplex) -> dict[str, 
         "cells": len(cx.cells),
         "regions": len(cx.regions),
         "maps": len(cx.maps),
-        "certified": cx.certified and boundary.undecided == 0 and cx.undecided_maps == 0,
+        "complete": cx.complete,
+        "stopped": cx.stopped,
+        "certified": cx.certified and boundary.undecided == 0,
         "undecided": cx.undecided + boundary.undecided,
         "undecided_maps": cx.undecided_maps,
         "boundary": {"size": boundary.measure, "pieces": len(boundary)},
@@ -127,10 +132,10 @@ def _print(numbers: Mapping[str, Any]) -> None:
     size, pieces = numbers["boundary"]["size"], numbers["boundary"]["pieces"]
     facts: dict[str, object] = {
         "domain": f"{described}, dimension {domain['dimension']} (inputs {shape_text(numbers['input_shape'])})",
-        "cells": f"{numbers['cells']:,}",
+        "cells": f"{numbers['cells']:,}" if numbers["complete"] else f"{numbers['cells']:,}, not all: {numbers['stopped']}",
         "linear regions": f"{numbers['regions']:,}",
         "affine maps": f"{numbers['maps']:,}",
-        "certified": "yes" if numbers["certified"] else _undecided(numbers),
+        "certified": "yes" if numbers["certified"] else "no" if not numbers["complete"] else _undecided(numbers),
         "decision boundary": f"{measure} {size:.6g}, {pieces:,} pieces" if pieces else "none: one label everywhere",
     }
     if bounds:

@@ -288,6 +288,19 @@ class PiecewiseLinearNetwork:
             raise InputError(f"the network cannot be cut at {at!r}: the batch is not the first dimension there, {tuple(inner)}")
         return head, self._part(Graph(tuple(nodes), tail.output), tuple(inner[1:]), self.dropped)
 
+    @own_settings()
+    def upto(self, at: str) -> PiecewiseLinearNetwork:
+        """The network that ends at an inner tensor: its outputs are the tensor's numbers.
+
+        Args:
+            at: as for :meth:`cut`; here paths may go around the tensor.
+
+        Raises:
+            InputError: no node or module has that name.
+        """
+        name = self.find(at)
+        return self if name == self.graph.output else self._part(Graph(self.graph.nodes, name).pruned(), self.input_shape, None)
+
     def _part(self, graph: Graph, input_shape: tuple[int, ...], dropped: str | None) -> PiecewiseLinearNetwork:
         used = {name for node in graph.nodes for name in node.constants.values()}
         constants = {name: c for name, c in self._exact.items() if name in used}

@@ -14,6 +14,7 @@ from tropica.plots.label_polygons import label_polygons
 from tropica.plots.layers import layers
 from tropica.plots.mean_curves import Curve, mean_curves
 from tropica.plots.regions import regions
+from tropica.plots.units import units
 from tropica.plots.zonotope import zonotope
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "layers",
     "mean_curves",
     "regions",
+    "units",
     "zonotope",
 ]

@@ -18,37 +18,39 @@ from tropica.errors import InputError, StoreError
 from tropica.exact.rational_arrays import exact_array, exact_numbers
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions import domains
+from tropica.regions.cell_blocks import CellBlock
+from tropica.regions.cell_stream import problem_on
 from tropica.regions.domain import Domain, faces_of_points
+from tropica.regions.enumerated import Enumerated
+from tropica.regions.lower import lower
 from tropica.regions.parts import Stored
+from tropica.regions.tasks import Counters
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.files import replace_file
 
 if TYPE_CHECKING:
     from tropica.regions.complex import RegionComplex
 
-FORMAT = 3
+FORMAT = 4
 HEADER = "tropica"
 """The entry of the file's metadata that holds the header: format, kind, domain, dimension, undecided, network, sha256."""
 KIND = "regions"
+BLOCK = (
+    *("signs", "volumes", "maps", "map_error", "vertex_start", "vertices", "displacement"),
+    *("facet_start", "facets", "incidence", "rays"),
+)
+"""The arrays of the cells."""
 DOMAINS = ("Ball", "Box", "Domain", "Plane", "Polygon", "Polytope", "Segment", "Simplex", "Slice", "Space", "Triangle")
 """Classes of domains: their origin and basis are kept as tensors, their exact vertices in the header."""
 
 
 def save_regions(cx: RegionComplex, path: str | os.PathLike[str]) -> None:
     """As :meth:`RegionComplex.save`."""
-    weight, bias = cx.logits
-    starts, corners = cx.corners
-    arrays = {
-        "patterns": cx.patterns,
-        "centers": cx.centers,
-        "weight": weight,
-        "bias": bias,
-        "map_of": cx.map_of,
-        "starts": starts,
-        "corners": corners,
-        "volumes": cx.volumes,
-        "adjacency": cx.adjacency,
-    }
+    parts = cx._found
+    block = {name: getattr(parts.cells, name) for name in BLOCK}
+    arrays = {"map_of": cx.map_of, "adjacency": cx.adjacency, **{k: v for k, v in block.items() if v is not None}}
+    if parts.as_written:
+        arrays["patterns"] = cx.patterns
     name = type(cx.domain).__name__
     arrays |= {"domain.origin": cx.domain.origin, "domain.basis": cx.domain.basis}
     vertices = [] if name == "Space" else exact_numbers(cx.domain.exact_vertices.numbers()).tolist()
@@ -61,6 +63,11 @@ def save_regions(cx: RegionComplex, path: str | os.PathLike[str]) -> None:
         "dimension": cx.dimension,
         "undecided": cx.undecided,
         "undecided_maps": cx.undecided_maps,
+        "stopped": cx.stopped,
+        "simplify": parts.simplify,
+        "upto": parts.upto,
+        "proven": parts.proven,
+        "connected": cx.connected,
         "network": cx.fingerprint,
     }
     header["sha256"] = _digest(header, arrays)
@@ -73,7 +80,8 @@ def load_regions(path: str | os.PathLike[str], net: PiecewiseLinearNetwork | Non
 
     Args:
         path: the file.
-        net: the network that it is of. Without it all can be read, but ``locate``, ``embed`` and ``boundary`` are refused.
+        net: the network that it is of. Without it cells, maps, volumes and neighbors can be read; what needs the network, such
+            as ``locate``, ``boundary`` and ``facets``, is refused.
 
     Returns:
         The :class:`RegionComplex`.
@@ -100,13 +108,23 @@ def load_regions(path: str | os.PathLike[str], net: PiecewiseLinearNetwork | Non
     file = Path(path)
     header, arrays = _read(file)
     try:
-        domain, parts = _domain(header, arrays), _parts(header, arrays)
-        fingerprint = str(header["network"])
+        domain = _domain(header, arrays)
+        parts = _parts(header, arrays, domain)
+        fingerprint, connected = str(header["network"]), header["connected"]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise StoreError(f"{file}: damaged ({type(error).__name__}: {error})") from error
-    if net is not None and net.fingerprint != fingerprint:
+    if net is None:
+        return RegionComplex(parts, domain, None, fingerprint, connected)
+    if parts.upto is not None:
+        net = net.upto(parts.upto)
+    if net.fingerprint != fingerprint:
         raise StoreError(f"{file}: of another network (fingerprint {fingerprint[:12]}…, this one has {net.fingerprint[:12]}…)")
-    return RegionComplex(parts, domain, net and net.to(torch.float64).to("cpu"), fingerprint)
+    lowered = lower(net, simplify=parts.simplify)
+    own = net.to(torch.float64).to("cpu")
+    counters = Counters(undecided=parts.undecided)
+    problem = problem_on(lowered, domain)
+    found = Enumerated(own, lowered, domain, problem, parts.cells, counters, parts.stopped, parts.simplify, parts.upto)
+    return RegionComplex(found, domain, own, fingerprint, connected)
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -149,27 +167,30 @@ def _domain(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Doma
     return found
 
 
-def _parts(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Stored:
+def _parts(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain) -> Stored:
     """The arrays of the cells, which must fit each other."""
-    cells, d = len(arrays["patterns"]), int(header["dimension"])
-    weight, bias, starts, corners = (arrays[name] for name in ("weight", "bias", "starts", "corners"))
-    pairs, number = arrays["adjacency"], arrays["map_of"]
+    cells, d = len(arrays["volumes"]), int(header["dimension"])
+    maps, start, facet_start = arrays["maps"], arrays["vertex_start"], arrays["facet_start"]
+    pairs, number, rays = arrays["adjacency"], arrays["map_of"], arrays.get("rays")
+    rows = len(arrays["vertices"])
     fits = (
-        arrays["centers"].shape == (cells, d)
-        and weight.shape == (*bias.shape, d)
-        and len(bias) == len(arrays["volumes"]) == len(number) == cells
-        and starts.shape == (cells + 1,)
-        and corners.shape == (starts[-1], d + 1)
-        and starts[0] == 0
-        and bool((np.diff(starts) > 0).all())
+        maps.shape == (*arrays["map_error"].shape, d + 1)
+        and len(arrays["signs"]) == len(maps) == len(number) == cells
+        and len(start) == len(facet_start) == cells + 1
+        and arrays["vertices"].shape == (start[-1], d)
+        and arrays["facets"].shape == (facet_start[-1], 3)
+        and len(arrays["displacement"]) == len(arrays["incidence"]) == (rows if rays is None else len(rays)) == rows
+        and start[0] == facet_start[0] == 0
+        and bool((np.diff(start) > 0).all() and (np.diff(facet_start) > 0).all())
         and pairs.shape[1:] == (2,)
         and all(bool(((index >= 0) & (index < cells)).all()) for index in (pairs, number))
     )
     if not fits:
         raise ValueError("its arrays do not fit each other")
-    logits, at = (weight, bias), (starts, corners)
     sure = int(header["undecided"]), int(header["undecided_maps"])
-    return Stored(*sure, arrays["patterns"], arrays["centers"], logits, number, at, arrays["volumes"], pairs)
+    block = CellBlock(cells, **{name: arrays[name] for name in BLOCK if name in arrays})
+    options = header["stopped"], bool(header["simplify"]), header["upto"], bool(header["proven"])
+    return Stored(domain, block, *sure, number, pairs, arrays.get("patterns"), *options)
 
 
 def _digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

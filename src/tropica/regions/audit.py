@@ -99,7 +99,7 @@ def _evaluated(found: Enumerated, t: list[list[Fraction]], directions: bool) -> 
 def _map_fits(found: Enumerated, cell: int, mean: list[Fraction], outputs: list) -> bool:
     weight, bias = found.logits
     reach = max([1, *map(abs, mean)]) if found.cells.rays is not None else 1  # there the bound is one for |t| ≤ 1
-    for row, constant, bound, wanted in zip(weight[cell], bias[cell], found.map_error[cell], outputs, strict=True):
+    for row, constant, bound, wanted in zip(weight[cell], bias[cell], found.maps[1][cell], outputs, strict=True):
         if not (np.isfinite(row).all() and np.isfinite(constant)):
             return False
         value = sum((Fraction(w) * x for w, x in zip(row.tolist(), mean, strict=True)), Fraction(constant))

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tropica.regions.cells import Incidence, changes, facets
-from tropica.regions.enumerated import can_enumerate
-from tropica.regions.label_cells import label_facets
-from tropica.regions.solid import solid_cells
-from tropica.regions.state import State
-from tropica.regions.volume import hull_volume
-
-if TYPE_CHECKING:
-    from tropica.regions.complex import RegionComplex
+from tropica.errors import InputError
+from tropica.exact.rational_arrays import RationalArray, rationals
+from tropica.regions.enumerated import Enumerated
+from tropica.regions.label_cells import differing_facets
+from tropica.regions.output_cells import Functions, label_functions
 
 
 @dataclass(frozen=True, eq=False)
 class Boundary:
-    """The pieces of a decision boundary, one for each activation cell and pair of labels that meet in it.
+    """The pieces of a decision boundary or of a level set, one for each cell and pair of labels that meet in it.
 
     Attributes:
-        labels: (P, 2) the labels on either side, the lower first.
+        labels: (P, 2) the labels on either side, the lower first; of a level set 0 below (or at) the level and 1 above.
         cells: (P,) numbers of the cells that the pieces lie in.
         pieces: P arrays (V, d) of corners in the coordinates t, for d = 2 the two ends of a segment.
         sizes: (P,) length (d = 2) or area (d = 3, …) of each in the input space, 1 for a point (d = 1).
@@ -54,79 +49,21 @@ class Boundary:
         return len(self.pieces)
 
 
-def find_boundary(cx: RegionComplex) -> Boundary:
-    """The facets between cells of different label, of cells that are cut by the labels as well."""
-    if not can_enumerate(cx.net, cx.domain):
-        return _walked_boundary(cx)
-    labels, cells, corners, undecided = label_facets(cx.net, cx.domain, cx.locator)
-    if not len(labels):
-        return Boundary(labels.reshape(0, 2), cells, [], np.zeros(0), undecided)
-    part = np.repeat(np.arange(len(corners)), [len(c) for c in corners])
-    sizes = _sizes(np.concatenate(corners), part, len(corners), cx.domain.basis)
-    return Boundary(labels, cells, [c[c[:, -1] > 0, :-1] for c in corners], sizes, undecided)
+def find_boundary(found: Enumerated) -> Boundary:
+    """The facets between parts of cells of different label."""
+    return Boundary(*differing_facets(found, label_functions(found.maps[0].shape[1])))
 
 
-def _walked_boundary(cx: RegionComplex) -> Boundary:
-    """Refine the domain once more, by the labels too, and keep the facets between parts of different label."""
-    parts = solid_cells(cx.net, cx.domain, labels=True)
-    label = cx.net.predict(cx.embed(parts.centers)).numpy()
-    found = facets(parts.state, parts.cells)
-    pairs = found.pairs()
-    sides = label[found.cell[pairs]]
-    pairs, sides = pairs[sides[:, 0] != sides[:, 1]], np.sort(sides[sides[:, 0] != sides[:, 1]], axis=1)
-    if not len(pairs):
-        return Boundary(sides.reshape(0, 2), np.zeros(0, np.int64), [], np.zeros(0), parts.undecided)
-    cell = cx.locate(parts.centers[found.cell[pairs[:, 0]]])
-    group, number = np.unique(np.concatenate([cell[:, None], sides], 1), axis=0, return_inverse=True)
-    basis = parts.folded.basis.numpy()
-    pieces, sizes = _pieces(parts.state, found.incidence, pairs[:, 0], number.ravel(), len(group), basis)
-    return Boundary(group[:, 1:], group[:, 0], pieces, sizes, parts.undecided)
-
-
-def _pieces(
-    state: State, incidence: Incidence, facet: np.ndarray, number: np.ndarray, count: int, basis: np.ndarray
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """The corners of each piece, which may be several facets, and its size."""
-    lengths = incidence.counts[facet]
-    first = np.repeat(incidence.starts[facet] - np.append(0, np.cumsum(lengths)[:-1]), lengths)
-    vertex = incidence.members[np.arange(lengths.sum()) + first]
-    piece, part = np.repeat(number, lengths), np.repeat(np.arange(len(facet)), lengths)
-    at = state.vertices["at"][vertex]
-    sizes = np.bincount(number, _sizes(at, part, len(facet), basis), minlength=count)
-    place = state.vertices["place"][vertex]
-    order = np.lexsort((place, piece))
-    piece, place, at = piece[order], place[order], at[order]
-    new = changes(piece, place)
-    piece, at = piece[new], at[new]
-    finite = at[:, -1] > 0
-    piece, t = piece[finite], at[finite, :-1] / at[finite, -1:]
-    if state.d == 2:
-        piece, t = _ends(piece, t)
-    return np.split(t, np.searchsorted(piece, np.arange(1, count))), sizes
-
-
-def _ends(piece: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two ends of each piece, whose points lie on one line (one point where the piece goes on for ever)."""
-    starts = np.flatnonzero(changes(piece))
-    stops = np.append(starts[1:], len(piece))
-    span = np.maximum.reduceat(t, starts, axis=0) - np.minimum.reduceat(t, starts, axis=0)
-    axis = np.repeat(span.argmax(1), stops - starts)  # along the line's longer extent
-    order = np.lexsort((t[np.arange(len(t)), axis], piece))
-    keep = np.unique(np.concatenate([starts, stops - 1]))
-    return piece[order][keep], t[order][keep]
-
-
-def _sizes(at: np.ndarray, part: np.ndarray, count: int, basis: np.ndarray) -> np.ndarray:
-    """Length, area, … in the input space of facets with such corners (homogeneous coordinates); ∞ where one is at infinity."""
-    d = at.shape[1] - 1
-    if d == 1:
-        return np.ones(count)
-    endless = np.bincount(part, at[:, -1] == 0, minlength=count) > 0
-    x = (at[:, :-1] / np.where(at[:, -1:] > 0, at[:, -1:], 1)) @ basis
-    starts = np.searchsorted(part, np.arange(count))
-    stops = np.append(starts[1:], len(part))
-    if d == 2:
-        sizes = np.linalg.norm(x[stops - 1] - x[starts], axis=1)
-    else:
-        sizes = np.array([0.0 if e else hull_volume(x[a:b], d - 1) for a, b, e in zip(starts, stops, endless, strict=True)])
-    return np.where(endless, np.inf, sizes)
+def find_level(found: Enumerated, level: float | None, output: int | None) -> Boundary:
+    """The set where an output has a value."""
+    outputs = found.maps[0].shape[1]
+    if level is None or isinstance(level, bool) or not isinstance(level, int | float) or not np.isfinite(level):
+        raise InputError(f"a level set needs level=, a finite number; found {level!r}")
+    if output is None and outputs > 1:
+        raise InputError(f"output= must say which of the {outputs} outputs has the level")
+    number = 0 if output is None else output
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < outputs:
+        raise InputError(f"output must be a number from 0 to {outputs - 1}; found {output!r}")
+    row = RationalArray((np.arange(outputs) == number).astype(np.int64)[None])
+    functions = Functions(row, rationals(np.array([-float(level)])), "signs")
+    return Boundary(*differing_facets(found, functions))

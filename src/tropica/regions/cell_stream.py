@@ -53,7 +53,8 @@ def stream(
         return
     asked = (want | {SIGNS, VERTICES}) - {VOLUMES}
     parts: list[tuple[int, CellBlock]] = []
-    for i, cone in enumerate(problem.cones):
+    sections = problem.sections if not want and skip is None else None
+    for i, cone in enumerate(sections or problem.cones):
         own = None if skip is None else lambda task, cone=cone: skip(cone, task)
         for found in search_blocks(cone, asked, **options, skip=own):
             cut = touches_wall(found, problem.dimension)

@@ -6,12 +6,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from tropica.errors import InputError
@@ -19,54 +18,72 @@ from tropica.exact.rational_arrays import rationals
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.archive import save_regions
 from tropica.regions.audit import Audit, audit_cells
-from tropica.regions.boundary import Boundary, find_boundary
+from tropica.regions.connected import components, touching_pairs
 from tropica.regions.domain import Domain
 from tropica.regions.enumerated import Enumerated
+from tropica.regions.export import export_cells
+from tropica.regions.facets import Facets, shared_facets
 from tropica.regions.locate import Locator
-from tropica.regions.parts import Parts
+from tropica.regions.output_methods import OutputMethods
+from tropica.regions.parts import Cells
+from tropica.regions.tables import cells_dataframe, neighbor_matrix, networkx_graph
+from tropica.runtime.arithmetic import under_own_settings
 from tropica.runtime.html import HtmlRepr
 
 if TYPE_CHECKING:
+    import pandas
     from networkx import Graph
+
+Connected = Literal["facet", "point"]
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One activation cell.
+    """One cell.
 
     Attributes:
         number: its number in the complex.
-        pattern: (bytes,) uint8, as ``net.activation_pattern`` gives it inside.
+        pattern: (bytes,) uint8, as ``net.activation_pattern`` gives it inside; None where nonlinearities were merged.
         weight, bias: the logits there are t ↦ weight t + bias: (s, d) and (s,).
         vertices: (V, d) corners, in order around the cell where d = 2; of an unbounded cell those that are points.
         rays: (R, d) directions in which an unbounded cell goes on for ever.
     """
 
     number: int
-    pattern: np.ndarray
+    pattern: np.ndarray | None
     weight: np.ndarray
     bias: np.ndarray
     vertices: np.ndarray
     rays: np.ndarray
 
 
-class RegionComplex(HtmlRepr, Sequence[Cell]):
+@under_own_settings
+class RegionComplex(OutputMethods, HtmlRepr, Sequence[Cell]):
     """A network on a domain, taken apart into the cells on which it is affine; a sequence of :class:`Cell`.
 
-    Three counts, which differ: ``len(cx.cells)`` activation cells (sets of points with one activation pattern),
-    ``len(cx.regions)`` linear regions (maximal connected sets on which the logits are one affine function), ``len(cx.maps)``
-    distinct affine functions.
+    Three counts, which differ: ``len(cx.cells)`` cells (sets of points with one sign vector of the lowered network; with
+    ``simplify=False`` with one activation pattern), ``len(cx.regions)`` linear regions (maximal connected sets on which the
+    logits are one affine function), ``len(cx.maps)`` distinct affine functions.
 
-    Coordinates are t with x = origin + t · basis; for a Box or a Space t is x.
+    Coordinates are t with x = origin + t · basis; for a Box or a Space t is x. Volumes are in the units of x. What is made
+    of the cells is made when it is first asked for.
 
     Attributes:
         domain: what was taken apart.
+        connected: whether linear regions are connected through a common "facet" or a common "point" of cells.
     """
 
-    def __init__(self, parts: Parts, domain: Domain, net: PiecewiseLinearNetwork | None, fingerprint: str = "") -> None:
-        self.domain = domain
+    def __init__(
+        self,
+        parts: Cells,
+        domain: Domain,
+        net: PiecewiseLinearNetwork | None,
+        fingerprint: str = "",
+        connected: Connected = "facet",
+    ) -> None:
+        self.domain, self.connected = domain, connected
         self._fingerprint = fingerprint
-        self._parts, self._net = parts, net
+        self._found, self._net = parts, net
 
     @property
     def net(self) -> PiecewiseLinearNetwork:
@@ -101,8 +118,10 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
 
     @cached_property
     def locator(self) -> Locator:
-        """The cells by their patterns."""
-        return Locator(self.net, self.domain, self.patterns)
+        """The cells by their sign vectors."""
+        if isinstance(self._found, Enumerated):
+            return self._found.locator
+        return Locator.of_patterns(self.net, self.domain, self.patterns)
 
     # ── counts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -112,66 +131,97 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
         return self.domain.dimension
 
     @property
+    def complete(self) -> bool:
+        """Whether these are all cells: no limit and no Ctrl-C ended the enumeration."""
+        return self.stopped is None
+
+    @property
+    def stopped(self) -> str | None:
+        """What ended the enumeration before its end: "Ctrl-C", "max_cells=…", "max_seconds=…"; None for a complete one."""
+        return self._found.stopped
+
+    @property
     def certified(self) -> bool:
-        """Is the sign of every function at every vertex proven: by an error bound on what floating point found, or where that
-        does not decide, in rational arithmetic?"""
-        return self.undecided == 0
+        """Whether the result is proven: every cell is there once, no sign rests on floating point alone, and neither does the
+        difference of two maps. False for an enumeration that was ended."""
+        return self.complete and self._found.proven and self.undecided_maps == 0
 
     @property
     def undecided(self) -> int:
         """How many signs, and patterns of cells, were taken from floating point though its error bound does not decide them (in
         networks too large for rational arithmetic)."""
-        return self._parts.undecided
+        return self._found.undecided
 
     @property
     def undecided_maps(self) -> int:
         """How many affine maps were told apart by floating point alone (where too many for rational arithmetic are alike)."""
-        return self._parts.undecided_maps
+        return self._found.undecided_maps
 
     @property
     def cells(self) -> RegionComplex:
-        """The activation cells: the complex itself, as a sequence of :class:`Cell`."""
+        """The cells: the complex itself, as a sequence of :class:`Cell`."""
         return self
 
     @cached_property
     def regions(self) -> list[np.ndarray]:
-        """The linear regions: numbers of the cells of each."""
-        same = self.adjacency[self.map_of[self.adjacency[:, 0]] == self.map_of[self.adjacency[:, 1]]]
-        graph = coo_array((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(len(self), len(self)))
-        return _members(connected_components(graph, directed=False)[1])
+        """The linear regions: numbers of the cells of each.
+
+        A linear region is a set of cells with one affine map, connected through facets; with ``connected="point"`` cells that
+        have a point in common are connected.
+        """
+        return _members(self.region_of)
+
+    @cached_property
+    def region_of(self) -> np.ndarray:
+        """The number of each cell's linear region (C,)."""
+        pairs = self.adjacency[self.map_of[self.adjacency[:, 0]] == self.map_of[self.adjacency[:, 1]]]
+        found = components(len(self), pairs)
+        if self.connected == "facet":
+            return found
+        return components(len(self), np.concatenate([pairs, touching_pairs(self._enumerated("regions"), self.map_of, found)]))
 
     @cached_property
     def maps(self) -> list[np.ndarray]:
         """The distinct affine maps: numbers of the cells that have each."""
         return _members(self.map_of)
 
-    @property
+    @cached_property
     def map_of(self) -> np.ndarray:
         """The number of each cell's map (C,)."""
-        return self._parts.map_of
+        return self._found.map_of
 
     # ── what each cell is ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    @property
+    @cached_property
     def patterns(self) -> np.ndarray:
-        """The activation patterns (C, bytes) uint8, one row a cell."""
-        return self._parts.patterns
+        """The activation patterns (C, bytes) uint8, one row a cell.
 
-    @property
+        Raises:
+            InputError: nonlinearities were merged (``simplify=True``), and a cell may have several patterns.
+        """
+        return self._found.patterns
+
+    @cached_property
+    def signs(self) -> np.ndarray:
+        """The sign vectors (C, words) uint64 of the lowered network: a bit a unit, 1 for its upper piece; a window has a bit
+        for each of its inputs, 1 for the one that it takes. Each stage begins a new word."""
+        return self._enumerated("sign vectors").signs
+
+    @cached_property
     def centers(self) -> np.ndarray:
         """A point inside each cell (C, d)."""
-        return self._parts.centers
+        return self._found.centers
 
-    @property
+    @cached_property
     def logits(self) -> tuple[np.ndarray, np.ndarray]:
         """The affine maps t ↦ weight t + bias of all cells: (C, s, d) and (C, s)."""
-        return self._parts.logits
+        return self._found.logits
 
-    @property
+    @cached_property
     def corners(self) -> tuple[np.ndarray, np.ndarray]:
         """``starts`` (C + 1,) and ``at`` (M, d + 1): rows starts[c] … starts[c + 1] are the corners of cell c, (t, 1) for a
         point, (direction, 0) where the cell goes on for ever; for d = 2 in order around a bounded cell."""
-        return self._parts.corners
+        return self._found.corners
 
     def polygon(self, cell: int) -> tuple[np.ndarray, np.ndarray]:
         """Corners (V, d) of a cell, and the directions (R, d) in which it is unbounded."""
@@ -189,15 +239,16 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
             return [self[i] for i in range(*index.indices(len(self)))]
         number = range(len(self))[index]
         weight, bias = self.logits
-        return Cell(number, self.patterns[number], weight[number], bias[number], *self.polygon(number))
+        pattern = self.patterns[number] if self._found.as_written else None
+        return Cell(number, pattern, weight[number], bias[number], *self.polygon(number))
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return len(self._found)
 
-    @property
+    @cached_property
     def volumes(self) -> np.ndarray:
-        """Length, area, volume of each cell (C,), in units of t; ∞ where a cell is unbounded."""
-        return self._parts.volumes
+        """Length, area, volume of each cell (C,), in the units of x; ∞ where a cell is unbounded."""
+        return self._found.volumes * self.domain.volume_scale
 
     @property
     def volume(self) -> float:
@@ -206,44 +257,62 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
 
     # ── neighbors ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @property
+    @cached_property
     def adjacency(self) -> np.ndarray:
         """Pairs (A, 2) of cells that share a facet, the lower number first, sorted."""
-        return self._parts.adjacency
+        return self._found.adjacency
+
+    @cached_property
+    def facets(self) -> Facets:
+        """The facets that two cells share, in the order of ``adjacency``; each knows its unit.
+
+        Raises:
+            InputError: a complex from a file without its network.
+        """
+        return shared_facets(self._enumerated("facets"))
+
+    def dual_graph(self) -> csr_array:
+        """The graph of neighbors as a sparse matrix (C, C), symmetric: 1 where two cells share a facet.
+
+        It goes into ``scipy.sparse.csgraph``; :meth:`to_networkx` gives the same graph with attributes.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(1, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1)).eval()
+        >>> graph = tp.linear_regions(tp.trace(model, torch.zeros(2, 1)), tp.Box(-9, 9, d=1)).dual_graph()
+        >>> graph.shape, graph.nnz
+        ((3, 3), 4)
+        """
+        return neighbor_matrix(self)
 
     def to_networkx(self) -> Graph:
-        """The graph of neighbors: a node a cell, with its ``center``, ``volume`` and ``map``; an edge a shared facet.
+        """The graph of neighbors: a node a cell, with ``center``, ``volume``, ``map`` and ``region``; an edge a shared facet.
 
         Raises:
             InputError: networkx is not installed.
         """
-        try:
-            import networkx
-        except ImportError:
-            raise InputError("to_networkx needs the package networkx: pip install 'tropica[networkx]'") from None
-        graph = networkx.Graph()
-        numbers = zip(self.centers.tolist(), self.volumes.tolist(), self.map_of.tolist(), strict=True)
-        graph.add_nodes_from((i, {"center": tuple(c), "volume": v, "map": m}) for i, (c, v, m) in enumerate(numbers))
-        graph.add_edges_from(self.adjacency.tolist())
-        return graph
+        return networkx_graph(self)
 
-    def boundary(self) -> Boundary:
-        """The decision boundary in the domain: where the label changes, exactly.
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row a cell: region, map, volume, center (t0, t1, …), and the outputs there as weight0_0, … and bias0, …"""
+        return cells_dataframe(self)
 
-        >>> import torch, tropica as tp
-        >>> model = torch.nn.Linear(2, 2).double().eval()
-        >>> with torch.no_grad():
-        ...     _ = model.weight.copy_(torch.eye(2)), model.bias.zero_()
-        >>> cx = tp.linear_regions(tp.trace(model, torch.zeros(2, 2).double()), tp.Box(0, 1, d=2))
-        >>> found = cx.boundary()  # the diagonal
-        >>> found.labels.tolist(), round(found.measure, 6)
-        ([[0, 1]], 1.414214)
+    def _enumerated(self, wanted: str) -> Enumerated:
+        if not isinstance(self._found, Enumerated):
+            self.net  # noqa: B018  (says that the network is needed)
+            raise InputError(f"{wanted} need cells of the compiled engine: a polytope as domain, a smaller network")
+        return self._found
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the cells for other programs.
+
+        Args:
+            path: ``.vtu`` for VTK (ParaView, PyVista), in 1 to 3 dimensions; ``.json`` for polymake and OSCAR: a
+                ``fan::PolyhedralComplex`` with exact vertices in t.
+
+        Raises:
+            InputError: another suffix, an unbounded domain, more dimensions than VTK has, a file that cannot be written.
         """
-        return self._boundary
-
-    @cached_property
-    def _boundary(self) -> Boundary:
-        return find_boundary(self)
+        export_cells(self, self._enumerated("exports"), path)
 
     def audit(self) -> Audit:
         """Recompute all cells independently, in rational numbers.
@@ -261,9 +330,9 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
         >>> cx.audit().passed
         True
         """
-        if not isinstance(self._parts, Enumerated):
+        if not isinstance(self._found, Enumerated):
             raise InputError("only cells that tp.linear_regions enumerated can be audited, not those of a file")
-        return audit_cells(self._parts, self.map_of)
+        return audit_cells(self._found, self.map_of)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all of it to a file (safetensors), which :func:`tropica.load_regions` reads.
@@ -274,7 +343,8 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
         save_regions(self, path)
 
     def __repr__(self) -> str:
-        sure = "" if self.certified else f", {self.undecided} signs undecided"
+        sure = f", {self.undecided} signs undecided" if self.undecided else ""
+        sure += "" if self.complete else f", not all: {self.stopped}"
         return f"RegionComplex({len(self):,} cells of dimension {self.dimension}{sure})"
 
 

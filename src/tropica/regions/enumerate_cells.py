@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from torch import nn
 
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, Sizes
-from tropica.regions.cell_stream import problem_on, stream
+from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock
 from tropica.regions.domain import Domain
-from tropica.regions.domains import Space
-from tropica.regions.exact_vertices import sharpened
-from tropica.regions.fan import SpaceProblem
+from tropica.regions.limited_stream import LimitedStream
 from tropica.regions.lower import lower
-from tropica.regions.output_bounds import output_bounds
-from tropica.regions.tasks import Counters, Task
-from tropica.regions.volume import hull_volume
+from tropica.regions.settings import EnumerationSettings, Prune
+from tropica.regions.tasks import Counters
 from tropica.runtime.arithmetic import own_settings
-from tropica.runtime.memory import budget
 from tropica.runtime.progress import ProgressCallback, progress_callback
 
-Prune = Callable[[np.ndarray, np.ndarray], bool]
-"""A function of lower and upper bounds (outputs,) over a set of inputs: True where nothing in the set is wanted."""
 ARRAYS = (SIGNS, VOLUMES, MAPS, VERTICES)
 
 
@@ -35,6 +27,7 @@ class CellCount(int):
 
     Attributes:
         complete: whether it counts all cells; otherwise a limit or Ctrl-C ended it, and there are at least so many.
+        stopped: what ended the count: "Ctrl-C", "max_cells=…", "max_seconds=…"; None for a complete one.
         certified: whether every cell that was counted is proven to be one: no sign rests on floating point alone.
         signs: how many signs were decided by the ``filter`` on a cell's box, at its ``vertices`` in float64, and by ``exact``
             integers.
@@ -42,6 +35,7 @@ class CellCount(int):
     """
 
     complete: bool
+    stopped: str | None
     certified: bool
     signs: dict[str, int]
     seconds: float
@@ -89,18 +83,20 @@ def count_cells(
     8 cells
     """
     start, counters, found = time.monotonic(), Counters(), 0
+    settings = EnumerationSettings(upto, simplify, max_cells, max_seconds, memory, threads, progress)
+    network, polytope = prepare(net, domain)
     want = frozenset((VOLUMES,)) if progress else frozenset[str]()
-    complete = True
+    lowered = lower(network, simplify=simplify, upto=upto)
     with progress_callback(progress) as report:
-        stream = _Stream(net, domain, want, upto, simplify, max_cells, max_seconds, memory, threads, report, counters)
+        stream = LimitedStream(lowered, polytope, want, settings, counters, report)
         try:
             for block in stream:
                 found += len(block)
-            complete = stream.complete
         except KeyboardInterrupt:
-            complete = False
+            stream.stopped = "Ctrl-C"
     count = CellCount(found)
-    count.complete, count.certified, count.seconds = complete, counters.undecided == 0, time.monotonic() - start
+    count.complete, count.stopped = stream.complete, stream.stopped
+    count.certified, count.seconds = counters.undecided == 0, time.monotonic() - start
     count.signs = {"filter": counters.by_filter, "vertices": counters.at_vertices, "exact": counters.exactly}
     return count
 
@@ -155,75 +151,26 @@ def iter_cells(
         | (frozenset((VOLUMES,)) if progress else frozenset())
     )
 
+    settings = EnumerationSettings(upto, simplify, max_cells, max_seconds, memory, threads, progress)
+    network, polytope = prepare(net, domain)  # errors come at once, not with the first block
+    lowered = lower(network, simplify=simplify, upto=upto)
+
     def blocks() -> Iterator[CellBlock]:
         with progress_callback(progress) as report:
             with own_settings():
-                stream = _Stream(
-                    net, domain, want, upto, simplify, max_cells, max_seconds, memory, threads, report, Counters(), prune
-                )
+                stream = LimitedStream(lowered, polytope, want, settings, Counters(), report, prune)
             for found in stream:
                 block = stream.sharpened(found) if sharp else found
                 kept = block if prune is None else block.select(~_pruned(block, prune))
                 if len(kept):
                     yield kept.only(frozenset(arrays))
 
-    prepare(net, domain)  # errors come at once, not with the first block
     return blocks()
 
 
 def _pruned(block: CellBlock, prune: Prune) -> np.ndarray:
     low, high = block.output_range()
     return np.array([bool(prune(a, b)) for a, b in zip(low, high, strict=True)], bool)
-
-
-class _Stream:
-    """The blocks of one enumeration within its limits; ``complete`` once all were given."""
-
-    def __init__(
-        self, net, domain, want, upto, simplify, max_cells, max_seconds, memory, threads, report, counters, prune=None
-    ) -> None:
-        network, polytope = prepare(net, domain)
-        self._limits = _positive(max_cells, "max_cells"), _positive(max_seconds, "max_seconds")
-        self._threads = _threads(threads)
-        self._bytes = budget(memory)
-        self._problem = problem_on(lower(network, simplify=simplify, upto=upto), polytope)
-        self._bounded = not isinstance(polytope, Space)
-        self._volume = hull_volume(polytope.vertices, polytope.dimension) if report and self._bounded else 0.0
-        self._want, self._report, self._counters, self._prune = want, report, counters, prune
-        self._extent = float(np.ptp(polytope.vertices, axis=0).max()) if self._bounded else np.inf
-        self.complete = False
-
-    def sharpened(self, block: CellBlock) -> CellBlock:
-        """The block with exact solutions where its vertices have large errors."""
-        return sharpened(self._problem, block, self._extent) if isinstance(self._problem, Problem) else block
-
-    def __iter__(self) -> Iterator[CellBlock]:
-        start, found, done = time.monotonic(), 0, 0.0
-        most, seconds = self._limits
-        problem, prune = self._problem, self._prune
-        sizes = Sizes() if prune is None else Sizes(32, 64, 128)
-        window = _window(problem, self._want, sizes, self._bytes, self._threads)
-        skip = None if prune is None else lambda part, task: prune(*_scaled_bounds(part, task, self._bounded))
-        blocks = stream(
-            problem,
-            self._want,
-            threads=min(self._threads, window),
-            window=window,
-            sizes=sizes,
-            counters=self._counters,
-            skip=skip,
-        )
-        for block in blocks:
-            found += len(block)
-            if self._report and block.volumes is not None:
-                done += float(block.volumes.sum())
-                share = self._volume / max(done, 1e-300) if self._bounded else 1.0
-                self._report(found, max(found, round(found * share)), "cells")
-            yield block
-            if (most is not None and found >= most) or (seconds is not None and time.monotonic() - start > seconds):
-                blocks.close()
-                return
-        self.complete = True
 
 
 def prepare(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> tuple[PiecewiseLinearNetwork, Domain]:
@@ -240,41 +187,3 @@ def as_domain(domain: object) -> Domain:
     if isinstance(domain, Domain):
         return domain
     raise InputError(f"a domain is needed, as tp.Box(-1, 1, d=2); found {type(domain).__name__}")
-
-
-def _scaled_bounds(problem: Problem, task: Task, bounded: bool) -> tuple[np.ndarray, np.ndarray]:
-    low, high = output_bounds(problem.net, task)
-    power = problem.output_exponents.astype(np.int32)
-    low, high = np.ldexp(low, power), np.ldexp(high, power)
-    if bounded:
-        return low, high
-    slack = task.X.shape[1] * float(task.disp.max()) + 2.0**-48  # on a cone the output is a form over s = 1 − Σ λ
-    s = 1.0 - task.X.sum(1)
-    least, most = max(float(s.min()) - slack, 0.0), float(s.max()) + slack
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(low < 0, low / least, low / most), np.where(high > 0, high / least, high / most)
-
-
-def _window(problem: Problem | SpaceProblem, want: frozenset[str], sizes: Sizes, memory: int, threads: int) -> int:
-    """How many blocks may wait, so that their arrays fit into the memory."""
-    d, outputs, words = problem.net.d, int(problem.net.size[-1]), problem.net.bias.shape[1] // 64
-    cell = 8 + (8 * words * len(problem.net.size) if SIGNS in want else 0) + (8 * outputs * (d + 2) if MAPS in want else 0)
-    cell += (8 * (d + 5) * (2 + 3 * 2**d // 2)) if VERTICES in want else 0
-    block = sizes.later * cell
-    if memory < block:
-        raise InputError(f"memory={memory:,} bytes is less than one block of {sizes.later:,} cells takes, {block:,}")
-    return int(max(1, min(8 * threads, memory // block)))
-
-
-def _threads(threads: int | None) -> int:
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise InputError(f"threads must be a whole number, 1 or more, or None; found {threads!r}")
-    return threads
-
-
-def _positive(limit: float | None, name: str) -> float | None:
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0):
-        raise InputError(f"{name} must be a positive number or None; found {limit!r}")
-    return limit

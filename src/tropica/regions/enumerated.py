@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -14,33 +15,41 @@ from tropica.exact.rational_arrays import from_fractions
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Maximum
 from tropica.network.patterns import pack_patterns
+from tropica.regions.cell_arrays import CellArrays, given
 from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, concatenated
-from tropica.regions.cell_stream import problem_on, stream
 from tropica.regions.distinct_maps import distinct_maps
 from tropica.regions.domain import Domain
 from tropica.regions.domains import Space
 from tropica.regions.exact_points import embedded, exact_maps, exact_points
-from tropica.regions.exact_vertices import corners, interior_point, sharpened
+from tropica.regions.exact_vertices import corners, interior_point
 from tropica.regions.fan import SpaceProblem
-from tropica.regions.lower import Lowered, lower
+from tropica.regions.limited_stream import LimitedStream
+from tropica.regions.locate import Locator
+from tropica.regions.lower import ZERO, Lowered, lower
 from tropica.regions.neighbors import neighbors
+from tropica.regions.settings import EnumerationSettings
 from tropica.regions.sign_vectors import SignIndex, SignLayout
 from tropica.regions.tasks import Counters
-from tropica.runtime.memory import budget
+from tropica.runtime.memory import size_text
+from tropica.runtime.progress import progress_callback
 
-MOST_ENTRIES = 1 << 21
-"""Entries of all matrices between stages, up to which a network is enumerated."""
+EARLY = 5.0
+"""Seconds after which an enumeration is given up whose cells are expected to take many times the memory."""
+HOPELESS = 20
+AS_WRITTEN = EnumerationSettings(simplify=False)
 _EVERYTHING = frozenset({SIGNS, VOLUMES, MAPS, VERTICES})
 
 
 @dataclass(frozen=True, eq=False)
-class Enumerated:
+class Enumerated(CellArrays):
     """All cells of a lowered network on a domain.
 
     Attributes:
         net, lowered, domain, problem: what they are of.
         cells: one block with all of them.
         counters: how many signs each tier decided.
+        stopped: what ended the enumeration before its end: "Ctrl-C", "max_cells=…", "max_seconds=…"; None if it is complete.
+        simplify, upto: as they were given.
     """
 
     net: PiecewiseLinearNetwork
@@ -49,9 +58,9 @@ class Enumerated:
     problem: Problem | SpaceProblem
     cells: CellBlock
     counters: Counters
-
-    def __len__(self) -> int:
-        return len(self.cells)
+    stopped: str | None = None
+    simplify: bool = False
+    upto: str | None = None
 
     @property
     def undecided(self) -> int:
@@ -59,14 +68,24 @@ class Enumerated:
         return self.counters.undecided
 
     @property
-    def signs(self) -> np.ndarray:
-        """The sign vectors (C, words)."""
-        return _given(self.cells.signs)[:, : int(self.layout.offsets[-1])]
+    def proven(self) -> bool:
+        """Whether every sign is proven or decided exactly, and exact arithmetic is in reach for what relates the cells."""
+        return self.undecided == 0 and self.problem.exact.proves
 
     @property
-    def vertices(self) -> np.ndarray:
-        """The vertices (N, d) in t of all cells, one cell after the other."""
-        return _given(self.cells.vertices)
+    def signs(self) -> np.ndarray:
+        """The sign vectors (C, words)."""
+        return given(self.cells.signs)[:, : int(self.layout.offsets[-1])]
+
+    @cached_property
+    def locator(self) -> Locator:
+        """The cell of a point."""
+        return Locator(self.domain, self.lowered, self.layout, self.index)
+
+    @property
+    def cells_signs(self) -> np.ndarray:
+        """The sign vectors with the words of linear units."""
+        return given(self.cells.signs)
 
     # ── sign vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -88,10 +107,26 @@ class Enumerated:
         return SignIndex(self.signs & self.layout.bending)
 
     @cached_property
+    def as_written(self) -> bool:
+        """Whether each stage is one nonlinearity of the network, in order, with the bits of its activation pattern."""
+        stages = self.lowered.stages
+        names = [[name for name, _ in stage.written] for stage in stages]
+        return names == [[node.name] for node in self.net.nonlinearities] and all((s.inputs != ZERO).all() for s in stages)
+
+    @cached_property
     def patterns(self) -> np.ndarray:
-        """(C, bytes) as ``net.activation_pattern``; of a network lowered without merging."""
+        """(C, bytes) as ``net.activation_pattern``.
+
+        Raises:
+            InputError: nonlinearities were merged, and a cell may have several patterns.
+        """
         pieces = self.pieces
         nodes = self.net.nonlinearities
+        if not self.as_written:
+            raise InputError(
+                "a relu and its max-pool were merged, and a cell may have several activation patterns: "
+                "tp.linear_regions(..., simplify=False) has one cell for each"
+            )
         found = []
         for node, piece in zip(nodes, pieces, strict=True):
             index = 1 - piece if isinstance(node.op, Maximum) else piece  # a − b > 0: the first input is the larger one
@@ -101,15 +136,9 @@ class Enumerated:
 
     # ── maps and geometry ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def logits(self) -> tuple[np.ndarray, np.ndarray]:
-        """The maps in t: (C, s, d) and (C, s)."""
-        maps = _given(self.cells.maps)
-        return np.ascontiguousarray(maps[:, :, :-1]), np.ascontiguousarray(maps[:, :, -1])
-
     @cached_property
     def _maps(self) -> tuple[np.ndarray, int]:
-        maps, error = _given(self.cells.maps), _given(self.cells.map_error)
+        maps, error = given(self.cells.maps), given(self.cells.map_error)
         return distinct_maps(maps, error, self._reference, self.exact_maps)
 
     @property
@@ -137,33 +166,6 @@ class Enumerated:
         """How many maps were told apart by floats alone."""
         return self._maps[1]
 
-    @property
-    def map_error(self) -> np.ndarray:
-        """(C, s) bounds of the errors of the maps' values over the domain; of all of space over |t| ≤ 1 in each coordinate."""
-        return _given(self.cells.map_error)
-
-    @property
-    def volumes(self) -> np.ndarray:
-        """(C,) in units of t."""
-        return _given(self.cells.volumes)
-
-    @cached_property
-    def centers(self) -> np.ndarray:
-        """(C, d) a point inside each cell: the mean of its vertices, moved along the sum of its rays."""
-        return self.cells.centers()
-
-    @cached_property
-    def corners(self) -> tuple[np.ndarray, np.ndarray]:
-        """Offsets (C + 1,), and vertices with a last entry 1, rays with 0; for d = 2 in order around each cell."""
-        start, at = _given(self.cells.vertex_start), _given(self.cells.vertices)
-        last = np.ones(len(at)) if self.cells.rays is None else 1.0 - self.cells.rays
-        at = np.column_stack([at, last])
-        if self.domain.dimension == 2:
-            cell = np.repeat(np.arange(len(self)), np.diff(start))
-            away = at[:, :2] - last[:, None] * self.centers[cell]
-            at = at[np.lexsort((np.arctan2(away[:, 1], away[:, 0]), cell))]
-        return start, at
-
     # ── neighbors ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
@@ -173,8 +175,8 @@ class Enumerated:
 
     @cached_property
     def _neighbors(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        start, facets = _given(self.cells.facet_start), _given(self.cells.facets)
-        return neighbors(self.layout, self.index, start, facets, self._facet_keys)
+        start, facets = given(self.cells.facet_start), given(self.cells.facets)
+        return neighbors(self.layout.offsets, self.index, start, facets, self._facet_keys)
 
     @property
     def shared(self) -> tuple[np.ndarray, np.ndarray]:
@@ -186,28 +188,10 @@ class Enumerated:
         """The facets of all cells that another cell shares."""
         return self._neighbors[2]
 
-    @property
-    def facet_cells(self) -> np.ndarray:
-        """(K,) the cell of each facet."""
-        start = _given(self.cells.facet_start)
-        return np.repeat(np.arange(len(self)), np.diff(start))
-
-    @property
-    def facet_stages(self) -> np.ndarray:
-        """(K,) the stage of each facet's unit, −1 for the domain's own facets."""
-        return _given(self.cells.facets)[:, 0]
-
-    def facet_vertices(self, facet: int) -> tuple[int, np.ndarray]:
-        """The cell of a facet, and the rows of its vertices among those of all cells."""
-        start = _given(self.cells.facet_start)
-        cell = int(np.searchsorted(start, facet, side="right")) - 1
-        local = facet - int(start[cell])
-        low, high = _given(self.cells.vertex_start)[cell : cell + 2].tolist()
-        words = _given(self.cells.incidence)[low:high, local // 64]
-        return cell, low + np.flatnonzero(words >> np.uint64(local % 64) & np.uint64(1))
-
     def _facet_keys(self, facets: np.ndarray) -> list[bytes]:
-        """Three-valued signs at the mean of the exact vertices of each facet."""
+        """Three-valued signs at the mean of the exact vertices of each facet; names of its own where these are out of reach."""
+        if not self.problem.exact.proves:
+            return [b"%d" % f for f in facets.tolist()]
         means = [self._facet_mean(int(f)) for f in facets]
         t = from_fractions((x for point in means for x in point), (len(means), self.domain.dimension))
         points = exact_points(self.lowered, embedded(self.domain, t))
@@ -218,49 +202,51 @@ class Enumerated:
         cell, rows = self.facet_vertices(facet)
         return interior_point(corners(self.problem, self.cells, cell, rows))
 
+    def exact_corner(self, row: int) -> list[Fraction]:
+        """A vertex by its row among those of all cells, exactly."""
+        cell = int(np.searchsorted(given(self.cells.vertex_start), row, side="right")) - 1
+        return corners(self.problem, self.cells, cell, np.array([row]))[0]
+
     def exact_corners(self, cell: int) -> list[list[Fraction]]:
         """The vertices (t, 1) and rays (t, 0) of a cell, exactly: the solutions of its hyperplanes under its sign vector."""
         return corners(self.problem, self.cells, cell)
 
 
-def enumerate_cells(
-    net: PiecewiseLinearNetwork,
-    domain: Domain,
-    *,
-    lowered: Lowered | None = None,
-    threads: int = 1,
-    memory: int | None = None,
-) -> Enumerated:
-    """All cells of a network, as written unless a lowered one is given, on a domain.
+def enumerate_cells(net: PiecewiseLinearNetwork, domain: Domain, settings: EnumerationSettings = AS_WRITTEN) -> Enumerated:
+    """All cells of a network on a domain; Ctrl-C ends it with what there is. ``net`` is cut where ``settings.upto`` says.
 
     Raises:
         InputError: a domain that does not fit the inputs or has too many dimensions, or more cells than fit the memory: a
-            quarter of what is free, or so many bytes.
+            quarter of what is free, or so many bytes. It is raised early where an estimate says so.
     """
     domain.check_input(net.input_shape)
-    lowered = lower(net, simplify=False) if lowered is None else lowered
-    problem, counters, most = problem_on(lowered, domain), Counters(), budget(memory)
+    lowered = lower(net, simplify=settings.simplify)
+    counters, most = Counters(), settings.bytes
     blocks: list[CellBlock] = []
-    taken = 0
-    for block in stream(problem, _EVERYTHING, threads=threads, counters=counters):
-        blocks.append(block)
-        taken += 2 * sum(a.nbytes for a in vars(block).values() if isinstance(a, np.ndarray))  # once more when joined
-        if taken > most:
-            raise InputError(
-                f"there are more than {sum(map(len, blocks)):,} cells, and {most:,} bytes hold no more; use a smaller "
-                "domain, or tp.iter_cells and tp.count_cells, which keep none"
-            )
-    cells = concatenated(blocks)
-    if isinstance(problem, Problem):
-        cells = sharpened(problem, cells, float(np.ptp(domain.vertices, axis=0).max()))
-    return Enumerated(net.to(torch.float64).to("cpu"), lowered, domain, problem, cells, counters)
+    taken, start = 0, time.monotonic()
+    with progress_callback(settings.progress) as report:
+        stream = LimitedStream(lowered, domain, _EVERYTHING, settings, counters, report)
+        try:
+            for block in stream:
+                blocks.append(block)
+                taken += 2 * sum(a.nbytes for a in vars(block).values() if isinstance(a, np.ndarray))  # once more when joined
+                hopeless = time.monotonic() - start > EARLY and taken / stream.found * stream.expected > HOPELESS * most
+                if taken > most or (hopeless and settings.max_cells is None and settings.max_seconds is None):
+                    raise _too_many(stream, taken, most)
+        except KeyboardInterrupt:
+            if not blocks:
+                raise
+            stream.stopped = "Ctrl-C"
+    cells = stream.sharpened(concatenated(blocks))
+    own, options = net.to(torch.float64).to("cpu"), (stream.stopped, settings.simplify, settings.upto)
+    return Enumerated(own, lowered, domain, stream.problem, cells, counters, *options)
 
 
-def can_enumerate(net: PiecewiseLinearNetwork, domain: Domain) -> bool:
-    """Whether the engine takes a network on a domain: a polytope, and matrices between stages that fit the memory."""
-    return True
-
-
-def _given(array: np.ndarray | None) -> np.ndarray:
-    assert array is not None  # the blocks were asked for with everything
-    return array
+def _too_many(stream: LimitedStream, taken: int, most: int) -> InputError:
+    """What to say where the cells do not fit the memory."""
+    about = "" if stream.expected <= stream.found else f", about {stream.expected:,} by the share of the volume done"
+    needed = size_text(round(taken / stream.found * stream.expected))
+    return InputError(
+        f"there are more than {stream.found:,} cells{about}; they would take some {needed}, and memory={most:,} bytes hold no "
+        "more; use a smaller domain, max_cells= or max_seconds=, or tp.iter_cells and tp.count_cells, which keep none"
+    )

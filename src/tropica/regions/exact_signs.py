@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.rational_arrays import RationalArray
-from tropica.regions.chain import Chain, exact
+from tropica.exact.rational_arrays import RationalArray, common_denominator, compact
+from tropica.regions.chain import Chain, exact, linear_stage
+from tropica.regions.exact_rows import ExactRows
 
 Row = list[int]
 Hyperplane = tuple[int, int, int]
@@ -41,6 +44,21 @@ class ExactSigns:
 
     proves = True
     """Whether signs are decided; otherwise those that floats do not decide are counted."""
+
+    def followed_by(self, weight: RationalArray, bias: RationalArray) -> ExactSigns:
+        """The same with one more stage, whose rows are W z + b of the outputs z."""
+        output = self._chain.output
+        rows, factors = output.weight.matrix, weight.numerators.astype(object)
+        product = RationalArray(compact(factors @ rows.numerators.astype(object)), weight.denominator * rows.denominator)
+        constant = factors @ output.bias.numerators.astype(object)
+        (top, more), common = common_denominator(RationalArray(constant, weight.denominator * output.bias.denominator), bias)
+        last = linear_stage(ExactRows.of(product), RationalArray(compact(top.astype(object) + more), common))
+        found = copy.copy(self)
+        found._chain = replace(self._chain, stages=(*self._chain.stages, last))
+        found._slopes = [*self._slopes, _slopes(last.low, last.high)]
+        found._maps, found._rows, found._vertices, found._signs = (OrderedDict() for _ in range(4))
+        found._lock = threading.Lock()
+        return found
 
     def sign(self, form: Hyperplane, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, tuple[int, ...]]:
         """Sign of a form at the vertex on hyperplanes, and the vertex as d + 1 integers.

@@ -2,43 +2,69 @@
 
 from __future__ import annotations
 
-from typing import overload
+from typing import Any, overload
 
 from torch import nn
 
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.regions.complex import RegionComplex
+from tropica.regions.complex import Connected, RegionComplex
 from tropica.regions.domain import Domain
 from tropica.regions.domains import Ball, Box, Plane, Polygon, Polytope, Segment, Simplex, Slice, Space
-from tropica.regions.enumerated import can_enumerate, enumerate_cells
-from tropica.regions.parts import Walked
+from tropica.regions.enumerated import enumerate_cells
 from tropica.regions.segments.complex import SegmentRegions, segment_regions
-from tropica.regions.solid import solid_cells
+from tropica.regions.settings import EnumerationSettings
 from tropica.runtime.arithmetic import own_settings
+from tropica.runtime.progress import ProgressCallback
 
 
 @overload
-def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Segment) -> SegmentRegions: ...
+def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Segment, **options: Any) -> SegmentRegions: ...
 @overload
 def linear_regions(
-    net: PiecewiseLinearNetwork | nn.Module, domain: Box | Plane | Space | Polytope | Polygon | Simplex | Ball | Slice
+    net: PiecewiseLinearNetwork | nn.Module,
+    domain: Box | Plane | Space | Polytope | Polygon | Simplex | Ball | Slice,
+    **options: Any,
 ) -> RegionComplex: ...
 @overload
-def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> RegionComplex | SegmentRegions: ...
+def linear_regions(
+    net: PiecewiseLinearNetwork | nn.Module, domain: Domain, **options: Any
+) -> RegionComplex | SegmentRegions: ...
 @own_settings()
-def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> RegionComplex | SegmentRegions:
+def linear_regions(  # pyright: ignore[reportInconsistentOverload]
+    net: PiecewiseLinearNetwork | nn.Module,
+    domain: Domain,
+    *,
+    upto: str | None = None,
+    simplify: bool = True,
+    connected: Connected = "facet",
+    max_cells: int | None = None,
+    max_seconds: float | None = None,
+    memory: int | None = None,
+    threads: int | None = None,
+    progress: bool | ProgressCallback = False,
+) -> RegionComplex | SegmentRegions:
     """Take a network apart into the cells of a domain on which it is affine.
 
     Args:
         net: a traced network.
         domain: a Segment, a Space, or a polytope: Box, Plane, Polytope, Triangle, Polygon, Simplex, Ball, Slice.
+        upto: the module path or node name whose output takes the place of the network's.
+        simplify: merge nonlinearities where linear regions stay the same (a relu with its max-pool); otherwise cells are the
+            activation patterns of the network as written.
+        connected: what connects the cells of a linear region: a common "facet" or a common "point".
+        max_cells, max_seconds: stop after about so many; the complex is then not ``complete``.
+        memory: bytes for the cells; by default a quarter of what is free.
+        threads: how many; all cores by default.
+        progress: a bar, or a function of (cells, estimated total, message): cells / total is the share of the volume done.
 
     Returns:
-        A :class:`RegionComplex`; for a Segment :class:`SegmentRegions`, the breakpoints in order.
+        A :class:`RegionComplex`; for a Segment :class:`SegmentRegions`, the breakpoints in order. Ctrl-C ends the enumeration
+        with the cells that there are; ``complete`` and the ``repr`` say so.
 
     Raises:
-        InputError: not a traced network, a domain that does not fit its inputs or has too many dimensions.
+        InputError: not a traced network, a domain that does not fit its inputs or has too many dimensions, more cells than fit
+            the memory.
 
     >>> import torch, tropica as tp
     >>> torch.manual_seed(0)  # doctest: +ELLIPSIS
@@ -54,11 +80,19 @@ def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> R
         raise InputError(f"linear_regions needs a traced network, tp.trace(model, example); got {type(net).__name__}")
     if not isinstance(domain, Domain):
         raise InputError(f"a domain is needed, as tp.Box(-1, 1, d=2); found {type(domain).__name__}")
+    if connected not in ("facet", "point"):
+        raise InputError(f'connected must be "facet" or "point"; found {connected!r}')
+    settings = EnumerationSettings(upto, simplify, max_cells, max_seconds, memory, threads, progress)
     domain.check_input(net.input_shape)
     if isinstance(domain, Segment):
+        _no_settings(settings, connected, "a Segment")
         return segment_regions(net, domain)
-    if can_enumerate(net, domain):
-        found = enumerate_cells(net, domain)
-        return RegionComplex(found, domain, found.net)
-    solid = solid_cells(net, domain)
-    return RegionComplex(Walked(solid), domain, solid.folded.net)
+    part = net if upto is None else net.upto(upto)
+    found = enumerate_cells(part, domain, settings)
+    return RegionComplex(found, domain, found.net, connected=connected)
+
+
+def _no_settings(settings: EnumerationSettings, connected: str, what: str) -> None:
+    """Refuse settings that would be ignored."""
+    if settings != EnumerationSettings() or connected != "facet":
+        raise InputError(f"cells of {what} are enumerated without limits: only the network and the domain can be given")

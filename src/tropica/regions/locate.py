@@ -1,8 +1,8 @@
-"""The cell of a point, exactly, from the activation patterns of the cells."""
+"""The cell of a point, exactly, from the sign vectors of the cells."""
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,33 +17,28 @@ from tropica.regions.sign_vectors import SignIndex, SignLayout
 _POINTS = 1024
 
 
+@dataclass(frozen=True, eq=False)
 class Locator:
-    """Cells by their activation patterns.
+    """Cells by their sign vectors, which are hashed once.
 
-    Args:
-        net: the network.
-        domain: the domain of the cells.
-        patterns: (C, bytes) as ``net.activation_pattern``.
+    Attributes:
+        domain: of the cells.
+        lowered: the network.
+        layout, index: the layout of sign vectors, and the cells by theirs.
     """
 
-    def __init__(self, net: PiecewiseLinearNetwork, domain: Domain, patterns: np.ndarray) -> None:
-        self.net, self.domain, self._patterns = net, domain, patterns
+    domain: Domain
+    lowered: Lowered
+    layout: SignLayout
+    index: SignIndex
 
-    @cached_property
-    def lowered(self) -> Lowered:
-        """The network as written."""
-        return lower(self.net, simplify=False)
-
-    @cached_property
-    def layout(self) -> SignLayout:
-        """Of sign vectors with the bits of its own units alone."""
-        sizes = (s.size if s.kind == "threshold" else int((s.inputs != NO_INPUT).sum()) for s in self.lowered.stages)
-        return SignLayout(self.lowered, tuple(sizes))
-
-    @cached_property
-    def index(self) -> SignIndex:
-        """The cells by their sign vectors."""
-        return SignIndex(self.layout.vectors(pieces_of_patterns(self.net, self._patterns), len(self._patterns)))
+    @classmethod
+    def of_patterns(cls, net: PiecewiseLinearNetwork, domain: Domain, patterns: np.ndarray) -> Locator:
+        """From the activation patterns (C, bytes) of the cells, as ``net.activation_pattern`` gives them."""
+        lowered = lower(net, simplify=False)
+        sizes = (s.size if s.kind == "threshold" else int((s.inputs != NO_INPUT).sum()) for s in lowered.stages)
+        layout = SignLayout(lowered, tuple(sizes))
+        return cls(domain, lowered, layout, SignIndex(layout.vectors(pieces_of_patterns(net, patterns), len(patterns))))
 
     def cells(self, t: RationalArray) -> np.ndarray:
         """The lowest number (N,) of the cells whose closures hold each point (N, d); −1 outside of the domain."""

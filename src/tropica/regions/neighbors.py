@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tropica.regions.sign_vectors import SignIndex, SignLayout
+from tropica.regions.sign_vectors import SignIndex
 
 
 def neighbors(
-    layout: SignLayout,
+    offsets: np.ndarray,
     index: SignIndex,
     facet_start: np.ndarray,
     facets: np.ndarray,
@@ -24,13 +24,14 @@ def neighbors(
     """Pairs (A, 2) of cells that share a facet, lower number first, sorted; the facet (A,) of one of both; all shared facets.
 
     Args:
-        layout, index: of the cells' sign vectors.
+        offsets: the first word of each stage in a sign vector.
+        index: the cells by their sign vectors.
         facet_start, facets: (C + 1,) offsets, and (K, 3) stage, unit and other unit of each facet.
         exact_key: names of facets (n,) by their exact signs.
     """
     cell = np.repeat(np.arange(len(facet_start) - 1), np.diff(facet_start))
     inner = np.flatnonzero(facets[:, 0] >= 0)
-    other = index.find(_across(layout, index.vectors, cell[inner], facets[inner]))
+    other = index.find(_across(offsets, index.vectors, cell[inner], facets[inner]))
     pairs, on = [np.stack([cell[inner], other], 1)[other >= 0]], [inner[other >= 0]]
     rest, more = inner[other < 0], []
     if len(rest):
@@ -45,13 +46,13 @@ def neighbors(
     return found.reshape(-1, 2), np.concatenate(on)[first], np.concatenate([*on, *more])
 
 
-def _across(layout: SignLayout, vectors: np.ndarray, cell: np.ndarray, facets: np.ndarray) -> np.ndarray:
+def _across(offsets: np.ndarray, vectors: np.ndarray, cell: np.ndarray, facets: np.ndarray) -> np.ndarray:
     """The sign vectors of cells with the unit of a facet flipped; a window's two units change places."""
     found = vectors[cell].copy()
     rows = np.arange(len(cell))
     for column in (1, 2):
         unit = facets[:, column]
         there = np.flatnonzero(unit >= 0)
-        word = layout.offsets[facets[there, 0]] + unit[there] // 64
+        word = offsets[facets[there, 0]] + unit[there] // 64
         found[rows[there], word] ^= np.uint64(1) << (unit[there] % 64).astype(np.uint64)
     return found

@@ -16,7 +16,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -112,6 +114,30 @@ def own_settings(*, gradients: bool | None = True) -> Iterator[None]:
             yield
         finally:
             _entered.callers = None
+
+
+def under_own_settings(cls: type[T]) -> type[T]:
+    """A class decorator: public methods and cached properties of results run under :func:`own_settings`.
+
+    Plain properties do not: they are to hand on what is there.
+
+    >>> @under_own_settings
+    ... class Result:
+    ...     @cached_property
+    ...     def product(self):
+    ...         return torch.mm(torch.ones(2, 2), torch.ones(2, 2))
+    >>> with torch.autocast("cpu"):
+    ...     Result().product.dtype
+    torch.float32
+    """
+    for name, member in list(vars(cls).items()):
+        if isinstance(member, cached_property):
+            wrapped = cached_property(own_settings()(member.func))
+            wrapped.__set_name__(cls, name)
+            setattr(cls, name, wrapped)
+        elif isinstance(member, FunctionType) and not name.startswith("_"):
+            setattr(cls, name, own_settings()(member))
+    return cls
 
 
 @contextmanager
