@@ -23,7 +23,7 @@ from tropica.regions.cell_stream import problem_on
 from tropica.regions.domain import Domain, faces_of_points
 from tropica.regions.enumerated import Enumerated
 from tropica.regions.lower import lower
-from tropica.regions.parts import Stored, Walked
+from tropica.regions.parts import Stored
 from tropica.regions.tasks import Counters
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.files import replace_file
@@ -47,8 +47,6 @@ DOMAINS = ("Ball", "Box", "Domain", "Plane", "Polygon", "Polytope", "Segment", "
 def save_regions(cx: RegionComplex, path: str | os.PathLike[str]) -> None:
     """As :meth:`RegionComplex.save`."""
     parts = cx._found
-    if isinstance(parts, Walked):
-        raise InputError("only complexes of the compiled engine are saved: of a polytope, and a network that is not too wide")
     block = {name: getattr(parts.cells, name) for name in BLOCK}
     arrays = {"map_of": cx.map_of, "adjacency": cx.adjacency, **{k: v for k, v in block.items() if v is not None}}
     if parts.as_written:

@@ -97,6 +97,18 @@ class CellBlock:
         start = self.vertex_start[:-1]
         return np.minimum.reduceat(low, start), np.maximum.reduceat(high, start)
 
+    def centers(self) -> np.ndarray:
+        """(n, d) a point inside each cell: the mean of its vertices, moved along the sum of its rays."""
+        start, at = self.vertex_start, self.vertices
+        if start is None or at is None:
+            raise InputError('points inside of cells need arrays=["vertices"]')
+        if self.rays is None:
+            return np.add.reduceat(at, start[:-1]) / np.diff(start)[:, None]
+        finite = (~self.rays).astype(np.float64)
+        mean = np.add.reduceat(at * finite[:, None], start[:-1]) / np.add.reduceat(finite, start[:-1])[:, None]
+        size = np.maximum(1.0, np.abs(mean).max(1))[:, None]
+        return mean + size * np.add.reduceat(at * (1 - finite)[:, None], start[:-1])
+
     def select(self, kept: np.ndarray) -> CellBlock:
         """The cells where ``kept`` (n,) is True."""
         chosen: dict[str, np.ndarray] = {}

@@ -41,19 +41,20 @@ def stream(
     *,
     threads: int = 1,
     window: int = 8,
-    sizes: Sizes = Sizes(),
+    sizes: Sizes | None = None,
     counters: Counters | None = None,
     skip: Skip | None = None,
 ) -> Generator[CellBlock]:
-    """Yield the cells in blocks. Of all of space those that a wall of the fan cuts come last; they alone are kept until then."""
-    options = {"threads": threads, "window": window, "sizes": sizes, "counters": counters}
+    """Yield the cells in blocks. Of all of space those that a wall of the fan cuts come last, and they alone are kept."""
+    options = {"threads": threads, "window": window, "sizes": sizes or Sizes(), "counters": counters}
     if isinstance(problem, Problem):
         own = None if skip is None else lambda task: skip(problem, task)
         yield from search_blocks(problem, want, **options, skip=own)
         return
     asked = (want | {SIGNS, VERTICES}) - {VOLUMES}
     parts: list[tuple[int, CellBlock]] = []
-    for i, cone in enumerate(problem.cones):
+    sections = problem.sections if not want and skip is None else None
+    for i, cone in enumerate(sections or problem.cones):
         own = None if skip is None else lambda task, cone=cone: skip(cone, task)
         for found in search_blocks(cone, asked, **options, skip=own):
             cut = touches_wall(found, problem.dimension)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
+from tropica.polyhedra.polytope import Polytope as Hull
 from tropica.regions.cell_blocks import SIGNS, VERTICES, VOLUMES, CellBlock
 from tropica.regions.exact_vertices import corner_planes
 from tropica.regions.fan import INFINITY, SpaceProblem, wall_number
@@ -14,6 +16,8 @@ from tropica.regions.kernels.volume import volumes
 _UNIT = 2.0**-53
 _SHARP = 1e-6
 """Bound of the error of a vertex t, as a share of max(1, |t|), beyond which the vertex is solved for in integers."""
+_DIGITS = 1e-7
+"""Error of a volume, as a share of it or of a cube of the fan's scale, beyond which it is computed exactly."""
 
 
 def in_space(problem: SpaceProblem, i: int, block: CellBlock, want: frozenset[str]) -> CellBlock:
@@ -27,7 +31,7 @@ def in_space(problem: SpaceProblem, i: int, block: CellBlock, want: frozenset[st
     if block.maps is not None:
         found = _maps_in_t(problem.cone_rays(i), found)
     if VOLUMES in want:
-        found = replace(found, volumes=_volumes(found))
+        found = replace(found, volumes=_exact_where_needed(problem, i, block, found, _volumes(found)))
     return found.only(want | {SIGNS})
 
 
@@ -63,15 +67,13 @@ def _moved(problem: SpaceProblem, i: int, block: CellBlock) -> CellBlock:
     error_high = block.displacement * reach + (d + 2) * 2 * _UNIT * (np.abs(block.vertices) @ np.abs(rays)).max(1)
     error_s = d * block.displacement + 2 * (d + 2) * _UNIT
     endless = _on_infinity(block, d)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        length = np.abs(high).max(1)
+    length = np.abs(high).max(1)
+    length = np.where(length > 0, length, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         t = high / s[:, None]
         error_t = (error_high + np.abs(t).max(1) * error_s) / (s - error_s) + 2 * _UNIT * np.abs(t).max(1)
-    points = _Points(
-        np.where(endless[:, None], high / np.maximum(length, 1e-300)[:, None], t),
-        np.where(endless, 2 * error_high / np.maximum(length, 1e-300) + _UNIT, error_t),
-        endless,
-    )
+        error_ray = 2 * error_high / length + _UNIT
+    points = _Points(np.where(endless[:, None], high / length[:, None], t), np.where(endless, error_ray, error_t), endless)
     sure = endless | ((s > 2 * error_s) & (error_t <= _SHARP * np.maximum(1.0, np.abs(t).max(1))))
     points = _solved(problem, i, block, points, np.flatnonzero(~sure))
     facets = block.facets.copy()
@@ -102,18 +104,22 @@ def _solved(problem: SpaceProblem, i: int, block: CellBlock, points: _Points, ro
         return points
     assert block.vertex_start is not None
     at, error, endless = points.at.copy(), points.error.copy(), points.rays.copy()
-    cone = problem.cones[i]
-    rays = np.delete(problem.directions, i, axis=0).T.tolist()
     cells = np.searchsorted(block.vertex_start, rows, side="right") - 1
     for row, cell in zip(rows.tolist(), cells.tolist(), strict=True):
-        *shares, bottom = cone.exact.vertex(*corner_planes(cone, block, cell, row))
-        high = [sum(map(int.__mul__, shares, column)) for column in rays]
-        s = bottom - sum(shares)
-        size = s if s else max(map(abs, high))
-        at[row] = np.ldexp([x / size for x in high], problem.exponent if s else 0)
+        high, s = _exactly(problem, i, block, cell, row)
+        unit = Fraction(2) ** problem.exponent if s else 1
+        at[row] = [_nearest(Fraction(x, s or max(map(abs, high))) * unit) for x in high]
         error[row] = _UNIT * float(np.abs(at[row]).max())
         endless[row] = s == 0
     return _Points(at, error, endless)
+
+
+def _exactly(problem: SpaceProblem, i: int, block: CellBlock, cell: int, row: int) -> tuple[list[int], int]:
+    """A vertex of a cell on the simplex of cone i as T / s, over 2^exponent, where s is 0 or positive."""
+    cone = problem.cones[i]
+    *shares, bottom = cone.exact.vertex(*corner_planes(cone, block, cell, row))
+    rays = np.delete(problem.directions, i, axis=0).T.tolist()
+    return [sum(map(int.__mul__, shares, column)) for column in rays], bottom - sum(shares)
 
 
 # ── maps and volumes ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -152,3 +158,29 @@ def _volumes(block: CellBlock) -> np.ndarray:
     volumes(d, bounded.vertices, np.arange(N), bounded.incidence, bounded.vertex_start, *scratch, sizes)
     out[~endless] = sizes
     return out
+
+
+def _exact_where_needed(problem: SpaceProblem, i: int, block: CellBlock, moved: CellBlock, sizes: np.ndarray) -> np.ndarray:
+    """The volumes with those of far and of thin cells computed from exact vertices, where floats leave few digits of them."""
+    assert moved.vertices is not None
+    assert moved.vertex_start is not None
+    d, start = problem.dimension, moved.vertex_start
+    far = np.maximum.reduceat(np.abs(moved.vertices).max(1), start[:-1])
+    low, high = (f.reduceat(moved.vertices, start[:-1]) for f in (np.minimum, np.maximum))
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = 2.0**-48 * np.maximum(far, 2.0**-1000) * np.max(high - low, axis=1) ** (d - 1)
+        doubtful = np.isfinite(sizes) & ~(error <= _DIGITS * np.maximum(sizes, np.ldexp(1.0, problem.exponent * d)))
+    for cell in np.flatnonzero(doubtful).tolist():
+        rows = range(int(start[cell]), int(start[cell + 1]))
+        places = (_exactly(problem, i, block, cell, row) for row in rows)
+        volume = Hull([[Fraction(x, s) for x in high] for high, s in places]).volume
+        sizes[cell] = _nearest(volume * Fraction(2) ** (problem.exponent * d))
+    return sizes
+
+
+def _nearest(number: Fraction) -> float:
+    """The nearest float, ±∞ beyond all of them."""
+    try:
+        return float(number)
+    except OverflowError:
+        return np.inf if number > 0 else -np.inf

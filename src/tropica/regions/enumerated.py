@@ -33,8 +33,6 @@ from tropica.regions.tasks import Counters
 from tropica.runtime.memory import size_text
 from tropica.runtime.progress import progress_callback
 
-MOST_ENTRIES = 1 << 21
-"""Entries of all matrices between stages, up to which a network is enumerated."""
 EARLY = 5.0
 """Seconds after which an enumeration is given up whose cells are expected to take many times the memory."""
 HOPELESS = 20
@@ -252,8 +250,3 @@ def _too_many(stream: LimitedStream, taken: int, most: int) -> InputError:
         f"there are more than {stream.found:,} cells{about}; they would take some {needed}, and memory={most:,} bytes hold no "
         "more; use a smaller domain, max_cells= or max_seconds=, or tp.iter_cells and tp.count_cells, which keep none"
     )
-
-
-def can_enumerate(net: PiecewiseLinearNetwork, domain: Domain) -> bool:
-    """Whether the engine takes a network on a domain: a polytope, and matrices between stages that fit the memory."""
-    return True

@@ -33,11 +33,10 @@ def corners(
     """
     assert block.vertex_start is not None
     assert block.vertices is not None
-    if rows is None:
-        rows = np.arange(block.vertex_start[cell], block.vertex_start[cell + 1])
+    chosen = np.arange(block.vertex_start[cell], block.vertex_start[cell + 1]) if rows is None else rows
     scale = [Fraction(2) ** int(e) for e in problem.exponents]
     points = []
-    for row in rows.tolist():
+    for row in chosen.tolist():
         *top, bottom = problem.exact.vertex(*corner_planes(problem, block, cell, row))
         if bool(bottom) == (block.rays is not None and bool(block.rays[row])):
             raise ArithmeticError("the hyperplanes of a vertex do not meet in a point")

@@ -8,7 +8,8 @@ network vanishes on a wall of the fan.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -44,6 +45,7 @@ class SpaceProblem:
         exact: exact signs over t; wall 0 is the hyperplane at infinity, wall :func:`wall_number` (i, j) that between two cones.
         net: of the first cone: all have stages of the same sizes.
         exponents: (d,) zeros: t is not scaled.
+        chain: the network over t.
     """
 
     cones: tuple[Problem, ...]
@@ -52,6 +54,17 @@ class SpaceProblem:
     exact: ExactSigns
     net: NetworkArrays
     exponents: np.ndarray
+    chain: Chain
+
+    @cached_property
+    def sections(self) -> tuple[Problem, ...] | None:
+        """Of a network without biases, whose cells are cones: the network on Σ λ = 1 in each cone, of dimension d − 1."""
+        d = self.dimension
+        if d == 1 or any((stage.bias.numerators != 0).any() for stage in self.chain.stages):
+            return None
+        simplex = _simplex(d - 1)
+        chains = (_on_section(self.chain, rationals(self.cone_rays(i))) for i in range(d + 1))
+        return tuple(problem_of_chain(chain, simplex) for chain in chains)
 
     @property
     def dimension(self) -> int:
@@ -88,7 +101,7 @@ def make_space_problem(lowered: Lowered, space: Space) -> SpaceProblem:
     simplex = _simplex(d)
     cones = tuple(problem_of_chain(_on_cone(chain, rationals(np.delete(rays, i, axis=0))), simplex) for i in range(d + 1))
     return SpaceProblem(
-        cones, directions, exponent, ExactSigns(chain, *_walls(directions)), cones[0].net, np.zeros(d, np.int64)
+        cones, directions, exponent, ExactSigns(chain, *_walls(directions)), cones[0].net, np.zeros(d, np.int64), chain
     )
 
 
@@ -106,7 +119,7 @@ def fan_rays(d: int) -> np.ndarray:
         rays[:d] = _LENGTH * np.eye(d, dtype=np.int64) + random.integers(-_SPREAD, _SPREAD + 1, (d, d))
         rays[d] = -rays[:d].sum(0) + random.integers(-_SPREAD, _SPREAD + 1, d)
         shares = solve(rays[:d].T, -rays[d][:, None])
-        if shares is not None and all(x > 0 for x in shares.ravel()) and (rays != 0).all():
+        if shares is not None and all(x > 0 for x in shares.ravel()):
             return rays
     raise AssertionError("rays near the axes span space positively")
 
@@ -133,11 +146,21 @@ def _on_cone(chain: Chain, rays: RationalArray) -> Chain:
     slopes = np.concatenate([slopes, np.full((1, slopes.shape[1]), -one, dtype=object)])
     constant = np.append(bias.numerators.astype(object), one)
     stages = [_with_scale(first, RationalArray(slopes, one).reduced(), RationalArray(constant, one).reduced())]
-    for stage in chain.stages[1:]:
-        stages.append(_with_scale(stage, *_linear(stage, True)))
+    stages += [_with_scale(stage, *_linear(stage, True)) for stage in chain.stages[1:]]
     output = chain.output
     rows, constants = _linear(output, False)
     return Chain(tuple(stages), ChainStage(ExactRows.of(rows), constants, output.low, output.high), chain.dimension)
+
+
+def _on_section(chain: Chain, rays: RationalArray) -> Chain:
+    """A chain without biases over λ_1 … λ_{d − 1} of a cone, T = r_0 + Σ λ_i (r_i − r_0)."""
+    first = chain.stages[0]
+    own = first.weight.matrix
+    at_rays = own.numerators.astype(object) @ rays.numerators.astype(object).T
+    below = own.denominator * rays.denominator
+    slopes, constant = RationalArray(at_rays[:, 1:] - at_rays[:, :1], below), RationalArray(at_rays[:, 0], below)
+    start = replace(first, weight=ExactRows.of(slopes.reduced()), bias=constant.reduced())
+    return Chain((start, *chain.stages[1:]), chain.output, chain.dimension - 1)
 
 
 def _linear(stage: ChainStage, onward: bool) -> tuple[RationalArray, RationalArray]:

@@ -55,7 +55,7 @@ class _Facets:
 
 @dataclass(frozen=True, eq=False)
 class _Corners:
-    """Corners of the joined cells: one of the parts' vertices for each, its cell, whether it lies on a wall; pairs with facets."""
+    """Corners of the joined cells: a vertex of a part for each, its cell, whether it lies on a wall; pairs with facets."""
 
     vertex: np.ndarray
     cell: np.ndarray
@@ -91,7 +91,7 @@ class _Joined:
         start, facets = self._given(self.whole.facet_start), self._given(self.whole.facets).copy()
         part = np.repeat(np.arange(len(self.group)), np.diff(start))
         for i in self._lone(part, facets).tolist():
-            facets[i] = self._unit_on(part[i], i)
+            facets[i] = self._unit_on(int(part[i]), i)
         rows, number = np.unique(np.concatenate([self.group[part][:, None], facets], 1), axis=0, return_inverse=True)
         return _Facets(rows, number.ravel())
 

@@ -11,11 +11,9 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.complex import Connected, RegionComplex
 from tropica.regions.domain import Domain
 from tropica.regions.domains import Ball, Box, Plane, Polygon, Polytope, Segment, Simplex, Slice, Space
-from tropica.regions.enumerated import can_enumerate, enumerate_cells
-from tropica.regions.parts import Walked
+from tropica.regions.enumerated import enumerate_cells
 from tropica.regions.segments.complex import SegmentRegions, segment_regions
 from tropica.regions.settings import EnumerationSettings
-from tropica.regions.solid import solid_cells
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.progress import ProgressCallback
 
@@ -90,12 +88,8 @@ def linear_regions(  # pyright: ignore[reportInconsistentOverload]
         _no_settings(settings, connected, "a Segment")
         return segment_regions(net, domain)
     part = net if upto is None else net.upto(upto)
-    if can_enumerate(part, domain):
-        found = enumerate_cells(part, domain, settings)
-        return RegionComplex(found, domain, found.net, connected=connected)
-    _no_settings(settings, connected, "very wide networks")
-    solid = solid_cells(net, domain)
-    return RegionComplex(Walked(solid), domain, solid.folded.net)
+    found = enumerate_cells(part, domain, settings)
+    return RegionComplex(found, domain, found.net, connected=connected)
 
 
 def _no_settings(settings: EnumerationSettings, connected: str, what: str) -> None:

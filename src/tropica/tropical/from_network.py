@@ -137,10 +137,9 @@ def cell_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             points = points_of_cells(net, Space(d), limit)
     except TooManyCells as found:
-        more = ", and the next nonlinearity gives far more" if found.more else ""
         raise TooManyMonomials(
-            f"after nonlinearity {found.nonlinearities} of {len(net.nonlinearities)} there are {found.cells:,} cells, each of "
-            f"which can be a monomial of F and of G{more}; the limit is {limit:,}; raise limit=, or {ALTERNATIVES}",
+            f"there are at least {found.cells:,} cells, each of which can be a monomial of F and of G; the limit is {limit:,}; "
+            f"raise limit=, or {ALTERNATIVES}",
             reached=found.cells,
         ) from None
     points = points[np.isfinite(points).all(1)]  # a cell may be thinner than rounding, and hold no float point
