@@ -54,7 +54,6 @@ if _TYPE_CHECKING:
     from tropica.queries.robust import RobustRadius, robust_radius
     from tropica.queries.subtract import subtract
     from tropica.queries.walk import Walk, walk_cells
-    from tropica.regions.archive import load_regions
     from tropica.regions.cell_blocks import CellBlock
     from tropica.regions.complex import RegionComplex
     from tropica.regions.domain import Domain
@@ -62,6 +61,7 @@ if _TYPE_CHECKING:
     from tropica.regions.enumerate_cells import CellCount, count_cells, iter_cells
     from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, estimate_regions
     from tropica.regions.linear_regions import linear_regions
+    from tropica.regions.load import load_regions
     from tropica.regions.segments.complex import SegmentRegions
     from tropica.studies.datasets.load import load_data
     from tropica.terms.certificate import Certificate
@@ -126,7 +126,7 @@ _NAMES = {
     "queries.robust": ("RobustRadius", "robust_radius"),
     "queries.subtract": ("subtract",),
     "queries.walk": ("Walk", "walk_cells"),
-    "regions.archive": ("load_regions",),
+    "regions.load": ("load_regions",),
     "regions.complex": ("RegionComplex",),
     "regions.domain": ("Domain",),
     "regions.domains": (

@@ -7,29 +7,20 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import safetensors
 import safetensors.numpy
-import torch
 
-from tropica.errors import InputError, StoreError
+from tropica.errors import StoreError
 from tropica.exact.rational_arrays import exact_array, exact_numbers
-from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions import domains
 from tropica.regions.cell_blocks import CellBlock
-from tropica.regions.cell_stream import problem_on
 from tropica.regions.domain import Domain, faces_of_points
 from tropica.regions.enumerated import Enumerated
-from tropica.regions.lower import lower
 from tropica.regions.parts import Stored
-from tropica.regions.tasks import Counters
-from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.files import replace_file
-
-if TYPE_CHECKING:
-    from tropica.regions.complex import RegionComplex
 
 FORMAT = 4
 HEADER = "tropica"
@@ -44,87 +35,53 @@ DOMAINS = ("Ball", "Box", "Domain", "Plane", "Polygon", "Polytope", "Segment", "
 """Classes of domains: their origin and basis are kept as tensors, their exact vertices in the header."""
 
 
-def save_regions(cx: RegionComplex, path: str | os.PathLike[str]) -> None:
-    """As :meth:`RegionComplex.save`."""
-    parts = cx._found
-    block = {name: getattr(parts.cells, name) for name in BLOCK}
-    arrays = {"map_of": cx.map_of, "adjacency": cx.adjacency, **{k: v for k, v in block.items() if v is not None}}
-    if parts.as_written:
-        arrays["patterns"] = cx.patterns
-    name = type(cx.domain).__name__
-    arrays |= {"domain.origin": cx.domain.origin, "domain.basis": cx.domain.basis}
-    vertices = [] if name == "Space" else exact_numbers(cx.domain.exact_vertices.numbers()).tolist()
+def save_cells(
+    found: Enumerated | Stored,
+    map_of: np.ndarray,
+    adjacency: np.ndarray,
+    about: Mapping[str, Any],
+    path: str | os.PathLike[str],
+) -> None:
+    """Write cells with the numbers of their maps, the pairs of neighbors, and more entries of the header."""
+    domain = found.domain
+    block = {name: getattr(found.cells, name) for name in BLOCK}
+    arrays = {"map_of": map_of, "adjacency": adjacency, **{k: v for k, v in block.items() if v is not None}}
+    if found.as_written:
+        arrays["patterns"] = found.patterns
+    name = type(domain).__name__
+    arrays |= {"domain.origin": domain.origin, "domain.basis": domain.basis}
+    vertices = [] if name == "Space" else exact_numbers(domain.exact_vertices.numbers()).tolist()
     arrays = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-    header = {
+    header = dict(about) | {
         "format": FORMAT,
         "kind": KIND,
         "domain": name,
         "vertices": [[str(x) for x in row] for row in vertices],
-        "dimension": cx.dimension,
-        "undecided": cx.undecided,
-        "undecided_maps": cx.undecided_maps,
-        "stopped": cx.stopped,
-        "simplify": parts.simplify,
-        "upto": parts.upto,
-        "proven": parts.proven,
-        "connected": cx.connected,
-        "network": cx.fingerprint,
+        "dimension": domain.dimension,
+        "undecided": found.undecided,
+        "undecided_maps": found.undecided_maps,
+        "stopped": found.stopped,
+        "simplify": found.simplify,
+        "upto": found.upto,
+        "proven": found.proven,
+        "layout": found.layout_digest,
     }
     header["sha256"] = _digest(header, arrays)
     _write(Path(path), safetensors.numpy.save(arrays, {HEADER: json.dumps(header, sort_keys=True)}))
 
 
-@own_settings()
-def load_regions(path: str | os.PathLike[str], net: PiecewiseLinearNetwork | None = None) -> RegionComplex:
-    """Read a complex that ``cx.save(path)`` wrote.
-
-    Args:
-        path: the file.
-        net: the network that it is of. Without it cells, maps, volumes and neighbors can be read; what needs the network, such
-            as ``locate``, ``boundary`` and ``facets``, is refused.
-
-    Returns:
-        The :class:`RegionComplex`.
+def read_cells(file: Path) -> tuple[Stored, str, Any]:
+    """The cells of a file, the fingerprint of their network, and what connects linear regions.
 
     Raises:
-        StoreError: no such file, not one of regions, damaged, or of another network; names the file.
-        InputError: ``net`` is not a traced network.
-
-    >>> import tempfile, torch, tropica as tp
-    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.ReLU()).double().eval()
-    >>> with torch.no_grad():
-    ...     _ = model[0].weight.fill_(1.0), model[0].bias.fill_(0.0)
-    >>> cx = tp.linear_regions(tp.trace(model, torch.zeros(2, 2).double()), tp.Box(-1, 1, d=2))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     cx.save(f"{folder}/regions.safetensors")
-    ...     again = tp.load_regions(f"{folder}/regions.safetensors")
-    >>> len(again.cells), len(again.maps), again.volume
-    (2, 2, 4.0)
+        StoreError: no such file, not one of regions, or damaged; names the file.
     """
-    from tropica.regions.complex import RegionComplex
-
-    if net is not None and not isinstance(net, PiecewiseLinearNetwork):
-        raise InputError(f"load_regions needs a traced network, tp.trace(model, example); got {type(net).__name__}")
-    file = Path(path)
     header, arrays = _read(file)
     try:
         domain = _domain(header, arrays)
-        parts = _parts(header, arrays, domain)
-        fingerprint, connected = str(header["network"]), header["connected"]
+        return _parts(header, arrays, domain), str(header["network"]), header["connected"]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise StoreError(f"{file}: damaged ({type(error).__name__}: {error})") from error
-    if net is None:
-        return RegionComplex(parts, domain, None, fingerprint, connected)
-    if parts.upto is not None:
-        net = net.upto(parts.upto)
-    if net.fingerprint != fingerprint:
-        raise StoreError(f"{file}: of another network (fingerprint {fingerprint[:12]}…, this one has {net.fingerprint[:12]}…)")
-    lowered = lower(net, simplify=parts.simplify)
-    own = net.to(torch.float64).to("cpu")
-    counters = Counters(undecided=parts.undecided)
-    problem = problem_on(lowered, domain)
-    found = Enumerated(own, lowered, domain, problem, parts.cells, counters, parts.stopped, parts.simplify, parts.upto)
-    return RegionComplex(found, domain, own, fingerprint, connected)
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -189,7 +146,7 @@ def _parts(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: 
         raise ValueError("its arrays do not fit each other")
     sure = int(header["undecided"]), int(header["undecided_maps"])
     block = CellBlock(cells, **{name: arrays[name] for name in BLOCK if name in arrays})
-    options = header["stopped"], bool(header["simplify"]), header["upto"], bool(header["proven"])
+    options = header["stopped"], bool(header["simplify"]), header["upto"], bool(header["proven"]), str(header["layout"])
     return Stored(domain, block, *sure, number, pairs, arrays.get("patterns"), *options)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import rationals
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.regions.archive import save_regions
+from tropica.regions.archive import save_cells
 from tropica.regions.audit import Audit, audit_cells
 from tropica.regions.connected import components, touching_pairs
 from tropica.regions.domain import Domain
@@ -271,6 +271,10 @@ class RegionComplex(OutputMethods, HtmlRepr, Sequence[Cell]):
         """
         return shared_facets(self._enumerated("facets"))
 
+    @property
+    def _numbers(self) -> dict[str, np.ndarray]:
+        return {"region": self.region_of, "map": self.map_of, "volume": self.volumes}
+
     def dual_graph(self) -> csr_array:
         """The graph of neighbors as a sparse matrix (C, C), symmetric: 1 where two cells share a facet.
 
@@ -282,7 +286,7 @@ class RegionComplex(OutputMethods, HtmlRepr, Sequence[Cell]):
         >>> graph.shape, graph.nnz
         ((3, 3), 4)
         """
-        return neighbor_matrix(self)
+        return neighbor_matrix(self.adjacency, len(self))
 
     def to_networkx(self) -> Graph:
         """The graph of neighbors: a node a cell, with ``center``, ``volume``, ``map`` and ``region``; an edge a shared facet.
@@ -290,11 +294,11 @@ class RegionComplex(OutputMethods, HtmlRepr, Sequence[Cell]):
         Raises:
             InputError: networkx is not installed.
         """
-        return networkx_graph(self)
+        return networkx_graph(self.adjacency, {"center": self.centers, **self._numbers})
 
     def to_dataframe(self) -> pandas.DataFrame:
         """A row a cell: region, map, volume, center (t0, t1, …), and the outputs there as weight0_0, … and bias0, …"""
-        return cells_dataframe(self)
+        return cells_dataframe(self._numbers, self.centers, *self.logits)
 
     def _enumerated(self, wanted: str) -> Enumerated:
         if not isinstance(self._found, Enumerated):
@@ -312,7 +316,9 @@ class RegionComplex(OutputMethods, HtmlRepr, Sequence[Cell]):
         Raises:
             InputError: another suffix, an unbounded domain, more dimensions than VTK has, a file that cannot be written.
         """
-        export_cells(self, self._enumerated("exports"), path)
+        if self.domain.limits() is None:
+            raise InputError("bounded cells are exported, those of a Box or another polytope; found cells of all of space")
+        export_cells(self._enumerated("exports"), self._numbers, path)
 
     def audit(self) -> Audit:
         """Recompute all cells independently, in rational numbers.
@@ -340,7 +346,7 @@ class RegionComplex(OutputMethods, HtmlRepr, Sequence[Cell]):
         Raises:
             StoreError: the file cannot be written.
         """
-        save_regions(self, path)
+        save_cells(self._found, self.map_of, self.adjacency, {"network": self.fingerprint, "connected": self.connected}, path)
 
     def __repr__(self) -> str:
         sure = f", {self.undecided} signs undecided" if self.undecided else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass
 from fractions import Fraction
@@ -66,6 +67,14 @@ class Enumerated(CellArrays):
     def undecided(self) -> int:
         """How many signs rest on floating point alone."""
         return self.counters.undecided
+
+    @property
+    def layout_digest(self) -> str:
+        """A hash of the layout of sign vectors: which bit each unit has on the domain."""
+        digest = hashlib.sha256(repr(self.layout.sizes).encode())
+        for bits in self.layout.kept or ():
+            digest.update(np.ascontiguousarray(bits, np.int64).tobytes())
+        return digest.hexdigest()
 
     @property
     def proven(self) -> bool:

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tropica.errors import InputError
 from tropica.regions.cell_arrays import given
+from tropica.regions.enumerated import Enumerated
 from tropica.runtime.files import write_file
-
-if TYPE_CHECKING:
-    from tropica.regions.complex import RegionComplex
-    from tropica.regions.enumerated import Enumerated
 
 _TYPES = {1: 3, 2: 7, 3: 42}
 """VTK's numbers of a line, a polygon, a polyhedron."""
 
 
-def export_cells(cx: RegionComplex, found: Enumerated, path: str | os.PathLike[str]) -> None:
-    """As :meth:`RegionComplex.export`."""
+def export_cells(found: Enumerated, numbers: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> None:
+    """Write bounded cells, and for VTK some numbers of each, to a file of the format that the suffix says."""
     file = Path(path)
-    if cx.domain.limits() is None:
-        raise InputError("bounded cells are exported, those of a Box or another polytope; found cells of all of space")
     if file.suffix == ".vtu":
-        write_file(file, vtk_text(cx, found))
+        write_file(file, vtk_text(found, numbers))
     elif file.suffix == ".json":
         write_file(file, polymake_text(found))
     else:
@@ -40,28 +35,29 @@ def export_cells(cx: RegionComplex, found: Enumerated, path: str | os.PathLike[s
 # ── VTK ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def vtk_text(cx: RegionComplex, found: Enumerated) -> str:
-    """An unstructured grid in VTK's XML: cells with their numbers of region and map, and their volumes."""
-    d = cx.dimension
+def vtk_text(found: Enumerated, numbers: Mapping[str, np.ndarray]) -> str:
+    """An unstructured grid in VTK's XML: cells with some numbers of each."""
+    d, domain = found.domain.dimension, found.domain
     if d not in _TYPES:
         raise InputError(f"VTK has cells of 1, 2 or 3 dimensions; these have {d}")
-    starts, corners = cx.corners
-    points = corners[:, :d] @ cx.domain.basis + cx.domain.origin if cx.domain.input_size <= 3 else corners[:, :d]
+    starts, corners = found.corners
+    points = corners[:, :d] @ domain.basis + domain.origin if domain.input_size <= 3 else corners[:, :d]
     points = np.pad(points, ((0, 0), (0, 3 - points.shape[1])))
     arrays = [
         _array("connectivity", np.arange(len(points))),
         _array("offsets", starts[1:]),
-        _array("types", np.full(len(cx), _TYPES[d]), "UInt8"),
+        _array("types", np.full(len(found), _TYPES[d]), "UInt8"),
     ]
     if d == 3:
         faces, ends = _polyhedra(found)
         arrays += [_array("faces", faces), _array("faceoffsets", ends)]
-    data = [_array("region", cx.region_of), _array("map", cx.map_of), _array("volume", cx.volumes, "Float64")]
+    kinds = {"i": "Int64", "f": "Float64"}
+    data = [_array(name, column, kinds[column.dtype.kind]) for name, column in numbers.items()]
     return "\n".join(
         [
             '<?xml version="1.0"?>',
             '<VTKFile type="UnstructuredGrid" version="1.0" byte_order="LittleEndian" header_type="UInt64"><UnstructuredGrid>',
-            f'<Piece NumberOfPoints="{len(points)}" NumberOfCells="{len(cx)}">',
+            f'<Piece NumberOfPoints="{len(points)}" NumberOfCells="{len(found)}">',
             f"<Points>{_array('points', points, 'Float64', 3)}</Points>",
             f"<Cells>{''.join(arrays)}</Cells>",
             f"<CellData>{''.join(data)}</CellData>",

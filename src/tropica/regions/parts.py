@@ -28,6 +28,7 @@ class Stored(CellArrays):
     simplify: bool
     upto: str | None
     proven: bool
+    layout_digest: str
 
     @property
     def as_written(self) -> bool:
