@@ -32,7 +32,7 @@ def test_losing_options_of_a_pool_do_not_make_maps() -> None:
             nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 2)
         ).double()
         a, b, c = torch.randn(3, 1, 4, 4, dtype=torch.float64)
-    cx = tp.linear_regions(traced(model.eval(), 1, 4, 4), tp.Plane.through(a, b, c))
+    cx = tp.linear_regions(traced(model.eval(), 1, 4, 4), tp.Plane.through(a, b, c), simplify=False)
     weight, bias = cx.logits
     rows = np.concatenate([weight.reshape(len(cx), -1), bias], 1)
     distinct = len(np.unique(np.round(rows / 1e-9), axis=0))

@@ -61,7 +61,7 @@ def count_cells(
 
     Args:
         net: a traced network.
-        domain: a box, segment, plane or another polytope.
+        domain: a box, segment, plane or another polytope, or all of space.
         upto: the module path or node name whose output takes the place of the network's.
         simplify: merge nonlinearities where linear regions stay the same (a relu with its max-pool); otherwise cells are the
             activation patterns of the network as written.
@@ -74,7 +74,7 @@ def count_cells(
         A :class:`CellCount`, an int. Ctrl-C ends the enumeration with what there is.
 
     Raises:
-        InputError: not a traced network, a domain that does not fit it, is unbounded or has too many dimensions.
+        InputError: not a traced network, a domain that does not fit it or has too many dimensions.
 
     >>> import torch, tropica as tp
     >>> _ = torch.manual_seed(0)
