@@ -80,8 +80,8 @@ def pass_terms(dims, d, s, terms, size, next_size, words, out, onward, net, spar
                         target[i] = o[i]
         if onward:
             maps.vector_unit[s + 1, f] = -1
-            maps.vector_size[s + 1, f, 0] = largest
-            maps.vector_size[s + 1, f, 1] = error
+            maps.vector_size[s + 1, f, 0] = largest  # pyright: ignore[reportPossiblyUnboundVariable]
+            maps.vector_size[s + 1, f, 1] = error  # pyright: ignore[reportPossiblyUnboundVariable]
             for k in range(d + 2):
                 maps.coefficient[s + 1, f, k] = coefficient[k]
 
