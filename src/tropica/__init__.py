@@ -51,6 +51,7 @@ if _TYPE_CHECKING:
     from tropica.polyhedra.arrangements import arrangement
     from tropica.queries.attributions import Attributions, integrated_gradients
     from tropica.queries.cell import Cell, cell
+    from tropica.queries.output_range import OutputRange, output_range
     from tropica.queries.properties import Property, load_property
     from tropica.queries.robust import RobustRadius, robust_radius
     from tropica.queries.subtract import subtract
@@ -125,6 +126,7 @@ _NAMES = {
     "polyhedra.arrangements": ("arrangement",),
     "queries.attributions": ("Attributions", "integrated_gradients"),
     "queries.cell": ("Cell", "cell"),
+    "queries.output_range": ("OutputRange", "output_range"),
     "queries.properties": ("Property", "load_property"),
     "queries.robust": ("RobustRadius", "robust_radius"),
     "queries.subtract": ("subtract",),

@@ -1,8 +1,9 @@
 """Bounds of linear functions of the outputs over boxes: affine and interval enclosures, rounded outwards, many boxes at once.
 
 A box is x = m + r · t with t in [−1, 1]^D. Every row z of the network lies between two affine functions of t, lower and upper;
-an affine op maps the pair (l, u) to (W⁺ l + W⁻ u, W⁺ u + W⁻ l), a convex unit to a line through 0 below it and the chord above it.
-Beside them go interval bounds, and the tighter counts. Every step moves the constants outwards by a bound of its rounding.
+an affine op maps the pair (l, u) to (W⁺ l + W⁻ u, W⁺ u + W⁻ l), a convex unit to a line through 0 below it and the chord
+above it. Beside them go interval bounds, and the tighter counts. Every step moves the constants outwards by a bound of its
+rounding.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Dense:
 
 @dataclass(frozen=True, eq=False)
 class Forms:
-    """Rows (B, n) between affine functions of t: constants and coefficients (B, n, D); ``low``, ``high`` are bounds over the box."""
+    """Rows (B, n) between affine functions of t, constants and slopes (B, n, D); ``low``, ``high`` bound them on the box."""
 
     lower: np.ndarray
     lower_slopes: np.ndarray

@@ -97,8 +97,8 @@ def verify(
     """Verify a property of the outputs on a box.
 
     The network is that of real numbers with the weights as they are. Boxes are split until bounds of the outputs, rounded
-    outwards, exclude every unsafe conjunction; a point that violates the property is evaluated exactly before it counts. "holds"
-    comes with the tree of splits, which is checked by :func:`tropica.queries.split_tree.check_tree` before it is returned.
+    outwards, exclude every unsafe conjunction; a point that violates the property is evaluated exactly before it counts.
+    "holds" comes with the tree of splits, checked by :func:`tropica.queries.split_tree.check_tree` before it is returned.
 
     Args:
         net: a traced network; splitting inputs is for few of them.
