@@ -28,12 +28,19 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             *("load_terms", "check_terms", "pairwise_excess"),
         ),
     ),
-    "function": ("The extracted function N^(X)", ("ExtractedFunction",)),
+    "function": ("The extracted function N^(X)", ("ExtractedFunction", "TopTerms")),
     "comparing": (
         "Comparing",
         (
             *("agreement", "Agreement", "angles", "distances", "correlation"),
             *("pattern_agreement", "count_patterns", "count_terms"),
+        ),
+    ),
+    "explaining": (
+        "Explaining predictions, comparing models",
+        (
+            *("explain", "Explanation", "influence", "Influence", "nearest_neighbors", "NearestNeighbors"),
+            *("layerwise", "Layerwise", "compare_models", "ModelComparison"),
         ),
     ),
     "domains": (
@@ -47,11 +54,19 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             *("iter_cells", "CellBlock", "estimate_regions", "estimate_patterns", "estimate_density", "Estimate"),
         ),
     ),
+    "queries": (
+        "Questions asked of regions",
+        (
+            *("cell", "Cell", "walk_cells", "Walk", "robust_radius", "RobustRadius"),
+            *("integrated_gradients", "Attributions", "subtract"),
+        ),
+    ),
     "tropical": (
         "Tropical algebra and geometry",
         (
             *("TropicalPolynomial", "MinPlusPolynomial", "TropicalRational", "TropicalMap", "to_tropical", "to_network"),
-            *("zonotopes", "boundary_superset"),
+            *("parse_tropical", "tropical_sum", "tropical_prod", "mixed_volume", "stable_intersection", "prevariety"),
+            *("arrangement", "zonotopes", "boundary_superset"),
         ),
     ),
     "errors": (

@@ -19,6 +19,7 @@ from tropica.regions.exact_points import embedded, exact_points
 from tropica.regions.lower import Lowered, lower
 from tropica.regions.sign_vectors import SignLayout
 from tropica.regions.sparse_affine import exact_rows
+from tropica.regions.tasks import Counters
 
 ALL = frozenset(("signs", "volumes", "maps", "vertices"))
 
@@ -120,6 +121,25 @@ def test_against_rational_enumeration(name: str, background: bool) -> None:
     expected = enumerate_cells(layers_of(lowered, plane), [box([-1] * 2, [1] * 2)])
     for small in (0, 1 << 20):
         check(lowered, plane, make_problem(lowered, plane, small), expected)
+
+
+@pytest.mark.parametrize("name", ["pools", "strides"])
+def test_units_that_bend_on_the_domain(name: str) -> None:
+    """A network restricted to a small domain in floating point: the cells of exact arithmetic, maps within their bounds."""
+    modules, shape = NETWORKS[name]
+    net = traced(*modules, nn.Flatten(), shape=shape)
+    plane = Plane(*np.random.default_rng(3).standard_normal((3, int(np.prod(shape)))), 0.25)
+    lowered = lower(net)
+    right, counters = list(search_blocks(make_problem(lowered, plane), want=ALL)), Counters()
+    blocks = list(search_blocks(make_problem(lowered, plane, most=0), want=ALL, counters=counters))
+    assert counters.undecided == 0
+    one, other = (
+        {round(float(v), 9): (m, e) for b in s for v, m, e in zip(b.volumes, b.maps, b.map_error, strict=True)}
+        for s in (right, blocks)
+    )
+    assert one.keys() == other.keys()
+    for volume, (weight, error) in one.items():
+        assert (np.abs(weight - other[volume][0]).sum(1) <= 6 * (error + other[volume][1])).all()
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ def compare(
         load_model(spec, training, weights, arg).to(device.torch)
         for spec, weights, arg in ((model_a, weights_a, arg_a), (model_b, weights_b, arg_b))
     ]
-    found = tp.compare_models(*nets, training, points, decomposition=decomposition.value, memory=memory, progress=True)
+    settings = {"decomposition": decomposition.value, "memory": memory, "progress": True}
+    found = tp.compare_models(nets[0], nets[1], training, points, **settings)
     numbers = found.numbers
     rows = [[name, _text(name, value)] for name, value in numbers.items() if value is not None]
     title = f"{points.name}: {len(training):,} training points, {len(points):,} test points"

@@ -12,18 +12,21 @@ from tropica.exact.rational_arrays import RationalArray
 from tropica.regions.chain import Chain, rescaled_columns
 from tropica.regions.compilation import saying_compilation
 from tropica.regions.domain import Domain, Faces
-from tropica.regions.exact_signs import ExactSigns
+from tropica.regions.exact_signs import ExactSigns, UnprovenSigns
 from tropica.regions.kernels.arrays import Capacity, NetworkArrays
 from tropica.regions.lower import Lowered
 from tropica.regions.lowered_chain import lowered_chain
 from tropica.regions.mantissas import mantissas
 from tropica.regions.reduction import Reduced
+from tropica.regions.restricted import multiplications, restricted_chain
 from tropica.regions.scaling import SMALL, scaled_network
 from tropica.regions.scheduler import in_order
 from tropica.regions.tasks import Counters, Found, Spare, Task, root_task, run_task
 from tropica.runtime.arithmetic import own_settings
 
 SIGNS, VOLUMES, MAPS, VERTICES = "signs", "volumes", "maps", "vertices"
+MOST_EXACT = 1 << 24
+"""Weights, each as often as it is used, up to which a network is read exactly."""
 MOST_DIMENSIONS = 12
 """A box of more dimensions has more vertices than a cell's edges can be found among."""
 
@@ -160,8 +163,13 @@ class Problem:
     left: tuple[Reduced, ...] = ()
 
 
-def make_problem(lowered: Lowered, domain: Domain, small: int = SMALL) -> Problem:
-    """Lay a lowered network on a domain out for the kernels; matrices with up to ``small`` entries are dense.
+def make_problem(lowered: Lowered, domain: Domain, small: int = SMALL, most: int = MOST_EXACT) -> Problem:
+    """Lay a lowered network on a domain out for the kernels.
+
+    Args:
+        lowered, domain: the network and a polytope.
+        small: entries up to which a matrix is dense.
+        most: weights, each as often as it is used, up to which signs are exact.
 
     Raises:
         InputError: the dimension is out of reach.
@@ -169,8 +177,13 @@ def make_problem(lowered: Lowered, domain: Domain, small: int = SMALL) -> Proble
     check_dimension(domain.dimension)
     exponents = np.frexp(np.abs(domain.vertices).max(0))[1].astype(np.int64)
     scaled = np.ldexp(domain.vertices, -exponents.astype(np.int32))
-    chain, left = lowered_chain(lowered, domain.origin, domain.basis, exponents, scaled)
     faces = Faces(domain.exact_vertices, domain.halfspaces, domain.incidence)
+    if lowered.stages and multiplications(lowered) > most:
+        own = restricted_chain(lowered, domain.origin, np.ldexp(domain.basis, exponents.astype(np.int32)[:, None]), scaled)
+        problem = problem_of_chain(own.chain, faces, exponents, small)
+        own.lay_errors(problem.net.first)
+        return replace(problem, exact=UnprovenSigns(own.chain, *_walls(faces, exponents)), left=own.left)
+    chain, left = lowered_chain(lowered, domain.origin, domain.basis, exponents, scaled)
     return replace(problem_of_chain(chain, faces, exponents, small), left=left)
 
 
@@ -178,15 +191,20 @@ def problem_of_chain(chain: Chain, faces: Faces, exponents: np.ndarray | None = 
     """Lay a chain out for the kernels on a polytope in t = 2^exponents · τ, where τ are the chain's coordinates."""
     exponents = np.zeros(chain.dimension, np.int64) if exponents is None else exponents
     net, output_exponents = scaled_network(chain, small)
-    walls = faces.halfspaces
-    normals = rescaled_columns(RationalArray(walls.numerators[:, :-1], walls.denominator), exponents)
-    offsets = RationalArray(walls.numerators[:, -1], walls.denominator)
+    normals, offsets = _walls(faces, exponents)
     exact = ExactSigns(chain, normals, offsets)
     vertices = np.ascontiguousarray(faces.vertices.floats())
     displacement = np.where(_are_exact(vertices, faces.vertices), 0.0, 2.0**-53)
     scaled = np.ascontiguousarray(np.ldexp(vertices, -exponents.astype(np.int32)))
     root = root_task(net, scaled, displacement, faces.incidence, _planes(normals, offsets))
     return Problem(net, exact, root, exponents, output_exponents)
+
+
+def _walls(faces: Faces, exponents: np.ndarray) -> tuple[RationalArray, RationalArray]:
+    """Half-spaces ⟨a, τ⟩ ≤ b."""
+    walls = faces.halfspaces
+    normals = rescaled_columns(RationalArray(walls.numerators[:, :-1], walls.denominator), exponents)
+    return normals, RationalArray(walls.numerators[:, -1], walls.denominator)
 
 
 def check_dimension(d: int) -> None:

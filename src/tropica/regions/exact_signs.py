@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray
 from tropica.regions.chain import Chain, exact
 
@@ -37,6 +38,9 @@ class ExactSigns:
         self._vertices: OrderedDict[tuple[object, ...], tuple[int, ...]] = OrderedDict()
         self._signs: OrderedDict[tuple[object, ...], tuple[int, tuple[int, ...]]] = OrderedDict()
         self._lock = threading.Lock()
+
+    proves = True
+    """Whether signs are decided; otherwise those that floats do not decide are counted."""
 
     def sign(self, form: Hyperplane, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, tuple[int, ...]]:
         """Sign of a form at the vertex on hyperplanes, and the vertex as d + 1 integers.
@@ -161,6 +165,15 @@ class ExactSigns:
             memo.maps[new], memo.known[new] = rows * slope[:, None], True
             memo.denominator = denominator * slope_denominator
         return memo.maps[units], memo.denominator
+
+
+class UnprovenSigns(ExactSigns):
+    """In place of exact signs where exact arithmetic is out of reach."""
+
+    proves = False
+
+    def vertex(self, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, ...]:
+        raise InputError("this needs exact arithmetic, which is out of reach for so wide a network")
 
 
 class _Outputs:

@@ -15,7 +15,7 @@ from tropica.regions.lower import NO_INPUT, ZERO, Stage
 
 NEVER, ALWAYS = -1, -2
 """In place of a bit: a piece that is nowhere taken, or everywhere."""
-_SLACK = 1e-9
+SLACK = 1e-9
 """Relative error granted to bounds in float64, whose rounding is smaller by orders of magnitude."""
 
 
@@ -38,7 +38,7 @@ class Bounds:
             center[:, -1] += bias
             size = abs(weight)
             total = size @ np.abs(self.center).sum(1) + np.abs(bias)
-            radius = (size @ self.radius) * (1 + _SLACK) + _SLACK * total + 1e-300
+            radius = (size @ self.radius) * (1 + SLACK) + SLACK * total + 1e-300
         return Bounds(center, radius)
 
     def range(self, vertices: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +48,7 @@ class Bounds:
             return -endless, endless
         with np.errstate(over="ignore", invalid="ignore"):
             value = self.center[:, :-1] @ vertices.T + self.center[:, -1:]
-            slack = self.radius + _SLACK * np.abs(self.center).sum(1)
+            slack = self.radius + SLACK * np.abs(self.center).sum(1)
             low, high = value.min(1) - slack, value.max(1) + slack
         return np.where(np.isfinite(low), low, -np.inf), np.where(np.isfinite(high), high, np.inf)
 
@@ -60,8 +60,8 @@ class Bounds:
             shift = np.where((above <= 0) | (below >= 0), 0.0, above * (high - chord))  # chord's height at 0
             center = self.center * slope[:, None]
             center[:, -1] += shift / 2
-            radius = (np.abs(slope) * self.radius + np.abs(shift) / 2) * (1 + _SLACK)
-            radius += _SLACK * np.abs(slope) * np.abs(self.center).sum(1)
+            radius = (np.abs(slope) * self.radius + np.abs(shift) / 2) * (1 + SLACK)
+            radius += SLACK * np.abs(slope) * np.abs(self.center).sum(1)
         return Bounds(center, np.where(np.isfinite(radius), radius, np.inf))
 
 

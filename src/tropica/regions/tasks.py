@@ -17,7 +17,6 @@ from tropica.regions.kernels.maps import full_map
 from tropica.regions.kernels.search import GIVEN_BACK, TOO_MANY_FACETS, TOO_SMALL, UNDECIDED, search
 from tropica.regions.kernels.windows import SMALLER
 
-
 _MOST_VERTICES = 1 << 24
 
 
@@ -92,7 +91,7 @@ class _Decider:
     def __init__(self, exact: ExactSigns, cells: Cells, levels: Levels, maps: Maps, query: Query) -> None:
         self._exact, self._cells, self._levels, self._maps, self._query = exact, cells, levels, maps, query
         self.error: BaseException | None = None
-        self.decided = 0
+        self.decided = self.undecided = 0
         self._callback = Callback(self._answer)
         self.address = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
 
@@ -109,6 +108,9 @@ class _Decider:
         level, stage = int(self._query.head[0]), int(self._query.head[1])
         masks = self._maps.mask
         doubts = self._query.doubts[:count].tolist()
+        if not self._exact.proves:
+            self._by_floats(doubts, level)
+            return
         self._exact.prepare(stage, (u for doubt in doubts for u in doubt[2:]), masks)
         for a, bit, unit, partner in doubts:
             through = cells.through[cells.definition[a] : cells.definition[a + 1]]
@@ -123,6 +125,14 @@ class _Decider:
                 cells.X[a] = [c / point[-1] for c in point[:-1]]
                 cells.disp[a] = 2.0**-53 if any(point[:-1]) else 0.0
         self.decided += count
+
+    def _by_floats(self, doubts: list[list[int]], level: int) -> None:
+        """Take the signs of the floats, and count them."""
+        forms = self._levels.forms[level]
+        for a, bit, _, _ in doubts:
+            value = float(forms[:-1, bit] @ self._cells.X[a] + forms[-1, bit])
+            (self._levels.S if value > 0 else self._levels.N)[level, a] |= np.uint64(1 << bit)
+        self.undecided += len(doubts)
 
 
 def run_task(
@@ -160,7 +170,7 @@ def run_task(
             raise InputError("the signs of a cell could not be decided")
         else:
             break
-    counters = Counters(*(int(c) for c in query.counters[:4]), exactly=decider.decided)
+    counters = Counters(*(int(c) for c in query.counters[:4]), exactly=decider.decided, undecided=decider.undecided)
     tasks = [_subtask(net, task, e, cells, levels, maps) for e in range(left - 1, -1, -1)]
     return Found(found, output, tasks, counters)
 

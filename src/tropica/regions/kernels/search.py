@@ -138,6 +138,8 @@ def search(net, ends, sparse, start, units, cells, levels, maps, output, query, 
     kind, count, listed = 2, start[4], units
     while True:
         if kind:
+            if level >= len(levels.mask):
+                return TOO_SMALL, found, e
             rows = maps.rows[s]
             windowed, mixed, done = False, ZERO, True
             if kind == 1:
@@ -158,7 +160,7 @@ def search(net, ends, sparse, start, units, cells, levels, maps, output, query, 
                 )
             if not done:
                 return UNDECIDED, found, e
-            if e + 1 > len(cells.stack) or level + 2 > len(levels.mask):
+            if e + 1 > len(cells.stack):
                 return TOO_SMALL, found, e
             push(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, mixed, ZERO)
             e += 1
