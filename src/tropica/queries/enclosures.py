@@ -144,7 +144,8 @@ def mapped(affine: Dense, values: dict[int, Forms], slack: np.ndarray | float = 
         ends = [z.low @ p.T + z.high @ n.T, z.high @ p.T + z.low @ n.T]
         error = (z.size @ (p - n).T) * (p.shape[1] + 8) * 2 * UNIT
         parts.append((*both, *slopes, *ends, error))
-    lower, upper, ls, us, low, high, error = (sum(column[1:], column[0]) for column in zip(*parts, strict=True))
+    totals: list[np.ndarray] = [np.sum(np.stack(column), 0) for column in zip(*parts, strict=True)]
+    lower, upper, ls, us, low, high, error = totals
     error = error * (1 + 1e-9) + np.abs(affine.bias) * 8 * UNIT + slack + TINY
     b = affine.bias
     return Forms.made(lower + b - error, ls, upper + b + error, us, low + b - error, high + b + error)

@@ -114,9 +114,11 @@ class _Network:
     @staticmethod
     def _affine(parts: tuple, values: dict) -> tuple[np.ndarray, np.ndarray]:
         weights, bias = parts
-        below = above = 0.0
+        first = next(iter(values.values()))[0]
+        below = np.zeros((len(bias), first.shape[1]), Extended)
+        above = below.copy()
         for k, w in weights:
-            one, two = _combined(w, *values[k], np.abs(w) * 2.0**-52)
+            one, two = _combined(w, values[k][0], values[k][1], np.abs(w) * 2.0**-52)
             below, above = below + one, above + two
         shift = np.abs(bias) * 2.0**-52 + 8 * ROUNDING * (_size(below) + _size(above))
         below[:, -1] += bias - shift
