@@ -150,12 +150,15 @@ class Cell(HtmlRepr):
             raise InputError(f"max_seconds must be positive; found {max_seconds!r}")
         if self._faces is not None:
             faces = self._faces
-            crossings = tuple(faces.on_facet(f) for f in range(len(faces.facets)))
             rows = self.halfspaces.exact
             assert rows is not None
-            outward = tuple(near_one(rows.numerators[i : i + 1, :-1]) for i in faces.facets)
+
+            def crossing(f: int) -> tuple[RationalArray, RationalArray]:
+                i = faces.facets[f]
+                return faces.on_facet(f), near_one(rows.numerators[i : i + 1, :-1])
+
             names = tuple(self.halfspaces.units[i] for i in faces.facets)
-            return Facets(faces.facets, faces.groups, names, np.zeros(0, np.int64), crossings, outward)
+            return Facets(faces.facets, faces.groups, names, np.zeros(0, np.int64), crossing)
         return proven_facets(self.lowered, self.pieces, self.halfspaces, self.inside, self.walls, max_seconds, seed)
 
     def neighbor(self, facet: int) -> Cell:
@@ -171,12 +174,12 @@ class Cell(HtmlRepr):
         Raises:
             InputError: no such facet, or a facet of the domain.
         """
-        at, out = self.facets.crossings[self._checked(facet)], self.facets.outward[facet]
+        at, out = self.facets.crossing(self._checked(facet))
         return cell_beyond(self.lowered, pieces_beyond(self.lowered, at, out), at, out, self.walls)
 
     def pieces_beyond(self, facet: int) -> Pieces:
         """The pieces of the neighbor at a facet, without the neighbor."""
-        at, out = self.facets.crossings[self._checked(facet)], self.facets.outward[facet]
+        at, out = self.facets.crossing(self._checked(facet))
         return pieces_beyond(self.lowered, at, out)
 
     def _checked(self, facet: int) -> int:
