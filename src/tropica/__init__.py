@@ -51,8 +51,11 @@ if _TYPE_CHECKING:
     from tropica.polyhedra.arrangements import arrangement
     from tropica.queries.attributions import Attributions, integrated_gradients
     from tropica.queries.cell import Cell, cell
+    from tropica.queries.output_range import OutputRange, output_range
+    from tropica.queries.properties import Property, load_property
     from tropica.queries.robust import RobustRadius, robust_radius
     from tropica.queries.subtract import subtract
+    from tropica.queries.verify import Verdict, check_verdict, verify
     from tropica.queries.walk import Walk, walk_cells
     from tropica.regions.cell_blocks import CellBlock
     from tropica.regions.complex import RegionComplex
@@ -123,8 +126,11 @@ _NAMES = {
     "polyhedra.arrangements": ("arrangement",),
     "queries.attributions": ("Attributions", "integrated_gradients"),
     "queries.cell": ("Cell", "cell"),
+    "queries.output_range": ("OutputRange", "output_range"),
+    "queries.properties": ("Property", "load_property"),
     "queries.robust": ("RobustRadius", "robust_radius"),
     "queries.subtract": ("subtract",),
+    "queries.verify": ("Verdict", "check_verdict", "verify"),
     "queries.walk": ("Walk", "walk_cells"),
     "regions.load": ("load_regions",),
     "regions.complex": ("RegionComplex",),

@@ -150,12 +150,15 @@ class Cell(HtmlRepr):
             raise InputError(f"max_seconds must be positive; found {max_seconds!r}")
         if self._faces is not None:
             faces = self._faces
-            crossings = tuple(faces.on_facet(f) for f in range(len(faces.facets)))
             rows = self.halfspaces.exact
             assert rows is not None
-            outward = tuple(near_one(rows.numerators[i : i + 1, :-1]) for i in faces.facets)
+
+            def crossing(f: int) -> tuple[RationalArray, RationalArray]:
+                i = faces.facets[f]
+                return faces.on_facet(f), near_one(rows.numerators[i : i + 1, :-1])
+
             names = tuple(self.halfspaces.units[i] for i in faces.facets)
-            return Facets(faces.facets, faces.groups, names, np.zeros(0, np.int64), crossings, outward)
+            return Facets(faces.facets, faces.groups, names, np.zeros(0, np.int64), crossing)
         return proven_facets(self.lowered, self.pieces, self.halfspaces, self.inside, self.walls, max_seconds, seed)
 
     def neighbor(self, facet: int) -> Cell:
@@ -171,12 +174,12 @@ class Cell(HtmlRepr):
         Raises:
             InputError: no such facet, or a facet of the domain.
         """
-        at, out = self.facets.crossings[self._checked(facet)], self.facets.outward[facet]
+        at, out = self.facets.crossing(self._checked(facet))
         return cell_beyond(self.lowered, pieces_beyond(self.lowered, at, out), at, out, self.walls)
 
     def pieces_beyond(self, facet: int) -> Pieces:
         """The pieces of the neighbor at a facet, without the neighbor."""
-        at, out = self.facets.crossings[self._checked(facet)], self.facets.outward[facet]
+        at, out = self.facets.crossing(self._checked(facet))
         return pieces_beyond(self.lowered, at, out)
 
     def _checked(self, facet: int) -> int:
@@ -265,9 +268,9 @@ class Cell(HtmlRepr):
         Raises:
             InputError: more than 8 dimensions, or a large network.
         """
-        ends = self._small().ends
+        ends = self.exact_faces().ends
         points = ends[ends[:, -1] > 0]
-        if len(self._small().lines):
+        if len(self.exact_faces().lines):
             return self._shaped(np.zeros((0, self.dimension)))
         return self._shaped(np.array([[int(e) / int(v[-1]) for e in v[:-1]] for v in points.tolist()]))
 
@@ -278,13 +281,14 @@ class Cell(HtmlRepr):
         Raises:
             InputError: more than 8 dimensions, or a large network.
         """
-        if not self._small().bounded:
+        if not self.exact_faces().bounded:
             return math.inf
-        ends = self._small().ends
+        ends = self.exact_faces().ends
         points = [[Fraction(int(e), int(v[-1])) for e in v[:-1]] for v in ends]
         return float(Polytope(points).volume)
 
-    def _small(self) -> SmallFaces:
+    def exact_faces(self) -> SmallFaces:
+        """Vertices, rays and facets in integers. Raises InputError in more than 8 dimensions, or for a large network."""
         if self._faces is None:
             raise InputError(
                 f"vertices and volumes are found in up to {MOST_DIMENSIONS} dimensions; this cell has {self.dimension:,}"
@@ -326,7 +330,11 @@ def cell(net: PiecewiseLinearNetwork, x: Any, *, domain: Domain | None = None, s
     check_network(net, "cell")
     at = exact_point(x, net.input_shape)
     walls = None if domain is None else walls_of(domain, net.input_shape)
-    lowered = lower(net, simplify=simplify)
+    return cell_at(lower(net, simplify=simplify), at, walls)
+
+
+def cell_at(lowered: Lowered, at: RationalArray, walls: Walls | None) -> Cell:
+    """The cell of a point (1, D) of a lowered network. Raises InputError for a point on a border or outside of the domain."""
     found = exact_points(lowered, at)
     pieces = tuple(p[0] for p in found.pieces(lowered))
     result = Cell(lowered, pieces, at, walls)

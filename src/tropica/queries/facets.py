@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,10 +28,8 @@ class Facets(HtmlRepr):
     groups: tuple[np.ndarray, ...]
     units: tuple[str, ...]
     undecided: np.ndarray
-    crossings: tuple[RationalArray, ...]
-    """For each facet a point (1, D) in its relative interior, exactly."""
-    outward: tuple[RationalArray, ...]
-    """For each facet a direction (1, D) that leads out of the cell there, exactly."""
+    crossing: Callable[[int], tuple[RationalArray, RationalArray]]
+    """For the number of a facet a point (1, D) in its relative interior and a direction that leads out there, exactly."""
 
     @property
     def complete(self) -> bool:

@@ -61,14 +61,14 @@ def proven_facets(
     settle(search, deadline, lambda row, others, y: dual_bound(search, row, others, y))
     found = np.array(sorted(search.found), dtype=np.int64)
     c = rationals(center[None])
-    crossings, outward = [], []
-    for i in found.tolist():
-        q = rationals(search.found[i][None])
-        crossings.append(_crossing(lowered, pieces, rows, c, q, i))
-        outward.append(difference(q, c))
+
+    def crossing(f: int) -> tuple[RationalArray, RationalArray]:
+        q = rationals(search.found[int(found[f])][None])
+        return _crossing(lowered, pieces, rows, c, q, int(found[f])), difference(q, c)
+
     units = tuple(rows.units[i] for i in found)
     left = np.array(search.left(), dtype=np.int64)
-    return Facets(found, tuple(np.array([i]) for i in found), units, left, tuple(crossings), tuple(outward))
+    return Facets(found, tuple(np.array([i]) for i in found), units, left, crossing)
 
 
 def _crossing(

@@ -215,6 +215,11 @@ def _search(
         yield Step(here, mine, parent, facet, key if nearest else math.nan)
 
 
+def visited(first: Cell) -> Iterator[Cell]:
+    """All cells that facets lead to from a first one, breadth-first."""
+    return (step.cell for step in _search(first, "breadth", "l2", None, [], {}))
+
+
 def _along(first: Cell, last: Cell, edges: list[tuple[int, int, str]], state: dict[str, Any]) -> Iterator[Step]:
     before = -1
     for number, (here, unit) in enumerate(cells_between(first, last)):
