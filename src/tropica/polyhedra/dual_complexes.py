@@ -13,8 +13,9 @@ import numpy as np
 
 from tropica.exact.linear_algebra import kernel
 from tropica.exact.rational_arrays import exact_array, exact_numbers
-from tropica.polyhedra.complexes import Face, PolyhedralComplex
+from tropica.polyhedra.complexes import PolyhedralComplex
 from tropica.polyhedra.conventions import Convention, sign_of
+from tropica.polyhedra.faces import Face
 from tropica.polyhedra.subdivision import Subdivision
 from tropica.polyhedra.upper_hull import upper_hull
 

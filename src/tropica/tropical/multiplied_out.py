@@ -23,7 +23,7 @@ from tropica.tropical.exact_network import (
     ExactWindowMaximum,
 )
 from tropica.tropical.limits import ALTERNATIVES, TooManyMonomials
-from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
+from tropica.tropical.polynomial import PolynomialWithQuotients, TropicalPolynomial, TropicalRational
 from tropica.tropical.rational_map import TropicalMap
 
 Units = list[TropicalRational]
@@ -38,7 +38,7 @@ def multiplied_out(network: ExactNetwork, limit: int) -> TropicalMap:
         TooManyMonomials: a polynomial with more than ``limit`` monomials.
     """
     d = network.variables
-    inputs = [TropicalRational(TropicalPolynomial.variable(i, d)) for i in range(d)]
+    inputs = [TropicalRational(PolynomialWithQuotients.variable(i, d)) for i in range(d)]
 
     def apply(node: Node, values: Sequence[Units]) -> Units:
         step, op = _Step(limit, node.name, d), network.ops[node.name]
@@ -97,7 +97,7 @@ class _Step:
         ]
         return TropicalRational(_maximum(*tops), self._product([(z.g, ONE) for z in operands]))
 
-    def _product(self, factors: Iterable[tuple[TropicalPolynomial, Fraction]]) -> TropicalPolynomial:
+    def _product(self, factors: Iterable[tuple[PolynomialWithQuotients, Fraction]]) -> PolynomialWithQuotients:
         """Π f^a, the shortest factor first."""
         out = TropicalPolynomial.constant(0, self.variables)
         for f, a in sorted(((f, a) for f, a in factors if a), key=lambda pair: len(pair[0])):
@@ -111,7 +111,7 @@ class _Step:
         return out
 
 
-def _maximum(*operands: TropicalPolynomial) -> TropicalPolynomial:
+def _maximum(*operands: PolynomialWithQuotients) -> PolynomialWithQuotients:
     """⊕ of polynomials, pruned."""
     out = operands[0]
     for f in operands[1:]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ class PolynomialGeometry:
 
     exponents: Any
     coefficients: Any
-    convention: Any
+    convention: ClassVar[Convention]
 
     def newton_polytope(self) -> Polytope:
         """Δ(f) = Conv{α_k}."""
@@ -28,12 +28,8 @@ class PolynomialGeometry:
 
     def dual_subdivision(self) -> Subdivision:
         """δ(f): the Newton polytope, subdivided by the projections of the upper (in min-plus: lower) faces of P(f)."""
-        return dual_subdivision(self.exponents, self.coefficients, convention=self._word)
+        return dual_subdivision(self.exponents, self.coefficients, convention=self.convention)
 
     def hypersurface(self) -> PolyhedralComplex:
         """T(f): the points where the maximum, in min-plus the minimum, is attained at least twice."""
-        return hypersurface(self.exponents, self.coefficients, convention=self._word)
-
-    @property
-    def _word(self) -> Convention:
-        return self.convention
+        return hypersurface(self.exponents, self.coefficients, convention=self.convention)

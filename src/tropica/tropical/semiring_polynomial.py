@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias, cast
 
 import numpy as np
 
@@ -230,7 +230,7 @@ class SemiringPolynomial(PolynomialGeometry):
 
     def __radd__(self, other: Number) -> Self:
         refuse_start(other, 0)
-        return self + other
+        return cast("Self", self + other)
 
     def __mul__(self, other: Self | Number) -> Self:
         found = self._operand(other)
@@ -238,7 +238,7 @@ class SemiringPolynomial(PolynomialGeometry):
 
     def __rmul__(self, other: Number) -> Self:
         refuse_start(other, 1)
-        return self * other
+        return cast("Self", self * other)
 
     def __pow__(self, power: Number) -> Self:
         """f^a = a · f for a ≥ 0, by scaling every monomial: (a·α, a·c). ``expand`` multiplies out instead."""
