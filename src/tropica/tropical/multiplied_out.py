@@ -38,7 +38,7 @@ def multiplied_out(network: ExactNetwork, limit: int) -> TropicalMap:
         TooManyMonomials: a polynomial with more than ``limit`` monomials.
     """
     d = network.variables
-    inputs = [TropicalRational(PolynomialWithQuotients.variable(i, d)) for i in range(d)]
+    inputs = [TropicalRational(TropicalPolynomial.variable(i, d)) for i in range(d)]
 
     def apply(node: Node, values: Sequence[Units]) -> Units:
         step, op = _Step(limit, node.name, d), network.ops[node.name]
