@@ -9,11 +9,12 @@ from functools import cached_property
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.rational_arrays import ratio
+from tropica.exact.rational_arrays import ratio, rationals
 from tropica.polyhedra import curves
 from tropica.polyhedra.conventions import Convention, shown
 from tropica.polyhedra.faces import Face
 from tropica.polyhedra.subdivision import Subdivision
+from tropica.polyhedra.thumbnails import MOST_LINES, room_around, svg
 from tropica.runtime.html import HtmlRepr
 
 
@@ -147,6 +148,25 @@ class PolyhedralComplex(HtmlRepr):
         corners, rays = self.vertices[list(face.vertices)], self.rays[list(face.rays)]
         mean = [sum(map(Fraction, column), Fraction(0)) / len(corners) for column in corners.T.tolist()]
         return [m + sum(column) for m, column in zip(mean, rays.T.tolist(), strict=True)]
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() + self.thumbnail()
+
+    def thumbnail(self) -> str:
+        """A small picture of a curve in the plane, as SVG; "" in other dimensions and for large curves."""
+        if self.ambient_dimension != 2 or len(self.vertices) > MOST_LINES:
+            return ""
+        vertices = rationals(self.vertices).floats()
+        low, high = room_around(vertices, 1.0, 0.25)
+        segments = []
+        for face in self.faces(1):
+            ends = [vertices[v] for v in face.vertices]
+            ways = [self.rays[r].astype(np.float64) for r in face.rays]
+            ways += [sign * row.astype(np.float64) for row in self.lineality for sign in (1, -1)]
+            ends += [ends[0] + 4 * (high - low).max() * way / np.abs(way).max() for way in ways]
+            if len(ends) > 1 and face.weight is not None:
+                segments.append(np.array(ends[-2:]))
+        return svg(segments, (low, high))
 
     def __repr__(self) -> str:
         d = self.ambient_dimension

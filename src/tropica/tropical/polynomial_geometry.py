@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +11,9 @@ from tropica.polyhedra.conventions import Convention
 from tropica.polyhedra.dual_complexes import PolyhedralComplex, Subdivision, dual_subdivision, hypersurface
 from tropica.polyhedra.polytope import Polytope
 
+MOST_PICTURED = 500
+"""Monomials up to which notebooks show a picture."""
+
 
 class PolynomialGeometry:
     """A mixin: what the exponents, coefficients and the convention of a polynomial define."""
@@ -17,6 +21,14 @@ class PolynomialGeometry:
     exponents: Any
     coefficients: Any
     convention: ClassVar[Convention]
+
+    def thumbnail(self) -> str:
+        """A small picture of the curve of a polynomial in two variables, as SVG; "" for others."""
+        if self.exponents.shape[1] != 2 or len(self.exponents) > MOST_PICTURED:
+            return ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self.hypersurface().thumbnail()
 
     def newton_polytope(self) -> Polytope:
         """Δ(f) = Conv{α_k}."""

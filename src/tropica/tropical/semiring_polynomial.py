@@ -164,7 +164,7 @@ class SemiringPolynomial(PolynomialGeometry):
         return rf"$\text{{{shown(self.convention)}: }} {self.short_latex()}$"
 
     def _repr_html_(self) -> str:
-        return self._repr_latex_()
+        return self._repr_latex_() + self.thumbnail()
 
     # ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
