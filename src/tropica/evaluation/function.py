@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tropica.data.batches import Data, as_batches, count_points
+from tropica.data.batches import Data, as_batches, count_points, merged_batches
 from tropica.data.passes import DEFAULT_SIZES, ShardSizes
 from tropica.data.point_order import PointOrder
+from tropica.data.sources import Observer
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.precision import MorePrecision, asking_for_more, escalate, require_digits
 from tropica.decomposition.prepare import decomposition_for, prepare_extraction
@@ -22,6 +23,7 @@ from tropica.evaluation.settings import EVALUATION_SETTINGS, EvaluationSettings
 from tropica.evaluation.sources import KeptTerms, TermSource
 from tropica.evaluation.storage_rounding import PossibleTerms, TermRecomputation
 from tropica.evaluation.streaming import StreamedTerms
+from tropica.evaluation.top_terms import TopTerms, find_top, margin_of
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.runtime.arithmetic import own_settings
@@ -160,6 +162,11 @@ class ExtractedFunction:
         return self._terms.input_shape
 
     @property
+    def source(self) -> TermSource:
+        """The terms, kept or extracted in each pass."""
+        return self._terms
+
+    @property
     def search_report(self) -> SearchReport:
         """The report on the search so far: ``used`` is "exact" or "full" (for the reason ``why``)."""
         if self._search is not None:
@@ -188,6 +195,45 @@ class ExtractedFunction:
     def active_minus_term(self, x: Data, *, progress: Any = False) -> Tensor:
         """The index of the data point whose a⁻_k is largest at x: (B,) int64, the first point at a tie."""
         return self._map(lambda part, report: self._maxima(part, ("minus",), report)[0].argmax[:, 0], x, progress)
+
+    def margin(self, x: Data, *, progress: Any = False) -> Tensor:
+        """The largest entry of N^(X)(x) minus the second largest: (B,) float64, ∞ if all terms have one label.
+
+        It is computed from a⁺ alone, since max a⁻ is common to all labels.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+        >>> x = torch.randn(200, 4)
+        >>> f = tp.ExtractedFunction(tp.extract(model, x))
+        >>> two = f(x).topk(2).values
+        >>> bool(torch.allclose(f.margin(x), two[:, 0] - two[:, 1]))
+        True
+        """
+
+        def margins(part: Tensor, report: ProgressCallback | None) -> Tensor:
+            return margin_of(self._maxima(part, ("plus by label",), report)[0])
+
+        return self._map(margins, x, progress)
+
+    def top_terms(self, x: Data, k: int = 5, *, progress: Any = False) -> TopTerms:
+        """The k terms with the largest a⁺_k(x), largest first, in the order of :meth:`active_term`: label, then index, at ties.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+        >>> x = torch.randn(200, 4)
+        >>> f = tp.ExtractedFunction(tp.extract(model, x))
+        >>> top = f.top_terms(x, k=3)
+        >>> top, bool((top.index[:, 0] == f.active_term(x)).all())
+        (TopTerms(3 terms at each of 200 points), True)
+        """
+        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= self._terms.num_terms:
+            raise InputError(f"k must be a whole number in 1 … {self._terms.num_terms:,}, the number of terms; got {k!r}")
+        settings = (k, self._settings, self._processes, self._recomputation)
+
+        def found(part: Tensor, report: ProgressCallback | None) -> Tensor:
+            return find_top(self._terms, part, *settings, report)
+
+        return TopTerms.of(self._map(found, x, progress))
 
     def f_plus(self, x: Data, *, progress: Any = False) -> Tensor:
         """The maximum of a⁺_k(x) over the data points with label i, for each i: (B, num_classes) in float64, −∞ if none.
@@ -259,6 +305,7 @@ class ExtractedFunction:
         *,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
+        observer: Observer | None = None,
     ) -> Iterator[Tensor]:
         """One pass over points, in groups as large as the memory allows: the terms are read once for each group.
 
@@ -267,12 +314,14 @@ class ExtractedFunction:
             order: the points of earlier passes.
             total: the number of points.
             dtype, device: of the groups; by default those of the points.
+            observer: as in :func:`tropica.data.batches.as_batches`.
         """
         terms, settings, kept = self._terms, self._settings, isinstance(self._terms, KeptTerms)
         size = settings.points if kept else total  # streamed terms are extracted only once
         room = self._processes.run_on_first(lambda: budget(self._memory, terms.device) // (4 * terms.dtype.itemsize))
-        batches = as_batches(x, size, dtype=dtype, device=device, shape=terms.input_shape, where="points", order=order)
-        yield from _merged(batches, size, min(settings.numbers, room) if kept else sys.maxsize)
+        about = {"dtype": dtype, "device": device, "shape": terms.input_shape, "where": "points"}
+        batches = as_batches(x, size, **about, order=order, observer=observer)
+        yield from merged_batches(batches, size, min(settings.numbers, room) if kept else sys.maxsize)
 
     @own_settings()
     def _map(self, work: Callable[[Tensor, ProgressCallback | None], Tensor], x: Data, progress: Any) -> Tensor:
@@ -333,19 +382,3 @@ def _digits_of(terms: TermSource) -> dict[str, str]:
         steps, digits = terms.terms.certificate.steps, terms.terms.certificate.digits
     facts = {} if digits is None else {"digits of f(x)": f"{digits:.1f}"}
     return facts | ({"before": "; ".join(steps)} if steps else {})
-
-
-def _merged(batches: Iterable[Tensor], points: int, numbers: int) -> Iterator[Tensor]:
-    """Concatenate consecutive batches to at least ``points`` points or ``numbers`` numbers, as small batches are inefficient.
-
-    >>> [len(x) for x in _merged(torch.zeros(7, 3).split(2), 3, 100)]
-    [4, 3]
-    """
-    group: list[Tensor] = []
-    for x in batches:
-        group.append(x)
-        if sum(map(len, group)) >= points or sum(map(Tensor.numel, group)) >= numbers:
-            yield group[0] if len(group) == 1 else torch.cat(group)
-            group = []
-    if group:
-        yield group[0] if len(group) == 1 else torch.cat(group)

@@ -50,6 +50,11 @@ class StreamedTerms:
         return self.decomposition.precision
 
     @property
+    def network(self) -> str:
+        """The fingerprint of the network."""
+        return self.decomposition.net.fingerprint
+
+    @property
     def dtype(self) -> torch.dtype:
         """The network's dtype."""
         return self.decomposition.net.dtype

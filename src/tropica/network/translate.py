@@ -187,9 +187,20 @@ def _fold(target: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _settings(node: fx.Node) -> str:
-    """An op's arguments as text, tensors by name; ops that differ in a stride or a dimension have different texts."""
+    """An op's arguments as text; ops that differ in a stride or a dimension have different texts.
+
+    Activations have their names, and weights are numbered: their names are those of the model's attributes, which differ in a
+    wrapped copy of the model.
+    """
     kept = {key: value for key, value in node.kwargs.items() if key not in ("device", "layout", "pin_memory")}
-    return repr(fx.map_arg((node.args, kept), lambda n: n.name))
+    weights: dict[fx.Node, str] = {}
+
+    def text(argument: fx.Node) -> str:
+        if argument.op != "placeholder":
+            return argument.name
+        return weights.setdefault(argument, f"weight {len(weights)}")
+
+    return repr(fx.map_arg((node.args, kept), text))
 
 
 def _unsupported(at: Origin, reason: str) -> UnsupportedOperation:

@@ -5,11 +5,14 @@ from tropica.plots.angle_distance import angle_distance
 from tropica.plots.boundary_superset import boundary_superset
 from tropica.plots.coefficient_statistics import coefficient_statistics
 from tropica.plots.dual_subdivision import dual_subdivision
+from tropica.plots.explain import explain
 from tropica.plots.graph import graph
 from tropica.plots.grouped_means import grouped_means
 from tropica.plots.hypersurface import curve_and_dual, hypersurface
+from tropica.plots.influence import influence
 from tropica.plots.label_map import label_map
 from tropica.plots.label_polygons import label_polygons
+from tropica.plots.layers import layers
 from tropica.plots.mean_curves import Curve, mean_curves
 from tropica.plots.patchworking import patchworking
 from tropica.plots.regions import regions
@@ -23,11 +26,14 @@ __all__ = [
     "coefficient_statistics",
     "curve_and_dual",
     "dual_subdivision",
+    "explain",
     "graph",
     "grouped_means",
     "hypersurface",
+    "influence",
     "label_map",
     "label_polygons",
+    "layers",
     "mean_curves",
     "patchworking",
     "regions",
