@@ -24,10 +24,25 @@ from tropica.polyhedra.subdivision import Subdivision
 class Surface(Protocol):
     """What these functions need of a complex."""
 
-    vertices: np.ndarray
-    rays: np.ndarray
-    lineality: np.ndarray
-    subdivision: Subdivision
+    @property
+    def vertices(self) -> np.ndarray:
+        """(V, d) ints and Fractions."""
+        ...
+
+    @property
+    def rays(self) -> np.ndarray:
+        """(R, d) primitive integers."""
+        ...
+
+    @property
+    def lineality(self) -> np.ndarray:
+        """(l, d) integers."""
+        ...
+
+    @property
+    def subdivision(self) -> Subdivision:
+        """The dual subdivision."""
+        ...
 
     @property
     def exponents(self) -> np.ndarray:

@@ -99,7 +99,7 @@ class _Step:
 
     def _product(self, factors: Iterable[tuple[PolynomialWithQuotients, Fraction]]) -> PolynomialWithQuotients:
         """Π f^a, the shortest factor first."""
-        out = TropicalPolynomial.constant(0, self.variables)
+        out: PolynomialWithQuotients = TropicalPolynomial.constant(0, self.variables)
         for f, a in sorted(((f, a) for f, a in factors if a), key=lambda pair: len(pair[0])):
             out = out.times_essential(f**a)
             if len(out) > self.limit:

@@ -226,7 +226,9 @@ class SemiringPolynomial(PolynomialGeometry):
         if is_tropical_zero(other, self.convention):
             return self
         found = self._operand(other)
-        return NotImplemented if found is None else self._joined(found, monomials.joined(self.table, found.table))
+        if found is None:
+            return NotImplemented
+        return self._joined(found, monomials.joined(self.table, found.table))
 
     def __radd__(self, other: Number) -> Self:
         refuse_start(other, 0)
@@ -234,7 +236,9 @@ class SemiringPolynomial(PolynomialGeometry):
 
     def __mul__(self, other: Self | Number) -> Self:
         found = self._operand(other)
-        return NotImplemented if found is None else self._joined(found, monomials.product(self.table, found.table))
+        if found is None:
+            return NotImplemented
+        return self._joined(found, monomials.product(self.table, found.table))
 
     def __rmul__(self, other: Number) -> Self:
         refuse_start(other, 1)
