@@ -83,9 +83,13 @@ class PolyhedralComplex(HtmlRepr):
         self.subdivision.dimension_of(dual)
         return self._faces[dual]
 
-    @cached_property
+    @property
     def exponents(self) -> np.ndarray:
         """(n, d) the exponents of all monomials by index, ints and Fractions; 0 for monomials that repeat another one."""
+        return self._exponents
+
+    @cached_property
+    def _exponents(self) -> np.ndarray:
         c = self.subdivision.hull.configuration
         out = np.zeros((int(c.index.max()) + 1, c.coordinates.shape[1]), dtype=object)
         for j, scale in enumerate(c.scales[:-1]):

@@ -97,9 +97,13 @@ class _Step:
         ]
         return TropicalRational(_maximum(*tops), self._product([(z.g, ONE) for z in operands]))
 
+    def _one(self) -> PolynomialWithQuotients:
+        """The neutral element of ⊙."""
+        return TropicalPolynomial.constant(0, self.variables)
+
     def _product(self, factors: Iterable[tuple[PolynomialWithQuotients, Fraction]]) -> PolynomialWithQuotients:
         """Π f^a, the shortest factor first."""
-        out: PolynomialWithQuotients = TropicalPolynomial.constant(0, self.variables)
+        out = self._one()
         for f, a in sorted(((f, a) for f, a in factors if a), key=lambda pair: len(pair[0])):
             out = out.times_essential(f**a)
             if len(out) > self.limit:
