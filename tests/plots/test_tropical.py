@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import tropica as tp
 from tests.polyhedra.test_worked_example import F
 from tropica.errors import InputError
-from tropica.plots import boundary_superset, dual_subdivision, hypersurface, zonotope
+from tropica.plots import boundary_superset, dual_subdivision, graph, hypersurface, patchworking, zonotope
 from tropica.plots.clipped_hypersurface import clipped_hypersurface
 from tropica.plots.hypersurface import curve_and_dual
 from tropica.polyhedra.dual_complexes import hypersurface as complex_of
@@ -169,6 +169,31 @@ def test_the_librarys_own_objects_are_drawn():
     assert found == expected
 
 
+def test_graphs_and_patchworking():
+    p = tp.MinPlusPolynomial([3, 0, -1], names=["t"])
+    ax = graph(p)
+    assert (ax.get_title(), ax.get_xlabel()) == ("min-plus: 3 pieces, 2 roots", "t")
+    x, y = ax.lines[0].get_data()
+    assert np.allclose(y, p(np.asarray(x)[:, None]))
+    assert save(ax)
+    surface = graph(tp.TropicalPolynomial.from_arrays(*FIGURE_1))
+    assert (surface.name, surface.get_title()) == ("3d", "max-plus: 6 pieces")
+    assert save(surface)
+    # Viro's conic: one sign differs, and the oval surrounds one point in one quadrant
+    conic = {(i, j): -(i * i + i * j + j * j) for i in range(3) for j in range(3 - i)}
+    ax = patchworking(tp.TropicalPolynomial(conic), lambda i, j: 1 if (i, j) != (0, 0) else -1)
+    assert "4 triangles in four quadrants" in ax.get_title()
+    assert save(ax)
+
+
+def test_subdivisions_in_space():
+    p = tp.TropicalPolynomial({e: -sum(v * v for v in e) for e in np.ndindex(2, 2, 2)}, names=["a", "b", "c"])
+    ax = dual_subdivision(p + tp.TropicalPolynomial({(2, 0, 0): -3}, names=["a", "b", "c"]))
+    assert (ax.name, ax.get_zlabel()) == ("3d", "exponent of c")
+    assert save(ax)
+    assert save(dual_subdivision(([[0, 0, 0], [1, 1, 1], [1, 0, 0]], [0, 0, 0])))
+
+
 def test_given_axes_are_drawn_on():
     figure = Figure()
     one, two = figure.subplots(1, 2)
@@ -222,7 +247,13 @@ def test_the_boundary_lies_in_its_superset():
         (lambda: hypersurface([[0, 0]]), "pair"),
         (lambda: hypersurface(3), "found int"),
         (lambda: hypersurface(([[0], [1]], [0, 0])), "2 or 3 variables; the polynomial has 1"),
-        (lambda: dual_subdivision(([[0, 0, 0]], [0])), "for 2 variables; the polynomial has 3"),
+        (lambda: dual_subdivision(([[0]], [0])), "for 2 or 3 variables; the polynomial has 1"),
+        (lambda: graph(np.eye(3)), "pair"),
+        (lambda: graph((np.eye(3), [0, 0, 0])), "1 or 2 variables"),
+        (lambda: graph(([[0], [1]], [0, 0]), limits=(1, 0)), "one pair"),
+        (lambda: patchworking(FIGURE_1, {}), "triangles"),
+        (lambda: patchworking(LINE, {(0, 0): 2}), "a sign, 1 or -1, for the monomial"),
+        (lambda: patchworking(LINE, 1), "found int"),
         (lambda: hypersurface(LINE, limits=((0, 0), (0, 1))), "low < high"),
         (lambda: hypersurface(LINE, limits=(0, 1)), "2 pairs"),
         (lambda: hypersurface(LINE, limits="all"), "2 pairs"),

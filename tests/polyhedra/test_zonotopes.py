@@ -1,6 +1,8 @@
 """Zonotopes: all 2^m sums, the count formulas, volumes, dependent and repeated generators."""
 
 import itertools
+import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 from tests.polyhedra.configurations import array, rational, whole
 from tests.sizes import examples
 from tropica.errors import InputError
+from tropica.polyhedra.dual_complexes import hypersurface
+from tropica.polyhedra.nearly_degenerate import NearlyDegenerateWarning
 from tropica.polyhedra.polytope import Polytope
 from tropica.polyhedra.upper_hull import essential
 from tropica.polyhedra.zonotope import Zonotope
@@ -92,3 +96,36 @@ def test_bad_input_is_named(call, words):
 def test_too_many_subsets_are_refused_before_they_are_made():
     with pytest.raises(InputError, match="5,461,512 subsets of generators are too many"):
         _ = Zonotope(np.random.default_rng(0).normal(size=(60, 6)).round(2)).vertices
+
+
+def icosahedral_normals():
+    """The 15 mirrors of the icosahedron: (1, 0, 0), and (1, ±φ, ±1/φ) with its cyclic permutations."""
+    golden = (1 + 5**0.5) / 2
+    slanted = [np.roll((1, a * golden, b / golden), k) for a in (1, -1) for b in (1, -1) for k in range(3)]
+    return np.concatenate([np.eye(3), slanted])
+
+
+def test_rounding_of_irrational_generators_is_named():
+    """120 regions become 168 where rounding splits vertices: a warning, and a tolerance that puts them together."""
+    normals = icosahedral_normals()
+    with pytest.warns(NearlyDegenerateWarning, match="Fraction or a decimal string.*tolerance="):
+        assert len(Zonotope(normals).vertices) > 120
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(Zonotope(normals, tolerance=1e-12).signs) == 120
+        assert len(Zonotope(np.random.default_rng(0).normal(size=(6, 3))).vertices) == 32
+        assert len(Zonotope([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1]], tolerance=1e-12).signs) == len(
+            Zonotope([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1]]).signs
+        )
+    with pytest.raises(InputError, match="tolerance must be"):
+        Zonotope(normals, tolerance=2)
+
+
+def test_vertices_that_rounding_has_split_are_named():
+    """Four planes through one point, up to rounding of 0.1, 0.2 and 0.3."""
+    exponents = [[0, 0], [1, 0], [0, 1], [1, 1]]
+    with pytest.warns(NearlyDegenerateWarning, match="vertices of the hypersurface"):
+        assert len(hypersurface(exponents, [0, 0.1, 0.2, 0.3]).vertices) == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(hypersurface(exponents, [0, Fraction(1, 10), Fraction(1, 5), Fraction(3, 10)]).vertices) == 1

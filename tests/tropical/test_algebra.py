@@ -325,7 +325,7 @@ F = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1})
         (lambda: tp.TropicalPolynomial.variable(2, 2), "must be from 0 to 1; found 2"),
         (lambda: tp.TropicalPolynomial.constant(3, -1), "number of variables"),
         (lambda: tp.MinPlusPolynomial(3), "found int"),  # type: ignore[arg-type]
-        (lambda: tp.MinPlusPolynomial({1: -INF}), "found inf"),
+        (lambda: tp.MinPlusPolynomial({1: -INF}), "found -inf"),
         (lambda: F + tp.TropicalPolynomial({0: 0}), "2 and in 1 variables"),
         (lambda: F * tp.TropicalPolynomial({0: 0}), "2 and in 1 variables"),
         (lambda: F / tp.TropicalPolynomial({0: 0}), "2 and in 1 variables"),

@@ -6,7 +6,7 @@ import math
 import random
 import warnings
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def agrees(found: float, want: Fraction, size: Fraction) -> bool:
     return abs(Fraction(found) - want) <= size * Fraction(1, 2**48) + Fraction(5e-324) * 64
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", some_slow(range(300), quick=4))
 def test_values_products_and_sums(seed: int) -> None:
     r = random.Random(seed)
     for _ in range(10):
@@ -104,22 +104,53 @@ def test_hulls_and_curves(seed: int) -> None:
         assert tp.polyhedra.hoffman_constant(f.exponents).lower > 0 if any(map(any, f.exponents.tolist())) else True
 
 
+def value(layers: list[tuple[list[list[float]], list[float]]], x: list[Fraction]) -> tuple[Fraction, ...]:
+    """Linear, ReLU, …, Linear, in Fractions."""
+    h = x
+    for i, (weight, bias) in enumerate(layers):
+        rows = zip(weight, bias, strict=True)
+        h = [Fraction(b) + sum(Fraction(w) * v for w, v in zip(row, h, strict=True)) for row, b in rows]
+        h = [max(v, Fraction(0)) for v in h] if i < len(layers) - 1 else h
+    return tuple(h)
+
+
 @pytest.mark.parametrize("scale", some_slow([0.01, 5e-324, 1e-300, 1e-20, 1e20, 1e150], quick=1))
 def test_scaled_networks(scale: float) -> None:
-    """Both methods, for weights of any size: the value at rational points is that of the network."""
+    """Weights of any size: the value at rational points is that of the network."""
     model = mlp(2, 3, 2, seed=3, whole=False)
     with torch.no_grad():
         for p in model[0].parameters():
             p.mul_(scale)
     layers = [(m.weight.tolist(), m.bias.tolist()) for m in model if isinstance(m, torch.nn.Linear)]
     x = [Fraction(1, 3), Fraction(-2, 7)]
-    h: list[Fraction] = list(x)
-    for i, (weight, bias) in enumerate(layers):
-        h = [
-            Fraction(b) + sum(Fraction(w) * v for w, v in zip(row, h, strict=True)) for row, b in zip(weight, bias, strict=True)
-        ]
-        h = [max(v, Fraction(0)) for v in h] if i < len(layers) - 1 else h
-    assert tp.to_tropical(model, method="algebra").exact(x) == tuple(h)
+    assert tp.to_tropical(model, method="algebra").exact(x) == value(layers, x)
+
+
+METHODS: list[Literal["algebra", "regions"]] = ["algebra", "regions"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["tenth", "ulp", "combination"])
+@pytest.mark.parametrize("seed", some_slow(range(20), quick=1))
+def test_nearly_degenerate_networks(seed: int, kind: str, method: Literal["algebra", "regions"]) -> None:
+    """A unit that is a rounded tenth of another, one ulp apart, or a rounded combination: cells without a float point."""
+    rng = np.random.default_rng(seed)
+    layers = []
+    for rows, columns in ((4, 2), (3, 4), (1, 3)):
+        weight, bias = rng.normal(size=(rows, columns)), rng.normal(size=rows)
+        if rows > 1:
+            both = np.column_stack([weight, bias])
+            last = {"tenth": 0.1 * both[0], "ulp": np.nextafter(both[0], np.inf), "combination": 0.3 * both[0] + 0.7 * both[1]}[
+                kind
+            ]
+            weight[-1], bias[-1] = last[:-1], last[-1]
+        layers.append((weight.tolist(), bias.tolist()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tropical = tp.to_tropical(tp.from_layers(layers), method=method)
+    for _ in range(5):
+        x = [Fraction(int(v), 97) for v in rng.integers(-300, 300, 2)]
+        assert tropical.exact(x) == value(layers, x)
 
 
 def test_matrices_of_any_size() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -21,7 +22,7 @@ from tests.tropical.networks import c2, graph, linear, mlp, numbers
 from tropica.errors import InputError
 from tropica.tropical.completeness import complete
 from tropica.tropical.exact_network import exact_network
-from tropica.tropical.limits import MAX_MONOMIALS, TooManyMonomials
+from tropica.tropical.limits import MAX_MONOMIALS, LargeAnswerWarning, TooManyMonomials, most_monomials
 from tropica.tropical.overlay import overlay
 from tropica.tropical.piece_collection import PieceCollection
 from tropica.tropical.to_network import LinearSum, limbs
@@ -347,3 +348,32 @@ def test_too_many_inputs() -> None:
 def test_bad_input(call, says: str) -> None:
     with pytest.raises(InputError, match=says):
         call()
+
+
+def test_how_large_an_answer_may_become() -> None:
+    """A bound before the start, a warning beyond the limit, and what is known where it stops."""
+    net = graph(mlp(2, 6, 6, 1, seed=1), 2)
+    seen: list[tuple[int, int, str]] = []
+    tropical = tp.to_tropical(net, progress=lambda *report: seen.append(report))
+    assert seen[0][2].startswith("at most 484 monomials")
+    assert most_monomials(net) == 484 >= max(len(tropical[0].f), len(tropical[0].g))
+    cells = most_monomials(graph(mlp(6, 40, 1, seed=1), 6))
+    assert cells == sum(math.comb(40, j) for j in range(7))
+    with (
+        pytest.warns(LargeAnswerWarning, match="up to 4,598,479 monomials.*limit=100,000"),
+        pytest.raises(TooManyMonomials) as stop,
+    ):
+        tp.to_tropical(graph(mlp(6, 40, 1, seed=1), 6))
+    known = stop.value.known
+    assert stop.value.reached > 64
+    assert len(known[0].f) > 64
+
+
+def test_zonotopes_stop_at_a_limit() -> None:
+    model = mlp(3, 30, 1, seed=0, last=True)
+    with pytest.raises(TooManyMonomials, match="up to 8,180 vertices each") as stop:
+        tp.zonotopes(model, limit=1000)
+    ((g, h),) = stop.value.known
+    assert len(g.generators) == len(h.generators) == 30
+    (large,) = tp.zonotopes(mlp(4, 40, 1, seed=0))
+    assert repr(large) == f"LayerPolytopes(40 generators, at most {large.most_vertices:,} vertices each)"

@@ -60,7 +60,9 @@ def test_types_and_names() -> None:
     assert isinstance(tp.parse_tropical("max(x, 0) - max(y, 0)"), tp.TropicalRational)
     assert isinstance(tp.parse_tropical("min(x, max(y, 0))"), tp.TropicalRational)
     m = tp.parse_tropical("max(x, y), x - y")
-    assert (len(m), m.exact([1, 3])) == (2, (3, -2))
+    assert (len(m), m.exact([1, 3]), m.names) == (2, (3, -2), ("x", "y"))
+    assert m.latex().startswith(r"\left(\left(0 \odot x \oplus 0 \odot y\right)")
+    assert "<svg" in m._repr_html_()
     assert tp.parse_tropical([1, 4, None, 0]) == tp.TropicalPolynomial({0: 1, 1: 4, 3: 0})
     assert tp.parse_tropical([1, None], convention="min").convention == "min"
     assert tp.parse_tropical("3").exact([]) == 3

@@ -21,7 +21,13 @@ def test_polynomials_are_latex() -> None:
     assert p.latex() == (
         r"(-1) \odot x_{1}^{2} \oplus \tfrac{1}{3} \odot x_{2} \oplus \tfrac{3602879701896397}{36028797018963968}"
     )
-    assert p._repr_html_() == r"$\text{max-plus: } (-1) \odot x_{1}^{2} \oplus \tfrac{1}{3} \odot x_{2} \oplus 0.1\ldots$"
+    assert p._repr_latex_() == r"$\text{max-plus: } (-1) \odot x_{1}^{2} \oplus \tfrac{1}{3} \odot x_{2} \oplus 0.1\ldots$"
+    assert p._repr_html_().startswith(p._repr_latex_() + "<svg")
+    for result in (p.hypersurface(), p.dual_subdivision(), tp.MinPlusPolynomial(p).hypersurface(), p / p):
+        assert result._repr_html_().count("M") >= 3
+        assert "<svg" in result._repr_html_()
+    assert "svg" not in tp.TropicalPolynomial({(1, 0, 0): 0, (0, 0, 0): 1}).hypersurface()._repr_html_()
+    assert "svg" in tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1}).hypersurface()._repr_html_()  # a line without a vertex
     many = tp.TropicalPolynomial({i: -i * i for i in range(2000)})
     assert many._repr_html_() == r"$\text{max-plus: } \text{2,000 monomials}$"
     r = tp.TropicalPolynomial({1: 0}) / many

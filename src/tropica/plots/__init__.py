@@ -6,6 +6,7 @@ from tropica.plots.boundary_superset import boundary_superset
 from tropica.plots.coefficient_statistics import coefficient_statistics
 from tropica.plots.dual_subdivision import dual_subdivision
 from tropica.plots.explain import explain
+from tropica.plots.graph import graph
 from tropica.plots.grouped_means import grouped_means
 from tropica.plots.hypersurface import curve_and_dual, hypersurface
 from tropica.plots.influence import influence
@@ -13,6 +14,7 @@ from tropica.plots.label_map import label_map
 from tropica.plots.label_polygons import label_polygons
 from tropica.plots.layers import layers
 from tropica.plots.mean_curves import Curve, mean_curves
+from tropica.plots.patchworking import patchworking
 from tropica.plots.regions import regions
 from tropica.plots.units import units
 from tropica.plots.zonotope import zonotope
@@ -26,6 +28,7 @@ __all__ = [
     "curve_and_dual",
     "dual_subdivision",
     "explain",
+    "graph",
     "grouped_means",
     "hypersurface",
     "influence",
@@ -33,6 +36,7 @@ __all__ = [
     "label_polygons",
     "layers",
     "mean_curves",
+    "patchworking",
     "regions",
     "units",
     "zonotope",

@@ -1,4 +1,4 @@
-"""The Newton polygon of a tropical polynomial with its dual subdivision."""
+"""The Newton polytope of a tropical polynomial with its dual subdivision, in the plane and in space."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
+from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 from tropica.plots import style
 from tropica.plots.clipped_hypersurface import ClippedHypersurface, clipped_hypersurface
-from tropica.plots.polygons import in_order
+from tropica.plots.polygons import fill_in_space, in_order
 from tropica.polyhedra.conventions import shown, sign_of
+from tropica.polyhedra.polytope import Polytope
 
+APART = 0.25
+"""By how much the cells of a subdivision in space are pulled apart, relative to their distance from the middle."""
 MAX_NAMED = 40
 """Number of monomials or cells up to which each is labeled."""
 
 
 def dual_subdivision(p: Any, *, coefficients: bool | None = None, ax: Axes | None = None, title: str = "") -> Axes:
-    """Draw the Newton polygon of a tropical polynomial in two variables, subdivided by the upper faces of P(f).
+    """Draw the Newton polytope of a tropical polynomial in two or three variables, subdivided by the upper faces of P(f).
 
     In min-plus it is subdivided by the lower faces.
 
@@ -29,7 +33,7 @@ def dual_subdivision(p: Any, *, coefficients: bool | None = None, ax: Axes | Non
     Args:
         p: a TropicalPolynomial or a MinPlusPolynomial; or exponents (n, 2) and coefficients (n,) as a pair, for max-plus.
         coefficients: write each monomial's coefficient beside its dot, in red; by default up to 40 monomials.
-        ax: axes to draw on; a new figure by default.
+        ax: axes to draw on; a new figure by default. For three variables, axes with ``projection="3d"``.
         title: the title of the axes; by default the numbers of cells and of essential monomials.
 
     Returns:
@@ -42,12 +46,17 @@ def dual_subdivision(p: Any, *, coefficients: bool | None = None, ax: Axes | Non
     >>> ax.get_title()
     'max-plus: 2 cells, 4 of 4 monomials essential'
     """
-    curve = clipped_hypersurface(p, (2,))
+    curve = clipped_hypersurface(p, (2, 3))
+    d = curve.points.shape[1]
     with style.applied():
-        ax = style.axes(ax, 3.6, 3.4)
-        draw_dual(ax, curve, numbered=False, coefficients=coefficients)
+        if d == 3:
+            ax = style.axes_in_space(ax, "a dual subdivision in space")
+            _draw_in_space(ax, curve, coefficients)
+        else:
+            ax = style.axes(ax, 3.6, 3.4)
+            draw_dual(ax, curve, numbered=False, coefficients=coefficients)
         subdivision = curve.complex.subdivision
-        cells = style.plural(len(subdivision.cells) if subdivision.dimension == 2 else 0, "cell")
+        cells = style.plural(len(subdivision.cells) if subdivision.dimension == d else 0, "cell")
         counts = f"{cells}, {len(curve.essential)} of {len(curve.points)} monomials essential"
         ax.set_title(title or f"{shown(subdivision.convention)}: {counts}")
     return ax
@@ -73,6 +82,41 @@ def draw_dual(ax: Axes, curve: ClippedHypersurface, *, numbered: bool, coefficie
     ax.autoscale_view()
     for axis in (ax.xaxis, ax.yaxis):
         axis.get_major_locator().set_params(integer=True)  # type: ignore[attr-defined]
+
+
+def _draw_in_space(ax: Axes, curve: ClippedHypersurface, coefficients: bool | None) -> None:
+    """Cells pulled apart a little from the middle, so that the walls between them show; essential monomials as dots."""
+    subdivision, points = curve.complex.subdivision, curve.points
+    middle = points[curve.essential].mean(0)
+    polygons, colors = [], []
+    for number, cell in enumerate(subdivision.cells if subdivision.dimension == 3 else []):
+        corners = points[[curve.row[i] for i in cell]]
+        away = APART * (corners.mean(0) - middle)
+        color = (*style.mixed(style.label_color(number), 0.75), 0.35)
+        for face in Polytope(exact_corners(curve, cell)).facets:
+            polygons.append(in_order(corners[list(face)]) + away)
+            colors.append(color)
+    fill_in_space(ax, polygons, colors)
+    if not polygons:
+        edges = subdivision.faces(1) if subdivision.dimension else []
+        lines = [points[[curve.row[i] for i in edge]] for edge in edges]
+        ax.add_collection3d(Line3DCollection(lines, colors=style.BLACK, linewidths=0.8))  # type: ignore[attr-defined]
+    ax.scatter(
+        *points[curve.essential].T, s=14, c=monomial_colors(len(curve.essential)), edgecolors=style.BLACK, depthshade=False
+    )
+    if len(points) <= MAX_NAMED if coefficients is None else coefficients:
+        heights = curve.heights * sign_of(curve.complex.convention)
+        for point, height in zip(points, heights.tolist(), strict=True):
+            ax.text(*point, f"{height:.4g}", fontsize=6.5, color=style.VERMILION)  # type: ignore[call-arg]
+    low, high = points.min(0), points.max(0)
+    room = 0.12 * max(float((high - low).max()), 1e-9)
+    names = [f"exponent of {name}" for name in curve.axis_names]
+    style.set_space(ax, low - room, high + room, (names[0], names[1], names[2]), np.maximum(high - low + 2 * room, room))
+
+
+def exact_corners(curve: ClippedHypersurface, cell: tuple[int, ...]) -> np.ndarray:
+    """The corners of a cell as exact exponents, in the order of the cell."""
+    return curve.complex.exponents[list(cell)]
 
 
 def monomial_colors(count: int) -> list[style.Color]:

@@ -4,6 +4,7 @@ from tropica.polyhedra.arrangements import Arrangement, arrangement
 from tropica.polyhedra.dual_complexes import Face, PolyhedralComplex, Subdivision, dual_subdivision, hypersurface
 from tropica.polyhedra.envelope import Envelope, upper_envelope
 from tropica.polyhedra.hoffman import HoffmanConstant, hoffman_constant, region_system
+from tropica.polyhedra.nearly_degenerate import NearlyDegenerateWarning
 from tropica.polyhedra.overlay import MixedCell, mixed_cells, overlay_cells, overlay_pairs
 from tropica.polyhedra.polytope import Polytope, hull_of_union, minkowski_sum
 from tropica.polyhedra.upper_hull import UpperHull, essential, upper_hull
@@ -15,6 +16,7 @@ __all__ = [
     "Face",
     "HoffmanConstant",
     "MixedCell",
+    "NearlyDegenerateWarning",
     "PolyhedralComplex",
     "Polytope",
     "Subdivision",

@@ -9,32 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.rational_arrays import ratio
+from tropica.exact.rational_arrays import ratio, rationals
 from tropica.polyhedra import curves
 from tropica.polyhedra.conventions import Convention, shown
+from tropica.polyhedra.faces import Face
 from tropica.polyhedra.subdivision import Subdivision
+from tropica.polyhedra.thumbnails import MOST_LINES, room_around, svg
 from tropica.runtime.html import HtmlRepr
-
-
-@dataclass(frozen=True)
-class Face(HtmlRepr):
-    """A face of the complex of a tropical hypersurface: the convex hull of vertices plus the cone of rays plus the lineality.
-
-    Attributes:
-        dimension: the dimension of the face as a polyhedron.
-        dual: the monomials that are maximal on the whole face: the vertices of the dual face.
-        vertices: indices into the complex's vertices.
-        rays: indices into the complex's rays that span the recession cone.
-        bounded: whether the face has no rays and no lineality.
-        weight: the lattice length of the dual edge for a facet of the hypersurface; None for other faces.
-    """
-
-    dimension: int
-    dual: tuple[int, ...]
-    vertices: tuple[int, ...]
-    rays: tuple[int, ...]
-    bounded: bool
-    weight: int | Fraction | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +83,13 @@ class PolyhedralComplex(HtmlRepr):
         self.subdivision.dimension_of(dual)
         return self._faces[dual]
 
-    @cached_property
+    @property
     def exponents(self) -> np.ndarray:
         """(n, d) the exponents of all monomials by index, ints and Fractions; 0 for monomials that repeat another one."""
+        return self._exponents
+
+    @cached_property
+    def _exponents(self) -> np.ndarray:
         c = self.subdivision.hull.configuration
         out = np.zeros((int(c.index.max()) + 1, c.coordinates.shape[1]), dtype=object)
         for j, scale in enumerate(c.scales[:-1]):
@@ -167,6 +152,25 @@ class PolyhedralComplex(HtmlRepr):
         corners, rays = self.vertices[list(face.vertices)], self.rays[list(face.rays)]
         mean = [sum(map(Fraction, column), Fraction(0)) / len(corners) for column in corners.T.tolist()]
         return [m + sum(column) for m, column in zip(mean, rays.T.tolist(), strict=True)]
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() + self.thumbnail()
+
+    def thumbnail(self) -> str:
+        """A small picture of a curve in the plane, as SVG; "" in other dimensions and for large curves."""
+        if self.ambient_dimension != 2 or len(self.vertices) > MOST_LINES:
+            return ""
+        vertices = rationals(self.vertices).floats()
+        low, high = room_around(vertices, 1.0, 0.25)
+        segments = []
+        for face in self.faces(1):
+            ends = [vertices[v] for v in face.vertices]
+            ways = [self.rays[r].astype(np.float64) for r in face.rays]
+            ways += [sign * row.astype(np.float64) for row in self.lineality for sign in (1, -1)]
+            ends += [ends[0] + 4 * (high - low).max() * way / np.abs(way).max() for way in ways]
+            if len(ends) > 1 and face.weight is not None:
+                segments.append(np.array(ends[-2:]))
+        return svg(segments, (low, high))
 
     def __repr__(self) -> str:
         d = self.ambient_dimension

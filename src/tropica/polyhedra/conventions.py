@@ -27,7 +27,7 @@ def sign_of(convention: str) -> int:
     return 1 if convention == "max" else -1
 
 
-def shown(convention: Convention) -> str:
+def shown(convention: str) -> str:
     """The name of a convention in texts.
 
     >>> shown("min")

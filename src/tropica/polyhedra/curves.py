@@ -1,6 +1,6 @@
 """Numbers of tropical curves and hypersurfaces: genus, smoothness, multiplicities, lengths, balancing.
 
-Functions of a :class:`~tropica.polyhedra.PolyhedralComplex`, which has them as methods.
+They are methods of a :class:`~tropica.polyhedra.PolyhedralComplex`; here they ask for no more than a :class:`Surface`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -16,15 +16,57 @@ from tropica.errors import InputError
 from tropica.exact.lattices import kernel_basis, saturated_basis
 from tropica.exact.linear_algebra import solve
 from tropica.exact.rational_arrays import as_objects, primitive, ratio, rationals
+from tropica.polyhedra.faces import Face
 from tropica.polyhedra.polytope import Polytope
+from tropica.polyhedra.subdivision import Subdivision
 
-if TYPE_CHECKING:
-    from tropica.polyhedra.complexes import Face, PolyhedralComplex
+
+class Surface(Protocol):
+    """What these functions need of a complex."""
+
+    @property
+    def vertices(self) -> np.ndarray:
+        """(V, d) ints and Fractions."""
+        ...
+
+    @property
+    def rays(self) -> np.ndarray:
+        """(R, d) primitive integers."""
+        ...
+
+    @property
+    def lineality(self) -> np.ndarray:
+        """(l, d) integers."""
+        ...
+
+    @property
+    def subdivision(self) -> Subdivision:
+        """The dual subdivision."""
+        ...
+
+    @property
+    def exponents(self) -> np.ndarray:
+        """(n, d) the exponents by index."""
+        ...
+
+    @property
+    def ambient_dimension(self) -> int:
+        """The number of coordinates d."""
+        ...
+
+    def faces(self, dimension: int) -> list[Face]:
+        """The faces of a dimension."""
+        ...
+
+    def interior_point(self, face: Face) -> list[Fraction]:
+        """A point in the relative interior of a face."""
+        ...
+
 
 GenusOf = Literal["parametrized", "set"]
 
 
-def genus(curve: PolyhedralComplex, of: GenusOf = "parametrized") -> int:
+def genus(curve: Surface, of: GenusOf = "parametrized") -> int:
     """The genus of the parametrized curve, or the first Betti number of the set."""
     _check_curve(curve)
     if of not in ("parametrized", "set"):
@@ -71,14 +113,14 @@ def _components(nodes: set[int], edges: Sequence[Sequence[int]]) -> int:
     return sum(parent[n] == n for n in nodes)
 
 
-def _parallel(curve: PolyhedralComplex, first: Face, second: Face) -> bool:
+def _parallel(curve: Surface, first: Face, second: Face) -> bool:
     """Whether two edges of a curve are parallel: their dual edges are."""
     p = curve.exponents
     u, v = p[first.dual[1]] - p[first.dual[0]], p[second.dual[1]] - p[second.dual[0]]
     return bool(u[0] * v[1] == u[1] * v[0])
 
 
-def _parallelograms(curve: PolyhedralComplex) -> set[int]:
+def _parallelograms(curve: Surface) -> set[int]:
     """The vertices whose dual cell is a parallelogram: crossings of two edges."""
     found = set()
     p = curve.exponents
@@ -91,7 +133,7 @@ def _parallelograms(curve: PolyhedralComplex) -> set[int]:
     return found
 
 
-def is_smooth(surface: PolyhedralComplex) -> bool:
+def is_smooth(surface: Surface) -> bool:
     """Whether the dual subdivision is unimodular: every cell is a simplex of the least volume that a lattice simplex has."""
     _check_integers(surface)
     return all(len(cell) == surface.subdivision.dimension + 1 for cell in surface.subdivision.cells) and set(
@@ -99,7 +141,7 @@ def is_smooth(surface: PolyhedralComplex) -> bool:
     ) <= {1}
 
 
-def vertex_multiplicities(surface: PolyhedralComplex) -> list[int | Fraction]:
+def vertex_multiplicities(surface: Surface) -> list[int | Fraction]:
     """For each vertex, the volume of its dual cell in units of the least simplex: k! vol, in the lattice of its span."""
     s = surface.subdivision
     if not s.dimension:
@@ -114,7 +156,7 @@ def vertex_multiplicities(surface: PolyhedralComplex) -> list[int | Fraction]:
     return [ratio(Polytope(rows[list(cell)]).volume * scale) for cell in s.cells]
 
 
-def lattice_lengths(surface: PolyhedralComplex) -> dict[tuple[int, ...], int | Fraction | float]:
+def lattice_lengths(surface: Surface) -> dict[tuple[int, ...], int | Fraction | float]:
     """The lattice length of each edge (by its dual): its length in primitive integer vectors; ∞ for a ray or a line."""
     out: dict[tuple[int, ...], int | Fraction | float] = {}
     for face in surface.faces(1):
@@ -128,7 +170,7 @@ def lattice_lengths(surface: PolyhedralComplex) -> dict[tuple[int, ...], int | F
     return out
 
 
-def j_invariant(curve: PolyhedralComplex) -> int | Fraction:
+def j_invariant(curve: Surface) -> int | Fraction:
     """The tropical j-invariant of a cubic: the length of its cycle, edges of weight w counting their lattice length over w."""
     _check_curve(curve)
     _check_integers(curve)
@@ -151,7 +193,7 @@ def _inner_points(corners: np.ndarray) -> list[tuple[int, ...]]:
     return [tuple(p) for p in Polytope(corners).lattice_points(interior=True).tolist()]
 
 
-def weight_vectors(curve: PolyhedralComplex) -> list[np.ndarray]:
+def weight_vectors(curve: Surface) -> list[np.ndarray]:
     """For each vertex, the primitive outgoing directions of its edges times their weights (E, d)."""
     out: list[list[np.ndarray]] = [[] for _ in curve.vertices]
     for face in curve.faces(1):
@@ -164,7 +206,7 @@ def weight_vectors(curve: PolyhedralComplex) -> list[np.ndarray]:
     return [np.array(rows, dtype=object).reshape(len(rows), curve.ambient_dimension) for rows in out]
 
 
-def is_balanced(surface: PolyhedralComplex) -> bool:
+def is_balanced(surface: Surface) -> bool:
     """Whether around every face of dimension d − 2 the weighted primitive directions of the facets sum to 0 modulo the face."""
     d = surface.ambient_dimension
     if d - 2 < len(surface.lineality):
@@ -184,7 +226,7 @@ def is_balanced(surface: PolyhedralComplex) -> bool:
     return True
 
 
-def _span(surface: PolyhedralComplex, face: Face) -> np.ndarray:
+def _span(surface: Surface, face: Face) -> np.ndarray:
     """Integer vectors that span the directions of a face."""
     corners = surface.vertices[list(face.vertices)]
     sides = [primitive(as_objects((c - corners[0]).tolist())) for c in corners[1:]]
@@ -192,11 +234,11 @@ def _span(surface: PolyhedralComplex, face: Face) -> np.ndarray:
     return np.array(rows, dtype=object).reshape(len(rows), surface.ambient_dimension)
 
 
-def _check_curve(curve: PolyhedralComplex) -> None:
+def _check_curve(curve: Surface) -> None:
     if curve.ambient_dimension != 2:
         raise InputError(f"this is a number of curves in the plane; the polynomial has {curve.ambient_dimension} variables")
 
 
-def _check_integers(surface: PolyhedralComplex) -> None:
+def _check_integers(surface: Surface) -> None:
     if any(Fraction(e).denominator > 1 for e in surface.exponents.ravel().tolist()):
         raise InputError("this needs integer exponents")

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from tropica.exact.linear_algebra import kernel
-from tropica.exact.rational_arrays import exact_array, exact_numbers
-from tropica.polyhedra.complexes import Face, PolyhedralComplex
+from tropica.exact.rational_arrays import exact_array, exact_numbers, rationals
+from tropica.polyhedra.complexes import PolyhedralComplex
 from tropica.polyhedra.conventions import Convention, sign_of
+from tropica.polyhedra.faces import Face
+from tropica.polyhedra.nearly_degenerate import looks_rounded, warn_of_close
 from tropica.polyhedra.subdivision import Subdivision
 from tropica.polyhedra.upper_hull import upper_hull
 
@@ -47,6 +49,9 @@ def hypersurface(points: Any, heights: Any, *, convention: Convention = "max") -
         points, heights: as for :func:`essential`.
         convention: "max"; or "min" for the set where the minimum is attained at least twice.
 
+    Warns:
+        NearlyDegenerateWarning: floats whose vertices nearly coincide.
+
     Raises:
         InputError: as :func:`essential`; another convention.
 
@@ -59,6 +64,8 @@ def hypersurface(points: Any, heights: Any, *, convention: Convention = "max") -
     s = dual_subdivision(points, heights, convention=convention)
     sign = sign_of(convention)
     c = s.hull.configuration
+    if any(map(looks_rounded, c.scales)):
+        warn_of_close(rationals(s.hull.slopes).floats(), "vertices of the hypersurface")
     d = c.coordinates.shape[1]
     rays = np.array([sign * normal for normal, _ in s.border], dtype=object).reshape(len(s.border), d)
     return PolyhedralComplex(s, sign * s.hull.slopes, rays, kernel(c.spans))

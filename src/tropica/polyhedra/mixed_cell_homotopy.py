@@ -120,7 +120,7 @@ def _tracked(system: System) -> list[int]:
         following, final, volumes = _step(system, cells)
         total += sum(volumes)
         inner = ~system.added[final].any((1, 2))
-        found += [v for v, keep in zip(volumes, inner.tolist(), strict=True) if keep]
+        found += [volumes[i] for i in np.flatnonzero(inner).tolist()]
         if len(following):
             stack.append(following)
     if total != system.volume:

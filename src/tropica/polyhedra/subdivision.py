@@ -12,10 +12,11 @@ from itertools import combinations
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.rational_arrays import from_fractions, primitive, ratio
+from tropica.exact.rational_arrays import RationalArray, from_fractions, primitive, ratio
 from tropica.polyhedra.conventions import Convention, shown
 from tropica.polyhedra.face_lattice import MAX_FACES, faces_from_facets
 from tropica.polyhedra.integer_hulls import facets, hull_vertices
+from tropica.polyhedra.thumbnails import MOST_LINES, room_around, svg
 from tropica.polyhedra.upper_hull import UpperHull
 from tropica.runtime.html import HtmlRepr
 
@@ -116,6 +117,17 @@ class Subdivision(HtmlRepr):
         ]
         both = from_fractions(parts, (len(parts),))
         return ratio(math.gcd(*both.numerators.tolist()), both.denominator)
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() + self.thumbnail()
+
+    def thumbnail(self) -> str:
+        """A small picture of a subdivision in the plane, as SVG; "" in other dimensions and for large subdivisions."""
+        c = self.hull.configuration
+        if c.coordinates.shape[1] != 2 or not self.dimension or len(self.cells) > MOST_LINES:
+            return ""
+        points = np.stack([RationalArray(c.coordinates[:, i], c.scales[i]).floats() for i in range(2)], 1)
+        return svg([points[c.places(edge)] for edge in self.faces(1)], room_around(points, 1e-300, 0.06))
 
     def __repr__(self) -> str:
         counts = f"{len(self.cells)} cells, {len(self.hull.vertices)} vertices, dimension {self.dimension}"

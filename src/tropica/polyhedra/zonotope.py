@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import combinations, product
@@ -16,6 +17,7 @@ from tropica.exact.determinants import cofactors, determinants
 from tropica.exact.linear_algebra import echelon, rank
 from tropica.exact.rational_arrays import exact_array, exact_numbers, ratio, rationals
 from tropica.polyhedra.integer_rows import stack_columns
+from tropica.polyhedra.nearly_degenerate import CLOSE, looks_rounded, warn
 from tropica.polyhedra.polytope import Polytope
 from tropica.runtime.html import HtmlRepr
 
@@ -30,6 +32,11 @@ class Zonotope(HtmlRepr):
         generators: (m, d) ints, Fractions or floats (read as exact rationals). Generators may be zero, repeated,
             opposite and linearly dependent.
         offset: (d,); zero by default.
+        tolerance: a generator counts as orthogonal to the normal of others where their cosine is at most this number; 0, exact,
+            by default. For generators that are irrational, and would be degenerate but for rounding.
+
+    Warns:
+        NearlyDegenerateWarning: floats that are almost degenerate, with tolerance 0.
 
     Raises:
         InputError: shapes that do not fit, numbers that are not finite.
@@ -41,7 +48,10 @@ class Zonotope(HtmlRepr):
     (3, 3)
     """
 
-    def __init__(self, generators: Any, offset: Any = None) -> None:
+    def __init__(self, generators: Any, offset: Any = None, *, tolerance: float = 0.0) -> None:
+        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < 1:
+            raise InputError(f"tolerance must be a number from 0 to 1; found {tolerance!r}")
+        self.tolerance = float(tolerance)
         given = exact_array(generators, "generators", 2)
         self.generators = exact_numbers(given)
         """(m, d) ints and Fractions."""
@@ -73,7 +83,14 @@ class Zonotope(HtmlRepr):
         Raises:
             InputError: more than five million subsets of generators would have to be enumerated.
         """
-        return np.unique(_sign_vectors(self._integers) > 0, axis=0)
+        return np.unique(self._sign_vectors(self._integers) > 0, axis=0)
+
+    def _sign_vectors(self, integers: np.ndarray) -> np.ndarray:
+        near = Nearness(self.tolerance, tuple(self._scales) if any(map(looks_rounded, self._scales)) else ())
+        found = _sign_vectors(integers, near)
+        if near.count:
+            warn(f"{near.count:,} generators are orthogonal to normals of others up to rounding", 3)
+        return found
 
     @cached_property
     def upper_signs(self) -> np.ndarray:
@@ -83,7 +100,7 @@ class Zonotope(HtmlRepr):
         """
         up = np.zeros((1, self.ambient_dimension), dtype=object)
         up[0, -1] = 1
-        both = _sign_vectors(np.concatenate([self._integers.reshape(-1, self.ambient_dimension), up]))
+        both = self._sign_vectors(np.concatenate([self._integers.reshape(-1, self.ambient_dimension), up]))
         return np.unique(both[both[:, -1] > 0, :-1] > 0, axis=0)
 
     def points(self, signs: Any) -> np.ndarray:
@@ -166,7 +183,34 @@ class Zonotope(HtmlRepr):
         return f"Zonotope({len(self.generators)} generators in dimension {self.ambient_dimension})"
 
 
-def _sign_vectors(g: np.ndarray) -> np.ndarray:
+@dataclass
+class Nearness:
+    """How values near 0 are taken, and how many were found.
+
+    Attributes:
+        tolerance: cosines up to it are 0.
+        scales: the denominators of the coordinates, where values near 0 are counted.
+        count: values that are 0 up to rounding, but not exactly.
+    """
+
+    tolerance: float
+    scales: tuple[int, ...]
+    count: int = 0
+
+    def settled(self, values: np.ndarray, normals: np.ndarray, g: np.ndarray) -> np.ndarray:
+        """Values ⟨n, g⟩ (N, m) with those that the tolerance makes 0."""
+        if not self.tolerance and not self.scales:
+            return values
+        lengths = [np.maximum(np.abs(part).max(1), 1) for part in (normals, g)]
+        small = (np.abs(values) / (lengths[0][:, None] * lengths[1][None])).astype(np.float64)
+        nonzero = (values != 0).astype(bool)
+        if self.tolerance:
+            return np.where(nonzero & (small <= self.tolerance), 0, values)
+        self.count += int((nonzero & (small < CLOSE)).sum())
+        return values
+
+
+def _sign_vectors(g: np.ndarray, near: Nearness) -> np.ndarray:
     """The cells of the arrangement of the hyperplanes ⟨g_i, x⟩ = 0, as rows (V, m) of 1 and −1 (1 where g_i = 0).
 
     Each cell has an edge: a line on which r − 1 independent g_i vanish. Along the line the other signs are fixed, and the
@@ -178,7 +222,7 @@ def _sign_vectors(g: np.ndarray) -> np.ndarray:
     if r == 0:
         return np.ones((1, m), np.int8)
     first, class_of, direction = _parallel_classes(g)
-    inner = np.array([[1], [-1]], np.int8) if r == 1 else _cells_around_lines(g[first], r)
+    inner = np.array([[1], [-1]], np.int8) if r == 1 else _cells_around_lines(g[first], r, near)
     out = np.ones((len(inner), m), np.int8)
     nonzero = class_of >= 0
     out[:, nonzero] = inner[:, class_of[nonzero]] * direction[nonzero]
@@ -208,27 +252,33 @@ def _parallel_classes(g: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return np.array(first, np.int64), class_of, direction
 
 
-def _cells_around_lines(g: np.ndarray, r: int) -> np.ndarray:
+def _cells_around_lines(g: np.ndarray, r: int, near: Nearness) -> np.ndarray:
     """The cells around all lines of an arrangement of rank r ≥ 2 without parallel vectors."""
-    lines: set[tuple[int, ...]] = set()
+    lines: dict[tuple[int, ...], np.ndarray] = {}
     for chosen in _subsets(len(g), r - 1):
         normals = cofactors(g[chosen], signed=True)
         normals = normals[(normals != 0).any(1)]
-        values = normals @ g.T
+        values = near.settled(normals @ g.T, normals, g)
         signs = (values > 0).astype(np.int8) - (values < 0).astype(np.int8)
         first = signs[np.arange(len(signs)), (signs != 0).argmax(1)]
-        lines.update(map(tuple, np.unique(signs * first[:, None], axis=0).tolist()))
+        rows, at = np.unique(signs * first[:, None], axis=0, return_index=True)
+        lines.update(zip(map(tuple, rows.tolist()), normals[at], strict=True))
     generic = np.array(list(product((1, -1), repeat=r - 1)), np.int8)
     found = []
-    for line in sorted(lines):
+    for line, normal in sorted(lines.items(), key=lambda item: item[0]):
         signs = np.array(line, np.int8)
         zero = np.flatnonzero(signs == 0)
-        inner = generic if len(zero) == r - 1 else _sign_vectors(g[zero])
+        inner = generic if len(zero) == r - 1 else _sign_vectors(_orthogonal(g[zero], normal, near), near)
         for ray in (signs, -signs):
             rows = np.tile(ray, (len(inner), 1))
             rows[:, zero] = inner
             found.append(rows)
     return np.unique(np.concatenate(found), axis=0)
+
+
+def _orthogonal(g: np.ndarray, normal: np.ndarray, near: Nearness) -> np.ndarray:
+    """Generators that vanish on a line, exactly orthogonal to it; with a tolerance they are so only nearly."""
+    return g * (normal @ normal) - (g @ normal)[:, None] * normal if near.tolerance else g
 
 
 def _subsets(m: int, size: int) -> list[np.ndarray]:

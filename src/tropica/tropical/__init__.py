@@ -15,7 +15,7 @@ from tropica.tropical.from_terms import from_terms
 from tropica.tropical.generator_pruning import SmallerNetwork, drop_generators
 from tropica.tropical.hoffman import polynomial_hoffman_constant
 from tropica.tropical.intersections import Intersection, IntersectionCell, mixed_cells, prevariety, stable_intersection
-from tropica.tropical.limits import TooManyMonomials
+from tropica.tropical.limits import LargeAnswerWarning, TooManyMonomials, most_monomials
 from tropica.tropical.mixed_volume import mixed_volume
 from tropica.tropical.monomial_pruning import Simplified, simplify
 from tropica.tropical.overlay import Overlay, overlay
@@ -31,6 +31,7 @@ __all__ = [
     "DecompositionPolynomials",
     "Intersection",
     "IntersectionCell",
+    "LargeAnswerWarning",
     "LayerPolytopes",
     "LinearSum",
     "Membership",
@@ -53,6 +54,7 @@ __all__ = [
     "membership",
     "mixed_cells",
     "mixed_volume",
+    "most_monomials",
     "overlay",
     "polynomial_hoffman_constant",
     "prevariety",

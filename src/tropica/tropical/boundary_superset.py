@@ -19,7 +19,7 @@ from tropica.polyhedra.dual_complexes import Face, PolyhedralComplex
 from tropica.runtime.arithmetic import own_settings
 from tropica.tropical.from_network import to_tropical, traced
 from tropica.tropical.limits import MAX_MONOMIALS
-from tropica.tropical.polynomial import TropicalPolynomial
+from tropica.tropical.polynomial import PolynomialWithQuotients
 from tropica.tropical.rational_map import TropicalMap
 
 if TYPE_CHECKING:
@@ -43,19 +43,19 @@ class BoundarySuperset:
         threshold: c; unused for several labels.
     """
 
-    polynomial: TropicalPolynomial
+    polynomial: PolynomialWithQuotients
     network: TropicalMap
     threshold: Fraction
 
     @property
-    def operands(self) -> list[TropicalPolynomial]:
+    def operands(self) -> list[PolynomialWithQuotients]:
         """The polynomials, one for each label, whose maximum is ``polynomial``. They are pruned, but may be large."""
         rational = self.network
         if len(rational) == 1:
             return [rational[0].g * self.threshold, rational[0].f]
         return [self._operand(i) for i in range(len(rational))]
 
-    def _operand(self, i: int) -> TropicalPolynomial:
+    def _operand(self, i: int) -> PolynomialWithQuotients:
         out = self.network[i].f
         for j, other in enumerate(self.network):
             if j != i:

@@ -10,11 +10,13 @@ and p differ, the piece is new and is added.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 import numpy as np
 
+from tropica.polyhedra.nearly_degenerate import NearlyDegenerateWarning
 from tropica.tropical.limits import ALTERNATIVES, TooManyMonomials
 from tropica.tropical.piece_collection import PieceCollection
 from tropica.tropical.polynomial import TropicalPolynomial
@@ -71,7 +73,9 @@ def vertices_and_directions(p: TropicalPolynomial) -> tuple[list[Row], list[Row]
     >>> vertices_and_directions(TropicalPolynomial({(0, 0): 0, (3, 0): 1}))  # a line: x₁ = −1/3
     ([(-1, 0, 3)], [(-1, 0, 0), (1, 0, 0), (0, 1, 0), (0, -1, 0)])
     """
-    surface = p.hypersurface()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NearlyDegenerateWarning)  # the network's weights are what they are
+        surface = p.hypersurface()
     lines = surface.lineality.tolist()
     both = [*surface.rays.tolist(), *lines, *([-v for v in row] for row in lines)]
     return [_homogeneous(row) for row in surface.vertices.tolist()], [(*map(int, row), 0) for row in both]

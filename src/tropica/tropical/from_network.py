@@ -22,9 +22,10 @@ from tropica.network.trace import trace
 from tropica.regions.domains import Space
 from tropica.regions.points import TooManyCells, points_of_cells
 from tropica.runtime.arithmetic import own_settings
+from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.tropical.completeness import LOW_DIMENSION, complete
 from tropica.tropical.exact_network import exact_network
-from tropica.tropical.limits import ALTERNATIVES, MAX_MONOMIALS, TooManyMonomials
+from tropica.tropical.limits import ALTERNATIVES, MAX_MONOMIALS, TooManyMonomials, announce, most_monomials
 from tropica.tropical.multiplied_out import multiplied_out
 from tropica.tropical.piece_collection import PieceCollection
 from tropica.tropical.polynomial import TropicalRational
@@ -45,6 +46,7 @@ def to_tropical(
     method: Method = "regions",
     limit: int = MAX_MONOMIALS,
     check: bool = True,
+    progress: bool | ProgressCallback = False,
 ) -> TropicalMap:
     """Write a network as a tropical rational map F ⊘ G, a rational function for each output, with essential monomials only.
 
@@ -61,11 +63,15 @@ def to_tropical(
             than 5 inputs the search starts from random points instead of from the cells, and the proof is refused for more
             than 64 monomials.
 
+        progress: True for a bar, or a callback. The first message says how many monomials there may be, before anything starts;
+            beyond the limit this is a ``LargeAnswerWarning`` as well.
+
     Returns:
         A :class:`TropicalMap`; ``tropical(x)`` is the network's output up to rounding, ``tropical.exact(x)`` without.
 
     Raises:
-        TooManyMonomials: more than ``limit`` monomials; the error states the number reached and alternatives.
+        TooManyMonomials: more than ``limit`` monomials; the error states the number reached and alternatives, and its ``known``
+            is the map of the essential monomials found so far, or None.
         InputError: not a network, or a network with too many inputs.
 
     >>> import torch
@@ -81,13 +87,27 @@ def to_tropical(
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise InputError(f"limit must be a whole number, 1 or more; found {limit!r}")
     net = traced(net).to(torch.float64).to("cpu")
-    if method == "algebra":
-        return multiplied_out(exact_network(net), limit)
-    points = starting_points(net, limit) if check else cell_points(net, limit)
-    found = PieceCollection(exact_network(net))
-    found.add(points)
-    if check:
-        complete(found, limit)
+    with progress_callback(progress) as report:
+        most = most_monomials(net)
+        announce(most, limit, "monomials of each polynomial", report)
+        if method == "algebra":
+            return multiplied_out(exact_network(net), limit)
+        points = starting_points(net, limit) if check else cell_points(net, limit)
+        found = PieceCollection(exact_network(net))
+        found.add(points)
+        if report is not None:
+            report(max(len(f.rows) for f in found.functions), min(most, limit), "monomials found")
+        if check:
+            try:
+                complete(found, limit)
+            except TooManyMonomials as error:
+                error.known = _map_of(found)
+                raise
+        return _map_of(found)
+
+
+def _map_of(found: PieceCollection) -> TropicalMap:
+    """F ⊘ G of each output, of the pieces found."""
     both = found.polynomials()
     outputs = len(both) // 2
     return TropicalMap(TropicalRational(f, g) for f, g in zip(both[:outputs], both[outputs:], strict=True))

@@ -23,7 +23,7 @@ from tropica.tropical.exact_network import (
     ExactWindowMaximum,
 )
 from tropica.tropical.limits import ALTERNATIVES, TooManyMonomials
-from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
+from tropica.tropical.polynomial import PolynomialWithQuotients, TropicalPolynomial, TropicalRational
 from tropica.tropical.rational_map import TropicalMap
 
 Units = list[TropicalRational]
@@ -97,9 +97,13 @@ class _Step:
         ]
         return TropicalRational(_maximum(*tops), self._product([(z.g, ONE) for z in operands]))
 
-    def _product(self, factors: Iterable[tuple[TropicalPolynomial, Fraction]]) -> TropicalPolynomial:
+    def _one(self) -> PolynomialWithQuotients:
+        """The neutral element of ⊙."""
+        return TropicalPolynomial.constant(0, self.variables)
+
+    def _product(self, factors: Iterable[tuple[PolynomialWithQuotients, Fraction]]) -> PolynomialWithQuotients:
         """Π f^a, the shortest factor first."""
-        out = TropicalPolynomial.constant(0, self.variables)
+        out = self._one()
         for f, a in sorted(((f, a) for f, a in factors if a), key=lambda pair: len(pair[0])):
             out = out.times_essential(f**a)
             if len(out) > self.limit:
@@ -111,7 +115,7 @@ class _Step:
         return out
 
 
-def _maximum(*operands: TropicalPolynomial) -> TropicalPolynomial:
+def _maximum(*operands: PolynomialWithQuotients) -> PolynomialWithQuotients:
     """⊕ of polynomials, pruned."""
     out = operands[0]
     for f in operands[1:]:

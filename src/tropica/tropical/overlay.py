@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from tropica.exact.rational_arrays import common_denominator
 from tropica.polyhedra.dual_complexes import dual_subdivision
 from tropica.tropical.monomials import essential_product
-from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
+from tropica.tropical.polynomial import PolynomialWithQuotients, TropicalPolynomial, TropicalRational
 from tropica.tropical.rational_map import TropicalMap, as_map
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class Overlay:
         product: f ⊙ g ⊙ ..., with the monomials in the order of the cells.
     """
 
-    polynomials: Sequence[TropicalPolynomial]
+    polynomials: Sequence[PolynomialWithQuotients]
     active_terms: np.ndarray
-    product: TropicalPolynomial
+    product: PolynomialWithQuotients
 
     def __len__(self) -> int:
         return len(self.active_terms)
@@ -94,7 +94,7 @@ class Overlay:
         return self.to_dataframe().to_html(max_rows=20)
 
 
-def overlay(function: TropicalMap | TropicalRational | TropicalPolynomial) -> Overlay:
+def overlay(function: TropicalMap | TropicalRational | PolynomialWithQuotients) -> Overlay:
     """The cells on which all of a map's polynomials are affine, exactly.
 
     Raises:

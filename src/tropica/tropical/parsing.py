@@ -18,7 +18,6 @@ from tropica.tropical.polynomial import (
     as_rational,
 )
 from tropica.tropical.rational_map import TropicalMap
-from tropica.tropical.semiring_polynomial import SemiringPolynomial
 from tropica.tropical.variable_names import checked_names
 
 TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|([^\W\d]\w*)|(\*\*|[-+*/(),−·]))")
@@ -173,7 +172,7 @@ class _Reader:
         if isinstance(a, Fraction) and isinstance(b, Fraction):
             return a * b
         factor, value = (a, b) if isinstance(a, Fraction) else (b, a)
-        if isinstance(value, SemiringPolynomial) and (factor >= 0 or len(value) == 1):
+        if isinstance(value, PolynomialWithQuotients) and (factor >= 0 or len(value) == 1):
             return value**factor
         return _simplest(as_rational(value) ** factor)
 
@@ -220,9 +219,9 @@ class _Reader:
         turned = word != self.convention
         if turned:
             operands = [as_rational(f) ** -1 for f in operands]
-        total = operands[0]
+        total: Any = operands[0]
         for f in operands[1:]:
-            convex = isinstance(f, SemiringPolynomial) and isinstance(total, SemiringPolynomial)
+            convex = isinstance(f, PolynomialWithQuotients) and isinstance(total, PolynomialWithQuotients)
             total = total + f if convex else (as_rational(total) + as_rational(f)).essential()
         return _simplest(as_rational(total) ** -1) if turned else _simplest(total)
 

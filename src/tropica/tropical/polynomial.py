@@ -275,7 +275,7 @@ class TropicalRational:
         return rf"$\text{{{shown(self.convention)}: }} \left({f}\right) \oslash \left({g}\right)$"
 
     def _repr_html_(self) -> str:
-        return self._repr_latex_()
+        return self._repr_latex_() + self.f.thumbnail() + self.g.thumbnail()
 
     def to_dict(self) -> dict[str, Any]:
         """Return {"f": {exponents: coefficient}, "g": ..., "convention": ...}: ``TropicalRational(**r.to_dict()) == r``."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,13 +11,24 @@ from tropica.polyhedra.conventions import Convention
 from tropica.polyhedra.dual_complexes import PolyhedralComplex, Subdivision, dual_subdivision, hypersurface
 from tropica.polyhedra.polytope import Polytope
 
+MOST_PICTURED = 500
+"""Monomials up to which notebooks show a picture."""
+
 
 class PolynomialGeometry:
     """A mixin: what the exponents, coefficients and the convention of a polynomial define."""
 
     exponents: Any
     coefficients: Any
-    convention: Any
+    convention: ClassVar[Convention]
+
+    def thumbnail(self) -> str:
+        """A small picture of the curve of a polynomial in two variables, as SVG; "" for others."""
+        if self.exponents.shape[1] != 2 or len(self.exponents) > MOST_PICTURED:
+            return ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self.hypersurface().thumbnail()
 
     def newton_polytope(self) -> Polytope:
         """Δ(f) = Conv{α_k}."""
@@ -28,12 +40,8 @@ class PolynomialGeometry:
 
     def dual_subdivision(self) -> Subdivision:
         """δ(f): the Newton polytope, subdivided by the projections of the upper (in min-plus: lower) faces of P(f)."""
-        return dual_subdivision(self.exponents, self.coefficients, convention=self._word)
+        return dual_subdivision(self.exponents, self.coefficients, convention=self.convention)
 
     def hypersurface(self) -> PolyhedralComplex:
         """T(f): the points where the maximum, in min-plus the minimum, is attained at least twice."""
-        return hypersurface(self.exponents, self.coefficients, convention=self._word)
-
-    @property
-    def _word(self) -> Convention:
-        return self.convention
+        return hypersurface(self.exponents, self.coefficients, convention=self.convention)

@@ -14,6 +14,7 @@ from tropica.errors import InputError
 from tropica.polyhedra.conventions import Convention, shown
 from tropica.tropical.polynomial import PolynomialWithQuotients, TropicalRational, as_rational
 from tropica.tropical.values import read_exact_point
+from tropica.tropical.variable_names import Names
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -128,6 +129,15 @@ class TropicalMap(Sequence[TropicalRational]):
         more = ", …" if len(self) > SHOWN else ""
         return f"TropicalMap({self.variables} → {len(self)}, monomials {sizes}{more}, {shown(self.convention)})"
 
+    @property
+    def names(self) -> Names:
+        """A name for each variable, or None."""
+        return next((r.names for r in self.outputs if r.names), None)
+
+    def latex(self) -> str:
+        r"""Return LaTeX: the outputs as a tuple, ``\left(..., ...\right)``."""
+        return rf"\left({', '.join(r.latex() for r in self.outputs)}\right)"
+
     def to_dataframe(self) -> DataFrame:
         """A row for each output: its label, and the numbers of monomials of f and g."""
         from pandas import DataFrame
@@ -136,7 +146,8 @@ class TropicalMap(Sequence[TropicalRational]):
         return DataFrame(rows, columns=["label", "monomials of f", "monomials of g"])
 
     def _repr_html_(self) -> str:
-        return self.to_dataframe().to_html(index=False, max_rows=60)
+        pictures = "".join(r.f.thumbnail() + r.g.thumbnail() for r in self.outputs[:SHOWN])
+        return self.to_dataframe().to_html(index=False, max_rows=60) + pictures
 
 
 def as_map(function: TropicalMap | TropicalRational | PolynomialWithQuotients) -> TropicalMap:

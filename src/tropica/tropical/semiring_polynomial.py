@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias, cast
 
 import numpy as np
 
@@ -164,7 +164,7 @@ class SemiringPolynomial(PolynomialGeometry):
         return rf"$\text{{{shown(self.convention)}: }} {self.short_latex()}$"
 
     def _repr_html_(self) -> str:
-        return self._repr_latex_()
+        return self._repr_latex_() + self.thumbnail()
 
     # ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -226,19 +226,23 @@ class SemiringPolynomial(PolynomialGeometry):
         if is_tropical_zero(other, self.convention):
             return self
         found = self._operand(other)
-        return NotImplemented if found is None else self._joined(found, monomials.joined(self.table, found.table))
+        if found is None:
+            return NotImplemented
+        return self._joined(found, monomials.joined(self.table, found.table))
 
     def __radd__(self, other: Number) -> Self:
         refuse_start(other, 0)
-        return self + other
+        return cast("Self", self + other)
 
     def __mul__(self, other: Self | Number) -> Self:
         found = self._operand(other)
-        return NotImplemented if found is None else self._joined(found, monomials.product(self.table, found.table))
+        if found is None:
+            return NotImplemented
+        return self._joined(found, monomials.product(self.table, found.table))
 
     def __rmul__(self, other: Number) -> Self:
         refuse_start(other, 1)
-        return self * other
+        return cast("Self", self * other)
 
     def __pow__(self, power: Number) -> Self:
         """f^a = a · f for a ≥ 0, by scaling every monomial: (a·α, a·c). ``expand`` multiplies out instead."""

@@ -19,10 +19,13 @@ from tropica.runtime.arithmetic import own_settings
 from tropica.tropical.convex_pieces import affine_parts
 from tropica.tropical.exact_network import ExactClampMin, ExactLeakyRelu, exact_network
 from tropica.tropical.from_network import traced
+from tropica.tropical.limits import MAX_MONOMIALS, TooManyMonomials, shown_count
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+SHOWN = 10_000
+"""Largest number of vertices that a repr enumerates."""
 ONE_LAYER = "a network with one hidden layer of ReLUs (or max(z, c)), and optionally a ReLU on its output"
 
 
@@ -39,7 +42,16 @@ class LayerPolytopes:
     g: Zonotope
     h: Zonotope
 
+    @property
+    def most_vertices(self) -> int:
+        """The largest number of vertices that P(G) or P(H) may have: that of as many generic generators."""
+        return max(Zonotope.most_vertices(len(z.generators), z.ambient_dimension) for z in (self.g, self.h))
+
     def __repr__(self) -> str:
+        if self.most_vertices > SHOWN:  # not enumerated for a line of text
+            return (
+                f"LayerPolytopes({len(self.g.generators)} generators, at most {shown_count(self.most_vertices)} vertices each)"
+            )
         f, g, h = (f"{len(p.vertices):,}" for p in (self.f, self.g, self.h))
         return f"LayerPolytopes(vertices of P(F): {f}, of P(G): {g}, of P(H): {h})"
 
@@ -58,7 +70,7 @@ class LayerPolytopes:
 
 
 @own_settings()
-def zonotopes(net: PiecewiseLinearNetwork | nn.Module) -> list[LayerPolytopes]:
+def zonotopes(net: PiecewiseLinearNetwork | nn.Module, *, limit: int = MAX_MONOMIALS) -> list[LayerPolytopes]:
     """Compute the polytopes of a network with one hidden layer, for each output, exactly.
 
     With an output's weights a_j on hidden units max(⟨w_j, x⟩ + b_j, t_j), w_j = w_j⁺ − w_j⁻ (t_j = 0 for ReLU):
@@ -69,8 +81,11 @@ def zonotopes(net: PiecewiseLinearNetwork | nn.Module) -> list[LayerPolytopes]:
 
     Args:
         net: a traced network, or a torch module whose first layer is ``nn.Linear``.
+        limit: on the number of vertices that P(G) and P(H) may have, where the output has a ReLU and P(F) is the hull of both.
+            A linear output costs nothing; its vertices are enumerated when they are asked for.
 
     Raises:
+        TooManyMonomials: more vertices possible than ``limit``; ``known`` are P(G) and P(H) of each output, not enumerated.
         InputError: another kind of network; the message lists its nonlinearities.
 
     >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 1)).double().eval()
@@ -91,15 +106,22 @@ def zonotopes(net: PiecewiseLinearNetwork | nn.Module) -> list[LayerPolytopes]:
     threshold = below.copy()
     if isinstance(op, ExactClampMin):
         threshold[:, -1] += _numbers(RationalArray(op.level, 1 << op.shift))
-    found = []
+    pairs = []
     for p, q in zip(positive, negative, strict=True):
         constant = np.zeros(above.shape[1], dtype=object)
         constant[-1] = p[-1]
         h = Zonotope(p[:-1, None] * (above - threshold), p[:-1] @ threshold + q[:-1] @ below + constant)
         g = Zonotope(q[:-1, None] * (above - threshold), q[:-1] @ threshold + p[:-1] @ below)
-        f = hull_of_union(h.polytope(), g.polytope()) if rectified else h
-        found.append(LayerPolytopes(f, g, h))
-    return found
+        pairs.append((g, h))
+    most = Zonotope.most_vertices(hidden.units, above.shape[1])
+    if rectified and most > limit:
+        raise TooManyMonomials(
+            f"P(G) and P(H) of {hidden.units} units may have up to {shown_count(most)} vertices each, and P(F) is the hull of "
+            f"both; the limit is {limit:,}; raise limit=, or leave the ReLU of the output away",
+            most,
+            pairs,
+        )
+    return [LayerPolytopes(hull_of_union(h.polytope(), g.polytope()) if rectified else h, g, h) for g, h in pairs]
 
 
 def _hidden_layer(net: PiecewiseLinearNetwork) -> tuple[NonlinearityNode, bool]:

@@ -1,0 +1,37 @@
+"""Small SVG pictures of curves and subdivisions in the plane, for notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+SIZE = 130
+"""Width and height in pixels."""
+MOST_LINES = 3000
+"""Largest number of segments in a picture."""
+
+
+def svg(segments: Sequence[np.ndarray], window: tuple[np.ndarray, np.ndarray]) -> str:
+    """Segments (2, 2) in a window (low, high) of the plane, as SVG; "" where there is nothing to draw, or too much.
+
+    >>> svg([np.array([[0.0, 0.0], [1.0, 1.0]])], (np.zeros(2), np.ones(2))).count("<path")
+    1
+    """
+    low, high = window
+    if not 0 < len(segments) <= MOST_LINES or not np.isfinite([low, high]).all() or not np.isfinite(segments).all():
+        return ""
+    half = max(float((high - low).max()) / 2, 1e-300)
+    out = []
+    for ends in segments:
+        (a, b), (c, d) = ((ends - (low + high) / 2) / half * (SIZE / 2)).tolist()
+        out.append(f"M{SIZE / 2 + a:.1f} {SIZE / 2 - b:.1f}L{SIZE / 2 + c:.1f} {SIZE / 2 - d:.1f}")
+    frame = f'width="{SIZE}" height="{SIZE}" viewBox="0 0 {SIZE} {SIZE}" style="border:1px solid #ddd"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {frame}><path d="{"".join(out)}" stroke="#0072B2" fill="none"/></svg>'
+
+
+def room_around(points: np.ndarray, least: float, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """A square window around points (n, 2) of at least a size, with a share of room on every side."""
+    low, high = points.min(0), points.max(0)
+    half = max(float((high - low).max()), least) * (0.5 + share)
+    return (low + high) / 2 - half, (low + high) / 2 + half
