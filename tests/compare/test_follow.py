@@ -21,9 +21,10 @@ def test_a_training_is_followed_and_left_as_it_is() -> None:
         nn.functional.cross_entropy(model(x), y).backward()
         optimizer.step()
         state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        row = follower(model)
+        follower(model)
         assert [module.training for module in model] == [True, False, True, True, True]
         assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+    row = follower.rows[-1]
     model.eval()
     expected = tp.agreement(model, tp.ExtractedFunction.streaming(model, x[:40]), x[40:], y[40:])
     assert (row.fidelity, row.accuracy, row.extracted_accuracy) == tuple(expected.shares.values())
@@ -42,4 +43,4 @@ def test_dead_units_batch_by_batch() -> None:
     found = tp.dead_units(model, [torch.tensor([[1.0], [2.0]]), torch.tensor([[-1.0]])])
     assert found.dead["relu"].tolist() == [True, False, False, False]
     assert found.always_on["relu"].tolist() == [False, False, True, False]
-    assert found.to_dataframe().loc["relu"].tolist() == [4, 1, 1]
+    assert found.to_dataframe().to_numpy().tolist() == [[4, 1, 1]]

@@ -169,7 +169,7 @@ class PreparedStudy:
             "shape": list(train.input_shape),
             "data_fingerprint": fingerprint(train)[:16],
             "test_fingerprint": fingerprint(test)[:16],
-            "training": {} if self.training is None else dict(vars(self.training)),
+            "training": {} if self.training is None else self.training.to_dict(),
             **self._given_settings,
             "decompositions": list(self.study.decompositions),
             "dtype": str(self.dtype).removeprefix("torch."),

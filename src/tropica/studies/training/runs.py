@@ -185,7 +185,7 @@ def _identity(model: str, data: LabelledData, num_classes: int, settings: TrainS
         "data": data.name,
         "points": len(data),
         "fingerprint": fingerprint(data),
-        **vars(settings),
+        **settings.to_dict(),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tropica.data.arrays import MAX_CLASSES
 from tropica.data.labelled import LabelledData
@@ -53,6 +53,14 @@ class TrainSettings:
             raise InputError(f"the activation must be one of {', '.join(ACTIVATIONS)}; found {self.activation!r}")
 
         find_preset(self.preset)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings by name, for files; without ``preset`` where there is none, as in files of earlier runs.
+
+        >>> TrainSettings(epochs=1, batch_size=2, lr=0.1).to_dict()["activation"]
+        'relu'
+        """
+        return {key: value for key, value in vars(self).items() if key != "preset" or value}
 
     @property
     def compressed(self) -> bool:
