@@ -85,3 +85,28 @@ def test_weights_are_drawn_as_by_keras() -> None:
         he = weight.ndim == 4 or i == len(weights) - 1
         limit = (6 / fan_in) ** 0.5 if he else (6 / (fan_in + fan_out)) ** 0.5
         assert 0.9 * limit < float(weight.detach().abs().max()) <= limit
+
+
+def test_a_gap_that_moves_with_the_decomposition_is_not_of_the_networks_alone() -> None:
+    def gaps(minimal: float) -> Results:
+        rows = [
+            {"model": m, "family": f, "seed": 0, "decomposition": d, "factor": 1.0, "agreement": a}
+            for m, f, d, a in (
+                ("fcn4", "FCN", "paper", 0.9),
+                ("conv", "CNN", "paper", 0.8),
+                ("fcn4", "FCN", "minimal", 0.8 + minimal),
+                ("conv", "CNN", "minimal", 0.8),
+            )
+        ]
+        return Results(pd.DataFrame(rows), {}, {})
+
+    study = STUDIES["decomposition"]
+    assert verdict(study, gaps(0.11)).status == "agrees"
+    assert verdict(study, gaps(0.16)).why == "the gap moves by 6.0 points with the decomposition"
+
+
+def test_one_pair_of_networks_has_no_spread() -> None:
+    rows = [
+        {"model": m, "family": f, "seed": 0, "epoch": 1, "correlation": c} for m, f, c in (("a", "FCN", 0.5), ("b", "CNN", 0.1))
+    ]
+    assert verdict(STUDIES["figure5"], Results(pd.DataFrame(rows), {}, {})).why == "one run has no spread"
