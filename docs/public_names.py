@@ -41,6 +41,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             *("explain", "Explanation", "influence", "Influence", "nearest_neighbors", "NearestNeighbors"),
             *("layerwise", "Layerwise", "compare_models", "ModelComparison"),
+            *("follow", "Follower", "dead_units", "DeadUnits"),
         ),
     ),
     "domains": (

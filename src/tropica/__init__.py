@@ -11,8 +11,10 @@ from typing import Any as _Any
 if _TYPE_CHECKING:
     from tropica import bounds, plots, polyhedra, studies, tropical
     from tropica.compare.agreement import Agreement, agreement
+    from tropica.compare.dead_units import DeadUnits, dead_units
     from tropica.compare.explain import explain
     from tropica.compare.explanation import Explanation
+    from tropica.compare.follow import Follower, follow
     from tropica.compare.influence import Influence, influence
     from tropica.compare.layerwise import Layerwise, layerwise
     from tropica.compare.models import ModelComparison, compare_models
@@ -86,8 +88,10 @@ __version__ = _version("tropica")
 _PACKAGES = ("bounds", "plots", "polyhedra", "studies", "tropical")
 _NAMES = {
     "compare.agreement": ("Agreement", "agreement"),
+    "compare.dead_units": ("DeadUnits", "dead_units"),
     "compare.explain": ("explain",),
     "compare.explanation": ("Explanation",),
+    "compare.follow": ("Follower", "follow"),
     "compare.influence": ("Influence", "influence"),
     "compare.layerwise": ("Layerwise", "layerwise"),
     "compare.models": ("ModelComparison", "compare_models"),

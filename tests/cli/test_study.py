@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.folder import refuse, run, saved, succeed
+import tropica as tp
+from tests.cli.folder import assert_matches, refuse, run, saved, small_network, succeed
 from tests.cli.training import QUICK, write_untrainable
 from tropica.studies.registry import STUDIES
 
@@ -26,6 +27,35 @@ def test_study():
     more = succeed("study", "cross", "--data", "digits", *QUICK, "--runs", 1, "--dtype", "float64", "-o", "other", *networks)
     assert "straight" in more.stdout
     assert saved("other/numbers.json")["settings"]["dtype"] == "float64"
+
+
+def test_a_network_of_the_user():
+    mine = ("--data", "few.npz", "--model", "nets:small", "--weights", "small.safetensors")
+    result = succeed("study", "table2", *mine, "--out", "mine")
+    numbers = saved("mine/numbers.json")
+    assert [row["decomposition"] for row in numbers["rows"]] == ["paper", "calibrated", "minimal"]
+    net, train, test = small_network(), tp.load_data("few.npz"), tp.load_data("few.npz", split="test")
+    expected = tp.agreement(net, tp.ExtractedFunction.streaming(net, train), test)
+    found = numbers["rows"][1]
+    assert {key: found[key] for key in expected.shares} == pytest.approx(expected.shares)
+    assert found["pixel_fidelity"] == float(
+        (net.predict(train.inputs)[tp.nearest_neighbors(train, test).index] == net.predict(test.inputs)).double().mean()
+    )
+    assert (found["model"], found["family"], numbers["settings"]["network"]) == ("nets:small", "FCN", net.fingerprint)
+    assert "--model nets:small --weights small.safetensors" in Path("mine/report.html").read_text(encoding="utf-8")
+    assert "N^(X) agrees with N on" in result.stdout
+    succeed("study", "figure3", *mine, "--out", "third")
+    assert_matches("figure4 needs the weights after each epoch.*tp.follow", refuse("study", "figure4", *mine))
+    assert_matches("--epochs is for networks that the study trains", refuse("study", "table2", *mine, "--epochs", 3))
+    assert_matches("go with a --model of your own", refuse("study", "table2", "--data", "few.npz", "--arg", "a=1"))
+
+
+def test_the_preset_of_the_paper():
+    quick = ("--preset", "paper", "--epochs", 2, "--limit", 100, "--runs", 1)
+    succeed("train", "fcn-small", "--data", "digits", *quick, "--out", "nets", "--json", "t.json")
+    found = saved("t.json")
+    assert (found["preset"], found["batch_size"], found["lr"], found["optimizer"]) == ("paper-mnist", 64, 1e-4, "adam")
+    assert_matches("--preset paper has its own --lr", refuse("train", "fcn-small", "--data", "digits", *quick, "--lr", 0.1))
 
 
 def test_study_refuses_with_a_line():

@@ -11,11 +11,12 @@ import torch
 
 import tropica as tp
 from tests.studies.conftest import MODELS, models_of, rows
+from tropica.compare.layerwise import layer_cuts
 from tropica.decomposition.pairwise_check import pairwise_excess
 from tropica.studies.datasets.load import load_data
 from tropica.studies.experiments import decomposition as decomposition_study
-from tropica.studies.experiments.figure3 import layer_cuts
 from tropica.studies.experiments.random import random_points
+from tropica.studies.networks import build
 from tropica.studies.registry import STUDIES
 from tropica.studies.runner import run_study
 from tropica.studies.study import METHODS
@@ -47,6 +48,7 @@ def test_files_of_every_study(study, name):
     assert page.count("data:image/png;base64,") == sum(file.endswith(".png") for file in result.files) >= 1
     assert "What the paper found" in page
     assert "What this run found" in page
+    assert page.count("<figcaption>") == page.count("<img")
     assert "nan" not in page.split("<h2>Settings")[0].replace("base64", "").split("data:image")[0]
     assert STUDIES[name].findings(result.results)
     for table in STUDIES[name].tables(result.results):
@@ -135,17 +137,9 @@ def test_figure3_in_the_middle(study, cases):
 
 
 def test_cuts_of_networks():
-    assert [c[0] for c in layer_cuts(["conv1", "act1", "pool1", "flatten1", "dense1", "act2", "dense2"])] == [
-        "D",
-        "D",
-        "M",
-        "C",
-    ]
-    assert layer_cuts(["conv1", "norm1", "act1", "block1", "act2", "average1", "flatten1", "dense1"])[0] == (
-        "D",
-        "dense1",
-        "average1",
-    )
+    net = tp.trace(build("conv-small", (1, 8, 8), seed=0), torch.zeros(2, 1, 8, 8))
+    assert [layer for layer, _ in layer_cuts(net)] == ["dense2", "dense1", "pool2", "conv2", "pool1", "conv1"]
+    assert list(layer_cuts(net))[-1] == ("conv1", "input")
 
 
 @pytest.mark.slow

@@ -11,8 +11,11 @@ from rich.text import Text
 from tropica.cli import options, training_options
 from tropica.cli.exit_codes import FAILED, interruptible
 from tropica.cli.output import console, print_line, print_table
+from tropica.errors import InputError
 
 if TYPE_CHECKING:
+    from tropica.data.labelled import LabelledData
+    from tropica.studies.given import GivenNetwork
     from tropica.studies.runner import StudiesResult, StudyResult
     from tropica.studies.tables import Table
 
@@ -28,8 +31,9 @@ Models = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option(
         "--model",
-        metavar="NAME",
-        help="A network, as for tropica train; may be repeated. By default networks that suit the data.",
+        metavar="MODEL",
+        help="A network, as for tropica train; may be repeated. By default networks that suit the data. Or a network of "
+        "your own, as for tropica extract (package.module:factory, model.pt2, .onnx, .nnet): nothing is trained.",
         show_default=False,
     ),
 ]
@@ -56,20 +60,23 @@ def study(
     ctx: typer.Context,
     name: Name,
     data: options.Data,
-    runs: training_options.Runs = 5,
+    runs: training_options.StudyRuns = None,
     out: Out = None,
     model: Models = None,
-    seed: training_options.Seed = 0,
+    seed: training_options.StudySeed = None,
     epochs: training_options.Epochs = None,
     batch_size: training_options.BatchSize = None,
     lr: training_options.Lr = None,
     optimizer: training_options.Optimizer = None,
+    preset: training_options.Preset = None,
     limit: training_options.TrainLimit = None,
     label: options.Label = None,
     terms: Terms = None,
     test_limit: TestLimit = None,
     dtype: options.Dtype = None,
     networks: Networks = None,
+    weights: options.Weights = None,
+    arg: options.Arg = None,
 ) -> None:
     """Run one of the paper's experiments: train networks, measure them with several DC decompositions, write a report.
 
@@ -88,16 +95,19 @@ def study(
     torch.set_num_threads(ctx.obj or 1)
     train = training_options.load_exactly(data, limit=limit, label=label)
     test = training_options.load_exactly(data, split="test", limit=test_limit, label=label)
-    shared: dict[str, Any] = {
-        "models": model or (),
-        "runs": runs,
-        "seed": seed,
-        "settings": training_options.train_settings(train, epochs, batch_size, lr, optimizer),
-        "terms": terms,
-        "dtype": dtype.torch if dtype else torch.float32,
-        "networks": networks,
-        "progress": True,
-    }
+    shared: dict[str, Any] = {"terms": terms, "dtype": dtype.torch if dtype else torch.float32, "progress": True}
+    given = own_model(model, weights, arg, train)
+    if given is not None:
+        trained = {"--epochs": epochs, "--batch-size": batch_size, "--lr": lr, "--optimizer": optimizer, "--networks": networks}
+        trained |= {"--runs": runs, "--seed": seed, "--preset": preset}
+        ignored = [name for name, value in trained.items() if value is not None]
+        if ignored:
+            raise InputError(f"{ignored[0]} is for networks that the study trains; {given.name} is measured as it is")
+        shared |= {"given": given}
+    else:
+        settings = training_options.train_settings(train, epochs, batch_size, lr, optimizer, preset)
+        shared |= {"models": model or (), "runs": 5 if runs is None else runs, "seed": seed or 0}
+        shared |= {"settings": settings, "networks": networks}
 
     def left() -> str:
         runs_of = "*/runs/" if name == ALL else "runs/"
@@ -110,6 +120,25 @@ def study(
             print_studies(run_studies(train, test, folder, **shared), folder)
         else:
             print_study(run_study(name, train, test, folder, **shared), folder)
+
+
+def own_model(
+    models: list[str] | None, weights: Path | None, arg: list[str] | None, train: LabelledData
+) -> GivenNetwork | None:
+    """A network of the user's own; None where all names are those of tropica.studies.networks."""
+    from tropica.studies.given import GivenNetwork
+    from tropica.studies.networks import MODELS
+
+    own = [name for name in models or () if name not in MODELS and (":" in name or Path(name).suffix)]
+    if not own:
+        if weights or arg:
+            raise InputError("--weights and --arg go with a --model of your own, such as --model mynet:make")
+        return None
+    if len(models or ()) > 1:
+        raise InputError(f"a study takes one model of your own at a time; found {', '.join(models or ())}")
+    from tropica.cli.models import load_model
+
+    return GivenNetwork(load_model(own[0], train, weights, arg), own[0], weights)
 
 
 def print_study(result: StudyResult, folder: Path) -> None:

@@ -46,6 +46,7 @@ def train(
     batch_size: training_options.BatchSize = None,
     lr: training_options.Lr = None,
     optimizer: training_options.Optimizer = None,
+    preset: training_options.Preset = None,
     activation: Annotated[Activation, typer.Option("--activation", help="leaky: LeakyReLU(0.3).")] = Activation.relu,
     every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Save the weights of every N-th epoch.")] = 1,
     limit: training_options.TrainLimit = None,
@@ -66,9 +67,8 @@ def train(
     folder = writable_folder(out)
     _check_device(device)
     points = training_options.load_exactly(data, limit=limit, label=label)
-    settings = dataclasses.replace(
-        training_options.train_settings(points, epochs, batch_size, lr, optimizer), activation=activation.value, every=every
-    )
+    chosen = training_options.train_settings(points, epochs, batch_size, lr, optimizer, preset)
+    settings = dataclasses.replace(chosen, activation=activation.value, every=every)
     done: list[TrainedRun] = []
     kind = name if activation is Activation.relu else f"{name}-{activation.value}"
 

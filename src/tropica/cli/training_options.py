@@ -9,7 +9,7 @@ import typer
 
 import tropica as tp
 from tropica.cli.options import optional
-from tropica.errors import DataError
+from tropica.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from tropica.studies.training.settings import TrainSettings
@@ -20,6 +20,12 @@ class OptimizerName(StrEnum):
 
     adam = "adam"
     sgd = "sgd"
+
+
+class PresetName(StrEnum):
+    """The presets of a training."""
+
+    paper = "paper"
 
 
 LEARNING_RATES = {OptimizerName.adam: 0.001, OptimizerName.sgd: 0.01}
@@ -33,10 +39,17 @@ Runs = Annotated[int, typer.Option("--runs", metavar="N", min=1, help=RUNS_HELP)
 Seed = Annotated[
     int, typer.Option("--seed", metavar="N", min=0, help="The seed of the first run; later runs have the next seeds.")
 ]
+StudyRuns = Annotated[int | None, optional("--runs", "N", f"{RUNS_HELP} (5)", min=1)]
+StudySeed = Annotated[int | None, optional("--seed", "N", "The seed of the first run (0); later ones have the next.", min=0)]
 Epochs = Annotated[int | None, optional("--epochs", "N", EPOCHS_HELP, min=1)]
 BatchSize = Annotated[int | None, optional("--batch-size", "N", BATCH_HELP, min=1)]
 Lr = Annotated[float | None, optional("--lr", "X", "The learning rate (adam 0.001, sgd 0.01).")]
 Optimizer = Annotated[OptimizerName | None, optional("--optimizer", None, OPTIMIZER_HELP)]
+PRESET_HELP = (
+    "paper: the training of the authors' scripts, with their weight decay, schedule and initialization (200 epochs; fewer "
+    "--epochs compress the schedule)."
+)
+Preset = Annotated[PresetName | None, optional("--preset", None, PRESET_HELP)]
 TrainLimit = Annotated[int | None, optional("--limit", "N", "Take the first N training points only.", min=2)]
 
 
@@ -58,12 +71,19 @@ def train_settings(
     batch_size: int | None = None,
     lr: float | None = None,
     optimizer: OptimizerName | None = None,
+    preset: PresetName | None = None,
 ) -> TrainSettings:
-    """The paper's settings for the data, with the given settings in their place."""
+    """The settings for the data, those of the authors' scripts with ``preset``, with the given settings in their place."""
     from dataclasses import replace
 
-    from tropica.studies.training.settings import paper_settings
+    from tropica.studies.training.settings import paper_preset, paper_settings
 
+    if preset is not None:
+        given = {"--batch-size": batch_size, "--lr": lr, "--optimizer": optimizer}
+        changed = [name for name, value in given.items() if value is not None]
+        if changed:
+            raise InputError(f"--preset paper has its own {changed[0]}; of its settings only --epochs can be changed")
+        return paper_preset(data, epochs)
     settings = paper_settings(data)
     if optimizer is not None and optimizer.value != settings.optimizer:
         settings = replace(settings, optimizer=optimizer.value, lr=LEARNING_RATES[optimizer])

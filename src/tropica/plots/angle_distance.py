@@ -59,7 +59,7 @@ def angle_distance(
         fine = min(1.0, (FULL_SIZE / max(1, len(angle))) ** 0.5)
         looks: tuple[dict[str, Any], ...] = (
             {"marker": "o", "s": 11 * fine, "c": style.RIGHT, "alpha": 0.45 * fine, "linewidths": 0, "zorder": 2},
-            {"marker": "x", "s": 26 * fine, "c": style.WRONG, "alpha": fine, "linewidths": 1.3, "zorder": 3},
+            {"marker": "x", "s": 13 * fine, "c": style.WRONG, "alpha": 0.6 * fine, "linewidths": 0.8, "zorder": 3},
         )
         for name, which, look in zip(names, (drawn & answer, drawn & ~answer), looks, strict=True):
             label = f"{name} ({int(which.sum()):,})"
@@ -68,7 +68,7 @@ def angle_distance(
         ax.set_title(title)
         missing = int((~drawn).sum())
         legend = ax.legend(title=f"{missing} not drawn (no direction)" if missing else None, handletextpad=0.2)
-        for handle, size in zip(legend.legend_handles, (11, 26), strict=True):
+        for handle, size in zip(legend.legend_handles, (11, 16), strict=True):
             handle.set(alpha=1, sizes=[size])  # type: ignore[union-attr]
     return ax
 

@@ -19,6 +19,7 @@ def grouped_means(
     title: str = "",
     limits: tuple[float | None, float | None] = (None, None),
     legend: bool = True,
+    colors: Mapping[str, str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a mark for each group and series; whiskers are one standard deviation.
@@ -30,6 +31,7 @@ def grouped_means(
         title: the title of the axes.
         limits: the limits of the y axis; matplotlib's by default.
         legend: whether to draw a legend.
+        colors: a color for some of the series; by default those of the house in turn.
         ax: axes to draw on; a new figure by default.
 
     Raises:
@@ -46,8 +48,10 @@ def grouped_means(
         ax = style.axes(ax, 3.4, 2.6)
         for i, (name, (means, sds)) in enumerate(series.items()):
             position = np.arange(len(groups)) + 0.5 * ((i + 0.5) / len(series) - 0.5)
-            look = {"color": style.SERIES[i % len(style.SERIES)], "fmt": style.marker(i), "markersize": 4}
+            color = (colors or {}).get(name, style.SERIES[i % len(style.SERIES)])
+            look = {"color": color, "fmt": style.marker(i), "markersize": 4}
             whiskers = None if sds is None else np.nan_to_num(np.asarray(sds, float))
+            whiskers = None if whiskers is None or not whiskers.any() else whiskers
             ax.errorbar(position, np.asarray(means, float), whiskers, label=name, capsize=2, elinewidth=0.8, **look)  # type: ignore[arg-type]
         for border in range(1, len(groups)):
             ax.axvline(border - 0.5, color="0.9", linewidth=0.6, zorder=0)

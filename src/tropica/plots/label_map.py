@@ -22,6 +22,7 @@ def label_map(
     point_labels: np.ndarray | None = None,
     size: float = 26.0,
     title: str = "",
+    written: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw convex polygons in the color of their labels, the decision boundary on top of them, and points on top of that.
@@ -34,6 +35,7 @@ def label_map(
         points, point_labels: points (N, 2) and their labels (N,); each label has a marker and a color.
         size: the size of a marker, in square points; smaller for many points.
         title: the title of the axes.
+        written: write each label on its largest polygon; points show it where there are many polygons.
         ax: axes to draw on; a new figure by default.
 
     Returns:
@@ -53,7 +55,7 @@ def label_map(
         )
     with style.applied():
         ax = style.axes(ax, 3.4, 3.4)
-        fill_labels(ax, polygons, np.asarray(labels), outlined=10 * OUTLINED)
+        fill_labels(ax, polygons, np.asarray(labels), outlined=10 * OUTLINED, written=written)
         if len(boundary):
             draw_boundary(ax, boundary)
         if points is not None:

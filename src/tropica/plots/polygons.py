@@ -58,9 +58,15 @@ def fill(ax: Axes, corners: np.ndarray, colors: np.ndarray, *, outlined: int = O
 
 
 def fill_labels(
-    ax: Axes, polygons: Sequence[np.ndarray], label: np.ndarray, *, share: float = LABEL_SHARE, outlined: int = OUTLINED
+    ax: Axes,
+    polygons: Sequence[np.ndarray],
+    label: np.ndarray,
+    *,
+    share: float = LABEL_SHARE,
+    outlined: int = OUTLINED,
+    written: bool = True,
 ) -> list[Artist]:
-    """Fill polygons in the colors of their labels and write each label on its largest polygon.
+    """Fill polygons in the colors of their labels and, where ``written``, write each label on its largest polygon.
 
     Returns:
         A patch for each label, for the legend.
@@ -73,7 +79,7 @@ def fill_labels(
     handles: list[Artist] = []
     for k in np.unique(label).tolist():
         largest = corners[np.where(label == k, size, -1).argmax()]
-        if size[label == k].sum() > size.sum() / 1000:
+        if written and size[label == k].sum() > size.sum() / 1000:
             _write_label(ax, largest.mean(0), str(k))
         handles.append(Patch(facecolor=tuple(colors[k]), edgecolor="0.3", linewidth=0.4, label=f"predicted {k}"))
     return handles

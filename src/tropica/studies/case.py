@@ -20,6 +20,7 @@ from tropica.network.trace import trace
 from tropica.runtime.progress import ProgressCallback
 from tropica.studies.checkpoints import Checkpoints
 from tropica.studies.deciding import DecidingPoints, deciding_points
+from tropica.studies.given import GivenNetwork
 from tropica.studies.networks import family
 from tropica.studies.training.runs import TrainedRun
 from tropica.terms.linear_terms import LinearTerms
@@ -32,7 +33,7 @@ class Case:
     """A trained network; all objects derived from it are computed at first use and cached.
 
     Attributes:
-        run: the training, with the weights after each epoch.
+        run: the training, with the weights after each epoch, or a network of the user's own.
         points: the training points that terms are extracted from, X of N^(X).
         test: the test points, with labels.
         dtype: the dtype of all computations.
@@ -43,7 +44,7 @@ class Case:
         cache: the derived objects so far; copies of a case that differ only in the study share it.
     """
 
-    run: TrainedRun
+    run: TrainedRun | GivenNetwork
     points: LabelledData
     test: LabelledData
     dtype: torch.dtype
@@ -57,7 +58,7 @@ class Case:
         """The network of the same training after an epoch."""
         return replace(self, epoch=epoch, cache={})
 
-    def with_run(self, run: TrainedRun) -> Case:
+    def with_run(self, run: TrainedRun | GivenNetwork) -> Case:
         """The network of another training, on the same points and after the same epoch."""
         return replace(self, run=run, cache={})
 
@@ -77,7 +78,7 @@ class Case:
     @property
     def family(self) -> str:
         """FCN or CNN."""
-        return family(self.run.model)
+        return self.run.family if isinstance(self.run, GivenNetwork) else family(self.run.model)
 
     @property
     def true_labels(self) -> Tensor:
@@ -88,7 +89,10 @@ class Case:
     @property
     def net(self) -> PiecewiseLinearNetwork:
         """The traced network, in ``dtype``."""
-        return self._once("net", lambda: trace(self.run.load(self.epoch), self.points.inputs[:2]).to(self.dtype))
+        run = self.run
+        if isinstance(run, GivenNetwork):
+            return self._once("net", lambda: run.net.to(self.dtype))
+        return self._once("net", lambda: trace(run.load(self.epoch), self.points.inputs[:2]).to(self.dtype))
 
     @property
     def network_labels(self) -> Tensor:

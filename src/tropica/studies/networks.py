@@ -123,6 +123,23 @@ def _chain_for(name: str, shape: tuple[int, ...]) -> str:
     return COLOR_CHAINS[name] if color.get(name) else CHAINS[name]
 
 
+def initialize_as_keras(model: nn.Sequential, *, he_last: bool, seed: int) -> None:
+    """Draw the weights as the authors' scripts do: Glorot uniform for dense layers, He uniform for convolutions; biases are 0.
+
+    Args:
+        model: a network of `MODELS`; changed in place.
+        he_last: the last layer's weights are He uniform as well.
+        seed: the seed of the weights.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    layers = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv1d, nn.Conv2d))]
+    for layer in layers:
+        if isinstance(layer, nn.Linear) and not (he_last and layer is layers[-1]):
+            nn.init.xavier_uniform_(layer.weight, generator=generator)
+        else:
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=generator)
+
+
 def _initialize(model: nn.Module, generator: torch.Generator | None) -> None:
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d)):

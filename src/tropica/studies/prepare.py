@@ -23,8 +23,9 @@ from tropica.data.labelled import LabelledData
 from tropica.errors import DataError, InputError
 from tropica.runtime.files import plain, writable_folder, write_json
 from tropica.runtime.progress import ProgressCallback
-from tropica.studies.case import Case
+from tropica.studies.case import Case, equal_share
 from tropica.studies.checkpoints import Checkpoints, read_measurement
+from tropica.studies.given import GivenNetwork
 from tropica.studies.networks import MODELS, check_model, family
 from tropica.studies.registry import find_study
 from tropica.studies.study import Results, Row, Study, StudyData
@@ -61,10 +62,13 @@ def prepare_study(
     terms: int | None = None,
     dtype: torch.dtype = torch.float32,
     networks: str | os.PathLike[str] | None = None,
+    given: GivenNetwork | None = None,
     report: ProgressCallback | None = None,
 ) -> PreparedStudy:
     """Check all arguments of a study; nothing is written or trained. Arguments and errors are those of ``run_study``."""
     study = find_study(name)
+    if given is not None:
+        return _prepare_given(study, train, test, out, given, terms, dtype, report)
     folder = writable_folder(out)
     settings = replace(settings or paper_settings(train), activation=study.activation)
     num_classes = _check_labels(train, test)
@@ -74,6 +78,31 @@ def prepare_study(
     shared = writable_folder(networks) if networks is not None else folder / "networks"
     seeds = range(seed, seed + runs)
     return PreparedStudy(study, data, terms or len(data.train), models, seeds, settings, dtype, folder, shared, report)
+
+
+def _prepare_given(
+    study: Study,
+    train: LabelledData,
+    test: LabelledData,
+    out: str | os.PathLike[str],
+    given: GivenNetwork,
+    terms: int | None,
+    dtype: torch.dtype,
+    report: ProgressCallback | None,
+) -> PreparedStudy:
+    """A study of a network of the user's own: one run, without training."""
+    if study.needs:
+        raise InputError(f"{study.name} needs {study.needs}; {given.name} is one network, as it is")
+    num_classes = _check_labels(train, test)
+    if given.net.input_shape != train.input_shape:
+        raise InputError(f"{given.name} takes points of shape {given.net.input_shape}; {train.name} has {train.input_shape}")
+    if num_classes > given.net.num_classes:
+        raise InputError(f"{given.name} has {given.net.num_classes} labels; {train.name} has {num_classes} classes")
+    if terms is not None and not 1 <= terms <= len(train):
+        raise InputError(f"terms must be a number of training points, 1 … {len(train):,}; found {terms:,}")
+    folder, data = writable_folder(out), StudyData(train, test)
+    number = terms or len(train)
+    return PreparedStudy(study, data, number, (given.name,), range(1), None, dtype, folder, folder, report, given)
 
 
 def _check_labels(train: LabelledData, test: LabelledData) -> int:
@@ -114,11 +143,12 @@ class PreparedStudy:
     num_terms: int
     models: tuple[str, ...]
     seeds: range
-    training: TrainSettings
+    training: TrainSettings | None
     dtype: torch.dtype
     folder: Path
     networks: Path
     report: ProgressCallback | None
+    given: GivenNetwork | None = None
 
     @property
     def runs(self) -> list[tuple[str, int]]:
@@ -139,11 +169,20 @@ class PreparedStudy:
             "shape": list(train.input_shape),
             "data_fingerprint": fingerprint(train)[:16],
             "test_fingerprint": fingerprint(test)[:16],
-            "training": dict(vars(self.training)),
+            "training": {} if self.training is None else self.training.to_dict(),
+            **self._given_settings,
             "decompositions": list(self.study.decompositions),
             "dtype": str(self.dtype).removeprefix("torch."),
             "tropica": version("tropica"),
         }
+
+    @property
+    def _given_settings(self) -> dict[str, Any]:
+        """What identifies a network of the user's own."""
+        if self.given is None:
+            return {}
+        weights = self.given.weights
+        return {"network": self.given.net.fingerprint, **({} if weights is None else {"weights": str(weights)})}
 
     @property
     def points(self) -> LabelledData:
@@ -173,7 +212,7 @@ class PreparedStudy:
         if earlier is not None:
             return earlier
         start = time.perf_counter()
-        trained, *others = (self._train(model, seed + k) for k in range(self.study.num_networks))
+        trained, *others = [self.given] if self.given else self._trained(model, seed)
         between = time.perf_counter()
         file = self._file(model, seed)
         checkpoints = Checkpoints(file.with_suffix(""), self.settings)
@@ -184,7 +223,8 @@ class PreparedStudy:
             "settings": self.settings,
             "model": model,
             "seed": seed,
-            "training_accuracy": trained.history[-1]["accuracy"],
+            "test_accuracy": equal_share(base.network_labels, base.true_labels),
+            "training_accuracy": trained.history[-1]["accuracy"] if isinstance(trained, TrainedRun) else None,
             "training_seconds": between - start,
             "seconds": time.perf_counter() - between,
             "rows": measurement.rows,
@@ -199,17 +239,25 @@ class PreparedStudy:
         rows: list[Row] = []
         figure_data: dict[tuple[str, int], dict[str, Any]] = {}
         seconds = {"seconds": 0.0, "training_seconds": 0.0}
+        accuracies: dict[str, list[float]] = {}
         for model, seed in self.runs:
             measurement = self.measure(model, seed)
-            run = {"model": model, "family": family(model), "seed": seed}
+            run = {"model": model, "family": self.given.family if self.given else family(model), "seed": seed}
             rows += [run | row for row in measurement["rows"]]
             figure_data[model, seed] = measurement["figure_data"]
+            accuracies.setdefault(model, []).append(measurement["test_accuracy"])
             seconds = {key: seconds[key] + measurement[key] for key in seconds}
-        about = {"models": list(self.models), "seeds": list(self.seeds), **seconds}
+        accuracy = {model: sum(found) / len(found) for model, found in accuracies.items()}
+        about = {"models": list(self.models), "seeds": list(self.seeds), "test_accuracy": accuracy, **seconds}
         return rows, Results(pd.DataFrame(rows), figure_data, {**self.settings, **about})
+
+    def _trained(self, model: str, seed: int) -> list[TrainedRun]:
+        """The networks that a run compares."""
+        return [self._train(model, seed + k) for k in range(self.study.num_networks)]
 
     def _train(self, model: str, seed: int) -> TrainedRun:
         """A network, trained by this or an earlier call."""
+        assert self.training is not None
         report = self.report
         progress = (lambda done, total, message: report(done, total, f"{model}, seed {seed}: training")) if report else None
         folder = self.networks / self._network_name(model) / f"seed-{seed}"
@@ -217,8 +265,8 @@ class PreparedStudy:
 
     def _network_name(self, model: str) -> str:
         """The name of the folder of a model's networks: with activation and data, where these are not the default."""
-        activation = self.training.activation
+        activation = self.training.activation if self.training else "relu"
         return "-".join(filter(None, (model, "" if activation == "relu" else activation, self.data.suffix)))
 
     def _file(self, model: str, seed: int) -> Path:
-        return self.folder / "runs" / f"{model}-{seed}.json"
+        return self.folder / "runs" / f"{self.given.file_name if self.given else model}-{seed}.json"

@@ -9,8 +9,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tropica.studies.captions import caption
 from tropica.studies.study import Results, Study
 from tropica.studies.tables import Table
+from tropica.studies.verdicts import Verdict, verdict
+
+TRAINING_OPTIONS = ("epochs", "batch_size", "lr", "optimizer")
+"""The settings of a training that are options of the command line."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,8 @@ class Section:
         study: the study.
         settings: the settings of all runs; empty for a study that failed.
         tables, findings, summary: the study's results as tables, as sentences and in brief.
-        pictures: PNG files by name, in base64.
+        pictures: PNG files by name, in base64, each with its caption.
+        verdict: what the paper and this run found, and whether they agree; None for a study that failed.
         failure: the reason of a failure; empty for a study that is done.
     """
 
@@ -30,15 +36,21 @@ class Section:
     tables: Sequence[Table] = ()
     findings: Sequence[str] = ()
     summary: str = ""
-    pictures: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    verdict: Verdict | None = None
     failure: str = ""
 
     @classmethod
     def of_results(cls, study: Study, results: Results, pictures: Mapping[str, bytes]) -> Section:
         """The section of a study that is done, with its figures as PNG files."""
-        encoded = {name: base64.b64encode(content).decode("ascii") for name, content in pictures.items()}
+        encoded = {
+            name: (base64.b64encode(content).decode("ascii"), caption(name, results.settings))
+            for name, content in pictures.items()
+        }
         summary = study.summarize(results)
-        return cls(study, results.settings, study.tables(results), study.findings(results), summary, encoded)
+        return cls(
+            study, results.settings, study.tables(results), study.findings(results), summary, encoded, verdict(study, results)
+        )
 
     @classmethod
     def of_failure(cls, study: Study, reason: str) -> Section:
@@ -46,7 +58,13 @@ class Section:
         return cls(study, failure=reason)
 
 
-def render_report(title: str, sections: Sequence[Section], settings: Mapping[str, Any], commands: Sequence[str] = ()) -> str:
+def render_report(
+    title: str,
+    sections: Sequence[Section],
+    settings: Mapping[str, Any],
+    commands: Sequence[str] = (),
+    left_out: Mapping[str, str] | None = None,
+) -> str:
     """Render the HTML page.
 
     Args:
@@ -54,6 +72,7 @@ def render_report(title: str, sections: Sequence[Section], settings: Mapping[str
         sections: one section for each study; a page of several sections begins with their summaries.
         settings: the settings of all studies, as in ``numbers.json``.
         commands: command lines to continue with.
+        left_out: studies that were not run, with what they need.
     """
     environment = Environment(
         loader=PackageLoader("tropica.studies"),
@@ -65,7 +84,7 @@ def render_report(title: str, sections: Sequence[Section], settings: Mapping[str
     environment.filters["duration"] = duration
     environment.globals["settings_table"] = settings_table
     template = environment.get_template("report.html.j2")
-    return template.render(title=title, sections=sections, settings=settings, commands=commands)
+    return template.render(title=title, sections=sections, settings=settings, commands=commands, left_out=left_out or {})
 
 
 def duration(seconds: float) -> str:
@@ -80,12 +99,16 @@ def duration(seconds: float) -> str:
 def command(name: str, settings: Mapping[str, Any]) -> str:
     """The command line that reproduces a study's numbers, with every option; ``settings`` as in ``numbers.json``."""
     training = settings["training"]
-    options = {
-        "data": settings["data"],
+    trained = {
         "runs": len(settings["seeds"]),
         "seed": settings["seeds"][0],
+        **({"preset": "paper", "epochs": training["epochs"]} if training.get("preset") else {}),
+        **{key.replace("_", "-"): training[key] for key in TRAINING_OPTIONS if key in training and not training.get("preset")},
+    }
+    options = {
+        "data": settings["data"],
         **{f"model {model}": "" for model in settings["models"]},
-        **{key.replace("_", "-"): training[key] for key in ("epochs", "batch_size", "lr", "optimizer")},
+        **(trained if training else {"weights": settings["weights"]} if "weights" in settings else {}),
         "limit": settings["training_points"],
         "terms": settings["terms"],
         "test-limit": settings["test_points"],
@@ -104,6 +127,7 @@ def settings_table(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
         f"{points['terms']} terms, {points['test_points']} test points",
         "transformed to": settings.get("transform", ""),
         "networks": f"{', '.join(settings['models'])}; seeds {', '.join(map(str, settings['seeds']))}",
+        "fingerprint of the network": settings.get("network", ""),
         "training": ", ".join(f"{key} {value}" for key, value in settings["training"].items()),
         "dtype": settings["dtype"],
         "versions": ", ".join(f"{package} {number}" for package, number in settings["versions"].items()),

@@ -31,6 +31,7 @@ from tropica.runtime.files import writable_folder, write_file, write_json
 from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.studies import registry
 from tropica.studies.case import Case
+from tropica.studies.given import GivenNetwork
 from tropica.studies.prepare import PreparedStudy, prepare_study
 from tropica.studies.report import Section, next_commands, render_report
 from tropica.studies.study import Results, Study, StudyData
@@ -109,6 +110,7 @@ def run_study(
     terms: int | None = None,
     dtype: torch.dtype = torch.float32,
     networks: str | os.PathLike[str] | None = None,
+    given: GivenNetwork | None = None,
     progress: Any = False,
 ) -> StudyResult:
     """Run a study, or the runs that are missing in its folder.
@@ -123,6 +125,8 @@ def run_study(
         terms: the number of training points whose terms are extracted, the first ones; by default all.
         dtype: the dtype of decompositions and terms; deep networks need float64.
         networks: the folder of trained networks, for studies that share them; by default ``out/networks``.
+        given: a network of the user's own, measured as it is; then models, runs, seed, settings and networks are not used. Some
+            studies need more than a trained network, and say what.
         progress: True for bars, or a function (done, total, message).
 
     Raises:
@@ -139,10 +143,17 @@ def run_study(
     (['numbers.json', 'report.html', 'rows.csv', 'table2.png'], ['paper', 'calibrated', 'minimal'])
     """
     start = time.perf_counter()
-    given: dict[str, Any] = {"models": models, "runs": runs, "seed": seed, "settings": settings, "terms": terms, "dtype": dtype}
+    chosen: dict[str, Any] = {
+        "models": models,
+        "runs": runs,
+        "seed": seed,
+        "settings": settings,
+        "terms": terms,
+        "dtype": dtype,
+    }
     with progress_callback(progress) as raw:
         report = _by_run(raw) if progress is True and raw else raw
-        prepared = prepare_study(name, train, test, out, networks=networks, report=report, **given)
+        prepared = prepare_study(name, train, test, out, networks=networks, given=given, report=report, **chosen)
         for done, (model, number) in enumerate(prepared.runs):
             prepared.measure(model, number)
             if report:
@@ -176,7 +187,8 @@ def run_studies(
         networks: the folder of trained networks; by default ``out/networks``.
         title: the title of the report.
         progress: True for bars, or a function (done, total, message).
-        settings: the other arguments of :func:`run_study`: models, seed, settings, terms, dtype.
+        settings: the other arguments of :func:`run_study`: models, seed, settings, terms, dtype, given. Studies that need more
+            than a given network are left out, and the report says what they need.
 
     Raises:
         InputError: data or settings that do not fit any study, or a folder with other runs; nothing is written before.
@@ -193,13 +205,17 @@ def run_studies(
     folder = writable_folder(out)
     shared = folder / "networks" if networks is None else networks
     names = list(registry.STUDIES) if studies is None else [registry.find_study(name).name for name in studies]
+    left_out = {}
+    if settings.get("given") is not None and studies is None:
+        left_out = {name: registry.STUDIES[name].needs for name in names if registry.STUDIES[name].needs}
+        names = [name for name in names if name not in left_out]
     with progress_callback(progress) as report:
         prepared: dict[str, PreparedStudy] = {}
         errors: dict[str, TropicaError] = {}
         for name in names:
-            given = {"runs": runs, "networks": shared, "report": _by_study(name, report), **_settings_of(name, settings)}
+            chosen = {"runs": runs, "networks": shared, "report": _by_study(name, report), **_settings_of(name, settings)}
             try:
-                prepared[name] = prepare_study(name, train, test, folder / name, **given)
+                prepared[name] = prepare_study(name, train, test, folder / name, **chosen)
             except TropicaError as error:
                 errors[name] = error
         if not any(registry.STUDIES[name].transform is StudyData for name in prepared):
@@ -217,9 +233,13 @@ def run_studies(
             state.finish(name)
     numbers = state.numbers()
     sections = [state.section(name) for name in names]
-    commands = next_commands(numbers["settings"]) if networks is None else ()
+    numbers["left_out"] = left_out
+    trained = networks is None and settings.get("given") is None
+    commands = next_commands(numbers["settings"]) if trained else ()
     files = {
-        "report.html": write_file(folder / "report.html", render_report(title, sections, numbers["settings"], commands)),
+        "report.html": write_file(
+            folder / "report.html", render_report(title, sections, numbers["settings"], commands, left_out)
+        ),
         "numbers.json": write_json(folder / "numbers.json", numbers),
     }
     return StudiesResult(state.done, state.failed, files, time.perf_counter() - start)

@@ -100,6 +100,7 @@ class Study:
         num_networks: the number of networks that a run compares: that of its own seed and those of the next seeds
             (``Case.other_runs``).
         transform: maps training and test points to the points that the networks are given; by default the identity.
+        needs: what the study needs beyond a trained network, for networks of the user's own; "" for nothing.
         summary: the results in one or two sentences, for the report of several studies; by default the first finding.
     """
 
@@ -115,6 +116,7 @@ class Study:
     decompositions: Sequence[str] = METHODS
     num_networks: int = 1
     transform: Callable[[LabelledData, LabelledData], StudyData] = StudyData
+    needs: str = ""
     summary: Callable[[Results], str] | None = None
 
     def summarize(self, results: Results) -> str:

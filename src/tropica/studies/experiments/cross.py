@@ -19,6 +19,8 @@ HEADINGS = {
     "accuracy, straight": "accuracy_straight",
     "accuracy, cross": "accuracy_cross",
 }
+LEAST = 20
+"""Points that a share in the figure must be of."""
 
 
 def measure(case: Case) -> Measurement:
@@ -53,9 +55,10 @@ def findings(results: Results) -> list[str]:
         for method in METHODS:
             found = select(results.rows, family=family, decomposition=method)
             straight, a, b = (percent(found[c]) for c in ("straight", "agreement_straight", "agreement_cross"))
+            few, many = (found[f"number_{kind}"].sum() for kind in ("straight", "cross"))
             lines.append(
                 f"{family}, {method} decomposition: {straight} % of the test points are straight; N^(X) agrees with N on {a} % "
-                f"of the straight and on {b} % of the cross points."
+                f"of the straight points ({few:,} in all runs) and on {b} % of the cross points ({many:,})."
             )
     return lines
 
@@ -63,10 +66,13 @@ def findings(results: Results) -> list[str]:
 def figures(results: Results) -> Mapping[str, Figure]:
     """A panel for each decomposition, a group for each quantity, a mark for each network."""
     figure, panels = decomposition_panels(2.6)
-    names = ("straight\npoints", "agreement,\nstraight", "agreement,\ncross")
+    names = ("straight\npoints", "fidelity,\nstraight", "fidelity,\ncross")
     columns = ["straight", "agreement_straight", "agreement_cross"]
     for ax, method in zip(panels[0], METHODS, strict=True):
-        found = select(results.rows, decomposition=method).melt(["model"], columns, "quantity", "share")
+        rows = select(results.rows, decomposition=method).copy()
+        for kind in ("straight", "cross"):  # a share of a few points says nothing
+            rows.loc[rows[f"number_{kind}"] < LEAST, f"agreement_{kind}"] = None
+        found = rows.melt(["model"], columns, "quantity", "share")
         series = {m: spread(select(found, model=m), "quantity", "share", groups=columns) for m in results.models}
         first = ax is panels[0][0]
         ylabel = "% of test points" if first else ""

@@ -246,6 +246,12 @@ def _estimate(rows: pd.DataFrame) -> str:
     return "–" if math.isnan(value) else f"{value:.3g}" + ("" if math.isnan(error) else f" ± {error:.2g}")
 
 
+def cells_and_bound(rows: pd.DataFrame) -> tuple[float, float]:
+    """The estimated number of cells of the cube and the smallest upper bound, as powers of ten: of the rows of one model."""
+    guess = select(rows, quantity="cells, by integral geometry")["log10"].astype(float).mean()
+    return guess, select(rows, quantity="upper bound").astype({"log10": float}).groupby("place")["log10"].mean().min()
+
+
 def findings(results: Results) -> list[str]:
     """Each network's estimates beside its bounds; the order of the networks by the estimate."""
     lines, totals = [], {}
@@ -254,8 +260,7 @@ def findings(results: Results) -> list[str]:
         same, other = (_estimate(select(rows, quantity="regions a segment", place=place)) for place in PLACES)
         density = _estimate(select(rows, quantity="breakpoints per unit length", place=CUBE))
         drawn = select(rows, quantity="cells, Chao1", place=CUBE)
-        guess = select(rows, quantity="cells, by integral geometry")["log10"].astype(float).mean()
-        upper = select(rows, quantity="upper bound").astype({"log10": float}).groupby("place")["log10"].mean().min()
+        guess, upper = cells_and_bound(rows)
         lines.append(
             f"{model}: an estimated {same} linear regions along a segment between test points of one class, {other} between "
             f"those of two; {density} breakpoints per unit length on random chords of the cube. "
@@ -302,12 +307,9 @@ def figures(results: Results) -> Mapping[str, Figure]:
         "estimate, integral geometry": series("log10", quantity="cells, by integral geometry"),
         "upper bound, layer by layer": series("log10", quantity="upper bound", place=LAYERS),
     }
-    grouped_means(models, marks, ylabel="log10 of the number of cells", ax=right)
-    shown = [mean for means, _ in marks.values() for mean in means if mean > 0]
-    low, high = min(shown), max(shown)
-    right.set_yscale("log")
-    right.yaxis.set_major_formatter("{x:g}")
-    right.set_ylim(low / 1.3, 1.3 * high * (high / low) ** 0.6)  # room for the legend
+    grouped_means(models, marks, ylabel="number of cells (power of ten)", ax=right)
+    high = max(mean for means, _ in marks.values() for mean in means if mean > 0)
+    right.set_ylim(0, 1.6 * high)  # room for the legend
     right.legend(loc="upper left", handletextpad=0.2)
     return {"estimate": figure}
 
@@ -315,12 +317,12 @@ def figures(results: Results) -> Mapping[str, Figure]:
 def summary(results: Results) -> str:
     """The linear regions of a segment; the estimate and the bound of all cells, as powers of ten."""
     rows = results.rows
-    estimate = by_family(select(rows, quantity="cells, by integral geometry"), "log10", 1)
-    bound = by_family(select(rows, quantity="upper bound", place=LAYERS), "log10", 1)
+    cells = [(model, *cells_and_bound(select(rows, model=model))) for model in results.models]
+    totals = ", ".join(f"{model} 10^{guess:.0f} (10^{upper:.0f})" for model, guess, upper in cells)
     line = by_family(select(rows, quantity="regions a segment", place=PLACES[1]), "value", 1)
     return (
         f"Linear regions between two test points of different classes, estimated: {line}. Cells in the cube around the data, "
-        f"log10 of an estimate: {estimate}; of an upper bound: {bound}."
+        f"estimated (smallest upper bound): {totals}."
     )
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
 
 from tropica.plots import label_map, label_polygons, style
 from tropica.polyhedra.envelope import Envelope, upper_envelope
@@ -25,6 +27,8 @@ from tropica.terms.linear_terms import LinearTerms
 DECOMPOSITIONS = (*METHODS, "minimal")
 MARGIN = 0.05
 """Width of the window's border on each side of the points, relative to their extent."""
+PIXELS = 600
+"""Side of the grid on which labels are compared for the picture."""
 SHOWN = 150
 """The largest number of training points in the figure."""
 DIGITS = 5
@@ -215,21 +219,57 @@ def _figure(data: Mapping[str, Any], rows: pd.DataFrame) -> Figure:
     titles |= {m: f"N^(X), {m} decomposition:\n{first['active_plus'][m]:,} terms" for m in DECOMPOSITIONS}
     columns = 2
     across = style.PAPER_WIDTH / columns - 0.3
-    lines = -(-len(titles) // columns)
+    lines = -(-(len(titles) + 1) // columns)
     figure = style.figure(height=lines * (min(across * tall / wide, 2 * across) + 0.45) + 0.75)
     panels = figure.subplots(lines, columns, squeeze=False).flatten()
     points, names = np.array(data["points"]), np.array(data["labels"])
-    for ax, (key, title) in zip(panels, titles.items(), strict=True):
+    for ax, (key, title) in zip(panels, titles.items(), strict=False):
         one = data[key]
         polygons, boundary = ([np.array(p) for p in one[part]] for part in ("polygons", "boundary"))
         labels = np.array(one["labels"])
-        label_map(polygons, labels, window, boundary=boundary, points=points, point_labels=names, size=9, title=title, ax=ax)
+        label_map(
+            polygons,
+            labels,
+            window,
+            boundary=boundary,
+            points=points,
+            point_labels=names,
+            size=9,
+            title=title,
+            written=False,
+            ax=ax,
+        )
         ax.set_xlabel("first coordinate")
         ax.set_ylabel("second coordinate" if ax is panels[0] else "")
+    _draw_difference(panels[len(titles)], data, window)
+    for ax in panels[len(titles) + 1 :]:
+        ax.remove()
     handles, texts = panels[0].get_legend_handles_labels()
     texts = [text.rpartition(" (")[0] for text in texts]
     figure.legend(handles, texts, loc="outside lower center", ncols=min(len(texts), 10), handletextpad=0.1, columnspacing=1.0)
     return figure
+
+
+def _draw_difference(ax: Axes, data: Mapping[str, Any], window: np.ndarray) -> None:
+    """Mark where N^(X) with the calibrated decomposition gives another label than N."""
+    one, other = (_label_image(data[key], window) for key in ("network", METHODS[1]))
+    differ = one != other
+    extent = (window[0, 0], window[1, 0], window[0, 1], window[1, 1])
+    ax.imshow(np.where(differ, 1.0, 0.0), cmap="Reds", vmin=0, vmax=1.4, extent=extent, origin="lower", aspect="equal")
+    for segment in data["network"]["boundary"]:
+        ax.plot(*np.array(segment).T, color=style.BLACK, linewidth=0.7)
+    ax.set_title(f"{METHODS[1]}: another label than N\non {100 * differ.mean():.1f} % of the area")
+    style.set_plane(ax, window[0], window[1], ("first coordinate", "second coordinate"))
+
+
+def _label_image(one: Mapping[str, Any], window: np.ndarray) -> np.ndarray:
+    """The labels of polygons on a grid of PIXELS × PIXELS, the first row at the bottom."""
+    image = Image.new("I", (PIXELS, PIXELS), -1)
+    draw = ImageDraw.Draw(image)
+    for polygon, label in zip(one["polygons"], one["labels"], strict=True):
+        at = (np.array(polygon) - window[0]) / (window[1] - window[0]) * (PIXELS - 1)
+        draw.polygon([tuple(corner) for corner in at.tolist()], fill=int(label))
+    return np.asarray(image)
 
 
 def summary(results: Results) -> str:
@@ -254,6 +294,7 @@ STUDY = Study(
     "and test points fall into regions of training points. (With two inputs points may well share regions; in the paper's "
     "networks, with hundreds of inputs, all points have regions of their own.)",
     measure=measure,
+    needs="networks of two inputs, which it trains on projected points",
     tables=tables,
     findings=findings,
     figures=figures,

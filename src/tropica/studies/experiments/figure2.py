@@ -88,6 +88,10 @@ def figures(results: Results) -> Mapping[str, Figure]:
             found = results.first_run(model)[method]
             angle, distance = (with_nan(found[key]) for key in ("angle", "distance"))
             angle_distance(angle, distance, torch.tensor(found["right"]), title=f"{model}, {method} decomposition", ax=ax)
+    # One scale for all panels, so that networks and decompositions can be compared.
+    highest = [max(limits) for limits in zip(*((ax.get_xlim()[1], ax.get_ylim()[1]) for ax in panels.flat), strict=True)]
+    for ax in panels.flat:
+        ax.set(xlim=(0, highest[0]), ylim=(0, highest[1]))
     return {"figure2": figure}
 
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 import torch
 from matplotlib.figure import Figure
 
+from tropica.compare.layerwise import layer_cuts
 from tropica.decomposition.decompose import decompose
 from tropica.decomposition.prepare import inner_points
 from tropica.evaluation.function import ExtractedFunction
+from tropica.network.graph import INPUT
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.plots import mean_curves
 from tropica.studies.case import Case, equal_share
@@ -17,36 +19,20 @@ from tropica.studies.panels import panel_grid
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, by_family, curve, percent, select
 
-LETTERS = {"dense": "D", "conv": "C", "pool": "M", "block": "B", "average": "A"}
-"""The letters of the layers that are merged; activations, norms and flattening are merged with the layer before them."""
 BATCH = 256
-
-
-def layer_cuts(names: list[str]) -> list[tuple[str, str, str | None]]:
-    """The layers in the order in which they are merged: letter, name, and the tensor before (None: the input).
-
-    >>> layer_cuts(["flatten1", "dense1", "act1", "dense2"])
-    [('D', 'dense2', 'act1'), ('D', 'dense1', None)]
-    """
-    found = []
-    for i, name in enumerate(names):
-        letter = LETTERS.get(name.rstrip("0123456789"))
-        if letter is not None:
-            before = next((n for n in reversed(names[:i]) if not n.startswith("flatten")), None)
-            found.append((letter, name, before))
-    return found[::-1]
+NAMES = {"agreement": "fidelity", "accuracy": "test accuracy"}
 
 
 def measure(case: Case) -> Measurement:
     """A row for each decomposition and number of merged layers; 0 is the network itself."""
-    names = [name for name, _ in case.run.load().named_children()]
+    cuts = list(layer_cuts(case.net))
     rows: list[Row] = []
     for method in METHODS:
-        rows.append(_row(case, method, 0, "", "", case.network_labels))
-        for merged, (letter, name, before) in enumerate(layer_cuts(names), start=1):
-            head, tail = (None, case.net) if before is None else case.net.cut(before)
+        rows.append(_row(case, method, 0, "", case.network_labels))
+        for merged, (name, before) in enumerate(cuts, start=1):
+            head, tail = (None, case.net) if before == INPUT else case.net.cut(before)
             labels = _labels(case, method, head, tail, f"{method} decomposition, {merged} layers merged")
-            rows.append(_row(case, method, merged, letter, name, labels))
+            rows.append(_row(case, method, merged, name, labels))
     return Measurement(rows)
 
 
@@ -60,9 +46,9 @@ def _labels(
     return ExtractedFunction.streaming(tail, points, decomposition, progress=progress).predict(test, progress=progress)
 
 
-def _row(case: Case, method: str, merged: int, letter: str, layer: str, labels: torch.Tensor) -> Row:
+def _row(case: Case, method: str, merged: int, layer: str, labels: torch.Tensor) -> Row:
     agreement, accuracy = equal_share(labels, case.network_labels), equal_share(labels, case.true_labels)
-    row = {"decomposition": method, "merged": merged, "letter": letter, "layer": layer}
+    row = {"decomposition": method, "merged": merged, "layer": layer}
     return {**row, "agreement": agreement, "accuracy": accuracy}
 
 
@@ -106,16 +92,17 @@ def figures(results: Results) -> Mapping[str, Figure]:
     for ax, model in zip(panels, results.models, strict=True):
         rows = select(results.rows, model=model)
         lines = {
-            f"{key}, {method} decomposition": curve(select(rows, decomposition=method), "merged", key)
+            f"{NAMES[key]}, {method} decomposition": curve(select(rows, decomposition=method), "merged", key)
             for method in METHODS
             for key in ("agreement", "accuracy")
         }
-        ticks = dict(zip(rows["merged"], rows["letter"].replace("", "–"), strict=True))
+        ticks = dict(zip(rows["merged"], rows["layer"].replace("", "none"), strict=True))
         first = ax is panels[0]
         ylabel = "% of test points" if first else ""
-        mean_curves(
-            lines, xlabel="merged layers, from the output", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax
-        )
+        xlabel = "layer merged last, from the output"
+        mean_curves(lines, xlabel=xlabel, ylabel=ylabel, title=model, ticks=ticks, legend=False, ax=ax)
+        ax.tick_params("x", rotation=60 if len(ticks) > 3 else 0)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return {"figure3": figure}
 
 
@@ -134,8 +121,8 @@ STUDY = Study(
     title="Figure 3: from the network to its extracted function, layer by layer",
     question="The layers of a network are merged one by one into an extracted function, the last first: test points go through "
     "the remaining layers, and the function that is extracted from the merged layers, at the training points' values before "
-    "them, gives the label. With all layers merged it is N^(X). D: dense, C: convolution, M: pool, B: residual block, A: "
-    "global average; – is the network.",
+    "them, gives the label. With all layers merged it is N^(X); with none it is the network. "
+    "Activations, norms and reshapes are merged with the layer before them.",
     paper="Fully connected networks keep more of their accuracy at every step than convolutional ones, in all networks. Narrow "
     "(a CNN) loses 36.6 points of accuracy, Wide (fully connected, with as many nodes) 8.1.",
     measure=measure,

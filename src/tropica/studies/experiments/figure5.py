@@ -37,7 +37,7 @@ def measure(case: Case) -> Measurement:
     """A row for each epoch, which compares this network with that of the next seed; for the figure, the last epoch's points."""
     other = case.with_run(case.other_runs[0])
     rows, figure_data = [], {}
-    for epoch in select_epochs(case.run.epochs, EPOCHS, also=case.run.settings.milestones):
+    for epoch in select_epochs(case.run.epochs, EPOCHS, also=case.run.milestones):
 
         def measure_epoch(epoch: int = epoch) -> dict[str, Row]:
             return compare_networks(case.after_epoch(epoch), other.after_epoch(epoch))
@@ -184,6 +184,7 @@ STUDY = Study(
     "less, on MNIST and on CIFAR-10; on CIFAR-10 the correlation jumps precisely where the learning rate falls. In E.6 the "
     "coefficients of two CNNs are nearly orthogonal; angles and distances of fully connected networks are much smaller.",
     measure=measure,
+    needs="the weights after each epoch of two trainings; tropica compare compares two networks",
     tables=tables,
     findings=findings,
     figures=figures,

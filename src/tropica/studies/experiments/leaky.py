@@ -16,4 +16,5 @@ STUDY = replace(
     "Table 2, below, is that of ReLU.)",
     figures=partial(table2.figures, name="leaky"),
     activation="leaky",
+    needs="networks with another activation, which it trains",
 )

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from tropica.compare.agreement import agreement
-from tropica.plots import grouped_means
-from tropica.studies.case import Case
+from tropica.compare.agreement import compare_labels
+from tropica.plots import grouped_means, style
+from tropica.studies.baselines import SPACES, neighbor_indices, pack, stacked, unpack
+from tropica.studies.case import Case, equal_share
+from tropica.studies.intervals import paired_interval
 from tropica.studies.panels import panel_grid
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Cells, Table, aggregate, by_decomposition, percent, select, spread
 
 DECOMPOSITIONS = (*METHODS, "minimal")
 SHARES = {"network_extracted": "N vs N^(X)", "network_true": "N vs true", "extracted_true": "N^(X) vs true"}
+INTERVAL = "95 % interval, paired over seeds and test points"
+TITLES = {
+    "network_extracted": "fidelity: N^(X) = N",
+    "network_true": "test accuracy of N",
+    "extracted_true": "test accuracy of N^(X)",
+}
 PAPER = {
     "FCN, MNIST": ("97.7 ± 0.2", "98.1 ± 0.2", "97.6 ± 0.2"),
     "CNN, MNIST": ("95.7 ± 0.3", "99.2 ± 0.1", "95.8 ± 0.2"),
@@ -27,12 +38,30 @@ PAPER = {
 
 
 def measure(case: Case) -> Measurement:
-    """A row for each decomposition."""
-    rows = []
+    """A row for each decomposition; for intervals, which answers of each test point are equal."""
+    rows, answers = measure_rows(case)
+    labels = case.terms(METHODS[0]).labels.cpu()
+    for space, index in neighbor_indices(case).items():
+        neighbor = None if index is None else labels[index]
+        for row in rows:
+            row[f"{space}_fidelity"] = None if neighbor is None else equal_share(neighbor, case.network_labels)
+            row[f"{space}_accuracy"] = None if neighbor is None else equal_share(neighbor, case.true_labels)
+            active = answers[row["decomposition"]][1]
+            row[f"active_is_nearest_{space}"] = None if index is None else equal_share(index, active)
+        if neighbor is not None:
+            answers[space] = (neighbor, neighbor)
+    equal = {name: pack(found == case.network_labels) for name, (found, _) in answers.items()}
+    return Measurement(rows, {"fidelity": equal, "points": len(case.true_labels)})
+
+
+def measure_rows(case: Case) -> tuple[list[Row], dict[str, tuple[Tensor, Tensor]]]:
+    """A row for each decomposition; and by decomposition the labels of N^(X) and the numbers of its active terms."""
+    rows, answers = [], {}
     for method in DECOMPOSITIONS:
         terms, decomposition = case.terms(method), case.decomposition(method)
         progress = case.progress(f"agreement, {method} decomposition")
-        shares = agreement(case.net, case.function(method), case.test, progress=progress)
+        answers[method] = case.function(method).labels_and_terms(case.test, progress=progress)
+        shares = compare_labels(case.network_labels, answers[method][0], case.true_labels)
         rows.append(
             {
                 "decomposition": method,
@@ -47,7 +76,7 @@ def measure(case: Case) -> Measurement:
                 **sizes(case, method),
             }
         )
-    return Measurement(rows)
+    return rows, answers
 
 
 def sizes(case: Case, method: str) -> Row:
@@ -97,6 +126,13 @@ def tables(results: Results) -> list[Table]:
             "Five networks of each architecture; 60,000 (MNIST) and 50,000 (CIFAR-10) terms; the paper's decomposition.",
         ),
         Table(
+            f"{data}: beside nearest neighbors, mean ± sd over runs",
+            aggregate(rows, {"in %": "model", "decomposition": "decomposition"}, baseline_cells()),
+            "Fidelity: the share of test points with N's label. The baselines give a test point the label that N gives the "
+            "nearest training point: nearest in pixels, or in the values of the last nonlinearity. Active is nearest: the term "
+            "that decides is that of this training point.",
+        ),
+        Table(
             "The decompositions, means over runs",
             aggregate(rows, {"network": "model", "decomposition": "decomposition"}, growth),
             "K: the multipliers. F⁻ and F⁻ / |N|: on the training points; the difference a⁺ − a⁻ loses about log10 of the "
@@ -104,6 +140,27 @@ def tables(results: Results) -> list[Table]:
             "depends on the weights alone.",
         ),
     ]
+
+
+def baseline_cells() -> Cells:
+    """The columns of the table of baselines."""
+    cells: dict[str, Any] = {"N^(X): fidelity": ("network_extracted", percent), "accuracy": ("extracted_true", percent)}
+    for space, name in SPACES.items():
+        cells[f"nearest in {name}: fidelity"] = (f"{space}_fidelity", percent)
+        cells[f"accuracy, {name}"] = (f"{space}_accuracy", percent)
+        cells[f"active is nearest, {name}"] = (f"active_is_nearest_{space}", percent)
+    return cells
+
+
+def fidelity(results: Results, family: str, answer: str) -> np.ndarray | None:
+    """Whether an answer is N's label, (seeds, points), averaged over the networks of a family; None where it is unknown."""
+    runs: dict[int, list[np.ndarray]] = {}
+    for (model, seed), data in results.figure_data.items():
+        if results.rows.loc[results.rows["model"] == model, "family"].iloc[0] == family:
+            if answer not in data["fidelity"]:
+                return None
+            runs.setdefault(seed, []).append(unpack(data["fidelity"][answer], data["points"]))
+    return stacked(runs)
 
 
 def findings(results: Results) -> list[str]:
@@ -118,9 +175,18 @@ def findings(results: Results) -> list[str]:
         )
     if len(results.families) == 2:
         for method in DECOMPOSITIONS:
-            means = select(rows, decomposition=method).groupby("family")["network_extracted"].mean()
-            gap = 100 * (means["FCN"] - means["CNN"])
-            lines.append(f"FCN minus CNN, {method} decomposition: {gap:+.1f} points of agreement.")
+            one, other = (fidelity(results, family, method) for family in ("FCN", "CNN"))
+            assert one is not None
+            assert other is not None
+            gap = paired_interval(one, other).text(sign=True)
+            lines.append(f"FCN minus CNN, {method} decomposition: {gap} points of fidelity ({INTERVAL}).")
+    for family in results.families:
+        for space, name in SPACES.items():
+            one, other = fidelity(results, family, METHODS[1]), fidelity(results, family, space)
+            if one is not None and other is not None:
+                more = paired_interval(one, other).text(sign=True)
+                what = f"N^(X), calibrated, minus the nearest neighbor in {name}"
+                lines.append(f"{family}: {what}: {more} points of fidelity ({INTERVAL}).")
     certified = int(rows["certificate_holds"].sum())
     lines.append(f"Theorem 3.3 is certified on the training points in {certified} of {len(rows)} cases.")
     return lines
@@ -129,7 +195,7 @@ def findings(results: Results) -> list[str]:
 def figures(results: Results, name: str = "table2") -> Mapping[str, Figure]:
     """A panel for each pair of functions, a mark for each network and decomposition."""
     figure, panels = panel_grid(len(SHARES), 2.5, sharey=True)
-    for ax, (key, title) in zip(panels, SHARES.items(), strict=True):
+    for ax, (key, title) in zip(panels, TITLES.items(), strict=True):
         of_network = key == "network_true"
         series = {
             "network" if of_network else f"{method} decomposition": spread(
@@ -138,8 +204,10 @@ def figures(results: Results, name: str = "table2") -> Mapping[str, Figure]:
             for method in (DECOMPOSITIONS[:1] if of_network else DECOMPOSITIONS)
         }
         first = ax is panels[0]
-        ylabel = "equal labels (% of test points)" if first else ""
-        grouped_means(results.models, series, ylabel=ylabel, title=title, legend=first, ax=ax)
+        ylabel = "% of test points" if first else ""
+        look = {"colors": {"network": style.BLACK}, "legend": False}
+        grouped_means(results.models, series, ylabel=ylabel, title=title, ax=ax, **look)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(DECOMPOSITIONS))
     return {name: figure}
 
 

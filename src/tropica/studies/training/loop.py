@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.optim import SGD, Adam, Optimizer
 from tropica.data.validate import validate_points
 from tropica.errors import InputError, NonFiniteWeights
 from tropica.runtime.progress import ProgressCallback
+from tropica.studies.training.presets import find_preset
 
 MOMENTUM = 0.9
 MILESTONES, DECAY = (0.5, 0.75), 10
@@ -48,6 +49,8 @@ def train(
     batch_size: int = 128,
     lr: float = 1e-3,
     optimizer: Literal["adam", "sgd"] = "adam",
+    preset: str = "",
+    weight_decay: float = 0.0,
     seed: int = 0,
     progress: ProgressCallback | None = None,
     start: TrainingState | None = None,
@@ -63,6 +66,8 @@ def train(
         batch_size: points in a batch.
         lr: the learning rate; `sgd` divides it by 10 after half and after three quarters of the epochs.
         optimizer: `adam`, or `sgd` with momentum 0.9.
+        preset: a preset's name, whose drops of the learning rate are taken.
+        weight_decay: the loss gains weight_decay/2 · ‖W‖² for every weight W, but not for biases and norms.
         seed: the seed of the random orders and of any dropout; torch's global generators are left as they were.
         progress: called with (finished steps, all steps, message).
         start: the state to resume from; the model must have the weights of that epoch.
@@ -83,7 +88,7 @@ def train(
     """
     parameter = next(model.parameters())
     _check_training(model.eval(), inputs, labels, epochs, batch_size, parameter)
-    stepper = _optimizer(optimizer, model, lr)
+    stepper = _optimizer(optimizer, model, lr, weight_decay)
     batches = -(-len(inputs) // batch_size)
     points = inputs.to(parameter.dtype)
     history = [] if start is None else list(start.history)
@@ -102,7 +107,7 @@ def train(
         try:
             for epoch in range(len(history) + 1, epochs + 1):
                 for group in stepper.param_groups:
-                    group["lr"] = learning_rate(epoch, epochs, lr, optimizer)
+                    group["lr"] = learning_rate(epoch, epochs, lr, optimizer, preset)
                 loss, accuracy = _train_epoch(model, stepper, points, labels, batch_size, report)
                 if not isfinite(loss):
                     raise NonFiniteWeights(f"training diverged in epoch {epoch}: the loss is {loss}; lower lr={lr}")
@@ -114,13 +119,15 @@ def train(
     return history
 
 
-def learning_rate(epoch: int, epochs: int, lr: float, optimizer: str) -> float:
+def learning_rate(epoch: int, epochs: int, lr: float, optimizer: str, preset: str = "") -> float:
     """The learning rate in an epoch (from 1).
 
     >>> [learning_rate(epoch, 8, 0.5, "sgd") for epoch in (4, 5, 7)]
     [0.5, 0.05, 0.005]
     """
-    passed = sum(epoch > int(share * epochs) for share in MILESTONES) if optimizer == "sgd" else 0
+    found = find_preset(preset)
+    shares = found.drops if found else MILESTONES if optimizer == "sgd" else ()
+    passed = sum(epoch > int(share * epochs) for share in shares)
     return lr / DECAY**passed
 
 
@@ -140,11 +147,17 @@ def _check_training(
         raise InputError(f"the model has {outputs} outputs, so labels lie in 0 … {outputs - 1}; found {low} … {high}")
 
 
-def _optimizer(name: str, model: nn.Module, lr: float) -> Optimizer:
+def _optimizer(name: str, model: nn.Module, lr: float, weight_decay: float = 0.0) -> Optimizer:
+    groups: Any = model.parameters()
+    if weight_decay:
+        kernels, others = (
+            [p for p in model.parameters() if (p.ndim > 1) == is_kernel] for is_kernel in (True, False)
+        )  # biases and norms are vectors
+        groups = [{"params": kernels, "weight_decay": weight_decay}, {"params": others}]
     if name == "adam":
-        return Adam(model.parameters(), lr=lr)
+        return Adam(groups, lr=lr)
     if name == "sgd":
-        return SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
+        return SGD(groups, lr=lr, momentum=MOMENTUM)
     raise InputError(f"the optimizer must be 'adam' or 'sgd'; found {name!r}")
 
 

@@ -27,8 +27,9 @@ from tropica.data.labelled import LabelledData
 from tropica.errors import DataError, InputError
 from tropica.runtime.files import write_file, write_json
 from tropica.runtime.progress import ProgressCallback
-from tropica.studies.networks import build
+from tropica.studies.networks import build, family, initialize_as_keras
 from tropica.studies.training.loop import TrainingState, train
+from tropica.studies.training.presets import find_preset
 from tropica.studies.training.settings import TrainSettings, check_training_data
 
 STATE, SUMMARY = "state.safetensors", "training.json"
@@ -60,6 +61,11 @@ class TrainedRun:
     def epochs(self) -> list[int]:
         """The epochs whose weights are saved, from 0 (untrained) to the last."""
         return [epoch for epoch in range(self.settings.epochs + 1) if self.settings.saves(epoch)]
+
+    @property
+    def milestones(self) -> list[int]:
+        """The epochs after which the learning rate decreases."""
+        return self.settings.milestones
 
     def weights(self, epoch: int | None = None) -> Path:
         """The file of the weights after an epoch, by default the last."""
@@ -116,7 +122,10 @@ def train_run(
     """
     num_classes = check_training_data(data)
     assert data.labels is not None
+    preset = find_preset(settings.preset)
     network = build(model, data.input_shape, num_classes, seed=seed, activation=settings.activation)
+    if preset is not None:
+        initialize_as_keras(network, he_last=preset.he_last, seed=seed)
     identity = _identity(model, data, num_classes, settings, seed)
     state = _resume(folder, network, identity)
     run = TrainedRun(model, data.input_shape, num_classes, settings, seed, folder, [] if state is None else state.history)
@@ -143,6 +152,8 @@ def train_run(
         batch_size=settings.batch_size,
         lr=settings.lr,
         optimizer=settings.optimizer,
+        preset=settings.preset,
+        weight_decay=0.0 if preset is None else preset.decay(family(model)),
         seed=seed,
         progress=progress,
         start=state,
@@ -174,7 +185,7 @@ def _identity(model: str, data: LabelledData, num_classes: int, settings: TrainS
         "data": data.name,
         "points": len(data),
         "fingerprint": fingerprint(data),
-        **vars(settings),
+        **settings.to_dict(),
     }
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tropica.data.arrays import MAX_CLASSES
 from tropica.data.labelled import LabelledData
 from tropica.errors import DataError, InputError
 from tropica.studies.networks import ACTIVATIONS
 from tropica.studies.training.loop import learning_rate
+from tropica.studies.training.presets import EPOCHS, find_preset
 
 SMALL = 10_000
 """Data sets with fewer training points are trained in smaller batches."""
@@ -23,6 +24,8 @@ class TrainSettings:
     Attributes:
         epochs, batch_size, lr, optimizer: arguments of :func:`tropica.studies.training.loop.train`.
         activation: `relu` or `leaky`, an argument of :func:`tropica.studies.networks.build`.
+        preset: the name of a preset in :mod:`tropica.studies.training.presets` (schedule, weight decay, initialization); ""
+            for none.
         every: weights are saved after epochs 0 (untrained), every, 2·every, …, and after the last epoch.
 
     Raises:
@@ -35,6 +38,7 @@ class TrainSettings:
     optimizer: Literal["adam", "sgd"] = "adam"
     activation: Literal["relu", "leaky"] = "relu"
     every: int = 1
+    preset: str = ""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "every"):
@@ -48,6 +52,21 @@ class TrainSettings:
         if self.activation not in ACTIVATIONS:
             raise InputError(f"the activation must be one of {', '.join(ACTIVATIONS)}; found {self.activation!r}")
 
+        find_preset(self.preset)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings by name, for files; without ``preset`` where there is none, as in files of earlier runs.
+
+        >>> TrainSettings(epochs=1, batch_size=2, lr=0.1).to_dict()["activation"]
+        'relu'
+        """
+        return {key: value for key, value in vars(self).items() if key != "preset" or value}
+
+    @property
+    def compressed(self) -> bool:
+        """Whether these are the paper's settings with fewer epochs than the paper's."""
+        return bool(self.preset) and self.epochs < EPOCHS
+
     def saves(self, epoch: int) -> bool:
         """Whether the weights after this epoch are saved."""
         return epoch % self.every == 0 or epoch == self.epochs
@@ -59,7 +78,7 @@ class TrainSettings:
         >>> TrainSettings(epochs=50, batch_size=128, lr=0.01, optimizer="sgd").milestones
         [25, 37]
         """
-        rates = [learning_rate(epoch, self.epochs, self.lr, self.optimizer) for epoch in range(1, self.epochs + 1)]
+        rates = [learning_rate(epoch, self.epochs, self.lr, self.optimizer, self.preset) for epoch in range(1, self.epochs + 1)]
         return [epoch for epoch in range(1, self.epochs) if rates[epoch] < rates[epoch - 1]]
 
 
@@ -73,12 +92,29 @@ def paper_settings(data: LabelledData) -> TrainSettings:
 
     >>> from tropica.studies.datasets.load import load_data
     >>> paper_settings(load_data("digits"))
-    TrainSettings(epochs=20, batch_size=32, lr=0.001, optimizer='adam', activation='relu', every=1)
+    TrainSettings(epochs=20, batch_size=32, lr=0.001, optimizer='adam', activation='relu', every=1, preset='')
     """
     batch_size = 32 if len(data) < SMALL else 128
     if len(data.input_shape) == 3 and data.input_shape[0] == 3:
         return TrainSettings(50, batch_size, 0.01, "sgd")
     return TrainSettings(20, batch_size, 0.001, "adam")
+
+
+def paper_preset(data: LabelledData, epochs: int | None = None) -> TrainSettings:
+    """The training of the authors' scripts (:mod:`tropica.studies.training.presets`), as on CIFAR for color images, else MNIST.
+
+    Args:
+        data: the training points.
+        epochs: fewer epochs than the scripts' 200 compress the schedule; such a training is not the paper's.
+
+    >>> from tropica.studies.datasets.load import load_data
+    >>> paper_preset(load_data("digits"), epochs=20).milestones
+    [1, 2, 3, 4, 6]
+    """
+    color = len(data.input_shape) == 3 and data.input_shape[0] == 3
+    chosen = (64, 0.01, "sgd", "paper-cifar") if color else (64, 1e-4, "adam", "paper-mnist")
+    size, lr, optimizer, preset = chosen
+    return TrainSettings(epochs or EPOCHS, size, lr, optimizer, preset=preset)  # type: ignore[arg-type]
 
 
 def check_training_data(data: LabelledData) -> int:

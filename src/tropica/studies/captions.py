@@ -1,0 +1,99 @@
+"""The captions of the figures of a report, with the paper's values in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tropica.studies.training.presets import EPOCHS
+
+SHARED = "Marks are means over runs; whiskers, where there are several runs, one standard deviation."
+CAPTIONS: Mapping[str, str] = {
+    "table2": (
+        "Fidelity: the share of test points at which N^(X) gives the label of N. The paper (its own decomposition): "
+        "fidelity 97.7 (FCN) and 95.7 (CNN) on MNIST, 52.5 and 30.8 on CIFAR-10; test accuracy of N^(X) 97.6, 95.8, "
+        "38.2 and 30.3 %. "
+        f"{SHARED}"
+    ),
+    "leaky": (f"As the figure of Table 2, with LeakyReLU(0.3). The paper gives no numbers in its main text. {SHARED}"),
+    "regions": ("The share of points that have a linear region of their own. The paper: all of them, at every epoch."),
+    "figure1": (
+        "Two inputs. Areas have the color of their label; black: the decision boundary; dots: training points. Last "
+        "panel: where N^(X) (calibrated) gives another label than N. The paper's Figure 1 is a sketch without "
+        "numbers."
+    ),
+    "figure2": (
+        "Each mark is a test point: angle and distance between its own coefficients and those of the term that "
+        "decides. The panels have the same axes. The paper (CIFAR-10): CNN near 90° throughout; FCN smaller where the "
+        "answer is right."
+    ),
+    "figure3": (
+        "From left to right one more layer, from the output on, is merged into the extracted function. The paper: "
+        "Narrow (CNN) loses 36.6 points of accuracy over all layers, Wide (FCN) 8.1."
+    ),
+    "figure4": (
+        "Table 2 after each of several epochs; bands are one standard deviation over runs. The paper: at the end "
+        "extraction costs Narrow 36.6 points of accuracy and Wide 8.1."
+    ),
+    "figure5": (
+        "Two networks that differ in their seeds alone, epoch by epoch. The paper: the coefficients of FCN are "
+        "clearly correlated after training, those of CNN less."
+    ),
+    "retraining": (
+        "Appendix E.6: angle and distance of the coefficients of two separately trained networks at each training "
+        "point. The paper: nearly orthogonal for CNN, much smaller for FCN."
+    ),
+    "patterns": (
+        "The share of units of a layer with equal activation, for test points and their deciding training points, and "
+        "for random pairs. The paper: about 80 % in each layer."
+    ),
+    "coefficients": ("Appendix E.7: statistics of each coefficient over all training points; red positive, blue negative."),
+    "neighbors": (
+        "Appendix E.2: test points, their own coefficients, the deciding training points, and the coefficients of the "
+        "active terms; both on one scale. The first right and the first wrong answers."
+    ),
+    "share": (
+        "N^(X) from a part of the terms, five draws each. The authors' scripts measure this; the paper gives no "
+        "numbers. "
+        f"{SHARED}"
+    ),
+    "shift": (f"Test images moved by whole pixels. The authors' scripts measure this; the paper gives no numbers. {SHARED}"),
+    "random": (
+        f"Terms of random inputs in place of the data. The authors' scripts measure this; the paper gives no numbers. {SHARED}"
+    ),
+    "implications": (
+        "Of the test points for which the premise holds, the share for which the conclusion holds. No numbers in the paper."
+    ),
+    "cross": (
+        "Straight: the active a⁺ and the active a⁻ come from one training point. A fidelity over fewer than 20 points "
+        "is left out. No numbers in the paper."
+    ),
+    "estimate": (
+        "Left and middle: exact counts along segments, with standard errors. Right: powers of ten; the bound is over "
+        "all weights. The paper: bounds beyond 10^300 even for its smallest network, and more regions for Narrow than "
+        "for Wide."
+    ),
+    "decomposition": (
+        "K scaled by λ; λ = 1 is the certified decomposition. The paper has one decomposition, with fidelity 97.7 "
+        "(FCN) and 95.7 (CNN) on MNIST, 52.5 and 30.8 on CIFAR-10."
+    ),
+}
+
+
+def caption(picture: str, settings: Mapping[str, Any]) -> str:
+    """The caption of a figure, with the data and the training of the networks in it.
+
+    Args:
+        picture: the name of the file.
+        settings: the settings of the study, as in ``numbers.json``.
+
+    >>> caption("figure3.png", {"data": "digits", "training": {"epochs": 2}}).partition("8.1. ")[2]
+    'Networks of this run: digits, trained for 2 epochs.'
+    """
+    stem = picture.removesuffix(".png")
+    text = CAPTIONS.get(stem) or next((CAPTIONS[name] for name in CAPTIONS if stem.startswith(f"{name}-")), "")
+    training = settings.get("training") or {}
+    how = f", trained for {training['epochs']} epochs" if "epochs" in training else ", given"
+    if training.get("preset") and training["epochs"] < EPOCHS:
+        how += f" (the paper's schedule compressed to {training['epochs']} epochs: not the paper's training)"
+    return f"{text} Networks of this run: {settings.get('data', '')}{how}.".strip()
