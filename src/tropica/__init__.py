@@ -12,6 +12,7 @@ if _TYPE_CHECKING:
     from tropica import bounds, plots, polyhedra, studies, tropical
     from tropica.compare.agreement import Agreement, agreement
     from tropica.compare.patterns import count_patterns, count_terms, pattern_agreement
+    from tropica.compare.regression import RegressionAgreement, regression_agreement
     from tropica.compare.similarity import angles, correlation, distances
     from tropica.data.keyed import KeyedData
     from tropica.data.labelled import LabelledData
@@ -68,6 +69,7 @@ _PACKAGES = ("bounds", "plots", "polyhedra", "studies", "tropical")
 _NAMES = {
     "compare.agreement": ("Agreement", "agreement"),
     "compare.patterns": ("count_patterns", "count_terms", "pattern_agreement"),
+    "compare.regression": ("RegressionAgreement", "regression_agreement"),
     "compare.similarity": ("angles", "correlation", "distances"),
     "data.keyed": ("KeyedData",),
     "data.labelled": ("LabelledData",),

@@ -113,6 +113,8 @@ def agreement(
     """
     if y is None and isinstance(x, LabelledData):
         y = x.labels
+    if f.task == "regression":
+        raise InputError("the extracted function is that of a regression, which has no labels: use tp.regression_agreement")
     net = as_network(net, x)
     if net.num_classes != f.num_classes:
         raise InputError(

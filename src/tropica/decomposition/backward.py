@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from tropica.decomposition.cotangents import forward, label_cotangent
+from tropica.decomposition.cotangents import forward, target_cotangent, targets
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.double_double_pass import MinusTerms, minus_terms
 from tropica.network.graph import NonlinearityNode
@@ -25,7 +25,7 @@ class BatchTerms:
         labels: the label i that N gives each point, (B,).
         local, minus: ∇N_i and ∇F⁻, (B, d), in the network's dtype.
         local_value, minus_value: N_i and F⁻, (B,) float64.
-        margin: the difference of the two largest scores of N, (B,) float64.
+        margin: the difference of the two largest scores of N, (B,) float64; 0 in regression.
         smallest_cotangent: the smallest cotangent of F⁻ and F⁺_i at any nonlinearity, relative to the largest one there; None
             if cotangents were not checked.
         double_double: ∇F⁻ and F⁻ in double-double, if the decomposition asks for it.
@@ -44,6 +44,8 @@ class BatchTerms:
 def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) -> BatchTerms:
     """Compute ∇N_i and ∇F⁻ at every point of a batch, where i is the label that N gives the point.
 
+    In regression every point has a row for each output i.
+
     F⁻ = c⁻ + Σ_v ⟨K_v, h_v⟩, so that ∇F⁻ is one backward pass that starts with the cotangent K_v at every output h_v of a
     nonlinearity.
 
@@ -55,10 +57,12 @@ def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) 
     points = len(x)
     x = x.detach().requires_grad_()
     scores, outputs = forward(decomposition.net, x)
-    top = scores.detach().topk(2, 1).values
+    net, target = decomposition.net, targets(decomposition.net, scores)
+    value_of_target = scores.detach().gather(1, target.unsqueeze(1))[:, 0].double()
+    margin = torch.zeros_like(value_of_target) if net.num_targets else value_of_target - scores.detach().topk(2, 1).values[:, 1]
     weighted = [(node, h, k) for node, h in outputs if (k := decomposition.multiplier(node)) is not None]
     cotangents = _Cotangents(outputs, points) if check else None
-    local = _gradient([scores], x, [label_cotangent(scores)], retain_graph=bool(weighted))
+    local = _gradient([scores], x, [target_cotangent(net, scores)], retain_graph=bool(weighted))
     if cotangents:
         cotangents.start_second_pass()
     minus = _gradient([h for _, h, _ in weighted], x, [k.expand(points, *k.shape).reshape(h.shape) for _, h, k in weighted])
@@ -70,12 +74,12 @@ def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) 
         minus = minus + k.to(minus.dtype)
         value += x.detach().flatten(1).double() @ k
     return BatchTerms(
-        labels=scores.detach().argmax(1),
+        labels=target,
         local=local,
         minus=minus,
-        local_value=top[:, 0].double(),
+        local_value=value_of_target,
         minus_value=value,
-        margin=(top[:, 0] - top[:, 1]).double(),
+        margin=margin,
         smallest_cotangent=cotangents.smallest() if cotangents else None,
         double_double=minus_terms(decomposition, x) if decomposition.double_double else None,
     )

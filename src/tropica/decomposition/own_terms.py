@@ -28,10 +28,10 @@ class OwnTerms:
     Values of a⁻ leave out the center, which is common to all terms.
 
     Attributes:
-        labels: the label that N gives each point.
+        labels: the label that N gives each point; in regression, where a point has a row for each output, the output.
         local: a_k(x_k) in float64, the largest score of N.
         minus, minus_low: a⁻_k(x_k), in float64 or double-double.
-        margin: the difference of the two largest scores of N at each point.
+        margin: the difference of the two largest scores of N at each point; 0 in regression.
         local_norm, minus_norm: ‖∇N_i‖ and ‖∇F⁻‖, the latter with the center.
         minus_value: |F⁻(x_k)|.
         centered_norm: ‖∇F⁻ − center‖.
@@ -129,15 +129,18 @@ class OwnTerms:
         """The margin of N at each point up to which the rounding of N itself may change its label, (N,)."""
         return NETWORK_UNITS * torch.finfo(dtype).eps * (self.local_norm * self.reach + self.local.abs())
 
-    @property
-    def scale(self) -> float:
+    def scale(self, num_targets: int = 0) -> float:
         """The spread of N on the data, which few outliers hardly inflate.
 
         1.48 times the median absolute deviation of the two largest scores, between 1/30 of their standard deviation and all of
-        it; the largest score if all are equal.
+        it; the largest score if all are equal. In regression (``num_targets`` > 0) the smallest spread of an output that is not
+        constant.
         """
-        scores = torch.cat([self.local, self.local - self.margin])
+        scores = torch.cat([self.local, self.local - self.margin]).view(-1, 1) if not num_targets else None
+        scores = self.local.view(-1, num_targets) if scores is None else scores
         unit = power_of_two(scores)
-        deviation = unit * float((scores / unit).std(correction=0))
-        robust = 1.4826 * float((scores - scores.median()).abs().median())
-        return min(deviation, max(robust, deviation / 30)) or float(scores.abs().max())
+        deviation = unit * (scores / unit).std(0, correction=0)
+        robust = 1.4826 * (scores - scores.median(0).values).abs().median(0).values
+        spread = torch.minimum(deviation, torch.maximum(robust, deviation / 30))
+        varied = spread[spread != 0]  # NaN stays
+        return float(varied.min()) if len(varied) else float(scores.abs().max())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -17,11 +17,12 @@ from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.precision import MorePrecision, asking_for_more, escalate, require_digits
 from tropica.decomposition.prepare import decomposition_for, prepare_extraction
 from tropica.errors import InputError
+from tropica.evaluation.groups import merged
 from tropica.evaluation.search.search import ExactSearch, SearchReport
 from tropica.evaluation.settings import EVALUATION_SETTINGS, EvaluationSettings
 from tropica.evaluation.sources import KeptTerms, TermSource
 from tropica.evaluation.storage_rounding import PossibleTerms, TermRecomputation
-from tropica.evaluation.streaming import StreamedTerms
+from tropica.evaluation.streaming import StreamedTerms, digits_of_terms
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.runtime.arithmetic import own_settings
@@ -42,10 +43,11 @@ class ExtractedFunction:
 
         N_i^(X)(x) = max over k with label i of a⁺_k(x)  −  max over all k of a⁻_k(x),    label(x) = argmax_i.
 
-    The value is −∞ for a label without data points. All results are those of float64 arithmetic on the stored terms: products
-    are computed in the terms' dtype, and terms within the error bound of the maximum are evaluated again in float64. Points are
-    converted to the terms' dtype, as for the network. Memory beyond terms and points: a few blocks (some 100 MB), never terms
-    × points.
+    The value is −∞ for a label without data points. For terms of a regression (``tp.extract(..., task="regression")``) every
+    data point has a term for each output i, and N^(X) is the prediction. All results are those of float64 arithmetic on the
+    stored terms: products are computed in the terms' dtype, and terms within the error bound of the maximum are evaluated
+    again in float64. Points are converted to the terms' dtype, as for the network. Memory beyond terms and points: a few blocks
+    (some 100 MB), never terms × points.
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -108,7 +110,9 @@ class ExtractedFunction:
             return
         place = torch.empty(0, device=terms.device if device is None else device).device
         self._terms = kept = KeptTerms(terms, place)
-        if search == "exact" and kept.precision != "double-double":
+        if kept.num_targets and data is not None:
+            raise InputError("net= and data= decide labels of rounded terms; a regression has none: leave both out")
+        if search == "exact" and kept.precision != "double-double" and not kept.num_targets:
             self._search = ExactSearch(partial(kept.stored_blocks, processes), kept.dtype, memory, settings.search)
         if self._rounded and net is not None and data is not None:
             self._recomputation = TermRecomputation(terms, as_network(net, data).to(place), data, processes)
@@ -121,6 +125,7 @@ class ExtractedFunction:
         data: Data,
         decomposition: str | DCDecomposition = "calibrated",
         *,
+        task: str | None = None,
         dtype: torch.dtype | None = None,
         batch_size: int | None = None,
         memory: int | None = None,
@@ -137,6 +142,7 @@ class ExtractedFunction:
         with progress_callback(progress if processes.is_first else False) as report:
             sizes = {"batch_size": batch_size, "memory": memory, "processes": processes, "shard_sizes": shard_sizes}
             net, settings = as_network(net, data), {"memory": memory, "processes": processes, "progress": report}
+            sizes |= {"task": task, "decomposition": decomposition}
             prepared = prepare_extraction(net, data, dtype=dtype, **sizes)
             may_escalate = dtype in (None, torch.float64)
             try:
@@ -151,8 +157,13 @@ class ExtractedFunction:
 
     @property
     def num_classes(self) -> int:
-        """Number of labels."""
+        """Number of labels; in regression of outputs."""
         return self._terms.num_classes
+
+    @property
+    def task(self) -> str:
+        """The task of the terms: "classification" or "regression"."""
+        return "regression" if self._terms.num_targets else "classification"
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -164,7 +175,10 @@ class ExtractedFunction:
         """The report on the search so far: ``used`` is "exact" or "full" (for the reason ``why``)."""
         if self._search is not None:
             return self._search.report
-        return SearchReport(why="as asked" if isinstance(self._terms, KeptTerms) else "terms are not kept")
+        kept = isinstance(self._terms, KeptTerms)
+        return SearchReport(
+            why="all values are asked for" if self._terms.num_targets else "as asked" if kept else "terms are not kept"
+        )
 
     def __call__(self, x: Data, *, progress: Any = False) -> Tensor:
         """N^(X)(x): (B, num_classes) in float64, −∞ for labels without a term."""
@@ -178,16 +192,26 @@ class ExtractedFunction:
         return self._map(values, x, progress)
 
     def predict(self, x: Data, *, progress: Any = False) -> Tensor:
-        """Labels (B,): the label of the largest a⁺_k(x), the lowest label at a tie."""
+        """Labels (B,): the label of the largest a⁺_k(x), the lowest label at a tie; in regression f(x)."""
+        if self._terms.num_targets:
+            return self(x, progress=progress)
         return self.labels_and_terms(x, progress=progress)[0]
 
     def active_term(self, x: Data, *, progress: Any = False) -> Tensor:
-        """The index of the data point whose a⁺_k is largest at x: (B,) int64; at a tie, the first point of the lowest label."""
+        """The index of the data point whose a⁺_k is largest at x: (B,) int64; at a tie, the first point of the lowest label.
+
+        In regression for each output, (B, num_classes), the first point at a tie.
+        """
+        if targets := self._terms.num_targets:
+            return self._map(
+                lambda part, report: self._maxima(part, ("plus by label",), report)[0].argmax // targets, x, progress
+            )
         return self.labels_and_terms(x, progress=progress)[1]
 
     def active_minus_term(self, x: Data, *, progress: Any = False) -> Tensor:
         """The index of the data point whose a⁻_k is largest at x: (B,) int64, the first point at a tie."""
-        return self._map(lambda part, report: self._maxima(part, ("minus",), report)[0].argmax[:, 0], x, progress)
+        rows = max(1, self._terms.num_targets)
+        return self._map(lambda part, report: self._maxima(part, ("minus",), report)[0].argmax[:, 0] // rows, x, progress)
 
     def f_plus(self, x: Data, *, progress: Any = False) -> Tensor:
         """The maximum of a⁺_k(x) over the data points with label i, for each i: (B, num_classes) in float64, −∞ if none.
@@ -209,7 +233,11 @@ class ExtractedFunction:
 
     @own_settings()
     def labels_and_terms(self, x: Data, *, progress: Any = False) -> tuple[Tensor, Tensor]:
-        """Labels and active terms, (B,) each, from one pass over the terms."""
+        """Labels and active terms, (B,) each, from one pass over the terms.
+
+        Raises InputError in regression, where there are no labels.
+        """
+        self._require_labels()
 
         def keys(part: Tensor, report: ProgressCallback | None) -> Tensor:
             if self._recomputation is not None:
@@ -224,10 +252,17 @@ class ExtractedFunction:
 
         (B,) bool, True if all terms that can be active within the stored bounds have the same label. For terms stored in the
         dtype of the extraction all entries are True.
+
+        Raises InputError in regression, where there are no labels.
         """
+        self._require_labels()
         if not self._rounded:
             return torch.ones(count_points(x, where="points"), dtype=torch.bool)
         return self._map(lambda part, report: self._possible_terms(part, report).has_one_label(self._processes), x, progress)
+
+    def _require_labels(self) -> None:
+        if self._terms.num_targets:
+            raise InputError("a regression has no labels: f(x) are its values, f.active_term(x) the points that decide them")
 
     def _maxima(self, x: Tensor, families: tuple[Family, ...], report: ProgressCallback | None) -> list[RunningMaxima]:
         """Compute the maxima of families of functions over all terms."""
@@ -272,7 +307,7 @@ class ExtractedFunction:
         size = settings.points if kept else total  # streamed terms are extracted only once
         room = self._processes.run_on_first(lambda: budget(self._memory, terms.device) // (4 * terms.dtype.itemsize))
         batches = as_batches(x, size, dtype=dtype, device=device, shape=terms.input_shape, where="points", order=order)
-        yield from _merged(batches, size, min(settings.numbers, room) if kept else sys.maxsize)
+        yield from merged(batches, size, min(settings.numbers, room) if kept else sys.maxsize)
 
     @own_settings()
     def _map(self, work: Callable[[Tensor, ProgressCallback | None], Tensor], x: Data, progress: Any) -> Tensor:
@@ -308,44 +343,18 @@ class ExtractedFunction:
         terms = self._terms
         return {
             "terms": f"{terms.num_terms:,} of {'×'.join(map(str, terms.input_shape))}",
-            "classes": f"{terms.num_classes}",
+            "outputs" if terms.num_targets else "classes": f"{terms.num_classes}",
             "decomposition": terms.method,
             "precision": terms.precision,
-            **_digits_of(terms),
+            **digits_of_terms(terms),
             "kept": "no, extracted in each call" if isinstance(terms, StreamedTerms) else f"{terms.dtype}, {terms.device}",
         }
 
     def __repr__(self) -> str:
         facts, streamed = self._facts(), ", streamed" if isinstance(self._terms, StreamedTerms) else ""
         terms = facts["terms"].replace(" of", " terms of")
-        return f"ExtractedFunction({terms}, {facts['classes']} classes, {facts['decomposition']} decomposition{streamed})"
+        count = f"{facts['outputs']} outputs" if "outputs" in facts else f"{facts['classes']} classes"
+        return f"ExtractedFunction({terms}, {count}, {facts['decomposition']} decomposition{streamed})"
 
     def _repr_html_(self) -> str:
         return html_table("Extracted function N<sup>(X)</sup>", self._facts())
-
-
-def _digits_of(terms: TermSource) -> dict[str, str]:
-    """The digits of f(x) by the certificate of kept terms, and what was tried before."""
-    if not isinstance(terms, KeptTerms):
-        assert isinstance(terms, StreamedTerms)
-        steps, digits = terms.decomposition.escalations, None
-    else:
-        steps, digits = terms.terms.certificate.steps, terms.terms.certificate.digits
-    facts = {} if digits is None else {"digits of f(x)": f"{digits:.1f}"}
-    return facts | ({"before": "; ".join(steps)} if steps else {})
-
-
-def _merged(batches: Iterable[Tensor], points: int, numbers: int) -> Iterator[Tensor]:
-    """Concatenate consecutive batches to at least ``points`` points or ``numbers`` numbers, as small batches are inefficient.
-
-    >>> [len(x) for x in _merged(torch.zeros(7, 3).split(2), 3, 100)]
-    [4, 3]
-    """
-    group: list[Tensor] = []
-    for x in batches:
-        group.append(x)
-        if sum(map(len, group)) >= points or sum(map(Tensor.numel, group)) >= numbers:
-            yield group[0] if len(group) == 1 else torch.cat(group)
-            group = []
-    if group:
-        yield group[0] if len(group) == 1 else torch.cat(group)
