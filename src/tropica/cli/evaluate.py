@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +13,7 @@ import typer
 import tropica as tp
 from tropica.cli import options
 from tropica.cli.evaluate_regression import evaluate_regression
+from tropica.cli.evaluation_source import Source
 from tropica.cli.output import (
     check_writable,
     print_facts,
@@ -151,26 +151,6 @@ def evaluate(
         write_csv(csv, ("point", *columns), list(zip(range(len(labels)), *lists, strict=True)))
         print_written(csv)
     save_json(json, "evaluate", numbers)
-
-
-@dataclass(frozen=True)
-class Source:
-    """The extracted function, its inputs, and facts about its terms.
-
-    Attributes:
-        function: the extracted function.
-        inputs: the points, or the values of an inner layer at the points.
-        terms: the number of terms.
-        same_network: whether the terms were extracted from the given network; None without a network.
-        rounded: whether the terms are stored in a coarser dtype than they were computed in, and the labels are those of the
-            stored terms.
-    """
-
-    function: tp.ExtractedFunction
-    inputs: Data
-    terms: int
-    same_network: bool | None
-    rounded: bool
 
 
 def _check_options(

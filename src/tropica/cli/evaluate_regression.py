@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tropica as tp
+from tropica.cli.evaluation_source import Source
 from tropica.cli.output import print_facts, print_table, print_written, resources, resources_text, save_json, torchrun_rank
 from tropica.errors import InputError
 from tropica.runtime.files import write_csv
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from tropica.cli.evaluate import Source
 
 
 def evaluate_regression(

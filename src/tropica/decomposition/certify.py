@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tropica.decomposition.own_terms import OwnTerms
+from tropica.decomposition.own_terms import OwnTerms, amid
 from tropica.decomposition.pairwise_check import check_pairs, indexed
 from tropica.runtime.processes import Processes
 from tropica.terms.certificate import Certificate
@@ -131,7 +131,7 @@ def certify_terms(
     def blocks():
         return ((first, block.to(terms.working)) for first, block in indexed(chosen))
 
-    parts, r_norm, r_bias, amidst = [], 0.0, 0.0, x.double().mean(0)
+    parts, r_norm, r_bias, amidst = [], 0.0, 0.0, amid(x)
     for first, block in blocks():
         here = slice(first, first + len(block))
         parts.append((first, OwnTerms.of(x[here], block, sample.margin[here], terms.center, amidst)))

@@ -11,7 +11,7 @@ from torch import Tensor
 from tropica.data.passes import DataPass, Shard
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import extract_shards, find_center
-from tropica.decomposition.own_terms import SIDES, OwnTerms, Side
+from tropica.decomposition.own_terms import SIDES, OwnTerms, Side, amid
 from tropica.decomposition.pairwise_check import check_pairs, compared_functions, excesses
 from tropica.errors import CertificateError
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
@@ -87,7 +87,7 @@ class DataTerms:
         parts_of_terms = 3 if decomposition.double_double else 2
         fits = parts_of_terms * inputs.numel() * net.dtype.itemsize / processes.world_size <= points.memory / 2
         x, parts, kept = inputs.flatten(1), [], {}
-        amidst = x.double().mean(0)
+        amidst = amid(x)
         for shard, block in extract_shards(decomposition, data_pass, center, processes.share(data_pass.shards)):
             assert block.margin is not None
             rows = x[shard.first : shard.first + len(block)]
@@ -147,10 +147,11 @@ def find_violations(terms: DataTerms, side: Side, factor: float = 1.0, shards: S
     targets = terms.decomposition.net.num_targets
     functions = (compared_functions(block, side, factor, first, num_targets=targets) for first, block in terms.blocks(shards))
     settings = {"double_double": precision == "double-double", "num_targets": targets}
-    excess, other = excesses(terms.x, own.value(side, factor), functions, terms.points.processes, **settings)
+    keys, processes = own.keys(side, targets), terms.points.processes
+    excess, other = excesses(terms.x, own.value(side, factor), keys, functions, processes, **settings)
     violated = ~(excess <= SLIGHT * own.tolerance(precision, factor))
     if side == "plus" and not targets:
-        changed = (excess > 0) & (own.labels[other.clamp(min=0)] != own.labels)
+        changed = (excess > 0) & (own.labels[other] != own.labels)
         violated |= changed & (own.margin > own.tie_tolerance(terms.dtype))
     (point,) = violated.nonzero(as_tuple=True)
     return Violations(side, point, other[point], excess[point])

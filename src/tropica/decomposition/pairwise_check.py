@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from tropica.decomposition.own_terms import OwnTerms, Side
+from tropica.decomposition.own_terms import OwnTerms, Side, amid
 from tropica.exact.double_double import DoubleDouble
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
@@ -40,6 +40,7 @@ def compared_functions(
 def excesses(
     x: Tensor,
     own: DoubleDouble,
+    keys: Tensor,
     functions: Iterable[AffineFunctions],
     processes: Processes = SINGLE_PROCESS,
     *,
@@ -54,17 +55,19 @@ def excesses(
     Args:
         x: points (N, d), in the dtype that products are computed in.
         own: each point's own value (N,). Only functions that may reach it are evaluated in float64, or in double-double.
+        keys: the keys of the points' own functions, (N,).
         functions: this process's part of the functions.
         processes: the processes that share the functions; all receive the result.
         double_double: are the functions' coefficients in double-double?
         num_targets: the number of outputs in regression, 0 in classification.
 
     Returns:
-        The excess (N,) in float64, and the index of the largest function (N,), −1 if none reaches ``own``.
+        The excess (N,) in float64, and the index of the largest function (N,), which may be the point's own.
     """
     segments = max(1, num_targets)
     state = maxima_for(x[::segments].contiguous(), double_double, segments)
     state.value.copy_(own.high.view(-1, segments))
+    state.key.copy_(keys.view(-1, segments))
     if isinstance(state, DoubleDoubleMaxima):
         state.low.copy_(own.low.view(-1, segments))
     for some in functions:
@@ -114,10 +117,10 @@ def check_pairs(
     settings = {"double_double": precision == "double-double", "num_targets": num_targets}
     for side in own.sides:
         functions = (compared_functions(block, side, 1.0, first, num_targets=num_targets) for first, block in blocks())
-        excess, largest = excesses(x, own.value(side), functions, processes, **settings)
+        excess, largest = excesses(x, own.value(side), own.keys(side, num_targets), functions, processes, **settings)
         worst = torch.maximum(worst, excess.max())  # NaN stays NaN
         if side == "plus" and not num_targets:
-            changed = (largest >= 0) & (own.labels[largest.clamp(min=0)] != own.labels)
+            changed = own.labels[largest] != own.labels
             if equal_is_kept:
                 changed &= excess > 0
     tied = changed & (own.margin <= own.tie_tolerance(dtype) + storage_error)
@@ -161,7 +164,7 @@ def pairwise_excess(terms: LinearTerms, x: Tensor) -> tuple[Tensor, Tensor]:
     precision, rows = terms.precision, max(1, terms.num_targets)
     x = x.to(terms.working).flatten(1).repeat_interleave(rows, 0)
     settings = {"double_double": precision == "double-double", "num_targets": terms.num_targets}
-    parts, amidst = [], x.double().mean(0)
+    parts, amidst = [], amid(x)
     for first, block in indexed(terms):
         part = x[first : first + len(block)]
         parts.append((first, OwnTerms.of(part, block, torch.zeros(len(block)), terms.center, amidst)))
@@ -172,7 +175,7 @@ def pairwise_excess(terms: LinearTerms, x: Tensor) -> tuple[Tensor, Tensor]:
         functions = (
             compared_functions(block, side, 1.0, first, num_targets=terms.num_targets) for first, block in indexed(terms)
         )
-        excess, _ = excesses(x, own.value(side), functions, **settings)
+        excess, _ = excesses(x, own.value(side), own.keys(side, terms.num_targets), functions, **settings)
         worst = torch.maximum(worst, excess)
         violated |= excess > own.tolerance(precision)
     return worst.view(-1, rows).amax(1), violated.view(-1, rows).any(1)

@@ -32,7 +32,8 @@ def rows_of(
         head: the network that takes the points, if it is another one.
     """
     rows, source = max(1, net.num_targets), net if head is None else head
-    points = max(1, batch_size // rows) if isinstance(batch_size, int) else batch_size  # the reader checks its type
+    valid = isinstance(batch_size, int) and batch_size > 0  # if not, the reader of the data refuses it
+    points = max(1, batch_size // rows) if rows > 1 and valid else batch_size
     return DataPass(data, points, source.dtype, source.device, source.input_shape, sizes, repeat=rows)
 
 
