@@ -6,12 +6,13 @@ DONE := $(VENV)/.done
 # Many tests start an interpreter: without compiled files each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-all lint bench clean
+.PHONY: help setup demo test test-all lint bench docs clean
 
 help:
 	@echo "make demo       set up, then extract the terms of two small networks: table, figures, report (results/demo)"
 	@echo "make test       set up, then lint, type check and test, on all cores"
 	@echo "make test-all   the same with the slow tests: all networks, studies, kills and processes; four times the examples"
+	@echo "make docs       set up, then build the documentation with its gallery (docs/_build/html)"
 	@echo "make bench      the benchmarks: ratios and their floors (TROPICA_DATA=folder for MNIST and CIFAR-10)"
 
 setup: $(DONE)
@@ -41,5 +42,10 @@ test-all: lint
 bench: setup
 	$(BIN)/python -m benchmarks
 
+docs: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "the documentation is at docs/_build/html/index.html"
+
 clean:
-	rm -rf $(VENV) results build dist
+	rm -rf $(VENV) results build dist docs/_build docs/auto_gallery docs/api/generated docs/api/*.rst

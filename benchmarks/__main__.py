@@ -18,6 +18,7 @@ from benchmarks import (
     regions,
     search,
     segments,
+    startup,
     store,
     tracing,
     tropical,
@@ -25,7 +26,7 @@ from benchmarks import (
 )
 
 QUICK = (evaluation, extraction, regions, cells, segments, planes, tropical, tropical_networks, store)
-SLOW = (large, flat, processes, faults, calibration, quality, minimal, depth, digits, search, readers, tracing)
+SLOW = (startup, large, flat, processes, faults, calibration, quality, minimal, depth, digits, search, readers, tracing)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Deep networks as in the literature, for 32 or 64 pixels: ResNet-18, ResNet-50, VGG-16-BN, DenseNet-121 and MobileNetV2-like."""
+"""Deep networks of the literature, for 32 or 64 pixels: ResNet-18, ResNet-50, VGG-16-BN, DenseNet-121 and MobileNetV2-like."""
 
 from __future__ import annotations
 

@@ -11,6 +11,12 @@ from typing import Any as _Any
 if _TYPE_CHECKING:
     from tropica import bounds, plots, polyhedra, studies, tropical
     from tropica.compare.agreement import Agreement, agreement
+    from tropica.compare.explain import explain
+    from tropica.compare.explanation import Explanation
+    from tropica.compare.influence import Influence, influence
+    from tropica.compare.layerwise import Layerwise, layerwise
+    from tropica.compare.models import ModelComparison, compare_models
+    from tropica.compare.nearest import NearestNeighbors, nearest_neighbors
     from tropica.compare.patterns import count_patterns, count_terms, pattern_agreement
     from tropica.compare.regression import RegressionAgreement, regression_agreement
     from tropica.compare.similarity import angles, correlation, distances
@@ -37,11 +43,18 @@ if _TYPE_CHECKING:
         UnsupportedOperation,
     )
     from tropica.evaluation.function import ExtractedFunction
+    from tropica.evaluation.top_terms import TopTerms
     from tropica.network.network import AffineMap, PiecewiseLinearNetwork
     from tropica.network.readers.dense import from_layers
     from tropica.network.readers.load import load_network
     from tropica.network.readers.scikit_learn import from_sklearn
     from tropica.network.trace import trace
+    from tropica.polyhedra.arrangements import arrangement
+    from tropica.queries.attributions import Attributions, integrated_gradients
+    from tropica.queries.cell import Cell, cell
+    from tropica.queries.robust import RobustRadius, robust_radius
+    from tropica.queries.subtract import subtract
+    from tropica.queries.walk import Walk, walk_cells
     from tropica.regions.archive import load_regions
     from tropica.regions.cell_blocks import CellBlock
     from tropica.regions.complex import RegionComplex
@@ -57,9 +70,12 @@ if _TYPE_CHECKING:
     from tropica.terms.store.load import check_terms, load_terms
     from tropica.tropical.boundary_superset import boundary_superset
     from tropica.tropical.from_network import to_tropical
-    from tropica.tropical.min_plus import MinPlusPolynomial
-    from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
+    from tropica.tropical.intersections import prevariety, stable_intersection
+    from tropica.tropical.mixed_volume import mixed_volume
+    from tropica.tropical.parsing import parse_tropical
+    from tropica.tropical.polynomial import MinPlusPolynomial, TropicalPolynomial, TropicalRational
     from tropica.tropical.rational_map import TropicalMap
+    from tropica.tropical.sums import tropical_prod, tropical_sum
     from tropica.tropical.to_network import to_network
     from tropica.tropical.zonotopes import zonotopes
 
@@ -68,6 +84,12 @@ __version__ = _version("tropica")
 _PACKAGES = ("bounds", "plots", "polyhedra", "studies", "tropical")
 _NAMES = {
     "compare.agreement": ("Agreement", "agreement"),
+    "compare.explain": ("explain",),
+    "compare.explanation": ("Explanation",),
+    "compare.influence": ("Influence", "influence"),
+    "compare.layerwise": ("Layerwise", "layerwise"),
+    "compare.models": ("ModelComparison", "compare_models"),
+    "compare.nearest": ("NearestNeighbors", "nearest_neighbors"),
     "compare.patterns": ("count_patterns", "count_terms", "pattern_agreement"),
     "compare.regression": ("RegressionAgreement", "regression_agreement"),
     "compare.similarity": ("angles", "correlation", "distances"),
@@ -94,11 +116,18 @@ _NAMES = {
         "UnsupportedOperation",
     ),
     "evaluation.function": ("ExtractedFunction",),
+    "evaluation.top_terms": ("TopTerms",),
     "network.network": ("AffineMap", "PiecewiseLinearNetwork"),
     "network.readers.dense": ("from_layers",),
     "network.readers.load": ("load_network",),
     "network.readers.scikit_learn": ("from_sklearn",),
     "network.trace": ("trace",),
+    "polyhedra.arrangements": ("arrangement",),
+    "queries.attributions": ("Attributions", "integrated_gradients"),
+    "queries.cell": ("Cell", "cell"),
+    "queries.robust": ("RobustRadius", "robust_radius"),
+    "queries.subtract": ("subtract",),
+    "queries.walk": ("Walk", "walk_cells"),
     "regions.archive": ("load_regions",),
     "regions.complex": ("RegionComplex",),
     "regions.domain": ("Domain",),
@@ -125,9 +154,12 @@ _NAMES = {
     "terms.store.load": ("check_terms", "load_terms"),
     "tropical.boundary_superset": ("boundary_superset",),
     "tropical.from_network": ("to_tropical",),
-    "tropical.min_plus": ("MinPlusPolynomial",),
-    "tropical.polynomial": ("TropicalPolynomial", "TropicalRational"),
+    "tropical.intersections": ("prevariety", "stable_intersection"),
+    "tropical.mixed_volume": ("mixed_volume",),
+    "tropical.parsing": ("parse_tropical",),
+    "tropical.polynomial": ("MinPlusPolynomial", "TropicalPolynomial", "TropicalRational"),
     "tropical.rational_map": ("TropicalMap",),
+    "tropical.sums": ("tropical_prod", "tropical_sum"),
     "tropical.to_network": ("to_network",),
     "tropical.zonotopes": ("zonotopes",),
 }

@@ -37,6 +37,8 @@ def test_widths_as_numbers(sizes):
 
 def test_widths_of_traced_networks():
     assert layer_widths(tp.trace(build("fcn4", (1, 8, 8)), torch.zeros(2, 1, 8, 8))) == LayerWidths(64, (64, 200, 80))
+    module = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)).eval()
+    assert layer_widths(module) == LayerWidths(4, (6,))
     norm = trace(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Dropout(), nn.Linear(6, 3), nn.ReLU(), nn.Softmax(1))
     assert layer_widths(norm) == LayerWidths(4, (6, 3))
     assert layer_widths(trace(nn.Linear(4, 6), nn.LeakyReLU(0.0), nn.Linear(6, 2))) == LayerWidths(4, (6,))
@@ -107,7 +109,7 @@ def test_other_networks_are_named(net, found):
         ("46", "entry 0 .* found '4'"),
         (4, "found a value of type int"),
         (None, "found a value of type NoneType"),
-        (nn.Linear(4, 2), r"trace it first: tp\.trace\(model, example\)"),
+        (nn.Conv1d(1, 1, 1).eval(), r"trace it first: tp\.trace\(model, example\)"),
         (bounds.ConvNet((1, 4), [bounds.Conv(2, 2)]), "found a value of type ConvNet"),
     ],
 )

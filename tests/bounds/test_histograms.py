@@ -63,3 +63,17 @@ def test_what_is_no_histogram_is_refused():
         bounds.hinz2019((1, 3), lambda n, width: [0, 0, 0, 1 + 2 * n])
     with pytest.raises(tp.InputError, match=r"grow with the dimension: gamma\(0, 2\) has more regions than gamma\(1, 2\)"):
         bounds.hinz2019((1, 2), lambda n, width: [0, 0, 9 - n])
+
+
+def test_hinz_2021() -> None:
+    """The values of the paper, and no arrangement of lines or planes has more regions with few inactive units."""
+    gamma = bounds.gamma_hinz2021
+    assert bounds.hinz2019((4, 6, 4), gamma) == 805
+    assert bounds.hinz2019((8, 8, 8, 8, 8, 8), gamma) == 115_383_335_044
+    rng = np.random.default_rng(0)
+    for d, n in ((1, 5), (2, 5), (2, 6), (3, 5), (3, 6)):
+        rows, offsets = rng.normal(size=(n, d)), rng.normal(size=n) + 0.7
+        x = np.concatenate([rng.normal(size=(20_000, d)) * s for s in (1, 3, 30)])
+        active = np.unique(x @ rows.T + offsets > 0, axis=0).sum(1)
+        tails = [int((active >= k).sum()) for k in range(n + 1)]
+        assert all(t <= sum(gamma(d, n)[k:]) for k, t in enumerate(tails))

@@ -81,3 +81,63 @@ def test_shown_and_tabulated() -> None:
     assert table.index.tolist() == ["network N = extracted N^(X)", "network N = true"]
     assert table.values.tolist() == [[4, 4, 1.0], [2, 4, 0.5]]
     assert "<td>50.00%</td>" in found._repr_html_()
+
+
+class Pairs(torch.utils.data.Dataset):
+    """Items as a dict, or as (x, label)."""
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, key: str = "") -> None:
+        self.x, self.y, self.key = x, y, key
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, i: int) -> object:
+        y = int(self.y[i])
+        return {"image": self.x[i], self.key: y} if self.key else (self.x[i], y)
+
+
+def test_labels_that_come_with_the_data_are_used() -> None:
+    case = case_of("mnist_conv")
+    model, x = case.make(0), case.inputs(20, 31)
+    f = tp.ExtractedFunction.streaming(model, case.inputs(30))
+    y = model(x).argmax(1)
+    y[:5] = (y[:5] + 1) % 4
+    expected = tp.agreement(model, f, x, y)
+    assert expected.network_true == 0.75
+    with_labels = (
+        TensorDataset(x, y),
+        torch.utils.data.Subset(TensorDataset(x, y), range(20)),
+        DataLoader(TensorDataset(x, y), batch_size=7),
+        Pairs(x, y),
+        DataLoader(Pairs(x, y), batch_size=7),  # type: ignore[arg-type]
+        Pairs(x, y, "target"),
+        DataLoader(Pairs(x, y, "label"), batch_size=7),  # type: ignore[arg-type]
+        tp.KeyedData(Pairs(x, y, "labels"), key="image"),
+        [(x[:9], y[:9]), (x[9:], y[9:].numpy())],
+        [(x[:9].numpy(), y[:9].numpy()), (x[9:].numpy(), y[9:].numpy())],
+    )
+    assert [tp.agreement(model, f, data) for data in with_labels] == [expected] * len(with_labels)
+    without = (TensorDataset(x), DataLoader(TensorDataset(x), batch_size=7), [x[:9], x[9:]], Pairs(x, y, "caption"))
+    assert [tp.agreement(model, f, data).network_true for data in without] == [None] * len(without)
+    wrong = (y + 1) % 4
+    assert tp.agreement(model, f, TensorDataset(x, y), wrong).network_true != expected.network_true  # y= comes first
+    for bad in (TensorDataset(x, y.double()), TensorDataset(x, x), Pairs(x, y + 10), [(x[:9], y[:9]), x[9:]]):
+        with pytest.raises(tp.InputError, match="labels"):
+            tp.agreement(model, f, bad)
+
+
+def test_another_network_is_named() -> None:
+    case = case_of("mnist_conv")
+    model, other, x = case.make(0), case.make(1), case.inputs(20, 31)
+    terms = tp.extract(model, case.inputs(30))
+    note = "another network than the one the terms were extracted from"
+    for f in (tp.ExtractedFunction(terms), tp.ExtractedFunction.streaming(model, case.inputs(30))):
+        found = tp.agreement(other, f, x)
+        assert found.same_network is False
+        assert note in repr(found)
+        assert note in found._repr_html_()
+        for same in (model, torch.nn.DataParallel(model), torch.compile(model)):
+            again = tp.agreement(same, f, x)  # type: ignore[arg-type]
+            assert again.same_network
+            assert note not in repr(again)

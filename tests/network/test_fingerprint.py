@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from torch.testing import assert_close
 
 import tropica as tp
@@ -29,6 +32,30 @@ def test_same_again() -> None:
     again = tp.trace(case_of(name).make(0).double(), points(name, 5, seed=3))
     assert again.fingerprint == traced(name).fingerprint
     assert traced(name).to(torch.float32).fingerprint == traced(name).fingerprint
+
+
+class Wrapper(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x)
+
+
+def test_a_wrapped_copy_is_the_same_network() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    x = torch.randn(3, 4)
+    same = tp.trace(model, x).fingerprint
+    inside: Any = copy.deepcopy(model)
+    inside[0] = torch.compile(inside[0])
+    compiled: Any = torch.compile(model)
+    wrapped = (nn.DataParallel(model), compiled, AveragedModel(model), Wrapper(model), inside)
+    assert [tp.trace(other.eval(), x).fingerprint == same for other in wrapped] == [True] * 5
+    other: Any = copy.deepcopy(model)
+    with torch.no_grad():
+        other[0].bias[0] += 1e-6
+    assert tp.trace(Wrapper(other).eval(), x).fingerprint != same
 
 
 @pytest.mark.slow

@@ -141,6 +141,8 @@ HEADS: list[tuple[str | None, int, nn.Module]] = [
     ("sigmoid", 1, nn.Sequential(nn.Sigmoid(), nn.Flatten(0))),
     ("sigmoid", 1, Apply("first", lambda z: z[:, 0].sigmoid())),
     ("log_sigmoid", 1, nn.LogSigmoid()),
+    ("sigmoid", 3, nn.Sigmoid()),
+    ("log_sigmoid", 3, nn.LogSigmoid()),
     (None, 1, nn.Flatten(0)),
 ]
 

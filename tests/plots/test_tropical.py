@@ -40,7 +40,7 @@ def test_the_dual_has_every_edge_and_monomial():
     (dots,) = [c for c in ax.collections if not isinstance(c, (LineCollection, PolyCollection))]
     assert sorted(map(tuple, np.asarray(dots.get_offsets()).tolist())) == sorted(map(tuple, FIGURE_1[0]))
     assert [t.get_text() for t in ax.texts] == [str(c) for c in FIGURE_1[1]]
-    assert ax.get_title() == "3 cells, 6 of 6 monomials essential"
+    assert ax.get_title() == "max-plus: 3 cells, 6 of 6 monomials essential"
     assert "exponent of x₁" in ax.get_xlabel()
     assert save(ax)
 
@@ -62,7 +62,7 @@ def test_a_curve_has_its_edges_where_monomials_tie():
         for x in (segment[0], segment.mean(0), segment[1]):
             top = np.sort(points @ x + heights)
             assert top[-1] - top[-2] < 1e-6
-    assert ax.get_title() == "7 vertices, 9 bounded edges, 5 rays"
+    assert ax.get_title() == "max-plus: 7 vertices, 9 bounded edges, 5 rays"
     assert (ax.get_xlim(), ax.get_ylim()) == ((-20, 20), (-20, 20))
     assert save(ax)
 
@@ -135,9 +135,24 @@ def test_degenerate_and_tiny_polynomials_are_drawn(p):
     assert save(curve_and_dual(p)[0])
 
 
-def test_a_polynomial_object_does_as_well_as_a_pair():
-    p = SimpleNamespace(exponents=np.array(LINE[0]), coefficients=np.array(LINE[1]))
-    assert hypersurface(p).get_title() == "1 vertex, 0 bounded edges, 3 rays"
+def test_min_plus_is_drawn_as_min_plus():
+    """min(2 + 2x, x + y, 2 + 2y, x, y − 1, 3): 4 vertices, 3 bounded edges, 6 rays, 4 cells of the dual."""
+    p = tp.MinPlusPolynomial({(2, 0): 2, (1, 1): 0, (0, 2): 2, (1, 0): 0, (0, 1): -1, (0, 0): 3}, names=["u", "v"])
+    ax = hypersurface(p)
+    assert ax.get_title() == "min-plus: 4 vertices, 3 bounded edges, 6 rays"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("u", "v")
+    for segment in segments(ax):
+        for x in (segment[0], segment.mean(0), segment[1]):
+            least = np.sort(p.exponents @ x + p.coefficients)
+            assert least[1] - least[0] < 1e-6
+    (patches,) = [c for c in ax.collections if isinstance(c, PolyCollection)]
+    smallest = [int((p.exponents @ q.vertices[:-1].mean(0) + p.coefficients).argmin()) for q in patches.get_paths()]
+    assert sorted(smallest) == list(range(6))
+    dual = dual_subdivision(p)
+    assert dual.get_title() == "min-plus: 4 cells, 6 of 6 monomials essential"
+    assert [t.get_text() for t in dual.texts] == ["2", "0", "2", "0", "−1", "3"]
+    with pytest.raises(InputError, match="a MinPlusPolynomial is needed, or a pair"):
+        hypersurface(SimpleNamespace(exponents=np.array(LINE[0]), coefficients=np.array(LINE[1])))
 
 
 def test_the_librarys_own_objects_are_drawn():

@@ -1,17 +1,21 @@
 """Hoffman constants: against all subsets, and against distances."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy.optimize import minimize
+from scipy.optimize import linprog, minimize
 
+import tropica as tp
 from tests.oracles import polyhedra as oracle
 from tests.polyhedra.configurations import array, fractions, lifted, rational, whole
 from tests.sizes import examples
 from tropica.errors import InputError
 from tropica.polyhedra.hoffman import hoffman_constant, region_system
 from tropica.polyhedra.upper_hull import upper_hull
+from tropica.tropical.hoffman import polynomial_hoffman_constant
 
 
 def matrices(most=5):
@@ -101,3 +105,42 @@ def test_sizes_beyond_floats():
 def test_bad_input_is_named(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+@examples(30)
+@given(matrices(4))
+def test_distances_in_the_largest_coordinate(rows):
+    """The dual linear program of every set of rows: max Σ λ with λ ≥ 0 and ‖Aᵀλ‖₁ ≤ 1."""
+    rows = array([r for r in rows.tolist() if any(r)])
+    assume(len(rows))
+    a = np.array(rows.tolist(), dtype=float)
+    best = 0.0
+    for size in range(1, len(a) + 1):
+        for chosen in combinations(range(len(a)), size):
+            part = a[list(chosen)]
+            if np.linalg.matrix_rank(part) < size:
+                continue
+            # λ, and t ≥ |Aᵀλ| coordinate by coordinate
+            d = part.shape[1]
+            eye = np.eye(d)
+            above = np.block([[part.T, -eye], [-part.T, -eye]])
+            limits = np.concatenate([np.zeros(2 * d), [1.0]])
+            above = np.vstack([above, np.concatenate([np.zeros(size), np.ones(d)])])
+            found = linprog(-np.concatenate([np.ones(size), np.zeros(d)]), A_ub=above, b_ub=limits)
+            best = max(best, -found.fun)
+    constant = hoffman_constant(rows, norm="linf")
+    assert constant.upper == pytest.approx(best)
+    assert constant.exact
+
+
+def test_norms_and_polynomials():
+    assert hoffman_constant(np.eye(3), norm="linf").squared == 1
+    assert hoffman_constant(np.eye(3)).squared == 3
+    p = tp.MinPlusPolynomial({(1, 0): 0, (0, 1): 0, (0, 0): 0})
+    assert polynomial_hoffman_constant(p).squared == polynomial_hoffman_constant(p.max_plus).squared == 2
+    with pytest.raises(InputError, match="found 'l1'"):
+        hoffman_constant(np.eye(2), norm="l1")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="raise subsets"):
+        hoffman_constant(np.random.default_rng(0).normal(size=(30, 5)), norm="linf", subsets=10)
+    with pytest.raises(InputError, match="not zero"):
+        polynomial_hoffman_constant(tp.TropicalPolynomial({1: 0}))

@@ -182,7 +182,7 @@ def test_cells_vertices_and_balancing(f) -> None:
 def test_figure_1() -> None:
     f = tp.TropicalPolynomial({(2, 0): 1, (0, 2): 1, (1, 1): 2, (1, 0): 2, (0, 1): 2, (0, 0): 2})
     assert len(f.essential()) == 6
-    assert repr(f) == "1⊙x₁² ⊕ 1⊙x₂² ⊕ 2⊙x₁x₂ ⊕ 2⊙x₁ ⊕ 2⊙x₂ ⊕ 2"
+    assert repr(f) == "max-plus: 1⊙x₁² ⊕ 1⊙x₂² ⊕ 2⊙x₁x₂ ⊕ 2⊙x₁ ⊕ 2⊙x₂ ⊕ 2"
     assert f.latex().startswith(r"1 \odot x_{1}^{2} \oplus 1 \odot x_{2}^{2} \oplus 2 \odot x_{1} x_{2}")
 
 
@@ -224,7 +224,7 @@ def test_maps() -> None:
     assert tp.TropicalMap([x / y], [7]).predict(at).tolist() == [7, 7]  # the only label of the data
     assert compose(m, y, x) == tp.TropicalMap([y / x, x / y, x + y])
     assert [r.variables for r in m] == [2, 2, 2]
-    assert repr(m) == "TropicalMap(2 → 3, monomials 1 ⊘ 1, 1 ⊘ 1, 2 ⊘ 1)"
+    assert repr(m) == "TropicalMap(2 → 3, monomials 1 ⊘ 1, 1 ⊘ 1, 2 ⊘ 1, max-plus)"
 
 
 @given(P2, P2, points(2))
@@ -241,7 +241,9 @@ def test_min_plus_is_a_view(f, g, x) -> None:
     assert p.essential() == p
     terms = dict(zip(map(tuple, p.exponents.tolist()), p.coefficients.tolist(), strict=True))
     assert tp.MinPlusPolynomial(terms) == p
-    assert p.max_plus is f
+    assert p.max_plus == f
+    assert p.to_max_plus().exact(x) == p.exact(x)
+    assert (p / q).to_max_plus().exact(x) == (p / q).exact(x) == p.exact(x) - q.exact(x)
 
 
 # ── round trips ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -272,7 +274,7 @@ def test_no_variables_and_neutral_elements() -> None:
     assert x / y + -INF == x / y
     p = tp.MinPlusPolynomial({(1, 0): 0})
     assert p + INF == p
-    with pytest.raises(TypeError, match="unsupported operand"):
+    with pytest.raises(InputError, match="a min-plus and a max-plus function cannot be combined"):
         p + x  # type: ignore[operator]
 
 
@@ -299,7 +301,21 @@ F = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1})
         (lambda: tp.TropicalPolynomial({(1, 2): INF}), "found inf"),
         (lambda: tp.TropicalPolynomial({(1, math.nan): 0}), "exponent"),
         (lambda: tp.TropicalPolynomial({(1, "x"): 0}), "exponent"),
-        (lambda: tp.TropicalPolynomial([1, 2]), "found list"),  # type: ignore[arg-type]
+        (lambda: tp.TropicalPolynomial("ab"), "found str"),  # type: ignore[arg-type]
+        (lambda: tp.TropicalPolynomial([[1, 2]]), "found list"),
+        (lambda: tp.TropicalPolynomial([None]), "above −∞"),
+        (lambda: sum([F, F]), "tp.tropical_sum"),
+        (lambda: math.prod([F, F]), "tp.tropical_prod"),
+        (lambda: tp.tropical_sum([]), "at least one"),
+        (lambda: F.exact(3), "2 coordinates.* single value 3"),
+        (lambda: F.exact("12"), "single value '12'"),
+        (lambda: F([1.0, INF]), "finite; found inf"),
+        (lambda: tp.TropicalPolynomial({1e308: 0})(10), "beyond float64"),
+        (lambda: tp.TropicalPolynomial({(1, 0): 0}, names=["x", "x"]), "must differ"),
+        (lambda: F.named("x", "y") + F.named("u", "v"), r"of \(x, y\) and of \(u, v\)"),
+        (lambda: tp.TropicalRational(tp.MinPlusPolynomial({0: 0}), tp.TropicalPolynomial({0: 0})), "cannot be combined"),
+        (lambda: tp.TropicalMap([F, tp.MinPlusPolynomial(F)]), "one convention"),
+        (lambda: compose(F, F, tp.MinPlusPolynomial(F)), "cannot be composed"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1, 2]], [1, 2]), "found 1 and 2"),
         (lambda: tp.TropicalPolynomial.from_arrays([[1, 2], [1]], [1, 2]), "different lengths"),
         (lambda: tp.TropicalPolynomial.from_arrays([1, 2], [1, 2]), "2 axes"),
@@ -308,7 +324,7 @@ F = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 1})
         (lambda: tp.TropicalPolynomial.from_arrays([[1]], 3), "coefficients must be an array of 1 dimension; found 3"),
         (lambda: tp.TropicalPolynomial.variable(2, 2), "must be from 0 to 1; found 2"),
         (lambda: tp.TropicalPolynomial.constant(3, -1), "number of variables"),
-        (lambda: tp.MinPlusPolynomial([1]), "found list"),  # type: ignore[arg-type]
+        (lambda: tp.MinPlusPolynomial(3), "found int"),  # type: ignore[arg-type]
         (lambda: tp.MinPlusPolynomial({1: -INF}), "found inf"),
         (lambda: F + tp.TropicalPolynomial({0: 0}), "2 and in 1 variables"),
         (lambda: F * tp.TropicalPolynomial({0: 0}), "2 and in 1 variables"),

@@ -69,12 +69,68 @@ def test_matrices_of_fractions() -> None:
     assert matrices.matmul([[2**60 + 1]], [[2]]).tolist() == [[2**60 + 3]]
 
 
+def reachable(a) -> np.ndarray:
+    """Largest weights of walks of at most n arcs."""
+    n = len(a)
+    total, step = matrices.identity(n), matrices.identity(n)
+    for _ in range(n):
+        step = matrices.matmul(step, a)
+        total = np.maximum(total, step)
+    return total
+
+
+@given(square_matrices(3), st.booleans())
+def test_stars_and_eigenvectors(a, minimum) -> None:
+    word = "min" if minimum else "max"
+    array = -np.array(a, float) if minimum else np.array(a, float)
+    value = matrices.eigenvalue(array, convention=word)
+    if np.isinf(value):
+        with pytest.raises(InputError, match="no cycle"):
+            matrices.eigenvectors(array, convention=word)
+        return
+    means = matrices.cycle_means(array, convention=word)
+    assert (min if minimum else max)(m.value for m in means) == value
+    for m in means:
+        weights = [array[p, q] for p, q in zip(m.cycle, [*m.cycle[1:], m.cycle[0]], strict=True)]
+        assert sum(weights) / len(weights) == pytest.approx(m.value)
+    exact = np.array([[v if math.isinf(v) else Fraction(v) for v in row] for row in array.tolist()], dtype=object)
+    vectors = matrices.eigenvectors(exact, convention=word)
+    image = matrices.matmul(exact, vectors, convention=word)
+    assert image.tolist() == (vectors + matrices.eigenvalue(exact, convention=word)).tolist()
+    if value * (-1 if minimum else 1) <= 0:
+        assert np.array_equal(matrices.kleene_star(array, convention=word), (-1 if minimum else 1) * reachable(a))
+    else:
+        with pytest.raises(InputError, match="on a cycle of"):
+            matrices.kleene_star(array, convention=word)
+
+
+@given(square_matrices())
+def test_min_plus_is_max_plus_with_signs(a) -> None:
+    array = np.array(a, float)
+    mirrored = matrices.permanent(-array, convention="min")
+    plain = matrices.permanent(array)
+    assert (-mirrored.value, mirrored.permutation, mirrored.singular) == (plain.value, plain.permutation, plain.singular)
+    assert matrices.determinant(array) == plain.value
+    assert np.array_equal(-matrices.power(-array, 3, convention="min"), matrices.power(array, 3))
+
+
+def test_numbers_of_any_size() -> None:
+    assert matrices.permanent(np.array([[Fraction(1, 3**50), 2**90], [0, 2**89]], dtype=object)).value == 2**90
+    assert matrices.eigenvalue([[1e308, 1e308], [1e308, -1e308]]) == 1e308
+    assert matrices.kleene_star([[-5e-324, 1.0], [-1e300, 0.0]]).tolist() == [[0, 1.0], [-1e300, 0]]
+    for call in (lambda: matrices.matmul([[1e308]], [[1e308]]), lambda: matrices.permanent([[1.5e308, 0], [0, 1.5e308]])):
+        with pytest.raises(InputError, match="beyond float64; give the entries as ints or Fractions"):
+            call()
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
         (lambda: matrices.matmul([[1, 2]], [[1, 2]]), "no product"),
         (lambda: matrices.permanent([[1, 2]]), "square"),
         (lambda: matrices.eigenvalue([[math.nan]]), "found nan"),
+        (lambda: matrices.eigenvalue([[INF]]), 'zero of max-plus; found inf; for min-plus pass convention="min"'),
+        (lambda: matrices.eigenvalue([[-INF]], convention="min"), 'pass convention="max"'),
         (lambda: matrices.power([[1]], -1), "0 or more"),
         (lambda: matrices.matmul([["a"]], [[1]]), "matrix of numbers"),
     ],

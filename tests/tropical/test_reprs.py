@@ -21,12 +21,12 @@ def test_polynomials_are_latex() -> None:
     assert p.latex() == (
         r"(-1) \odot x_{1}^{2} \oplus \tfrac{1}{3} \odot x_{2} \oplus \tfrac{3602879701896397}{36028797018963968}"
     )
-    assert p._repr_html_() == r"$(-1) \odot x_{1}^{2} \oplus \tfrac{1}{3} \odot x_{2} \oplus 0.1\ldots$"
+    assert p._repr_html_() == r"$\text{max-plus: } (-1) \odot x_{1}^{2} \oplus \tfrac{1}{3} \odot x_{2} \oplus 0.1\ldots$"
     many = tp.TropicalPolynomial({i: -i * i for i in range(2000)})
-    assert many._repr_html_() == r"$\text{2,000 monomials}$"
+    assert many._repr_html_() == r"$\text{max-plus: } \text{2,000 monomials}$"
     r = tp.TropicalPolynomial({1: 0}) / many
-    assert r._repr_html_() == r"$\left(0 \odot x_{1}\right) \oslash \left(\text{2,000 monomials}\right)$"
-    assert tp.MinPlusPolynomial({1: 0, 0: 2})._repr_html_() == r"$0 \odot x_{1} \oplus 2$"
+    assert r._repr_html_() == r"$\text{max-plus: } \left(0 \odot x_{1}\right) \oslash \left(\text{2,000 monomials}\right)$"
+    assert tp.MinPlusPolynomial({1: 0, 0: 2})._repr_html_() == r"$\text{min-plus: } 0 \odot x_{1} \oplus 2$"
 
 
 def test_results_are_tables() -> None:

@@ -2,7 +2,7 @@
 
 from tropica.bounds.architecture import Architecture, NotCovered
 from tropica.bounds.convolution import Conv, ConvNet
-from tropica.bounds.histograms import Histogram, gamma_montufar2017, gamma_naive, gamma_serra2018, hinz2019
+from tropica.bounds.histograms import Histogram, gamma_hinz2021, gamma_montufar2017, gamma_naive, gamma_serra2018, hinz2019
 from tropica.bounds.logs import log10, serra2018_log10
 from tropica.bounds.lower import arora2018, montufar2014, serra2018_lower
 from tropica.bounds.maxout import montufar2022, serra2018_maxout
@@ -19,6 +19,7 @@ __all__ = [
     "NotCovered",
     "arora2018",
     "bounds_of",
+    "gamma_hinz2021",
     "gamma_montufar2017",
     "gamma_naive",
     "gamma_serra2018",

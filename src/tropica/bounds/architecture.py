@@ -12,9 +12,10 @@ from torch import nn
 from tropica.bounds.dense_chain import dense_chain
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
 
-Architecture: TypeAlias = Sequence[int] | PiecewiseLinearNetwork
-"""The input dimension and the hidden widths (n_0, n_1, ..., n_L), without the output layer; or a traced network."""
+Architecture: TypeAlias = Sequence[int] | PiecewiseLinearNetwork | nn.Module
+"""The input dimension and the hidden widths (n_0, n_1, ..., n_L), without the output layer; or a network."""
 
 
 class NotCovered(InputError):
@@ -54,11 +55,9 @@ def layer_widths(architecture: Architecture) -> LayerWidths:
     >>> layer_widths((2, 16, 8))
     LayerWidths(inputs=2, hidden=(16, 8), leaky=False)
     """
-    accepted = "(inputs, hidden width, ..., hidden width), or a network from tp.trace"
-    if isinstance(architecture, PiecewiseLinearNetwork):
-        return LayerWidths(*dense_chain(architecture))
-    if isinstance(architecture, nn.Module):
-        raise InputError(f"a torch module has no input shape; trace it first: tp.trace(model, example). Accepted: {accepted}")
+    accepted = "(inputs, hidden width, ..., hidden width), or a network"
+    if isinstance(architecture, (PiecewiseLinearNetwork, nn.Module)):
+        return LayerWidths(*dense_chain(as_network(architecture)))
     try:
         sizes = tuple(architecture)
     except TypeError:

@@ -7,6 +7,7 @@ every k, at most γ_k + ... + γ_{n′} of these regions have k or more active u
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import TypeAlias
 
@@ -46,7 +47,42 @@ def gamma_serra2018(dimension: int, width: int) -> list[int]:
     return [0] * (width + 1 - len(row)) + row[::-1]
 
 
-KNOWN: tuple[Histogram, ...] = (gamma_naive, gamma_montufar2017, gamma_serra2018)
+def gamma_hinz2021(dimension: int, width: int) -> list[int]:
+    """The numbers of regions with few inactive units on a line and in the plane, and a recursion beyond: tighter than Serra's.
+
+    On a line at most 1 + 2j of n′ + 1 intervals have j or fewer inactive units, in the plane at most 1 + n′j of the regions. In
+    more dimensions, a hyperplane that is added makes an inactive copy of every region that it cuts, and the cut regions are
+    those of an arrangement in it: γ(n, n′) = γ(n, n′ − 1), with one more active unit, plus γ(n − 1, n′ − 1).
+
+    Hinz 2021, "Using activation histograms to bound the number of affine regions in ReLU feed-forward neural networks".
+
+    >>> gamma_hinz2021(1, 3), gamma_hinz2021(2, 4), gamma_serra2018(2, 4)
+    ([0, 1, 2, 1], [0, 2, 4, 4, 1], [0, 0, 6, 4, 1])
+    >>> hinz2019((4, 6, 4), gamma_hinz2021)
+    805
+    """
+    return list(_hinz2021(dimension, width))
+
+
+@lru_cache(maxsize=10_000)
+def _hinz2021(dimension: int, width: int) -> tuple[int, ...]:
+    if dimension == 0 or width <= dimension:
+        return tuple(gamma_serra2018(dimension, width))
+    if dimension <= 2:
+        step = 2 if dimension == 1 else width
+        left, found = binomial_sum(width, dimension) - 1, [1]
+        for _ in range(width):
+            found.append(min(step, left))
+            left -= found[-1]
+        return tuple(found[::-1])
+    last: tuple[int, ...] = _hinz2021(dimension, dimension)
+    for n in range(dimension + 1, width + 1):  # a loop, not a recursion, over the units
+        across = _hinz2021(dimension - 1, n - 1)
+        last = tuple(a + b for a, b in zip((0, *last), (*across, 0), strict=True))
+    return last
+
+
+KNOWN: tuple[Histogram, ...] = (gamma_naive, gamma_montufar2017, gamma_serra2018, gamma_hinz2021)
 
 
 def hinz2019(architecture: Architecture, gamma: Histogram = gamma_serra2018) -> int:
@@ -65,7 +101,7 @@ def hinz2019(architecture: Architecture, gamma: Histogram = gamma_serra2018) -> 
 
     Args:
         architecture: (n_0, n_1, ..., n_L), or a traced ReLU network.
-        gamma: γ(n, n′): `gamma_naive`, `gamma_montufar2017`, `gamma_serra2018`, or another function.
+        gamma: γ(n, n′): `gamma_naive`, `gamma_montufar2017`, `gamma_serra2018`, `gamma_hinz2021`, or another function.
 
     Raises:
         InputError: ``gamma`` is not such a histogram, leaky units, or an invalid architecture.

@@ -7,11 +7,15 @@ from typing import Annotated
 import typer
 
 from tropica.cli.check import check
+from tropica.cli.compare import compare
 from tropica.cli.decompose import decompose
 from tropica.cli.demo import demo
 from tropica.cli.evaluate import evaluate
 from tropica.cli.exit_codes import CommandGroup
+from tropica.cli.explain import explain
 from tropica.cli.extract import extract
+from tropica.cli.influence import influence
+from tropica.cli.layerwise import layerwise
 from tropica.cli.regions import regions
 from tropica.cli.study import study
 from tropica.cli.trace import trace
@@ -64,6 +68,10 @@ app.command(epilog="Example: tropica trace mynets:small --weights small.safetens
 app.command(epilog="Example: tropica decompose model.pt2 --data images/ --method paper --json decomposition.json")(decompose)
 app.command(epilog="Example: tropica extract model.pt2 --data mnist.npz -o terms --dtype float64")(extract)
 app.command(epilog="Example: tropica evaluate terms --data mnist.npz --split test --model model.pt2 --csv labels.csv")(evaluate)
+app.command(epilog="Example: tropica explain terms --model model.pt2 --data mnist.npz --point 8 --out explained")(explain)
+app.command(epilog="Example: tropica influence terms --data mnist.npz --csv influence.csv")(influence)
+app.command(epilog="Example: tropica layerwise model.pt2 --data mnist.npz --figure layers.png")(layerwise)
+app.command(epilog="Example: tropica compare one.pt2 other.pt2 --data mnist.npz --test-limit 1000")(compare)
 app.command(epilog="Example: tropica check terms")(check)
 app.command(epilog="Example: tropica regions mynets:small --box -1 1 --inputs 2 --out regions")(regions)
 app.command(epilog="Example: tropica train conv-small --data digits --runs 2 --out networks")(train)

@@ -242,7 +242,7 @@ def _check_labels(points: tp.LabelledData, num_classes: int) -> None:
 
 
 def _print(numbers: dict[str, Any], found: tp.Agreement, points: tp.LabelledData) -> None:
-    from tropica.compare.agreement import COMPARISONS
+    from tropica.compare.agreement import ANOTHER_NETWORK, COMPARISONS
 
     counts = found.counts
     rows = [
@@ -266,7 +266,7 @@ def _print(numbers: dict[str, Any], found: tp.Agreement, points: tp.LabelledData
     notes = {
         "no --model: the network's labels are not known": found.network_extracted is None,
         "the data has no labels: the true labels are not known": points.labels is None,
-        "the terms were extracted from another network": numbers["same_network"] is False,
+        ANOTHER_NETWORK: numbers["same_network"] is False,
     }
     if any(notes.values()):
         facts["note"] = "; ".join(note for note, applies in notes.items() if applies)

@@ -119,6 +119,8 @@ Arg = Annotated[list[str] | None, optional("--arg", "KEY=VALUE", "An argument of
 Data = Annotated[str, optional("--data", "SPEC", DATA_HELP)]
 Split = Annotated[SplitName, typer.Option("--split", help="Take the training points or the test points of the data.")]
 Limit = Annotated[int | None, optional("--limit", "N", "Take the first N points only.", min=1)]
+TrainingLimit = Annotated[int | None, optional("--limit", "N", "Take the first N training points only.", min=1)]
+TestLimit = Annotated[int | None, optional("--test-limit", "N", "Take the first N test points only.", min=1)]
 LABEL_HELP = "The column of a table, or the array of an archive, that has the labels (label, y, …); '' for none."
 Label = Annotated[str | None, optional("--label", "NAME", LABEL_HELP)]
 Decomposition = Annotated[Method, typer.Option("--decomposition", help=f"The DC decomposition. {METHOD_HELP}")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 from tropica.compare.batched import predicted_labels
 from tropica.data.arrays import refuse_masked
 from tropica.data.batches import Data, count_points
-from tropica.data.labelled import LabelledData
+from tropica.data.labels import LabelCollector, known_labels
 from tropica.data.point_order import PointOrder
 from tropica.errors import InputError
 from tropica.evaluation.function import ExtractedFunction
@@ -29,6 +29,7 @@ COMPARISONS = {
     "network_true": "network N = true",
     "extracted_true": "extracted N^(X) = true",
 }
+ANOTHER_NETWORK = "another network than the one the terms were extracted from"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Agreement:
         network_true: N gives the true label.
         extracted_true: N^(X) gives the true label.
         points: the number of points.
+        same_network: whether the terms were extracted from this network; None if it is not known.
 
     >>> Agreement(1.0, 0.75, 0.75, points=4)
     Agreement(4 points: N = N^(X) 100.00%, N = true 75.00%, N^(X) = true 75.00%)
@@ -49,6 +51,7 @@ class Agreement:
     network_true: float | None
     extracted_true: float | None
     points: int
+    same_network: bool | None = field(default=None, compare=False)
 
     @property
     def shares(self) -> dict[str, float | None]:
@@ -78,10 +81,16 @@ class Agreement:
             for key, share in self.shares.items()
             if share is not None
         ]
-        return f"Agreement({self.points:,} points: {', '.join(shares)})"
+        return f"Agreement({self.points:,} points: {', '.join([*shares, *self.notes])})"
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the shares must know."""
+        return [ANOTHER_NETWORK] if self.same_network is False else []
 
     def _repr_html_(self) -> str:
-        return self.to_dataframe().to_html(formatters={"share": "{:.2%}".format})
+        notes = "".join(f"<p>{note}</p>" for note in self.notes)
+        return self.to_dataframe().to_html(formatters={"share": "{:.2%}".format}) + notes
 
 
 @own_settings()
@@ -99,7 +108,8 @@ def agreement(
         net: the network, traced or not.
         f: the extracted function.
         x: the points (B, *input).
-        y: the true labels (B,), integers; by default the labels of x where x is LabelledData.
+        y: the true labels (B,), integers; by default the labels that come with x: those of LabelledData, the second entry of
+            the items (x, y) of a Dataset or of the batches of a DataLoader, or a dict's "label", "labels", "target" or "y".
         progress: True for a bar, or a function (done, total, message).
 
     Raises:
@@ -111,8 +121,6 @@ def agreement(
     >>> tp.agreement(model, tp.ExtractedFunction(tp.extract(model, x)), x).network_extracted
     1.0
     """
-    if y is None and isinstance(x, LabelledData):
-        y = x.labels
     if f.task == "regression":
         raise InputError("the extracted function is that of a regression, which has no labels: use tp.regression_agreement")
     net = as_network(net, x)
@@ -122,20 +130,43 @@ def agreement(
         )
     order = PointOrder()
     total = count_points(x, where="points", order=order)
-    true = None if y is None else _as_labels(y, total, net.num_classes)
+    y = known_labels(x) if y is None else y
+    true = None if y is None else as_true_labels(y, total, net.num_classes)
+    seen = LabelCollector() if y is None else None
     # Both labels of a point come from one pass, so that data which change between passes cannot mix them up.
     network, extracted, done = [], [], 0
     with progress_callback(progress) as report:
-        for group in f.groups(x, order, total):
+        for group in f.groups(x, order, total, observer=seen):
             network.append(predicted_labels(net, group))
             extracted.append(f.predict(group))
             done += len(group)
             if report:
                 report(done, total, "comparing labels")
-    return compare_labels(torch.cat(network), torch.cat(extracted), true)
+    if seen is not None and (found := seen.labels()) is not None:
+        true = as_true_labels(found, total, net.num_classes)
+    return compare_labels(torch.cat(network), torch.cat(extracted), true, is_network_of(net, f))
 
 
-def compare_labels(network: Tensor | None, extracted: Tensor, true: Tensor | None) -> Agreement:
+def network_and_true_labels(
+    net: PiecewiseLinearNetwork, x: Data, y: Tensor | np.ndarray | None, *, where: str = "points"
+) -> tuple[Tensor, Tensor | None]:
+    """The network's labels of all points, and the true ones: y, or the labels that come with x; None if there are none."""
+    y = known_labels(x) if y is None else y
+    seen = LabelCollector() if y is None else None
+    labels = predicted_labels(net, x, where=where, observer=seen)
+    y = seen.labels() if seen is not None else y
+    return labels, None if y is None else as_true_labels(y, len(labels), net.num_classes)
+
+
+def is_network_of(net: PiecewiseLinearNetwork, f: ExtractedFunction) -> bool | None:
+    """Whether the terms of f were extracted from this network; None for terms that do not say of which they are."""
+    fingerprint = f.source.network
+    return net.fingerprint == fingerprint if fingerprint else None
+
+
+def compare_labels(
+    network: Tensor | None, extracted: Tensor, true: Tensor | None, same_network: bool | None = None
+) -> Agreement:
     """The agreement of the labels (B,) of N, those of N^(X) and the true labels; None for unknown labels.
 
     >>> compare_labels(None, torch.tensor([0, 1, 2, 0]), torch.tensor([0, 1, 2, 3]))
@@ -145,10 +176,10 @@ def compare_labels(network: Tensor | None, extracted: Tensor, true: Tensor | Non
     def share(a: Tensor | None, b: Tensor | None) -> float | None:
         return None if a is None or b is None else float((a == b).double().mean())
 
-    return Agreement(share(network, extracted), share(network, true), share(extracted, true), len(extracted))
+    return Agreement(share(network, extracted), share(network, true), share(extracted, true), len(extracted), same_network)
 
 
-def _as_labels(y: Tensor | np.ndarray, points: int, num_classes: int) -> Tensor:
+def as_true_labels(y: Tensor | np.ndarray, points: int, num_classes: int) -> Tensor:
     """Labels as an int64 tensor on the CPU, one for each point, in 0 … num_classes − 1."""
     if not isinstance(y, (Tensor, np.ndarray)):
         raise InputError(f"labels must be a tensor or an array, got {type(y).__name__}")

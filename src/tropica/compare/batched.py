@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tropica.data.batches import Data, as_batches, count_points
 from tropica.data.point_order import PointOrder
+from tropica.data.sources import Observer
 from tropica.network.batch_size import default_batch_size
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.progress import ProgressCallback, progress_callback
@@ -25,6 +26,7 @@ def batched(
     message: str,
     progress: bool | ProgressCallback = False,
     where: str = "data",
+    observer: Observer | None = None,
 ) -> Iterator[T]:
     """Evaluate a function on each batch of the data. One result at a time is in memory.
 
@@ -35,6 +37,7 @@ def batched(
         message: the name of the work in the progress bar.
         progress: True for a bar, or a function (done, total, message).
         where: the name of the data in error messages.
+        observer: as in :func:`tropica.data.batches.as_batches`.
 
     Yields:
         The results, one for each batch, in the order of the data.
@@ -42,7 +45,7 @@ def batched(
     order = PointOrder()
     done, total = 0, count_points(data, where=where, order=order)
     like = {"dtype": net.dtype, "device": net.device, "shape": net.input_shape}
-    batches = as_batches(data, default_batch_size(net), **like, where=where, order=order)
+    batches = as_batches(data, default_batch_size(net), **like, where=where, order=order, observer=observer)
     with progress_callback(progress) as report:
         for x in batches:
             yield function(x)
@@ -51,7 +54,9 @@ def batched(
                 report(done, total, message)
 
 
-def predicted_labels(net: PiecewiseLinearNetwork, data: Data, *, where: str = "points") -> Tensor:
+def predicted_labels(
+    net: PiecewiseLinearNetwork, data: Data, *, where: str = "points", observer: Observer | None = None
+) -> Tensor:
     """The network's labels of all points, on the CPU.
 
     >>> import tropica as tp
@@ -60,4 +65,5 @@ def predicted_labels(net: PiecewiseLinearNetwork, data: Data, *, where: str = "p
     >>> predicted_labels(tp.trace(model, torch.zeros(2, 2)), torch.tensor([[3.0, 1.0], [0.0, 1.0]]))
     tensor([0, 1])
     """
-    return torch.cat(list(batched(lambda x: net.predict(x).cpu(), net, data, message="labels of the network", where=where)))
+    about = {"message": "labels of the network", "where": where, "observer": observer}
+    return torch.cat(list(batched(lambda x: net.predict(x).cpu(), net, data, **about)))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from tropica.data.point_order import PointOrder
-from tropica.data.sources import Data, source_of
+from tropica.data.sources import Data, Observer, source_of
 from tropica.data.validate import validate_dtype, validate_points
 from tropica.errors import InputError
 from tropica.runtime.arithmetic import callers_iterator, callers_settings
@@ -27,6 +27,7 @@ def as_batches(
     only: Sequence[range] | None = None,
     where: str = "data",
     order: PointOrder | None = None,
+    observer: Observer | None = None,
 ) -> Iterator[Tensor]:
     """One pass over the points of ``data``, in order, without labels. Another call makes the next pass.
 
@@ -42,6 +43,7 @@ def as_batches(
         where: the name of the data in error messages.
         order: the points of earlier passes, which must be the same in this pass; None for no check. Tensors, arrays and files
             stay the same, and are not checked.
+        observer: called with each item or batch before its points are checked, such as a `LabelCollector`; not for arrays.
 
     Returns:
         Batches (B, *shape), B > 0, all values finite; they may share memory with ``data``.
@@ -54,7 +56,7 @@ def as_batches(
     [(2, 2), (2, 2), (1, 2)]
     """
     _require_positive(batch_size, "batch_size", where)
-    source = source_of(data, where)
+    source = source_of(data, where, observer=observer)
     batches = callers_iterator(source.batches(batch_size, only))
     order = None if source.fixed else order
     return _checked(batches, dtype, device, None if shape is None else tuple(shape), where, order, whole=only is None)
@@ -121,6 +123,22 @@ def first_points(
         if missing == 0:
             break
     return torch.cat(taken)
+
+
+def merged_batches(batches: Iterable[Tensor], points: int, numbers: int) -> Iterator[Tensor]:
+    """Concatenate consecutive batches to at least ``points`` points or ``numbers`` numbers, as small batches are inefficient.
+
+    >>> [len(x) for x in merged_batches(torch.zeros(7, 3).split(2), 3, 100)]
+    [4, 3]
+    """
+    group: list[Tensor] = []
+    for x in batches:
+        group.append(x)
+        if sum(map(len, group)) >= points or sum(map(Tensor.numel, group)) >= numbers:
+            yield group[0] if len(group) == 1 else torch.cat(group)
+            group = []
+    if group:
+        yield group[0] if len(group) == 1 else torch.cat(group)
 
 
 def _require_positive(number: int, name: str, where: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias, Union
 
 import numpy as np
@@ -52,21 +52,27 @@ class Source(Protocol):
         ...
 
 
-def source_of(data: Data, where: str, key: str | None = None) -> Source:
-    """The source of the points of ``data``.
+Observer = Callable[[Any], None]
+"""Called with each item or batch as the data gives it, labels and all."""
+
+
+def source_of(data: Data, where: str, key: str | None = None, observer: Observer | None = None) -> Source:
+    """The source of the points of ``data``; ``observer`` sees the items or batches of data that is not one array.
 
     Raises:
         InputError: the type of ``data`` is not supported, or a second pass would differ from the first.
     """
     if isinstance(data, KeyedData):
-        return source_of(data.data, where, data.key)
+        return source_of(data.data, where, data.key, observer)
     source = _source(data, where, key)
+    if observer is not None and not isinstance(source, ArraySource):
+        source = replace(source, observer=observer)
     if key is not None and isinstance(source, ArraySource):
         raise InputError(f"{where}: key={key!r} is for data of dicts; found {type(data).__name__}")
     return source
 
 
-def _source(data: Data, where: str, key: str | None) -> Source:
+def _source(data: Data, where: str, key: str | None) -> ArraySource | ItemSource | BatchSource:
     if isinstance(data, LabelledData):
         return ArraySource(data.inputs, where)
     if type(data) is TensorDataset:  # whose items are slices of one tensor
@@ -137,6 +143,7 @@ class ItemSource:
     where: str
     key: str | None = None
     fixed: bool = False
+    observer: Observer | None = None
 
     def lengths(self, size: int) -> list[int] | None:
         count = self._count()
@@ -167,6 +174,8 @@ class ItemSource:
             yield index + 1 - len(batch), torch.stack(batch)
 
     def _point(self, item: Any, where: str) -> Tensor:
+        if self.observer is not None:
+            self.observer(item)
         return _as_tensor(points_of(item, where, self.key), where)
 
     def _items(self, only: Sequence[range] | None) -> Iterable[tuple[int, Any]]:
@@ -184,6 +193,7 @@ class BatchSource:
     where: str
     key: str | None = None
     fixed: bool = False
+    observer: Observer | None = None
 
     def lengths(self, size: int) -> list[int] | None:
         plan = _batch_indices(self.stream)
@@ -203,6 +213,8 @@ class BatchSource:
             first += len(x) if x.ndim else 0
 
     def _points(self, batch: Any, where: str) -> Tensor:
+        if self.observer is not None:
+            self.observer(batch)
         return _as_tensor(points_of(batch, where, self.key), where)
 
     def _loaded(self, plan: list[list[int]], numbers: list[int]) -> Iterator[tuple[int, Tensor]]:

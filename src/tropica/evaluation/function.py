@@ -10,19 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tropica.data.batches import Data, as_batches, count_points
+from tropica.data.batches import Data, as_batches, count_points, merged_batches
 from tropica.data.passes import DEFAULT_SIZES, ShardSizes
 from tropica.data.point_order import PointOrder
+from tropica.data.sources import Observer
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.precision import MorePrecision, asking_for_more, escalate, require_digits
 from tropica.decomposition.prepare import decomposition_for, prepare_extraction
 from tropica.errors import InputError
-from tropica.evaluation.groups import merged
 from tropica.evaluation.search.search import ExactSearch, SearchReport
 from tropica.evaluation.settings import EVALUATION_SETTINGS, EvaluationSettings
 from tropica.evaluation.sources import KeptTerms, TermSource
 from tropica.evaluation.storage_rounding import PossibleTerms, TermRecomputation
-from tropica.evaluation.streaming import StreamedTerms, digits_of_terms
+from tropica.evaluation.streaming import StreamedTerms, facts_of_terms
+from tropica.evaluation.top_terms import TopTerms, find_top, margin_of
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.runtime.arithmetic import own_settings
@@ -171,14 +172,17 @@ class ExtractedFunction:
         return self._terms.input_shape
 
     @property
+    def source(self) -> TermSource:
+        """The terms, kept or extracted in each pass."""
+        return self._terms
+
+    @property
     def search_report(self) -> SearchReport:
         """The report on the search so far: ``used`` is "exact" or "full" (for the reason ``why``)."""
         if self._search is not None:
             return self._search.report
-        kept = isinstance(self._terms, KeptTerms)
-        return SearchReport(
-            why="all values are asked for" if self._terms.num_targets else "as asked" if kept else "terms are not kept"
-        )
+        asked = "all values are asked for" if self._terms.num_targets else "as asked"
+        return SearchReport(why=asked if isinstance(self._terms, KeptTerms) else "terms are not kept")
 
     def __call__(self, x: Data, *, progress: Any = False) -> Tensor:
         """N^(X)(x): (B, num_classes) in float64, −∞ for labels without a term."""
@@ -212,6 +216,48 @@ class ExtractedFunction:
         """The index of the data point whose a⁻_k is largest at x: (B,) int64, the first point at a tie."""
         rows = max(1, self._terms.num_targets)
         return self._map(lambda part, report: self._maxima(part, ("minus",), report)[0].argmax[:, 0] // rows, x, progress)
+
+    def margin(self, x: Data, *, progress: Any = False) -> Tensor:
+        """The largest entry of N^(X)(x) minus the second largest: (B,) float64, ∞ if all terms have one label.
+
+        It is computed from a⁺ alone, since max a⁻ is common to all labels.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+        >>> x = torch.randn(200, 4)
+        >>> f = tp.ExtractedFunction(tp.extract(model, x))
+        >>> two = f(x).topk(2).values
+        >>> bool(torch.allclose(f.margin(x), two[:, 0] - two[:, 1]))
+        True
+        """
+
+        self._require_labels()
+
+        def margins(part: Tensor, report: ProgressCallback | None) -> Tensor:
+            return margin_of(self._maxima(part, ("plus by label",), report)[0])
+
+        return self._map(margins, x, progress)
+
+    def top_terms(self, x: Data, k: int = 5, *, progress: Any = False) -> TopTerms:
+        """The k terms with the largest a⁺_k(x), largest first, in the order of :meth:`active_term`: label, then index, at ties.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+        >>> x = torch.randn(200, 4)
+        >>> f = tp.ExtractedFunction(tp.extract(model, x))
+        >>> top = f.top_terms(x, k=3)
+        >>> top, bool((top.index[:, 0] == f.active_term(x)).all())
+        (TopTerms(3 terms at each of 200 points), True)
+        """
+        self._require_labels()
+        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= self._terms.num_terms:
+            raise InputError(f"k must be a whole number in 1 … {self._terms.num_terms:,}, the number of terms; got {k!r}")
+        settings = (k, self._settings, self._processes, self._recomputation)
+
+        def found(part: Tensor, report: ProgressCallback | None) -> Tensor:
+            return find_top(self._terms, part, *settings, report)
+
+        return TopTerms.of(self._map(found, x, progress))
 
     def f_plus(self, x: Data, *, progress: Any = False) -> Tensor:
         """The maximum of a⁺_k(x) over the data points with label i, for each i: (B, num_classes) in float64, −∞ if none.
@@ -294,6 +340,7 @@ class ExtractedFunction:
         *,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
+        observer: Observer | None = None,
     ) -> Iterator[Tensor]:
         """One pass over points, in groups as large as the memory allows: the terms are read once for each group.
 
@@ -302,12 +349,14 @@ class ExtractedFunction:
             order: the points of earlier passes.
             total: the number of points.
             dtype, device: of the groups; by default those of the points.
+            observer: as in :func:`tropica.data.batches.as_batches`.
         """
         terms, settings, kept = self._terms, self._settings, isinstance(self._terms, KeptTerms)
         size = settings.points if kept else total  # streamed terms are extracted only once
         room = self._processes.run_on_first(lambda: budget(self._memory, terms.device) // (4 * terms.dtype.itemsize))
-        batches = as_batches(x, size, dtype=dtype, device=device, shape=terms.input_shape, where="points", order=order)
-        yield from merged(batches, size, min(settings.numbers, room) if kept else sys.maxsize)
+        about = {"dtype": dtype, "device": device, "shape": terms.input_shape, "where": "points"}
+        batches = as_batches(x, size, **about, order=order, observer=observer)
+        yield from merged_batches(batches, size, min(settings.numbers, room) if kept else sys.maxsize)
 
     @own_settings()
     def _map(self, work: Callable[[Tensor, ProgressCallback | None], Tensor], x: Data, progress: Any) -> Tensor:
@@ -337,24 +386,13 @@ class ExtractedFunction:
         >>> tp.ExtractedFunction(tp.extract(model, torch.randn(200, 4))).summary()["precision"]
         'float32'
         """
-        return self._facts()
-
-    def _facts(self) -> dict[str, str]:
-        terms = self._terms
-        return {
-            "terms": f"{terms.num_terms:,} of {'×'.join(map(str, terms.input_shape))}",
-            "outputs" if terms.num_targets else "classes": f"{terms.num_classes}",
-            "decomposition": terms.method,
-            "precision": terms.precision,
-            **digits_of_terms(terms),
-            "kept": "no, extracted in each call" if isinstance(terms, StreamedTerms) else f"{terms.dtype}, {terms.device}",
-        }
+        return facts_of_terms(self._terms)
 
     def __repr__(self) -> str:
-        facts, streamed = self._facts(), ", streamed" if isinstance(self._terms, StreamedTerms) else ""
+        facts, streamed = self.summary(), ", streamed" if isinstance(self._terms, StreamedTerms) else ""
         terms = facts["terms"].replace(" of", " terms of")
         count = f"{facts['outputs']} outputs" if "outputs" in facts else f"{facts['classes']} classes"
         return f"ExtractedFunction({terms}, {count}, {facts['decomposition']} decomposition{streamed})"
 
     def _repr_html_(self) -> str:
-        return html_table("Extracted function N<sup>(X)</sup>", self._facts())
+        return html_table("Extracted function N<sup>(X)</sup>", self.summary())

@@ -45,6 +45,11 @@ class TermSource(Protocol):
         ...
 
     @property
+    def network(self) -> str:
+        """The fingerprint of the network that the terms are of; "" if it is not known."""
+        ...
+
+    @property
     def dtype(self) -> torch.dtype:
         """The dtype that products are computed in."""
         ...
@@ -104,6 +109,11 @@ class KeptTerms:
     def precision(self) -> str:
         """The precision of the terms."""
         return self.terms.precision
+
+    @property
+    def network(self) -> str:
+        """The fingerprint of the network that the terms were extracted from; "" if it is not known."""
+        return self.terms.about.get("network", "")
 
     @property
     def dtype(self) -> torch.dtype:

@@ -7,6 +7,7 @@ have one label. If not, they are extracted again from the network, in the same b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -119,7 +120,15 @@ class TermRecomputation:
         alone = found.has_one_term(processes)[found.point]
         known = key_of(found.label[alone], found.index[alone])
         state.merge(found.point[alone], torch.zeros(len(known), dtype=torch.float64, device=known.device), known)
-        point, index = found.point[~alone], found.index[~alone]
+        for functions, point, index in self.extracted(found.point[~alone], found.index[~alone]):
+            unbounded = torch.full((len(index),), torch.inf, dtype=torch.float64, device=index.device)
+            state.take(functions, Candidates(point, index, torch.zeros_like(index), unbounded), state.value)
+        state.all_reduce(processes)
+        return state.key[:, 0]
+
+    def extracted(self, point: Tensor, index: Tensor) -> Iterator[tuple[AffineFunctions, Tensor, Tensor]]:
+        """Extract the terms of pairs again, batch by batch: the functions of a batch, and the point and the index in it of
+        each pair."""
         shards = self._data_pass.shards
         ends = torch.tensor([shard.first + shard.points for shard in shards], device=index.device)
         wanted = [shards[number] for number in torch.searchsorted(ends, index, right=True).unique().tolist()]
@@ -132,11 +141,7 @@ class TermRecomputation:
                     (here,) = ((index >= first) & (index < first + len(x))).nonzero(as_tuple=True)
                     if len(here):
                         block = extract_batches(self._decomposition, [x], self._center)
-                        unbounded = torch.full((len(here),), torch.inf, dtype=torch.float64, device=index.device)
-                        pairs = Candidates(point[here], index[here] - first, torch.zeros_like(here), unbounded)
-                        state.take(functions_of(block, "plus", first), pairs, state.value)
+                        yield functions_of(block, "plus", first), point[here], index[here] - first
                     first += len(x)
         except StoreError as error:
             raise InputError(f"the stored terms belong to other points: {error}") from error
-        state.all_reduce(processes)
-        return state.key[:, 0]

@@ -56,6 +56,11 @@ class StreamedTerms:
         return self.decomposition.precision
 
     @property
+    def network(self) -> str:
+        """The fingerprint of the network."""
+        return self.decomposition.net.fingerprint
+
+    @property
     def dtype(self) -> torch.dtype:
         """The network's dtype."""
         return self.decomposition.net.dtype
@@ -83,12 +88,19 @@ class StreamedTerms:
                     report(done, total, "extracting and evaluating")
 
 
-def digits_of_terms(terms: TermSource) -> dict[str, str]:
-    """The digits of f(x) by the certificate of kept terms, and what was tried before."""
-    if not isinstance(terms, KeptTerms):
+def facts_of_terms(terms: TermSource) -> dict[str, str]:
+    """The terms of an extracted function, their precision and the digits that it leaves, as texts by name."""
+    if isinstance(terms, KeptTerms):
+        steps, digits = terms.terms.certificate.steps, terms.terms.certificate.digits
+    else:
         assert isinstance(terms, StreamedTerms)
         steps, digits = terms.decomposition.escalations, None
-    else:
-        steps, digits = terms.terms.certificate.steps, terms.terms.certificate.digits
-    facts = {} if digits is None else {"digits of f(x)": f"{digits:.1f}"}
-    return facts | ({"before": "; ".join(steps)} if steps else {})
+    return {
+        "terms": f"{terms.num_terms:,} of {'×'.join(map(str, terms.input_shape))}",
+        "outputs" if terms.num_targets else "classes": f"{terms.num_classes}",
+        "decomposition": terms.method,
+        "precision": terms.precision,
+        **({} if digits is None else {"digits of f(x)": f"{digits:.1f}"}),
+        **({"before": "; ".join(steps)} if steps else {}),
+        "kept": "no, extracted in each call" if isinstance(terms, StreamedTerms) else f"{terms.dtype}, {terms.device}",
+    }

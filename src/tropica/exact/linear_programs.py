@@ -36,7 +36,7 @@ def exceeds_upper_hull(points: np.ndarray, floats: np.ndarray, scales: Sequence[
     rows = np.concatenate([floats[:, :-1], np.ones((len(floats), 1))], 1)
     bounds = [(None, None)] * k + [(None, 1.0)]
     result = linprog(np.append(np.zeros(k), -1.0), A_ub=rows, b_ub=-floats[:, -1], bounds=bounds, method="highs")
-    if result.x is not None:
+    if result.x is not None and np.isfinite(result.x).all():
         if result.x[-1] > 0 and _separates(result.x[:-1], points, scales):
             return True
         if _combines(np.flatnonzero(result.ineqlin.marginals < -1e-9), points):

@@ -48,8 +48,8 @@ def trace(
         flatten_output: flatten outputs of several dimensions (images, sequences) to (B, s).
 
     Returns:
-        The network; it computes the model's logits. A final softmax or log_softmax, or a final sigmoid or log_sigmoid of
-        one logit, is dropped and named in ``dropped``. A network of one logit has two labels, by the logit's sign.
+        The network; it computes the model's logits. A final softmax, log_softmax, sigmoid or log_sigmoid is dropped and
+        named in ``dropped``: each keeps the order of the logits. A network of one logit has two labels, by its sign.
 
     Raises:
         UnsupportedOperation: an op is not piecewise linear, or not known; the error names op, module path and source line.
@@ -80,21 +80,30 @@ def trace(
         return trace_checked(OneInput(model, output, fixed, flatten_output), example.detach())
 
 
-def as_network(net: PiecewiseLinearNetwork | nn.Module, data: Data | None) -> PiecewiseLinearNetwork:
-    """The network itself, or a module traced on the first two points of the data, in the module's dtype and on its device.
+def as_network(
+    net: PiecewiseLinearNetwork | nn.Module, data: Data | None = None, *, inputs: int | None = None
+) -> PiecewiseLinearNetwork:
+    """The network itself, or a module traced in its own dtype and on its device.
+
+    A module is traced on the first two points of the data. Without data it is traced on points of ``inputs`` numbers, or of as
+    many as its first layer takes, if that is ``nn.Linear``.
 
     Raises:
-        InputError: ``net`` is neither a network nor a module, or it is a module and ``data`` is None.
+        InputError: ``net`` is neither a network nor a module, or it is a module whose inputs are not known.
         TropicaError: as in :func:`trace`.
     """
     if isinstance(net, PiecewiseLinearNetwork):
         return net
     if not isinstance(net, nn.Module):
-        raise InputError(f"a network or a torch.nn.Module is needed, got {type(net).__name__}")
-    if data is None:
-        raise InputError("a module is traced on data, and none is given; trace it first with tp.trace(model, example)")
+        raise InputError(f"a network, tp.trace(model, example), or a torch.nn.Module is needed, got {type(net).__name__}")
     weight = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(0))
-    return trace(net, first_points(data, 2, dtype=weight.dtype, device=weight.device))
+    if data is not None:
+        return trace(net, first_points(data, 2, dtype=weight.dtype, device=weight.device))
+    first = next((module for module in net.modules() if next(module.parameters(recurse=False), None) is not None), None)
+    inputs = first.in_features if inputs is None and isinstance(first, nn.Linear) else inputs
+    if inputs is None:
+        raise InputError("the shape of the module's inputs is not known; trace it first: tp.trace(model, example)")
+    return trace(net, torch.zeros(2, inputs, dtype=weight.dtype, device=weight.device))
 
 
 def trace_checked(model: nn.Module, example: Tensor, relocate: Relocate = lambda at: at) -> PiecewiseLinearNetwork:

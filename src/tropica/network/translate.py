@@ -187,9 +187,20 @@ def _fold(target: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _settings(node: fx.Node) -> str:
-    """An op's arguments as text, tensors by name; ops that differ in a stride or a dimension have different texts."""
+    """An op's arguments as text; ops that differ in a stride or a dimension have different texts.
+
+    Activations have their names, and weights are numbered: their names are those of the model's attributes, which differ in a
+    wrapped copy of the model.
+    """
     kept = {key: value for key, value in node.kwargs.items() if key not in ("device", "layout", "pin_memory")}
-    return repr(fx.map_arg((node.args, kept), lambda n: n.name))
+    weights: dict[fx.Node, str] = {}
+
+    def text(argument: fx.Node) -> str:
+        if argument.op != "placeholder":
+            return argument.name
+        return weights.setdefault(argument, f"weight {len(weights)}")
+
+    return repr(fx.map_arg((node.args, kept), text))
 
 
 def _unsupported(at: Origin, reason: str) -> UnsupportedOperation:
@@ -197,7 +208,7 @@ def _unsupported(at: Origin, reason: str) -> UnsupportedOperation:
 
 
 def _find_head(node: Any) -> tuple[fx.Node | None, str | None]:
-    """Node and name of a final softmax, log_softmax or sigmoid of one logit (the sigmoid up to a reshape), or None twice."""
+    """Node and name of a final softmax, log_softmax, sigmoid or log_sigmoid (the last two up to a reshape), or None twice."""
     reshaped = False
     while isinstance(node, fx.Node) and str(node.target) in _SAME_ENTRIES:
         before: Any = node.args[0]
@@ -205,9 +216,7 @@ def _find_head(node: Any) -> tuple[fx.Node | None, str | None]:
         node = before
     if not isinstance(node, fx.Node) or str(node.target) not in HEAD_OPS:
         return None, None
-    head, shape = HEAD_OPS[str(node.target)], node.meta["val"].shape
-    if "softmax" in head and not reshaped and len(shape) == 2 and node.args[1] in (1, -1):
-        return node, head
-    if "sigmoid" in head and shape[1:].numel() == 1:
+    head = HEAD_OPS[str(node.target)]
+    if "sigmoid" in head or (not reshaped and len(node.meta["val"].shape) == 2 and node.args[1] in (1, -1)):
         return node, head
     return None, None

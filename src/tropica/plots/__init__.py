@@ -5,10 +5,13 @@ from tropica.plots.angle_distance import angle_distance
 from tropica.plots.boundary_superset import boundary_superset
 from tropica.plots.coefficient_statistics import coefficient_statistics
 from tropica.plots.dual_subdivision import dual_subdivision
+from tropica.plots.explain import explain
 from tropica.plots.grouped_means import grouped_means
 from tropica.plots.hypersurface import curve_and_dual, hypersurface
+from tropica.plots.influence import influence
 from tropica.plots.label_map import label_map
 from tropica.plots.label_polygons import label_polygons
+from tropica.plots.layers import layers
 from tropica.plots.mean_curves import Curve, mean_curves
 from tropica.plots.regions import regions
 from tropica.plots.zonotope import zonotope
@@ -21,10 +24,13 @@ __all__ = [
     "coefficient_statistics",
     "curve_and_dual",
     "dual_subdivision",
+    "explain",
     "grouped_means",
     "hypersurface",
+    "influence",
     "label_map",
     "label_polygons",
+    "layers",
     "mean_curves",
     "regions",
     "zonotope",

@@ -9,24 +9,42 @@ from typing import Any
 import numpy as np
 
 from tropica.errors import InputError
+from tropica.exact.rational_arrays import RationalArray, rationals
+from tropica.polyhedra.conventions import Convention, sign_of
 from tropica.polyhedra.dual_complexes import PolyhedralComplex, hypersurface
+from tropica.tropical.boundary_superset import BoundarySuperset
+from tropica.tropical.semiring_polynomial import SemiringPolynomial
+from tropica.tropical.variable_names import Names, plain_name
 
 Limits = Any
 """A pair (low, high) for each coordinate."""
 
 
-def exponents_and_coefficients(p: Any) -> tuple[Any, Any]:
-    """Exponents (n, d) and coefficients (n,) of a TropicalPolynomial, of an object with one as ``polynomial``, or of a pair.
+@dataclass(frozen=True, eq=False)
+class Lifted:
+    """Exponents (n, d) and coefficients (n,), with the convention that gives them their meaning, and names of variables."""
+
+    exponents: Any
+    coefficients: Any
+    convention: Convention
+    names: Names
+
+
+def lifted(p: Any) -> Lifted:
+    """What a figure draws: a polynomial of either convention, that of a BoundarySuperset, or a pair of arrays, for max-plus.
 
     Raises:
         InputError: none of these.
     """
-    p = getattr(p, "polynomial", p)
-    if hasattr(p, "exponents") and hasattr(p, "coefficients"):
-        return p.exponents, p.coefficients
+    p = p.polynomial if isinstance(p, BoundarySuperset) else p
+    if isinstance(p, SemiringPolynomial):
+        return Lifted(p.exponents, p.coefficients, p.convention, p.names)
     if isinstance(p, (tuple, list)) and len(p) == 2:
-        return p[0], p[1]
-    raise InputError(f"a TropicalPolynomial is needed, or a pair (exponents, coefficients); found {type(p).__name__}")
+        return Lifted(p[0], p[1], "max", None)
+    raise InputError(
+        "a TropicalPolynomial or a MinPlusPolynomial is needed, or a pair (exponents, coefficients) for max-plus; found "
+        f"{type(p).__name__}"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,19 +53,28 @@ class ClippedHypersurface:
 
     Attributes:
         complex: the exact hypersurface.
-        points, heights: exponents (n, d) and coefficients (n,) in float64, of distinct exponents.
+        points: exponents (n, d) in float64, distinct.
+        slopes, heights: (n, d) and (n,): the functions whose maximum has the same ties: α_k and c_k, in min-plus −α_k and −c_k.
         row: the row of each monomial in ``points``, by its index in the given monomials.
         vertices: (V, d) in float64.
         low, high: (d,) the corners of the box.
+        names: of the variables.
     """
 
     complex: PolyhedralComplex
     points: np.ndarray
+    slopes: np.ndarray
     heights: np.ndarray
     row: dict[int, int]
     vertices: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    names: Names
+
+    @property
+    def axis_names(self) -> list[str]:
+        """The names of the variables on axes."""
+        return [plain_name(self.names, i) for i in range(self.points.shape[1])]
 
     @property
     def essential(self) -> list[int]:
@@ -68,7 +95,7 @@ class ClippedHypersurface:
     def facet(self, edge: tuple[int, ...]) -> np.ndarray:
         """The facet dual to an edge: the ends of a segment (d = 2), the corners of a polygon in order (d = 3), or nothing."""
         i, j = (self.row[e] for e in edge[:2])
-        normal, offset = self.points[i] - self.points[j], self.heights[j] - self.heights[i]
+        normal, offset = self.slopes[i] - self.slopes[j], self.heights[j] - self.heights[i]
         middle, reach = (self.low + self.high) / 2, float(np.linalg.norm(self.high - self.low))
         start = middle - normal * (normal @ middle - offset) / (normal @ normal)
         along = np.linalg.svd(normal[None])[2][1:]  # an orthonormal basis of the directions in the facet
@@ -82,7 +109,7 @@ class ClippedHypersurface:
 
     def _where_largest(self, corners: np.ndarray, row: int, others: Sequence[int]) -> np.ndarray:
         for j in others:
-            corners = clip(corners, self.points[j] - self.points[row], self.heights[row] - self.heights[j])
+            corners = clip(corners, self.slopes[j] - self.slopes[row], self.heights[row] - self.heights[j])
         return corners
 
 
@@ -90,25 +117,29 @@ def clipped_hypersurface(p: Any, dimensions: tuple[int, ...], limits: Limits | N
     """The hypersurface of a polynomial and the box in which it is drawn.
 
     Args:
-        p: a polynomial, as for :func:`exponents_and_coefficients`.
+        p: a polynomial, as for :func:`lifted`.
         dimensions: the values of d that can be drawn.
         limits: the limits of the box; by default all vertices with room around them.
 
     Raises:
         InputError: another d, limits that do not fit.
     """
-    found = hypersurface(*exponents_and_coefficients(p))
+    given = lifted(p)
+    found = hypersurface(given.exponents, given.coefficients, convention=given.convention)
     d = found.ambient_dimension
     if d not in dimensions:
         wanted = " or ".join(map(str, dimensions))
         raise InputError(f"this figure is drawn for {wanted} variables; the polynomial has {d}")
     c = found.subdivision.hull.configuration
-    *scales, height_scale = map(float, c.scales)
-    points = c.coordinates.astype(np.float64) / np.array(scales)
-    vertices = found.vertices.astype(np.float64)
+    points = np.stack([RationalArray(c.coordinates[:, i], c.scales[i]).floats() for i in range(d)], 1)
+    heights = RationalArray(c.heights, c.scales[-1]).floats()
+    vertices = rationals(found.vertices).floats()
+    if not all(np.isfinite(numbers).all() for numbers in (points, heights, vertices)):
+        raise InputError("the polynomial or its vertices have numbers beyond float64, which cannot be drawn")
     low, high = _box(vertices, d, limits)
     row = {int(i): n for n, i in enumerate(c.index)}
-    return ClippedHypersurface(found, points, c.heights.astype(np.float64) / height_scale, row, vertices, low, high)
+    slopes = sign_of(given.convention) * points
+    return ClippedHypersurface(found, points, slopes, heights, row, vertices, low, high, given.names)
 
 
 def clip(corners: np.ndarray, normal: np.ndarray, offset: float) -> np.ndarray:

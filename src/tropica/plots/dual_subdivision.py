@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from tropica.plots import style
 from tropica.plots.clipped_hypersurface import ClippedHypersurface, clipped_hypersurface
 from tropica.plots.polygons import in_order
+from tropica.polyhedra.conventions import shown, sign_of
 
 MAX_NAMED = 40
 """Number of monomials or cells up to which each is labeled."""
@@ -20,11 +21,13 @@ MAX_NAMED = 40
 def dual_subdivision(p: Any, *, coefficients: bool | None = None, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the Newton polygon of a tropical polynomial in two variables, subdivided by the upper faces of P(f).
 
+    In min-plus it is subdivided by the lower faces.
+
     Dots are monomials: filled where they are essential, in the color that :func:`curve_and_dual` gives their region, hollow
     where they are not.
 
     Args:
-        p: a TropicalPolynomial, or exponents (n, 2) and coefficients (n,) as a pair.
+        p: a TropicalPolynomial or a MinPlusPolynomial; or exponents (n, 2) and coefficients (n,) as a pair, for max-plus.
         coefficients: write each monomial's coefficient beside its dot, in red; by default up to 40 monomials.
         ax: axes to draw on; a new figure by default.
         title: the title of the axes; by default the numbers of cells and of essential monomials.
@@ -37,7 +40,7 @@ def dual_subdivision(p: Any, *, coefficients: bool | None = None, ax: Axes | Non
 
     >>> ax = dual_subdivision(([[0, 0], [1, 0], [0, 1], [1, 1]], [0, 0, 0, -1]))
     >>> ax.get_title()
-    '2 cells, 4 of 4 monomials essential'
+    'max-plus: 2 cells, 4 of 4 monomials essential'
     """
     curve = clipped_hypersurface(p, (2,))
     with style.applied():
@@ -45,7 +48,8 @@ def dual_subdivision(p: Any, *, coefficients: bool | None = None, ax: Axes | Non
         draw_dual(ax, curve, numbered=False, coefficients=coefficients)
         subdivision = curve.complex.subdivision
         cells = style.plural(len(subdivision.cells) if subdivision.dimension == 2 else 0, "cell")
-        ax.set_title(title or f"{cells}, {len(curve.essential)} of {len(curve.points)} monomials essential")
+        counts = f"{cells}, {len(curve.essential)} of {len(curve.points)} monomials essential"
+        ax.set_title(title or f"{shown(subdivision.convention)}: {counts}")
     return ax
 
 
@@ -62,8 +66,8 @@ def draw_dual(ax: Axes, curve: ClippedHypersurface, *, numbered: bool, coefficie
     lines = [points[[curve.row[i] for i in edge]] for edge in edges]
     ax.add_collection(LineCollection(lines, colors=style.BLACK, linewidths=0.9, zorder=1))
     _draw_monomials(ax, curve, len(points) <= MAX_NAMED if coefficients is None else coefficients)
-    ax.set_xlabel("exponent of x₁")
-    ax.set_ylabel("exponent of x₂")
+    ax.set_xlabel(f"exponent of {curve.axis_names[0]}")
+    ax.set_ylabel(f"exponent of {curve.axis_names[1]}")
     ax.set_aspect("equal")
     ax.margins(0.12)
     ax.autoscale_view()
@@ -93,8 +97,9 @@ def _draw_monomials(ax: Axes, curve: ClippedHypersurface, coefficients: bool) ->
     if coefficients:
         c = curve.complex.subdivision.hull.configuration
         look = {"textcoords": "offset points", "fontsize": 6.5, "color": style.VERMILION, "zorder": 4}
+        sign = sign_of(curve.complex.convention)  # the hull of min-plus has the negated coefficients
         for point, height in zip(points, c.heights.tolist(), strict=True):
-            ax.annotate(_number(Fraction(int(height), c.scales[-1])), point, (3, 3), **look)
+            ax.annotate(_number(Fraction(sign * int(height), c.scales[-1])), point, (3, 3), **look)
 
 
 def _number(value: Fraction) -> str:

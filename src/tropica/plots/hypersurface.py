@@ -14,6 +14,7 @@ from tropica.plots import style
 from tropica.plots.clipped_hypersurface import ClippedHypersurface, Limits, clipped_hypersurface
 from tropica.plots.dual_subdivision import MAX_NAMED, draw_dual, monomial_colors, number_vertex
 from tropica.plots.polygons import fill_in_space
+from tropica.polyhedra.conventions import shown
 from tropica.polyhedra.dual_complexes import PolyhedralComplex
 
 OPACITY = 0.22
@@ -26,10 +27,11 @@ def hypersurface(p: Any, *, limits: Limits | None = None, ax: Axes | None = None
     """Draw a tropical hypersurface: a curve with the regions of its monomials (two variables), or a surface (three).
 
     Args:
-        p: a TropicalPolynomial, or exponents (n, d) and coefficients (n,) as a pair; d = 2 or 3.
+        p: a TropicalPolynomial or a MinPlusPolynomial; or exponents (n, d) and coefficients (n,) as a pair, for max-plus;
+            d = 2 or 3.
         limits: ((low, high), …) for each variable; by default all vertices with room around them.
         ax: axes to draw on; a new figure by default. For three variables, axes with ``projection="3d"``.
-        title: the title of the axes; by default the numbers of vertices, bounded and unbounded facets.
+        title: the title of the axes; by default the convention and the numbers of vertices, bounded and unbounded facets.
 
     Returns:
         The axes.
@@ -39,7 +41,7 @@ def hypersurface(p: Any, *, limits: Limits | None = None, ax: Axes | None = None
             that :func:`tropica.polyhedra.essential` refuses.
 
     >>> hypersurface(([[0, 0], [1, 0], [0, 1]], [0, 0, 0])).get_title()
-    '1 vertex, 0 bounded edges, 3 rays'
+    'max-plus: 1 vertex, 0 bounded edges, 3 rays'
     """
     surface = clipped_hypersurface(p, (2, 3), limits)
     with style.applied():
@@ -58,8 +60,8 @@ def curve_and_dual(
 ) -> tuple[Axes, Axes]:
     """Draw a tropical curve and, beside it, the dual subdivision of its Newton polygon.
 
-    A region and the monomial that is largest in it share a color; a vertex of the curve and its dual cell share a
-    number; an edge and its dual are orthogonal.
+    A region and its monomial, which is the largest in it (in min-plus the smallest), share a color; a vertex of the curve and
+    its dual cell share a number; an edge and its dual are orthogonal.
 
     Args:
         p, limits: as for :func:`hypersurface`, in two variables.
@@ -80,7 +82,7 @@ def curve_and_dual(
         _draw_curve(left, curve, numbered=True)
         left.set_title(title or _counts(curve.complex))
         draw_dual(right, curve, numbered=True)
-        right.set_title("dual subdivision of the Newton polygon")
+        right.set_title(f"{shown(curve.complex.convention)}: dual subdivision of the Newton polygon")
     return left, right
 
 
@@ -114,7 +116,7 @@ def _draw_curve(ax: Axes, curve: ClippedHypersurface, *, numbered: bool) -> None
                 number_vertex(ax, curve.vertices[number], number)
         else:
             ax.scatter(*curve.vertices[inside].T, s=9, color=style.BLACK, zorder=3)
-    style.set_plane(ax, curve.low, curve.high)
+    style.set_plane(ax, curve.low, curve.high, (curve.axis_names[0], curve.axis_names[1]))
 
 
 def _draw_surface(ax: Axes, surface: ClippedHypersurface) -> None:
@@ -127,7 +129,8 @@ def _draw_surface(ax: Axes, surface: ClippedHypersurface) -> None:
         shade = float(abs(normal @ LIGHT) / (np.linalg.norm(normal) * np.linalg.norm(LIGHT) + 1e-300))
         colors.append((*style.mixed(style.SKY, 0.35 + 0.6 * shade), 0.72))
     fill_in_space(ax, polygons, colors)
-    style.set_space(ax, surface.low, surface.high, ("x₁", "x₂", "x₃"), surface.high - surface.low)
+    first, second, third = surface.axis_names
+    style.set_space(ax, surface.low, surface.high, (first, second, third), surface.high - surface.low)
 
 
 def _counts(surface: PolyhedralComplex) -> str:
@@ -139,4 +142,4 @@ def _counts(surface: PolyhedralComplex) -> str:
         style.plural(len(surface.bounded(d - 1)), "bounded edge" if d == 2 else "bounded facet"),
         style.plural(len(surface.unbounded(d - 1)), unbounded),
     )
-    return ", ".join(parts)
+    return f"{shown(surface.convention)}: {', '.join(parts)}"

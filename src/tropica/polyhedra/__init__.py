@@ -1,5 +1,6 @@
 """Exact convex geometry of lifted points: upper hulls, polytopes, zonotopes, tropical hypersurfaces and their duals."""
 
+from tropica.polyhedra.arrangements import Arrangement, arrangement
 from tropica.polyhedra.dual_complexes import Face, PolyhedralComplex, Subdivision, dual_subdivision, hypersurface
 from tropica.polyhedra.envelope import Envelope, upper_envelope
 from tropica.polyhedra.hoffman import HoffmanConstant, hoffman_constant, region_system
@@ -9,6 +10,7 @@ from tropica.polyhedra.upper_hull import UpperHull, essential, upper_hull
 from tropica.polyhedra.zonotope import Zonotope
 
 __all__ = [
+    "Arrangement",
     "Envelope",
     "Face",
     "HoffmanConstant",
@@ -18,6 +20,7 @@ __all__ = [
     "Subdivision",
     "UpperHull",
     "Zonotope",
+    "arrangement",
     "dual_subdivision",
     "essential",
     "hoffman_constant",

@@ -6,18 +6,19 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.exact.determinants import determinants
+from tropica.exact.determinants import cofactors, determinants
 from tropica.exact.linear_algebra import rank
 from tropica.exact.rational_arrays import exact_array, exact_numbers, rational_array
 from tropica.polyhedra.dual_complexes import dual_subdivision
 from tropica.polyhedra.integer_rows import row_classes
 from tropica.runtime.html import HtmlRepr
 
+Norm: TypeAlias = Literal["l2", "linf"]
 SUBSETS = 50_000
 """Subsets of rows up to which the constant is exact."""
 
@@ -29,11 +30,13 @@ class HoffmanConstant(HtmlRepr):
     Attributes:
         lower, upper: lower ≤ H(A) ≤ upper, in float64; equal (up to rounding) where the constant is known exactly.
         squared: H(A)² as a Fraction where it is known exactly, else None.
+        norm: of the distances, "l2" or "linf".
     """
 
     lower: float
     upper: float
     squared: Fraction | None
+    norm: Norm = "l2"
 
     @property
     def exact(self) -> bool:
@@ -41,27 +44,32 @@ class HoffmanConstant(HtmlRepr):
         return self.squared is not None
 
 
-def hoffman_constant(rows: Any, *, subsets: int = SUBSETS, seed: int = 0) -> HoffmanConstant:
+def hoffman_constant(rows: Any, *, norm: Norm = "l2", subsets: int = SUBSETS, seed: int = 0) -> HoffmanConstant:
     """H(A), the least H with dist(x, {y : A y ≤ b}) ≤ H · max_i (⟨a_i, x⟩ − b_i)⁺ for all x and all b that are feasible.
 
-    The distance is Euclidean. H(A) is the maximum of 1 / dist(0, conv{a_j : j ∈ J}) over linearly independent sets J of rows,
-    and 1 / dist² = 1ᵀG⁻¹1 with G = A_J A_Jᵀ where G⁻¹1 ≥ 0 (elsewhere a smaller J has that distance).
+    For Euclidean distances H(A) is the maximum of 1 / dist(0, conv{a_j : j ∈ J}) over linearly independent sets J of rows,
+    and 1 / dist² = 1ᵀG⁻¹1 with G = A_J A_Jᵀ where G⁻¹1 ≥ 0 (elsewhere a smaller J has that distance). For distances in the
+    largest coordinate it is the maximum of Σ λ_j / ‖A_Jᵀλ‖₁ over λ ≥ 0 that make |J| − 1 coordinates of A_Jᵀλ vanish.
 
     Args:
         rows: A (m, d), ints, Fractions or floats (read as exact rationals). Zero rows are ignored.
-        subsets: the largest number of sets J to enumerate. If there are no more sets, the constant is exact; otherwise
-            the lower bound is the largest value over that number of random sets, and the upper bound is (2R)^(r−1) / s with
-            a_i = s_i·z_i, z_i primitive integer vectors, s = min s_i, R = max |z_i| and r the rank: valid, but far from tight.
+        norm: of distances: "l2" or "linf".
+        subsets: the largest number of sets J to enumerate (for "linf": of sets J and coordinates). If there are no more sets,
+            the constant is exact; otherwise, for "l2", the lower bound is the largest value over that number of random sets,
+            and the upper bound is (2R)^(r−1) / s with a_i = s_i·z_i, z_i primitive integer vectors, s = min s_i, R = max |z_i|
+            and r the rank: valid, but far from tight.
         seed: the seed of the random sets.
 
     Raises:
-        InputError: no row other than 0, numbers that are not finite, ``subsets`` below 1.
+        InputError: no row other than 0, numbers that are not finite, ``subsets`` below 1; for "linf", more sets than that.
 
     >>> hoffman_constant([[1, 0], [0, 1]]).squared  # a corner: the distance to it is √2 times the violation at most
     Fraction(2, 1)
     """
     if subsets < 1:
         raise InputError(f"subsets must be at least 1; found {subsets}")
+    if norm not in ("l2", "linf"):
+        raise InputError(f'norm must be "l2" or "linf"; found {norm!r}')
     given = rational_array(rows, "rows", 2)
     scaled = given.numerators.astype(object)  # A times its denominator
     scaled = scaled[(scaled != 0).any(1)]
@@ -69,6 +77,8 @@ def hoffman_constant(rows: Any, *, subsets: int = SUBSETS, seed: int = 0) -> Hof
         raise InputError("a row that is not zero is needed; found none")
     scaled = scaled[np.unique(row_classes(scaled), return_index=True)[1]]
     m, r = len(scaled), rank(scaled)
+    if norm == "linf":
+        return _largest_coordinate(scaled, r, given.denominator, subsets)
     gram = scaled @ scaled.T
     if sum(math.comb(m, j) for j in range(1, r + 1)) <= subsets:
         chosen = [np.array(list(combinations(range(m), j))) for j in range(1, r + 1)]
@@ -86,6 +96,32 @@ def hoffman_constant(rows: Any, *, subsets: int = SUBSETS, seed: int = 0) -> Hof
     longest = max(sum(e * e for e in row) for row in primitive.tolist())
     upper = (4 * longest) ** (r - 1) * Fraction(given.denominator, min(contents)) ** 2
     return HoffmanConstant(_root(best), _root(upper), None)
+
+
+def _largest_coordinate(scaled: np.ndarray, r: int, denominator: int, subsets: int) -> HoffmanConstant:
+    """H for distances in the largest coordinate, from all pairs of a set J of rows and |J| − 1 coordinates.
+
+    Raises:
+        InputError: more than ``subsets`` pairs.
+    """
+    m, d = scaled.shape
+    count = sum(math.comb(m, j) * math.comb(d, j - 1) for j in range(1, r + 1))
+    if count > subsets:
+        raise InputError(f'{count:,} sets of rows and coordinates are too many for norm="linf"; raise subsets= ({subsets:,})')
+    best = Fraction(0)
+    for j in range(1, r + 1):
+        sets = np.array(list(combinations(range(m), j)))
+        for coordinates in combinations(range(d), j - 1):
+            # λ ⟂ the chosen columns: the cofactors of (A_J,C)ᵀ
+            weights = cofactors(scaled[sets][:, :, list(coordinates)].swapaxes(1, 2), signed=True)
+            weights = np.where((weights.sum(1) < 0)[:, None], -weights, weights)
+            image = np.abs((weights[:, :, None] * scaled[sets]).sum(1)).sum(1)
+            valid = (weights >= 0).all(1) & (image > 0)
+            found = zip(weights[valid].sum(1).tolist(), image[valid].tolist(), strict=True)
+            best = max([best, *(Fraction(int(a), int(b)) for a, b in found)])
+    best *= denominator
+    value = _root(best**2)
+    return HoffmanConstant(value, value, best**2, "linf")
 
 
 def region_system(points: Any, heights: Any, monomial: int) -> tuple[np.ndarray, np.ndarray]:
@@ -130,9 +166,9 @@ def _largest_inverse_square(gram: np.ndarray, sets: np.ndarray) -> Fraction:
 
 
 def _root(value: Fraction) -> float:
-    """√value, also for values too large for float64; ∞ where the root is too large as well."""
-    shift = max(0, (value.numerator.bit_length() - value.denominator.bit_length()) // 2 - 400)
+    """√value, also for values too large or too small for float64; ∞ where the root is too large as well."""
+    shift = (value.numerator.bit_length() - value.denominator.bit_length()) // 2
     try:
-        return math.ldexp(math.sqrt(value / (1 << 2 * shift)), shift)
+        return math.ldexp(math.sqrt(value / Fraction(2) ** (2 * shift)), shift)
     except OverflowError:
         return math.inf

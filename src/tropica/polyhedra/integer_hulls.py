@@ -137,14 +137,19 @@ def _lifted(x: np.ndarray, sign: int) -> tuple[np.ndarray, Points]:
 
 def _polygon_edges(x: np.ndarray) -> list[Facet]:
     """The edges of a polygon, by Andrew's monotone chain."""
-    order = sorted({(int(a), int(b)) for a, b in x.tolist()})
-    corners = _chain(order)[:-1] + _chain(order[::-1])[:-1]  # counterclockwise
+    corners = hull_ring(x)
     found = []
     for a, b in zip(corners, corners[1:] + corners[:1], strict=True):
         normal = primitive(np.array([b[1] - a[1], a[0] - b[0]], dtype=object))
         offset = int(normal @ np.array(a, dtype=object))
         found.append(Facet(normal, offset, np.flatnonzero(x @ normal == offset)))
     return found
+
+
+def hull_ring(x: np.ndarray) -> list[tuple[int, int]]:
+    """The corners of the convex hull of integer points (n, 2), counterclockwise; fewer than three where it has no area."""
+    order = sorted({(int(a), int(b)) for a, b in x.tolist()})
+    return _chain(order)[:-1] + _chain(order[::-1])[:-1]
 
 
 def _chain(points: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ cells: no sum is ever formed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
@@ -16,10 +17,10 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.exact.linear_algebra import rank
-from tropica.exact.rational_arrays import exact_array
+from tropica.exact.rational_arrays import exact_array, exact_numbers, ratio, rationals
 from tropica.polyhedra.configurations import LiftedConfiguration, lifted_configuration
 from tropica.polyhedra.coplanar_cells import CoplanarCells
-from tropica.polyhedra.integer_hulls import cell_ridges, gift_wrap
+from tropica.polyhedra.integer_hulls import cell_ridges, gift_wrap, hull_ring
 from tropica.polyhedra.triangulation import propose
 from tropica.polyhedra.upper_hull import essential, upper_hull
 from tropica.runtime.html import HtmlRepr
@@ -72,12 +73,15 @@ class MixedCell(HtmlRepr):
             the affine subspace that replaces the vertex.
         first, second: the monomials of f and of g that are maximal at the vertex.
         dimensions: the dimensions of σ and τ.
+        multiplicity: in the plane, the mixed volume of σ and τ, vol(σ + τ) − vol(σ) − vol(τ), with which the vertex counts in
+            the stable intersection of both curves; None in other dimensions.
     """
 
     point: np.ndarray
     first: tuple[int, ...]
     second: tuple[int, ...]
     dimensions: tuple[int, int]
+    multiplicity: int | Fraction | None = None
 
     @property
     def mixed(self) -> bool:
@@ -102,8 +106,26 @@ def mixed_cells(p1: Any, h1: Any, p2: Any, h2: Any) -> list[MixedCell]:
         parts = [i for i in cell if i < first], [i for i in cell if i >= first]
         rows = [c.coordinates[c.places(part)].astype(object) for part in parts]
         sizes = (rank(rows[0] - rows[0][:1]), rank(rows[1] - rows[1][:1]))
-        out.append(MixedCell(slope, tuple(parts[0]), tuple(i - first for i in parts[1]), sizes))
+        one, other = tuple(parts[0]), tuple(i - first for i in parts[1])
+        number = _multiplicity(exact_numbers(points[list(parts[0]), :-1]), exact_numbers(points[list(parts[1]), :-1]))
+        out.append(MixedCell(slope, one, other, sizes, number))
     return out
+
+
+def _multiplicity(sigma: np.ndarray, tau: np.ndarray) -> int | Fraction | None:
+    """The mixed area of two polygons; None in other dimensions."""
+    if sigma.shape[1] != 2:
+        return None
+    total = [_area((sigma[:, None] + tau[None]).reshape(-1, 2)), _area(sigma), _area(tau)]
+    return ratio(total[0] - total[1] - total[2])
+
+
+def _area(points: np.ndarray) -> Fraction:
+    """The area of the convex hull of points in the plane."""
+    rational = rationals(points)
+    ring = hull_ring(rational.numerators)
+    twice = sum(a[0] * b[1] - a[1] * b[0] for a, b in zip(ring, ring[1:] + ring[:1], strict=True))
+    return Fraction(twice, 2 * rational.denominator**2)
 
 
 def _cayley(p1: Any, h1: Any, p2: Any, h2: Any) -> tuple[np.ndarray, np.ndarray, int]:

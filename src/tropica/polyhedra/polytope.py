@@ -19,7 +19,11 @@ from tropica.polyhedra.integer_hulls import Facet, facets, hull_vertices, upper_
 from tropica.polyhedra.overlay import overlay_pairs
 from tropica.polyhedra.predicates import Points
 from tropica.polyhedra.triangulation import propose
+from tropica.polyhedra.vertex_enumeration import vertices_of_halfspaces
 from tropica.runtime.html import HtmlRepr
+
+MAX_LATTICE_POINTS = 2_000_000
+"""Integer points of a bounding box that are tested."""
 
 
 class Polytope(HtmlRepr):
@@ -48,6 +52,51 @@ class Polytope(HtmlRepr):
         """(V,) sorted indices of the points that are vertices; for repeated points the first index."""
         self.vertices = exact_numbers(given[self.vertex_indices])
         """(V, d) ints and Fractions: the coordinates of the vertices."""
+
+    @classmethod
+    def from_inequalities(cls, a: Any, b: Any) -> Polytope:
+        """The polytope {x : A x ≤ b}, for A (m, d) and b (m,).
+
+        Raises:
+            InputError: shapes that do not fit; an empty or an unbounded set.
+
+        >>> Polytope.from_inequalities([[1, 0], [-1, 0], [0, 1], [0, -1]], [1, 0, 1, 0]).volume
+        1
+        """
+        normals, offsets = exact_numbers(exact_array(a, "A", 2)), exact_numbers(exact_array(b, "b", 1))
+        if len(normals) != len(offsets):
+            raise InputError(
+                f"there must be one bound per row of A; found A with {len(normals)} rows and {len(offsets)} bounds"
+            )
+        return cls(vertices_of_halfspaces(normals, offsets))
+
+    def lattice_points(self, *, interior: bool = False, max_points: int = MAX_LATTICE_POINTS) -> np.ndarray:
+        """The integer points (N, d) in the polytope, in lexicographic order.
+
+        Args:
+            interior: only those in the relative interior.
+            max_points: the largest number of integer points of the bounding box to test.
+
+        Raises:
+            InputError: a larger bounding box.
+
+        >>> triangle = Polytope([[0, 0], [3, 0], [0, 3]])
+        >>> len(triangle.lattice_points()), triangle.lattice_points(interior=True).tolist()
+        (10, [[1, 1]])
+        """
+        low = [math.ceil(min(c)) for c in self.vertices.T.tolist()]
+        high = [math.floor(max(c)) for c in self.vertices.T.tolist()]
+        sizes = [max(0, b - a + 1) for a, b in zip(low, high, strict=True)]
+        if math.prod(sizes) > max_points:
+            raise InputError(
+                f"the bounding box holds {math.prod(sizes):,} integer points; the limit is {max_points:,}; raise max_points="
+            )
+        grid = np.indices(sizes).reshape(len(sizes), -1).T.astype(object) + as_objects(low)
+        grid = grid[self.contains(grid)] if len(grid) else grid
+        if interior and len(grid):
+            a, b = self.inequalities
+            grid = grid[(grid @ a.T < b).astype(bool).all(1)]
+        return grid
 
     @property
     def dimension(self) -> int:

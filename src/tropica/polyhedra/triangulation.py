@@ -92,6 +92,13 @@ def _proposal(points: Points, joggle: float) -> np.ndarray:
     """The simplices (F, k + 1) that Qhull finds on the upper hull."""
     if points.n == points.width:
         return np.arange(points.n)[None]
+    try:
+        return _upper_simplices(points, joggle)
+    except np.linalg.LinAlgError as error:
+        raise Unverified(str(error)) from None
+
+
+def _upper_simplices(points: Points, joggle: float) -> np.ndarray:
     x, heights = _whitened(points.floats[:, :-1]), points.floats[:, -1]
     scale = np.abs(heights).max()
     heights = _detrended(x, heights)
@@ -284,12 +291,9 @@ def _locate(points: Points, simplices: np.ndarray, neighbors: np.ndarray, rest: 
     A visibility walk starts at the nearest corner and crosses the ridge that the point is farthest beyond.
     """
     x = points.floats[:, :-1]
-    k = x.shape[1]
     corners = x[simplices]
     sides = corners[:, 1:] - corners[:, :1]
-    lengths = np.linalg.det(sides)
-    sides = np.where((lengths == 0)[:, None, None], np.eye(k), sides)
-    inverse = np.linalg.inv(np.swapaxes(sides, 1, 2))
+    inverse = _inverses(np.swapaxes(sides, 1, 2))
     start = np.empty(points.n, np.int64)
     start[simplices] = np.arange(len(simplices))[:, None]
     used = np.unique(simplices)
@@ -298,13 +302,25 @@ def _locate(points: Points, simplices: np.ndarray, neighbors: np.ndarray, rest: 
     open_ = np.arange(len(rest))
     for _ in range(4 * len(simplices) + 4):
         f = where[open_]
-        inner = np.einsum("fij,fj->fi", inverse[f], x[rest[open_]] - corners[f, 0])
+        with np.errstate(over="ignore", invalid="ignore"):  # an inverse may overflow; exact signs correct the result
+            inner = np.einsum("fij,fj->fi", inverse[f], x[rest[open_]] - corners[f, 0])
         weights = np.concatenate([1 - inner.sum(1, keepdims=True), inner], 1)
         worst = weights.argmin(1)
         onward = neighbors[f, worst]
-        go = (weights[np.arange(len(f)), worst] < -1e-9) & (onward >= 0)
+        go = np.isfinite(weights).all(1) & (weights[np.arange(len(f)), worst] < -1e-9) & (onward >= 0)
         if not go.any():
             break
         open_, onward = open_[go], onward[go]
         where[open_] = onward
     return where
+
+
+def _inverses(matrices: np.ndarray) -> np.ndarray:
+    """The inverses (F, k, k), 0 where a matrix is singular in floating point: a simplex may have a volume that rounds to 0."""
+    try:
+        return np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        if len(matrices) == 1:
+            return np.zeros_like(matrices)
+        half = len(matrices) // 2
+        return np.concatenate([_inverses(matrices[:half]), _inverses(matrices[half:])])

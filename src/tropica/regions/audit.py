@@ -14,7 +14,8 @@ import numpy as np
 
 from tropica.exact.rational_arrays import from_fractions
 from tropica.regions.enumerated import Enumerated
-from tropica.regions.exact_points import embedded, exact_points
+from tropica.regions.exact_points import ExactPoints, embedded, exact_points
+from tropica.regions.exact_vertices import interior_point
 from tropica.runtime.html import HtmlRepr
 
 
@@ -70,30 +71,39 @@ def _check(found: Enumerated, cell: int) -> tuple[bool, bool]:
         corners = found.exact_corners(cell)
     except ArithmeticError:  # the hyperplanes of a vertex do not meet in a point
         return False, False
-    d = len(corners[0])
-    if len(_independent([[a - b for a, b in zip(c, corners[0], strict=True)] for c in corners[1:]])) < d:
+    if len(_independent(corners)) <= found.domain.dimension:
         return False, False
-    mean = [sum((c[k] for c in corners), Fraction(0)) / len(corners) for k in range(d)]
-    t = from_fractions((x for point in (*corners, mean) for x in point), (len(corners) + 1, d))
-    points = exact_points(found.lowered, embedded(found.domain, t))
+    points = [p[:-1] for p in corners if p[-1]]
+    rays = [p[:-1] for p in corners if not p[-1]]
+    inside = interior_point(corners)
+    reached = _evaluated(found, [*points, inside], False)
+    at_corners = [reached, _evaluated(found, rays, True)] if rays else [reached]
     pieces = [p[cell] for p in found.pieces]
-    for stage, sign, piece in zip(found.lowered.stages, points.signs, pieces, strict=True):
-        if stage.kind == "threshold":
-            fits = ((sign >= 0) | (piece == 0)) & ((sign <= 0) | (piece == 1)) | (stage.low == stage.high)
-        else:
-            fits = np.take_along_axis(sign, np.broadcast_to(piece[None, :, None], (len(sign), len(piece), 1)), 2)[:, :, 0]
-        if not fits.all():
-            return False, False
-    return True, _map_fits(found, cell, mean, points.outputs.numbers()[-1].tolist())
+    for at in at_corners:
+        for stage, sign, piece in zip(found.lowered.stages, at.signs, pieces, strict=True):
+            if stage.kind == "threshold":
+                fits = ((sign >= 0) | (piece == 0)) & ((sign <= 0) | (piece == 1)) | (stage.low == stage.high)
+            else:
+                fits = np.take_along_axis(sign, np.broadcast_to(piece[None, :, None], (len(sign), len(piece), 1)), 2)[:, :, 0]
+            if not fits.all():
+                return False, False
+    return True, _map_fits(found, cell, inside, reached.outputs.numbers()[-1].tolist())
+
+
+def _evaluated(found: Enumerated, t: list[list[Fraction]], directions: bool) -> ExactPoints:
+    """The network at points t, or in directions."""
+    given = from_fractions((x for point in t for x in point), (len(t), found.domain.dimension))
+    return exact_points(found.lowered, embedded(found.domain, given), linear=directions)
 
 
 def _map_fits(found: Enumerated, cell: int, mean: list[Fraction], outputs: list) -> bool:
     weight, bias = found.logits
+    reach = max([1, *map(abs, mean)]) if found.cells.rays is not None else 1  # there the bound is one for |t| ≤ 1
     for row, constant, bound, wanted in zip(weight[cell], bias[cell], found.map_error[cell], outputs, strict=True):
         if not (np.isfinite(row).all() and np.isfinite(constant)):
             return False
         value = sum((Fraction(w) * x for w, x in zip(row.tolist(), mean, strict=True)), Fraction(constant))
-        if np.isfinite(bound) and abs(value - wanted) > Fraction(bound):
+        if np.isfinite(bound) and abs(value - wanted) > Fraction(bound) * reach:
             return False
     return True
 

@@ -62,9 +62,8 @@ def find_boundary(cx: RegionComplex) -> Boundary:
     if not len(labels):
         return Boundary(labels.reshape(0, 2), cells, [], np.zeros(0), undecided)
     part = np.repeat(np.arange(len(corners)), [len(c) for c in corners])
-    t = np.concatenate(corners)
-    sizes = _sizes(np.column_stack([t, np.ones(len(t))]), part, len(corners), cx.domain.basis)
-    return Boundary(labels, cells, corners, sizes, undecided)
+    sizes = _sizes(np.concatenate(corners), part, len(corners), cx.domain.basis)
+    return Boundary(labels, cells, [c[c[:, -1] > 0, :-1] for c in corners], sizes, undecided)
 
 
 def _walked_boundary(cx: RegionComplex) -> Boundary:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray
-from tropica.regions.chain import rescaled_columns
+from tropica.regions.chain import Chain, rescaled_columns
 from tropica.regions.compilation import saying_compilation
-from tropica.regions.domain import Domain
-from tropica.regions.exact_signs import ExactSigns
+from tropica.regions.domain import Domain, Faces
+from tropica.regions.exact_signs import ExactSigns, UnprovenSigns
 from tropica.regions.kernels.arrays import Capacity, NetworkArrays
 from tropica.regions.lower import Lowered
 from tropica.regions.lowered_chain import lowered_chain
-from tropica.regions.scaling import mantissas, scaled_network
+from tropica.regions.mantissas import mantissas
+from tropica.regions.reduction import Reduced
+from tropica.regions.restricted import multiplications, restricted_chain
+from tropica.regions.scaling import SMALL, scaled_network
 from tropica.regions.scheduler import in_order
 from tropica.regions.tasks import Counters, Found, Spare, Task, root_task, run_task
 from tropica.runtime.arithmetic import own_settings
 
 SIGNS, VOLUMES, MAPS, VERTICES = "signs", "volumes", "maps", "vertices"
+MOST_EXACT = 1 << 24
+"""Weights, each as often as it is used, up to which a network is read exactly."""
 MOST_DIMENSIONS = 12
 """A box of more dimensions has more vertices than a cell's edges can be found among."""
 
@@ -50,6 +55,8 @@ class CellBlock:
         facet_start: (n + 1,) offsets into facets (K, 3): stage and unit of each facet, stage −1 for the domain's own;
             where a window's rows u and v are equal (stage, u, v), elsewhere the last is −1.
         incidence: bit j of a vertex: it lies on facet j of its cell.
+        rays: (N,) of unbounded cells: whether a row of ``vertices`` is a direction in which the cell goes on for ever. None on
+            polytopes.
     """
 
     count: int
@@ -63,6 +70,7 @@ class CellBlock:
     facet_start: np.ndarray | None = None
     facets: np.ndarray | None = None
     incidence: np.ndarray | None = None
+    rays: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -81,8 +89,13 @@ class CellBlock:
         slopes = maps[cell, :, :-1]
         value = np.einsum("nok,nk->no", slopes, vertices) + maps[cell, :, -1]
         slack = errors[cell] + np.abs(slopes).sum(2) * self.displacement[:, None]
+        low, high = value - slack, value + slack
+        if self.rays is not None:  # along a ray an output stays as it is, or goes on for ever
+            rise, endless = value - maps[cell, :, -1], self.rays[:, None]
+            low = np.where(endless, np.where(rise - slack < 0, -np.inf, np.inf), low)
+            high = np.where(endless, np.where(rise + slack > 0, np.inf, -np.inf), high)
         start = self.vertex_start[:-1]
-        return np.minimum.reduceat(value - slack, start), np.maximum.reduceat(value + slack, start)
+        return np.minimum.reduceat(low, start), np.maximum.reduceat(high, start)
 
     def select(self, kept: np.ndarray) -> CellBlock:
         """The cells where ``kept`` (n,) is True."""
@@ -92,7 +105,7 @@ class CellBlock:
                 chosen[name] = array[kept]
         if self.vertex_start is not None and self.facet_start is not None:
             for start, names in (
-                (self.vertex_start, ("vertices", "displacement", "incidence")),
+                (self.vertex_start, ("vertices", "displacement", "incidence", "rays")),
                 (self.facet_start, ("facets",)),
             ):
                 counts = np.diff(start)
@@ -101,15 +114,32 @@ class CellBlock:
                     [[0], np.cumsum(counts[kept])]
                 )
                 for name in names:
-                    chosen[name] = getattr(self, name)[rows]
+                    if (array := getattr(self, name)) is not None:
+                        chosen[name] = array[rows]
         return CellBlock(int(kept.sum()), **chosen)
+
+
+def concatenated(blocks: Sequence[CellBlock]) -> CellBlock:
+    """Several blocks with the same arrays, one at least, as one."""
+    whole: dict[str, np.ndarray] = {}
+    for name in ("signs", "volumes", "maps", "map_error", "vertices", "displacement", "facets", "rays"):
+        if getattr(blocks[0], name) is not None:
+            whole[name] = np.concatenate([getattr(b, name) for b in blocks])
+    if blocks[0].vertices is not None:
+        words = max(b.incidence.shape[1] for b in blocks if b.incidence is not None)
+        padded = [np.pad(b.incidence, ((0, 0), (0, words - b.incidence.shape[1]))) for b in blocks if b.incidence is not None]
+        whole["incidence"] = np.concatenate(padded)
+        for name in ("vertex_start", "facet_start"):
+            counts = np.concatenate([np.diff(getattr(b, name)) for b in blocks])
+            whole[name] = np.concatenate([[0], np.cumsum(counts)])
+    return CellBlock(sum(map(len, blocks)), **whole)
 
 
 _FIELDS = {
     SIGNS: ("signs",),
     VOLUMES: ("volumes",),
     MAPS: ("maps", "map_error"),
-    VERTICES: ("vertex_start", "vertices", "displacement", "facet_start", "facets", "incidence"),
+    VERTICES: ("vertex_start", "vertices", "displacement", "facet_start", "facets", "incidence", "rays"),
 }
 """The arrays of each word that can be asked for."""
 
@@ -122,6 +152,7 @@ class Problem:
         net, exact, root: arrays of the kernels, exact signs, the whole domain as a task.
         exponents: (d,) t = 2^exponents · τ for the kernels' coordinates τ.
         output_exponents: (outputs,) powers of two by which the kernels' outputs are to be multiplied.
+        left: the units that each stage keeps on the domain; bits of sign vectors and facets are numbered by them.
     """
 
     net: NetworkArrays
@@ -129,30 +160,51 @@ class Problem:
     root: Task
     exponents: np.ndarray
     output_exponents: np.ndarray
+    left: tuple[Reduced, ...] = ()
 
 
-def make_problem(lowered: Lowered, domain: Domain) -> Problem:
+def make_problem(lowered: Lowered, domain: Domain, small: int = SMALL, most: int = MOST_EXACT) -> Problem:
     """Lay a lowered network on a domain out for the kernels.
+
+    Args:
+        lowered, domain: the network and a polytope.
+        small: entries up to which a matrix is dense.
+        most: weights, each as often as it is used, up to which signs are exact.
 
     Raises:
         InputError: the dimension is out of reach.
     """
-    d = domain.dimension
-    check_dimension(d)
-    vertices = domain.vertices
-    exponents = np.frexp(np.abs(vertices).max(0))[1].astype(np.int64)
-    chain = lowered_chain(lowered, domain.origin, domain.basis, exponents)
-    net, output_exponents = scaled_network(chain)
-    walls = domain.halfspaces
-    normals = rescaled_columns(RationalArray(walls.numerators[:, :-1], walls.denominator), exponents)
-    offsets = RationalArray(walls.numerators[:, -1], walls.denominator)
+    check_dimension(domain.dimension)
+    exponents = np.frexp(np.abs(domain.vertices).max(0))[1].astype(np.int64)
+    scaled = np.ldexp(domain.vertices, -exponents.astype(np.int32))
+    faces = Faces(domain.exact_vertices, domain.halfspaces, domain.incidence)
+    if lowered.stages and multiplications(lowered) > most:
+        own = restricted_chain(lowered, domain.origin, np.ldexp(domain.basis, exponents.astype(np.int32)[:, None]), scaled)
+        problem = problem_of_chain(own.chain, faces, exponents, small)
+        own.lay_errors(problem.net.first)
+        return replace(problem, exact=UnprovenSigns(own.chain, *_walls(faces, exponents)), left=own.left)
+    chain, left = lowered_chain(lowered, domain.origin, domain.basis, exponents, scaled)
+    return replace(problem_of_chain(chain, faces, exponents, small), left=left)
+
+
+def problem_of_chain(chain: Chain, faces: Faces, exponents: np.ndarray | None = None, small: int = SMALL) -> Problem:
+    """Lay a chain out for the kernels on a polytope in t = 2^exponents · τ, where τ are the chain's coordinates."""
+    exponents = np.zeros(chain.dimension, np.int64) if exponents is None else exponents
+    net, output_exponents = scaled_network(chain, small)
+    normals, offsets = _walls(faces, exponents)
     exact = ExactSigns(chain, normals, offsets)
-    planes = _planes(normals, offsets)
-    exactly = _are_exact(vertices, domain.exact_vertices)
-    displacement = np.where(exactly, 0.0, 2.0**-53)
-    scaled = np.ldexp(vertices, -exponents.astype(np.int32))
-    root = root_task(net, np.ascontiguousarray(scaled), displacement, domain.incidence, planes)
+    vertices = np.ascontiguousarray(faces.vertices.floats())
+    displacement = np.where(_are_exact(vertices, faces.vertices), 0.0, 2.0**-53)
+    scaled = np.ascontiguousarray(np.ldexp(vertices, -exponents.astype(np.int32)))
+    root = root_task(net, scaled, displacement, faces.incidence, _planes(normals, offsets))
     return Problem(net, exact, root, exponents, output_exponents)
+
+
+def _walls(faces: Faces, exponents: np.ndarray) -> tuple[RationalArray, RationalArray]:
+    """Half-spaces ⟨a, τ⟩ ≤ b."""
+    walls = faces.halfspaces
+    normals = rescaled_columns(RationalArray(walls.numerators[:, :-1], walls.denominator), exponents)
+    return normals, RationalArray(walls.numerators[:, -1], walls.denominator)
 
 
 def check_dimension(d: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from tropica.exact.rational_arrays import RationalArray, as_objects, compact, rationals
+from tropica.regions.exact_rows import ExactRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,14 +16,15 @@ class ChainStage:
     """Rows z = W h + b of the previous stage's outputs h, and the units made of them: low·z where z ≤ 0, high·z where z > 0.
 
     Attributes:
-        weight: (n, m) exact; m is the number of units of the previous stage, of t-coordinates for the first stage.
+        weight: (n, m); m is the number of outputs of the previous stage, of t-coordinates for the first stage.
         bias: (n,) exact.
         low, high: (n,) float64, exact; equal where a unit is linear.
-        windows: (n,) the window of each unit, −1 where a unit is linear: of a window's units the largest is chosen, the first
-            of equal ones, and has slope 1; the others have slope 0. None where units bend where they change sign.
+        windows: (n,) the window of each unit, −1 where a unit is linear: of a window's units, which lie side by side, the
+            largest is chosen, the first of equal ones, and has slope 1; the others have slope 0. None where units bend where
+            they change sign.
     """
 
-    weight: RationalArray
+    weight: ExactRows
     bias: RationalArray
     low: np.ndarray
     high: np.ndarray
@@ -31,6 +34,20 @@ class ChainStage:
     def size(self) -> int:
         """n."""
         return len(self.low)
+
+    @cached_property
+    def output(self) -> np.ndarray:
+        """(n,) the output that each unit is a summand of: its own, or its window's."""
+        if self.windows is None:
+            return np.arange(self.size)
+        fresh = np.ones(self.size, bool)
+        fresh[1:] = (self.windows[1:] != self.windows[:-1]) | (self.windows[1:] < 0)
+        return np.cumsum(fresh) - 1
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs there are."""
+        return int(self.output[-1]) + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,23 +70,7 @@ def exact(values: np.ndarray) -> RationalArray:
     return rationals(np.ascontiguousarray(values, dtype=np.float64))
 
 
-def substituted(
-    weight: RationalArray, bias: RationalArray, origin: np.ndarray, basis: np.ndarray
-) -> tuple[RationalArray, RationalArray]:
-    """W (origin + t · basis) + b as rows in t, exactly."""
-    o, directions = exact(origin), exact(basis)
-    numerators = weight.numerators.astype(object)
-    slopes = numerators @ directions.numerators.astype(object).T
-    constant = (numerators @ o.numerators.astype(object)) * bias.denominator + bias.numerators.astype(object) * (
-        weight.denominator * o.denominator
-    )
-    return (
-        RationalArray(compact(slopes), weight.denominator * directions.denominator).reduced(),
-        RationalArray(compact(constant), weight.denominator * o.denominator * bias.denominator).reduced(),
-    )
-
-
-def linear_stage(weight: RationalArray, bias: RationalArray) -> ChainStage:
+def linear_stage(weight: ExactRows, bias: RationalArray) -> ChainStage:
     """An output: its units are linear."""
     ones = np.ones(len(bias.numerators))
     return ChainStage(weight, bias, ones, ones)

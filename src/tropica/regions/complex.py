@@ -253,7 +253,7 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
         takes milliseconds a cell.
 
         Raises:
-            InputError: a complex from a file, or one of all of space: their cells are not kept.
+            InputError: a complex from a file: its cells are not kept.
 
         >>> import torch, tropica as tp
         >>> model = torch.nn.Sequential(torch.nn.Linear(1, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1)).eval()
@@ -262,7 +262,7 @@ class RegionComplex(HtmlRepr, Sequence[Cell]):
         True
         """
         if not isinstance(self._parts, Enumerated):
-            raise InputError("only cells that tp.linear_regions enumerated on a polytope can be audited, not those of a file")
+            raise InputError("only cells that tp.linear_regions enumerated can be audited, not those of a file")
         return audit_cells(self._parts, self.map_of)
 
     def save(self, path: str | os.PathLike[str]) -> None:

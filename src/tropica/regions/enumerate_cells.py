@@ -11,7 +11,8 @@ from torch import nn
 
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, Sizes, make_problem, search_blocks
+from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, Sizes
+from tropica.regions.cell_stream import problem_on, stream
 from tropica.regions.domain import Domain
 from tropica.regions.domains import Space
 from tropica.regions.exact_vertices import sharpened
@@ -184,15 +185,16 @@ class _Stream:
         self._limits = _positive(max_cells, "max_cells"), _positive(max_seconds, "max_seconds")
         self._threads = _threads(threads)
         self._bytes = budget(memory)
-        self._problem = make_problem(lower(network, simplify=simplify, upto=upto), polytope)
-        self._volume = hull_volume(polytope.vertices, polytope.dimension) if report else 0.0
+        self._problem = problem_on(lower(network, simplify=simplify, upto=upto), polytope)
+        self._bounded = not isinstance(polytope, Space)
+        self._volume = hull_volume(polytope.vertices, polytope.dimension) if report and self._bounded else 0.0
         self._want, self._report, self._counters, self._prune = want, report, counters, prune
-        self._extent = float(np.ptp(polytope.vertices, axis=0).max())
+        self._extent = float(np.ptp(polytope.vertices, axis=0).max()) if self._bounded else np.inf
         self.complete = False
 
     def sharpened(self, block: CellBlock) -> CellBlock:
         """The block with exact solutions where its vertices have large errors."""
-        return sharpened(self._problem, block, self._extent)
+        return sharpened(self._problem, block, self._extent) if isinstance(self._problem, Problem) else block
 
     def __iter__(self) -> Iterator[CellBlock]:
         start, found, done = time.monotonic(), 0, 0.0
@@ -200,10 +202,10 @@ class _Stream:
         problem, prune = self._problem, self._prune
         sizes = Sizes() if prune is None else Sizes(32, 64, 128)
         window = _window(problem, self._want, sizes, self._bytes, self._threads)
-        skip = None if prune is None else lambda task: prune(*_scaled_bounds(problem, task))
-        blocks = search_blocks(
+        skip = None if prune is None else lambda part, task: prune(*_scaled_bounds(part, task, self._bounded))
+        blocks = stream(
             problem,
-            want=self._want,
+            self._want,
             threads=min(self._threads, window),
             window=window,
             sizes=sizes,
@@ -214,7 +216,8 @@ class _Stream:
             found += len(block)
             if self._report and block.volumes is not None:
                 done += float(block.volumes.sum())
-                self._report(found, max(found, round(found * self._volume / max(done, 1e-300))), "cells")
+                share = self._volume / max(done, 1e-300) if self._bounded else 1.0
+                self._report(found, max(found, round(found * share)), "cells")
             yield block
             if (most is not None and found >= most) or (seconds is not None and time.monotonic() - start > seconds):
                 blocks.close()
@@ -233,15 +236,22 @@ def prepare(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> tuple[Pi
 
 def as_domain(domain: object) -> Domain:
     """A domain of the engine."""
-    if isinstance(domain, Domain) and not isinstance(domain, Space):
+    if isinstance(domain, Domain):
         return domain
-    raise InputError(f"cells are enumerated on bounded polytopes, as tp.Box or tp.Plane; got {type(domain).__name__}")
+    raise InputError(f"a domain is needed, as tp.Box(-1, 1, d=2); found {type(domain).__name__}")
 
 
-def _scaled_bounds(problem: Problem, task: Task) -> tuple[np.ndarray, np.ndarray]:
+def _scaled_bounds(problem: Problem, task: Task, bounded: bool) -> tuple[np.ndarray, np.ndarray]:
     low, high = output_bounds(problem.net, task)
     power = problem.output_exponents.astype(np.int32)
-    return np.ldexp(low, power), np.ldexp(high, power)
+    low, high = np.ldexp(low, power), np.ldexp(high, power)
+    if bounded:
+        return low, high
+    slack = task.X.shape[1] * float(task.disp.max()) + 2.0**-48  # on a cone the output is a form over s = 1 − Σ λ
+    s = 1.0 - task.X.sum(1)
+    least, most = max(float(s.min()) - slack, 0.0), float(s.max()) + slack
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(low < 0, low / least, low / most), np.where(high > 0, high / least, high / most)
 
 
 def _window(problem: Problem, want: frozenset[str], sizes: Sizes, memory: int, threads: int) -> int:

@@ -14,13 +14,14 @@ from tropica.exact.rational_arrays import from_fractions
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Maximum
 from tropica.network.patterns import pack_patterns
-from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, make_problem, search_blocks
-from tropica.regions.composed_affine import SOURCE_INPUT
+from tropica.regions.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, concatenated
+from tropica.regions.cell_stream import problem_on, stream
 from tropica.regions.distinct_maps import distinct_maps
 from tropica.regions.domain import Domain
 from tropica.regions.domains import Space
 from tropica.regions.exact_points import embedded, exact_maps, exact_points
-from tropica.regions.exact_vertices import corners, sharpened
+from tropica.regions.exact_vertices import corners, interior_point, sharpened
+from tropica.regions.fan import SpaceProblem
 from tropica.regions.lower import Lowered, lower
 from tropica.regions.neighbors import neighbors
 from tropica.regions.sign_vectors import SignIndex, SignLayout
@@ -45,7 +46,7 @@ class Enumerated:
     net: PiecewiseLinearNetwork
     lowered: Lowered
     domain: Domain
-    problem: Problem
+    problem: Problem | SpaceProblem
     cells: CellBlock
     counters: Counters
 
@@ -73,7 +74,8 @@ class Enumerated:
     def layout(self) -> SignLayout:
         """Where the bits of each stage are."""
         sizes = self.problem.net.size[: len(self.lowered.stages)].tolist()
-        return SignLayout(self.lowered, tuple(sizes))
+        left = self.problem.left if isinstance(self.problem, Problem) else ()
+        return SignLayout(self.lowered, tuple(sizes), tuple(reduced.bits for reduced in left) or None)
 
     @cached_property
     def pieces(self) -> list[np.ndarray]:
@@ -108,7 +110,15 @@ class Enumerated:
     @cached_property
     def _maps(self) -> tuple[np.ndarray, int]:
         maps, error = _given(self.cells.maps), _given(self.cells.map_error)
-        return distinct_maps(maps, error, self.domain.vertices, self.exact_maps)
+        return distinct_maps(maps, error, self._reference, self.exact_maps)
+
+    @property
+    def _reference(self) -> np.ndarray:
+        """Points that determine an affine map, where its bound holds: the vertices of the domain, or of a simplex about 0."""
+        if not isinstance(self.domain, Space):
+            return self.domain.vertices
+        d = self.domain.dimension
+        return np.concatenate([np.eye(d), -np.ones((1, d))])
 
     def exact_maps(self, cells: np.ndarray) -> list[tuple[Fraction, ...]]:
         """The maps of cells (n,), exactly: equal for equal maps."""
@@ -129,7 +139,7 @@ class Enumerated:
 
     @property
     def map_error(self) -> np.ndarray:
-        """(C, s) bounds of the errors of the maps' values over the domain."""
+        """(C, s) bounds of the errors of the maps' values over the domain; of all of space over |t| ≤ 1 in each coordinate."""
         return _given(self.cells.map_error)
 
     @property
@@ -139,19 +149,26 @@ class Enumerated:
 
     @cached_property
     def centers(self) -> np.ndarray:
-        """(C, d) the mean of each cell's vertices."""
+        """(C, d) a point inside each cell: the mean of its vertices, moved along the sum of its rays."""
         start, at = _given(self.cells.vertex_start), _given(self.cells.vertices)
-        return np.add.reduceat(at, start[:-1]) / np.diff(start)[:, None]
+        if self.cells.rays is None:
+            return np.add.reduceat(at, start[:-1]) / np.diff(start)[:, None]
+        points = (~self.cells.rays).astype(np.float64)
+        mean = np.add.reduceat(at * points[:, None], start[:-1]) / np.add.reduceat(points, start[:-1])[:, None]
+        size = np.maximum(1.0, np.abs(mean).max(1))[:, None]
+        return mean + size * np.add.reduceat(at * (1 - points)[:, None], start[:-1])
 
     @cached_property
     def corners(self) -> tuple[np.ndarray, np.ndarray]:
-        """Offsets (C + 1,) and vertices with a last entry 1; for d = 2 in order around each cell."""
+        """Offsets (C + 1,), and vertices with a last entry 1, rays with 0; for d = 2 in order around each cell."""
         start, at = _given(self.cells.vertex_start), _given(self.cells.vertices)
+        last = np.ones(len(at)) if self.cells.rays is None else 1.0 - self.cells.rays
+        at = np.column_stack([at, last])
         if self.domain.dimension == 2:
             cell = np.repeat(np.arange(len(self)), np.diff(start))
-            away = at - self.centers[cell]
+            away = at[:, :2] - last[:, None] * self.centers[cell]
             at = at[np.lexsort((np.arctan2(away[:, 1], away[:, 0]), cell))]
-        return start, np.concatenate([at, np.ones((len(at), 1))], 1)
+        return start, at
 
     # ── neighbors ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -203,13 +220,12 @@ class Enumerated:
         return [b"".join(sign[i].tobytes() for sign in points.signs) for i in range(len(means))]
 
     def _facet_mean(self, facet: int) -> list[Fraction]:
-        """The mean of a facet's vertices, in t."""
+        """A point in the relative interior of a facet, in t."""
         cell, rows = self.facet_vertices(facet)
-        points = corners(self.problem, self.cells, cell, rows)
-        return [sum((p[k] for p in points), Fraction(0)) / len(points) for k in range(self.domain.dimension)]
+        return interior_point(corners(self.problem, self.cells, cell, rows))
 
     def exact_corners(self, cell: int) -> list[list[Fraction]]:
-        """The vertices of a cell in t, exactly: the solutions of its hyperplanes under its sign vector."""
+        """The vertices (t, 1) and rays (t, 0) of a cell, exactly: the solutions of its hyperplanes under its sign vector."""
         return corners(self.problem, self.cells, cell)
 
 
@@ -229,10 +245,10 @@ def enumerate_cells(
     """
     domain.check_input(net.input_shape)
     lowered = lower(net, simplify=False) if lowered is None else lowered
-    problem, counters, most = make_problem(lowered, domain), Counters(), budget(memory)
+    problem, counters, most = problem_on(lowered, domain), Counters(), budget(memory)
     blocks: list[CellBlock] = []
     taken = 0
-    for block in search_blocks(problem, _EVERYTHING, threads=threads, counters=counters):
+    for block in stream(problem, _EVERYTHING, threads=threads, counters=counters):
         blocks.append(block)
         taken += 2 * sum(a.nbytes for a in vars(block).values() if isinstance(a, np.ndarray))  # once more when joined
         if taken > most:
@@ -240,40 +256,15 @@ def enumerate_cells(
                 f"there are more than {sum(map(len, blocks)):,} cells, and {most:,} bytes hold no more; use a smaller "
                 "domain, or tp.iter_cells and tp.count_cells, which keep none"
             )
-    extent = float(np.ptp(domain.vertices, axis=0).max())
-    cells = sharpened(problem, _joined(blocks), extent)
+    cells = concatenated(blocks)
+    if isinstance(problem, Problem):
+        cells = sharpened(problem, cells, float(np.ptp(domain.vertices, axis=0).max()))
     return Enumerated(net.to(torch.float64).to("cpu"), lowered, domain, problem, cells, counters)
 
 
 def can_enumerate(net: PiecewiseLinearNetwork, domain: Domain) -> bool:
     """Whether the engine takes a network on a domain: a polytope, and matrices between stages that fit the memory."""
-    if isinstance(domain, Space):
-        return False
-    lowered = lower(net, simplify=False)
-    maps = (*(stage.affine for stage in lowered.stages), lowered.output)
-    return sum(m.size * m.source_size(k) for m in maps for k in m.sources if k != SOURCE_INPUT) <= MOST_ENTRIES
-
-
-def _joined(blocks: list[CellBlock]) -> CellBlock:
-    """Several blocks as one."""
-    whole = {
-        name: np.concatenate([_given(getattr(b, name)) for b in blocks])
-        for name in ("signs", "volumes", "maps", "map_error", "vertices", "displacement", "facets")
-    }
-    words = max(_given(b.incidence).shape[1] for b in blocks)
-    sets = [np.pad(_given(b.incidence), ((0, 0), (0, words - _given(b.incidence).shape[1]))) for b in blocks]
-    starts = {
-        name: np.concatenate(
-            [[0], *(_given(getattr(b, name))[1:] + shift for b, shift in zip(blocks, _shifts(blocks, name), strict=True))]
-        )
-        for name in ("vertex_start", "facet_start")
-    }
-    return CellBlock(sum(map(len, blocks)), incidence=np.concatenate(sets), **whole, **starts)
-
-
-def _shifts(blocks: list[CellBlock], name: str) -> list[int]:
-    lengths = [int(_given(getattr(b, name))[-1]) for b in blocks]
-    return [0, *np.cumsum(lengths)[:-1].tolist()]
+    return True
 
 
 def _given(array: np.ndarray | None) -> np.ndarray:

@@ -35,8 +35,8 @@ class ExactPoints:
         ]
 
 
-def exact_points(lowered: Lowered, x: RationalArray) -> ExactPoints:
-    """Evaluate a lowered network at points x (B, D).
+def exact_points(lowered: Lowered, x: RationalArray, linear: bool = False) -> ExactPoints:
+    """Evaluate a lowered network at points x (B, D); if ``linear`` without its constants: in directions x, far away.
 
     >>> import torch, tropica as tp
     >>> from tropica.regions.lower import lower
@@ -48,10 +48,10 @@ def exact_points(lowered: Lowered, x: RationalArray) -> ExactPoints:
     values: dict[int, RationalArray] = {SOURCE_INPUT: x}
     signs: list[np.ndarray] = []
     for s, stage in enumerate(lowered.stages):
-        z = stage.affine.apply_exact({k: values[k] for k in stage.affine.sources})
+        z = stage.affine.apply_exact({k: values[k] for k in stage.affine.sources}, linear=linear)
         sign, values[s] = _bent(stage, z) if stage.kind == "threshold" else _largest(stage, z)
         signs.append(sign)
-    return ExactPoints(tuple(signs), lowered.output.apply_exact({k: values[k] for k in lowered.output.sources}))
+    return ExactPoints(tuple(signs), lowered.output.apply_exact({k: values[k] for k in lowered.output.sources}, linear=linear))
 
 
 def exact_maps(lowered: Lowered, domain: Domain, pieces: Mapping[int, np.ndarray]) -> RationalArray:

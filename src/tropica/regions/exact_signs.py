@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray
 from tropica.regions.chain import Chain, exact
 
@@ -29,11 +30,17 @@ class ExactSigns:
         slopes = -normals.numerators.astype(object) * offsets.denominator
         constants = offsets.numerators.astype(object) * normals.denominator
         self._walls: list[Row] = np.concatenate([slopes, constants[:, None]], axis=1).tolist()
+        d = chain.dimension
+        self._coordinates = np.eye(d, d + 1, dtype=np.int64).astype(object)
         self._slopes = [_slopes(s.low, s.high) for s in chain.stages]
         self._maps: OrderedDict[tuple[int, bytes], _Outputs] = OrderedDict()
         self._rows: OrderedDict[tuple[int, int, bytes], tuple[Row, int]] = OrderedDict()
         self._vertices: OrderedDict[tuple[object, ...], tuple[int, ...]] = OrderedDict()
+        self._signs: OrderedDict[tuple[object, ...], tuple[int, tuple[int, ...]]] = OrderedDict()
         self._lock = threading.Lock()
+
+    proves = True
+    """Whether signs are decided; otherwise those that floats do not decide are counted."""
 
     def sign(self, form: Hyperplane, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, tuple[int, ...]]:
         """Sign of a form at the vertex on hyperplanes, and the vertex as d + 1 integers.
@@ -42,14 +49,36 @@ class ExactSigns:
         half-space of the domain has stage −1. ``masks`` is the sign vector of the stages before.
         """
         with self._lock:
-            point = self._vertex(hyperplanes, masks)
-            value = sum(map(int.__mul__, self._form(form, masks), point))
-        return (value > 0) - (value < 0), point
+            early = form[0] <= 0 and all(plane[0] <= 0 for plane in hyperplanes)
+            key = (form, tuple(hyperplanes))
+            found = self._signs.get(key) if early else None
+            if found is None:
+                point = self._vertex(hyperplanes, masks)
+                value = sum(map(int.__mul__, self._form(form, masks), point))
+                found = (value > 0) - (value < 0), point
+                if early:  # it depends on no sign vector
+                    _remember(self._signs, key, found, 1 << 16)
+        return found
 
     def vertex(self, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, ...]:
-        """The point on hyperplanes of rank d, as d + 1 integers: coordinates over the last one, which is positive."""
+        """The point on hyperplanes of rank d, as d + 1 integers; see :func:`solve`."""
         with self._lock:
             return self._vertex(hyperplanes, masks)
+
+    def row(self, form: Hyperplane, masks: np.ndarray) -> Row:
+        """A form or hyperplane as d + 1 integers, the constant last, up to a positive factor."""
+        with self._lock:
+            return self._form(form, masks)
+
+    def bending(self, masks: np.ndarray) -> Iterator[Hyperplane]:
+        """All forms that bound a cell: of its sign vector, not of where it lies."""
+        for s, stage in enumerate(self._chain.stages):
+            if stage.windows is None:
+                yield from ((s, u, -1) for u in np.flatnonzero(stage.low != stage.high).tolist())
+                continue
+            chosen = np.flatnonzero(unpack(masks[s], stage.size) & (stage.windows >= 0))
+            for u in chosen.tolist():
+                yield from ((s, u, v) for v in np.flatnonzero(stage.windows == stage.windows[u]).tolist() if v != u)
 
     def _vertex(self, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, ...]:
         deepest = max(form[0] for form in hyperplanes)
@@ -97,29 +126,29 @@ class ExactSigns:
     def _stage_rows(self, stage: int, units: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, int]:
         """Rows (len(units), d + 1) of a stage's units, and their denominator; inputs are computed where a weight reads them."""
         given = self._chain.stages[stage]
-        weight, bias = given.weight.numerators[units], given.bias.numerators[units].astype(object)
+        weight, bias = given.weight.take(units), given.bias.numerators[units].astype(object)
         if stage == 0:
-            slopes, before = weight.astype(object), 1
-            constants: np.ndarray | int = 0
+            inputs, before = self._coordinates, 1
         else:
-            live = self._slope_bits(stage - 1, masks)
-            read = np.flatnonzero((weight != 0).any(0) & live)
-            inputs, before = self._outputs(stage - 1, read, masks)
-            product = (
-                weight[:, read].astype(object) @ inputs
-                if len(read)
-                else np.zeros((len(units), self._chain.dimension + 1), object)
-            )
-            slopes, constants = product[:, :-1], product[:, -1]
+            chosen = self._chosen(stage - 1, masks)
+            read = np.unique(weight.columns)
+            read = read[chosen[read] >= 0]
+            inputs = np.zeros((weight.width, self._chain.dimension + 1), object)
+            inputs[read], before = self._outputs(stage - 1, chosen[read], masks)
+        product = weight.times(inputs)
+        slopes, constants = product[:, :-1], product[:, -1]
         common = math.lcm(given.weight.denominator * before, given.bias.denominator)
         scale = common // (given.weight.denominator * before)
         constants = constants * scale + bias * (common // given.bias.denominator)
         return np.concatenate([slopes * scale, constants[:, None]], axis=1), common
 
-    def _slope_bits(self, stage: int, masks: np.ndarray) -> np.ndarray:
-        """Which units of a stage have a slope that is not 0."""
+    def _chosen(self, stage: int, masks: np.ndarray) -> np.ndarray:
+        """The unit that each output of a stage is a multiple of, −1 where it is 0."""
         given = self._chain.stages[stage]
-        return np.where(unpack(masks[stage], given.size), given.high, given.low) != 0
+        live = np.flatnonzero(np.where(unpack(masks[stage], given.size), given.high, given.low) != 0)
+        found = np.full(given.outputs, -1)
+        found[given.output[live]] = live
+        return found
 
     def _outputs(self, stage: int, units: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, int]:
         """Maps (len(units), d + 1) of units under the sign vector, and their denominator; remembered unit by unit."""
@@ -136,6 +165,15 @@ class ExactSigns:
             memo.maps[new], memo.known[new] = rows * slope[:, None], True
             memo.denominator = denominator * slope_denominator
         return memo.maps[units], memo.denominator
+
+
+class UnprovenSigns(ExactSigns):
+    """In place of exact signs where exact arithmetic is out of reach."""
+
+    proves = False
+
+    def vertex(self, hyperplanes: list[Hyperplane], masks: np.ndarray) -> tuple[int, ...]:
+        raise InputError("this needs exact arithmetic, which is out of reach for so wide a network")
 
 
 class _Outputs:
@@ -163,7 +201,10 @@ def _slopes(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 
 def solve(rows: list[Row], d: int) -> tuple[int, ...]:
-    """The point on hyperplanes of rank d, as d + 1 integers with a positive last one: coordinates over a denominator."""
+    """The point on hyperplanes of rank d, as d + 1 integers: coordinates over the last one, which is positive.
+
+    Where the hyperplanes meet at infinity, the last one is 0 and the others are a direction or its negative.
+    """
     chosen: list[Row] = []
     pivots: list[int] = []
     for row in rows:
@@ -172,7 +213,7 @@ def solve(rows: list[Row], d: int) -> tuple[int, ...]:
             if left[c]:
                 a, b = done[c], left[c]
                 left = [a * x - b * y for x, y in zip(left, done, strict=True)]
-        c = next((k for k in range(d) if left[k]), -1)
+        c = next((k for k in range(d + 1) if left[k]), -1)
         if c < 0:
             continue
         content = math.gcd(*left)
@@ -189,8 +230,10 @@ def solve(rows: list[Row], d: int) -> tuple[int, ...]:
             break
     if len(chosen) < d:
         raise ArithmeticError("the hyperplanes of a vertex have a rank below the dimension")
+    free = next(k for k in range(d, -1, -1) if k not in pivots)
     denominator = math.lcm(*(row[c] for row, c in zip(chosen, pivots, strict=True)))
-    point = [0] * d
+    point = [0] * (d + 1)
+    point[free] = denominator
     for row, c in zip(chosen, pivots, strict=True):
-        point[c] = -row[d] * (denominator // row[c])
-    return (*point, denominator)
+        point[c] = -row[free] * (denominator // row[c])
+    return tuple(point)

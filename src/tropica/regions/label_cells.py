@@ -32,7 +32,7 @@ def label_facets(
     """The facets between cells of different labels.
 
     Returns:
-        Labels (P, 2) of both sides, the lower first; the number (P,) of a cell that each facet lies in; its vertices in t; and
+        Labels (P, 2) of both sides, the lower first; the number (P,) of a cell that each facet lies in; its vertices (t, 1) and rays (t, 0); and
         how many signs rest on floating point.
     """
     found = enumerate_cells(net, domain, lowered=with_labels(lower(net, simplify=False)))
@@ -46,4 +46,7 @@ def label_facets(
 
 
 def _vertices(found: Enumerated, facets: np.ndarray) -> list[np.ndarray]:
-    return [found.vertices[found.facet_vertices(facet)[1]] for facet in facets.tolist()]
+    """The vertices (t, 1) and rays (t, 0) of facets."""
+    last = np.ones(len(found.vertices)) if found.cells.rays is None else 1.0 - found.cells.rays
+    at = np.column_stack([found.vertices, last])
+    return [at[found.facet_vertices(facet)[1]] for facet in facets.tolist()]

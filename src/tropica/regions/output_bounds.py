@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from scipy.sparse import csc_array
 
 from tropica.regions.kernels.arrays import NetworkArrays
 from tropica.regions.kernels.maps import full_map
@@ -19,15 +22,18 @@ def output_bounds(net: NetworkArrays, task: Task) -> tuple[np.ndarray, np.ndarra
         full_map(
             net.dims,
             net.d,
+            s,
             rows,
             task.masks[s],
             net.size[s],
+            net.place[s],
             net.low[s],
             net.step[s],
             out,
             net.size[s + 1],
             net.weight,
             net.offset[s + 1],
+            net.sparse,
             net.bias[s + 1],
             index,
             factor,
@@ -42,27 +48,34 @@ def output_bounds(net: NetworkArrays, task: Task) -> tuple[np.ndarray, np.ndarra
     )
     low, high = z.min(0) - slack, z.max(0) + slack
     for s in range(task.stage, stages):
-        low, high = _unit_bounds(net, s, low, high)
+        low, high = _output_bounds(net, s, low, high)
         m = int(net.size[s + 1])
-        weight = net.weight[net.offset[s + 1] : net.offset[s + 1] + len(low) * m].reshape(len(low), m)
+        weight, size = _weight(net, s + 1, m, len(low))
         middle, radius = (low + high) / 2, (high - low) / 2 * (1 + 1e-12)
-        center, spread = middle @ weight + net.bias[s + 1, :m], radius @ np.abs(weight)
-        rounding = (len(low) + 4) * 2.0**-52 * (np.abs(middle) @ np.abs(weight) + np.abs(net.bias[s + 1, :m]))
+        center, spread = weight @ middle + net.bias[s + 1, :m], size @ radius
+        rounding = (len(low) + 4) * 2.0**-52 * (size @ np.abs(middle) + np.abs(net.bias[s + 1, :m]))
         low, high = center - spread - rounding, center + spread + rounding
     return low, high
 
 
-def _unit_bounds(net: NetworkArrays, s: int, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of a stage's units from those of their rows."""
+def _weight(net: NetworkArrays, s: int, rows: int, columns: int) -> tuple[Any, Any]:
+    """The matrix into a stage, and that of absolute values."""
+    sparse = net.sparse
+    if sparse is None or not sparse.flag[s]:
+        dense = net.weight[net.offset[s] : net.offset[s] + rows * columns].reshape(columns, rows).T
+        return dense, np.abs(dense)
+    start = sparse.start[sparse.first[s] : sparse.first[s] + columns + 1]
+    entries = slice(int(start[0]), int(start[-1]))
+    found = csc_array((sparse.value[entries], sparse.row[entries], start - start[0]), shape=(rows, columns))
+    return found, abs(found)
+
+
+def _output_bounds(net: NetworkArrays, s: int, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of a stage's outputs from those of its rows."""
     n = len(low)
     if net.windowed[s]:
-        first, last = low.copy(), high.copy()
-        for start in np.flatnonzero(net.ends[s]).tolist():
-            window = slice(start, int(net.ends[s, start]))
-            first[window], last[window] = np.where(
-                np.arange(start, window.stop) == start, [[low[window].max()], [high[window].max()]], 0.0
-            )
-        return first, last
+        first = np.flatnonzero(np.diff(net.place[s, :n], prepend=-1))
+        return np.maximum.reduceat(low, first), np.maximum.reduceat(high, first)
     below, above = net.low[s, :n], net.low[s, :n] + net.step[s, :n]
     ends = np.stack([np.where(x > 0, above, below) * x for x in (low, high)])
     through = (low < 0) & (high > 0)

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from tropica.regions.lower import NO_INPUT, Lowered, Stage
+from tropica.regions.reduction import ALWAYS, NEVER
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -22,10 +23,13 @@ class SignLayout:
     Attributes:
         lowered: the network.
         sizes: bits of each stage; those beyond the stage's own units belong to linear units and mean nothing.
+        kept: for each stage the bit of each row of a threshold, of each input of a window; NEVER or ALWAYS where the domain
+            decides, and one for several that are equal on it. By default each has its own bit.
     """
 
     lowered: Lowered
     sizes: tuple[int, ...]
+    kept: tuple[np.ndarray, ...] | None = None
 
     @cached_property
     def offsets(self) -> np.ndarray:
@@ -38,7 +42,7 @@ class SignLayout:
         bits = np.zeros((1, int(self.offsets[-1]) * 64), bool)
         for s, stage in enumerate(self.lowered.stages):
             own = stage.low != stage.high if stage.kind == "threshold" else np.ones(len(_members(stage)[0]), bool)
-            bits[0, 64 * self.offsets[s] : 64 * self.offsets[s] + len(own)] = own
+            self._lay(bits, s, own[None])
         return _words(bits)[0]
 
     def bits(self, signs: np.ndarray, s: int) -> np.ndarray:
@@ -48,7 +52,28 @@ class SignLayout:
 
     def pieces(self, signs: np.ndarray) -> list[np.ndarray]:
         """For each stage (C, units): 1 for the upper piece of a threshold, the index of the input that a window takes."""
-        return [_pieces(stage, self.bits(signs, s)) for s, stage in enumerate(self.lowered.stages)]
+        return [_pieces(stage, self._members(signs, s)) for s, stage in enumerate(self.lowered.stages)]
+
+    def _members(self, signs: np.ndarray, s: int) -> np.ndarray:
+        """For each row of a threshold, each input of a window, whether it is set."""
+        bits = self.bits(signs, s)
+        if self.kept is None:
+            return bits
+        kept = self.kept[s]
+        return np.where(kept >= 0, bits[:, np.maximum(kept, 0)], kept == ALWAYS)
+
+    def _lay(self, bits: np.ndarray, s: int, own: np.ndarray) -> None:
+        """Set the bits of a stage where one of the rows or inputs (C, n) that they stand for is set."""
+        at = 64 * self.offsets[s]
+        if self.kept is None:
+            bits[:, at : at + own.shape[1]] = own
+            return
+        kept = self.kept[s][: own.shape[1]]
+        member = np.flatnonzero(kept > NEVER)
+        order = member[np.argsort(kept[member], kind="stable")]
+        first = np.flatnonzero(np.diff(kept[order], prepend=-1))
+        if len(first):
+            bits[:, at + kept[order[first]]] = np.logical_or.reduceat(own[:, order], first, axis=1)
 
     def vectors(self, pieces: Sequence[np.ndarray], count: int) -> np.ndarray:
         """The sign vectors (count, words) of such pieces."""
@@ -59,7 +84,7 @@ class SignLayout:
             else:
                 window, place = _members(stage)
                 own = piece[:, window] == place
-            bits[:, 64 * self.offsets[s] : 64 * self.offsets[s] + own.shape[1]] = own
+            self._lay(bits, s, own)
         return _words(bits) & self.bending
 
     def free_words(self, free: Sequence[np.ndarray], count: int) -> np.ndarray:
@@ -67,7 +92,7 @@ class SignLayout:
         bits = np.zeros((count, int(self.offsets[-1]) * 64), bool)
         for s, (stage, rows) in enumerate(zip(self.lowered.stages, free, strict=True)):
             own = rows if stage.kind == "threshold" else rows[(slice(None), *_members(stage))]
-            bits[:, 64 * self.offsets[s] : 64 * self.offsets[s] + own.shape[1]] = own
+            self._lay(bits, s, own)
         return _words(bits)
 
 

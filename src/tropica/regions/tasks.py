@@ -10,11 +10,14 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.regions.exact_signs import ExactSigns, unpack
-from tropica.regions.kernels.arrays import Capacity, Cells, Levels, Maps, NetworkArrays, Output, Query, make_state
+from tropica.regions.kernels.arrays import Capacity, Cells, Levels, Maps, NetworkArrays, Output, Query, make_output, make_state
 from tropica.regions.kernels.bits import Callback
 from tropica.regions.kernels.cut import LEVEL, NV, SLOT0, SLOTS, STAGE, V0
 from tropica.regions.kernels.maps import full_map
 from tropica.regions.kernels.search import GIVEN_BACK, TOO_MANY_FACETS, TOO_SMALL, UNDECIDED, search
+from tropica.regions.kernels.windows import SMALLER
+
+_MOST_VERTICES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +91,7 @@ class _Decider:
     def __init__(self, exact: ExactSigns, cells: Cells, levels: Levels, maps: Maps, query: Query) -> None:
         self._exact, self._cells, self._levels, self._maps, self._query = exact, cells, levels, maps, query
         self.error: BaseException | None = None
-        self.decided = 0
+        self.decided = self.undecided = 0
         self._callback = Callback(self._answer)
         self.address = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
 
@@ -105,6 +108,9 @@ class _Decider:
         level, stage = int(self._query.head[0]), int(self._query.head[1])
         masks = self._maps.mask
         doubts = self._query.doubts[:count].tolist()
+        if not self._exact.proves:
+            self._by_floats(doubts, level)
+            return
         self._exact.prepare(stage, (u for doubt in doubts for u in doubt[2:]), masks)
         for a, bit, unit, partner in doubts:
             through = cells.through[cells.definition[a] : cells.definition[a + 1]]
@@ -119,6 +125,14 @@ class _Decider:
                 cells.X[a] = [c / point[-1] for c in point[:-1]]
                 cells.disp[a] = 2.0**-53 if any(point[:-1]) else 0.0
         self.decided += count
+
+    def _by_floats(self, doubts: list[list[int]], level: int) -> None:
+        """Take the signs of the floats, and count them."""
+        forms = self._levels.forms[level]
+        for a, bit, _, _ in doubts:
+            value = float(forms[:-1, bit] @ self._cells.X[a] + forms[-1, bit])
+            (self._levels.S if value > 0 else self._levels.N)[level, a] |= np.uint64(1 << bit)
+        self.undecided += len(doubts)
 
 
 def run_task(
@@ -141,11 +155,14 @@ def run_task(
         if status == GIVEN_BACK and not found:  # not even one cell's vertices had a place
             capacity = capacity._replace(corners=4 * capacity.corners)
         elif status == TOO_SMALL:
+            if capacity.vertices >= _MOST_VERTICES:
+                raise InputError(f"a cell and those beside it have more than {capacity.vertices:,} vertices")
             capacity = capacity._replace(
                 vertices=2 * capacity.vertices,
                 listed=4 * capacity.listed,
                 planes=2 * capacity.planes,
                 stack=2 * capacity.stack,
+                levels=2 * capacity.levels,
             )
         elif status == TOO_MANY_FACETS:
             capacity = capacity._replace(words=2 * capacity.words)
@@ -153,7 +170,7 @@ def run_task(
             raise InputError("the signs of a cell could not be decided")
         else:
             break
-    counters = Counters(*(int(c) for c in query.counters[:4]), exactly=decider.decided)
+    counters = Counters(*(int(c) for c in query.counters[:4]), exactly=decider.decided, undecided=decider.undecided)
     tasks = [_subtask(net, task, e, cells, levels, maps) for e in range(left - 1, -1, -1)]
     return Found(found, output, tasks, counters)
 
@@ -162,15 +179,15 @@ def _arrays(
     net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, bool, bool], spare: Spare
 ) -> tuple[Cells, Levels, Maps, Output, Query]:
     """Arrays for one task, as good as fresh: what a kernel reads before it writes it is reset. Outputs are given away."""
-    if spare.state is None or spare.capacity != capacity or any(want):
+    if spare.state is None or spare.capacity != capacity:
         spare.state, spare.capacity = make_state(net, capacity, want), capacity
         return spare.state
-    _, levels, maps, _, query = spare.state
+    cells, levels, maps, output, query = spare.state
     for array in (maps.mask, maps.age, maps.terms, levels.latest, levels.rest_range, query.counters):
         array[:] = 0
     maps.fresh[:] = 1
     maps.cache_columns[:] = -1
-    return spare.state
+    return cells, levels, maps, make_output(net, capacity, want) if any(want) else output, query
 
 
 def _search(net, exact, task, cells, levels, maps, output, query, limit):
@@ -194,15 +211,18 @@ def _search(net, exact, task, cells, levels, maps, output, query, limit):
         full_map(
             net.dims,
             net.d,
+            s,
             maps.rows[s],
             maps.mask[s],
             net.size[s],
+            net.place[s],
             net.low[s],
             net.step[s],
             maps.rows[s + 1],
             net.size[s + 1],
             net.weight,
             net.offset[s + 1],
+            net.sparse,
             net.bias[s + 1],
             maps.columns,
             maps.factor,
@@ -211,7 +231,8 @@ def _search(net, exact, task, cells, levels, maps, output, query, limit):
     start = np.array([task.stage, nv, planes, ns, len(task.units)], np.int64)
     status, found, left = search(
         net,
-        net.ends if net.windowed.any() else None,
+        net.ends if net.sparse is not None else None,
+        net.sparse,
         start,
         task.units,
         cells,
@@ -260,7 +281,7 @@ def _open_windows(net: NetworkArrays, e: int, cells: Cells, levels: Levels) -> t
     """The known bits of an entry's stage, and its undecided windows."""
     level, stage = cells.stack[e, [LEVEL, STAGE]].tolist()
     mask, count = levels.mask[level].copy(), int(levels.rest_range[level, 1])
-    p, chosen = int(cells.mixed[e]), int(cells.chosen[e]) - 1
+    p, chosen = int(cells.mixed[e] & ~SMALLER), int(cells.chosen[e]) - 1
     for first in levels.rest[level, max(p - 1, 0) : count].tolist():
         for u in range(first, int(net.ends[stage, first])):
             mask[u >> 6] &= ~np.uint64(1 << (u & 63))

@@ -134,7 +134,7 @@ def boundary_superset(
     >>> with torch.no_grad():
     ...     _ = model[0].weight.copy_(torch.eye(2)), model[0].bias.zero_()
     >>> boundary_superset(model).polynomial  # the labels meet where x₁ = x₂
-    0⊙x₂ ⊕ 0⊙x₁
+    max-plus: 0⊙x₂ ⊕ 0⊙x₁
     """
     network = traced(net)
     level = to_fraction(threshold, "threshold")

@@ -16,21 +16,22 @@ from operator import add
 from typing import overload
 
 from tropica.errors import InputError
-from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational, as_rational
+from tropica.polyhedra.conventions import shown
+from tropica.tropical.polynomial import PolynomialWithQuotients, TropicalRational, as_rational
 from tropica.tropical.rational_map import TropicalMap
 
 
 @overload
 def compose(
-    outer: TropicalPolynomial, *inner: TropicalPolynomial | TropicalRational
-) -> TropicalPolynomial | TropicalRational: ...
+    outer: PolynomialWithQuotients, *inner: PolynomialWithQuotients | TropicalRational
+) -> PolynomialWithQuotients | TropicalRational: ...
 @overload
-def compose(outer: TropicalRational, *inner: TropicalPolynomial | TropicalRational) -> TropicalRational: ...
+def compose(outer: TropicalRational, *inner: PolynomialWithQuotients | TropicalRational) -> TropicalRational: ...
 @overload
-def compose(outer: TropicalMap, *inner: TropicalPolynomial | TropicalRational) -> TropicalMap: ...
+def compose(outer: TropicalMap, *inner: PolynomialWithQuotients | TropicalRational) -> TropicalMap: ...
 def compose(
-    outer: TropicalPolynomial | TropicalRational | TropicalMap, *inner: TropicalPolynomial | TropicalRational
-) -> TropicalPolynomial | TropicalRational | TropicalMap:
+    outer: PolynomialWithQuotients | TropicalRational | TropicalMap, *inner: PolynomialWithQuotients | TropicalRational
+) -> PolynomialWithQuotients | TropicalRational | TropicalMap:
     """Compose f(g_1, ..., g_d) for polynomials or rational functions g_i of the same variables.
 
     Nonessential monomials are dropped after every product.
@@ -46,9 +47,10 @@ def compose(
     Raises:
         InputError: a wrong number of inner functions, inner functions of different variables, or not tropical functions.
 
-    >>> f = TropicalPolynomial({(1, 0): 0, (0, 1): 0})
-    >>> compose(f, TropicalPolynomial({1: 0, 0: 1}), TropicalPolynomial({2: 0}))
-    1 ⊕ 0⊙x₁²
+    >>> import tropica as tp
+    >>> f = tp.TropicalPolynomial({(1, 0): 0, (0, 1): 0})
+    >>> compose(f, tp.TropicalPolynomial({1: 0, 0: 1}), tp.TropicalPolynomial({2: 0}))
+    max-plus: 1 ⊕ 0⊙x₁²
     """
     if isinstance(outer, TropicalMap):
         return outer.with_outputs(compose(r, *inner) for r in outer)
@@ -57,16 +59,20 @@ def compose(
     if len(inner) != outer.variables:
         raise InputError(f"{outer.variables} functions are needed, one for each variable; found {len(inner)}")
     for function in inner:
-        if not isinstance(function, TropicalPolynomial | TropicalRational):
+        if not isinstance(function, PolynomialWithQuotients | TropicalRational):
             raise InputError(f"polynomials and rational functions can be composed; found a {type(function).__name__}")
+        if function.convention != outer.convention:
+            raise InputError(f"a {shown(outer.convention)} function cannot be composed with a {shown(function.convention)} one")
     if len({function.variables for function in inner}) > 1:
         raise InputError(f"inner functions must have the same number of variables; found {[g.variables for g in inner]}")
-    return _compose_polynomial(outer, [as_rational(g) for g in inner], all(isinstance(g, TropicalPolynomial) for g in inner))
+    return _compose_polynomial(
+        outer, [as_rational(g) for g in inner], all(isinstance(g, PolynomialWithQuotients) for g in inner)
+    )
 
 
 def _compose_polynomial(
-    outer: TropicalPolynomial, inner: Sequence[TropicalRational], convex: bool
-) -> TropicalPolynomial | TropicalRational:
+    outer: PolynomialWithQuotients, inner: Sequence[TropicalRational], convex: bool
+) -> PolynomialWithQuotients | TropicalRational:
     """A polynomial after rational functions p_i ⊘ q_i; ``convex``: all q_i are 0."""
     rows = list(outer.to_dict().items())
     above = [max(Fraction(0), *(Fraction(row[i]) for row, _ in rows)) for i in range(len(inner))]
@@ -86,18 +92,18 @@ def _monomial(
     inner: Sequence[TropicalRational],
     above: Sequence[Fraction],
     below: Sequence[Fraction],
-) -> TropicalPolynomial:
+) -> PolynomialWithQuotients:
     """The numerator of one monomial over the common denominator."""
-    factors: list[tuple[TropicalPolynomial, Fraction]] = []
+    factors: list[tuple[PolynomialWithQuotients, Fraction]] = []
     for power, r, a, b in zip(row, inner, above, below, strict=True):
         positive, negative = max(Fraction(power), Fraction(0)), max(-Fraction(power), Fraction(0))
         factors += [(r.f, positive + b - negative), (r.g, negative + a - positive if a else negative)]
     return product_of_powers(factors) * coefficient
 
 
-def product_of_powers(factors: Sequence[tuple[TropicalPolynomial, Fraction]]) -> TropicalPolynomial:
+def product_of_powers(factors: Sequence[tuple[PolynomialWithQuotients, Fraction]]) -> PolynomialWithQuotients:
     """⊙_i f_i^{a_i} for powers a_i ≥ 0, by scaling, with essential monomials only; at least one factor is given."""
-    out = TropicalPolynomial.constant(0, factors[0][0].variables)
+    out = type(factors[0][0]).constant(0, factors[0][0].variables, names=factors[0][0].names)
     for f, power in factors:
         if power:
             out = out.times_essential(f.essential() ** power)

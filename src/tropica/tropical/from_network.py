@@ -57,8 +57,9 @@ def to_tropical(
         method: "regions" reads the monomials off the network's activation cells; "algebra" multiplies polynomials out, op by
             op, and prunes after each op (slower and independent of the region engine: each method checks the other).
         limit: number of monomials (cells) beyond which the computation stops.
-        check: prove that no monomial is missing. In more than 5 inputs the search starts from random points instead of from
-            the cells, and the proof is refused for more than 64 monomials.
+        check: prove that no monomial is missing; without the proof, monomials of cells thinner than rounding may be. In more
+            than 5 inputs the search starts from random points instead of from the cells, and the proof is refused for more
+            than 64 monomials.
 
     Returns:
         A :class:`TropicalMap`; ``tropical(x)`` is the network's output up to rounding, ``tropical.exact(x)`` without.
@@ -73,7 +74,7 @@ def to_tropical(
     ...     _ = model[0].weight.copy_(torch.tensor([[1.0], [-2.0]])), model[0].bias.copy_(torch.tensor([0.0, 1.0]))
     ...     _ = model[2].weight.copy_(torch.tensor([[1.0, -1.0]])), model[2].bias.zero_()
     >>> to_tropical(model)[0]  # relu(x) − relu(1 − 2x)
-    (0⊙x₁² ⊕ 0⊙x₁³) ⊘ (1 ⊕ 0⊙x₁²)
+    max-plus: (0⊙x₁² ⊕ 0⊙x₁³) ⊘ (1 ⊕ 0⊙x₁²)
     """
     if method not in ("regions", "algebra"):
         raise InputError(f"method is 'regions' or 'algebra'; found {method!r}")
@@ -122,7 +123,7 @@ def starting_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:
 
 
 def cell_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:
-    """A point (C, d) inside each activation cell, from the region engine.
+    """A point (C, d) inside each activation cell, from the region engine; none for a cell that holds no float point.
 
     Raises:
         TooManyMonomials: more than ``limit`` cells.
@@ -133,7 +134,8 @@ def cell_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:
             f"the network has {d} inputs; all of space is decomposed for up to {MAX_INPUTS}: {ALTERNATIVES}", reached=0
         )
     try:
-        return points_of_cells(net, Space(d), limit)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            points = points_of_cells(net, Space(d), limit)
     except TooManyCells as found:
         more = ", and the next nonlinearity gives far more" if found.more else ""
         raise TooManyMonomials(
@@ -141,3 +143,5 @@ def cell_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:
             f"which can be a monomial of F and of G{more}; the limit is {limit:,}; raise limit=, or {ALTERNATIVES}",
             reached=found.cells,
         ) from None
+    points = points[np.isfinite(points).all(1)]  # a cell may be thinner than rounding, and hold no float point
+    return points if len(points) else np.zeros((1, d))

@@ -11,7 +11,7 @@ from torch import Tensor
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray
 from tropica.runtime.html import HtmlRepr
-from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational
+from tropica.tropical.polynomial import PolynomialWithQuotients, TropicalRational
 from tropica.tropical.rational_map import TropicalMap
 
 
@@ -50,9 +50,10 @@ def simplify(function: Any, points: Any, *, tolerance: float = 0.0) -> Simplifie
     Raises:
         InputError: points of a wrong dimension or not finite, a tolerance below 0.
 
-    >>> f = TropicalPolynomial({0: 0, 1: 0, 2: -1, 3: -3})
+    >>> import tropica as tp
+    >>> f = tp.TropicalPolynomial({0: 0, 1: 0, 2: -1, 3: -3})
     >>> simplify(f, [[-1.0], [0.2], [5.0]]).function
-    0 ⊕ 0⊙x₁ ⊕ -3⊙x₁³
+    max-plus: 0 ⊕ 0⊙x₁ ⊕ -3⊙x₁³
     """
     if not isinstance(tolerance, int | float) or not 0 <= tolerance < np.inf:
         raise InputError(f"the tolerance is a number, 0 or more; found {tolerance!r}")
@@ -62,7 +63,7 @@ def simplify(function: Any, points: Any, *, tolerance: float = 0.0) -> Simplifie
         raise InputError(f"points must be numbers; {error}") from None
     if not np.isfinite(x).all():
         raise InputError(f"points must be finite; found {x[~np.isfinite(x)][0]}")
-    if isinstance(function, TropicalPolynomial):
+    if isinstance(function, PolynomialWithQuotients):
         smaller: Any = _covering(function, x, tolerance)
         sizes = len(function), len(smaller)
     elif isinstance(function, TropicalRational):
@@ -78,11 +79,12 @@ def simplify(function: Any, points: Any, *, tolerance: float = 0.0) -> Simplifie
     return Simplified(smaller, sizes[1], sizes[0] - sizes[1], error)
 
 
-def _covering(f: TropicalPolynomial, points: np.ndarray, tolerance: float) -> TropicalPolynomial:
+def _covering(f: PolynomialWithQuotients, points: np.ndarray, tolerance: float) -> PolynomialWithQuotients:
     """The monomials of a greedy set cover of the points."""
     if points.shape[1] != f.variables or not len(points):
         raise InputError(f"points must have shape (B, {f.variables}), at least one; found {points.shape}")
     numbers = f.table.floats()
+    points = points if f.convention == "max" else -points
     near = np.zeros((len(f), len(points)), bool)
     for low in range(0, len(points), 1024):
         values = points[low : low + 1024] @ numbers[:, :-1].T + numbers[:, -1]
@@ -96,4 +98,4 @@ def _covering(f: TropicalPolynomial, points: np.ndarray, tolerance: float) -> Tr
         newly = uncovered & near[best]
         gain -= near[:, newly].sum(1)
         uncovered &= ~newly
-    return TropicalPolynomial(RationalArray(f.table.numerators[sorted(kept)], f.table.denominator))
+    return type(f)(RationalArray(f.table.numerators[sorted(kept)], f.table.denominator), names=f.names)

@@ -20,6 +20,7 @@ from tropica.exact.rational_arrays import (
     rational_array,
     to_fraction,
 )
+from tropica.polyhedra.conventions import Convention, sign_of
 from tropica.polyhedra.overlay import overlay_pairs
 
 MAX_PRODUCT = 5_000_000
@@ -29,29 +30,37 @@ MAX_PRODUCT = 5_000_000
 # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def read_terms(terms: Any) -> RationalArray:
-    """Monomials from {exponents: coefficient}; coefficients −∞ are dropped.
+def read_terms(terms: Any, convention: Convention = "max") -> RationalArray:
+    """Monomials from {exponents: coefficient}, or from the coefficients of x⁰, x¹, ... of one variable, in max-plus.
+
+    The tropical zero, −∞ in max-plus and +∞ in min-plus, is dropped, as None is. Coefficients of min-plus change their signs.
 
     Raises:
-        InputError: not a mapping, no monomial, exponents of different lengths, NaN, +∞.
+        InputError: neither, no monomial, exponents of different lengths, NaN, the other infinity.
     """
+    sign = sign_of(convention)
+    if isinstance(terms, list | np.ndarray) and all(value is None or not isinstance(value, list) for value in terms):
+        terms = {(i,): value for i, value in enumerate(terms) if value is not None}
     if not isinstance(terms, Mapping):
-        raise InputError(f"a tropical polynomial is made of {{exponents: coefficient}}; found {type(terms).__name__}")
+        raise InputError(
+            "a tropical polynomial is made of {exponents: coefficient}, or, in one variable, of a list [c₀, c₁, ...] with None "
+            f"for no monomial; found {type(terms).__name__}"
+        )
     rows: list[list[Fraction]] = []
     for key, value in terms.items():
         exponents = key if isinstance(key, tuple | list | np.ndarray) else [key]
         row = [to_fraction(e, f"an exponent of {key!r}") for e in exponents]
         if rows and len(row) != len(rows[0]) - 1:
             raise InputError(f"exponents must have equal lengths; found {len(rows[0]) - 1}, and {len(row)} in {key!r}")
-        if not is_tropical_zero(value):
-            rows.append([*row, to_fraction(value, f"the coefficient of {key!r}")])
+        if not is_tropical_zero(value, convention):
+            rows.append([*row, sign * to_fraction(value, f"the coefficient of {key!r}")])
     if not rows:
-        raise _no_monomial()
+        raise _no_monomial(convention)
     return from_fractions((n for row in rows for n in row), (len(rows), len(rows[0])))
 
 
-def read_arrays(exponents: Any, coefficients: Any) -> RationalArray:
-    """Monomials from exponents (n, d) and coefficients (n,): arrays, tensors or nested sequences; coefficients −∞ are dropped.
+def read_arrays(exponents: Any, coefficients: Any, convention: Convention = "max") -> RationalArray:
+    """Monomials from exponents (n, d) and coefficients (n,): arrays, tensors or nested sequences; in max-plus.
 
     Raises:
         InputError: as :func:`read_terms`, or different numbers of exponents and coefficients.
@@ -59,18 +68,18 @@ def read_arrays(exponents: Any, coefficients: Any) -> RationalArray:
     listed = coefficients.tolist() if isinstance(coefficients, np.ndarray | Tensor) else coefficients
     if not isinstance(listed, Sequence) or isinstance(listed, str):
         raise InputError(f"coefficients must be an array of 1 dimension; found {coefficients!r}")
-    keep = [i for i, value in enumerate(listed) if not is_tropical_zero(value)]
+    keep = [i for i, value in enumerate(listed) if not is_tropical_zero(value, convention)]
     powers = rational_array(exponents, "exponents", 2)
     if len(powers.numerators) != len(listed):
         raise InputError(f"there must be a coefficient for each exponent; found {len(powers.numerators)} and {len(listed)}")
     if not keep:
-        raise _no_monomial()
+        raise _no_monomial(convention)
     if isinstance(coefficients, np.ndarray | Tensor) and len(keep) == len(listed):
         constants = rational_array(coefficients, "coefficients", 1)
     else:
         constants = from_fractions([to_fraction(listed[i], "a coefficient") for i in keep], (len(keep),))
     (top, last), bottom = common_denominator(RationalArray(powers.numerators[keep], powers.denominator), constants)
-    return RationalArray(np.concatenate([top, last[:, None]], 1), bottom)
+    return RationalArray(np.concatenate([top, sign_of(convention) * last[:, None]], 1), bottom)
 
 
 def checked_count(variables: Any) -> int:
@@ -80,13 +89,14 @@ def checked_count(variables: Any) -> int:
     return int(variables)
 
 
-def is_tropical_zero(value: object) -> bool:
-    """Whether a value is −∞."""
-    return isinstance(value, float | np.floating) and bool(value == -math.inf)
+def is_tropical_zero(value: object, convention: Convention = "max") -> bool:
+    """Whether a value is −∞ in max-plus, or +∞ in min-plus."""
+    return isinstance(value, float | np.floating) and bool(value == -math.inf * sign_of(convention))
 
 
-def _no_monomial() -> InputError:
-    return InputError("a tropical polynomial has at least one monomial; found none with a coefficient above −∞")
+def _no_monomial(convention: Convention) -> InputError:
+    side = "above −∞" if convention == "max" else "below +∞"
+    return InputError(f"a tropical polynomial has at least one monomial; found none with a coefficient {side}")
 
 
 # ── the semiring ───────────────────────────────────────────────────────────────────────────────────────────────────────────

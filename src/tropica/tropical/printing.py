@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import decimal
 from fractions import Fraction
 
 import numpy as np
 
+from tropica.tropical.variable_names import Names, latex_name, plain_name
+
 _UP = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_DOWN = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 SHOWN = 12
 """Monomials shown by ``repr`` and in notebooks."""
 LONG = 12
 """Length, in characters, up to which ``repr`` and notebooks show a number exactly."""
 
 
-def text(exponents: np.ndarray, coefficients: np.ndarray) -> str:
+def text(exponents: np.ndarray, coefficients: np.ndarray, names: Names = None) -> str:
     """Text such as 1⊙x₁² ⊕ 2⊙x₁x₂ ⊕ 2; non-integer exponents stand in parentheses: x₁^(1/2)."""
-    terms = [_term(list(e), c) for e, c in zip(exponents[:SHOWN], coefficients[:SHOWN], strict=True)]
+    terms = [_term(list(e), c, names) for e, c in zip(exponents[:SHOWN], coefficients[:SHOWN], strict=True)]
     return " ⊕ ".join(terms) + (f" ⊕ … ({len(exponents):,} monomials)" if len(exponents) > SHOWN else "")
 
 
-def _term(exponents: list[int | Fraction], coefficient: int | Fraction) -> str:
-    powers = "".join(_power(i, e) for i, e in enumerate(exponents, start=1) if e != 0)
+def _term(exponents: list[int | Fraction], coefficient: int | Fraction, names: Names) -> str:
+    powers = [_power(i, e, names) for i, e in enumerate(exponents) if e != 0]
+    between = "⊙" if names and any(len(name) > 1 for name in names) else ""
     number = _short(coefficient)
-    return f"{number}⊙{powers}" if powers else number
+    return f"{number}⊙{between.join(powers)}" if powers else number
 
 
-def _power(i: int, exponent: int | Fraction) -> str:
-    name = "x" + str(i).translate(_DOWN)
+def _power(i: int, exponent: int | Fraction, names: Names) -> str:
+    name = plain_name(names, i)
     if exponent == 1:
         return name
     whole = Fraction(exponent).denominator == 1
@@ -36,34 +39,51 @@ def _power(i: int, exponent: int | Fraction) -> str:
 
 def _short(number: int | Fraction) -> str:
     """The exact number where it is short, else four digits and "…"."""
-    exact = str(number)
-    return exact if len(exact) <= LONG else f"{float(number):.4g}…"
+    return str(number) if _is_short(number) else f"{rounded(Fraction(number))}…"
 
 
-def latex(exponents: np.ndarray, coefficients: np.ndarray, *, short: bool = False) -> str:
+def _is_short(number: int | Fraction) -> bool:
+    return int(number.numerator).bit_length() < 64 and len(str(number)) <= LONG
+
+
+def rounded(value: Fraction) -> str:
+    """Four digits of a number of any size.
+
+    >>> rounded(Fraction(1, 3)), rounded(Fraction(-(10**400))), rounded(Fraction(1, 10**400))
+    ('0.3333', '-1e+400', '1e-400')
+    """
+    if value == 0 or Fraction(1, 10**300) < abs(value) < 10**300:
+        return f"{float(value):.4g}"
+    context = decimal.Context(prec=4, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
+    found = context.divide(decimal.Decimal(value.numerator), decimal.Decimal(value.denominator)).normalize(context)
+    return f"{found:e}"
+
+
+def latex(exponents: np.ndarray, coefficients: np.ndarray, names: Names = None, *, short: bool = False) -> str:
     r"""LaTeX such as ``1 \odot x_1^{2} \oplus 2``: all monomials; exact, or with long numbers rounded to four digits."""
     terms = []
     for row, c in zip(exponents, coefficients, strict=True):
-        powers = [_latex_power(i, e, short) for i, e in enumerate(row, start=1) if e != 0]
+        powers = [_latex_power(i, e, names, short) for i, e in enumerate(row) if e != 0]
         number = _latex_number(c, short)
         terms.append(f"{number} \\odot {' '.join(powers)}" if powers else number)
     return " \\oplus ".join(terms)
 
 
-def display_latex(exponents: np.ndarray, coefficients: np.ndarray) -> str:
-    """LaTeX between dollar signs for a notebook: all monomials, with long numbers rounded; or only their count."""
+def short_latex(exponents: np.ndarray, coefficients: np.ndarray, names: Names = None) -> str:
+    """LaTeX for a notebook: all monomials, with long numbers rounded; or only their count."""
     few = len(exponents) <= SHOWN
-    return f"${latex(exponents, coefficients, short=True)}$" if few else f"$\\text{{{len(exponents):,} monomials}}$"
+    return latex(exponents, coefficients, names, short=True) if few else f"\\text{{{len(exponents):,} monomials}}"
 
 
-def _latex_power(i: int, exponent: int | Fraction, short: bool) -> str:
-    return f"x_{{{i}}}" if exponent == 1 else f"x_{{{i}}}^{{{_latex_number(exponent, short)}}}"
+def _latex_power(i: int, exponent: int | Fraction, names: Names, short: bool) -> str:
+    name = latex_name(names, i)
+    return name if exponent == 1 else f"{name}^{{{_latex_number(exponent, short)}}}"
 
 
 def _latex_number(number: int | Fraction, short: bool) -> str:
     value = Fraction(number)
-    if short and len(str(number)) > LONG:
-        body = f"{float(abs(value)):.4g}\\ldots"
+    if short and not _is_short(number):
+        body = f"{rounded(abs(value))}\\ldots"
     else:
         body = str(abs(value)) if value.denominator == 1 else f"\\tfrac{{{abs(value.numerator)}}}{{{value.denominator}}}"
     return f"(-{body})" if value < 0 else body

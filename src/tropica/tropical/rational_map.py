@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.tropical.polynomial import TropicalPolynomial, TropicalRational, as_rational
+from tropica.polyhedra.conventions import Convention, shown
+from tropica.tropical.polynomial import PolynomialWithQuotients, TropicalRational, as_rational
+from tropica.tropical.values import read_exact_point
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -33,15 +35,18 @@ class TropicalMap(Sequence[TropicalRational]):
     Raises:
         InputError: no output, outputs of different variables, a wrong number of labels.
 
-    >>> x, y = (TropicalPolynomial.variable(i, 2) for i in range(2))
+    >>> import tropica as tp
+    >>> x, y = (tp.TropicalPolynomial.variable(i, 2) for i in range(2))
     >>> m = TropicalMap([x / y, x + y])
     >>> m([1.0, 2.0]).tolist(), m.exact([1, 2])
     ([-1.0, 2.0], (Fraction(-1, 1), Fraction(2, 1)))
     """
 
-    def __init__(self, outputs: Iterable[TropicalRational | TropicalPolynomial], labels: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, outputs: Iterable[TropicalRational | PolynomialWithQuotients], labels: Sequence[int] | None = None
+    ) -> None:
         given = tuple(outputs)
-        wrong = next((r for r in given if not isinstance(r, TropicalRational | TropicalPolynomial)), None)
+        wrong = next((r for r in given if not isinstance(r, TropicalRational | PolynomialWithQuotients)), None)
         if not given or wrong is not None:
             found = "none" if wrong is None else f"a {type(wrong).__name__}"
             raise InputError(f"a tropical map is made of rational functions or polynomials, at least one; found {found}")
@@ -49,6 +54,9 @@ class TropicalMap(Sequence[TropicalRational]):
         sizes = sorted({r.variables for r in self.outputs})
         if len(sizes) > 1:
             raise InputError(f"the outputs of a map must have the same number of variables; found {sizes[0]} and {sizes[1]}")
+        kinds = {r.convention for r in self.outputs}
+        if len(kinds) > 1:
+            raise InputError("the outputs of a map must be of one convention; to_max_plus() converts a function to max-plus")
         self.logit = labels is None and len(self.outputs) == 1
         self.labels = tuple(range(len(self.outputs)) if labels is None else labels)
         if len(self.labels) != len(self.outputs):
@@ -59,7 +67,16 @@ class TropicalMap(Sequence[TropicalRational]):
         """The number of variables d."""
         return self.outputs[0].variables
 
-    def with_outputs(self, outputs: Iterable[TropicalRational | TropicalPolynomial]) -> TropicalMap:
+    @property
+    def convention(self) -> Convention:
+        """What ⊕ is: "max" or "min"."""
+        return self.outputs[0].convention
+
+    def to_max_plus(self) -> TropicalMap:
+        """The same map in max-plus."""
+        return self.with_outputs(r.to_max_plus() for r in self.outputs)
+
+    def with_outputs(self, outputs: Iterable[TropicalRational | PolynomialWithQuotients]) -> TropicalMap:
         """A map of other outputs with the same labels."""
         return TropicalMap(outputs, None if self.logit else self.labels)
 
@@ -70,7 +87,7 @@ class TropicalMap(Sequence[TropicalRational]):
 
     def exact(self, x: Iterable[Any]) -> tuple[Fraction, ...]:
         """The values at one point (d,) in exact arithmetic."""
-        point = list(x)
+        point = read_exact_point(x, self.variables)
         return tuple(r.exact(point) for r in self.outputs)
 
     def predict(self, x: Any) -> Any:
@@ -108,7 +125,8 @@ class TropicalMap(Sequence[TropicalRational]):
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(r.f):,} ⊘ {len(r.g):,}" for r in self.outputs[:SHOWN])
-        return f"TropicalMap({self.variables} → {len(self)}, monomials {sizes}{', …' if len(self) > SHOWN else ''})"
+        more = ", …" if len(self) > SHOWN else ""
+        return f"TropicalMap({self.variables} → {len(self)}, monomials {sizes}{more}, {shown(self.convention)})"
 
     def to_dataframe(self) -> DataFrame:
         """A row for each output: its label, and the numbers of monomials of f and g."""
@@ -121,14 +139,15 @@ class TropicalMap(Sequence[TropicalRational]):
         return self.to_dataframe().to_html(index=False, max_rows=60)
 
 
-def as_map(function: TropicalMap | TropicalRational | TropicalPolynomial) -> TropicalMap:
-    """A tropical function of any kind as a map.
+def as_map(function: TropicalMap | TropicalRational | PolynomialWithQuotients) -> TropicalMap:
+    """A tropical function of any kind as a map, in max-plus.
 
     Raises:
         InputError: not a tropical function.
     """
     if isinstance(function, TropicalMap):
-        return function
-    if isinstance(function, TropicalPolynomial | TropicalRational):
-        return TropicalMap([function])
-    raise InputError(f"a TropicalMap, TropicalRational or TropicalPolynomial is needed; found a {type(function).__name__}")
+        return function.to_max_plus() if function.convention == "min" else function
+    if isinstance(function, PolynomialWithQuotients | TropicalRational):
+        return TropicalMap([function.to_max_plus()])
+    found = type(function).__name__
+    raise InputError(f"a TropicalMap, TropicalRational, TropicalPolynomial or MinPlusPolynomial is needed; found a {found}")

@@ -88,7 +88,7 @@ REASONS: dict[str, str] = {
     **dict.fromkeys(("gelu", "silu", "mish", "softplus", "tanh", "exp", "log", "erf", "sin"), _SMOOTH),
     **dict.fromkeys(("cos", "sqrt", "rsqrt", "square", "pow", "logsumexp", "log_sigmoid"), _SMOOTH),
     **dict.fromkeys(("elu", "celu", "selu"), "it is curved where its input is negative, hence not piecewise linear"),
-    "sigmoid": f"{_SMOOTH}; it is dropped only as the last op of a network of one logit",
+    "sigmoid": f"{_SMOOTH}; it is dropped only as the last op",
     **dict.fromkeys(
         ("softmax", "_softmax", "log_softmax", "_log_softmax"),
         f"{_SMOOTH}; it is dropped only as the last op, over the logits of (B, s)",

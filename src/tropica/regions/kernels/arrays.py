@@ -6,7 +6,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tropica.regions.kernels.maps import MAX_TERMS
+from tropica.regions.kernels.maps import MAX_SPARSE_TERMS, MAX_TERMS
+
+
+class SparseColumns(NamedTuple):
+    """Columns of matrices with few nonzero entries: a patch of a convolution.
+
+    Attributes:
+        flag: (L + 1,) whether the matrix into a stage is given here.
+        first: (L + 1,) where its columns begin in ``start``; column j has the entries start[first + j] to start[first + j + 1].
+        start, row, value: the entries of all.
+        terms: (L + 1,) the most entries in a row.
+    """
+
+    flag: np.ndarray
+    first: np.ndarray
+    start: np.ndarray
+    row: np.ndarray
+    value: np.ndarray
+    terms: np.ndarray
 
 
 class NetworkArrays(NamedTuple):
@@ -23,6 +41,8 @@ class NetworkArrays(NamedTuple):
         ends: (L, width) one past the last unit of each window at its first, else 0; windowed: (L,) which stages have windows.
         central: (L,) whether the stage's constants are 0 for every sign vector.
         row_sum: (L + 1,) the largest absolute row sum of a stage; column: (L, width): of stage s + 1 times column j of s.
+        place: (L, width) the output, a column of the next stage, that each unit is a summand of.
+        sparse: columns of sparse matrices; None where all are dense and there are no windows.
     """
 
     dims: tuple
@@ -41,6 +61,8 @@ class NetworkArrays(NamedTuple):
     ends: np.ndarray
     windowed: np.ndarray
     central: np.ndarray
+    place: np.ndarray
+    sparse: SparseColumns | None
 
 
 class Cells(NamedTuple):
@@ -79,6 +101,8 @@ class Levels(NamedTuple):
     undecided: np.ndarray  # (width,)
     found: np.ndarray  # (width + 64,) candidates of a window
     kept: np.ndarray
+    least: np.ndarray  # (width,) bounds on the box around a cell
+    most: np.ndarray
 
 
 class Maps(NamedTuple):
@@ -99,6 +123,9 @@ class Maps(NamedTuple):
     columns: np.ndarray  # (width + 64,)
     factor: np.ndarray  # (width + 64, d + 2)
     single: np.ndarray  # (width + 64,)
+    support: np.ndarray  # (L + 1, terms, width) rows where a vector is not 0
+    support_size: np.ndarray  # (L + 1, terms): how many, −1 for all
+    mark: np.ndarray  # (width + 1,): rows met by the sum at hand, whose number is the last entry
 
 
 class Output(NamedTuple):
@@ -140,6 +167,7 @@ class Capacity(NamedTuple):
     planes: int = 2048
     stack: int = 2048
     words: int = 1
+    levels: int = 96
     cells: int = 1 << 13
     corners: int = 1 << 12
 
@@ -154,7 +182,11 @@ def make_state(
     """Fresh arrays for one task."""
     d, stages, width = net.d, len(net.size) - 1, net.bias.shape[1]
     words, A = width // 64, capacity.vertices
-    levels = int(sum(-(-n // 64) + 1 for n in net.size[:-1].tolist())) + 2
+    levels = capacity.levels
+    if not net.windowed.any():
+        levels = min(levels, int(sum(-(-n // 64) + 1 for n in net.size[:-1].tolist())) + 2)
+    terms = MAX_TERMS if net.sparse is None else MAX_SPARSE_TERMS
+    cached = max((int(net.size[s - 1]) for s in range(1, stages) if net.cached[s + 1] > net.cached[s]), default=1)
     cells = Cells(
         _zeros(A, d),
         _zeros(A),
@@ -186,6 +218,8 @@ def make_state(
         _zeros(width, dtype=np.int64),
         _zeros(width + 64, dtype=np.int64),
         _zeros(width + 64, dtype=np.int64),
+        _zeros(width),
+        _zeros(width),
     )
     maps = Maps(
         _zeros(stages + 1, d + 2, width),
@@ -193,21 +227,29 @@ def make_state(
         np.ones(stages + 1, np.int64),
         _zeros(stages + 1, dtype=np.int64),
         _zeros(stages + 1, dtype=np.int64),
-        _zeros(stages + 1, MAX_TERMS, width),
-        _zeros(stages + 1, MAX_TERMS, dtype=np.int64),
-        _zeros(stages + 1, MAX_TERMS, d + 2),
-        _zeros(stages + 1, MAX_TERMS, 2),
+        _zeros(stages + 1, terms, width),
+        _zeros(stages + 1, terms, dtype=np.int64),
+        _zeros(stages + 1, terms, d + 2),
+        _zeros(stages + 1, terms, 2),
         np.empty(int(net.cached[-1])),
-        _zeros(stages + 1, width, words, dtype=np.uint64),
-        np.full((stages + 1, width), -1, np.int64),
+        _zeros(stages + 1, cached, words, dtype=np.uint64),
+        np.full((stages + 1, cached), -1, np.int64),
         _zeros(width + 64, dtype=np.int64),
         _zeros(width + 64, d + 2),
         _zeros(width + 64),
+        _zeros(stages + 1, terms, 1 if net.sparse is None else width, dtype=np.int32),
+        _zeros(stages + 1, terms, dtype=np.int64),
+        _zeros(width + 1, dtype=np.int64),
     )
-    n = capacity.cells
+    return cells, level, maps, make_output(net, capacity, want), _query(net, capacity)
+
+
+def make_output(net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, bool, bool]) -> Output:
+    """Fresh arrays for the cells of one task."""
+    d, n = net.d, capacity.cells
     signs, volumes, affine, corners = want
     N = max(capacity.corners, capacity.cells * (2 + 3 * 2 ** min(d, 6) // 2)) if corners else 0
-    output = Output(
+    return Output(
         np.array(want, np.int64),
         _zeros(n if signs else 0, int(_sign_words(net)[-1]), dtype=np.uint64),
         _zeros(n if volumes else 0),
@@ -219,7 +261,11 @@ def make_state(
         _zeros(n + 1 if corners else 0, dtype=np.int64),
         _zeros(N, 3, dtype=np.int64),
     )
-    query = Query(
+
+
+def _query(net: NetworkArrays, capacity: Capacity) -> Query:
+    d, A = net.d, capacity.vertices
+    return Query(
         _zeros(4, dtype=np.int64),
         _zeros(1 << 16, 4, dtype=np.int64),
         _zeros(8, dtype=np.int64),
@@ -232,7 +278,6 @@ def make_state(
         _zeros(10, dtype=np.int64),
         _zeros(A + 1, dtype=np.int64),
     )
-    return cells, level, maps, output, query
 
 
 def _sign_words(net: NetworkArrays) -> np.ndarray:

@@ -11,6 +11,8 @@ from tropica.regions.kernels.signs import ONE, ROUNDING
 UNIT = 2.0**-53
 MAX_TERMS = 8
 """So many rank-one terms of a map are passed on to the next; more make it a full product."""
+MAX_SPARSE_TERMS = 24
+"""The same where matrices have sparse columns."""
 MAX_UPDATES = 256
 """After so many rank-one terms a map is computed afresh."""
 
@@ -81,15 +83,33 @@ def unit_row(dims, d, rows, u, scale, relative, factor, p):
     factor[p, d + 1] = abs(scale) * (rows[d + 1, u] + relative * total) * 1.0001 + 1e-300
 
 
+@njit(**OPTIONS)
+def add_patches(dims, d, out, columns, first, index, factor, count):
+    """:func:`add_products` where columns are sparse."""
+    for p in range(count):
+        begin, end = columns.start[first + index[p]], columns.start[first + index[p] + 1]
+        for k in range(len(dims) + 1 if len(dims) > 0 else d + 1):
+            c, line = factor[p, k], out[k]
+            for q in range(begin, end):
+                line[columns.row[q]] += c * columns.value[q]
+        c, line = factor[p, d + 1], out[d + 1]
+        for q in range(begin, end):
+            line[columns.row[q]] += c * abs(columns.value[q])
+
+
 @njit(**ENTRY)
-def full_map(dims, d, rows, mask, size, low, step, out, next_size, weight, offset, bias, index, factor):
-    """The whole map behind a stage."""
-    relative = (size + 16) * UNIT
+def full_map(dims, d, s, rows, mask, size, place, low, step, out, next_size, weight, offset, sparse, bias, index, factor):
+    """The whole map behind stage s."""
+    summed = size
+    if sparse is not None:  # noqa: SIM102 - numba leaves this out where it is None
+        if sparse.flag[s + 1]:
+            summed = sparse.terms[s + 1]
+    relative = (summed + 16) * UNIT
     count = size * 0
     for u in range(size):
         slope = low[u] + (step[u] if mask[u >> 6] >> np.uint64(u & 63) & ONE else 0.0)
         if slope != 0.0:
-            index[count] = u
+            index[count] = place[u]
             unit_row(dims, d, rows, u, slope, relative, factor, count)
             count += 1
     for k in range(len(dims) if len(dims) > 0 else d):
@@ -98,17 +118,21 @@ def full_map(dims, d, rows, mask, size, low, step, out, next_size, weight, offse
     for i in range(next_size):
         out[d, i] = bias[i]
         out[d + 1, i] = relative * abs(bias[i]) + 1e-300
+    if sparse is not None:  # noqa: SIM102 - numba leaves this out where it is None
+        if sparse.flag[s + 1]:
+            add_patches(dims, d, out, sparse, sparse.first[s + 1], index, factor, count)
+            return
     add_products(dims, d, out, next_size, weight, offset, next_size, index, factor, count)
 
 
 @njit(**OPTIONS)
-def passed_on(words, size, next_size, low, step, mask, vector, weight, offset, out, index, factor):
+def passed_on(words, size, next_size, place, low, step, mask, vector, weight, offset, out, index, factor):
     """out = W diag(slopes of the mask) vector, afresh; returns the number of columns."""
     count = size * 0
     for u in range(size):
         slope = low[u] + (step[u] if mask[u >> 6] >> np.uint64(u & 63) & ONE else 0.0)
         if slope != 0.0:
-            index[count] = u
+            index[count] = place[u]
             factor[count] = slope * vector[u]
             count += 1
     for i in range(next_size):
@@ -118,7 +142,7 @@ def passed_on(words, size, next_size, low, step, mask, vector, weight, offset, o
 
 
 @njit(**OPTIONS)
-def updated(words, next_size, step, mask, old, vector, weight, offset, out, index, factor):
+def updated(words, next_size, place, step, mask, old, vector, weight, offset, out, index, factor):
     """Bring out = W diag(slopes of old) vector to the slopes of the mask; returns the number of columns."""
     count = words * 0
     for w in range(words):
@@ -126,7 +150,7 @@ def updated(words, next_size, step, mask, old, vector, weight, offset, out, inde
         while changed:
             u = w * 64 + ctz(changed)
             changed &= changed - ONE
-            index[count] = u
+            index[count] = place[u]
             factor[count] = step[u] * vector[u] if mask[w] >> np.uint64(u & 63) & ONE else -step[u] * vector[u]
             count += 1
     combine(out, next_size, weight, offset, next_size, index, factor, count)
@@ -155,6 +179,86 @@ def add_term(dims, d, out, next_size, vector, coefficient, error, vector_error):
     scale, shift = error + ROUNDING * total, total * vector_error * 1.0001 + 1e-300
     line, largest = out[d + 1], 0.0
     for i in range(next_size):
+        line[i] += scale * abs(vector[i]) + shift
+        largest = larger(largest, abs(vector[i]))
+    return largest
+
+
+@njit(**OPTIONS)
+def clear_support(maps, s, f, size):
+    """Set a vector to 0 where it is not, and begin a new sum."""
+    vector, count = maps.vector[s, f], maps.support_size[s, f]
+    for q in range(size if count < 0 else count):
+        vector[q if count < 0 else maps.support[s, f, q]] = 0.0
+    maps.support_size[s, f] = 0
+    maps.mark[-1] += 1
+
+
+@njit(**OPTIONS)
+def add_patch(maps, s, f, columns, first, j, c):
+    """Add c times a sparse column to a vector."""
+    vector, support, stamp = maps.vector[s, f], maps.support[s, f], maps.mark[-1]
+    count = maps.support_size[s, f]
+    for q in range(columns.start[first + j], columns.start[first + j + 1]):
+        i = columns.row[q]
+        if maps.mark[i] != stamp:
+            maps.mark[i] = stamp
+            support[count] = i
+            count += 1
+        vector[i] += c * columns.value[q]
+    maps.support_size[s, f] = count
+
+
+@njit(**OPTIONS)
+def pass_support(s, f, next_size, net, sparse, maps, mask):
+    """Vector f of stage s + 1 = W diag(slopes of the mask) vector f of stage s, by the rows where that is not 0; its error."""
+    vector, low, step, place = maps.vector[s, f], net.low[s], net.step[s], net.place[s]
+    size = net.size[s]
+    listed = maps.support_size[s, f]
+    patches = sparse.flag[s + 1] != 0
+    out = maps.vector[s + 1, f]
+    if patches:
+        clear_support(maps, s + 1, f, next_size)
+    else:
+        maps.support_size[s + 1, f] = -1
+        for i in range(next_size):
+            out[i] = 0.0
+    count = size * 0
+    for q in range(size if listed < 0 else listed):
+        u = np.int64(q if listed < 0 else maps.support[s, f, q])
+        slope = low[u] + (step[u] if mask[u >> 6] >> np.uint64(u & 63) & ONE else 0.0)
+        c = slope * vector[u]
+        if c != 0.0:
+            if patches:
+                add_patch(maps, s + 1, f, sparse, sparse.first[s + 1], place[u], c)
+            else:
+                maps.columns[count] = place[u]
+                maps.single[count] = c
+                count += 1
+    if not patches:
+        combine(out, next_size, net.weight, net.offset[s + 1], next_size, maps.columns, maps.single, count)
+    summed = size if listed < 0 else listed
+    return net.row_sum[s + 1] * (maps.vector_size[s, f, 1] + (summed + 16) * UNIT * maps.vector_size[s, f, 0]) * 1.0001
+
+
+@njit(**OPTIONS)
+def add_supported(dims, d, out, maps, s, f, size, error, vector_error):
+    """:func:`add_term` with vector f of stage s, over the rows where it is not 0; ``vector_error`` is of these rows."""
+    vector, coefficient, listed = maps.vector[s, f], maps.coefficient[s, f], maps.support_size[s, f]
+    if listed < 0:
+        return add_term(dims, d, out, size, vector, coefficient, error, vector_error)
+    total, largest = 0.0, 0.0
+    for k in range(len(dims) + 1 if len(dims) > 0 else d + 1):
+        c = coefficient[k]
+        total += abs(c)
+        line = out[k]
+        for q in range(listed):
+            i = maps.support[s, f, q]
+            line[i] += c * vector[i]
+    scale, shift = error + ROUNDING * total, total * vector_error * 1.0001 + 1e-300
+    line = out[d + 1]
+    for q in range(listed):
+        i = maps.support[s, f, q]
         line[i] += scale * abs(vector[i]) + shift
         largest = larger(largest, abs(vector[i]))
     return largest

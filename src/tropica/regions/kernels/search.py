@@ -10,7 +10,7 @@ from tropica.regions.kernels.cut import LEVEL, NV, PLANES, SFREE, SLOT0, SLOTS, 
 from tropica.regions.kernels.next_map import next_map
 from tropica.regions.kernels.output import write_cell
 from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO, at_vertices, ball, full_word, gather
-from tropica.regions.kernels.windows import choose, enter_windows, part
+from tropica.regions.kernels.windows import SMALLER, choose, enter_windows, narrow, part
 
 DONE, GIVEN_BACK, TOO_SMALL, UNDECIDED, TOO_MANY_FACETS = range(5)
 """How a search ends: nothing left; subtrees left on the stack; a stack too small; the caller gave up; more facets than bits."""
@@ -111,13 +111,14 @@ def push(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, mixed, cho
 
 
 @njit(**ENTRY)
-def search(net, ends, start, units, cells, levels, maps, output, query, address, limit):
+def search(net, ends, sparse, start, units, cells, levels, maps, output, query, address, limit):
     """Enumerate the cells below one cell, up to about ``limit`` of them.
 
     Args:
         net: NetworkArrays.
         ends: (L, width) one past the last unit of each window at its first, 0 elsewhere; None where there are no
-            windows, which leaves less to compile.
+            windows and no sparse columns, which leaves less to compile.
+        sparse: SparseColumns, or None with ``ends``.
         start: (7,) stage, vertices, hyperplanes, slots, number of units to decide, level 0's mask is set; all units to filter.
         units: the undecided units of the first stage.
         cells, levels, maps, output, query: fresh arrays, the start's cell at the beginning of ``cells``.
@@ -137,6 +138,8 @@ def search(net, ends, start, units, cells, levels, maps, output, query, address,
     kind, count, listed = 2, start[4], units
     while True:
         if kind:
+            if level >= len(levels.mask):
+                return TOO_SMALL, found, e
             rows = maps.rows[s]
             windowed, mixed, done = False, ZERO, True
             if kind == 1:
@@ -173,12 +176,20 @@ def search(net, ends, start, units, cells, levels, maps, output, query, address,
         if ends is not None:  # noqa: SIM102 - as above
             if net.windowed[s]:
                 windowed = True
+                smaller_part = (mixed & SMALLER) != ZERO
+                mixed &= ~SMALLER
                 if chosen != ZERO:
                     first = levels.rest[level, np.int64(mixed) - 1]
                     choose(levels.mask[level], first, ends[s, first], np.int64(chosen) - 1)
                 p = np.int64(mixed)
                 if p < levels.rest_range[level, 1]:
                     box_of(dims, d, cells.X, cells.disp, cells.list, row[V0], row[NV], middle, radius)
+                    if smaller_part:
+                        if level + 2 > len(levels.mask):
+                            return TOO_SMALL, found, e
+                        narrow(dims, d, s, level, p, levels.rest_range[level, 1], maps.rows[s], ends[s], middle, radius, levels)
+                        row[LEVEL], cells.mixed[e - 1], cells.chosen[e - 1] = level + 1, ZERO, ZERO
+                        continue
                     status, e = part(
                         dims,
                         d,
@@ -237,7 +248,19 @@ def search(net, ends, start, units, cells, levels, maps, output, query, address,
                     maps.mask[s, w] = mask[w]
             else:
                 next_map(
-                    dims, d, s, stages, net.size[s], net.size[s + 1], words, maps.rows[s], maps.rows[s + 1], mask, net, maps
+                    dims,
+                    d,
+                    s,
+                    stages,
+                    net.size[s],
+                    net.size[s + 1],
+                    words,
+                    maps.rows[s],
+                    maps.rows[s + 1],
+                    mask,
+                    net,
+                    sparse,
+                    maps,
                 )
             if last:
                 if not write_cell(d, found, stages, net.size, cells, v0, nv, s0, ns, maps, output, query):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS, ctz
+from tropica.regions.kernels.bits import ENTRY, OPTIONS, ctz
 from tropica.regions.kernels.signs import ONE, ZERO
 
 
@@ -115,3 +115,11 @@ def volume(d, X, cell, sets, words, v0, nv, apexes, table, faces):
     for k in range(2, d + 1):
         factorial *= k
     return pyramids(d, X, cell, sets, words, faces, nv, nv * 0, apexes, table) / factorial
+
+
+@njit(**ENTRY)
+def volumes(d, X, cell, sets, start, apexes, table, faces, out):
+    """Volumes of the cells of a block: ``cell`` numbers the vertices, those of cell i are from start[i] to start[i + 1]."""
+    for i in range(len(out)):
+        v0 = start[i]
+        out[i] = volume(d, X, cell, sets, sets.shape[1], v0, start[i + 1] - v0, apexes, table, faces)

@@ -10,48 +10,66 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tropica.regions.kernels.bits import OPTIONS, larger, smaller
+from tropica.regions.kernels.bits import OPTIONS, smaller
 from tropica.regions.kernels.cut import NV, PLANES, SFREE, SLOT0, SLOTS, TOP, V0, VFREE, split
 from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO, at_vertices, full_word
 
+SMALLER = ONE << np.uint64(62)
+"""Beside the number of the next window: the cell is a part of the one that the windows were filtered on."""
+FEW = 12
+"""So many windows are looked at one by one instead of being filtered again."""
+
 
 @njit(**OPTIONS)
-def candidates(dims, d, rows, first, end, middle, radius, found):
-    """The units of a window that the box around a cell does not exclude, into found; their number, the largest one first."""
-    best, at, floor = -np.inf, first, -np.inf
+def ranges(dims, d, rows, first, end, middle, radius, least, most):
+    """Bounds of units on the box around a cell."""
     for u in range(first, end):
         value, width = rows[d, u], rows[d + 1, u] + ROUNDING * abs(rows[d, u])
         for k in range(len(dims) if len(dims) > 0 else d):
             value += rows[k, u] * middle[k]
             width += abs(rows[k, u]) * radius[k]
-        floor = larger(floor, value - width * 1.0001)
-        if value > best:
-            best, at = value, u
+        least[u] = value - width * 1.0001
+        most[u] = value + width * 1.0001
+
+
+@njit(**OPTIONS)
+def candidates(first, end, least, most, found):
+    """The units of a window that bounds do not exclude, into found; their number, the one with the largest bound first."""
+    at, floor = first, -np.inf
+    for u in range(first, end):
+        if least[u] > floor:
+            floor, at = least[u], u
     count = 1
     found[0] = at
     for u in range(first, end):
-        value, width = rows[d, u], rows[d + 1, u] + ROUNDING * abs(rows[d, u])
-        for k in range(len(dims) if len(dims) > 0 else d):
-            value += rows[k, u] * middle[k]
-            width += abs(rows[k, u]) * radius[k]
-        if u != at and not (value + width * 1.0001 < floor):
+        if u != at and not (most[u] < floor):
             found[count] = u
             count += 1
     return count
 
 
 @njit(**OPTIONS)
-def filter_windows(dims, d, rows, size, ends, middle, radius, mask, undecided, found):
+def choose(mask, first, end, unit):
+    """Set the bit of a window's chosen unit and clear its others."""
+    for u in range(first, end):
+        mask[u >> 6] &= ~(ONE << np.uint64(u & 63))
+    if unit >= 0:
+        mask[unit >> 6] |= ONE << np.uint64(unit & 63)
+
+
+@njit(**OPTIONS)
+def filter_windows(dims, d, rows, size, ends, middle, radius, mask, undecided, found, least, most):
     """Choose the windows that the box decides, in the mask; the first units of the others into ``undecided``."""
     for w in range(len(mask)):
         mask[w] = ZERO
+    ranges(dims, d, rows, size * 0, size, middle, radius, least, most)
     left = u = size * 0
     while u < size:
         end = ends[u]
         if end == 0:
             u += 1
             continue
-        if candidates(dims, d, rows, u, end, middle, radius, found) == 1:
+        if candidates(u, end, least, most, found) == 1:
             mask[found[0] >> 6] |= ONE << np.uint64(found[0] & 63)
         else:
             undecided[left] = u
@@ -61,10 +79,33 @@ def filter_windows(dims, d, rows, size, ends, middle, radius, mask, undecided, f
 
 
 @njit(**OPTIONS)
+def narrow(dims, d, s, level, p, count, rows, ends, middle, radius, levels):
+    """Begin a new level on a smaller cell: of the windows from the p-th on, those that its box decides are chosen."""
+    mask, rest = levels.mask[level + 1], levels.rest[level + 1]
+    for w in range(len(mask)):
+        mask[w] = levels.mask[level, w]
+    left = s * 0
+    for q in range(p, count):
+        first = levels.rest[level, q]
+        end = ends[first]
+        ranges(dims, d, rows, first, end, middle, radius, levels.least, levels.most)
+        if candidates(first, end, levels.least, levels.most, levels.found) == 1:
+            choose(mask, first, end, levels.found[0])
+        else:
+            rest[left] = first
+            left += 1
+    levels.rest_range[level + 1, 0] = 0
+    levels.rest_range[level + 1, 1] = left
+
+
+@njit(**OPTIONS)
 def enter_windows(dims, d, s, level, new, rows, size, ends, middle, radius, listed, count, levels):
     """Begin a stage on a cell: a new one is filtered, of one that was given back the undecided windows are listed."""
     if new:
-        count = filter_windows(dims, d, rows, size, ends, middle, radius, levels.mask[level], levels.rest[level], levels.found)
+        count = filter_windows(
+            dims, d, rows, size, ends, middle, radius, levels.mask[level], levels.rest[level], levels.found, levels.least,
+            levels.most,
+        )  # fmt: skip
     else:
         for i in range(count):
             levels.rest[level, i] = listed[i]
@@ -185,15 +226,6 @@ def clip(dims, d, s, level, e, piece, found, count, rows, central, cells, levels
 
 
 @njit(**OPTIONS)
-def choose(mask, first, end, unit):
-    """Set the bit of a window's chosen unit and clear its others."""
-    for u in range(first, end):
-        mask[u >> 6] &= ~(ONE << np.uint64(u & 63))
-    if unit >= 0:
-        mask[unit >> 6] |= ONE << np.uint64(unit & 63)
-
-
-@njit(**OPTIONS)
 def copy_entry(cells, source, target):
     """Copy a stack entry."""
     for k in range(cells.stack.shape[1]):
@@ -206,7 +238,8 @@ def part(dims, d, s, e, level, p, rows, ends, middle, radius, current, central, 
     first = levels.rest[level, p]
     row = cells.stack[e]
     found = levels.found
-    count = candidates(dims, d, rows, first, ends[first], middle, radius, found)
+    ranges(dims, d, rows, first, ends[first], middle, radius, levels.least, levels.most)
+    count = candidates(first, ends[first], levels.least, levels.most, found)
     if count > 1:
         count = undominated(
             dims, d, s, level, cells.list, row[V0], row[NV], rows, found, count, central, cells, levels, query, address
@@ -236,7 +269,7 @@ def part(dims, d, s, e, level, p, rows, ends, middle, radius, current, central, 
         if status > 0:
             return status, e
         if status == 0:
-            cells.mixed[top] = np.uint64(p + 1)
+            cells.mixed[top] = np.uint64(p + 1) | (SMALLER if levels.rest_range[level, 1] - p > FEW else ZERO)
             cells.chosen[top] = np.uint64(found[i] + 1)
             for column in (VFREE, TOP, PLANES, SFREE):
                 cells.stack[base, column] = cells.stack[top, column]
