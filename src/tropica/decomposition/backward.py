@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,6 @@ from tropica.decomposition.cotangents import forward, target_cotangent, targets
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.double_double_pass import MinusTerms, minus_terms
 from tropica.network.graph import NonlinearityNode
-from tropica.terms.certificate import smaller
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class _Cotangents:
     """The smallest cotangent of F⁻ and F⁺_i at any nonlinearity, from hooks on a backward pass of N_i and then one of F⁻."""
 
     def __init__(self, outputs: Sequence[tuple[NonlinearityNode, Tensor]], points: int) -> None:
-        self._smallest = math.inf
+        self._smallest: list[Tensor] = []
         self._local: dict[str, Tensor] = {}
         self._second_pass = False
         for node, h in outputs:
@@ -117,7 +115,7 @@ class _Cotangents:
         for local in self._local.values():
             self._add(torch.zeros_like(local), local)
         self._local.clear()
-        return 0.0 if self._smallest == math.inf else self._smallest
+        return float(torch.stack(self._smallest).min()) if self._smallest else 0.0  # the only copy to the host
 
     def _arrived(self, node: NonlinearityNode, points: int, cotangent: Tensor) -> None:
         cotangent = node.per_point(cotangent, points)
@@ -128,7 +126,8 @@ class _Cotangents:
             self._local[node.name] = cotangent
 
     def _add(self, minus: Tensor, local: Tensor) -> None:
-        least = float((minus + local.clamp(max=0)).min())
-        low, high = map(float, minus.aminmax())
-        scale = max(-low, high) or float(local.abs().max()) or 1.0
-        self._smallest = smaller(self._smallest, least / scale)
+        least = (minus + local.clamp(max=0)).min().double()
+        low, high = minus.aminmax()
+        scale = torch.maximum(-low, high).double()
+        scale = torch.where(scale == 0, local.abs().max().double(), scale)
+        self._smallest.append(least / torch.where(scale == 0, 1.0, scale))
