@@ -164,7 +164,7 @@ class Certificate:
         return f"<{self}>"
 
     def _facts(self) -> dict[str, str]:
-        outputs = f", all {self.num_targets} outputs" if self.num_targets else ""
+        outputs = ", every output" if self.num_targets else ""
         smallest = "not checked" if self.smallest_cotangent is None else f"{self.smallest_cotangent:.2g}"
         proof = {"proof": "of pairs of data points only"} if self.pairwise else {"smallest cotangent": smallest}
         return {
