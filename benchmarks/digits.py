@@ -3,7 +3,7 @@
     python -m benchmarks.digits chains
     python -m benchmarks.digits mlps --depths 10 20 30 50 --terms 1000        (needs TROPICA_DATA for MNIST; else digits)
     python -m benchmarks.digits ten --terms 1000                              (needs TROPICA_DATA)
-    python -m benchmarks.digits architectures --networks ResNet-18 --terms 16
+    python -m benchmarks.digits architectures --networks ResNet-18 --terms 16 --pixels 64 --methods calibrated minimal paper
 
 Measured digits are −log₁₀ of the largest |f − f_exact| / max(|f_exact|, spread of N) over test points, at the label that wins.
 f_exact is N^(X) of the same K from terms in double-double (in float64 for the architectures, whose terms are measured in
@@ -205,6 +205,7 @@ def main() -> None:
     parser.add_argument("what", nargs="?", choices=("chains", "mlps", "architectures", "ten"), default="chains")
     parser.add_argument("--depths", nargs="*", type=int)
     parser.add_argument("--networks", nargs="*", default=list(DEEP), choices=list(DEEP))
+    parser.add_argument("--pixels", type=int, default=64)
     parser.add_argument("--terms", type=int, default=300)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--train", type=int, default=6000)
@@ -246,11 +247,11 @@ def main() -> None:
         for name in TEN:
             add(defaults(name, arguments.terms, arguments.train))
     else:
-        pictures, what = images(max(256, arguments.terms + 64))
+        pictures, what = images(max(256, arguments.terms + 64), arguments.pixels)
         for name in arguments.networks:
             net = tp.trace(prepared(name, pictures), pictures[:2])
             x, test = pictures[: arguments.terms], pictures[-32:]
-            add(rows(f"{name}, {what}, 32 px", net, x, test, methods, "float64"))
+            add(rows(f"{name}, {what}, {arguments.pixels} px", net, x, test, methods, "float64"))
     show(table, f"digits-{arguments.what}")
 
 

@@ -79,11 +79,12 @@ def briefly_trained(name: str, count: int = 12_800) -> nn.Module | None:
     return model.eval().requires_grad_(False)
 
 
-def images(count: int) -> tuple[Tensor, str]:
-    """3×32×32 images and their name: CIFAR-10, or smooth random images where it is not available."""
+def images(count: int, pixels: int = 32) -> tuple[Tensor, str]:
+    """3×p×p images and their name: CIFAR-10, enlarged, or smooth random images where it is not available."""
     try:
-        return load_data("cifar10", split="train", limit=count).inputs, "CIFAR-10"
+        found = load_data("cifar10", split="train", limit=count).inputs
+        return nn.functional.interpolate(found, size=pixels, mode="bilinear") if pixels != 32 else found, "CIFAR-10"
     except DataError:
         generator = torch.Generator().manual_seed(0)
         coarse = torch.rand(count, 3, 8, 8, generator=generator)
-        return nn.functional.interpolate(coarse, scale_factor=4, mode="bilinear"), "random images"
+        return nn.functional.interpolate(coarse, size=pixels, mode="bilinear"), "random images"

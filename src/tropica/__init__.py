@@ -20,6 +20,7 @@ if _TYPE_CHECKING:
     from tropica.compare.models import ModelComparison, compare_models
     from tropica.compare.nearest import NearestNeighbors, nearest_neighbors
     from tropica.compare.patterns import count_patterns, count_terms, pattern_agreement
+    from tropica.compare.regression import RegressionAgreement, regression_agreement
     from tropica.compare.similarity import angles, correlation, distances
     from tropica.data.keyed import KeyedData
     from tropica.data.labelled import LabelledData
@@ -97,6 +98,7 @@ _NAMES = {
     "compare.models": ("ModelComparison", "compare_models"),
     "compare.nearest": ("NearestNeighbors", "nearest_neighbors"),
     "compare.patterns": ("count_patterns", "count_terms", "pattern_agreement"),
+    "compare.regression": ("RegressionAgreement", "regression_agreement"),
     "compare.similarity": ("angles", "correlation", "distances"),
     "data.keyed": ("KeyedData",),
     "data.labelled": ("LabelledData",),

@@ -117,3 +117,20 @@ def test_points_of_another_shape_and_damaged_terms(folder):
     (shard,) = (folder / "terms").glob("shard-*")
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
     assert_matches("damaged", refuse("evaluate", "terms", "--data", "few.npz"))
+
+
+def test_a_regression_is_evaluated_by_its_errors():
+    extract("terms", "--task", "regression", "--limit", "40")
+    net, test = small_network(), tp.load_data("few.npz", split="test")
+    np.save("true.npy", net(test.inputs).numpy() + 1)
+    given = ("--model", "small.pt2", "--targets", "true.npy", "--json", "e.json", "--csv", "e.csv")
+    result = succeed("evaluate", "terms", "--data", "few.npz", *given)
+    assert "network N against true" in result.stdout
+    f, numbers = tp.ExtractedFunction(tp.load_terms("terms")), saved("e.json")
+    assert f.task == "regression"
+    assert numbers["network_true"]["mean_absolute"] == pytest.approx([1.0] * 10)
+    assert numbers["network_extracted"]["largest"] == pytest.approx((f(test) - net(test.inputs)).abs().amax(0).tolist())
+    with open("e.csv", newline="") as file:
+        row = next(csv.DictReader(file))
+    assert float(row["extracted_3"]) == pytest.approx(float(f(test.inputs[:1])[0, 3]))
+    assert "--targets" in refuse("evaluate", "terms", "--data", "few.npz", "--targets", "few.npz")

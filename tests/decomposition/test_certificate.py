@@ -116,7 +116,7 @@ def test_an_unchecked_certificate_does_not_hold() -> None:
 
 
 def test_a_large_set_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Sample, "draw", lambda points, *_: Sample(torch.arange(10), points))
+    monkeypatch.setattr(Sample, "draw", lambda points, *_, **__: Sample(torch.arange(10), points))
     net, x = network("mlp"), points("mlp")
     found = tp.extract(net, x, batch_size=7).certificate
     assert (found.points, found.terms, found.complete, found.holds) == (10, 10, False, True)

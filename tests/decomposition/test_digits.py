@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import math
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from torch import Tensor, nn
 import tropica as tp
 from tests.oracles.exact_function import exact_function, exact_terms
 from tropica.decomposition.dc_decomposition import DCDecomposition
+from tropica.decomposition.double_double_ops import DoubleDoubleAffine
 from tropica.decomposition.double_double_pass import minus_terms
 from tropica.decomposition.load import load_decomposition
 from tropica.decomposition.own_terms import OwnTerms
-from tropica.exact.double_double import DoubleDouble, slices
+from tropica.exact.double_double import DoubleDouble, slices, two_sum
+from tropica.network.graph import INPUT, AffineNode
 from tropica.terms.double_double_maxima import DoubleDoubleFunctions, DoubleDoubleMaxima, maxima_for
 
 DATA = torch.tensor([[-2.0], [-1.0], [1.0], [2.0], [4.0], [5.0]])
@@ -195,12 +198,47 @@ def test_double_double_pass_is_the_float64_pass_and_more(name: str) -> None:
     assert bool((found.gradient.low.abs() <= 2.0**-53 * found.gradient.high.abs()).all())
 
 
-def test_an_average_over_three_is_refused_in_double_double() -> None:
-    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Unflatten(1, (1, 3)), nn.AvgPool1d(3), nn.Flatten(), nn.Linear(1, 2))
-    x = torch.randn(4, 3, dtype=torch.float64)
-    decomposition = tp.decompose(model.double().eval(), x)
-    with pytest.raises(tp.CertificateError, match=r"avg_pool1d.*cannot be computed in double-double"):
-        minus_terms(decomposition.scaled({}), x)
+AVERAGES = {
+    "three": nn.AvgPool2d((1, 3)),
+    "windows with a border": nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False),
+    "uneven cells": nn.AdaptiveAvgPool2d((4, 5)),
+    "all": nn.AdaptiveAvgPool2d(1),
+}
+
+
+@pytest.mark.parametrize("name", AVERAGES)
+def test_averages_over_any_count_are_exact_to_double_double(name: str) -> None:
+    """Values and cotangents of averages over 3, 4, 6, 9 or 49 numbers against fractions."""
+    side = 7
+    net = tp.trace(
+        nn.Sequential(AVERAGES[name], nn.Flatten()).double().eval(), torch.rand(2, 1, side, side, dtype=torch.float64)
+    )
+    node = next(node for node in net.graph.nodes if isinstance(node, AffineNode))
+    op = DoubleDoubleAffine(node, node.roles(net.constants), [net.shapes[INPUT]])
+    basis = torch.eye(side**2, dtype=torch.float64).view(-1, 1, side, side)
+    rows = [[Fraction(v).limit_denominator(60) for v in row] for row in op.node.fn(basis, **op.constants).flatten(1).T.tolist()]
+    high, low = torch.randn(2, 1, 1, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = op([DoubleDouble(*two_sum(high, 2.0**-54 * low))])
+    exact = [Fraction(a) + Fraction(2.0**-54 * b) for a, b in zip(high.flatten().tolist(), low.flatten().tolist(), strict=True)]
+    assert _largest_error(found, [sum(a * b for a, b in zip(row, exact, strict=True)) for row in rows]) < 2.0**-98
+    back = DoubleDouble.of(torch.randn(found.high.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))
+    given = list(map(Fraction, back.high.flatten().tolist()))
+    expected = [sum(g * row[i] for g, row in zip(given, rows, strict=True)) for i in range(side**2)]
+    assert _largest_error(op.pull_back(back, [high])[0], expected) < 2.0**-98
+
+
+def _largest_error(found: DoubleDouble, exact: list[Fraction | int]) -> float:
+    pairs = zip(found.high.flatten().tolist(), found.low.flatten().tolist(), exact, strict=True)
+    return float(max(abs(Fraction(a) + Fraction(b) - c) for a, b, c in pairs))
+
+
+@pytest.mark.parametrize("slope", [math.pi, 1 / 8191])
+def test_slopes_without_a_small_common_denominator_are_refused_in_double_double(slope: float) -> None:
+    net = tp.trace(nn.Sequential(nn.AvgPool2d(2), nn.Flatten()).double().eval(), torch.rand(2, 1, 2, 4, dtype=torch.float64))
+    node = next(node for node in net.graph.nodes if isinstance(node, AffineNode))
+    op = DoubleDoubleAffine(replace(node, fn=lambda x: slope * x), {}, [net.shapes[INPUT]])
+    with pytest.raises(tp.CertificateError, match="cannot be computed in double-double"):
+        op([DoubleDouble.of(torch.rand(1, 1, 2, 4, dtype=torch.float64))])
 
 
 # ── one checker ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -224,9 +262,9 @@ def test_decompose_and_extract_agree_on_data_with_an_offset(seed: int) -> None:
 def test_an_outlier_does_not_inflate_the_spread() -> None:
     own = torch.tensor([0.0, 1.0, 2.0, 3.0, 1e9])
     terms = _own(own)
-    assert terms.scale == pytest.approx(1e9 * 0.4 / 30, rel=0.2)
-    assert _own(own[:4]).scale == pytest.approx(1.118, rel=0.1)
-    assert _own(torch.full((4,), 5.0)).scale == 5
+    assert terms.scale() == pytest.approx(1e9 * 0.4 / 30, rel=0.2)
+    assert _own(own[:4]).scale() == pytest.approx(1.118, rel=0.1)
+    assert _own(torch.full((4,), 5.0)).scale() == 5
 
 
 def _own(local: Tensor) -> OwnTerms:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,9 +22,9 @@ from tropica.errors import CertificateError
 from tropica.evaluation.search import search
 from tropica.evaluation.search.concatenated import ConcatenatedTerms
 from tropica.evaluation.search.grouping import neighbor_order
-from tropica.evaluation.search.index import build_index
+from tropica.evaluation.search.index import SearchIndex, build_index
 from tropica.evaluation.search.score_bound import ScoreBound
-from tropica.evaluation.search.settings import SearchSettings
+from tropica.evaluation.search.settings import FIRST, REFINED, IndexSettings, SearchSettings
 from tropica.evaluation.settings import EvaluationSettings
 from tropica.terms.term_block import TermBlock
 
@@ -32,7 +33,7 @@ KINDS = (torch.float32, torch.bfloat16)
 few = examples(50, database=None)
 by_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 
-ALWAYS = SearchSettings(least_terms=1, least_points=1, least_work=1, least_asked=1, most_left=1.0)
+ALWAYS = SearchSettings(least_terms=1, least_points=1, least_work=1, least_asked=1, most_left=1.0, most_work=float("inf"))
 """Settings that use the search for any number of terms, however few of them it rules out."""
 
 
@@ -283,8 +284,10 @@ def test_falls_back_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr(search, "float32_is_exact", lambda: False)
         assert "less exact" in same(terms, x, some, "full").search_report.why
     noise = made_up(torch.Generator().manual_seed(1), [600], 1200, 5, torch.float32)
-    why = same(noise, grid(torch.Generator().manual_seed(2), 400, 1200).float(), some, "full").search_report.why
-    assert "left after the first product" in why
+    x = grid(torch.Generator().manual_seed(2), 400, 1200).float()
+    assert "of a sample" in same(noise, x, some, "full").search_report.why
+    built = replace(some, most_work=float("inf"))
+    assert "left after the first product" in same(noise, x, built, "full").search_report.why
 
 
 def test_the_index_is_made_once_enough_points_have_come() -> None:
@@ -295,6 +298,22 @@ def test_the_index_is_made_once_enough_points_have_come() -> None:
         f.predict(x)
         used.append(f.search_report.used)
     assert used == ["full", "exact", "exact"]
+
+
+def test_a_refined_index_replaces_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    terms, x = low_rank(400, 60, 6, 5)
+    efforts: list[IndexSettings] = []
+
+    def recorded(*arguments: Any, effort: IndexSettings, **more: Any) -> SearchIndex | str:
+        efforts.append(effort)
+        return build_index(*arguments, effort=effort, **more)
+
+    monkeypatch.setattr(search, "build_index", recorded)
+    f = tp.ExtractedFunction(terms, settings=EvaluationSettings(search=replace(ALWAYS, refined=3 * len(x))))
+    expected = tp.ExtractedFunction(terms, search="full").active_term(x)
+    for _ in range(5):
+        assert torch.equal(f.active_term(x), expected)
+    assert efforts == [FIRST, REFINED]
 
 
 def test_values_and_streaming_need_no_search() -> None:

@@ -242,7 +242,9 @@ def test_sums_in_runs(d: int, rank: int, seed: int, scale: float) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_active_terms(kind: str, dtype: torch.dtype, first: torch.dtype) -> None:
     """Terms one unit in the last place apart in a subspace that contains all points, or nearly: many ties and near ties."""
-    always = SearchSettings(least_terms=1, least_points=1, least_work=1, least_asked=1, most_left=1.0, first_dtype=first)
+    always = SearchSettings(
+        least_terms=1, least_points=1, least_work=1, least_asked=1, most_left=1.0, most_work=float("inf"), first_dtype=first
+    )
     generator = torch.Generator().manual_seed(0)
     for rank, offset in ((2, 0.0), (5, 1e7)):
         base = torch.randn(rank, 150, generator=generator, dtype=torch.float64)

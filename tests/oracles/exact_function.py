@@ -17,8 +17,13 @@ class ExactTerm(NamedTuple):
     minus: tuple[list[Fraction], Fraction]
 
 
-def exact_terms(model: nn.Sequential, multipliers: Sequence[Tensor], data: Tensor) -> list[ExactTerm]:
-    """The terms of the points (N, d) for K of each ReLU in order: one forward sweep carries the local map and that of F⁻."""
+def exact_terms(
+    model: nn.Sequential, multipliers: Sequence[Tensor], data: Tensor, *, every_output: bool = False
+) -> list[ExactTerm]:
+    """The terms of the points (N, d) for K of each ReLU in order: one forward sweep carries the local map and that of F⁻.
+
+    With ``every_output`` (regression) each point has a term for each output, else for its label.
+    """
     terms = []
     for x in data:
         point = [Fraction(float(entry)) for entry in x]
@@ -41,7 +46,8 @@ def exact_terms(model: nn.Sequential, multipliers: Sequence[Tensor], data: Tenso
                 used += 1
         scores = [_at(row, point) for row in rows]
         label = max(range(len(scores)), key=lambda i, s=scores: (s[i], -i))
-        terms.append(ExactTerm(label, rows[label], (slope, constant)))
+        asked = range(len(scores)) if every_output else [label]
+        terms += [ExactTerm(i, rows[i], (slope, constant)) for i in asked]
     return terms
 
 

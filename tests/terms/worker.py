@@ -37,7 +37,9 @@ def points(n: int = POINTS, seed: int = 0) -> Tensor:
     return torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
 
 
-SEARCHING = EvaluationSettings(search=SearchSettings(least_terms=1, least_points=1, least_work=1, least_asked=1, most_left=1.0))
+SEARCHING = EvaluationSettings(
+    search=SearchSettings(least_terms=1, least_points=1, least_work=1, least_asked=1, most_left=1.0, most_work=float("inf"))
+)
 """Settings that use the exact search for problems of any size."""
 
 

@@ -29,6 +29,7 @@ def decompose(
     limit: options.Limit = None,
     label: options.Label = None,
     method: Annotated[options.Method, typer.Option("--method", help=options.METHOD_HELP)] = options.Method.calibrated,
+    task: options.Task = options.TaskName.classification,
     dtype: options.Dtype = None,
     per: Annotated[
         Per | None,
@@ -45,7 +46,8 @@ def decompose(
     points = tp.load_data(data, split=split.value, limit=limit, label=label)
     net = load_model(model, points, weights, arg)
     net = net.to(dtype.torch) if dtype else net
-    decomposition = tp.decompose(net, points, method=method.value, memory=memory, per=per.value if per else None, progress=True)
+    settings = {"method": method.value, "task": task.value, "memory": memory, "per": per.value if per else None}
+    decomposition = tp.decompose(net, points, progress=True, **settings)
     f_minus = _f_minus_range(decomposition, points)
     rows = decomposition.summary().rows
     print_table(
@@ -66,6 +68,7 @@ def decompose(
     certificate = decomposition.certificate
     numbers = {
         "method": decomposition.method,
+        "task": task.value,
         "points": len(points),
         "dtype": str(decomposition.net.dtype).removeprefix("torch."),
         "nonlinearities": [dataclasses.asdict(row) for row in rows],

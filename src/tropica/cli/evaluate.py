@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,8 @@ import typer
 
 import tropica as tp
 from tropica.cli import options
+from tropica.cli.evaluate_regression import evaluate_regression
+from tropica.cli.evaluation_source import Source
 from tropica.cli.output import (
     check_writable,
     print_facts,
@@ -72,6 +73,14 @@ def evaluate(
             "--decomposition", None, "With --streaming: the DC decomposition, as for extract (calibrated by default)."
         ),
     ] = None,
+    task: Annotated[
+        options.TaskName | None,
+        options.optional("--task", None, "With --streaming: classification or regression, as for extract."),
+    ] = None,
+    targets: Annotated[
+        Path | None,
+        options.optional("--targets", "FILE", "For a regression: the true values, a row for each point in a .npy file."),
+    ] = None,
     dtype: options.Dtype = None,
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
@@ -83,6 +92,8 @@ def evaluate(
 ) -> None:
     """Evaluate the extracted function N^(X): how often do its labels, the network's labels and the true labels agree?
 
+    For the terms of a regression: the errors and R² between its values, the network's and the true values (--targets).
+
     The terms come from a folder; --model adds the network to the comparison. With --streaming the terms are extracted from a
     model and its training data, and are not stored. If terms are stored in a coarser dtype than they were computed in, --model
     with --train gives the labels of the unrounded terms. Several processes share the work:
@@ -93,7 +104,7 @@ def evaluate(
     from tropica.compare.batched import predicted_labels
 
     check_writable(json, csv)
-    only_streaming = {"--train-limit": train_limit, "--decomposition": decomposition, "--dtype": dtype}
+    only_streaming = {"--train-limit": train_limit, "--decomposition": decomposition, "--dtype": dtype, "--task": task}
     _check_options(streaming, model, bool(weights or arg), train, only_streaming)
     start = time.perf_counter()
     points = tp.load_data(data, split=split.value, limit=limit, label=label)
@@ -101,11 +112,17 @@ def evaluate(
     if streaming:
         training = tp.load_data(train or data, split="train", limit=train_limit, lazy=True, label=label)
         net = load_model(terms, training, weights, arg).to(device.torch)
+        settings["task"] = task.value if task else None
         source = _streaming(net, training, points, decomposition or options.Method.calibrated, dtype, settings)
     else:
         stored = _load_terms(Path(terms))
         net = load_model(model, points, weights, arg) if model else None
         source = _stored(stored, net, points, train, label, settings | {"device": device.torch, "search": search.value})
+    if source.function.task == "regression":
+        evaluate_regression(source, net, points, targets, start=start, json=json, csv=csv)
+        return
+    if targets is not None:
+        raise InputError("--targets goes with the terms of a regression (--task regression)")
     _check_labels(points, source.function.num_classes)
     labels, active = source.function.labels_and_terms(source.inputs, progress=True)
     certain = int(source.function.label_is_certified(source.inputs, progress=True).sum()) if source.rounded else None
@@ -134,26 +151,6 @@ def evaluate(
         write_csv(csv, ("point", *columns), list(zip(range(len(labels)), *lists, strict=True)))
         print_written(csv)
     save_json(json, "evaluate", numbers)
-
-
-@dataclass(frozen=True)
-class Source:
-    """The extracted function, its inputs, and facts about its terms.
-
-    Attributes:
-        function: the extracted function.
-        inputs: the points, or the values of an inner layer at the points.
-        terms: the number of terms.
-        same_network: whether the terms were extracted from the given network; None without a network.
-        rounded: whether the terms are stored in a coarser dtype than they were computed in, and the labels are those of the
-            stored terms.
-    """
-
-    function: tp.ExtractedFunction
-    inputs: Data
-    terms: int
-    same_network: bool | None
-    rounded: bool
 
 
 def _check_options(
@@ -212,7 +209,7 @@ def _stored(
     at, network = terms.about.get("at"), terms.about.get("network")
     if not at:
         _check_shape(terms.input_shape, points)
-        return Source(function, points, len(terms), net and net.fingerprint == network, rounded)
+        return Source(function, points, len(terms), net and _for_terms(net, terms).fingerprint == network, rounded)
     if net is None:
         raise InputError(f"these terms are functions of the inner layer {at!r}: give the network as --model")
     from tropica.decomposition.prepare import inner_points
@@ -221,7 +218,12 @@ def _stored(
     head, tail = net.cut(at)
     _check_shape(net.input_shape, points)
     inner = inner_points(head, points, default_batch_size(head))
-    return Source(function, inner, len(terms), tail.fingerprint == network, rounded)
+    return Source(function, inner, len(terms), _for_terms(tail, terms).fingerprint == network, rounded)
+
+
+def _for_terms(net: tp.PiecewiseLinearNetwork, terms: tp.LinearTerms) -> tp.PiecewiseLinearNetwork:
+    """The network for the task of the terms."""
+    return net.for_task("regression" if terms.num_targets else "classification")
 
 
 def _check_shape(shape: tuple[int, ...], points: tp.LabelledData) -> None:

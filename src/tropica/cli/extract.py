@@ -46,6 +46,7 @@ def extract(
     limit: options.Limit = None,
     label: options.Label = None,
     decomposition: options.Decomposition = options.Method.calibrated,
+    task: options.Task = options.TaskName.classification,
     dtype: options.Dtype = None,
     at: Annotated[str | None, options.optional("--at", "NAME", "Take terms as functions of this inner layer's output.")] = None,
     stored_dtype: Annotated[
@@ -77,6 +78,7 @@ def extract(
             points,
             decomposition=decomposition.value,
             at=at,
+            task=task.value,
             dtype=dtype.torch if dtype else None,
             stored_dtype=stored_dtype.torch if stored_dtype else None,
             out=out,
@@ -93,7 +95,7 @@ def extract(
     print_facts(
         {
             "terms": f"{len(terms):,}, each with {coefficients}",
-            "labels": labels,
+            **({"outputs": terms.num_targets} if terms.num_targets else {"labels": labels}),
             "decomposition": terms.method,
             "certificate": "not checked (--check none)" if check is Check.none else str(terms.certificate),
             **resources_text(numbers),
@@ -119,7 +121,8 @@ def _kept(out: Path, points: int) -> str:
 def _numbers(terms: tp.LinearTerms, check: Check) -> dict[str, Any]:
     certificate = terms.certificate
     return {
-        "points": len(terms),
+        "points": terms.num_points,
+        "task": "regression" if terms.num_targets else "classification",
         "input_shape": list(terms.input_shape),
         "num_classes": terms.num_classes,
         "labels": terms.labels.bincount(minlength=terms.num_classes).tolist(),

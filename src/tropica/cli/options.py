@@ -39,6 +39,13 @@ class Method(StrEnum):
     paper = "paper"
 
 
+class TaskName(StrEnum):
+    """What is asked of a network's outputs."""
+
+    classification = "classification"
+    regression = "regression"
+
+
 METHOD_HELP = (
     "calibrated: from the data's own cotangents; minimal: calibrated, scaled down as far as Theorem 3.3 holds between all "
     "pairs of points; paper: from the weights alone (Algorithm 3.1 of TropEx)."
@@ -120,5 +127,7 @@ Decomposition = Annotated[Method, typer.Option("--decomposition", help=f"The DC 
 Dtype = Annotated[DtypeName | None, optional("--dtype", None, "The dtype of the computation; the model's own by default.")]
 MEMORY_HELP = "The memory to work in, such as 2GB; a quarter of the free memory by default."
 Memory = Annotated[int | None, optional("--memory", "SIZE", MEMORY_HELP, parser=_bytes)]
+TASK_HELP = "classification: the label of each point counts; regression: every output of every point, and there are no labels."
+Task = Annotated[TaskName, typer.Option("--task", help=TASK_HELP)]
 Device = Annotated[DeviceName, typer.Option("--device", help="The device to compute on.")]
 Json = Annotated[Path | None, optional("--json", "FILE", "Also write all numbers to this JSON file.")]

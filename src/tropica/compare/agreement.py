@@ -121,6 +121,8 @@ def agreement(
     >>> tp.agreement(model, tp.ExtractedFunction(tp.extract(model, x)), x).network_extracted
     1.0
     """
+    if f.task == "regression":
+        raise InputError("the extracted function is that of a regression, which has no labels: use tp.regression_agreement")
     net = as_network(net, x)
     if net.num_classes != f.num_classes:
         raise InputError(

@@ -75,6 +75,8 @@ class DataPass:
         function: a function applied to each batch (the first layers of a network), or None.
         observer: a function called with each shard and its points, before ``function`` is applied, or None.
         order: the points of the passes so far; another order in a later pass is an InputError.
+        repeat: each point comes so many times in a row, one after another: once for each output that is asked for. Lengths and
+            numbers of points count these rows; ``batch_size`` counts points.
 
     >>> data_pass = DataPass(torch.zeros(5, 3), 2, torch.float32, torch.device("cpu"), (3,))
     >>> data_pass.lengths, data_pass.num_points, len(data_pass.shards)
@@ -90,6 +92,7 @@ class DataPass:
     function: Callable[[Tensor], Tensor] | None = None
     observer: Observer | None = None
     order: PointOrder = field(default_factory=PointOrder)
+    repeat: int = 1
     checks_order: ClassVar = True
 
     @cached_property
@@ -101,7 +104,7 @@ class DataPass:
         lengths = batch_lengths(self.data, self.batch_size, order=self.order)
         if not sum(lengths):
             raise InputError("data: at least one point is needed; found none")
-        return lengths
+        return [self.repeat * length for length in lengths]
 
     @cached_property
     def shards(self) -> list[Shard]:
@@ -145,11 +148,12 @@ class DataPass:
         for shard in chosen:
             expected = [self.lengths[i] for i in shard.batches if self.lengths[i]]
             batches = list(islice(raw, len(expected)))
-            if list(map(len, batches)) != expected:
-                found = shard.first + sum(map(len, batches))
-                raise InputError(f"the data has {self.num_points} points by its length, but a pass over it gave {found}")
+            if [self.repeat * len(x) for x in batches] != expected:
+                found, total = shard.first // self.repeat + sum(map(len, batches)), self.num_points // self.repeat
+                raise InputError(f"the data has {total} points by its length, but a pass over it gave {found}")
             if self.observer is not None:
-                self.observer(shard, batches)
+                counts = {"first": shard.first // self.repeat, "points": shard.points // self.repeat}
+                self.observer(replace(shard, **counts), batches)
             yield shard, list(map(self._mapped, batches))
 
     def _raw(self, only: Sequence[range] | None) -> Iterator[Tensor]:
@@ -157,7 +161,8 @@ class DataPass:
         return as_batches(self.data, self.batch_size, only=only, **settings)
 
     def _mapped(self, x: Tensor) -> Tensor:
-        return x if self.function is None else self.function(x)
+        x = x if self.function is None else self.function(x)
+        return x if self.repeat == 1 else x.repeat_interleave(self.repeat, 0)
 
 
 class PointDigests:

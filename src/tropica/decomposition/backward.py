@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,11 +9,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from tropica.decomposition.cotangents import forward, label_cotangent
+from tropica.decomposition.cotangents import forward, target_cotangent, targets
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.double_double_pass import MinusTerms, minus_terms
 from tropica.network.graph import NonlinearityNode
-from tropica.terms.certificate import smaller
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class BatchTerms:
         labels: the label i that N gives each point, (B,).
         local, minus: ∇N_i and ∇F⁻, (B, d), in the network's dtype.
         local_value, minus_value: N_i and F⁻, (B,) float64.
-        margin: the difference of the two largest scores of N, (B,) float64.
+        margin: the difference of the two largest scores of N, (B,) float64; 0 in regression.
         smallest_cotangent: the smallest cotangent of F⁻ and F⁺_i at any nonlinearity, relative to the largest one there; None
             if cotangents were not checked.
         double_double: ∇F⁻ and F⁻ in double-double, if the decomposition asks for it.
@@ -44,6 +42,8 @@ class BatchTerms:
 def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) -> BatchTerms:
     """Compute ∇N_i and ∇F⁻ at every point of a batch, where i is the label that N gives the point.
 
+    In regression every point has a row for each output i.
+
     F⁻ = c⁻ + Σ_v ⟨K_v, h_v⟩, so that ∇F⁻ is one backward pass that starts with the cotangent K_v at every output h_v of a
     nonlinearity.
 
@@ -55,10 +55,12 @@ def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) 
     points = len(x)
     x = x.detach().requires_grad_()
     scores, outputs = forward(decomposition.net, x)
-    top = scores.detach().topk(2, 1).values
+    net, target = decomposition.net, targets(decomposition.net, scores)
+    value_of_target = scores.detach().gather(1, target.unsqueeze(1))[:, 0].double()
+    margin = torch.zeros_like(value_of_target) if net.num_targets else value_of_target - scores.detach().topk(2, 1).values[:, 1]
     weighted = [(node, h, k) for node, h in outputs if (k := decomposition.multiplier(node)) is not None]
     cotangents = _Cotangents(outputs, points) if check else None
-    local = _gradient([scores], x, [label_cotangent(scores)], retain_graph=bool(weighted))
+    local = _gradient([scores], x, [target_cotangent(net, scores)], retain_graph=bool(weighted))
     if cotangents:
         cotangents.start_second_pass()
     minus = _gradient([h for _, h, _ in weighted], x, [k.expand(points, *k.shape).reshape(h.shape) for _, h, k in weighted])
@@ -70,12 +72,12 @@ def batch_terms(decomposition: DCDecomposition, x: Tensor, check: bool = False) 
         minus = minus + k.to(minus.dtype)
         value += x.detach().flatten(1).double() @ k
     return BatchTerms(
-        labels=scores.detach().argmax(1),
+        labels=target,
         local=local,
         minus=minus,
-        local_value=top[:, 0].double(),
+        local_value=value_of_target,
         minus_value=value,
-        margin=(top[:, 0] - top[:, 1]).double(),
+        margin=margin,
         smallest_cotangent=cotangents.smallest() if cotangents else None,
         double_double=minus_terms(decomposition, x) if decomposition.double_double else None,
     )
@@ -96,7 +98,7 @@ class _Cotangents:
     """The smallest cotangent of F⁻ and F⁺_i at any nonlinearity, from hooks on a backward pass of N_i and then one of F⁻."""
 
     def __init__(self, outputs: Sequence[tuple[NonlinearityNode, Tensor]], points: int) -> None:
-        self._smallest = math.inf
+        self._smallest: list[Tensor] = []
         self._local: dict[str, Tensor] = {}
         self._second_pass = False
         for node, h in outputs:
@@ -113,7 +115,7 @@ class _Cotangents:
         for local in self._local.values():
             self._add(torch.zeros_like(local), local)
         self._local.clear()
-        return 0.0 if self._smallest == math.inf else self._smallest
+        return float(torch.stack(self._smallest).min()) if self._smallest else 0.0  # the only copy to the host
 
     def _arrived(self, node: NonlinearityNode, points: int, cotangent: Tensor) -> None:
         cotangent = node.per_point(cotangent, points)
@@ -124,7 +126,8 @@ class _Cotangents:
             self._local[node.name] = cotangent
 
     def _add(self, minus: Tensor, local: Tensor) -> None:
-        least = float((minus + local.clamp(max=0)).min())
-        low, high = map(float, minus.aminmax())
-        scale = max(-low, high) or float(local.abs().max()) or 1.0
-        self._smallest = smaller(self._smallest, least / scale)
+        least = (minus + local.clamp(max=0)).min().double()
+        low, high = minus.aminmax()
+        scale = torch.maximum(-low, high).double()
+        scale = torch.where(scale == 0, local.abs().max().double(), scale)
+        self._smallest.append(least / torch.where(scale == 0, 1.0, scale))

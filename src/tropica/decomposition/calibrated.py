@@ -25,6 +25,7 @@ from tropica.decomposition.checkpoint import CalibrationState, Checkpoint
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.history import DecompositionStep
 from tropica.decomposition.layer_by_layer import DEFAULT_MARGINS, Margins, backward_steps, evenly_spaced, layer_by_layer
+from tropica.decomposition.rows import rows_of
 from tropica.errors import CertificateError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
@@ -65,7 +66,7 @@ def calibrated_decomposition(
         CertificateError: passes still raise K after ``max_passes``, or a cotangent is not finite.
         StoreError: the checkpoint belongs to another calibration, or cannot be written.
     """
-    data_pass = data if isinstance(data, DataPass) else DataPass(data, batch_size, net.dtype, net.device, net.input_shape)
+    data_pass = data if isinstance(data, DataPass) else rows_of(net, data, batch_size)
     if digests is None:
         digests = PointDigests()
         data_pass = data_pass if checkpoint is None else data_pass.observed(digests)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tropica.data.passes import DataPass
-from tropica.decomposition.cotangents import forward, label_cotangent, required_multiplier
+from tropica.decomposition.cotangents import forward, required_multiplier, target_cotangent
 from tropica.decomposition.paper import bound_on_raises
 from tropica.errors import CertificateError
 from tropica.network.graph import NonlinearityNode
@@ -66,7 +66,7 @@ def calibration_pass(
     """
     found = dict(multipliers)
     raised, smallest, done = 0, math.inf, 0
-    shards, halving = processes.share(data_pass.shards), BatchHalving()
+    shards, halving = processes.share(data_pass.shards), BatchHalving(data_pass.repeat)
     total = sum(shard.points for shard in shards)
 
     def work() -> int:
@@ -99,9 +99,8 @@ def _calibrate_batch(
     outputs = [(node, h) for node, h in outputs if h.requires_grad]
     if not outputs:
         return PassResult({}, 0, 0.0)
-    local_cotangents = torch.autograd.grad(
-        scores, [h for _, h in outputs], label_cotangent(scores), retain_graph=True, allow_unused=True, materialize_grads=True
-    )
+    cotangent, settings = target_cotangent(net, scores), {"allow_unused": True, "materialize_grads": True}
+    local_cotangents = torch.autograd.grad(scores, [h for _, h in outputs], cotangent, retain_graph=True, **settings)
     found: dict[str, Tensor] = {}
     raised, smallest = 0, math.inf
 

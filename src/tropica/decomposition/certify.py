@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tropica.decomposition.own_terms import OwnTerms
+from tropica.decomposition.own_terms import OwnTerms, amid
 from tropica.decomposition.pairwise_check import check_pairs, indexed
 from tropica.runtime.processes import Processes
 from tropica.terms.certificate import Certificate
@@ -44,8 +44,8 @@ class Sample:
     """The points of a check, chosen before the pass over the data and collected in that pass.
 
     Attributes:
-        index: the numbers of the points, in order.
-        total: the number of all points.
+        index: the numbers of the points, in order; in regression of the rows, one for each output of a point.
+        total: the number of all points, or rows.
     """
 
     index: Tensor
@@ -54,19 +54,21 @@ class Sample:
     _margin: Tensor | None = None
 
     @classmethod
-    def draw(cls, points: int, numbers: int = 1, work: float = 0.0, sizes: SampleSizes = SAMPLE_SIZES) -> Sample:
+    def draw(cls, points: int, numbers: int = 1, work: float = 0.0, sizes: SampleSizes = SAMPLE_SIZES, rows: int = 1) -> Sample:
         """Choose all points of a small set, or a random sample of a large one (seed 0).
 
         Args:
-            points: the number of points.
+            points: the number of rows: of points, each ``rows`` times.
             numbers: the dimension of a point.
             work: the operations of the extraction, for all points.
             sizes: the size of the sample.
+            rows: the rows of each point, which stay together: its outputs in regression.
         """
         generator = torch.Generator().manual_seed(0)
-        most = math.isqrt(int(max(sizes.share * work, sizes.always) / (4 * numbers)))
-        size = min(sizes.points, max(sizes.least, min(most, sizes.numbers // numbers)))
-        return cls(torch.randperm(points, generator=generator)[:size].sort().values, points)
+        most = math.isqrt(int(max(sizes.share * work, sizes.always) / (4 * numbers * rows)))
+        size = min(sizes.points, max(sizes.least, min(most, sizes.numbers // (numbers * rows))))
+        chosen = torch.randperm(points // rows, generator=generator)[:size].sort().values
+        return cls((chosen.unsqueeze(1) * rows + torch.arange(rows)).flatten(), points)
 
     def see(self, start: int, x: Tensor, margin: Tensor) -> None:
         """Collect the points of the sample among consecutive points of the data.
@@ -123,15 +125,16 @@ def certify_terms(
     """
     x, dtype = sample.x.to(device=terms.device, dtype=terms.working), getattr(torch, terms.certificate.dtype)
     whole = len(sample.index) == len(terms)
-    chosen = terms if whole else terms.select(sample.index)
+    rows = max(1, terms.num_targets)
+    chosen = terms if whole else terms.select(sample.index[::rows] // rows)
 
     def blocks():
         return ((first, block.to(terms.working)) for first, block in indexed(chosen))
 
-    parts, r_norm, r_bias, amidst = [], 0.0, 0.0, x.double().mean(0)
+    parts, r_norm, r_bias, amidst = [], 0.0, 0.0, amid(x)
     for first, block in blocks():
-        rows = slice(first, first + len(block))
-        parts.append((first, OwnTerms.of(x[rows], block, sample.margin[rows], terms.center, amidst)))
+        here = slice(first, first + len(block))
+        parts.append((first, OwnTerms.of(x[here], block, sample.margin[here], terms.center, amidst)))
         if block.rounding is not None:
             r_norm = max(r_norm, float(block.rounding[:, ::2].amax()))
             r_bias = max(r_bias, float(block.rounding[:, 1::2].amax()))
@@ -147,6 +150,7 @@ def certify_terms(
         storage_error=storage_error,
         complete=len(x) == sample.total,
         pairwise=terms.method == "minimal",
+        num_targets=terms.num_targets,
     )
     return found if known is None or found.complete else _extended(found, known)
 

@@ -20,9 +20,17 @@ def forward(net: PiecewiseLinearNetwork, x: Tensor) -> tuple[Tensor, list[tuple[
         return net.as_scores(logits), outputs
 
 
-def label_cotangent(scores: Tensor) -> Tensor:
-    """The cotangent of each point's largest score: one-hot rows (B, num_classes)."""
-    return torch.zeros_like(scores).scatter_(1, scores.detach().argmax(1, keepdim=True), 1.0)
+def targets(net: PiecewiseLinearNetwork, scores: Tensor) -> Tensor:
+    """The output that each row's term belongs to, (B,): the label; in regression, where a point has a row for each output,
+    these in turn."""
+    if net.num_targets:
+        return torch.arange(len(scores), device=scores.device) % net.num_targets
+    return scores.detach().argmax(1)
+
+
+def target_cotangent(net: PiecewiseLinearNetwork, scores: Tensor) -> Tensor:
+    """The cotangent of each row's target: one-hot rows (B, num_classes)."""
+    return torch.zeros_like(scores).scatter_(1, targets(net, scores).unsqueeze(1), 1.0)
 
 
 def required_multiplier(minus: Tensor, local: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from torch import Tensor
 from tropica.data.passes import DataPass, Shard
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import extract_shards, find_center
-from tropica.decomposition.own_terms import SIDES, OwnTerms, Side
-from tropica.decomposition.pairwise_check import check_pairs, excesses, scaled_functions
+from tropica.decomposition.own_terms import SIDES, OwnTerms, Side, amid
+from tropica.decomposition.pairwise_check import check_pairs, compared_functions, excesses
 from tropica.errors import CertificateError
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.runtime.progress import ProgressCallback
@@ -28,7 +28,7 @@ class PointsInMemory:
     """Points in memory, with the settings for extracting and comparing their terms.
 
     Attributes:
-        x: the points, (N, *input_shape).
+        x: the points, (N, *input_shape); in regression the rows, one for each output of each point.
         data_pass: the pass over data whose batch size and shard sizes are used.
         memory: bytes for terms. If the terms do not fit in half of it, each pass extracts them again.
         processes: the processes that share the terms.
@@ -48,10 +48,12 @@ class PointsInMemory:
 
         Every process computes each subset by itself, without sharing the work.
         """
-        size, points = self.first_points, len(self.x)
+        size, rows = self.first_points, self.data_pass.repeat
+        points = len(self.x) // rows
         while size < points:
             index = torch.linspace(0, points - 1, size, dtype=torch.float64).long().to(self.x.device)
-            yield replace(self, x=self.x[index], processes=SINGLE_PROCESS, progress=None)
+            x = self.x.unflatten(0, (-1, rows))[index].flatten(0, 1)
+            yield replace(self, x=x, processes=SINGLE_PROCESS, progress=None)
             size *= 4
 
 
@@ -80,12 +82,12 @@ class DataTerms:
         """Extract the terms of all points, keep them if they fit in memory, and evaluate each point's own term."""
         net, inputs, processes = decomposition.net, points.x, points.processes
         source = points.data_pass
-        data_pass = DataPass(inputs, source.batch_size, net.dtype, net.device, net.input_shape, source.sizes)
+        data_pass = DataPass(inputs, source.batch_size * source.repeat, net.dtype, net.device, net.input_shape, source.sizes)
         center = find_center(decomposition, data_pass, processes)
         parts_of_terms = 3 if decomposition.double_double else 2
         fits = parts_of_terms * inputs.numel() * net.dtype.itemsize / processes.world_size <= points.memory / 2
         x, parts, kept = inputs.flatten(1), [], {}
-        amidst = x.double().mean(0)
+        amidst = amid(x)
         for shard, block in extract_shards(decomposition, data_pass, center, processes.share(data_pass.shards)):
             assert block.margin is not None
             rows = x[shard.first : shard.first + len(block)]
@@ -142,13 +144,14 @@ def find_violations(terms: DataTerms, side: Side, factor: float = 1.0, shards: S
     rounding error of N. (The check of a decomposition allows the whole tolerance.)
     """
     own, precision = terms.own, terms.decomposition.precision
-    functions = (scaled_functions(block, side, factor, first) for first, block in terms.blocks(shards))
-    excess, other = excesses(
-        terms.x, own.value(side, factor), functions, terms.points.processes, double_double=precision == "double-double"
-    )
+    targets = terms.decomposition.net.num_targets
+    functions = (compared_functions(block, side, factor, first, num_targets=targets) for first, block in terms.blocks(shards))
+    settings = {"double_double": precision == "double-double", "num_targets": targets}
+    keys, processes = own.keys(side, targets), terms.points.processes
+    excess, other = excesses(terms.x, own.value(side, factor), keys, functions, processes, **settings)
     violated = ~(excess <= SLIGHT * own.tolerance(precision, factor))
-    if side == "plus":
-        changed = (excess > 0) & (own.labels[other.clamp(min=0)] != own.labels)
+    if side == "plus" and not targets:
+        changed = (excess > 0) & (own.labels[other] != own.labels)
         violated |= changed & (own.margin > own.tie_tolerance(terms.dtype))
     (point,) = violated.nonzero(as_tuple=True)
     return Violations(side, point, other[point], excess[point])
@@ -176,6 +179,7 @@ def certify_factors(
         precision=made.precision,
         equal_is_kept=True,
         pairwise=True,
+        num_targets=made.net.num_targets,
         processes=points.processes,
     )
     if not found.holds:

@@ -206,6 +206,7 @@ class DCDecomposition:
             "kind": KIND,
             "format": FORMAT,
             "network": self.net.fingerprint,
+            "task": self.net.task,
             "fingerprint": self.fingerprint,
             "method": self.method,
             "constant": self.constant,
@@ -221,6 +222,11 @@ class DCDecomposition:
         if self.input_multiplier is not None:
             tensors[INPUT] = self.input_multiplier.double()
         safetensors_files.write(Path(path), about, tensors)
+
+    @property
+    def rows(self) -> int:
+        """The number of terms of a point: one for each output in regression, else 1."""
+        return max(1, self.net.num_targets)
 
     @property
     def precision(self) -> str:

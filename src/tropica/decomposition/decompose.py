@@ -14,6 +14,7 @@ from tropica.decomposition import minimal
 from tropica.decomposition.calibrated import calibrated_decomposition
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.paper import paper_decomposition
+from tropica.decomposition.rows import for_task, rows_of
 from tropica.errors import InputError
 from tropica.network.batch_size import batch_size_for
 from tropica.network.network import PiecewiseLinearNetwork
@@ -41,6 +42,7 @@ def decompose(
     distributed: bool = False,
     per: str | None = None,
     margin: float | None = None,
+    task: str | None = None,
     progress: bool | ProgressCallback = False,
     shard_sizes: ShardSizes = DEFAULT_SIZES,
 ) -> DCDecomposition:
@@ -64,6 +66,7 @@ def decompose(
         per: only with "minimal": one λ for the "network" (default), or one for each "nonlinearity", which makes F⁻ smaller
             and takes longer.
         margin: only with "minimal": the relative excess of λ over the smallest one; 0.01 by default.
+        task: "classification" (default): Theorem 3.3 for the label of each point. "regression": for every output.
         progress: True for a progress bar, or a function (done, total, message).
         shard_sizes: the size of a full shard, the unit of work of one process.
 
@@ -82,7 +85,7 @@ def decompose(
     if method == "paper" and checkpoint is not None:
         raise InputError("checkpoint is an option of the calibrated and the minimal decomposition; the paper's needs no passes")
     net = as_network(net, data)
-    net = net if dtype is None else net.to(dtype)
+    net = for_task(net if dtype is None else net.to(dtype), task)
     if method == "paper":
         return paper_decomposition(net)
     if data is None:
@@ -93,7 +96,7 @@ def decompose(
         return decomposition_of_data(
             method,
             net,
-            DataPass(data, size, net.dtype, net.device, net.input_shape, shard_sizes),
+            rows_of(net, data, size, shard_sizes),
             memory=memory,
             processes=processes,
             checkpoint=None if checkpoint is None else Path(checkpoint),
@@ -125,7 +128,7 @@ def minimize(
     ('minimal', True)
     """
     net = calibrated.net
-    data_pass = DataPass(data, batch_size_for(net, None, memory), net.dtype, net.device, net.input_shape)
+    data_pass = rows_of(net, data, batch_size_for(net, None, memory))
     with progress_callback(progress) as report:
         return minimal.minimal_decomposition(calibrated, data_pass, memory=memory, progress=report)
 

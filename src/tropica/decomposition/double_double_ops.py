@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 import torch
@@ -23,8 +24,14 @@ from tropica.network.nonlinearities import ClampMin
 MANTISSA = 53
 GUARD = 10
 """Binary digits for the slopes of ops without weights: sums, and averages over 2ⁿ ≤ 1,024 numbers."""
+MOST_COUNT = 2**12
+"""The largest common denominator of the slopes of an op without weights, powers of two aside."""
 SUMMED = 4
 """Binary digits for the sum of up to sixteen products of one order of magnitude."""
+DRAWS = 4
+"""Random inputs that show the denominators of the slopes of an op."""
+MOST_VALUES = 256
+"""Different values of an op that are looked at for each of them."""
 DIGITS = 110
 """Binary digits of a tensor that are kept, relative to its largest entry."""
 
@@ -60,7 +67,7 @@ class DoubleDoubleAffine:
                 return [self.node.fn(*alone, **self._linear, **weight) - none]
 
             for (part,) in self._products(linear, slices(x, self._bits, DIGITS)):
-                total = total.plus(part)
+                total = total + part
         return total
 
     def pull_back(self, cotangent: DoubleDouble, inputs: Sequence[Tensor]) -> list[DoubleDouble]:
@@ -76,24 +83,43 @@ class DoubleDoubleAffine:
             return _vector_jacobian(lambda *z: self.node.fn(*z, **self._linear, **weight), inputs, part)
 
         for parts in self._products(pulled, slices(cotangent, self._bits, DIGITS)):
-            found = [total.plus(part) for total, part in zip(found, parts, strict=True)]
+            found = [total + part for total, part in zip(found, parts, strict=True)]
         return found
 
     def _products(
         self, product: Callable[[Tensor, Mapping[str, Tensor]], list[Tensor]], parts: Sequence[Slice]
-    ) -> Iterator[list[Tensor]]:
+    ) -> Iterator[list[DoubleDouble]]:
         """The products of slices with slices of the weight: exact sums of those of one order of magnitude, largest first."""
+        if not self.node.weighted:
+            for one in parts:
+                yield [_exact_quotient(found, one, self._count, self.node) for found in product(one.part, {})]
+            return
         last = math.ceil(DIGITS / self._bits)
         for order in range(min(len(parts) + len(self._weights) - 1, last + 1)):
             total: list[Tensor] | None = None
             for number in range(max(0, order - len(self._weights) + 1), min(order + 1, len(parts))):
                 found = product(parts[number].part, self._weights[order - number])
-                if not self.node.weighted:
-                    for one in found:
-                        _check_exact(one, parts[number], self.node)
                 total = found if total is None else [a + b for a, b in zip(total, found, strict=True)]
             if total is not None:
-                yield total
+                yield list(map(DoubleDouble.of, total))
+
+    @cached_property
+    def _count(self) -> int:
+        """The odd part of the common denominator of the slopes: 9 for averages over 3 × 3 numbers, 1 for sums.
+
+        It is read off the values at random inputs of zeros and ones; 1 if it is large.
+        """
+        generator, count = torch.Generator().manual_seed(1), 1
+        zeros = [torch.zeros(shape, dtype=torch.float64, device=self._device) for shape in self.shapes]
+        none = self.node.fn(*zeros, **self._linear)
+        for _ in range(DRAWS):
+            drawn = [torch.randint(2, z.shape, generator=generator).to(z) for z in zeros]
+            for value in (self.node.fn(*drawn, **self._linear) - none).unique().tolist()[:MOST_VALUES]:
+                count = math.lcm(count, Fraction(value).limit_denominator(MOST_COUNT << GUARD).denominator)
+                if count > MOST_COUNT << GUARD:
+                    return 1
+        count //= count & -count
+        return count if count <= MOST_COUNT else 1
 
     @cached_property
     def _copies(self) -> tuple[bool, bool]:
@@ -136,7 +162,9 @@ class DoubleDoubleAffine:
         back = _vector_jacobian(lambda *z: self.node.fn(*z, **self._linear, **mask), zeros, torch.ones_like(none))
         most = max(most, *(float(one.abs().max()) if one.numel() else 0.0 for one in back))
         room = MANTISSA - 1 - SUMMED - math.ceil(math.log2(most))
-        return max(1, room // 2) if self.node.weighted else max(1, room - GUARD)
+        if self.node.weighted:
+            return max(1, room // 2)
+        return max(1, room - GUARD - (0 if self._count == 1 else math.ceil(math.log2(self._count)) + GUARD))
 
     @cached_property
     def _device(self) -> torch.device:
@@ -219,12 +247,34 @@ def _jacobian_vector(function: Callable[..., Tensor], at: Sequence[Tensor], dire
         return torch.autograd.grad(pulled, cotangent, list(direction))[0]
 
 
+def _exact_quotient(result: Tensor, source: Slice, count: int, node: Node) -> DoubleDouble:
+    """The exact product of a slice with slopes whose denominators are ``count`` times a power of two, from the rounded one.
+
+    ``count`` times the product is a whole multiple of the slice's unit over 2^GUARD, of so few digits that rounding cannot hide
+    which one it is.
+
+    Raises CertificateError if the slopes are no such numbers.
+    """
+    if count == 1:
+        _check_exact(result, source, node)
+        return DoubleDouble.of(result)
+    scaled = torch.ldexp(result * count, torch.tensor(GUARD - source.exponent, device=result.device))
+    whole = scaled.round()
+    if not bool(((scaled - whole).abs() < 2.0**-4).all()):
+        raise _no_fractions(node)
+    return DoubleDouble.of(torch.ldexp(whole, torch.tensor(source.exponent - GUARD, device=result.device))).divide(count)
+
+
 def _check_exact(result: Tensor, source: Slice, node: Node) -> None:
     """Raise CertificateError if sums of a slice's entries with slopes of few binary digits do not explain the result."""
     scaled = torch.ldexp(result, torch.tensor(GUARD - source.exponent, device=result.device))
     if not torch.equal(scaled, scaled.round()):
-        where = f" in module {node.origin.path!r}" if node.origin.path else ""
-        raise CertificateError(
-            f"{node.origin.op or node.name}{where} cannot be computed in double-double arithmetic: its slopes are no short "
-            "binary fractions (an average over 3 × 3 or 7 × 7 numbers, say)"
-        )
+        raise _no_fractions(node)
+
+
+def _no_fractions(node: Node) -> CertificateError:
+    where = f" in module {node.origin.path!r}" if node.origin.path else ""
+    return CertificateError(
+        f"{node.origin.op or node.name}{where} cannot be computed in double-double arithmetic: its slopes are no fractions "
+        f"with a common denominator up to {MOST_COUNT:,}, powers of two aside"
+    )

@@ -37,6 +37,7 @@ def extract(
     decomposition: DCDecomposition | str = "calibrated",
     *,
     at: str | None = None,
+    task: str | None = None,
     dtype: torch.dtype | None = None,
     stored_dtype: torch.dtype | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -59,6 +60,8 @@ def extract(
         data: the points: a tensor, array, Dataset or DataLoader of (N, *input_shape); labels are ignored.
         decomposition: a DC decomposition, or the method that computes one on this data: "calibrated", "minimal" or "paper".
         at: the name of an inner tensor (a module's output, or a nonlinearity); terms are then functions of that tensor.
+        task: "classification" (default): each point has the term of the label i that N gives it. "regression": it has a term
+            for each of the s outputs, term k·s + i that of point k and output i, and all of them are certified.
         dtype: the dtype of the extraction, float32 or float64; the network's by default. Constant parts are always computed
             and stored in float64. Where this leaves too few digits of f(x) (``certificate.digits``), the terms are computed in
             float64, then in double-double, then with a decomposition that grows less; the certificate's ``steps`` say so. With
@@ -111,6 +114,8 @@ def extract(
             may_escalate, identity_asked = False, asked
         settings = {
             "at": at,
+            "task": task,
+            "decomposition": decomposition,
             "stored_dtype": stored_dtype,
             "batch_size": _batch_size_of(store) if batch_size is None else batch_size,
             "memory": memory,

@@ -144,7 +144,8 @@ def _extract_missing(
             before = {number: shard for number, shard in before.items() if shard.smallest_cotangent is not None}
         digests.known |= {number: shard.point_digest for number, shard in before.items()}
         mine = _shared_work(run, before)
-        total, on_device, halving = sum(shard.points for shard in mine), center.to(run.extraction.net.device), BatchHalving()
+        total, on_device = sum(shard.points for shard in mine), center.to(run.extraction.net.device)
+        halving = BatchHalving(data_pass.repeat)
 
         def extract_mine() -> None:
             points = 0

@@ -77,7 +77,7 @@ def extract_batches(
     """
     if out is None:
         out = empty_block_for(decomposition, sum(map(len, batches)), stored_dtype)
-    done, smallest, fit = 0, [], halving or BatchHalving()
+    done, smallest, fit = 0, [], halving or BatchHalving(decomposition.rows)
 
     def extract_part(part: Tensor) -> None:
         nonlocal done
@@ -109,7 +109,7 @@ def extract_shards(
         data_pass: the data set.
         shards: the shards, in increasing order; all of them by default.
     """
-    halving = BatchHalving()
+    halving = BatchHalving(decomposition.rows)
     for shard, batches in data_pass.iter_shards(shards):
         settings = {"stored_dtype": stored_dtype, "check": check, "halving": halving}
         yield shard, extract_batches(decomposition, batches, center, **settings)
@@ -122,8 +122,8 @@ def find_center(decomposition: DCDecomposition, data_pass: DataPass, processes: 
     entries are numbers of the network's dtype, so that centering rounds only once.
     """
     first = next(number for number, length in enumerate(data_pass.lengths) if length)
-    x = next(data_pass.iter_batches([first]))[:CENTER_POINTS]
-    minus = torch.cat(BatchHalving()(lambda part: batch_terms(decomposition, part).minus, x))
+    x = next(data_pass.iter_batches([first]))[: CENTER_POINTS * data_pass.repeat]
+    minus = torch.cat(BatchHalving(decomposition.rows)(lambda part: batch_terms(decomposition, part).minus, x))
     return processes.broadcast(minus.mean(0).double())
 
 

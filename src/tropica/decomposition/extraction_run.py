@@ -50,13 +50,14 @@ class ExtractionRun:
 
     def draw_sample(self) -> Sample | None:
         """The points that the certificate is computed on; None if no certificate is wanted."""
-        points, numbers = self.extraction.data_pass.num_points, torch.Size(self.extraction.net.input_shape).numel()
+        net, rows = self.extraction.net, self.extraction.data_pass.repeat
+        points, numbers = self.extraction.data_pass.num_points, torch.Size(net.input_shape).numel()
         if self.check == "full":
             return Sample(torch.arange(points), points)
         if self.check == "none":
             return None
-        work = 3 * operations_per_point(self.extraction.net) * points  # a forward and two backward passes
-        return Sample.draw(points, numbers, work)
+        work = 3 * operations_per_point(net) * points  # a forward and two backward passes
+        return Sample.draw(points, numbers, work, rows=rows)
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _extract_all(run: ExtractionRun, used: UsedDecomposition) -> _Extracted:
     sample = run.draw_sample()
     center = find_center(made, data_pass, run.processes)
     whole = empty_block_for(made, data_pass.num_points, extraction.stored_dtype)
-    check, halving = used.needs_check and (sample is not None or used.made_here), BatchHalving()
+    check, halving = used.needs_check and (sample is not None or used.made_here), BatchHalving(made.rows)
     done, cotangents = 0, [used.smallest_cotangent]
     for _, batches in data_pass.iter_shards():
         for x in batches:
@@ -184,10 +185,11 @@ def _unchecked(run: ExtractionRun, decomposition: DCDecomposition, smallest_cota
 
     def sizes() -> list[float]:
         own = first_own_terms(decomposition, run.extraction.data_pass)
-        return [own.tolerance(decomposition.precision), own.scale]
+        return [own.tolerance(decomposition.precision), own.scale(decomposition.net.num_targets)]
 
     tolerance, scale = run.processes.run_on_first(sizes)
-    known = {"precision": decomposition.precision, "steps": decomposition.escalations}
+    targets = decomposition.net.num_targets
+    known = {"precision": decomposition.precision, "steps": decomposition.escalations, "num_targets": targets}
     return Certificate.unchecked(run.extraction.identity.dtype, smallest_cotangent, tolerance=tolerance, scale=scale, **known)
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from tropica.decomposition.cotangents import label_cotangent, required_multiplier
+from tropica.decomposition.cotangents import required_multiplier, target_cotangent
 from tropica.network.graph import INPUT, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.memory import release_freed_memory
@@ -242,7 +242,7 @@ def _cotangents(
             outputs, cotangents = [values[name] for name in later], list(later.values())
         else:
             scores = net.as_scores(values[end])
-            outputs, cotangents = [scores], [(label_cotangent(scores), torch.zeros_like(scores))]
+            outputs, cotangents = [scores], [(target_cotangent(net, scores), torch.zeros_like(scores))]
     products: list[Sequence[Tensor]] = []
     for which in (0, 1):
         pairs = [(out, pair[which]) for out, pair in zip(outputs, cotangents, strict=True) if out.requires_grad]

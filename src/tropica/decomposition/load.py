@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tropica.decomposition.dc_decomposition import FORMAT, KIND, DCDecomposition
 from tropica.decomposition.history import steps_from_json
-from tropica.errors import StoreError
+from tropica.errors import InputError, StoreError
 from tropica.network.graph import INPUT
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.arithmetic import own_settings
@@ -46,6 +46,10 @@ def load_decomposition(path: str | os.PathLike[str], net: PiecewiseLinearNetwork
         raise StoreError(
             f"{path}: a decomposition in format {about.get('format')!r}, not {FORMAT}; make it again with tp.decompose"
         )
+    try:
+        net = net.for_task(about.get("task", net.task))
+    except InputError as error:
+        raise StoreError(f"{path}: {error}") from error
     if about.get("network") != net.fingerprint:
         raise StoreError(f"{path}: the decomposition of another network")
     units = {nonlinearity.name: nonlinearity.unit_shape for nonlinearity in net.nonlinearities}

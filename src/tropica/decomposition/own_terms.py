@@ -10,13 +10,15 @@ from torch import Tensor
 
 from tropica.exact.double_double import DoubleDouble
 from tropica.runtime.processes import Processes
-from tropica.terms.affine_functions import AffineFunctions, norms_of, power_of_two
+from tropica.terms.affine_functions import AffineFunctions, key_of, norms_of, power_of_two
 from tropica.terms.certificate import UNITS
 from tropica.terms.double_double_maxima import functions_for, values_at
 from tropica.terms.term_block import TermBlock
 
 Side = Literal["plus", "minus"]
 SIDES: tuple[Side, ...] = ("plus", "minus")
+ROW_NUMBERS = 2**18
+"""Numbers of points that are converted to float64 at once, so that they fit the processor's cache."""
 NETWORK_UNITS = 16
 """The rounding error of the scores of N, in units of the extraction's dtype: what may hide the label of N itself."""
 
@@ -28,10 +30,10 @@ class OwnTerms:
     Values of a⁻ leave out the center, which is common to all terms.
 
     Attributes:
-        labels: the label that N gives each point.
+        labels: the label that N gives each point; in regression, where a point has a row for each output, the output.
         local: a_k(x_k) in float64, the largest score of N.
         minus, minus_low: a⁻_k(x_k), in float64 or double-double.
-        margin: the difference of the two largest scores of N at each point.
+        margin: the difference of the two largest scores of N at each point; 0 in regression.
         local_norm, minus_norm: ‖∇N_i‖ and ‖∇F⁻‖, the latter with the center.
         minus_value: |F⁻(x_k)|.
         centered_norm: ‖∇F⁻ − center‖.
@@ -59,6 +61,7 @@ class OwnTerms:
         every, reach = torch.arange(len(x), device=x.device), norms_of(x)
         minus = values_at(functions_for(block, "minus"), every, x, every)
         center = center.to(x.device)
+        along = torch.cat([part.double() @ center for part in x.split(max(1, ROW_NUMBERS // x.shape[1]))])
         local_norm, centered = norms_of(block.local), norms_of(block.minus)
         unit = max(power_of_two(centered), power_of_two(center))
         common = center / unit
@@ -73,12 +76,12 @@ class OwnTerms:
             margin.to(x.device),
             local_norm,
             unit * square.clamp(min=0).sqrt(),
-            (minus.high + (x.double() @ center)).abs(),
+            (minus.high + along).abs(),
             centered,
             block.local_bias,
             block.minus_bias,
             reach,
-            norms_of(x - amidst.to(x)),
+            torch.cat([norms_of(part - amidst.to(x)) for part in x.split(max(1, ROW_NUMBERS // x.shape[1]))]),
         )
 
     @classmethod
@@ -109,6 +112,11 @@ class OwnTerms:
             minus = minus.times(torch.full_like(self.minus, factor))
         return minus.plus(self.local) if side == "plus" else minus
 
+    def keys(self, side: Side, num_targets: int = 0) -> Tensor:
+        """The keys of the own terms among the functions of a side (``AffineFunctions.keys``), (N,)."""
+        every = torch.arange(len(self.labels), device=self.labels.device)
+        return key_of(self.labels, every) if side == "plus" and not num_targets else every
+
     def tolerance(self, precision: str, factor: float = 1.0) -> float:
         """The error that rounding can cause in the value of a term at a point of the data, with K multiplied by ``factor``.
 
@@ -129,15 +137,23 @@ class OwnTerms:
         """The margin of N at each point up to which the rounding of N itself may change its label, (N,)."""
         return NETWORK_UNITS * torch.finfo(dtype).eps * (self.local_norm * self.reach + self.local.abs())
 
-    @property
-    def scale(self) -> float:
+    def scale(self, num_targets: int = 0) -> float:
         """The spread of N on the data, which few outliers hardly inflate.
 
         1.48 times the median absolute deviation of the two largest scores, between 1/30 of their standard deviation and all of
-        it; the largest score if all are equal.
+        it; the largest score if all are equal. In regression (``num_targets`` > 0) the smallest spread of an output that is not
+        constant.
         """
-        scores = torch.cat([self.local, self.local - self.margin])
+        scores = torch.cat([self.local, self.local - self.margin]).view(-1, 1) if not num_targets else None
+        scores = self.local.view(-1, num_targets) if scores is None else scores
         unit = power_of_two(scores)
-        deviation = unit * float((scores / unit).std(correction=0))
-        robust = 1.4826 * float((scores - scores.median()).abs().median())
-        return min(deviation, max(robust, deviation / 30)) or float(scores.abs().max())
+        deviation = unit * (scores / unit).std(0, correction=0)
+        robust = 1.4826 * (scores - scores.median(0).values).abs().median(0).values
+        spread = torch.minimum(deviation, torch.maximum(robust, deviation / 30))
+        varied = spread[spread != 0]  # NaN stays
+        return float(varied.min()) if len(varied) else float(scores.abs().max())
+
+
+def amid(x: Tensor) -> Tensor:
+    """A point (d,) amidst points (N, d): their mean, as far as their dtype holds it."""
+    return (x.new_full((1, len(x)), 1 / len(x)) @ x)[0].double()

@@ -7,60 +7,75 @@ The terms come block by block. Only pairs whose value may reach the point's own 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from tropica.decomposition.own_terms import OwnTerms, Side
+from tropica.decomposition.own_terms import OwnTerms, Side, amid
 from tropica.exact.double_double import DoubleDouble
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.processes import SINGLE_PROCESS, Processes
 from tropica.terms.affine_functions import AffineFunctions
 from tropica.terms.certificate import Certificate
-from tropica.terms.double_double_maxima import DoubleDoubleMaxima, functions_for, scaled_block
+from tropica.terms.double_double_maxima import DoubleDoubleMaxima, functions_for, maxima_for, scaled_block
 from tropica.terms.linear_terms import LinearTerms
-from tropica.terms.maxima import RunningMaxima
 from tropica.terms.term_block import TermBlock
 
 Blocks = Callable[[], Iterable[tuple[int, TermBlock]]]
 """A function that iterates over the blocks of terms of this process, each with the index of its first term."""
 
 
-def scaled_functions(block: TermBlock, side: Side, factor: float = 1.0, first: int = 0) -> AffineFunctions:
-    """The a⁻ or a⁺ of a block, with K multiplied by ``factor`` λ: λa⁻, or a + λa⁻, as F⁻ is linear in K."""
-    return functions_for(scaled_block(block, factor), side, first)
+def compared_functions(
+    block: TermBlock, side: Side, factor: float = 1.0, first: int = 0, *, num_targets: int = 0
+) -> AffineFunctions:
+    """The a⁻ or a⁺ of a block, with K multiplied by ``factor`` λ: λa⁻, or a + λa⁻, as F⁻ is linear in K.
+
+    In regression (``num_targets`` > 0) with a segment for each output.
+    """
+    functions = functions_for(scaled_block(block, factor), side, first)
+    return replace(functions, segments=block.labels, prefer=None) if num_targets else functions
 
 
 def excesses(
     x: Tensor,
     own: DoubleDouble,
+    keys: Tensor,
     functions: Iterable[AffineFunctions],
     processes: Processes = SINGLE_PROCESS,
     *,
     double_double: bool = False,
+    num_targets: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """Compute the excess of the largest function over each point's own value, 0 if there is none, and the function's index.
+
+    In regression a point has a row for each output, and its value is compared with the functions of the same output
+    (``segments``).
 
     Args:
         x: points (N, d), in the dtype that products are computed in.
         own: each point's own value (N,). Only functions that may reach it are evaluated in float64, or in double-double.
+        keys: the keys of the points' own functions, (N,).
         functions: this process's part of the functions.
         processes: the processes that share the functions; all receive the result.
         double_double: are the functions' coefficients in double-double?
+        num_targets: the number of outputs in regression, 0 in classification.
 
     Returns:
-        The excess (N,) in float64, and the index of the largest function (N,), −1 if none reaches ``own``.
+        The excess (N,) in float64, and the index of the largest function (N,), which may be the point's own.
     """
-    state = DoubleDoubleMaxima(x) if double_double else RunningMaxima(x)
-    state.value[:, 0] = own.high
+    segments = max(1, num_targets)
+    state = maxima_for(x[::segments].contiguous(), double_double, segments)
+    state.value.copy_(own.high.view(-1, segments))
+    state.key.copy_(keys.view(-1, segments))
     if isinstance(state, DoubleDoubleMaxima):
-        state.low[:, 0] = own.low
+        state.low.copy_(own.low.view(-1, segments))
     for some in functions:
         state.update(some)
     state.all_reduce(processes)
     if isinstance(state, DoubleDoubleMaxima):
-        return (DoubleDouble(state.value[:, 0], state.low[:, 0]) - own).high, state.argmax[:, 0]
-    return state.value[:, 0] - own.high, state.argmax[:, 0]
+        return (DoubleDouble(state.value.flatten(), state.low.flatten()) - own).high, state.argmax.flatten()
+    return state.value.flatten() - own.high, state.argmax.flatten()
 
 
 def check_pairs(
@@ -75,6 +90,7 @@ def check_pairs(
     storage_error: float = 0.0,
     complete: bool = True,
     pairwise: bool = False,
+    num_targets: int = 0,
     processes: Processes = SINGLE_PROCESS,
 ) -> Certificate:
     """Check Theorem 3.3 between all pairs of N points: each own a⁺ and a⁻ is the largest at its point, and labels are kept.
@@ -91,18 +107,20 @@ def check_pairs(
         storage_error: a bound on the error of values that are stored in a coarser dtype, added to the tolerance, and to the
             margin up to which a changed label counts as tied.
         complete, pairwise: copied to the certificate.
+        num_targets: the number of outputs in regression, each of which has a row at every point; 0 in classification.
         processes: the processes that share the blocks.
     """
     name = str(dtype).removeprefix("torch.")
     precision = precision or name
     worst = torch.zeros((), dtype=torch.float64, device=x.device)
     changed = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    settings = {"double_double": precision == "double-double", "num_targets": num_targets}
     for side in own.sides:
-        functions = (functions_for(block, side, first) for first, block in blocks())
-        excess, largest = excesses(x, own.value(side), functions, processes, double_double=precision == "double-double")
+        functions = (compared_functions(block, side, 1.0, first, num_targets=num_targets) for first, block in blocks())
+        excess, largest = excesses(x, own.value(side), own.keys(side, num_targets), functions, processes, **settings)
         worst = torch.maximum(worst, excess.max())  # NaN stays NaN
-        if side == "plus":
-            changed = (largest >= 0) & (own.labels[largest.clamp(min=0)] != own.labels)
+        if side == "plus" and not num_targets:
+            changed = own.labels[largest] != own.labels
             if equal_is_kept:
                 changed &= excess > 0
     tied = changed & (own.margin <= own.tie_tolerance(dtype) + storage_error)
@@ -112,12 +130,13 @@ def check_pairs(
         tolerance=own.tolerance(precision) + storage_error,
         labels_kept=1 - float(changed.double().mean()),
         labels_tied=int(tied.sum()),
-        points=len(x),
+        points=len(x) // max(1, num_targets),
         terms=len(x),
         complete=complete,
         dtype=name,
         pairwise=pairwise,
-        scale=own.scale,
+        scale=own.scale(num_targets),
+        num_targets=num_targets,
         storage_error=storage_error,
         precision=precision,
     )
@@ -133,7 +152,8 @@ def pairwise_excess(terms: LinearTerms, x: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         The largest excess over a⁺ and a⁻ at each point, (D,) float64, 0 if the own terms are the largest; and whether the
-        excess is above the rounding tolerance of the extraction, so that Theorem 3.3 fails there, (D,) bool.
+        excess is above the rounding tolerance of the extraction, so that Theorem 3.3 fails there, (D,) bool. In regression the
+        largest over all outputs.
 
     >>> import tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -141,20 +161,24 @@ def pairwise_excess(terms: LinearTerms, x: Tensor) -> tuple[Tensor, Tensor]:
     >>> [bool(pairwise_excess(tp.extract(model, x).scaled(factor), x)[1].any()) for factor in (1.0, 0.0)]
     [False, True]
     """
-    x, precision = x.to(terms.working).flatten(1), terms.precision
-    parts, amidst = [], x.double().mean(0)
+    precision, rows = terms.precision, max(1, terms.num_targets)
+    x = x.to(terms.working).flatten(1).repeat_interleave(rows, 0)
+    settings = {"double_double": precision == "double-double", "num_targets": terms.num_targets}
+    parts, amidst = [], amid(x)
     for first, block in indexed(terms):
-        rows = x[first : first + len(block)]
-        parts.append((first, OwnTerms.of(rows, block, torch.zeros(len(block)), terms.center, amidst)))
+        part = x[first : first + len(block)]
+        parts.append((first, OwnTerms.of(part, block, torch.zeros(len(block)), terms.center, amidst)))
     own = OwnTerms.concatenate(parts, len(x), x.device)
     worst = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     violated = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     for side in own.sides:
-        functions = (functions_for(block, side, first) for first, block in indexed(terms))
-        excess, _ = excesses(x, own.value(side), functions, double_double=precision == "double-double")
+        functions = (
+            compared_functions(block, side, 1.0, first, num_targets=terms.num_targets) for first, block in indexed(terms)
+        )
+        excess, _ = excesses(x, own.value(side), own.keys(side, terms.num_targets), functions, **settings)
         worst = torch.maximum(worst, excess)
         violated |= excess > own.tolerance(precision)
-    return worst, violated
+    return worst.view(-1, rows).amax(1), violated.view(-1, rows).any(1)
 
 
 def indexed(blocks: Iterable[TermBlock]) -> Iterator[tuple[int, TermBlock]]:

@@ -48,7 +48,7 @@ def paper_decomposition(net: PiecewiseLinearNetwork) -> DCDecomposition:
     """
     backward = _BackwardPass(net.to(torch.float64))
     identity = torch.eye(net.num_outputs, dtype=torch.float64, device=net.device).unsqueeze(1)
-    rows = list(identity) if len(identity) > 1 else [-identity[0], identity[0]]
+    rows = list(identity) if len(identity) > 1 or net.num_targets else [-identity[0], identity[0]]
     multipliers = backward.run(rows=rows)
     for name, k in multipliers.items():
         if not bool(torch.isfinite(k).all()):

@@ -55,7 +55,7 @@ def first_own_terms(decomposition: DCDecomposition, data_pass: DataPass) -> OwnT
     """The own terms, with their sizes, of the first points of the data."""
     plain = replace(decomposition, double_double=False)
     first = next(number for number, length in enumerate(data_pass.lengths) if length)
-    x = next(data_pass.iter_batches([first]))[:POINTS]
+    x = next(data_pass.iter_batches([first]))[: POINTS * data_pass.repeat]
     found = batch_terms(plain, x)
     center = found.minus.double().mean(0)
     block = empty_block(plain.net, len(x), plain.net.dtype)
@@ -67,7 +67,7 @@ def first_own_terms(decomposition: DCDecomposition, data_pass: DataPass) -> OwnT
 def predicted_digits(decomposition: DCDecomposition, data_pass: DataPass) -> float:
     """The digits of f(x) that the precision of the decomposition leaves, by the sizes of the first terms."""
     own = first_own_terms(decomposition, data_pass)
-    return digits_of(own.tolerance(decomposition.precision), own.scale)
+    return digits_of(own.tolerance(decomposition.precision), own.scale(decomposition.net.num_targets))
 
 
 def require_digits(decomposition: DCDecomposition, data_pass: DataPass, processes: Processes = SINGLE_PROCESS) -> None:

@@ -14,6 +14,7 @@ from tropica.data.passes import DEFAULT_SIZES, DataPass, PointDigests, ShardSize
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.decompose import METHODS, decomposition_of_data
 from tropica.decomposition.paper import paper_decomposition
+from tropica.decomposition.rows import for_task, rows_of
 from tropica.errors import InputError
 from tropica.network.batch_size import batch_size_for
 from tropica.network.network import PiecewiseLinearNetwork
@@ -60,20 +61,24 @@ def prepare_extraction(
     memory: int | None = None,
     processes: Processes = SINGLE_PROCESS,
     shard_sizes: ShardSizes = DEFAULT_SIZES,
+    task: str | None = None,
+    decomposition: DCDecomposition | str = "",
 ) -> Extraction:
     """Trace the network, cut it at a tensor, and cut the data into batches and shards; arguments as for ``tp.extract``.
+
+    The task is that of a given decomposition, unless it is named.
 
     Raises InputError if the arguments do not fit each other.
     """
     net = as_network(net, data)
-    net = net if dtype is None else net.to(dtype)
+    net = for_task(net if dtype is None else net.to(dtype), task, decomposition)
     if stored_dtype is not None and (stored_dtype not in DTYPES or DTYPES.index(stored_dtype) > DTYPES.index(net.dtype)):
         names = ", ".join(map(dtype_name, DTYPES[: DTYPES.index(net.dtype) + 1]))
         raise InputError(f"terms that are computed in {net.dtype} can be stored in {names}; got {stored_dtype!r}")
     stored_dtype = stored_dtype or net.dtype
     size = processes.run_on_first(lambda: batch_size_for(net, batch_size, memory))
     head, tail = (None, net) if at is None else net.cut(at)
-    data_pass = DataPass(data, size, net.dtype, net.device, net.input_shape, shard_sizes)
+    data_pass = rows_of(tail, data, size, shard_sizes, net)
     identity = ExtractionIdentity(
         network=tail.fingerprint,
         dtype=dtype_name(net.dtype),
@@ -85,6 +90,7 @@ def prepare_extraction(
         batches=checksum_of({"lengths": data_pass.lengths}),
         shard_points=str(shard_sizes.points),
         shard_numbers=str(shard_sizes.numbers),
+        task="" if net.task == "classification" else net.task,
     )
     return Extraction(tail, data_pass if head is None else data_pass.map(_outputs_of(head)), stored_dtype, identity)
 

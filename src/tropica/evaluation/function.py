@@ -22,7 +22,7 @@ from tropica.evaluation.search.search import ExactSearch, SearchReport
 from tropica.evaluation.settings import EVALUATION_SETTINGS, EvaluationSettings
 from tropica.evaluation.sources import KeptTerms, TermSource
 from tropica.evaluation.storage_rounding import PossibleTerms, TermRecomputation
-from tropica.evaluation.streaming import StreamedTerms
+from tropica.evaluation.streaming import StreamedTerms, facts_of_terms
 from tropica.evaluation.top_terms import TopTerms, find_top, margin_of
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
@@ -44,10 +44,11 @@ class ExtractedFunction:
 
         N_i^(X)(x) = max over k with label i of a⁺_k(x)  −  max over all k of a⁻_k(x),    label(x) = argmax_i.
 
-    The value is −∞ for a label without data points. All results are those of float64 arithmetic on the stored terms: products
-    are computed in the terms' dtype, and terms within the error bound of the maximum are evaluated again in float64. Points are
-    converted to the terms' dtype, as for the network. Memory beyond terms and points: a few blocks (some 100 MB), never terms
-    × points.
+    The value is −∞ for a label without data points. For terms of a regression (``tp.extract(..., task="regression")``) every
+    data point has a term for each output i, and N^(X) is the prediction. All results are those of float64 arithmetic on the
+    stored terms: products are computed in the terms' dtype, and terms within the error bound of the maximum are evaluated
+    again in float64. Points are converted to the terms' dtype, as for the network. Memory beyond terms and points: a few blocks
+    (some 100 MB), never terms × points.
 
     >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -110,7 +111,9 @@ class ExtractedFunction:
             return
         place = torch.empty(0, device=terms.device if device is None else device).device
         self._terms = kept = KeptTerms(terms, place)
-        if search == "exact" and kept.precision != "double-double":
+        if kept.num_targets and data is not None:
+            raise InputError("net= and data= decide labels of rounded terms; a regression has none: leave both out")
+        if search == "exact" and kept.precision != "double-double" and not kept.num_targets:
             self._search = ExactSearch(partial(kept.stored_blocks, processes), kept.dtype, memory, settings.search)
         if self._rounded and net is not None and data is not None:
             self._recomputation = TermRecomputation(terms, as_network(net, data).to(place), data, processes)
@@ -123,6 +126,7 @@ class ExtractedFunction:
         data: Data,
         decomposition: str | DCDecomposition = "calibrated",
         *,
+        task: str | None = None,
         dtype: torch.dtype | None = None,
         batch_size: int | None = None,
         memory: int | None = None,
@@ -139,6 +143,7 @@ class ExtractedFunction:
         with progress_callback(progress if processes.is_first else False) as report:
             sizes = {"batch_size": batch_size, "memory": memory, "processes": processes, "shard_sizes": shard_sizes}
             net, settings = as_network(net, data), {"memory": memory, "processes": processes, "progress": report}
+            sizes |= {"task": task, "decomposition": decomposition}
             prepared = prepare_extraction(net, data, dtype=dtype, **sizes)
             may_escalate = dtype in (None, torch.float64)
             try:
@@ -153,8 +158,13 @@ class ExtractedFunction:
 
     @property
     def num_classes(self) -> int:
-        """Number of labels."""
+        """Number of labels; in regression of outputs."""
         return self._terms.num_classes
+
+    @property
+    def task(self) -> str:
+        """The task of the terms: "classification" or "regression"."""
+        return "regression" if self._terms.num_targets else "classification"
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -171,7 +181,8 @@ class ExtractedFunction:
         """The report on the search so far: ``used`` is "exact" or "full" (for the reason ``why``)."""
         if self._search is not None:
             return self._search.report
-        return SearchReport(why="as asked" if isinstance(self._terms, KeptTerms) else "terms are not kept")
+        asked = "all values are asked for" if self._terms.num_targets else "as asked"
+        return SearchReport(why=asked if isinstance(self._terms, KeptTerms) else "terms are not kept")
 
     def __call__(self, x: Data, *, progress: Any = False) -> Tensor:
         """N^(X)(x): (B, num_classes) in float64, −∞ for labels without a term."""
@@ -185,16 +196,26 @@ class ExtractedFunction:
         return self._map(values, x, progress)
 
     def predict(self, x: Data, *, progress: Any = False) -> Tensor:
-        """Labels (B,): the label of the largest a⁺_k(x), the lowest label at a tie."""
+        """Labels (B,): the label of the largest a⁺_k(x), the lowest label at a tie; in regression f(x)."""
+        if self._terms.num_targets:
+            return self(x, progress=progress)
         return self.labels_and_terms(x, progress=progress)[0]
 
     def active_term(self, x: Data, *, progress: Any = False) -> Tensor:
-        """The index of the data point whose a⁺_k is largest at x: (B,) int64; at a tie, the first point of the lowest label."""
+        """The index of the data point whose a⁺_k is largest at x: (B,) int64; at a tie, the first point of the lowest label.
+
+        In regression for each output, (B, num_classes), the first point at a tie.
+        """
+        if targets := self._terms.num_targets:
+            return self._map(
+                lambda part, report: self._maxima(part, ("plus by label",), report)[0].argmax // targets, x, progress
+            )
         return self.labels_and_terms(x, progress=progress)[1]
 
     def active_minus_term(self, x: Data, *, progress: Any = False) -> Tensor:
         """The index of the data point whose a⁻_k is largest at x: (B,) int64, the first point at a tie."""
-        return self._map(lambda part, report: self._maxima(part, ("minus",), report)[0].argmax[:, 0], x, progress)
+        rows = max(1, self._terms.num_targets)
+        return self._map(lambda part, report: self._maxima(part, ("minus",), report)[0].argmax[:, 0] // rows, x, progress)
 
     def margin(self, x: Data, *, progress: Any = False) -> Tensor:
         """The largest entry of N^(X)(x) minus the second largest: (B,) float64, ∞ if all terms have one label.
@@ -209,6 +230,8 @@ class ExtractedFunction:
         >>> bool(torch.allclose(f.margin(x), two[:, 0] - two[:, 1]))
         True
         """
+
+        self._require_labels()
 
         def margins(part: Tensor, report: ProgressCallback | None) -> Tensor:
             return margin_of(self._maxima(part, ("plus by label",), report)[0])
@@ -226,6 +249,7 @@ class ExtractedFunction:
         >>> top, bool((top.index[:, 0] == f.active_term(x)).all())
         (TopTerms(3 terms at each of 200 points), True)
         """
+        self._require_labels()
         if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= self._terms.num_terms:
             raise InputError(f"k must be a whole number in 1 … {self._terms.num_terms:,}, the number of terms; got {k!r}")
         settings = (k, self._settings, self._processes, self._recomputation)
@@ -255,7 +279,11 @@ class ExtractedFunction:
 
     @own_settings()
     def labels_and_terms(self, x: Data, *, progress: Any = False) -> tuple[Tensor, Tensor]:
-        """Labels and active terms, (B,) each, from one pass over the terms."""
+        """Labels and active terms, (B,) each, from one pass over the terms.
+
+        Raises InputError in regression, where there are no labels.
+        """
+        self._require_labels()
 
         def keys(part: Tensor, report: ProgressCallback | None) -> Tensor:
             if self._recomputation is not None:
@@ -270,10 +298,17 @@ class ExtractedFunction:
 
         (B,) bool, True if all terms that can be active within the stored bounds have the same label. For terms stored in the
         dtype of the extraction all entries are True.
+
+        Raises InputError in regression, where there are no labels.
         """
+        self._require_labels()
         if not self._rounded:
             return torch.ones(count_points(x, where="points"), dtype=torch.bool)
         return self._map(lambda part, report: self._possible_terms(part, report).has_one_label(self._processes), x, progress)
+
+    def _require_labels(self) -> None:
+        if self._terms.num_targets:
+            raise InputError("a regression has no labels: f(x) are its values, f.active_term(x) the points that decide them")
 
     def _maxima(self, x: Tensor, families: tuple[Family, ...], report: ProgressCallback | None) -> list[RunningMaxima]:
         """Compute the maxima of families of functions over all terms."""
@@ -351,34 +386,13 @@ class ExtractedFunction:
         >>> tp.ExtractedFunction(tp.extract(model, torch.randn(200, 4))).summary()["precision"]
         'float32'
         """
-        return self._facts()
-
-    def _facts(self) -> dict[str, str]:
-        terms = self._terms
-        return {
-            "terms": f"{terms.num_terms:,} of {'×'.join(map(str, terms.input_shape))}",
-            "classes": f"{terms.num_classes}",
-            "decomposition": terms.method,
-            "precision": terms.precision,
-            **_digits_of(terms),
-            "kept": "no, extracted in each call" if isinstance(terms, StreamedTerms) else f"{terms.dtype}, {terms.device}",
-        }
+        return facts_of_terms(self._terms)
 
     def __repr__(self) -> str:
-        facts, streamed = self._facts(), ", streamed" if isinstance(self._terms, StreamedTerms) else ""
+        facts, streamed = self.summary(), ", streamed" if isinstance(self._terms, StreamedTerms) else ""
         terms = facts["terms"].replace(" of", " terms of")
-        return f"ExtractedFunction({terms}, {facts['classes']} classes, {facts['decomposition']} decomposition{streamed})"
+        count = f"{facts['outputs']} outputs" if "outputs" in facts else f"{facts['classes']} classes"
+        return f"ExtractedFunction({terms}, {count}, {facts['decomposition']} decomposition{streamed})"
 
     def _repr_html_(self) -> str:
-        return html_table("Extracted function N<sup>(X)</sup>", self._facts())
-
-
-def _digits_of(terms: TermSource) -> dict[str, str]:
-    """The digits of f(x) by the certificate of kept terms, and what was tried before."""
-    if not isinstance(terms, KeptTerms):
-        assert isinstance(terms, StreamedTerms)
-        steps, digits = terms.decomposition.escalations, None
-    else:
-        steps, digits = terms.terms.certificate.steps, terms.terms.certificate.digits
-    facts = {} if digits is None else {"digits of f(x)": f"{digits:.1f}"}
-    return facts | ({"before": "; ".join(steps)} if steps else {})
+        return html_table("Extracted function N<sup>(X)</sup>", self.summary())

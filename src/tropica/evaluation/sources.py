@@ -30,6 +30,11 @@ class TermSource(Protocol):
         ...
 
     @property
+    def num_targets(self) -> int:
+        """Number of outputs that a point has a term of: 0 in classification."""
+        ...
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input."""
         ...
@@ -84,6 +89,11 @@ class KeptTerms:
     def num_classes(self) -> int:
         """Number of labels."""
         return self.terms.num_classes
+
+    @property
+    def num_targets(self) -> int:
+        """Number of outputs that a point has a term of: 0 in classification."""
+        return self.terms.num_targets
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from tropica.data.passes import DataPass
 from tropica.decomposition.dc_decomposition import DCDecomposition
 from tropica.decomposition.extraction import extract_batches, find_center
+from tropica.evaluation.sources import KeptTerms, TermSource
 from tropica.runtime.memory import BatchHalving
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback
@@ -33,6 +34,11 @@ class StreamedTerms:
     def num_classes(self) -> int:
         """Number of labels."""
         return self.decomposition.net.num_classes
+
+    @property
+    def num_targets(self) -> int:
+        """Number of outputs that a point has a term of: 0 in classification."""
+        return self.decomposition.net.num_targets
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -70,7 +76,7 @@ class StreamedTerms:
 
     def blocks(self, processes: Processes, report: ProgressCallback | None = None) -> Iterator[tuple[int, TermBlock]]:
         """Extract this process's share of the terms, batch by batch, each with the index of its first term."""
-        center, halving = self.center(processes), BatchHalving()
+        center, halving = self.center(processes), BatchHalving(self.data_pass.repeat)
         shards = processes.share(self.data_pass.shards)
         done, total = 0, sum(shard.points for shard in shards)
         for shard, batches in self.data_pass.iter_shards(shards):
@@ -80,3 +86,21 @@ class StreamedTerms:
                 first, done = first + len(x), done + len(x)
                 if report:
                     report(done, total, "extracting and evaluating")
+
+
+def facts_of_terms(terms: TermSource) -> dict[str, str]:
+    """The terms of an extracted function, their precision and the digits that it leaves, as texts by name."""
+    if isinstance(terms, KeptTerms):
+        steps, digits = terms.terms.certificate.steps, terms.terms.certificate.digits
+    else:
+        assert isinstance(terms, StreamedTerms)
+        steps, digits = terms.decomposition.escalations, None
+    return {
+        "terms": f"{terms.num_terms:,} of {'×'.join(map(str, terms.input_shape))}",
+        "outputs" if terms.num_targets else "classes": f"{terms.num_classes}",
+        "decomposition": terms.method,
+        "precision": terms.precision,
+        **({} if digits is None else {"digits of f(x)": f"{digits:.1f}"}),
+        **({"before": "; ".join(steps)} if steps else {}),
+        "kept": "no, extracted in each call" if isinstance(terms, StreamedTerms) else f"{terms.dtype}, {terms.device}",
+    }

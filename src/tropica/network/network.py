@@ -21,6 +21,7 @@ from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import html_table
 
 Floating = Literal["exact", "model"]
+TASKS = ("classification", "regression")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,6 +66,7 @@ class PiecewiseLinearNetwork:
         input_shape: shape of one point.
         dtype, device: dtype and device of a batch x and of ``net(x)``.
         dropped: the final op that is left out of the graph ("softmax", "log_softmax", "sigmoid", "log_sigmoid"), or None.
+        task: "classification" if the label of a point is what is asked for, "regression" if all outputs are.
     """
 
     def __init__(
@@ -75,12 +77,13 @@ class PiecewiseLinearNetwork:
         dtype: torch.dtype,
         device: torch.device,
         dropped: str | None = None,
+        task: str = "classification",
     ) -> None:
         self.graph = graph
         self.input_shape = input_shape
         self.dtype = dtype
         self.device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0", as a tensor's device is
-        self.dropped = dropped
+        self.dropped, self.task = dropped, task
         self._exact = dict(constants)
         self.constants = {name: cast(c, dtype).to(self.device) for name, c in constants.items()}
 
@@ -92,21 +95,26 @@ class PiecewiseLinearNetwork:
         return self.graph.evaluate(self.check_input(x), self.constants)
 
     def scores(self, x: Tensor) -> Tensor:
-        """Scores (B, num_classes): the logits, or (−z, z) for a network of one logit z."""
+        """Scores (B, num_classes): the logits, or (−z, z) for a network of one logit z; in regression the outputs."""
         return self.as_scores(self(x))
 
     def as_scores(self, logits: Tensor) -> Tensor:
         """Scores (B, num_classes) of given logits (B, s), as in :meth:`scores`."""
-        return torch.cat([-logits, logits], 1) if self.num_outputs == 1 else logits
+        return torch.cat([-logits, logits], 1) if self.num_outputs == 1 and not self.num_targets else logits
 
     @own_settings()
     def predict(self, x: Tensor, *, smallest: bool = False) -> Tensor:
         """Labels (B,): the argmax of the scores, the lowest label at a tie. For one logit: 1 where the logit is positive.
 
-        With ``smallest`` the argmin, again the lowest label at a tie: outputs that are costs, as in ACAS Xu.
+        With ``smallest`` the argmin, again the lowest label at a tie: outputs that are costs, as in ACAS Xu. In regression the
+        outputs (B, s).
         """
+        if self.num_targets and smallest:
+            raise InputError("smallest= picks a label; in regression there are none")
         with torch.no_grad():
             scores = self.scores(x)
+            if self.num_targets:
+                return scores
             return scores.argmin(1) if smallest else scores.argmax(1)
 
     def check_input(self, x: Tensor) -> Tensor:
@@ -151,8 +159,13 @@ class PiecewiseLinearNetwork:
 
     @property
     def num_classes(self) -> int:
-        """Number of labels: s, or 2 for a network of one logit."""
-        return max(self.num_outputs, 2)
+        """Number of labels: s, or 2 for a network of one logit; in regression s."""
+        return self.num_targets or max(self.num_outputs, 2)
+
+    @property
+    def num_targets(self) -> int:
+        """Number of outputs that a point has a term of: s in regression, 0 in classification (the label's only)."""
+        return self.num_outputs if self.task == "regression" else 0
 
     @own_settings()
     def local_map(self, x: Tensor) -> AffineMap:
@@ -248,7 +261,22 @@ class PiecewiseLinearNetwork:
             raise InputError(f"a network runs in float32 or float64, not {dtype}")
         if (dtype, device) == (self.dtype, self.device):
             return self
-        return PiecewiseLinearNetwork(self.graph, self._exact, self.input_shape, dtype, device, self.dropped)
+        return PiecewiseLinearNetwork(self.graph, self._exact, self.input_shape, dtype, device, self.dropped, self.task)
+
+    def for_task(self, task: str) -> PiecewiseLinearNetwork:
+        """The same network for another task: "classification" or "regression".
+
+        Raises InputError for another name, and for regression with outputs that are not piecewise linear.
+        """
+        if task not in TASKS:
+            raise InputError(f"task must be one of {', '.join(map(repr, TASKS))}; got {task!r}")
+        if task == "regression" and self.dropped:
+            raise InputError(
+                f"the network ends in a {self.dropped}, which is not piecewise linear, so its outputs cannot be regressed; "
+                "trace the model without it"
+            )
+        about = (self._exact, self.input_shape, self.dtype, self.device, self.dropped, task)
+        return self if task == self.task else PiecewiseLinearNetwork(self.graph, *about)
 
     @own_settings()
     def cut(self, at: str) -> tuple[PiecewiseLinearNetwork, PiecewiseLinearNetwork]:
@@ -286,7 +314,7 @@ class PiecewiseLinearNetwork:
             inner, again = (head(torch.zeros(n, *self.input_shape, dtype=self.dtype, device=self.device)).shape for n in (2, 3))
         if (*inner, *again) != (2, *inner[1:], 3, *inner[1:]):
             raise InputError(f"the network cannot be cut at {at!r}: the batch is not the first dimension there, {tuple(inner)}")
-        return head, self._part(Graph(tuple(nodes), tail.output), tuple(inner[1:]), self.dropped)
+        return head, self._part(Graph(tuple(nodes), tail.output), tuple(inner[1:]), self.dropped).for_task(self.task)
 
     @own_settings()
     def upto(self, at: str) -> PiecewiseLinearNetwork:
@@ -319,7 +347,8 @@ class PiecewiseLinearNetwork:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the graph and the weights, equal in all processes."""
-        digest = hashlib.sha256(repr((self.input_shape, self.dropped, self.graph.output)).encode())
+        task = () if self.task == "classification" else (self.task,)
+        digest = hashlib.sha256(repr((self.input_shape, self.dropped, self.graph.output, *task)).encode())
         for node in self.graph.nodes:
             digest.update(repr((node.name, node.inputs, dict(node.constants), node.signature)).encode())
         for name in sorted(self._exact):

@@ -122,10 +122,12 @@ class BatchHalving:
     split into parts of the same size.
 
     Attributes:
-        limit: the largest number of points in a part; None as long as all batches fit.
+        unit: the rows of a point, which stay together.
+        limit: the largest number of rows in a part, a multiple of ``unit``; None as long as all batches fit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unit: int = 1) -> None:
+        self.unit = unit
         self.limit: int | None = None
 
     def __call__(self, work: Callable[[Tensor], T], x: Tensor) -> list[T]:
@@ -144,9 +146,9 @@ class BatchHalving:
                 done.append(work(part))
                 continue
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or len(part) == 1:
+                if not is_out_of_memory(error) or len(part) <= self.unit:
                     raise
-            self.limit = (len(part) + 1) // 2
+            self.limit = self.unit * -(-len(part) // (2 * self.unit))
             warnings.warn(f"a batch of {len(part)} points does not fit in memory; continuing with {self.limit}", stacklevel=3)
             gc.collect()
             release_freed_memory()

@@ -26,6 +26,9 @@ class BlockSizes:
         weights: numbers in the weights of a matrix product, except for a single group (128 MB in float32).
         pairs: numbers in the float64 rows that are evaluated at once (2 MB, which fits the processor's cache).
         pending: candidates that are collected before their evaluation (32 MB).
+        chunk: the products in a sum of the first filter where points have four times as many numbers: the sums of all chunks
+            are then added, so that the error bound grows with the chunk and not with the dimension.
+        pilot: the points of the first product of such functions, which shows whether float32 can separate them.
         dense: the largest share of the pairs of a product that is evaluated pair by pair; above it, a product in float64 first
             decides most of them.
     """
@@ -36,6 +39,8 @@ class BlockSizes:
     weights: int = 2**25
     pairs: int = 2**18
     pending: int = 2**20
+    chunk: int = 1024
+    pilot: int = 32
     dense: float = 1 / 64
 
 
@@ -78,11 +83,21 @@ class AffineFunctions:
         """Indices among all functions."""
         return index + self.first
 
+    def keys(self, index: Tensor) -> Tensor:
+        """The keys (:func:`key_of`) of functions."""
+        prefer = torch.zeros_like(index) if self.prefer is None else self.prefer[index]
+        return key_of(prefer, self.global_index(index))
+
     def padded(self, order: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """The weights and biases for a table of indices; an entry −1 stands for the function −∞."""
         index = order.flatten()
         if self.segments is None:  # a run of functions, perhaps with entries −1 behind it
             first, count = int(index[0]), int((index >= 0).sum())
+            if count == len(index):  # nothing to pad: no copy of a single part
+                run = slice(first, first + count)
+                if len(self.parts) == 1:
+                    return self.parts[0][run].to(dtype), self.bias[run].to(dtype)
+                return self.rows(run, dtype), self.bias[run].to(dtype)
             weight = torch.zeros(len(index), self.parts[0].shape[1], dtype=dtype, device=index.device)
             run = slice(first, first + count)
             for part in self.parts:
@@ -90,17 +105,19 @@ class AffineFunctions:
             return weight, torch.nn.functional.pad(self.bias[run], (0, len(index) - count), value=-torch.inf).to(dtype)
         return self.rows(index, dtype), self.bias[index].masked_fill(index < 0, -torch.inf).to(dtype)
 
-    def error_bound(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def error_bound(self, dtype: torch.dtype, chunk: int | None = None) -> tuple[Tensor, Tensor]:
         """Bound relative·‖x‖ + absolute on the error of each score in ``dtype``: two tensors (D,) in float64.
 
         |fl(⟨a, x⟩) − ⟨a, x⟩| ≤ γ ‖a‖‖x‖ for any order of summation, γ = n·u/(1 − n·u) with n = d + 8: the 8 covers the casts of
-        a and x, the sum of the parts, the addition of the bias, and the rounding of the norms. u is the sum of the unit
-        roundoffs of the dtype and of float64, in which the compared value is computed. The bias is rounded once, and once more
-        for each block of products that is added to it (no BLAS uses blocks of fewer than 64). The uncertainty is added.
+        a and x, the sum of the parts, the addition of the bias, and the rounding of the norms. If sums of ``chunk`` products
+        are added one after another, n = chunk + ⌈d/chunk⌉ + 8. u is the unit roundoff of the dtype; the rounding of the
+        compared value, which is computed in float64, is added. The bias is rounded once, and once more for each block of
+        products that is added to it (no BLAS uses blocks of fewer than 64). The uncertainty is added.
         """
         d = self.parts[0].shape[1]
-        unit = torch.finfo(dtype).eps / 2 + 2.0**-53
-        depth = (d + 8) * unit
+        rounding, fine = torch.finfo(dtype).eps / 2, 2.0**-53
+        unit, n = rounding + fine, d if chunk is None else min(d, chunk + -(-d // chunk))
+        depth = (n + 8) * rounding + (d + 8) * fine
         norms = torch.stack([norms_of(part) for part in self.parts]).sum(0)
         # Underflow: each product may lose as much as the smallest normal number.
         tiny = (d + 8) * torch.finfo(dtype).tiny

@@ -51,6 +51,8 @@ class Certificate:
         storage_error: the part of the tolerance that comes from storing coefficients in a coarser dtype.
         precision: "float32", "float64" or "double-double", the arithmetic of the terms.
         steps: what was tried before, and why it was not enough.
+        num_targets: in regression the number of outputs. Theorem 3.3 then holds for each of them, no labels are compared, and
+            ``scale`` is the smallest spread of an output that is not constant. 0 in classification.
     """
 
     smallest_cotangent: float | None
@@ -67,6 +69,7 @@ class Certificate:
     storage_error: float = 0.0
     precision: str = ""
     steps: tuple[str, ...] = ()
+    num_targets: int = 0
 
     COTANGENT_ROUNDING: ClassVar = {"float32": 1e-5, "float64": 1e-12}
 
@@ -84,13 +87,14 @@ class Certificate:
         tolerance: float = 0.0,
         scale: float = 0.0,
         steps: Sequence[str] = (),
+        num_targets: int = 0,
     ) -> Certificate:
         """The certificate of terms whose pairs were not checked; ``tolerance`` and ``scale`` are those of some of the points.
 
         >>> print(Certificate.unchecked("float32"))
         certificate not checked
         """
-        known = {"precision": precision, "scale": scale, "steps": tuple(steps)}
+        known = {"precision": precision, "scale": scale, "steps": tuple(steps), "num_targets": num_targets}
         return cls(smallest_cotangent, 0.0, tolerance, 1.0, 0, 0, 0, False, dtype, **known)
 
     @property
@@ -160,14 +164,15 @@ class Certificate:
         return f"<{self}>"
 
     def _facts(self) -> dict[str, str]:
+        outputs = ", every output" if self.num_targets else ""
         smallest = "not checked" if self.smallest_cotangent is None else f"{self.smallest_cotangent:.2g}"
         proof = {"proof": "of pairs of data points only"} if self.pairwise else {"smallest cotangent": smallest}
         return {
             **proof,
             "digits of f(x)": "unknown" if self.digits is None else f"{self.digits:.1f}",
             "largest violation": f"{self.largest_violation:.2g} (tolerance {self.tolerance:.2g})",
-            "labels kept": f"{self.labels_kept:.4%}",
-            "pairs": f"{self.points:,} points × {self.terms:,} terms{'' if self.complete else ' (a sample)'}",
+            **({} if self.num_targets else {"labels kept": f"{self.labels_kept:.4%}"}),
+            "pairs": f"{self.points:,} points × {self.terms:,} terms{'' if self.complete else ' (a sample)'}{outputs}",
             "precision": self.precision,
             **({"before": "; ".join(self.steps)} if self.steps else {}),
         }

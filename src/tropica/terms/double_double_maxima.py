@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tropica.exact.double_double import DoubleDouble, dot
 from tropica.runtime.processes import Processes
-from tropica.terms.affine_functions import BLOCK_SIZES, AffineFunctions, BlockSizes, Family, functions_of, key_of
+from tropica.terms.affine_functions import BLOCK_SIZES, AffineFunctions, BlockSizes, Family, functions_of
 from tropica.terms.maxima import UNSET, RunningMaxima
 from tropica.terms.score_filter import Candidates
 from tropica.terms.term_block import TermBlock
@@ -94,10 +94,9 @@ class DoubleDoubleMaxima(RunningMaxima):
     def take(self, functions: AffineFunctions, found: Candidates, lower_bound: Tensor) -> None:
         """Evaluate the candidates that reach ``lower_bound`` in double-double, and take them into account."""
         assert isinstance(functions, DoubleDoubleFunctions)
-        point, index, segment, _ = found.above(lower_bound)
+        point, index, segment, _ = self.unknown(functions, found.above(lower_bound))
         value = functions.double_double(index, self.x, point, self.sizes)
-        prefer = torch.zeros_like(index) if functions.prefer is None else functions.prefer[index]
-        key = key_of(prefer, functions.global_index(index))
+        key = functions.keys(index)
         place = point * self.value.shape[1] + segment
         old, old_low, old_key = self.value.flatten(), self.low.flatten(), self.key.flatten()
         best = old.scatter_reduce(0, place, value.high, "amax")

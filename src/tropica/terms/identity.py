@@ -15,7 +15,7 @@ class ExtractionIdentity:
         network: fingerprint of the network (with ``at``, of the part of the network behind that tensor).
         dtype: the dtype of the extraction.
         stored_dtype: the dtype that coefficients are stored in.
-        points: number of points.
+        points: number of terms: of points, times the number of outputs in regression.
         at: name of the inner tensor that the terms are functions of; "" for the input.
         head: with ``at``, fingerprint of the part of the network in front.
         batch_size: points per batch.
@@ -24,6 +24,7 @@ class ExtractionIdentity:
         method: method of the decomposition.
         decomposition: fingerprint of the decomposition; "" as long as it is unknown.
         precision: "double-double" if F⁻ is computed and stored in pairs of float64; "" otherwise.
+        task: "regression" if every point has a term for each output, point after point; "" otherwise.
         asked: the decomposition and the dtype that were asked for, where they did not leave enough digits; "" otherwise.
     """
 
@@ -40,6 +41,7 @@ class ExtractionIdentity:
     method: str = ""
     decomposition: str = ""
     precision: str = ""
+    task: str = ""
     asked: str = ""
 
     @classmethod
@@ -53,7 +55,7 @@ class ExtractionIdentity:
     def to_dict(self) -> dict[str, str]:
         """The identity as a dictionary for JSON."""
         content = dataclasses.asdict(self)
-        return {name: value for name, value in content.items() if value or name not in ("precision", "asked")}
+        return {name: value for name, value in content.items() if value or name not in ("precision", "task", "asked")}
 
     def differences(self, there: ExtractionIdentity) -> str:
         """A description of the differences from an identity found in a file; "" if there are none.

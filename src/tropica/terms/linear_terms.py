@@ -103,9 +103,20 @@ class LinearTerms:
 
     # ── the terms ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def num_targets(self) -> int:
+        """Number of outputs that a point has a term of: s in regression, where term k·s + i is that of point k and output i;
+        0 in classification, where each point has one term."""
+        return self.num_classes if self.about.get("task") == "regression" else 0
+
+    @property
+    def num_points(self) -> int:
+        """Number of data points: that of the terms, divided by the outputs in regression."""
+        return len(self) // max(1, self.num_targets)
+
     @cached_property
     def labels(self) -> Tensor:
-        """The label that N gives each point: (D,) int64."""
+        """The label that N gives each point, in regression the output of each term: (D,) int64."""
         return self._join("labels")
 
     @property
@@ -165,7 +176,7 @@ class LinearTerms:
 
     @own_settings()
     def select(self, index: Tensor | Sequence[int]) -> LinearTerms:
-        """The terms of some of the points, in the order of ``index``.
+        """The terms of some of the points, in the order of ``index``; in regression those of all outputs.
 
         Args:
             index: numbers of points, in any order, or a mask (D,).
@@ -173,14 +184,16 @@ class LinearTerms:
         Raises:
             InputError: ``index`` is neither numbers of points nor a mask, or selects no point.
         """
-        chosen = torch.as_tensor(index)
+        chosen, count = torch.as_tensor(index), self.num_points
         if chosen.dtype == torch.bool:
-            if chosen.shape != (len(self),):
-                raise InputError(f"a mask must have shape ({len(self)},), one entry for each point; got {tuple(chosen.shape)}")
+            if chosen.shape != (count,):
+                raise InputError(f"a mask must have shape ({count},), one entry for each point; got {tuple(chosen.shape)}")
             chosen = chosen.nonzero().flatten()
         whole = not chosen.is_floating_point() and not chosen.is_complex()
-        if chosen.ndim != 1 or not len(chosen) or not whole or int(chosen.min()) < 0 or int(chosen.max()) >= len(self):
-            raise InputError(f"an index must hold whole numbers in 0 … {len(self) - 1}, at least one")
+        if chosen.ndim != 1 or not len(chosen) or not whole or int(chosen.min()) < 0 or int(chosen.max()) >= count:
+            raise InputError(f"an index must hold whole numbers in 0 … {count - 1}, at least one")
+        if self.num_targets:
+            chosen = (chosen.unsqueeze(1) * self.num_targets + torch.arange(self.num_targets)).flatten()
         tensors: dict[str, Any] = {name: self._select(name, chosen.long()) for name in self._names}
         return replace(self, blocks=[TermBlock(**tensors)])
 
@@ -310,16 +323,18 @@ class LinearTerms:
     # ── display ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def __repr__(self) -> str:
-        points = f"{len(self):,} points of {_shape_text(self.input_shape)}"
+        points = f"{self.num_points:,} points of {_shape_text(self.input_shape)}"
+        count = f"{self.num_classes} {'outputs' if self.num_targets else 'labels'}"
         precision = "double-double" if self.precision == "double-double" else self.dtype
-        return f"LinearTerms({points}, {self.num_classes} labels, {self.method} decomposition, {precision})"
+        return f"LinearTerms({points}, {count}, {self.method} decomposition, {precision})"
 
     def _repr_html_(self) -> str:
         counts = self.labels.bincount(minlength=self.num_classes).tolist()
+        shares = ", ".join(f"{label}: {count:,}" for label, count in enumerate(counts))
         facts = {
-            "points": f"{len(self):,}",
+            "points": f"{self.num_points:,}",
             "input shape": _shape_text(self.input_shape),
-            "labels": ", ".join(f"{label}: {count:,}" for label, count in enumerate(counts)),
+            **({"outputs": self.num_targets} if self.num_targets else {"labels": shares}),
             "decomposition": self.method,
             "precision": self.precision,
             "certificate": str(self.certificate).removeprefix("certificate "),

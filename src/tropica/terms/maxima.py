@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tropica.errors import CertificateError
 from tropica.runtime.processes import Processes
-from tropica.terms.affine_functions import BLOCK_SIZES, AffineFunctions, BlockSizes, key_of, norms_of, split_key
+from tropica.terms.affine_functions import BLOCK_SIZES, AffineFunctions, BlockSizes, norms_of, split_key
 from tropica.terms.score_filter import Candidates, candidates
 
 UNSET = torch.iinfo(torch.int64).max
@@ -56,15 +56,19 @@ class RunningMaxima:
 
     def take(self, functions: AffineFunctions, found: Candidates, lower_bound: Tensor) -> None:
         """Evaluate the candidates that reach ``lower_bound`` in float64, and take them into account."""
-        point, index, segment, upper = found.above(lower_bound)
+        point, index, segment, upper = self.unknown(functions, found.above(lower_bound))
         value = functions.values(index, self.x, point, self.sizes)
         if bool((value > upper).any()):
             raise CertificateError(
                 f"matrix products in {self.x.dtype} are less exact than their dtype on {self.x.device}; "
                 "set torch.set_float32_matmul_precision('highest')"
             )
-        prefer = torch.zeros_like(index) if functions.prefer is None else functions.prefer[index]
-        self.merge(point * self.value.shape[1] + segment, value, key_of(prefer, functions.global_index(index)))
+        self.merge(point * self.value.shape[1] + segment, value, functions.keys(index))
+
+    def unknown(self, functions: AffineFunctions, found: Candidates) -> Candidates:
+        """The candidates but the active functions themselves, whose values are known."""
+        new = functions.keys(found.function) != self.key[found.point, found.segment]
+        return Candidates(*(column[new] for column in found))
 
     def merge(self, place: Tensor, value: Tensor, key: Tensor) -> None:
         """Take values with their keys into account: the larger value is kept, among equal values the lower key.

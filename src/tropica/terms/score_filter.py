@@ -101,14 +101,14 @@ class _Scores:
         order = self.order.masked_fill(left_out.view_as(self.order), -1)
         return replace(self, order=order, bias=self.bias.masked_fill(left_out, -torch.inf))
 
-    def candidates(self, x: Tensor, norm: Tensor, low: Tensor, first: int, out: Tensor) -> Candidates:
+    def candidates(self, x: Tensor, norm: Tensor, low: Tensor, first: int, out: Tensor, chunk: int | None = None) -> Candidates:
         """The candidates among these functions at points x (n, d), whose numbers start at ``first``.
 
-        ``low`` (n, segments) is raised in place; scores are written to ``out``. NaN passes all comparisons: if a score or its
-        bound leaves the range of the dtype, the value is computed in float64.
+        ``low`` (n, segments) is raised in place; scores are written to ``out``, summed in chunks if one is given. NaN passes
+        all comparisons: if a score or its bound leaves the range of the dtype, the value is computed in float64.
         """
         unit, largest = torch.finfo(x.dtype).eps / 2, torch.finfo(x.dtype).max
-        scores = torch.addmm(self.bias, x, self.weight.T, out=out)
+        scores = _product(x, self.weight, self.bias, out, chunk)
         grouped = scores.unflatten(1, self.order.shape)
         peaks = grouped.amax(2)
         error_bound = torch.addr(self.absolute.expand(len(low), -1), norm, self.relative)
@@ -133,29 +133,45 @@ def _products(
     sizes: BlockSizes,
 ) -> Iterator[Candidates]:
     """Iterate over the candidates of groups at all points, some groups at a time (order and segment)."""
-    errors, dtype = functools.cache(functions.error_bound), x.dtype
+    large, chunk, dtype = x.shape[1] >= 4 * sizes.chunk, None, x.dtype
+    if large and dtype != torch.float64:
+        chunk = sizes.chunk
+    errors = functools.cache(functions.error_bound)
     memory = functools.cache(lambda dtype, rows, columns: x.new_empty(rows, columns, dtype=dtype))
     for order, segment in parts:
         scores = repeated = None
         start = 0
         while start < len(x):
             step = sizes.points if dtype == x.dtype else min(sizes.points, max(1, sizes.weights // (2 * x.shape[1])))
+            if large and start == 0 and dtype != torch.float64:
+                step = min(step, sizes.pilot)
             here = slice(start, min(start + step, len(x)))
             if scores is None:
-                scores = _Scores.of(functions, order, segment, dtype, errors(dtype))
+                scores = _Scores.of(functions, order, segment, dtype, errors(dtype, chunk))
                 scores = scores if repeated is None else scores.without(repeated)
             products = memory(dtype, min(sizes.points, len(x)), order.numel())[: here.stop - start]
-            found = scores.candidates(x[here].to(dtype), norm[here], lower_bound[here], start, products)
+            found = scores.candidates(x[here].to(dtype), norm[here], lower_bound[here], start, products, chunk)
             few = max(sizes.dense * (here.stop - start) * order.numel(), sizes.pairs / x.shape[1])
             if len(found.point) > few and repeated is None:
                 repeated = _repeated(functions, order)
                 scores = scores.without(repeated)
                 found = Candidates(*(column[~repeated[_places(order, found.function)]] for column in found))
             if len(found.point) > few and dtype != torch.float64:
-                scores, dtype = None, torch.float64  # for these points again, and for all that follow
+                scores, dtype, chunk = None, torch.float64, None  # for these points again, and for all that follow
                 continue
             yield found
             start = here.stop
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor, chunk: int | None) -> Tensor:
+    """x weightᵀ + bias (n, m), written to ``out``; with a chunk, sums of so many products are added one after another."""
+    if chunk is None:
+        return torch.addmm(bias, x, weight.T, out=out)
+    torch.mm(x[:, :chunk], weight[:, :chunk].T, out=out)
+    part = torch.empty_like(out)
+    for low in range(chunk, x.shape[1], chunk):
+        out += torch.mm(x[:, low : low + chunk], weight[:, low : low + chunk].T, out=part)
+    return out.add_(bias)
 
 
 def _places(order: Tensor, function: Tensor) -> Tensor:
@@ -216,6 +232,7 @@ def _groups(functions: AffineFunctions, segments: int, size: int) -> tuple[Tenso
     else:
         order = functions.segments.argsort(stable=True)
         counts = torch.bincount(functions.segments, minlength=segments)
+    size = _group_size(counts.tolist(), size)
     groups = -(-counts // size)
     # The position of a function: the first group of its segment, and its rank in the segment.
     segment_of = torch.repeat_interleave(torch.arange(len(counts), device=device), counts)
@@ -224,3 +241,18 @@ def _groups(functions: AffineFunctions, segments: int, size: int) -> tuple[Tenso
     padded = torch.full((int(groups.sum()) * size,), -1, dtype=torch.int64, device=device)
     padded[place] = order
     return padded.view(-1, size), torch.repeat_interleave(torch.arange(len(counts), device=device), groups)
+
+
+def _group_size(counts: list[int], size: int) -> int:
+    """The size of groups, up to ``size``, that pads segments of these lengths least, with as few groups as possible.
+
+    >>> _group_size([300], 128), _group_size([4096], 128), _group_size([30] * 10, 128)
+    (100, 128, 30)
+    """
+    sizes = {
+        size,
+        *(-(-count // -(-count // size)) for count in counts if count),
+        *(size >> i for i in range(1, 4) if size >> i),
+    }
+    cost = {one: sum(-(-count // one) * one for count in counts) + sum(-(-count // one) for count in counts) for one in sizes}
+    return min(sizes, key=lambda one: (cost[one], -one))

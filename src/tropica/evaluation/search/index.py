@@ -14,15 +14,13 @@ from torch import Tensor
 from tropica.evaluation.search.concatenated import ConcatenatedTerms
 from tropica.evaluation.search.grouping import neighbor_order
 from tropica.evaluation.search.score_bound import EXTRA, Scaling, ScoreBound, in_range
-from tropica.evaluation.search.settings import SEARCH_SETTINGS, SearchSettings
-from tropica.evaluation.search.subspace import SAMPLE, Subspace, fit_subspace, narrow_subspace
+from tropica.evaluation.search.settings import REFINED, SEARCH_SETTINGS, IndexSettings, SearchSettings
+from tropica.evaluation.search.subspace import Subspace, fit_subspace, narrow_subspace
 from tropica.terms.affine_functions import functions_of
 from tropica.terms.term_block import TermBlock
 
 ROWS = 256
 """Terms or points that are projected at once: their float64 copies fit the processor's cache."""
-GROUPING_COORDINATES = 48
-"""Coordinates that determine the groups."""
 TRIAL_POINTS = 256
 """Points on which candidate ranks are compared."""
 LEAST_COLUMNS = 192
@@ -88,6 +86,7 @@ def build_index(
     memory: int,
     settings: SearchSettings = SEARCH_SETTINGS,
     bounds: tuple[ScoreBound, ...] | None = None,
+    effort: IndexSettings = REFINED,
 ) -> SearchIndex | str:
     """Build the index of the given terms.
 
@@ -100,31 +99,35 @@ def build_index(
         memory: bytes that coefficients may take.
         settings: size of the groups, dtype of the first bound.
         bounds: the upper bounds; by default those with the least estimated work on a sample.
+        effort: the effort for the index.
 
     Returns: the index, or the reason why there is none.
     """
     functions = ConcatenatedTerms.of(blocks)
-    some = torch.linspace(0, len(functions) - 1, min(SAMPLE, len(functions))).long()
-    seen = torch.linspace(0, len(x) - 1, min(SAMPLE, len(x))).long()
+    some = torch.linspace(0, len(functions) - 1, min(effort.sample, len(functions))).long()
+    seen = torch.linspace(0, len(x) - 1, min(effort.sample, len(x))).long()
     sample, at = functions.rows(some, dtype), x[seen]
-    subspace = fit_subspace(sample, at)
+    subspace = fit_subspace(sample, at, effort=effort)
     beta = functions.bias[some] + (sample @ at.mean(0)).double()
     offset = float(beta.mean())
     if subspace is not None and bounds is None:
-        subspace, bounds = _choose_bounds(subspace, sample, at, beta - offset, settings.first_dtype or fastest_dtype())
+        kind = settings.first_dtype or fastest_dtype()
+        subspace, bounds, work = _choose_bounds(subspace, sample, at, beta - offset, kind)
+        if work > settings.most_work * x.shape[1]:
+            return "bounds exclude too few terms of a sample"
     if subspace is None or bounds is None:
         return "terms or points span no subspace"
     scaling = Scaling.of(subspace.terms(sample), (beta - offset) * subspace.scale, subspace.points(at))
     if scaling is None:
         return "terms or points leave the range of float32"
-    projected = _project(blocks, subspace, scaling, offset, bounds, dtype)
+    projected = _project(blocks, subspace, scaling, offset, bounds, dtype, effort.coordinates)
     rows, similar, error = projected
     if not all(map(in_range, rows)):
         return "terms leave the range of float32"
-    order = neighbor_order(similar, settings.group)
+    order = neighbor_order(similar, settings.group, effort.turns)
     order = torch.cat([order, order[-1:].expand(-len(order) % settings.group)])
     weights = None
-    if order.numel() * x.shape[1] * dtype.itemsize <= memory:
+    if effort.copies and order.numel() * x.shape[1] * dtype.itemsize <= memory:
         weights = torch.empty(len(order), x.shape[1], dtype=dtype)
         for low in range(0, len(order), ROWS):
             weights[low : low + ROWS] = functions.rows(order[low : low + ROWS], dtype)
@@ -140,6 +143,7 @@ def _project(
     offset: float,
     bounds: tuple[ScoreBound, ...],
     dtype: torch.dtype,
+    coordinates: int,
 ) -> tuple[list[Tensor], Tensor, tuple[Tensor, Tensor]]:
     """Compute the rows of the terms for each bound, the coordinates for grouping, and the error bounds of the scores."""
     scale, mean = subspace.scale, subspace.of_points.mean.double()
@@ -159,26 +163,30 @@ def _project(
             for bound, out in zip(bounds, rows, strict=True):
                 out.append(bound.term_rows(at, beta, unknown, scaling))
             errors.append(functions.error_bound(dtype))
-            similar.append(torch.cat([at.inner[:, :GROUPING_COORDINATES], (beta / scaling.bias).unsqueeze(1)], 1).float())
+            similar.append(torch.cat([at.inner[:, :coordinates], (beta / scaling.bias).unsqueeze(1)], 1).float())
     relative, absolute = (torch.cat(column) for column in zip(*errors, strict=True))
     return [torch.cat(out) for out in rows], torch.cat(similar), (relative, absolute)
 
 
 def _choose_bounds(
     subspace: Subspace, terms: Tensor, points: Tensor, beta: Tensor, first_dtype: torch.dtype
-) -> tuple[Subspace | None, tuple[ScoreBound, ...]]:
-    """Choose a bound of few columns for all pairs, one of more columns for the remaining pairs, and their subspace."""
+) -> tuple[Subspace | None, tuple[ScoreBound, ...], float]:
+    """Choose a bound of few columns for all pairs, one of more columns for the remaining pairs, and their subspace.
+
+    The estimated work comes with them, in columns of a product in float32: the full product has d.
+    """
     cost = 1 if first_dtype == torch.float32 else 1 / 4
-    first = _cheapest_rank(subspace, terms, points[:: -(-len(points) // TRIAL_POINTS)], beta, cost)
+    first, work = _cheapest_rank(subspace, terms, points[:: -(-len(points) // TRIAL_POINTS)], beta, cost)
     more = 4 if first > 256 else 3
     rank = min(subspace.rank, max(more * (first + EXTRA) // 2, LEAST_COLUMNS) - EXTRA)
     chosen = narrow_subspace(subspace, terms, points, rank) if rank < NEARLY_ALL * subspace.rank else subspace
     short, last = ScoreBound(min(first, rank), first_dtype), ScoreBound(rank, torch.float32)
-    return chosen, (short,) if short == last else (short, last)
+    return chosen, (short,) if short == last else (short, last), work
 
 
-def _cheapest_rank(subspace: Subspace, terms: Tensor, points: Tensor, beta: Tensor, cost: float) -> int:
-    """The rank of the first bound with the least estimated work on a sample; ``cost`` is that of a column, 1 in float32."""
+def _cheapest_rank(subspace: Subspace, terms: Tensor, points: Tensor, beta: Tensor, cost: float) -> tuple[int, float]:
+    """The rank of the first bound with the least estimated work on a sample, and that work; ``cost`` is that of a column, 1 in
+    float32."""
     of_terms, of_points = subspace.terms(terms), subspace.points(points)
     scaling = Scaling.of(of_terms, beta * subspace.scale, of_points)
     weight = 1.0 if scaling is None else scaling.weight
@@ -193,22 +201,23 @@ def _cheapest_rank(subspace: Subspace, terms: Tensor, points: Tensor, beta: Tens
         work = columns * (PROJECTION_COST + cost) + 2 * left * terms.shape[1]
         if work < least:
             least, chosen = work, rank
-    return chosen
+    return chosen, least
 
 
 @functools.cache
 def fastest_dtype() -> torch.dtype:
-    """bfloat16 if its products on this processor are faster and sum in float32; else float32. Measured once, in 10 ms."""
-    a, b = torch.ones(1024, 128), torch.full((128, 512), 2.0**-9)
+    """bfloat16 if its products on this processor are faster and sum in float32; else float32. Measured once, in some 10 ms."""
+    a, b = torch.ones(512, 128), torch.full((128, 256), 2.0**-9)
     b[0] = 1.0  # sums of 1 and many small numbers stay 1 if intermediate sums are rounded to bfloat16
-    seconds = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        left, right = a.to(dtype), b.to(dtype)
-        product = torch.mm(left, right)
-        seconds[dtype] = min(_timed(left, right) for _ in range(5))
-    sums_in_float32 = bool((product.float() - 1 - 127 * 2.0**-9).abs().max() < 2.0**-7)
-    faster = seconds[torch.bfloat16] * WORTHWHILE_SPEEDUP < seconds[torch.float32]
-    return torch.bfloat16 if faster and sums_in_float32 else torch.float32
+    seconds = min(_timed(a, b) for _ in range(6))
+    a, b = a.to(torch.bfloat16), b.to(torch.bfloat16)
+    for _ in range(6):  # where bfloat16 is emulated, a few products show it
+        if _timed(a, b) * WORTHWHILE_SPEEDUP < seconds:
+            sums_in_float32 = bool((torch.mm(a, b).float() - 1 - 127 * 2.0**-9).abs().max() < 2.0**-7)
+            return torch.bfloat16 if sums_in_float32 else torch.float32
+        if _timed(a, b) > 4 * seconds:
+            break
+    return torch.float32
 
 
 def _timed(left: Tensor, right: Tensor) -> float:

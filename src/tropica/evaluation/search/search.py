@@ -30,7 +30,7 @@ from tropica.evaluation.search.query import (
     possible_groups,
     raise_lower_bound,
 )
-from tropica.evaluation.search.settings import SEARCH_SETTINGS, SearchSettings
+from tropica.evaluation.search.settings import FIRST, REFINED, SEARCH_SETTINGS, SearchSettings
 from tropica.evaluation.search.subspace import float32_is_exact
 from tropica.runtime.memory import budget
 from tropica.terms.maxima import RunningMaxima
@@ -83,6 +83,7 @@ class ExactSearch:
     ) -> None:
         self.report = SearchReport()
         self._blocks, self._dtype, self._memory, self._settings = blocks, dtype, memory, settings
+        self._refined = False
         self._index: SearchIndex | str | None = None  # a string: the reason against an index; None: not worth its cost so far
         self._points_asked = 0
         self._left: list[tuple[int, list[float]]] = []
@@ -91,9 +92,10 @@ class ExactSearch:
         """Take all blocks into account. Returns False without changes if the full product is cheaper (see ``report.why``)."""
         self._points_asked += len(state.x)
         why = self._refusal(state.x)
-        if not why and self._index is None:
+        refine = isinstance(self._index, SearchIndex) and not self._refined and self._points_asked >= self._settings.refined
+        if not why and (self._index is None or refine):
             with self.report.timed("index"):
-                self._index = self._build(state.x)
+                self._index, self._refined, self._left = self._build(state.x), self._points_asked >= self._settings.refined, []
         index = self._index
         if not why and index is None:
             why = "too few points so far to make up for an index"
@@ -122,7 +124,8 @@ class ExactSearch:
             return "the index would not fit the memory"
         if self._points_asked < settings.least_asked or terms * self._points_asked * d < settings.least_work:
             return None
-        return build_index(blocks, x, self._dtype, allowed, settings)
+        effort = REFINED if self._points_asked >= settings.refined else FIRST
+        return build_index(blocks, x, self._dtype, allowed, settings, effort=effort)
 
     def _search(self, index: SearchIndex, state: RunningMaxima) -> str:
         """Search for all points, block by block. Returns "", or the reason for not using the search."""

@@ -50,12 +50,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SAMPLE = 4096
-"""Terms and points that a subspace is fitted to. A smaller sample fits other terms and points worse."""
-WIDTH = 256
-"""Singular directions of the sampled scores, on either side, in up to 1024 dimensions: the subspace has up to twice as many."""
-STEPS = 3
-"""The number of subspace iterations."""
+from tropica.evaluation.search.settings import REFINED, IndexSettings
+
 CHUNK = 128
 """The number of products in a float32 sum."""
 UNIT = 2.0**-24
@@ -229,15 +225,15 @@ class _Sample:
         return cls(mean, scale, centered.mul_(scale).float())
 
 
-def fit_subspace(terms: Tensor, points: Tensor, chunk: int = CHUNK) -> Subspace | None:
+def fit_subspace(terms: Tensor, points: Tensor, chunk: int = CHUNK, effort: IndexSettings = REFINED) -> Subspace | None:
     """Fit a subspace to samples of terms (n, d) and points (m, d) in float32 or float64; None if they span none.
 
-    U spans WIDTH (in more than 1024 dimensions 2·WIDTH) leading left and right directions of the sampled scores A Xᵀ, as
-    both samples map them back to inputs.
+    U spans ``effort.width`` (in more than 1024 dimensions twice as many) leading left and right directions of the sampled
+    scores A Xᵀ, as both samples map them back to inputs.
     """
-    width = WIDTH if terms.shape[1] <= 1024 else 2 * WIDTH
+    width = effort.width if terms.shape[1] <= 1024 else 2 * effort.width
     a, x = _Sample.of(terms), _Sample.of(points)
-    return None if a is None or x is None else _spanned(a, x, _directions(a.rows, x.rows, width).double(), chunk)
+    return None if a is None or x is None else _spanned(a, x, _directions(a.rows, x.rows, width, effort.steps).double(), chunk)
 
 
 def narrow_subspace(subspace: Subspace, terms: Tensor, points: Tensor, rank: int) -> Subspace | None:
@@ -291,12 +287,12 @@ def power_of_two(number: float) -> float:
     return 2.0 ** round(math.log2(number)) if 0 < number < math.inf else 1.0
 
 
-def _directions(a: Tensor, x: Tensor, width: int) -> Tensor:
+def _directions(a: Tensor, x: Tensor, width: int, steps: int) -> Tensor:
     """(d, ≤ 2·width): leading singular directions of A Xᵀ, found by subspace iteration, mapped back by Aᵀ and by Xᵀ."""
     width = min(width, a.shape[1] // 2, len(a), len(x))
     right = torch.randn(len(x), width, generator=torch.Generator().manual_seed(0))
     left = right
-    for _ in range(STEPS):
+    for _ in range(steps):
         left, _ = torch.linalg.qr(a @ (x.mT @ right))
         right, _ = torch.linalg.qr(x @ (a.mT @ left))
     return torch.cat([a.mT @ left, x.mT @ right], 1)
