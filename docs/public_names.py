@@ -54,6 +54,13 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             *("iter_cells", "CellBlock", "estimate_regions", "estimate_patterns", "estimate_density", "Estimate"),
         ),
     ),
+    "queries": (
+        "Questions asked of regions",
+        (
+            *("cell", "Cell", "walk_cells", "Walk", "robust_radius", "RobustRadius"),
+            *("integrated_gradients", "Attributions", "subtract"),
+        ),
+    ),
     "tropical": (
         "Tropical algebra and geometry",
         (

@@ -49,6 +49,11 @@ if _TYPE_CHECKING:
     from tropica.network.readers.scikit_learn import from_sklearn
     from tropica.network.trace import trace
     from tropica.polyhedra.arrangements import arrangement
+    from tropica.queries.attributions import Attributions, integrated_gradients
+    from tropica.queries.cell import Cell, cell
+    from tropica.queries.robust import RobustRadius, robust_radius
+    from tropica.queries.subtract import subtract
+    from tropica.queries.walk import Walk, walk_cells
     from tropica.regions.archive import load_regions
     from tropica.regions.cell_blocks import CellBlock
     from tropica.regions.complex import RegionComplex
@@ -116,6 +121,11 @@ _NAMES = {
     "network.readers.scikit_learn": ("from_sklearn",),
     "network.trace": ("trace",),
     "polyhedra.arrangements": ("arrangement",),
+    "queries.attributions": ("Attributions", "integrated_gradients"),
+    "queries.cell": ("Cell", "cell"),
+    "queries.robust": ("RobustRadius", "robust_radius"),
+    "queries.subtract": ("subtract",),
+    "queries.walk": ("Walk", "walk_cells"),
     "regions.archive": ("load_regions",),
     "regions.complex": ("RegionComplex",),
     "regions.domain": ("Domain",),

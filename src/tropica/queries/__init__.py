@@ -1,0 +1,1 @@
+"""Questions asked of regions: the cell of a point, distances, walks, ranges, properties, attributions."""

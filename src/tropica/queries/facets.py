@@ -1,0 +1,55 @@
+"""``Facets``: the inequalities of a cell that no others imply, each with a proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tropica.exact.rational_arrays import RationalArray
+from tropica.runtime.html import HtmlRepr
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Facets(HtmlRepr):
+    """The facets of a cell.
+
+    Attributes:
+        rows: (F,) for each facet a row of ``cell.halfspaces``, the first of those on its hyperplane.
+        groups: for each facet all rows that are known to be on its hyperplane.
+        units: (F,) names of the units, or ``domain[i]``.
+        complete: whether every facet is there and every other row is proven redundant.
+        undecided: (U,) rows that are neither proven facets nor proven redundant.
+    """
+
+    rows: np.ndarray
+    groups: tuple[np.ndarray, ...]
+    units: tuple[str, ...]
+    undecided: np.ndarray
+    crossings: tuple[RationalArray, ...]
+    """For each facet a point (1, D) in its relative interior, exactly."""
+    outward: tuple[RationalArray, ...]
+    """For each facet a direction (1, D) that leads out of the cell there, exactly."""
+
+    @property
+    def complete(self) -> bool:
+        return not len(self.undecided)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[int]:
+        """The numbers of the facets, as :meth:`Cell.neighbor` takes them."""
+        return iter(range(len(self.rows)))
+
+    def to_dataframe(self) -> Any:
+        """A row for each facet: its unit, its row among the half-spaces, how many rows are on its hyperplane."""
+        import pandas as pd
+
+        return pd.DataFrame({"unit": self.units, "row": self.rows, "rows": [len(g) for g in self.groups]})
+
+    def __repr__(self) -> str:
+        state = "complete" if self.complete else f"{len(self.undecided):,} inequalities undecided"
+        return f"Facets({len(self):,} facets, {state})"

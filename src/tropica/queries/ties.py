@@ -1,0 +1,166 @@
+"""Pieces of segments that may run inside of a hyperplane: decided exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tropica.exact.rational_arrays import RationalArray, rationals
+from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
+from tropica.network.linear_parts import LinearPart
+from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.nonlinearities import ClampMin, Maximum, Relu
+from tropica.queries.borders import borders_of
+from tropica.queries.breakpoints import SUSPICIOUS, Points, Segments, block_size, rows_of
+from tropica.queries.cell import Cell
+from tropica.queries.fixed_pieces import exact_rows
+from tropica.queries.rational_vectors import difference, moved
+from tropica.queries.strictness import constant
+from tropica.regions.exact_points import exact_points
+from tropica.regions.lower import Lowered, lower
+
+SHORT = 1e-13
+"""Pieces shorter than this fraction of the segment are not looked at."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ties:
+    """What exact arithmetic says of pieces of segments.
+
+    Attributes:
+        tied: (pieces,) 1 where a unit is 0 along the piece whose gradient in x is not 0, else 0.
+        rows: for each piece that was looked at the nearest float64 of the rows of every nonlinearity at its middle.
+    """
+
+    tied: Tensor
+    rows: dict[int, list[np.ndarray]]
+
+    def any(self, pieces: Tensor) -> bool:
+        """Whether one of these pieces was looked at."""
+        return bool(self.rows) and any(int(p) in self.rows for p in pieces)
+
+    def evaluate(self, net: PiecewiseLinearNetwork, x: Tensor, pieces: Tensor) -> Tensor:
+        """The network at the middles of pieces, units that were looked at at their exact values: PyTorch's slopes at ties."""
+        stage = {node.name: s for s, node in enumerate(net.graph.nonlinearities)}
+        looked = [(k, self.rows[int(p)]) for k, p in enumerate(pieces) if int(p) in self.rows]
+
+        def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+            if isinstance(node, NonlinearityNode):
+                inputs = _settled(net, node, inputs, len(x), [(k, rows[stage[node.name]]) for k, rows in looked])
+            return node.apply(inputs, net.constants)
+
+        return net.graph.interpret({INPUT: x}, step)[net.graph.output]
+
+
+def _settled(
+    net: PiecewiseLinearNetwork, node: NonlinearityNode, inputs: Sequence[Tensor], points: int, looked: list
+) -> Sequence[Tensor]:
+    """The inputs of a nonlinearity with values replaced at some points; gradients go through as before."""
+    z = inputs[0]
+    wanted = z.detach().clone().reshape(points, -1)
+    base: Tensor | float = 0.0
+    if isinstance(node.op, Maximum):
+        first, second = torch.broadcast_tensors(*inputs)
+        z, inputs = first, (first, second)
+        wanted, base = z.detach().clone().reshape(points, -1), second.detach().reshape(points, -1)
+    elif isinstance(node.op, ClampMin):
+        base = node.roles(net.constants)["level"].expand(z.shape).reshape(points, -1)
+    for k, rows in looked:
+        row = torch.from_numpy(rows)
+        level = base[k] if isinstance(base, Tensor) else torch.zeros_like(row)
+        moved_to = level + row
+        lost = (moved_to == level) & (row != 0)  # a difference below the last bit of the level
+        wanted[k] = torch.where(lost, torch.nextafter(level, level + torch.sign(row) * (1 + level.abs())), moved_to)
+    return (z + (wanted.reshape(z.shape) - z.detach()), *inputs[1:])
+
+
+def find_ties(net: PiecewiseLinearNetwork, segments: Segments, points: Points) -> Ties:
+    """Look at all pieces in whose middle a unit is near 0 and may have a gradient."""
+    owner, a, b = points.pieces()
+    doubtful = torch.zeros(len(owner), dtype=torch.bool)
+    parts = {
+        node.name: LinearPart(node, net.constants, tuple(net.shapes[name] for name in node.inputs))
+        for node in net.graph.nodes
+        if isinstance(node, AffineNode)
+    }
+    for some in torch.arange(len(owner)).split(max(1, block_size(net) // 2)):
+        doubtful[some] = _doubtful(net, parts, segments.at(owner[some], (a[some] + b[some]) / 2))
+    tied, found = torch.zeros(len(owner), dtype=torch.float64), {}
+    chosen = torch.nonzero(doubtful & (b - a > SHORT)).flatten().tolist()
+    lowered = lower(net, simplify=False) if chosen else None
+    for p in chosen:
+        assert lowered is not None
+        s = int(owner[p])
+        start, end = (rationals(z[s].reshape(1, -1).numpy()) for z in (segments.start, segments.end))
+        low, high = Fraction(float(a[p])), Fraction(float(b[p]))
+        places = [low + (high - low) * share for share in (Fraction(1, 2), Fraction(1, 3))]
+        is_tied, found[p] = _looked_at(lowered, [moved(start, difference(end, start), t) for t in places])
+        tied[p] = float(is_tied)
+    return Ties(tied, found)
+
+
+def _doubtful(net: PiecewiseLinearNetwork, parts: Mapping[str, LinearPart], x: Tensor) -> Tensor:
+    """For each point whether a row is near 0 that may depend on the input there.
+
+    With each value goes a mark: whether it may depend on the input near the point. A value that does not is 0 without a tie.
+    """
+    found = torch.zeros(len(x), dtype=torch.bool)
+
+    def step(node: Node, inputs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        values, live = [z for z, _ in inputs], [mark for _, mark in inputs]
+        out = node.apply(values, net.constants)
+        if not isinstance(node, NonlinearityNode):
+            return out, parts[node.name].touches(live)
+        rows, marks = rows_of(node, values, net, len(x)), _marks_of(node, live, len(x))
+        near, kept = _near_zero(node, rows, marks)
+        found.logical_or_(near)
+        return out, kept.reshape(out.shape)
+
+    with torch.no_grad():
+        net.graph.interpret({INPUT: (x, torch.ones_like(x, dtype=torch.bool))}, step)
+    return found
+
+
+def _marks_of(node: NonlinearityNode, live: Sequence[Tensor], points: int) -> Tensor:
+    """The marks (m, points, units) of a nonlinearity's inputs: of windows, of both activations of a maximum, of a threshold."""
+    if node.op.elementwise:
+        return torch.stack([m.reshape(points, -1) for m in torch.broadcast_tensors(*live)])
+    windows = node.op.windows(live[0].double(), 0.0)
+    return windows.reshape(len(windows), points, -1) != 0
+
+
+def _near_zero(node: NonlinearityNode, rows: Tensor, marks: Tensor) -> tuple[Tensor, Tensor]:
+    """For each point whether a marked row is near 0, and the marks of the units."""
+    scale = torch.where(torch.isfinite(rows), rows, 0.0).abs().amax((0, 2), keepdim=True) * SUSPICIOUS
+    if len(rows) == 1:
+        small = rows.abs()[0] <= scale[0]
+        near = (small & marks.any(0)).any(1)
+        if isinstance(node.op, Maximum):
+            first, second = marks
+            return near, ((rows[0] >= -scale[0]) & first) | ((rows[0] <= scale[0]) & second)
+        flat_below = isinstance(node.op, Relu | ClampMin)
+        return near, marks[0] & (rows[0] >= -scale[0]) if flat_below else marks[0]
+    top = rows >= rows.amax(0, keepdim=True) - scale
+    near = ((top.sum(0) > 1) & (top & marks).any(0)).any(1)
+    return near, (top & marks).any(0)
+
+
+def _looked_at(lowered: Lowered, middles: Sequence[RationalArray]) -> tuple[bool, list[np.ndarray]]:
+    """Whether a unit with a gradient is 0 at both points, and the rows at the first."""
+    pieces = tuple(p[0] for p in exact_points(lowered, middles[0]).pieces(lowered))
+    *stages, _ = exact_rows(lowered, pieces, middles[0])
+    borders = borders_of(lowered, pieces)
+    signs = [borders.signs(stages)[0]]
+    *again, _ = exact_rows(lowered, pieces, middles[1])
+    signs.append(borders.signs(again)[0])
+    zero = np.flatnonzero((signs[0] == 0) & (signs[1] == 0))
+    is_tied = False
+    if len(zero):
+        rows = Cell(lowered, pieces, middles[0]).halfspaces
+        is_tied = any(not constant(lowered, pieces, rows, int(i)) for i in zero)
+    return is_tied, [z.floats()[0] for z in stages]

@@ -1,0 +1,82 @@
+"""Walks over neighbors against the rational enumerator, on networks full of coincidences."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import tropica as tp
+from tests.degenerate_networks import Degenerate, degenerate_network
+from tests.oracles.cells import enumerate_cells
+from tests.oracles.convex import box
+
+QUICK = (12, 13)
+
+
+def start(case: Degenerate, domain: tp.Box) -> list[float]:
+    """A point of the box that is on no border."""
+    random = np.random.default_rng(0)
+    while True:
+        x = random.uniform(-2, 2, case.d).tolist()
+        try:
+            tp.cell(case.net, x, domain=domain, simplify="relu_pool" in case.name)
+        except tp.InputError:
+            continue
+        return x
+
+
+def check(case: Degenerate, order: str = "breadth") -> tp.Walk:
+    domain = tp.Box(-2, 2, d=case.d)
+    expected = enumerate_cells(case.layers, [box([-2] * case.d, [2] * case.d)])
+    simplify = "relu_pool" in case.name
+    walk = tp.walk_cells(case.net, start(case, domain), within=domain, order=order, simplify=simplify).run()
+    found = [tuple(int(p) for stage in c.pieces for p in stage) for c in walk.cells]
+    assert walk.complete, case.name
+    assert len(set(found)) == len(found) == len(expected), case.name
+    maps = [tuple(np.column_stack([c.outputs.weight, c.outputs.bias]).ravel().tolist()) for c in walk.cells]
+    assert sorted(maps) == sorted(tuple(float(e) for form in c.outputs for e in form) for c in expected.cells), case.name
+    return walk
+
+
+@pytest.mark.parametrize("seed", QUICK)
+def test_every_cell_is_visited_once(seed: int) -> None:
+    check(degenerate_network(seed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(60))
+def test_every_cell_is_visited_once_many(seed: int) -> None:
+    check(degenerate_network(seed), ("breadth", "nearest")[seed % 2])
+
+
+def quadrants() -> tp.PiecewiseLinearNetwork:
+    return tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
+
+
+def test_nearest_first_goes_by_the_distance_to_the_closed_cell() -> None:
+    steps = list(tp.walk_cells(quadrants(), [1.0, 2.0], order="nearest"))
+    assert [round(s.distance, 9) for s in steps] == [0.0, 1.0, 2.0, round(math.sqrt(5), 9)]
+    near = tp.walk_cells(quadrants(), [1.0, 2.0], max_distance=1.5, norm="linf").run()
+    assert len(near) == 2
+    assert near.complete
+
+
+def test_a_walk_between_two_points_goes_from_facet_to_facet() -> None:
+    walk = tp.walk_cells(quadrants(), [1.0, 1.0], to=[-1.0, -1.0]).run()  # the segment meets both hyperplanes at 0
+    assert len(walk) == 3
+    assert walk.complete
+    assert len(walk.edges) == 2
+    graph = tp.walk_cells(quadrants(), [1.0, 2.0]).run().to_networkx()
+    assert sorted(d for _, d in graph.degree) == [2, 2, 2, 2]
+
+
+def test_limits_end_a_walk() -> None:
+    walk = tp.walk_cells(quadrants(), [1.0, 2.0], max_cells=2).run()
+    assert len(walk) == 2
+    assert not walk.complete
+    with pytest.raises(tp.InputError, match="max_cells must be a positive number"):
+        tp.walk_cells(quadrants(), [1.0, 2.0], max_cells=0)
+    with pytest.raises(tp.InputError, match="order must be"):
+        tp.walk_cells(quadrants(), [1.0, 2.0], order="best")
