@@ -32,7 +32,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "comparing": (
         "Comparing",
         (
-            *("agreement", "Agreement", "angles", "distances", "correlation"),
+            *("agreement", "Agreement", "regression_agreement", "RegressionAgreement", "angles", "distances", "correlation"),
             *("pattern_agreement", "count_patterns", "count_terms"),
         ),
     ),
@@ -59,7 +59,8 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Questions asked of regions",
         (
             *("cell", "Cell", "walk_cells", "Walk", "robust_radius", "RobustRadius"),
-            *("integrated_gradients", "Attributions", "subtract"),
+            *("integrated_gradients", "Attributions", "subtract", "output_range", "OutputRange"),
+            *("verify", "Verdict", "Property", "load_property", "check_verdict"),
         ),
     ),
     "tropical": (

@@ -2,11 +2,9 @@
 Explain one prediction
 ======================
 
-What decides the label of one test image: the active term and the runners-up, as their training images, with values and margin; the network's own
-coefficients beside those of the active term; the activations that both images share.
+What decides the label of one test image: the active term and the runners-up, as their training images, with values and
+margin; the network's own coefficients beside those of the active term; the activations that both images share.
 """
-
-import torch
 
 import tropica as tp
 from tropica.studies.networks import build

@@ -2,7 +2,8 @@
 Training images that decide often, and those that never do
 ==========================================================
 
-Each test image is decided by one training image: the one whose term is active. A few training images decide many test images, most decide none.
+Each test image is decided by one training image: the one whose term is active. A few training images decide many test images,
+most decide none.
 """
 
 import matplotlib.pyplot as plt

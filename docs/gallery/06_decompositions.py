@@ -2,8 +2,8 @@
 Three DC decompositions of one network
 ======================================
 
-A network is a difference of two convex functions in many ways. The paper's way is convex for any input; the calibrated one as much as the data need; the
-minimal one as little as Theorem 3.3 allows. The less is added, the closer N^(X) is to the network.
+A network is a difference of two convex functions in many ways. The paper's way is convex for any input; the calibrated one as
+much as the data need; the minimal one as little as Theorem 3.3 allows. The less is added, the closer N^(X) is to the network.
 """
 
 import matplotlib.pyplot as plt

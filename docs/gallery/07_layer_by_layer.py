@@ -2,8 +2,8 @@
 Layer by layer
 ==============
 
-Figure 3 of TropEx for a network of one's own: the part of the network behind each layer is rebuilt from its own terms. How much of what the network does is fixed
-by its behavior at the training points, layer by layer?
+Figure 3 of TropEx for a network of one's own: the part of the network behind each layer is rebuilt from its own terms. How
+much of what the network does is fixed by its behavior at the training points, layer by layer?
 """
 
 import matplotlib.pyplot as plt

@@ -2,7 +2,8 @@
 Zonotopes of a layer
 ====================
 
-The Newton polytopes of a first layer's outputs are zonotopes: Minkowski sums of segments, one for each unit. Their vertices count the layer's regions (Zhang et al. 2018).
+The Newton polytopes of a first layer's outputs are zonotopes: Minkowski sums of segments, one for each unit. Their vertices
+count the layer's regions (Zhang et al. 2018).
 """
 
 import matplotlib.pyplot as plt
