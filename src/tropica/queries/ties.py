@@ -17,10 +17,8 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import ClampMin, Maximum, Relu
 from tropica.queries.borders import borders_of
 from tropica.queries.breakpoints import SUSPICIOUS, Points, Segments, block_size, rows_of
-from tropica.queries.cell import Cell
 from tropica.queries.fixed_pieces import exact_rows
 from tropica.queries.rational_vectors import difference, moved
-from tropica.queries.strictness import constant
 from tropica.regions.exact_points import exact_points
 from tropica.regions.lower import Lowered, lower
 
@@ -161,6 +159,11 @@ def _looked_at(lowered: Lowered, middles: Sequence[RationalArray]) -> tuple[bool
     zero = np.flatnonzero((signs[0] == 0) & (signs[1] == 0))
     is_tied = False
     if len(zero):
-        rows = Cell(lowered, pieces, middles[0]).halfspaces
-        is_tied = any(not constant(lowered, pieces, rows, int(i)) for i in zero)
+        *slopes, _ = exact_rows(lowered, pieces, _direction(middles[0].numerators.shape[1]), linear=True)
+        is_tied = bool(borders.exact(slopes).numerators[0, zero].any())
     return is_tied, [z.floats()[0] for z in stages]
+
+
+def _direction(dimension: int) -> RationalArray:
+    """A random direction (1, D): a row that is not constant has slope 0 in it with a probability of at most 2⁻³¹."""
+    return RationalArray(np.random.default_rng(0).integers(-(2**30), 2**30, (1, dimension)))
