@@ -22,10 +22,10 @@ from rich.table import Table
 from torch import nn
 
 import tropica as tp
-from tropica.regions.cell_blocks import MAPS, SIGNS, VOLUMES, make_problem, search_blocks
-from tropica.regions.domains import Box
-from tropica.regions.lower import lower
-from tropica.regions.tasks import Counters
+from tropica.regions.domains.constructors import Box
+from tropica.regions.engine.cell_blocks import MAPS, SIGNS, VOLUMES, make_problem, search_blocks
+from tropica.regions.engine.tasks import Counters
+from tropica.regions.lower.lowering import lower
 
 CASES = {
     "2-16x3": 178,

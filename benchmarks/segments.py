@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import tropica as tp
 from benchmarks.timing import in_turns, median, ratio
-from tropica.regions.domains import Segment
+from tropica.regions.domains.constructors import Segment
 from tropica.regions.segments.complex import SegmentRegions, segment_regions
 
 POINTS = 1000

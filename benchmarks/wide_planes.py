@@ -20,10 +20,10 @@ import tropica as tp
 from benchmarks.architectures import resnet18
 from benchmarks.networks import Trained, images, trained
 from benchmarks.report import show
-from tropica.regions.cell_blocks import VOLUMES, make_problem, search_blocks
-from tropica.regions.domain import Domain
-from tropica.regions.lower import lower
-from tropica.regions.tasks import Counters
+from tropica.regions.domains.domain import Domain
+from tropica.regions.engine.cell_blocks import VOLUMES, make_problem, search_blocks
+from tropica.regions.engine.tasks import Counters
+from tropica.regions.lower.lowering import lower
 
 CLASSES = (3, 5, 8)
 Case = tuple[nn.Module, Domain]
@@ -62,7 +62,8 @@ def vgg11() -> nn.Module:
     for width, pooled in ((64, 1), (128, 1), (256, 0), (256, 1), (512, 0), (512, 1), (512, 0), (512, 1)):
         conv = nn.Conv2d(inputs, width, 3, padding=1)
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-        nn.init.zeros_(conv.bias)
+        if conv.bias is not None:
+            nn.init.zeros_(conv.bias)
         layers += [conv, nn.ReLU(), *([nn.MaxPool2d(2)] if pooled else [])]
         inputs = width
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(512, 10))

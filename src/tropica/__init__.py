@@ -60,15 +60,26 @@ if _TYPE_CHECKING:
     from tropica.queries.subtract import subtract
     from tropica.queries.verify import Verdict, check_verdict, verify
     from tropica.queries.walk import Walk, walk_cells
-    from tropica.regions.cell_blocks import CellBlock
-    from tropica.regions.complex import RegionComplex
-    from tropica.regions.domain import Domain
-    from tropica.regions.domains import Ball, Box, Plane, Polygon, Polytope, Segment, Simplex, Slice, Space, Triangle
-    from tropica.regions.enumerate_cells import CellCount, count_cells, iter_cells
+    from tropica.regions.complex.region_complex import RegionComplex
+    from tropica.regions.domains.constructors import (
+        Ball,
+        Box,
+        Plane,
+        Polygon,
+        Polytope,
+        Segment,
+        Simplex,
+        Slice,
+        Space,
+        Triangle,
+    )
+    from tropica.regions.domains.domain import Domain
+    from tropica.regions.engine.cell_blocks import CellBlock
     from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, estimate_regions
     from tropica.regions.linear_regions import linear_regions
     from tropica.regions.load import load_regions
     from tropica.regions.segments.complex import SegmentRegions
+    from tropica.regions.streams import CellCount, count_cells, iter_cells
     from tropica.studies.datasets.load import load_data
     from tropica.terms.certificate import Certificate
     from tropica.terms.linear_terms import AffineTerms, LinearTerms
@@ -139,9 +150,9 @@ _NAMES = {
     "queries.verify": ("Verdict", "check_verdict", "verify"),
     "queries.walk": ("Walk", "walk_cells"),
     "regions.load": ("load_regions",),
-    "regions.complex": ("RegionComplex",),
-    "regions.domain": ("Domain",),
-    "regions.domains": (
+    "regions.complex.region_complex": ("RegionComplex",),
+    "regions.domains.domain": ("Domain",),
+    "regions.domains.constructors": (
         "Ball",
         "Box",
         "Plane",
@@ -153,8 +164,8 @@ _NAMES = {
         "Space",
         "Triangle",
     ),
-    "regions.cell_blocks": ("CellBlock",),
-    "regions.enumerate_cells": ("CellCount", "count_cells", "iter_cells"),
+    "regions.engine.cell_blocks": ("CellBlock",),
+    "regions.streams": ("CellCount", "count_cells", "iter_cells"),
     "regions.estimates": ("Estimate", "estimate_density", "estimate_patterns", "estimate_regions"),
     "regions.linear_regions": ("linear_regions",),
     "regions.segments.complex": ("SegmentRegions",),

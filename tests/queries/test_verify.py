@@ -14,8 +14,8 @@ from tests.degenerate_networks import degenerate_network
 from tropica.exact.rational_arrays import rationals
 from tropica.queries.enclosures import Enclosure
 from tropica.queries.split_tree import _Network, check_tree
-from tropica.regions.exact_points import exact_points
-from tropica.regions.lower import lower
+from tropica.regions.lower.exact_points import exact_points
+from tropica.regions.lower.lowering import lower
 
 
 @pytest.mark.parametrize("seed", range(0, 40, 2))

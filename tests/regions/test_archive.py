@@ -14,7 +14,7 @@ import torch
 
 import tropica as tp
 from tests.regions.test_complex import NONLINEARITIES, mlp, traced
-from tropica.regions.archive import HEADER
+from tropica.regions.complex.archive import HEADER
 
 
 @functools.cache

@@ -13,13 +13,13 @@ import tropica as tp
 from tests.oracles.cells import Affine, Bend, Cells, Largest, Layer, enumerate_cells
 from tests.oracles.convex import box
 from tropica.exact.rational_arrays import from_fractions
-from tropica.regions.cell_blocks import Problem, make_problem, search_blocks
-from tropica.regions.domains import Plane
-from tropica.regions.exact_points import embedded, exact_points
-from tropica.regions.lower import Lowered, lower
-from tropica.regions.sign_vectors import SignLayout
-from tropica.regions.sparse_affine import exact_rows
-from tropica.regions.tasks import Counters
+from tropica.regions.complex.sign_vectors import SignLayout
+from tropica.regions.domains.constructors import Plane
+from tropica.regions.engine.cell_blocks import Problem, make_problem, search_blocks
+from tropica.regions.engine.tasks import Counters
+from tropica.regions.lower.exact_points import embedded, exact_points
+from tropica.regions.lower.lowering import Lowered, lower
+from tropica.regions.lower.sparse_affine import exact_rows
 
 ALL = frozenset(("signs", "volumes", "maps", "vertices"))
 

@@ -10,8 +10,8 @@ import torch
 
 import tropica as tp
 from tests.oracles import convex
-from tropica.regions.domain import Domain, vector
-from tropica.regions.domains import Ball, Box, Plane, Polygon, Polytope, Segment, Simplex, Slice, Space, Triangle
+from tropica.regions.domains.constructors import Ball, Box, Plane, Polygon, Polytope, Segment, Simplex, Slice, Space, Triangle
+from tropica.regions.domains.domain import Domain, vector
 
 OCTAHEDRON = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
 RANDOM = np.random.default_rng(3)

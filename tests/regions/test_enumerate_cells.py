@@ -19,12 +19,12 @@ from tests.oracles.cells import Cells, enumerate_cells
 from tests.oracles.convex import box
 from tests.traced import by_name, points, traced
 from tropica.errors import InputError
-from tropica.regions.cell_blocks import CellBlock, Problem, Sizes, make_problem, search_blocks
-from tropica.regions.domains import Ball, Box, Plane, Segment
-from tropica.regions.enumerate_cells import count_cells, iter_cells
+from tropica.regions.domains.constructors import Ball, Box, Plane, Segment
+from tropica.regions.engine.cell_blocks import CellBlock, Problem, Sizes, make_problem, search_blocks
 from tropica.regions.kernels import sources_key
 from tropica.regions.kernels.arrays import Capacity
-from tropica.regions.lower import lower
+from tropica.regions.lower.lowering import lower
+from tropica.regions.streams import count_cells, iter_cells
 
 THIN = json.loads((Path(__file__).parent / "thin-cells.json").read_text())
 ALL = frozenset(("signs", "volumes", "maps", "vertices"))

@@ -19,11 +19,11 @@ from tests.oracles.convex import box
 from tests.oracles.segments import Leaky
 from tests.regions.chains import as_network, dense
 from tropica.exact.rational_arrays import from_fractions
-from tropica.regions.audit import audit_cells
-from tropica.regions.distinct_maps import distinct_maps
-from tropica.regions.enumerated import Enumerated
-from tropica.regions.enumerated import enumerate_cells as enumerated
-from tropica.regions.volume import hull_volume
+from tropica.regions.complex.audit import audit_cells
+from tropica.regions.complex.distinct_maps import distinct_maps
+from tropica.regions.complex.enumerated import Enumerated
+from tropica.regions.complex.enumerated import enumerate_cells as enumerated
+from tropica.regions.engine.volume import hull_volume
 
 THIN = json.loads((Path(__file__).parent / "thin-cells.json").read_text())
 

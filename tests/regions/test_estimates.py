@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import tropica as tp
 from tests.network_modules import build
 from tests.traced import case_of, traced
-from tropica.regions.domains import Box, Segment
+from tropica.regions.domains.constructors import Box, Segment
 from tropica.regions.estimates import (
     Estimate,
     _cells,

@@ -15,9 +15,9 @@ from tests.oracles.cells import enumerate_cells
 from tests.oracles.convex import box
 from tests.traced import by_name, points, traced
 from tropica.exact.rational_arrays import from_fractions
-from tropica.regions.domains import Box
-from tropica.regions.exact_points import exact_maps, exact_points
-from tropica.regions.lower import NO_INPUT, ZERO, Lowered, lower
+from tropica.regions.domains.constructors import Box
+from tropica.regions.lower.exact_points import exact_maps, exact_points
+from tropica.regions.lower.lowering import NO_INPUT, ZERO, Lowered, lower
 
 
 def value(lowered: Lowered, x: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ from tests.degenerate_networks import degenerate_network
 from tests.oracles.cells import decision_boundary, enumerate_cells
 from tests.oracles.convex import box
 from tests.regions.test_complex import NONLINEARITIES, mlp, traced
-from tropica.regions import enumerated
-from tropica.regions.settings import EnumerationSettings
+from tropica.regions.complex import enumerated
+from tropica.regions.engine.settings import EnumerationSettings
 
 
 def relu_net(weight: list[list[float]], out: list[list[float]]) -> tp.PiecewiseLinearNetwork:

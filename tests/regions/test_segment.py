@@ -20,7 +20,7 @@ from tests.random_networks import Network, random_networks
 from tests.regions.chains import as_network, dense, integer_chains
 from tests.sizes import examples
 from tests.traced import by_name, case_of, traced
-from tropica.regions.domains import Segment
+from tropica.regions.domains.constructors import Segment
 from tropica.regions.segments import followed as segment_followed
 from tropica.regions.segments import walk as segment_walk
 from tropica.regions.segments.complex import SegmentRegions, segment_regions

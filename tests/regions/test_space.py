@@ -16,7 +16,7 @@ from tests.oracles.cells import Bend, Largest, enumerate_cells
 from tests.oracles.convex import orthants
 from tropica.exact.linear_algebra import solve
 from tropica.exact.rational_arrays import from_fractions
-from tropica.regions.fan import fan_rays
+from tropica.regions.engine.fan import fan_rays
 
 
 def check(case: Degenerate) -> None:

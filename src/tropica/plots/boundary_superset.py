@@ -14,8 +14,8 @@ from tropica.plots.clipped_hypersurface import clipped_hypersurface
 from tropica.plots.hypersurface import draw_edges
 from tropica.plots.label_polygons import label_polygons
 from tropica.plots.polygons import draw_boundary, fill_labels
-from tropica.regions.complex import RegionComplex
-from tropica.regions.domains import Box
+from tropica.regions.complex.region_complex import RegionComplex
+from tropica.regions.domains.constructors import Box
 
 PALE = 0.28
 """Weight of a label's color in its area's mixture with white, so that thin lines show."""

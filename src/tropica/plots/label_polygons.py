@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tropica.polyhedra.polygons import clip
-from tropica.regions.complex import RegionComplex
+from tropica.regions.complex.region_complex import RegionComplex
 
 
 def label_polygons(cx: RegionComplex) -> tuple[list[np.ndarray], np.ndarray]:

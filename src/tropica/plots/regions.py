@@ -14,8 +14,8 @@ from tropica.plots import style
 from tropica.plots.cell_colors import cell_colors
 from tropica.plots.label_polygons import label_polygons
 from tropica.plots.polygons import draw_boundary, fill, fill_labels, padded, scatter_points
-from tropica.regions.complex import RegionComplex
-from tropica.regions.domains import Space
+from tropica.regions.complex.region_complex import RegionComplex
+from tropica.regions.domains.constructors import Space
 
 BY = ("pattern", "map", "label", "region")
 

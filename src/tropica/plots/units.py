@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from tropica.errors import InputError
 from tropica.plots import style
-from tropica.regions.complex import RegionComplex
+from tropica.regions.complex.region_complex import RegionComplex
 
 
 def units(cx: RegionComplex, *, only: Sequence[str] | None = None, ax: Axes | None = None, title: str = "") -> Axes:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tropica.exact.rational_arrays import RationalArray, compact
 from tropica.queries.fixed_pieces import Bounded, Pieces
-from tropica.regions.lower import NO_INPUT, ZERO, Lowered
+from tropica.regions.lower.lowering import NO_INPUT, ZERO, Lowered
 
 DOMAIN = -1
 """The number of the stage of a row that is a half-space of the domain."""

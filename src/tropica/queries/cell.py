@@ -30,9 +30,9 @@ from tropica.queries.small_faces import SmallFaces, small_faces
 from tropica.queries.steps import half_way, near_one
 from tropica.queries.strictness import first_border
 from tropica.queries.walls import Walls, walls_of
-from tropica.regions.domain import Domain
-from tropica.regions.exact_points import exact_points
-from tropica.regions.lower import Lowered, lower
+from tropica.regions.domains.domain import Domain
+from tropica.regions.lower.exact_points import exact_points
+from tropica.regions.lower.lowering import Lowered, lower
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.regions.composed_affine import SOURCE_INPUT, ComposedAffine
-from tropica.regions.lower import NO_INPUT, ZERO, Lowered, Stage
+from tropica.regions.lower.composed_affine import SOURCE_INPUT, ComposedAffine
+from tropica.regions.lower.lowering import NO_INPUT, ZERO, Lowered, Stage
 
 MOST_NUMBERS = 1 << 22
 """Entries of one matrix up to which its float64 numbers are the nearest ones."""

@@ -18,8 +18,8 @@ from tropica.network.graph import AffineNode, Node
 from tropica.network.linear_parts import LinearPart
 from tropica.network.numbers import Enclosed
 from tropica.network.point_signs import plain_arithmetic
-from tropica.regions.composed_affine import SOURCE_INPUT, ComposedAffine
-from tropica.regions.lower import NO_INPUT, ZERO, Lowered, Stage
+from tropica.regions.lower.composed_affine import SOURCE_INPUT, ComposedAffine
+from tropica.regions.lower.lowering import NO_INPUT, ZERO, Lowered, Stage
 
 Pieces = tuple[np.ndarray, ...]
 """For each stage (units,): 1 for the upper piece of a threshold, the position of the chosen input of a window."""

@@ -11,7 +11,7 @@ import numpy as np
 from tropica.exact.rational_arrays import RationalArray, rationals
 from tropica.queries.borders import Borders
 from tropica.queries.fixed_pieces import EnclosedRows, Pieces, exact_coefficients, exact_rows
-from tropica.regions.lower import Lowered
+from tropica.regions.lower.lowering import Lowered
 from tropica.runtime.html import HtmlRepr
 
 MOST_EXACT = 1 << 18

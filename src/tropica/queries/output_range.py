@@ -21,9 +21,9 @@ from tropica.queries.cell import MOST_DIMENSIONS, cell_at
 from tropica.queries.enclosures import Enclosure
 from tropica.queries.walk import visited
 from tropica.queries.walls import walls_of
-from tropica.regions.domains import Box
-from tropica.regions.exact_points import exact_points
-from tropica.regions.lower import Lowered, lower
+from tropica.regions.domains.constructors import Box
+from tropica.regions.lower.exact_points import exact_points
+from tropica.regions.lower.lowering import Lowered, lower
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
 

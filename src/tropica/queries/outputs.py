@@ -9,7 +9,7 @@ import numpy as np
 from tropica.exact.rational_arrays import RationalArray
 from tropica.queries.fixed_pieces import EnclosedRows, Pieces, exact_coefficients
 from tropica.queries.halfspaces import COLUMNS
-from tropica.regions.lower import Lowered
+from tropica.regions.lower.lowering import Lowered
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from tropica.queries.halfspaces import Halfspaces, exact_signs
 from tropica.queries.rational_vectors import difference, moved
 from tropica.queries.shooting import Search, discard_in_box, dual_bound, settle, shoot
 from tropica.queries.walls import Walls
-from tropica.regions.lower import Lowered
+from tropica.regions.lower.lowering import Lowered
 
 
 def proven_facets(

@@ -19,9 +19,9 @@ from tropica.queries.crossings import crossing
 from tropica.queries.distances import dual_norm, length, nearest_point
 from tropica.queries.fixed_pieces import pieces_beyond
 from tropica.queries.walk import cell_key
-from tropica.regions.domain import Domain
-from tropica.regions.exact_points import exact_points
-from tropica.regions.lower import Lowered
+from tropica.regions.domains.domain import Domain
+from tropica.regions.lower.exact_points import exact_points
+from tropica.regions.lower.lowering import Lowered
 from tropica.runtime.html import HtmlRepr
 
 MET = 1e-6

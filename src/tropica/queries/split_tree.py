@@ -13,8 +13,8 @@ from fractions import Fraction
 import numpy as np
 
 from tropica.queries.properties import Unsafe
-from tropica.regions.composed_affine import SOURCE_INPUT
-from tropica.regions.lower import NO_INPUT, ZERO, Lowered
+from tropica.regions.lower.composed_affine import SOURCE_INPUT
+from tropica.regions.lower.lowering import NO_INPUT, ZERO, Lowered
 
 Extended = np.longdouble
 ROUNDING = float(np.finfo(np.longdouble).eps)

@@ -7,7 +7,7 @@ import numpy as np
 from tropica.exact.rational_arrays import RationalArray
 from tropica.queries.fixed_pieces import Pieces, exact_rows
 from tropica.queries.halfspaces import COLUMNS, Halfspaces, rational_signs
-from tropica.regions.lower import Lowered
+from tropica.regions.lower.lowering import Lowered
 
 
 def first_border(lowered: Lowered, pieces: Pieces, rows: Halfspaces, x: RationalArray) -> tuple[int, int] | None:

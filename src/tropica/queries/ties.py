@@ -19,8 +19,8 @@ from tropica.queries.borders import borders_of
 from tropica.queries.breakpoints import SUSPICIOUS, Points, Segments, block_size, rows_of
 from tropica.queries.fixed_pieces import exact_rows
 from tropica.queries.rational_vectors import difference, moved
-from tropica.regions.exact_points import exact_points
-from tropica.regions.lower import Lowered, lower
+from tropica.regions.lower.exact_points import exact_points
+from tropica.regions.lower.lowering import Lowered, lower
 
 SHORT = 1e-13
 """Pieces shorter than this fraction of the segment are not looked at."""

@@ -21,10 +21,10 @@ from tropica.queries.attack import attack
 from tropica.queries.enclosures import Enclosure
 from tropica.queries.properties import Property, Unsafe
 from tropica.queries.split_tree import SplitTree, check_tree
-from tropica.regions.domain import Domain
-from tropica.regions.domains import Box
-from tropica.regions.exact_points import exact_points
-from tropica.regions.lower import Lowered, lower
+from tropica.regions.domains.constructors import Box
+from tropica.regions.domains.domain import Domain
+from tropica.regions.lower.exact_points import exact_points
+from tropica.regions.lower.lowering import Lowered, lower
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
 

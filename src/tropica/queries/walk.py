@@ -18,8 +18,8 @@ from tropica.queries.cell import Cell, cell
 from tropica.queries.distances import dual_norm, nearest_point
 from tropica.queries.fixed_pieces import Pieces
 from tropica.queries.segment import cells_between
-from tropica.regions.domain import Domain
-from tropica.regions.lower import Lowered
+from tropica.regions.domains.domain import Domain
+from tropica.regions.lower.lowering import Lowered
 from tropica.runtime.html import HtmlRepr
 from tropica.runtime.progress import ProgressCallback, progress_callback
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, rationals
-from tropica.regions.domain import Domain
-from tropica.regions.domains import Box, Space
+from tropica.regions.domains.constructors import Box, Space
+from tropica.regions.domains.domain import Domain
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from torch import Tensor
 from tropica.data.batches import Data, as_batches
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.regions.domains import Box, Segment
+from tropica.regions.domains.constructors import Box, Segment
 from tropica.regions.segments.complex import segment_regions
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
@@ -67,7 +67,7 @@ def estimate_patterns(net: PiecewiseLinearNetwork, where: Data | Box, *, samples
     Source: Chao, Scandinavian Journal of Statistics 11 (1984); variance: Chao, Biometrics 43 (1987).
 
     >>> import torch, tropica as tp
-    >>> from tropica.regions.domains import Box
+    >>> from tropica.regions.domains.constructors import Box
     >>> net = tp.trace(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU()).eval(), torch.zeros(2, 2))
     >>> found = estimate_patterns(net, Box(-5, 5, d=2), samples=2000)
     >>> found.value >= found.at_least, found.at_least <= 7
@@ -111,7 +111,7 @@ def estimate_density(net: PiecewiseLinearNetwork, where: Data | Box, *, segments
         InputError: too few segments or points, or a box or data of another shape.
 
     >>> import torch, tropica as tp
-    >>> from tropica.regions.domains import Box
+    >>> from tropica.regions.domains.constructors import Box
     >>> model = torch.nn.Sequential(torch.nn.Linear(1, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1)).eval()
     >>> model[0].weight.data, model[0].bias.data = torch.tensor([[1.0], [1.0]]), torch.tensor([0.25, -0.25])
     >>> estimate_density(tp.trace(model, torch.zeros(2, 1)), Box(-2, 2, d=1), segments=5)  # 2 breakpoints in a length of 4
@@ -151,7 +151,7 @@ def estimate_regions(net: PiecewiseLinearNetwork, box: Box, *, segments: int = 1
     Schneider and Weil, Stochastic and Integral Geometry (2008), section 10.3.
 
     >>> import torch, tropica as tp
-    >>> from tropica.regions.domains import Box
+    >>> from tropica.regions.domains.constructors import Box
     >>> model = torch.nn.Sequential(torch.nn.Linear(1, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1)).eval()
     >>> model[0].weight.data, model[0].bias.data = torch.tensor([[1.0], [1.0]]), torch.tensor([0.25, -0.25])
     >>> estimate_regions(tp.trace(model, torch.zeros(2, 1)), Box(-2, 2, d=1), segments=5)  # 2 breakpoints, 3 cells

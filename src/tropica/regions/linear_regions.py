@@ -8,12 +8,12 @@ from torch import nn
 
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.regions.complex import Connected, RegionComplex
-from tropica.regions.domain import Domain
-from tropica.regions.domains import Ball, Box, Plane, Polygon, Polytope, Segment, Simplex, Slice, Space
-from tropica.regions.enumerated import enumerate_cells
+from tropica.regions.complex.enumerated import enumerate_cells
+from tropica.regions.complex.region_complex import Connected, RegionComplex
+from tropica.regions.domains.constructors import Ball, Box, Plane, Polygon, Polytope, Segment, Simplex, Slice, Space
+from tropica.regions.domains.domain import Domain
+from tropica.regions.engine.settings import EnumerationSettings
 from tropica.regions.segments.complex import SegmentRegions, segment_regions
-from tropica.regions.settings import EnumerationSettings
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.progress import ProgressCallback
 

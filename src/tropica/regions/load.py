@@ -9,13 +9,13 @@ import torch
 
 from tropica.errors import InputError, StoreError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.regions.archive import read_cells
-from tropica.regions.cell_stream import problem_on
-from tropica.regions.complex import RegionComplex
-from tropica.regions.enumerated import Enumerated
-from tropica.regions.lower import lower
-from tropica.regions.parts import Stored
-from tropica.regions.tasks import Counters
+from tropica.regions.complex.archive import read_cells
+from tropica.regions.complex.enumerated import Enumerated
+from tropica.regions.complex.parts import Stored
+from tropica.regions.complex.region_complex import RegionComplex
+from tropica.regions.engine.cell_stream import problem_on
+from tropica.regions.engine.tasks import Counters
+from tropica.regions.lower.lowering import lower
 from tropica.runtime.arithmetic import own_settings
 
 

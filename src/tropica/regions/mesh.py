@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from tropica.errors import InputError
-from tropica.regions.output_cells import OutputCells
-from tropica.regions.simplices import facets_of
+from tropica.regions.complex.output_cells import OutputCells
+from tropica.regions.complex.simplices import facets_of
 from tropica.runtime.arithmetic import under_own_settings
 from tropica.runtime.files import write_file
 from tropica.runtime.html import HtmlRepr

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.regions.cell_blocks import SIGNS, VERTICES
-from tropica.regions.cell_stream import problem_on, stream
-from tropica.regions.domain import Domain
-from tropica.regions.lower import lower
+from tropica.regions.domains.domain import Domain
+from tropica.regions.engine.cell_blocks import SIGNS, VERTICES
+from tropica.regions.engine.cell_stream import problem_on, stream
+from tropica.regions.lower.lowering import lower
 
 
 class TooManyCells(Exception):

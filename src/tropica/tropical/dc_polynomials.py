@@ -19,7 +19,7 @@ from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, common_denominator
 from tropica.network.graph import INPUT, AffineNode, Graph, Node
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.regions.domains import Box
+from tropica.regions.domains.constructors import Box
 from tropica.regions.linear_regions import linear_regions
 from tropica.runtime.html import HtmlRepr
 from tropica.terms.linear_terms import AffineTerms, LinearTerms

@@ -19,7 +19,7 @@ from torch import nn
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import trace
-from tropica.regions.domains import Space
+from tropica.regions.domains.constructors import Space
 from tropica.regions.points import TooManyCells, points_of_cells
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.progress import ProgressCallback, progress_callback

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tropica.errors import InputError
-from tropica.regions.domains import Box
+from tropica.regions.domains.constructors import Box
 from tropica.tropical.to_network import linear_layer
 
 

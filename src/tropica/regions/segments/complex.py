@@ -13,7 +13,7 @@ from torch import Tensor
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.patterns import pack_patterns
-from tropica.regions.domains import Segment
+from tropica.regions.domains.constructors import Segment
 from tropica.regions.segments.cells import LabelChanges, LineMap, Made, SegmentCell, SegmentRegion
 from tropica.regions.segments.exact import Dyadic
 from tropica.regions.segments.lines import Changes, Grid, Lines
@@ -231,7 +231,7 @@ def segment_regions(net: PiecewiseLinearNetwork, segment: Segment, *, work: floa
     NeurIPS 2019.
 
     >>> import torch, tropica as tp
-    >>> from tropica.regions.domains import Segment
+    >>> from tropica.regions.domains.constructors import Segment
     >>> model = torch.nn.Sequential(torch.nn.Linear(1, 2, bias=False), torch.nn.ReLU(), torch.nn.Linear(2, 1, bias=False))
     >>> model[0].weight.data, model[2].weight.data = torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0, 1.0]])
     >>> found = segment_regions(tp.trace(model.eval(), torch.zeros(2, 1)), Segment([-1.0], [3.0]))  # |x|

@@ -20,7 +20,7 @@ from tropica import bounds
 from tropica.errors import InputError
 from tropica.network.trace import trace
 from tropica.plots import style
-from tropica.regions.domains import Space
+from tropica.regions.domains.constructors import Space
 from tropica.regions.linear_regions import linear_regions
 from tropica.runtime.files import writable_folder, write_file, write_json
 from tropica.runtime.progress import progress_callback

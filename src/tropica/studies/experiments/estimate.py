@@ -18,7 +18,7 @@ from tropica import bounds
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.plots import grouped_means, style
-from tropica.regions.domains import Box, Segment
+from tropica.regions.domains.constructors import Box, Segment
 from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, log_cells
 from tropica.regions.linear_regions import linear_regions
 from tropica.studies.case import Case

@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 
 from tropica.plots import label_map, label_polygons, style
 from tropica.polyhedra.envelope import Envelope, upper_envelope
-from tropica.regions.complex import RegionComplex
-from tropica.regions.domains import Box
+from tropica.regions.complex.region_complex import RegionComplex
+from tropica.regions.domains.constructors import Box
 from tropica.regions.linear_regions import linear_regions
 from tropica.studies.case import Case, equal_share
 from tropica.studies.projection import project_to_plane

@@ -1,0 +1,1 @@
+"""The cells of a domain together: maps, neighbors, regions, boundary, files."""

@@ -1,0 +1,95 @@
+"""The decision boundary: where two labels tie for the largest logit, as polytopes with their two labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from tropica.errors import InputError
+from tropica.exact.rational_arrays import RationalArray, rationals
+from tropica.regions.complex.enumerated import Enumerated
+from tropica.regions.complex.label_cells import differing_facets, facet_geometry
+from tropica.regions.complex.output_cells import Functions, OutputCells, clip, label_functions
+from tropica.regions.mesh import Mesh, make_mesh
+from tropica.runtime.arithmetic import own_settings
+
+
+@dataclass(frozen=True, eq=False)
+class Boundary:
+    """The pieces of a decision boundary or of a level set, one for each cell and pair of labels that meet in it.
+
+    Attributes:
+        labels: (P, 2) the labels on either side, the lower first; of a level set 0 below (or at) the level and 1 above.
+        cells: (P,) numbers of the cells that the pieces lie in.
+        pieces: P arrays (V, d) of corners in the coordinates t, for d = 2 the two ends of a segment.
+        sizes: (P,) length (d = 2) or area (d = 3, …) of each in the input space, 1 for a point (d = 1).
+        undecided: as of a RegionComplex.
+    """
+
+    labels: np.ndarray
+    cells: np.ndarray
+    pieces: list[np.ndarray]
+    sizes: np.ndarray
+    undecided: int
+    _source: tuple[OutputCells, np.ndarray, np.ndarray] = field(repr=False)
+
+    def mesh(self) -> Mesh:
+        """The boundary in three dimensions as an oriented polygon mesh whose polygons share their vertices, exactly.
+
+        Raises:
+            InputError: another dimension, or all of space as domain.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Linear(3, 1).eval()
+        >>> cx = tp.linear_regions(tp.trace(model, torch.zeros(2, 3)), tp.Box(-9, 9, d=3))
+        >>> cx.boundary().mesh()
+        Mesh(1 polygons, 4 vertices, open)
+        """
+        with own_settings():
+            return make_mesh(*self._source)
+
+    @property
+    def measure(self) -> float:
+        """All sizes together: how many points, what length, what area."""
+        return float(self.sizes.sum())
+
+    @cached_property
+    def pairs(self) -> dict[tuple[int, int], float]:
+        """The size of the boundary between any two labels that meet."""
+        found: dict[tuple[int, int], float] = {}
+        for (low, high), size in zip(self.labels.tolist(), self.sizes.tolist(), strict=True):
+            found[low, high] = found.get((low, high), 0.0) + size
+        return found
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+
+def find_boundary(found: Enumerated) -> Boundary:
+    """The facets between parts of cells of different label."""
+    return _boundary(clip(found, label_functions(found.maps[0].shape[1])))
+
+
+def find_level(found: Enumerated, level: float | None, output: int | None) -> Boundary:
+    """The set where an output has a value."""
+    outputs = found.maps[0].shape[1]
+    if level is None or isinstance(level, bool) or not isinstance(level, int | float) or not np.isfinite(level):
+        raise InputError(f"a level set needs level=, a finite number; found {level!r}")
+    if output is None and outputs > 1:
+        raise InputError(f"output= must say which of the {outputs} outputs has the level")
+    number = 0 if output is None else output
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < outputs:
+        raise InputError(f"output must be a number from 0 to {outputs - 1}; found {output!r}")
+    row = RationalArray((np.arange(outputs) == number).astype(np.int64)[None])
+    functions = Functions(row, rationals(np.array([-float(level)])), "signs")
+    return _boundary(clip(found, functions))
+
+
+def _boundary(parts: OutputCells) -> Boundary:
+    pairs, facets = differing_facets(parts)
+    corners, sizes = facet_geometry(parts, facets)
+    undecided = parts.found.undecided + parts.undecided
+    labels = np.sort(parts.piece[pairs], axis=1)
+    return Boundary(labels, parts.parent[pairs[:, 0]], corners, sizes, undecided, (parts, pairs, facets))

@@ -1,0 +1,67 @@
+"""The cells of a lowered network on any domain, as a stream of blocks in a fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+from tropica.regions.domains.constructors import Space
+from tropica.regions.domains.domain import Domain
+from tropica.regions.engine.cell_blocks import (
+    SIGNS,
+    VERTICES,
+    VOLUMES,
+    CellBlock,
+    Problem,
+    Sizes,
+    make_problem,
+    search_blocks,
+)
+from tropica.regions.engine.cone_cells import in_space, touches_wall
+from tropica.regions.engine.fan import SpaceProblem, make_space_problem
+from tropica.regions.engine.joined_cells import joined_cells
+from tropica.regions.engine.tasks import Counters, Task
+from tropica.regions.lower.lowering import Lowered
+
+Skip = Callable[[Problem, Task], bool]
+"""Whether nothing below a task is wanted."""
+
+
+def problem_on(lowered: Lowered, domain: Domain) -> Problem | SpaceProblem:
+    """Lay a lowered network on a domain out for the kernels.
+
+    Raises:
+        InputError: the dimension is out of reach.
+    """
+    return make_space_problem(lowered, domain) if isinstance(domain, Space) else make_problem(lowered, domain)
+
+
+def stream(
+    problem: Problem | SpaceProblem,
+    want: frozenset[str],
+    *,
+    threads: int = 1,
+    window: int = 8,
+    sizes: Sizes | None = None,
+    counters: Counters | None = None,
+    skip: Skip | None = None,
+) -> Generator[CellBlock]:
+    """Yield the cells in blocks. Of all of space those that a wall of the fan cuts come last, and they alone are kept."""
+    options = {"threads": threads, "window": window, "sizes": sizes or Sizes(), "counters": counters}
+    if isinstance(problem, Problem):
+        own = None if skip is None else lambda task: skip(problem, task)
+        yield from search_blocks(problem, want, **options, skip=own)
+        return
+    asked = (want | {SIGNS, VERTICES}) - {VOLUMES}
+    parts: list[tuple[int, CellBlock]] = []
+    sections = problem.sections if not want and skip is None else None
+    for i, cone in enumerate(sections or problem.cones):
+        own = None if skip is None else lambda task, cone=cone: skip(cone, task)
+        for found in search_blocks(cone, asked, **options, skip=own):
+            cut = touches_wall(found, problem.dimension)
+            block = in_space(problem, i, found, want)
+            if cut.any():
+                parts.append((i, block.select(cut)))
+            if not cut.all():
+                yield block.select(~cut).only(want)
+    if parts:
+        yield joined_cells(problem, parts).only(want)

@@ -1,0 +1,1 @@
+"""A network as stages of thresholds and windows, and its exact values."""
