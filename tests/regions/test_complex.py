@@ -304,8 +304,10 @@ def test_nonlinearities(name: str) -> None:
 
 def test_refusals() -> None:
     net = traced(mlp(2, 4, 1), 2)
-    with pytest.raises(tp.InputError, match="needs a traced network"):
-        tp.linear_regions(mlp(2, 4, 1), tp.Space(2))  # type: ignore[arg-type]
+    with pytest.raises(tp.InputError, match="or a torch.nn.Module is needed, got int"):
+        tp.linear_regions(3, tp.Space(2))  # type: ignore[arg-type]
+    with pytest.raises(tp.InputError, match="traced first"):
+        tp.linear_regions(torch.nn.Conv2d(1, 1, 1).eval(), tp.Space(2))
     with pytest.raises(tp.InputError, match="have 3 coordinates, but an input of the network has 2"):
         tp.linear_regions(net, tp.Space(3))
     with pytest.raises(tp.InputError, match="2 coordinates each"):

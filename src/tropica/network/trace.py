@@ -103,7 +103,10 @@ def as_network(
     inputs = first.in_features if inputs is None and isinstance(first, nn.Linear) else inputs
     if inputs is None:
         raise InputError("the shape of the module's inputs is not known; trace it first: tp.trace(model, example)")
-    return trace(net, torch.zeros(2, inputs, dtype=weight.dtype, device=weight.device))
+    try:
+        return trace(net, torch.zeros(2, inputs, dtype=weight.dtype, device=weight.device))
+    except InputError as error:
+        raise InputError(f"{error}; a module of other inputs than vectors is traced first: tp.trace(model, example)") from error
 
 
 def trace_checked(model: nn.Module, example: Tensor, relocate: Relocate = lambda at: at) -> PiecewiseLinearNetwork:

@@ -7,16 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, exact_array, rationals
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
 
 
-def check_network(net: object, name: str) -> None:
-    """Raise InputError unless ``net`` is a traced network."""
-    if not isinstance(net, PiecewiseLinearNetwork):
-        raise InputError(f"{name} needs a traced network, tp.trace(model, example); got {type(net).__name__}")
+def network_at(net: PiecewiseLinearNetwork | torch.nn.Module, x: Any) -> PiecewiseLinearNetwork:
+    """The network itself, or a module traced on one point: a vector, an image (C, H, W), or a batch of one of these."""
+    if isinstance(net, PiecewiseLinearNetwork):
+        return net
+    point = np.asarray(numpy_of(x), dtype=np.float64)
+    if point.ndim <= 1:
+        return as_network(net, inputs=point.size)
+    return as_network(net, torch.from_numpy(point if point.ndim % 2 == 0 else point[None]))
 
 
 def exact_point(x: Any, input_shape: Sequence[int], name: str = "x") -> RationalArray:

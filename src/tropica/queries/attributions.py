@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.queries.arguments import check_network
+from tropica.network.trace import as_network
 from tropica.queries.breakpoints import Segments, block_size, breakpoints
 from tropica.queries.ties import Ties, find_ties
 from tropica.runtime.arithmetic import own_settings
@@ -63,7 +63,7 @@ class Attributions(HtmlRepr):
 
 @own_settings()
 def integrated_gradients(
-    net: PiecewiseLinearNetwork,
+    net: PiecewiseLinearNetwork | torch.nn.Module,
     x: Tensor,
     baseline: Tensor | None = None,
     *,
@@ -77,7 +77,7 @@ def integrated_gradients(
     gradients are computed in float64.
 
     Args:
-        net: a traced network.
+        net: a network or a module.
         x: points (B, *input).
         baseline: (*input) or (1, *input), one for all points, 0 by default; or (K, *input), K > 1, each for all points.
         target: an output, for all points or for each (B,); by default the label at each point.
@@ -94,7 +94,7 @@ def integrated_gradients(
     >>> tp.integrated_gradients(net, torch.tensor([[3.0, 1.0]], dtype=torch.float64)).values
     tensor([[ 1.5000, -0.5000]], dtype=torch.float64)
     """
-    check_network(net, "integrated_gradients")
+    net = as_network(net, x)
     exact = net.to(torch.float64).to("cpu")
     points = _checked(x, net, "x")
     starts, several = _baselines(baseline, net)

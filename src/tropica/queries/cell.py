@@ -15,7 +15,7 @@ from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, rationals
 from tropica.network.network import AffineMap, PiecewiseLinearNetwork
 from tropica.polyhedra.polytope import Polytope
-from tropica.queries.arguments import check_network, exact_point, float_points, numpy_of
+from tropica.queries.arguments import exact_point, float_points, network_at, numpy_of
 from tropica.queries.borders import Borders, borders_of
 from tropica.queries.center import Center, chebyshev_center
 from tropica.queries.distances import Distance, dual_norm
@@ -303,11 +303,11 @@ class Cell(HtmlRepr):
 
 
 @own_settings()
-def cell(net: PiecewiseLinearNetwork, x: Any, *, domain: Domain | None = None, simplify: bool = True) -> Cell:
+def cell(net: PiecewiseLinearNetwork | torch.nn.Module, x: Any, *, domain: Domain | None = None, simplify: bool = True) -> Cell:
     """Find the cell of a point.
 
     Args:
-        net: a traced network, of any size: nothing is enumerated.
+        net: a network or a module, of any size: nothing is enumerated.
         x: a point (*input,): a tensor, an array, or a list of numbers; floats are read exactly, Fractions and ints as they are.
         domain: a polytope of full dimension that cells are cut off at.
         simplify: merge nonlinearities where linear regions stay the same; otherwise every unit is kept as written.
@@ -327,7 +327,7 @@ def cell(net: PiecewiseLinearNetwork, x: Any, *, domain: Domain | None = None, s
     ...
     tropica.errors.InputError: the point is on the border of a cell: relu0[0] is 0 there
     """
-    check_network(net, "cell")
+    net = network_at(net, x)
     at = exact_point(x, net.input_shape)
     walls = None if domain is None else walls_of(domain, net.input_shape)
     return cell_at(lower(net, simplify=simplify), at, walls)

@@ -16,12 +16,14 @@ import torch
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import exact_array, rationals
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.queries.arguments import check_network, positive
+from tropica.network.trace import as_network
+from tropica.queries.arguments import positive
 from tropica.queries.cell import MOST_DIMENSIONS, cell_at
 from tropica.queries.enclosures import Enclosure
 from tropica.queries.walk import visited
 from tropica.queries.walls import walls_of
 from tropica.regions.domains.constructors import Box
+from tropica.regions.domains.domain import Domain
 from tropica.regions.lower.exact_points import exact_points
 from tropica.regions.lower.lowering import Lowered, lower
 from tropica.runtime.arithmetic import own_settings
@@ -89,7 +91,7 @@ class OutputRange(HtmlRepr):
 
 @own_settings()
 def output_range(
-    net: PiecewiseLinearNetwork,
+    net: PiecewiseLinearNetwork | torch.nn.Module,
     domain: Box,
     objective: int | Sequence[float] | Any = 0,
     *,
@@ -105,7 +107,7 @@ def output_range(
     found, and a bound.
 
     Args:
-        net: a traced network.
+        net: a network or a module.
         domain: a box of full dimension, in up to 8 dimensions.
         objective: an output, or the vector c (s,).
         max_boxes, max_seconds: limits for each of the two searches.
@@ -120,7 +122,7 @@ def output_range(
     >>> found.minimum.value, found.maximum.value, found.exact
     (Fraction(0, 1), Fraction(3, 1), True)
     """
-    check_network(net, "output_range")
+    net = as_network(net, inputs=domain.input_size if isinstance(domain, Domain) else None)
     if not isinstance(domain, Box):
         raise InputError(f"output_range needs a box, as tp.Box(lo, hi); found {type(domain).__name__}")
     walls_of(domain, net.input_shape)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, rationals
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.queries.arguments import positive
+from tropica.queries.arguments import network_at, positive
 from tropica.queries.cell import Cell, cell, cell_beyond
 from tropica.queries.crossings import crossing
 from tropica.queries.distances import dual_norm, length, nearest_point
@@ -86,7 +87,7 @@ class _Search:
 
 
 def robust_radius(
-    net: PiecewiseLinearNetwork,
+    net: PiecewiseLinearNetwork | torch.nn.Module,
     x: Any,
     *,
     norm: str = "l2",
@@ -102,7 +103,7 @@ def robust_radius(
     of multipliers, rounded; the point at the upper bound was evaluated exactly.
 
     Args:
-        net: a traced network.
+        net: a network or a module.
         x: a point (*input,) on no border of a cell.
         norm: "l1", "l2" or "linf".
         domain: a polytope of full dimension in which the nearest point is looked for.
@@ -122,6 +123,7 @@ def robust_radius(
     positive(max_cells, "max_cells")
     positive(max_seconds, "max_seconds")
     start = time.monotonic()
+    net = network_at(net, x)
     first = cell(net, x, domain=domain)
     at = first.inside.floats()[0]
     if not _same(first.inside, at):

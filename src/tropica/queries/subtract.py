@@ -11,12 +11,14 @@ from torch import Tensor
 from tropica.errors import InputError
 from tropica.network.graph import INPUT, AffineNode, Graph, Node, Origin
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.queries.arguments import check_network
+from tropica.network.trace import as_network
 from tropica.runtime.arithmetic import own_settings
 
 
 @own_settings()
-def subtract(net_a: PiecewiseLinearNetwork, net_b: PiecewiseLinearNetwork) -> PiecewiseLinearNetwork:
+def subtract(
+    net_a: PiecewiseLinearNetwork | torch.nn.Module, net_b: PiecewiseLinearNetwork | torch.nn.Module
+) -> PiecewiseLinearNetwork:
     """Subtract a network from another: x ↦ N_a(x) − N_b(x), a network of which every question can be asked.
 
     Where and by how much a pruned or quantized model differs from its original, or two epochs from each other. The outputs
@@ -24,7 +26,7 @@ def subtract(net_a: PiecewiseLinearNetwork, net_b: PiecewiseLinearNetwork) -> Pi
     paths begin with ``a.`` and ``b.``.
 
     Args:
-        net_a, net_b: traced networks with the same input shape and number of outputs, on one device.
+        net_a, net_b: networks with the same input shape and number of outputs, on one device.
 
     Returns:
         A network in float64, unless both are in float32.
@@ -39,8 +41,7 @@ def subtract(net_a: PiecewiseLinearNetwork, net_b: PiecewiseLinearNetwork) -> Pi
     tensor([[2.],
             [0.]], dtype=torch.float64)
     """
-    check_network(net_a, "subtract")
-    check_network(net_b, "subtract")
+    net_a, net_b = as_network(net_a), as_network(net_b)
     for what, a, b in (
         ("input shape", net_a.input_shape, net_b.input_shape),
         ("number of outputs", net_a.num_outputs, net_b.num_outputs),

@@ -16,7 +16,8 @@ import torch
 from tropica.errors import DataError, InputError
 from tropica.exact.rational_arrays import RationalArray, from_fractions, rationals
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.queries.arguments import check_network, positive
+from tropica.network.trace import as_network
+from tropica.queries.arguments import positive
 from tropica.queries.attack import attack
 from tropica.queries.enclosures import Enclosure
 from tropica.queries.properties import Property, Unsafe
@@ -86,7 +87,7 @@ class Verdict(HtmlRepr):
 
 @own_settings()
 def verify(
-    net: PiecewiseLinearNetwork,
+    net: PiecewiseLinearNetwork | torch.nn.Module,
     domain: Domain | None,
     prop: Property,
     *,
@@ -101,7 +102,7 @@ def verify(
     "holds" comes with the tree of splits, checked by :func:`tropica.queries.split_tree.check_tree` before it is returned.
 
     Args:
-        net: a traced network; splitting inputs is for few of them.
+        net: a network or a module; splitting inputs is for few of them.
         domain: a box; None for the boxes of a property read from a file.
         prop: a :class:`Property`.
         max_boxes, max_seconds: limits, within which the verdict may be "undecided".
@@ -118,7 +119,7 @@ def verify(
     >>> found.status, found.outputs[0] >= 0.5
     ('violated', True)
     """
-    check_network(net, "verify")
+    net = as_network(net, inputs=domain.input_size if isinstance(domain, Domain) else None)
     if not isinstance(prop, Property):
         raise InputError(f"a property is needed, as tp.Property.label(3, outputs=10); found {type(prop).__name__}")
     positive(max_boxes, "max_boxes")

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.queries.arguments import exact_point, positive
+from tropica.queries.arguments import exact_point, network_at, positive
 from tropica.queries.cell import Cell, cell
 from tropica.queries.distances import dual_norm, nearest_point
 from tropica.queries.fixed_pieces import Pieces
@@ -96,7 +97,7 @@ class Walk(HtmlRepr):
 
 
 def walk_cells(
-    net: PiecewiseLinearNetwork,
+    net: PiecewiseLinearNetwork | torch.nn.Module,
     x: Any,
     *,
     within: Domain | None = None,
@@ -115,7 +116,7 @@ def walk_cells(
     walk takes the facets that are proven (:meth:`Cell.find_facets`); it is complete only if all of them were.
 
     Args:
-        net: a traced network.
+        net: a network or a module.
         x: the start, a point (*input,) that is on no border.
         within: a polytope of full dimension that the walk stays in.
         to: another point: the walk goes through the cells between the two points, from facet to facet.
@@ -146,6 +147,7 @@ def walk_cells(
         order = "nearest"
     for name, limit in (("max_cells", max_cells), ("max_seconds", max_seconds), ("max_distance", max_distance)):
         positive(limit, name)
+    net = network_at(net, x)
     first = cell(net, x, domain=within, simplify=simplify)
     state: dict[str, Any] = {"complete": False}
     edges: list[tuple[int, int, str]] = []

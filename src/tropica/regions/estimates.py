@@ -15,6 +15,7 @@ from torch import Tensor
 from tropica.data.batches import Data, as_batches
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
 from tropica.regions.domains.constructors import Box, Segment
 from tropica.regions.segments.complex import segment_regions
 from tropica.runtime.arithmetic import own_settings
@@ -48,7 +49,9 @@ class Estimate(HtmlRepr):
 
 
 @own_settings()
-def estimate_patterns(net: PiecewiseLinearNetwork, where: Data | Box, *, samples: int = 10_000, seed: int = 0) -> Estimate:
+def estimate_patterns(
+    net: PiecewiseLinearNetwork | torch.nn.Module, where: Data | Box, *, samples: int = 10_000, seed: int = 0
+) -> Estimate:
     """The number of activation cells, from how often points that are drawn at random meet the same ones (Chao1).
 
     With S cells met, f₁ of them by one point only and f₂ by two, the estimate is S + f₁²/(2 f₂), or S + f₁(f₁ − 1)/2
@@ -56,7 +59,7 @@ def estimate_patterns(net: PiecewiseLinearNetwork, where: Data | Box, *, samples
     Cells too small to be met pull the truth up, not the estimate: it is low on average. ``at_least`` is S.
 
     Args:
-        net: the traced network.
+        net: a network or a module.
         where: a box, from which ``samples`` points are drawn uniformly; or data, whose points are the sample.
         samples: points drawn from a box.
         seed: of the draw.
@@ -74,6 +77,7 @@ def estimate_patterns(net: PiecewiseLinearNetwork, where: Data | Box, *, samples
     (True, True)
     """
     _whole(samples, "samples", 2)
+    net = _network(net, where)
     counts: dict[bytes, int] = {}
     points = 0
     for batch in _points(net, where, samples, seed):
@@ -94,7 +98,9 @@ def estimate_patterns(net: PiecewiseLinearNetwork, where: Data | Box, *, samples
 
 
 @own_settings()
-def estimate_density(net: PiecewiseLinearNetwork, where: Data | Box, *, segments: int = 100, seed: int = 0) -> Estimate:
+def estimate_density(
+    net: PiecewiseLinearNetwork | torch.nn.Module, where: Data | Box, *, segments: int = 100, seed: int = 0
+) -> Estimate:
     """Breakpoints per unit length along random segments: their mean, with its standard error over segments.
 
     In a box a segment is the chord through a uniform point in a uniform direction. The mean of breakpoints/length over
@@ -102,7 +108,7 @@ def estimate_density(net: PiecewiseLinearNetwork, where: Data | Box, *, segments
     length. In data a segment goes between two points drawn at random.
 
     Args:
-        net: the traced network.
+        net: a network or a module.
         where: a box, or data of two points or more.
         segments: how many.
         seed: of the draw.
@@ -117,12 +123,14 @@ def estimate_density(net: PiecewiseLinearNetwork, where: Data | Box, *, segments
     >>> estimate_density(tp.trace(model, torch.zeros(2, 1)), Box(-2, 2, d=1), segments=5)  # 2 breakpoints in a length of 4
     estimate of breakpoints per unit length: 0.5 ± 0 (5 samples)
     """
-    densities = _densities(net, where, segments, seed)
+    densities = _densities(_network(net, where), where, segments, seed)
     return Estimate(float(densities.mean()), _standard_error(densities), segments, "breakpoints per unit length")
 
 
 @own_settings()
-def estimate_regions(net: PiecewiseLinearNetwork, box: Box, *, segments: int = 100, seed: int = 0) -> Estimate:
+def estimate_regions(
+    net: PiecewiseLinearNetwork | torch.nn.Module, box: Box, *, segments: int = 100, seed: int = 0
+) -> Estimate:
     """The number of activation cells in a box, from the density λ of breakpoints along random lines.
 
         cells ≈ Σ_j κ_j (λ/2)^j V_j,    j = 0 … d,
@@ -136,7 +144,7 @@ def estimate_regions(net: PiecewiseLinearNetwork, box: Box, *, segments: int = 1
     1 + breakpoints; in more it is a guide to the order of magnitude, and the standard error says nothing of the assumption.
 
     Args:
-        net: the traced network.
+        net: a network or a module.
         box: of the network's whole input space.
         segments: random chords to measure λ on, see :func:`estimate_density`.
         seed: of the draw.
@@ -159,12 +167,17 @@ def estimate_regions(net: PiecewiseLinearNetwork, box: Box, *, segments: int = 1
     """
     if not isinstance(box, Box):
         raise InputError(f"regions are estimated in a Box, got {type(box).__name__}; for data there is estimate_patterns")
-    densities = _densities(net, box, segments, seed)
+    densities = _densities(_network(net, box), box, segments, seed)
     density = float(densities.mean())
     value, slope = _cells(density, box.hi - box.lo)
     error = _standard_error(densities)
     spread = 0.0 if error == 0 else slope * error
     return Estimate(value, spread, segments, "activation cells in the box")
+
+
+def _network(net: PiecewiseLinearNetwork | torch.nn.Module, where: Data | Box) -> PiecewiseLinearNetwork:
+    """A network, or a module traced on points of the box or of the data."""
+    return as_network(net, inputs=where.input_size) if isinstance(where, Box) else as_network(net, where)
 
 
 def _cells(density: float, sides: np.ndarray) -> tuple[float, float]:

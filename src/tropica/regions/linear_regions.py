@@ -8,6 +8,7 @@ from torch import nn
 
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
 from tropica.regions.complex.enumerated import enumerate_cells
 from tropica.regions.complex.region_complex import Connected, RegionComplex
 from tropica.regions.domains.constructors import Ball, Box, Plane, Polygon, Polytope, Segment, Simplex, Slice, Space
@@ -63,7 +64,7 @@ def linear_regions(  # pyright: ignore[reportInconsistentOverload]
         with the cells that there are; ``complete`` and the ``repr`` say so.
 
     Raises:
-        InputError: not a traced network, a domain that does not fit its inputs or has too many dimensions, more cells than fit
+        InputError: not a network, a domain that does not fit its inputs or has too many dimensions, more cells than fit
             the memory.
 
     >>> import torch, tropica as tp
@@ -76,10 +77,9 @@ def linear_regions(  # pyright: ignore[reportInconsistentOverload]
     >>> len(cx.cells), round(cx.volume, 12)
     (178, 4.0)
     """
-    if not isinstance(net, PiecewiseLinearNetwork):
-        raise InputError(f"linear_regions needs a traced network, tp.trace(model, example); got {type(net).__name__}")
     if not isinstance(domain, Domain):
         raise InputError(f"a domain is needed, as tp.Box(-1, 1, d=2); found {type(domain).__name__}")
+    net = as_network(net, inputs=domain.input_size)
     if connected not in ("facet", "point"):
         raise InputError(f'connected must be "facet" or "point"; found {connected!r}')
     settings = EnumerationSettings(upto, simplify, max_cells, max_seconds, memory, threads, progress)

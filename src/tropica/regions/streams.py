@@ -10,6 +10,7 @@ from torch import nn
 
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.network.trace import as_network
 from tropica.regions.domains.domain import Domain
 from tropica.regions.engine.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock
 from tropica.regions.engine.limited_stream import LimitedStream
@@ -175,9 +176,8 @@ def _pruned(block: CellBlock, prune: Prune) -> np.ndarray:
 
 def prepare(net: PiecewiseLinearNetwork | nn.Module, domain: Domain) -> tuple[PiecewiseLinearNetwork, Domain]:
     """Check a network and a domain against each other."""
-    if not isinstance(net, PiecewiseLinearNetwork):
-        raise InputError(f"a traced network is needed, tp.trace(model, example); got {type(net).__name__}")
     polytope = as_domain(domain)
+    net = as_network(net, inputs=polytope.input_size)
     polytope.check_input(net.input_shape)
     return net, polytope
 

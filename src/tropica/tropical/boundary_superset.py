@@ -15,9 +15,10 @@ from tropica.exact.rational_arrays import to_fraction
 from tropica.network.graph import Graph, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Amax, Relu
+from tropica.network.trace import as_network
 from tropica.polyhedra.dual_complexes import Face, PolyhedralComplex
 from tropica.runtime.arithmetic import own_settings
-from tropica.tropical.from_network import to_tropical, traced
+from tropica.tropical.from_network import to_tropical
 from tropica.tropical.limits import MAX_MONOMIALS
 from tropica.tropical.polynomial import PolynomialWithQuotients
 from tropica.tropical.rational_map import TropicalMap
@@ -136,7 +137,7 @@ def boundary_superset(
     >>> boundary_superset(model).polynomial  # the labels meet where x₁ = x₂
     max-plus: 0⊙x₂ ⊕ 0⊙x₁
     """
-    network = traced(net)
+    network = as_network(net)
     level = to_fraction(threshold, "threshold")
     rational = to_tropical(network, limit=limit, check=check)
     if len(rational) > 1:

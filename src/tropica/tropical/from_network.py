@@ -18,7 +18,7 @@ from torch import nn
 
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.network.trace import trace
+from tropica.network.trace import as_network
 from tropica.regions.domains.constructors import Space
 from tropica.regions.points import TooManyCells, points_of_cells
 from tropica.runtime.arithmetic import own_settings
@@ -86,7 +86,7 @@ def to_tropical(
         raise InputError(f"method is 'regions' or 'algebra'; found {method!r}")
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise InputError(f"limit must be a whole number, 1 or more; found {limit!r}")
-    net = traced(net).to(torch.float64).to("cpu")
+    net = as_network(net).to(torch.float64).to("cpu")
     with progress_callback(progress) as report:
         most = most_monomials(net)
         announce(most, limit, "monomials of each polynomial", report)
@@ -111,20 +111,6 @@ def _map_of(found: PieceCollection) -> TropicalMap:
     both = found.polynomials()
     outputs = len(both) // 2
     return TropicalMap(TropicalRational(f, g) for f, g in zip(both[:outputs], both[outputs:], strict=True))
-
-
-def traced(net: PiecewiseLinearNetwork | nn.Module) -> PiecewiseLinearNetwork:
-    """A traced network; a torch module is traced here, with inputs of the size of its first ``nn.Linear``.
-
-    Raises:
-        InputError: not a network, or a module without ``nn.Linear``.
-    """
-    if isinstance(net, PiecewiseLinearNetwork):
-        return net
-    first = next((m for m in net.modules() if isinstance(m, nn.Linear)), None) if isinstance(net, nn.Module) else None
-    if first is None:
-        raise InputError(f"a traced network is needed, tp.trace(model, example); found a {type(net).__name__}")
-    return trace(net, torch.zeros(2, first.in_features, dtype=first.weight.dtype, device=first.weight.device))
 
 
 def starting_points(net: PiecewiseLinearNetwork, limit: int) -> np.ndarray:

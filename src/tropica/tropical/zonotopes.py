@@ -13,12 +13,12 @@ from tropica.exact.rational_arrays import RationalArray
 from tropica.network.graph import INPUT, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import Relu
+from tropica.network.trace import as_network
 from tropica.polyhedra.polytope import Polytope, hull_of_union
 from tropica.polyhedra.zonotope import Zonotope
 from tropica.runtime.arithmetic import own_settings
 from tropica.tropical.convex_pieces import affine_parts
 from tropica.tropical.exact_network import ExactClampMin, ExactLeakyRelu, exact_network
-from tropica.tropical.from_network import traced
 from tropica.tropical.limits import MAX_MONOMIALS, TooManyMonomials, shown_count
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def zonotopes(net: PiecewiseLinearNetwork | nn.Module, *, limit: int = MAX_MONOM
     >>> len(found.g.generators) == len(found.h.generators) == 5
     True
     """
-    net = traced(net)
+    net = as_network(net)
     hidden, rectified = _hidden_layer(net)
     network = exact_network(net)
     op = network.ops[hidden.name]
