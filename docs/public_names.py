@@ -132,9 +132,11 @@ def escape(app: Sphinx, what: str, name: str, obj: object, options: object, line
     """Escape stars and bars: in docstrings of this package they are shapes (B, *input) and absolute values |x|."""
     for i, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
-            parts = line.split("``")
+            bullet, text = ("* ", line.replace("* ", "", 1)) if line.lstrip().startswith("* ") else ("", line)
+            indent = text[: len(text) - len(text.lstrip())] if bullet else ""
+            parts = text[len(indent) :].split("``")
             parts[::2] = [part.replace("*", "\\*").replace("|", "\\|") for part in parts[::2]]
-            lines[i] = "``".join(parts)
+            lines[i] = indent + bullet + "``".join(parts)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

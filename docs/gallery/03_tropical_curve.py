@@ -10,8 +10,7 @@ import matplotlib.pyplot as plt
 
 import tropica as tp
 
-x, y = tp.TropicalPolynomial.variable(0, 2), tp.TropicalPolynomial.variable(1, 2)
-p = 1 * x**2 + 1 * y**2 + 2 * x * y + 2 * x + 2 * y + 2
+p = tp.parse_tropical("max(2*x + 1, 2*y + 1, x + y + 2, x + 2, y + 2, 2)")
 p
 
 # %%

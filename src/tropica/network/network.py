@@ -159,7 +159,7 @@ class PiecewiseLinearNetwork:
 
     @property
     def num_classes(self) -> int:
-        """Number of labels: s, or 2 for a network of one logit; in regression s."""
+        """The number of labels (s, or 2 for a network of one logit; in regression s)."""
         return self.num_targets or max(self.num_outputs, 2)
 
     @property
