@@ -132,11 +132,10 @@ def escape(app: Sphinx, what: str, name: str, obj: object, options: object, line
     """Escape stars and bars: in docstrings of this package they are shapes (B, *input) and absolute values |x|."""
     for i, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
-            bullet, text = ("* ", line.replace("* ", "", 1)) if line.lstrip().startswith("* ") else ("", line)
-            indent = text[: len(text) - len(text.lstrip())] if bullet else ""
-            parts = text[len(indent) :].split("``")
+            bullet = line[: len(line) - len(line.lstrip("* "))] if line.lstrip().startswith("* ") else ""
+            parts = line[len(bullet) :].split("``")
             parts[::2] = [part.replace("*", "\\*").replace("|", "\\|") for part in parts[::2]]
-            lines[i] = indent + bullet + "``".join(parts)
+            lines[i] = bullet + "``".join(parts)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
