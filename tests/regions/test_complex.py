@@ -304,7 +304,7 @@ def test_nonlinearities(name: str) -> None:
 
 def test_refusals() -> None:
     net = traced(mlp(2, 4, 1), 2)
-    with pytest.raises(tp.InputError, match="or a torch.nn.Module is needed, got int"):
+    with pytest.raises(tp.InputError, match=r"or a torch\.nn\.Module is needed, got int"):
         tp.linear_regions(3, tp.Space(2))  # type: ignore[arg-type]
     with pytest.raises(tp.InputError, match="traced first"):
         tp.linear_regions(torch.nn.Conv2d(1, 1, 1).eval(), tp.Space(2))
