@@ -103,7 +103,7 @@ def test_all_studies(monkeypatch):
     assert list(numbers["studies"]) == ["table2", "cross"]
     assert Path("results/all/networks/fcn-small/seed-0").is_dir()
     page = Path("results/all/report.html").read_text(encoding="utf-8")
-    command = "tropica study all --data digits --runs 1 --seed 0 --model fcn-small --epochs 1 --batch-size 50"
+    command = "tropica study all --data digits --model fcn-small --runs 1 --seed 0 --epochs 1 --batch-size 50"
     assert command in page
     alone = succeed("study", "cross", "--data", "digits", *QUICK, "--runs", 1, "--test-limit", 40, "--model", "fcn-small",
                  "--out", "results/all/cross", "--networks", "results/all/networks")  # fmt: skip

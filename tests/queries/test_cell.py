@@ -123,7 +123,7 @@ def test_bad_arguments() -> None:
         (lambda: r.distance([5.0]), "outside of the cell"),
         (lambda: r.neighbor(9), "has facets 0"),
         (lambda: r.find_facets(max_seconds=0), "positive"),
-        (lambda: tp.cell(torch.nn.Linear(1, 1), [0.5]), "traced network"),  # pyright: ignore[reportArgumentType]
+        (lambda: tp.cell(1, [0.5]), "is needed, got int"),  # pyright: ignore[reportArgumentType]
     ):
         with pytest.raises(tp.InputError, match=message):
             call()

@@ -147,7 +147,7 @@ def test_all_networks_on_a_plane(name: str) -> None:
     plane = Plane(origin, u, v, 0.05)
     blocks = list(iter_cells(net, plane, simplify=False))
     assert joined(blocks, "volumes").sum() == pytest.approx(0.01)
-    assert sum(map(len, blocks)) == len(tp.linear_regions(net, tp.Plane(origin, u, v, 0.05)).cells)
+    assert sum(map(len, blocks)) == len(tp.linear_regions(net, plane, simplify=False).cells)
     assert count_cells(net, plane) <= sum(map(len, blocks))
     for block in blocks:
         centers = np.add.reduceat(block.vertices, block.vertex_start[:-1]) / np.diff(block.vertex_start)[:, None]

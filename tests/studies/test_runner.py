@@ -80,7 +80,7 @@ def test_seeds_count_on_and_differ(sets, tmp_path):
 
 def test_the_page_says_the_command(sets, tmp_path):
     result = go(sets, tmp_path, seed=7, runs=1, terms=40)
-    command = "tropica study table2 --data digits --runs 1 --seed 7 --model fcn-small --epochs 1 --batch-size 50 --lr 0.001"
+    command = "tropica study table2 --data digits --model fcn-small --runs 1 --seed 7 --epochs 1 --batch-size 50 --lr 0.001"
     command += " --optimizer adam --limit 150 --terms 40 --test-limit 60 --dtype float32"
     assert command in result.files["report.html"].read_text(encoding="utf-8")
 

@@ -338,8 +338,8 @@ def test_too_many_inputs() -> None:
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: tp.to_tropical(3), "traced network"),  # type: ignore[arg-type]
-        (lambda: tp.to_tropical(nn.ReLU()), "traced network"),
+        (lambda: tp.to_tropical(3), "network, .* is needed, got int"),  # type: ignore[arg-type]
+        (lambda: tp.to_tropical(nn.ReLU()), "trace it first"),
         (lambda: tp.to_tropical(c2(), method="fast"), "'regions' or 'algebra'"),  # type: ignore[arg-type]
         (lambda: tp.to_tropical(c2(), limit=0), "limit must be"),
         (lambda: tp.to_network("f"), "found a str"),  # type: ignore[arg-type]

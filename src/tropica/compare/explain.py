@@ -74,7 +74,7 @@ def explain(
     >>> data = torch.randn(200, 4)
     >>> f = tp.ExtractedFunction(tp.extract(model, data))
     >>> found = tp.explain(model, f, data[:10], k=3, data=data)
-    >>> bool((found.top.index[:, 0] == torch.arange(10)).all()), bool((found.nearest.index == torch.arange(10)).all())
+    >>> bool((found.top.label[:, 0] == found.network_label).all()), bool((found.nearest.index == torch.arange(10)).all())
     (True, True)
     """
     source = f.source

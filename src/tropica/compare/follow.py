@@ -20,6 +20,7 @@ from tropica.decomposition.prepare import check_method
 from tropica.errors import InputError
 from tropica.evaluation.function import ExtractedFunction
 from tropica.network.trace import as_network
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class Follower(HtmlRepr):
         return f"Follower(epoch {row.epoch}: fidelity {row.fidelity:.1%}, {row.dead:,} of {row.units:,} units dead, {cells})"
 
 
+@own_settings()
 def follow(data: Data, x: Data, y: Tensor | np.ndarray | None = None, *, decomposition: str = "calibrated") -> Follower:
     """Follow a training: make a function that measures the model after each epoch of your own loop.
 

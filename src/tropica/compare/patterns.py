@@ -75,8 +75,8 @@ def count_terms(net: PiecewiseLinearNetwork | torch.nn.Module, data: Data, *, pr
         InputError: the data does not fit the network.
 
     >>> import torch, tropica as tp
-    >>> model = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.ReLU(), torch.nn.Linear(1, 1)).eval()
-    >>> count_terms(model, torch.tensor([[-2.0], [-1.0], [1.0], [2.0]]))
+    >>> net = tp.from_layers([([[1.0]], [0.0]), ([[1.0]], [0.5])])  # relu(x) + ½, positive everywhere
+    >>> count_terms(net, torch.tensor([[-2.0], [-1.0], [1.0], [2.0]]))
     2
     """
     net = as_network(net, data).to(torch.float64)

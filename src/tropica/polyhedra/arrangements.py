@@ -18,6 +18,7 @@ import numpy as np
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import common_denominator, compact, largest, rational_array
 from tropica.polyhedra.integer_rows import row_classes
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
 
 MAX_FLATS = 100_000
@@ -160,6 +161,7 @@ class Arrangement(HtmlRepr):
         return f"Arrangement({len(self)} hyperplanes in ℝ^{self.dimension})"
 
 
+@own_settings()
 def arrangement(rows: Any, offsets: Any = None, *, max_flats: int = MAX_FLATS) -> Arrangement:
     """Make the arrangement of the hyperplanes ⟨a_i, x⟩ = b_i.
 

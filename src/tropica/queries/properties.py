@@ -13,6 +13,7 @@ import numpy as np
 
 from tropica.errors import DataError, InputError
 from tropica.exact.rational_arrays import RationalArray, from_fractions, rational_array, to_fraction
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
 
 
@@ -92,6 +93,7 @@ def _conjunction(a: Any, b: Any) -> Unsafe:
 # ── VNN-LIB ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@own_settings()
 def load_property(path: str | Path) -> Property:
     """Read a property from a VNN-LIB file: declarations of X_i and Y_j, and assertions of ``and``, ``or``, ``<=``, ``>=``.
 

@@ -23,6 +23,7 @@ from tropica.queries.walk import cell_key
 from tropica.regions.domains.domain import Domain
 from tropica.regions.lower.exact_points import exact_points
 from tropica.regions.lower.lowering import Lowered
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
 
 MET = 1e-6
@@ -86,6 +87,7 @@ class _Search:
             heapq.heappush(self.queue, (distance, self.pushed, refined, at, row))
 
 
+@own_settings()
 def robust_radius(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     x: Any,

@@ -144,6 +144,7 @@ def verify(
     return Verdict(status, None, None, None, None, boxes, left, tuple(trees), time.monotonic() - start)
 
 
+@own_settings()
 def check_verdict(net: PiecewiseLinearNetwork, domain: Domain | None, prop: Property, path: str | Path) -> bool:
     """Check a saved proof: whether its trees prove the property, by the checker alone.
 

@@ -21,6 +21,7 @@ from tropica.queries.fixed_pieces import Pieces
 from tropica.queries.segment import cells_between
 from tropica.regions.domains.domain import Domain
 from tropica.regions.lower.lowering import Lowered
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
 from tropica.runtime.progress import ProgressCallback, progress_callback
 
@@ -96,6 +97,7 @@ class Walk(HtmlRepr):
         return f"Walk({len(self.cells):,} cells visited, {'complete' if self.complete else 'there may be more'})"
 
 
+@own_settings()
 def walk_cells(
     net: PiecewiseLinearNetwork | torch.nn.Module,
     x: Any,

@@ -28,7 +28,7 @@ def neighbor_indices(case: Case) -> dict[str, Tensor | None]:
 def last_features(net: PiecewiseLinearNetwork) -> PiecewiseLinearNetwork | None:
     """The network up to its last nonlinearity; None if it has none, or cannot be cut there.
 
-    >>> import tropica as tp
+    >>> import torch, tropica as tp
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
     >>> last_features(tp.trace(model, torch.zeros(2, 4))).output_shape
     (8,)
@@ -44,6 +44,7 @@ def last_features(net: PiecewiseLinearNetwork) -> PiecewiseLinearNetwork | None:
 def pack(equal: Tensor) -> str:
     """Booleans (N,) as hexadecimal digits, for JSON.
 
+    >>> import torch
     >>> pack(torch.tensor([True, False, True])), unpack("a0", 3).tolist()
     ('a0', [1, 0, 1])
     """

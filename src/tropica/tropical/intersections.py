@@ -23,6 +23,7 @@ from tropica.polyhedra.conventions import Convention, shown, sign_of
 from tropica.polyhedra.dual_complexes import Face, PolyhedralComplex
 from tropica.polyhedra.overlay import MixedCell
 from tropica.polyhedra.overlay import mixed_cells as polyhedra_mixed_cells
+from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
 from tropica.tropical.mixed_volume import mixed_volume
 from tropica.tropical.polynomial import PolynomialWithQuotients
@@ -116,6 +117,7 @@ class Intersection(HtmlRepr):
         return f"Intersection({kind} of {count} hypersurfaces in ℝ^{d}: {len(self)} cells{more}, {shown(self.convention)})"
 
 
+@own_settings()
 def prevariety(*polynomials: PolynomialWithQuotients) -> Intersection:
     """Compute the tropical prevariety T(f_1) ∩ … ∩ T(f_k): the set on which all f_i attain their value at least twice.
 
@@ -142,6 +144,7 @@ def prevariety(*polynomials: PolynomialWithQuotients) -> Intersection:
     return Intersection(given, cells, complex_.lineality, stable=False)
 
 
+@own_settings()
 def stable_intersection(*polynomials: PolynomialWithQuotients) -> Intersection:
     """Compute the stable intersection of k hypersurfaces in ℝ^d, k ≤ d, with multiplicities, exactly.
 

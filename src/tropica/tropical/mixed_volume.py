@@ -13,11 +13,13 @@ from tropica.exact.rational_arrays import RationalArray, compact, ratio, rationa
 from tropica.polyhedra.integer_rows import row_classes
 from tropica.polyhedra.mixed_cell_homotopy import mixed_cell_volumes
 from tropica.polyhedra.polytope import Polytope
+from tropica.runtime.arithmetic import own_settings
 from tropica.tropical.semiring_polynomial import SemiringPolynomial
 
 Roots = Literal["torus", "affine"]
 
 
+@own_settings()
 def mixed_volume(*bodies: Any, roots: Roots = "torus") -> int | Fraction:
     """Compute the mixed volume MV(P_1, …, P_n), exactly: the sum of the volumes of the mixed cells of a generic lifting.
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from tropica.errors import InputError
 from tropica.polyhedra.conventions import Convention, sign_of
+from tropica.runtime.arithmetic import own_settings
 from tropica.tropical.polynomial import (
     MinPlusPolynomial,
     PolynomialWithQuotients,
@@ -35,6 +36,7 @@ class Token:
     at: int
 
 
+@own_settings()
 def parse_tropical(
     text: str | Iterable[Any], *, variables: Iterable[str] | None = None, convention: Convention | None = None
 ) -> PolynomialWithQuotients | TropicalRational | TropicalMap:

@@ -8,9 +8,11 @@ from operator import add, mul
 from typing import Any
 
 from tropica.errors import InputError
+from tropica.runtime.arithmetic import own_settings
 from tropica.tropical.polynomial import PolynomialWithQuotients, TropicalRational
 
 
+@own_settings()
 def tropical_sum(functions: Iterable[Any]) -> Any:
     """Compute f_1 ⊕ f_2 ⊕ ...: polynomials and rational functions of one convention, and numbers among them.
 
@@ -25,6 +27,7 @@ def tropical_sum(functions: Iterable[Any]) -> Any:
     return _folded(functions, add, "⊕")
 
 
+@own_settings()
 def tropical_prod(functions: Iterable[Any]) -> Any:
     """Compute f_1 ⊙ f_2 ⊙ .... Args, Raises: as :func:`tropical_sum`.
 

@@ -42,8 +42,8 @@ class Boundary:
             InputError: another dimension, or all of space as domain.
 
         >>> import torch, tropica as tp
-        >>> model = torch.nn.Linear(3, 1).eval()
-        >>> cx = tp.linear_regions(tp.trace(model, torch.zeros(2, 3)), tp.Box(-9, 9, d=3))
+        >>> net = tp.from_layers([([[1.0, 0.25, 0.5]], [0.0])])
+        >>> cx = tp.linear_regions(net, tp.Box(-9, 9, d=3))
         >>> cx.boundary().mesh()
         Mesh(1 polygons, 4 vertices, open)
         """

@@ -33,7 +33,7 @@ def exact_rows(op: ComposedAffine, source: int, small: int = _SMALL) -> ExactRow
 
     >>> import torch, tropica as tp
     >>> from tropica.regions.lower.lowering import lower
-    >>> model = torch.nn.Sequential(torch.nn.Conv1d(1, 1, 3), torch.nn.ReLU()).eval()
+    >>> model = torch.nn.Sequential(torch.nn.Conv1d(1, 1, 3), torch.nn.ReLU(), torch.nn.Flatten()).eval()
     >>> stage = lower(tp.trace(model, torch.zeros(2, 1, 5))).stages[0]
     >>> exact_rows(stage.affine, -1).columns.tolist()
     [0, 1, 2, 1, 2, 3, 2, 3, 4]
