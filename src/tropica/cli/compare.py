@@ -13,7 +13,6 @@ from tropica.cli.output import (
     check_writable,
     print_facts,
     print_table,
-    print_written,
     resources,
     resources_text,
     save_json,
@@ -30,9 +29,7 @@ def compare(
     arg_b: Annotated[list[str] | None, options.optional("--arg-b", "KEY=VALUE", "An argument of MODEL_B's factory.")] = None,
     label: options.Label = None,
     limit: options.TrainingLimit = None,
-    test_limit: Annotated[
-        int | None, options.optional("--test-limit", "N", "Take the first N test points only.", min=1)
-    ] = None,
+    test_limit: options.TestLimit = None,
     decomposition: options.Decomposition = options.Method.calibrated,
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
@@ -43,12 +40,12 @@ def compare(
 ) -> None:
     """Compare two networks and their extracted functions on the same data: labels, deciding points, coefficients (Figure 5)."""
     import tropica as tp
+    from tropica.cli.compared import draw, load_both
     from tropica.cli.models import load_model
 
     check_writable(json, figure)
     start = time.perf_counter()
-    training = tp.load_data(data, split="train", limit=limit, lazy=True, label=label)
-    points = tp.load_data(data, split="test", limit=test_limit, label=label)
+    training, points = load_both(data, limit, test_limit, label)
     nets = [
         load_model(spec, training, weights, arg).to(device.torch)
         for spec, weights, arg in ((model_a, weights_a, arg_a), (model_b, weights_b, arg_b))
@@ -62,13 +59,8 @@ def compare(
     used = resources(start)
     print_facts(resources_text(used))
     if figure is not None:
-        from tropica.plots import angle_distance, style
-
-        drawn = style.figure(3.6, 2.9)
-        names = ("same label", "other label")
-        angle_distance(found.angle, found.distance, found.same_label, names=names, ax=drawn.add_subplot())
-        drawn.savefig(figure, format="png")
-        print_written(figure)
+        pairs, names = (found.angle, found.distance, found.same_label), ("same label", "other label")
+        draw(figure, (3.6, 2.9), lambda ax: tp.plots.angle_distance(*pairs, names=names, ax=ax))
     save_json(json, "compare", numbers | used)
 
 

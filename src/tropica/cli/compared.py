@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 import tropica as tp
 from tropica.cli import options
 from tropica.cli.models import load_model
+from tropica.cli.output import png_of, print_written
 from tropica.errors import InputError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from tropica.data.batches import Data
+    from tropica.data.file_data import FileData
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,24 @@ def load_compared(
     head, tail = net.cut(at)
     inner, of_training = (inner_points(head, part, default_batch_size(head)) for part in (points, training))
     return Compared(tail, function, points, inner, of_training)
+
+
+def load_both(
+    data: str, limit: int | None, test_limit: int | None, label: str | None
+) -> tuple[tp.LabelledData | FileData, tp.LabelledData]:
+    """The training points, read when they are needed, and the test points of a data set."""
+    training = tp.load_data(data, split="train", limit=limit, lazy=True, label=label)
+    return training, tp.load_data(data, split="test", limit=test_limit, label=label)
+
+
+def draw(path: Path, size: tuple[float, float], plot: Callable[[Axes], object]) -> None:
+    """Write what ``plot`` draws to a PNG file of a size in inches, and say so."""
+    from tropica.plots import style
+    from tropica.runtime.files import write_file
+
+    figure = style.figure(*size)
+    plot(figure.add_subplot())
+    print_written(write_file(path, png_of(figure)))
 
 
 def load_terms(folder: str) -> tp.LinearTerms:

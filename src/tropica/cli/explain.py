@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tropica.cli import options
-from tropica.cli.output import check_writable, print_line, print_table, print_written, resources, save_json
+from tropica.cli.output import check_writable, png_of, print_line, print_table, print_written, resources, save_json
 from tropica.errors import InputError
 
 if TYPE_CHECKING:
@@ -133,13 +133,9 @@ def _print(explained: tp.Explanation, chosen: list[int]) -> None:
 
 
 def _png(explained: tp.Explanation, point: int) -> bytes:
-    import io
-
     from tropica.plots import explain as draw
     from tropica.plots import style
 
     figure = style.figure(style.PAPER_WIDTH, 3.3 if len(explained.own.input_shape) == 1 else 3.8)
     draw(explained, point, ax=figure)
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()
+    return png_of(figure)

@@ -11,7 +11,6 @@ from tropica.cli.output import (
     check_writable,
     print_facts,
     print_table,
-    print_written,
     resources,
     resources_text,
     save_json,
@@ -27,9 +26,7 @@ def layerwise(
     arg: options.Arg = None,
     label: options.Label = None,
     limit: options.TrainingLimit = None,
-    test_limit: Annotated[
-        int | None, options.optional("--test-limit", "N", "Take the first N test points only.", min=1)
-    ] = None,
+    test_limit: options.TestLimit = None,
     at: Annotated[list[str] | None, options.optional("--at", "NAME", AT_HELP)] = None,
     decomposition: options.Decomposition = options.Method.calibrated,
     dtype: options.Dtype = None,
@@ -40,12 +37,12 @@ def layerwise(
 ) -> None:
     """Merge layer after layer, from the output on, into an extracted function: accuracy and agreement (Figure 3)."""
     import tropica as tp
+    from tropica.cli.compared import draw, load_both
     from tropica.cli.models import load_model
 
     check_writable(json, figure)
     start = time.perf_counter()
-    training = tp.load_data(data, split="train", limit=limit, lazy=True, label=label)
-    points = tp.load_data(data, split="test", limit=test_limit, label=label)
+    training, points = load_both(data, limit, test_limit, label)
     net = load_model(model, training, weights, arg).to(device.torch)
     net = net if dtype is None else net.to(dtype.torch)
     settings = {"at": at, "decomposition": decomposition.value, "memory": memory, "progress": True}
@@ -65,10 +62,5 @@ def layerwise(
     numbers = {"rows": [vars(row) for row in found.rows], "terms": found.terms, "points": found.points, **resources(start)}
     print_facts(resources_text(numbers))
     if figure is not None:
-        from tropica.plots import layers, style
-
-        drawn = style.figure(3.6, 2.8)
-        layers(found, title=points.name, ax=drawn.add_subplot())
-        drawn.savefig(figure, format="png")
-        print_written(figure)
+        draw(figure, (4.2, 2.8), lambda ax: tp.plots.layers(found, title=points.name, ax=ax))
     save_json(json, "layerwise", numbers)

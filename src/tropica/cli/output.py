@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -16,6 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tropica.runtime.files import writable_file, write_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PIPED_WIDTH = 120
 
@@ -94,6 +98,13 @@ def save_json(file: Path | None, command: str, numbers: Mapping[str, Any]) -> No
     if file is not None:
         write_json(file, {"tropica": version("tropica"), "command": command, **numbers})
         print_written(file)
+
+
+def png_of(figure: Figure) -> bytes:
+    """A figure as a PNG file."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()
 
 
 def print_written(path: Path) -> None:

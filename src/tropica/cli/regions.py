@@ -13,7 +13,7 @@ import typer
 
 import tropica as tp
 from tropica.cli import options
-from tropica.cli.output import check_writable, print_facts, print_written, save_json, shape_text
+from tropica.cli.output import check_writable, png_of, print_facts, print_written, save_json, shape_text
 from tropica.errors import InputError
 from tropica.runtime.files import writable_folder, write_file
 
@@ -151,8 +151,6 @@ def _undecided(numbers: Mapping[str, Any]) -> str:
 
 def _figure(cx: tp.RegionComplex, points: tp.LabelledData | None, plane: tuple[int, int, int] | None) -> bytes:
     """The figure as PNG, with the three points of a plane."""
-    import io
-
     from tropica.plots import style
 
     corners = None if plane is None else [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
@@ -160,6 +158,4 @@ def _figure(cx: tp.RegionComplex, points: tp.LabelledData | None, plane: tuple[i
     with style.applied():
         figure = style.figure(6.0, 4.2)
         tp.plots.regions(cx, data=corners, labels=labels, ax=figure.add_subplot())
-        png = io.BytesIO()
-        figure.savefig(png, format="png")
-    return png.getvalue()
+        return png_of(figure)

@@ -12,7 +12,7 @@ from torch import Tensor
 from tropica.compare.batched import predicted_labels
 from tropica.data.arrays import refuse_masked
 from tropica.data.batches import Data, count_points
-from tropica.data.labels import LabelCollector, known_labels
+from tropica.data.labels import LabelSource
 from tropica.data.point_order import PointOrder
 from tropica.errors import InputError
 from tropica.evaluation.function import ExtractedFunction
@@ -130,32 +130,28 @@ def agreement(
         )
     order = PointOrder()
     total = count_points(x, where="points", order=order)
-    y = known_labels(x) if y is None else y
-    true = None if y is None else as_true_labels(y, total, net.num_classes)
-    seen = LabelCollector() if y is None else None
+    true = LabelSource(x, y)
+    as_true_labels(true.known, total, net.num_classes)  # labels that do not fit are an error before the pass
     # Both labels of a point come from one pass, so that data which change between passes cannot mix them up.
     network, extracted, done = [], [], 0
     with progress_callback(progress) as report:
-        for group in f.groups(x, order, total, observer=seen):
+        for group in f.groups(x, order, total, observer=true.observer):
             network.append(predicted_labels(net, group))
             extracted.append(f.predict(group))
             done += len(group)
             if report:
                 report(done, total, "comparing labels")
-    if seen is not None and (found := seen.labels()) is not None:
-        true = as_true_labels(found, total, net.num_classes)
-    return compare_labels(torch.cat(network), torch.cat(extracted), true, is_network_of(net, f))
+    found = as_true_labels(true.labels(), total, net.num_classes)
+    return compare_labels(torch.cat(network), torch.cat(extracted), found, is_network_of(net, f))
 
 
 def network_and_true_labels(
     net: PiecewiseLinearNetwork, x: Data, y: Tensor | np.ndarray | None, *, where: str = "points"
 ) -> tuple[Tensor, Tensor | None]:
     """The network's labels of all points, and the true ones: y, or the labels that come with x; None if there are none."""
-    y = known_labels(x) if y is None else y
-    seen = LabelCollector() if y is None else None
-    labels = predicted_labels(net, x, where=where, observer=seen)
-    y = seen.labels() if seen is not None else y
-    return labels, None if y is None else as_true_labels(y, len(labels), net.num_classes)
+    true = LabelSource(x, y)
+    labels = predicted_labels(net, x, where=where, observer=true.observer)
+    return labels, as_true_labels(true.labels(), len(labels), net.num_classes)
 
 
 def is_network_of(net: PiecewiseLinearNetwork, f: ExtractedFunction) -> bool | None:
@@ -179,8 +175,10 @@ def compare_labels(
     return Agreement(share(network, extracted), share(network, true), share(extracted, true), len(extracted), same_network)
 
 
-def as_true_labels(y: Tensor | np.ndarray, points: int, num_classes: int) -> Tensor:
-    """Labels as an int64 tensor on the CPU, one for each point, in 0 … num_classes − 1."""
+def as_true_labels(y: Tensor | np.ndarray | None, points: int, num_classes: int) -> Tensor | None:
+    """Labels as an int64 tensor on the CPU, one for each point, in 0 … num_classes − 1; None for no labels."""
+    if y is None:
+        return None
     if not isinstance(y, (Tensor, np.ndarray)):
         raise InputError(f"labels must be a tensor or an array, got {type(y).__name__}")
     if isinstance(y, np.ndarray):

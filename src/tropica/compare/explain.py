@@ -15,7 +15,7 @@ from tropica.compare.patterns import pattern_agreement
 from tropica.compare.similarity import angles, distances
 from tropica.compare.training_points import TrainingPoints, read_training_points
 from tropica.data.batches import Data, as_batches
-from tropica.data.labels import LabelCollector, known_labels
+from tropica.data.labels import LabelSource
 from tropica.decomposition.local_terms import local_terms
 from tropica.errors import InputError
 from tropica.evaluation.function import ExtractedFunction
@@ -80,12 +80,10 @@ def explain(
     source = f.source
     net = as_network(net, x).to(source.dtype)
     _check_fit(net, f)
-    seen = LabelCollector()
-    batches = as_batches(x, 1024, dtype=net.dtype, device=net.device, shape=net.input_shape, where="points", observer=seen)
-    points = torch.cat(list(batches))
-    y = known_labels(x) if y is None else y
-    y = seen.labels() if y is None else y
-    true = None if y is None else as_true_labels(y, len(points), net.num_classes)
+    labels = LabelSource(x, y)
+    form = {"dtype": net.dtype, "device": net.device, "shape": net.input_shape}
+    points = torch.cat(list(as_batches(x, 1024, **form, where="points", observer=labels.observer)))
+    true = as_true_labels(labels.labels(), len(points), net.num_classes)
     data = source.data_pass if data is None and isinstance(source, StreamedTerms) else data
     with progress_callback(progress) as report:
         quiet = report or False

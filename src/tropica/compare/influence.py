@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tropica.compare.agreement import as_true_labels
 from tropica.data.batches import Data, count_points
-from tropica.data.labels import LabelCollector, known_labels
+from tropica.data.labels import LabelSource
 from tropica.data.point_order import PointOrder
 from tropica.evaluation.function import ExtractedFunction
 from tropica.runtime.arithmetic import own_settings
@@ -102,22 +102,20 @@ def influence(
     """
     order = PointOrder()
     total = count_points(x, where="points", order=order)
-    y = known_labels(x) if y is None else y
-    true = None if y is None else as_true_labels(y, total, f.num_classes)
-    seen = LabelCollector() if y is None else None
+    true = LabelSource(x, y)
+    as_true_labels(true.known, total, f.num_classes)  # labels that do not fit are an error before the pass
     labels, indices, done = [], [], 0
     with progress_callback(progress) as report:
-        for group in f.groups(x, order, total, observer=seen):
+        for group in f.groups(x, order, total, observer=true.observer):
             label, index = f.labels_and_terms(group)
             labels.append(label)
             indices.append(index)
             done += len(group)
             if report:
                 report(done, total, "active terms")
-    if seen is not None and (found := seen.labels()) is not None:
-        true = as_true_labels(found, total, f.num_classes)
     label, index = torch.cat(labels), torch.cat(indices)
+    found = as_true_labels(true.labels(), total, f.num_classes)
     size = f.source.num_terms
-    right = None if true is None else torch.bincount(index[label == true], minlength=size)
+    right = None if found is None else torch.bincount(index[label == found], minlength=size)
     given = torch.full((size,), -1).index_put((index,), label)
     return Influence(torch.bincount(index, minlength=size), right, given, total)

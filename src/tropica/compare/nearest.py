@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tropica.data.batches import Data, as_batches, count_points
-from tropica.data.labels import LabelCollector, known_labels
+from tropica.data.labels import LabelSource
 from tropica.data.point_order import PointOrder
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
@@ -92,19 +92,19 @@ def nearest_neighbors(
     points = [_embedded(part, features) for part in as_batches(x, BATCH, **settings, where="points")]
     shape = points[0].shape[1:]
     search = NearestSearch(torch.cat(points).flatten(1))
-    order, seen = PointOrder(), LabelCollector()
+    order, source = PointOrder(), LabelSource(data)
     total, first = count_points(data, order=order), 0
     # Points of another shape are refused by as_batches, before their features are computed.
     settings = settings or {"shape": tuple(shape), "dtype": points[0].dtype}
     with progress_callback(progress) as report:
-        for batch in as_batches(data, BATCH, **settings, order=order, observer=seen):
+        for batch in as_batches(data, BATCH, **settings, order=order, observer=source.observer):
             search.update(_embedded(batch, features).flatten(1), first)
             first += len(batch)
             if report:
                 report(first, total, "nearest neighbors")
-    known = known_labels(data)
-    label = seen.labels() if known is None else torch.as_tensor(known)
-    return NearestNeighbors(search.index, search.distance, None if label is None else label.cpu()[search.index])
+    label = source.labels()
+    near = None if label is None else torch.as_tensor(label).cpu()[search.index]
+    return NearestNeighbors(search.index, search.distance, near)
 
 
 class NearestSearch:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tropica.compare.nearest import BATCH, NearestNeighbors, NearestSearch
 from tropica.data.batches import Data, as_batches, count_points
-from tropica.data.labels import LabelCollector, known_labels
+from tropica.data.labels import LabelSource
 from tropica.data.point_order import PointOrder
 from tropica.errors import InputError
 from tropica.runtime.progress import ProgressCallback
@@ -40,7 +40,7 @@ def read_training_points(
     Raises:
         InputError: the data does not have ``num_terms`` points of this shape.
     """
-    order, seen = PointOrder(), LabelCollector()
+    order, source = PointOrder(), LabelSource(data)
     total = count_points(data, order=order)
     if total != num_terms:
         raise InputError(f"data: the terms are those of {num_terms:,} points; this data has {total:,}")
@@ -48,15 +48,15 @@ def read_training_points(
     found = torch.zeros(len(wanted), *x.shape[1:], dtype=x.dtype)
     search, first = NearestSearch(x.flatten(1)), 0
     settings = {"dtype": x.dtype, "device": x.device, "shape": tuple(x.shape[1:])}
-    for batch in as_batches(data, BATCH, **settings, order=order, observer=seen):
+    for batch in as_batches(data, BATCH, **settings, order=order, observer=source.observer):
         (here,) = ((wanted >= first) & (wanted < first + len(batch))).nonzero(as_tuple=True)
         found[here] = batch[wanted[here] - first].cpu()
         search.update(batch.flatten(1), first)
         first += len(batch)
         if report:
             report(first, total, "training points")
-    known = known_labels(data)
-    labels = seen.labels() if known is None else torch.as_tensor(known).cpu()
+    labels = source.labels()
+    labels = None if labels is None else torch.as_tensor(labels).cpu()
     labels = None if labels is None or labels.is_floating_point() or labels.ndim != 1 else labels.long()
     near = None if labels is None else labels[search.index]
     nearest = NearestNeighbors(search.index, search.distance, near)

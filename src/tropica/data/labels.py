@@ -76,6 +76,23 @@ class LabelCollector:
         return torch.cat(parts)
 
 
+class LabelSource:
+    """The labels of points: given ones, else those that the data has as one tensor or array, else those of its items.
+
+    Attributes:
+        known: the labels that are known before the data is read, or None.
+        observer: what a pass over the data shows its items to, or None where the labels are known.
+    """
+
+    def __init__(self, data: Any, given: Tensor | np.ndarray | None = None) -> None:
+        self.known = known_labels(data) if given is None else given
+        self.observer = LabelCollector() if self.known is None else None
+
+    def labels(self) -> Tensor | np.ndarray | None:
+        """The labels, after the pass; None if there are none. Raises InputError as :meth:`LabelCollector.labels`."""
+        return self.known if self.observer is None else self.observer.labels()
+
+
 def _label_of(item: Any) -> Tensor | None:
     if isinstance(item, Mapping):
         known = [item[name] for name in NAMES if name in item]

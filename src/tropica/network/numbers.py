@@ -132,7 +132,15 @@ class Enclosed:
     @staticmethod
     def affine(part: LinearPart, inputs: Sequence[Enclosed]) -> Enclosed:
         """An affine op on float64, with the bound |J| e + rounding · (2 |J||x| + |y|) and a term for underflow."""
-        value = part.value([z.value for z in inputs])
+        return Enclosed._with_bound(part, inputs, part.value([z.value for z in inputs]))
+
+    @staticmethod
+    def linear(part: LinearPart, inputs: Sequence[Enclosed]) -> Enclosed:
+        """The linear part of an affine op, with the bound of :meth:`affine`."""
+        return Enclosed._with_bound(part, inputs, part.linear([z.value for z in inputs]))
+
+    @staticmethod
+    def _with_bound(part: LinearPart, inputs: Sequence[Enclosed], value: Tensor) -> Enclosed:
         bounds = [z.error + 2 * part.rounding * z.value.abs() if part.rounding else z.error for z in inputs]
         marked = [(z.error != 0) | (z.value != 0) if part.rounding else z.error != 0 for z in inputs]
         spread = part.spread(bounds, marked)

@@ -34,6 +34,7 @@ def layers(result: Layerwise, *, title: str = "", ax: Axes | None = None) -> Axe
         lines["accuracy"] = Curve(place, [100 * share for share in accuracy])
     ticks: dict[float, str] = {row.merged: row.layer or "none" for row in result.rows}
     xlabel = "layer merged last (from the output, left, to the input)"
+    ax = style.axes(ax, 4.2, 2.8)
     ax = mean_curves(lines, xlabel=xlabel, ylabel=f"% of {result.points:,} points", title=title, ticks=ticks, ax=ax)
     with style.applied():
         ax.tick_params("x", rotation=45 if sum(map(len, ticks.values())) > 40 else 0)

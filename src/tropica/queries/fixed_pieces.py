@@ -158,7 +158,7 @@ class EnclosedRows:
     def _applied(self, affine: ComposedAffine, values: dict[int, Enclosed], linear: bool) -> Enclosed:
         def step(node: Node, inputs: Sequence[Enclosed]) -> Enclosed:
             part = self._parts[node.name]
-            return _linear(part, inputs) if linear else Enclosed.affine(part, inputs)
+            return (Enclosed.linear if linear else Enclosed.affine)(part, inputs)
 
         context, given = affine.context, {}
         batch = len(next(iter(values.values())).value)
@@ -166,17 +166,6 @@ class EnclosedRows:
             shape = context.shapes[name]
             given[name] = _shaped(values[k], (batch * shape[0], *shape[1:]))
         return _shaped(context.graph.interpret(given, step, stop=affine.target)[affine.target], (batch, -1))
-
-
-def _linear(part: LinearPart, inputs: Sequence[Enclosed]) -> Enclosed:
-    """The linear part of an op, with the bound of :meth:`Enclosed.affine`."""
-    value = part.linear([z.value for z in inputs])
-    bounds = [z.error + 2 * part.rounding * z.value.abs() if part.rounding else z.error for z in inputs]
-    marked = [(z.error != 0) | (z.value != 0) if part.rounding else z.error != 0 for z in inputs]
-    spread = part.spread(bounds, marked)
-    if part.rounding:
-        spread = torch.where(spread > 0, spread + 2 * part.rounding * value.abs(), spread)
-    return Enclosed(value, spread)
 
 
 def _shaped(z: Enclosed, shape: tuple[int, ...]) -> Enclosed:
