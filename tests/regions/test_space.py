@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 
 import numpy as np
@@ -53,10 +54,16 @@ def check(case: Degenerate) -> None:
         (4, 2, "scale 1e300", "relu"),
         (49, 2, "rows", "clamp_min"),
         (44, 3, "multiple 0.1", "hardtanh"),
+        (121, 2, "scale 1e-165", "minimum"),
     ],
 )
 def test_degenerate(seed: int, d: int, kind: str, activation: str) -> None:
     check(degenerate_network(seed, d=d, kind=kind, activation=activation))
+
+
+def test_volumes_beyond_floats() -> None:
+    """Bounded cells whose area is more than float64 holds have the area ∞, not NaN."""
+    assert tp.linear_regions(degenerate_network(64, d=2).net, tp.Space(2), simplify=False).volumes.tolist() == [math.inf] * 11
 
 
 @pytest.mark.slow

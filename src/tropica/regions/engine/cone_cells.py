@@ -15,7 +15,7 @@ from tropica.regions.kernels.volume import volumes
 
 _UNIT = 2.0**-53
 _SHARP = 1e-6
-"""Bound of the error of a vertex t, as a share of max(1, |t|), beyond which the vertex is solved for in integers."""
+"""Bound of the error of a vertex t, as a share of max(1, |t|), or of a direction, beyond which it is solved for in integers."""
 _DIGITS = 1e-7
 """Error of a volume, as a share of it or of a cube of the fan's scale, beyond which it is computed exactly."""
 
@@ -74,7 +74,8 @@ def _moved(problem: SpaceProblem, i: int, block: CellBlock) -> CellBlock:
         error_t = (error_high + np.abs(t).max(1) * error_s) / (s - error_s) + 2 * _UNIT * np.abs(t).max(1)
         error_ray = 2 * error_high / length + _UNIT
     points = _Points(np.where(endless[:, None], high / length[:, None], t), np.where(endless, error_ray, error_t), endless)
-    sure = endless | ((s > 2 * error_s) & (error_t <= _SHARP * np.maximum(1.0, np.abs(t).max(1))))
+    near = (s > 2 * error_s) & (error_t <= _SHARP * np.maximum(1.0, np.abs(t).max(1)))
+    sure = np.where(endless, error_ray <= _SHARP, near)
     points = _solved(problem, i, block, points, np.flatnonzero(~sure))
     facets = block.facets.copy()
     own = facets[:, 0] < 0
@@ -146,7 +147,7 @@ def _volumes(block: CellBlock) -> np.ndarray:
     assert block.incidence is not None
     assert block.rays is not None
     d, N = block.vertices.shape[1], len(block.vertices)
-    endless = np.maximum.reduceat(block.rays, block.vertex_start[:-1]) if len(block) else np.zeros(0, bool)
+    endless = _endless(block)
     bounded = block.select(~endless)
     out = np.full(len(block), np.inf)
     assert bounded.vertices is not None
@@ -160,6 +161,13 @@ def _volumes(block: CellBlock) -> np.ndarray:
     return out
 
 
+def _endless(block: CellBlock) -> np.ndarray:
+    """(n,) whether each cell has a ray."""
+    assert block.rays is not None
+    assert block.vertex_start is not None
+    return np.maximum.reduceat(block.rays, block.vertex_start[:-1]) if len(block) else np.zeros(0, bool)
+
+
 def _exact_where_needed(problem: SpaceProblem, i: int, block: CellBlock, moved: CellBlock, sizes: np.ndarray) -> np.ndarray:
     """The volumes with those of far and of thin cells computed from exact vertices, where floats leave few digits of them."""
     assert moved.vertices is not None
@@ -169,7 +177,8 @@ def _exact_where_needed(problem: SpaceProblem, i: int, block: CellBlock, moved: 
     low, high = (f.reduceat(moved.vertices, start[:-1]) for f in (np.minimum, np.maximum))
     with np.errstate(over="ignore", invalid="ignore"):
         error = 2.0**-48 * np.maximum(far, 2.0**-1000) * np.max(high - low, axis=1) ** (d - 1)
-        doubtful = np.isfinite(sizes) & ~(error <= _DIGITS * np.maximum(sizes, np.ldexp(1.0, problem.exponent * d)))
+        few = ~(error <= _DIGITS * np.maximum(sizes, np.ldexp(1.0, problem.exponent * d)))
+    doubtful = ~_endless(moved) & (few | ~np.isfinite(sizes))  # far enough, the floats of a bounded cell are ∞ or NaN
     for cell in np.flatnonzero(doubtful).tolist():
         rows = range(int(start[cell]), int(start[cell + 1]))
         places = (_exactly(problem, i, block, cell, row) for row in rows)
