@@ -77,11 +77,23 @@ def facets_of(meets: np.ndarray, member: np.ndarray) -> np.ndarray:
 
 
 def simplex_volumes(corners: np.ndarray) -> np.ndarray:
-    """The k-dimensional volumes (S,) of simplices (S, k + 1, n) in ℝⁿ."""
+    """The k-dimensional volumes (S,) of simplices (S, k + 1, n) in ℝⁿ; ∞ beyond float64.
+
+    >>> simplex_volumes(2.0**600 * np.array([[[0.0, 0.0], [3.0, 4.0]]])) / 2.0**600
+    array([5.])
+    """
     sides = corners[:, 1:] - corners[:, :1]
-    k, n = sides.shape[1:]
+    k = sides.shape[1]
     if k == 0:
         return np.ones(len(corners))
+    _, exponent = np.frexp(np.abs(sides).max((1, 2), initial=0.0))
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(_of_unit_size(np.ldexp(sides, -exponent[:, None, None])), k * exponent)
+
+
+def _of_unit_size(sides: np.ndarray) -> np.ndarray:
+    """The volumes of simplices with these sides (S, k, n), whose squares neither overflow nor vanish."""
+    k, n = sides.shape[1:]
     if k == 1:
         return np.linalg.norm(sides[:, 0], axis=1)
     if k == n:
