@@ -82,7 +82,7 @@ def curve_and_dual(
         _draw_curve(left, curve, numbered=True)
         left.set_title(title or _counts(curve.complex))
         draw_dual(right, curve, numbered=True)
-        right.set_title(f"{shown(curve.complex.convention)}: dual subdivision of the Newton polygon")
+        right.set_title(f"{shown(curve.complex.convention)}: dual subdivision")
     return left, right
 
 
