@@ -405,3 +405,12 @@ def test_refusals() -> None:
         segment_regions(case_of("mlp").make(0), Segment([0] * 4, [1] * 4))  # type: ignore[arg-type]
     with pytest.raises(tp.InputError, match="Segment"):
         segment_regions(net, (0, 1))  # type: ignore[arg-type]
+
+
+def test_maps_that_rounding_leaves_nothing_of() -> None:
+    """relu(3e300 t) − relu(1e300 t) − relu(2e300 t − 1) on a short interval: slope 0, value 1."""
+    net = tp.from_layers([([[3e300], [1e300], [2e300], [-1.0]], [0.0, 0.0, -1.0, 2.0]), ([[1.0, -1.0, -1.0, 1.0]], [-2.0])])
+    found = tp.linear_regions(net, tp.Segment([-1.0], [1.0]))
+    assert found.certified
+    assert found.slopes[-1].tolist() == [-2.0]
+    assert found.values[-1].tolist() == [2.0]

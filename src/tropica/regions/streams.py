@@ -22,6 +22,9 @@ from tropica.runtime.progress import ProgressCallback, progress_callback
 
 ARRAYS = (SIGNS, VOLUMES, MAPS, VERTICES)
 
+SHARPENING = 1 << 20
+"""Products of integers that may be spent on the vertices and maps of a block."""
+
 
 class CellCount(int):
     """A number of cells.
@@ -144,10 +147,11 @@ def iter_cells(
     """
     if unknown := [a for a in arrays if a not in ARRAYS]:
         raise InputError(f"arrays must be any of {', '.join(ARRAYS)}; found {unknown[0]!r}")
-    sharp = not {VOLUMES, VERTICES}.isdisjoint(arrays)
+    corners = not {VOLUMES, VERTICES}.isdisjoint(arrays)
     want = (
         frozenset(arrays)
-        | (frozenset(ARRAYS) - {MAPS} if sharp else frozenset())
+        | (frozenset(ARRAYS) - {MAPS} if corners else frozenset())
+        | (frozenset((SIGNS,)) if MAPS in arrays or prune else frozenset())
         | (frozenset((MAPS, VERTICES)) if prune else frozenset())
         | (frozenset((VOLUMES,)) if progress else frozenset())
     )
@@ -161,7 +165,7 @@ def iter_cells(
             with own_settings():
                 stream = LimitedStream(lowered, polytope, want, settings, Counters(), report, prune)
             for found in stream:
-                block = stream.sharpened(found) if sharp else found
+                block = stream.sharpened(found, SHARPENING) if corners or MAPS in arrays else found
                 kept = block if prune is None else block.select(~_pruned(block, prune))
                 if len(kept):
                     yield kept.only(frozenset(arrays))

@@ -37,6 +37,8 @@ from tropica.runtime.progress import progress_callback
 EARLY = 5.0
 """Seconds after which an enumeration is given up whose cells are expected to take many times the memory."""
 HOPELESS = 20
+SHARPENING = 1 << 23
+"""Products of integers that may be spent on the vertices and maps of all cells."""
 AS_WRITTEN = EnumerationSettings(simplify=False)
 _EVERYTHING = frozenset({SIGNS, VOLUMES, MAPS, VERTICES})
 
@@ -246,7 +248,7 @@ def enumerate_cells(net: PiecewiseLinearNetwork, domain: Domain, settings: Enume
             if not blocks:
                 raise
             stream.stopped = "Ctrl-C"
-    cells = stream.sharpened(concatenated(blocks))
+    cells = stream.sharpened(concatenated(blocks), SHARPENING)
     own, options = net.to(torch.float64).to("cpu"), (stream.stopped, settings.simplify, settings.upto)
     return Enumerated(own, lowered, domain, stream.problem, cells, counters, *options)
 
