@@ -408,9 +408,10 @@ def test_refusals() -> None:
 
 
 def test_maps_that_rounding_leaves_nothing_of() -> None:
-    """relu(3e300 t) − relu(1e300 t) − relu(2e300 t − 1) on a short interval: slope 0, value 1."""
-    net = tp.from_layers([([[3e300], [1e300], [2e300], [-1.0]], [0.0, 0.0, -1.0, 2.0]), ([[1.0, -1.0, -1.0, 1.0]], [-2.0])])
+    """Four slopes of 2⁹⁹⁶ that cancel, but not in floating point, beside 2 − x."""
+    s = 2.0**996
+    weight = [[0.7 * s], [0.9 * s], [0.1 * s], [0.3 * s], [-1.0]]
+    net = tp.from_layers([(weight, [0.0, 0.0, 0.0, 0.0, 2.0]), ([[0.1, 0.3, -0.7, -0.9, 1.0]], [-2.0])])
     found = tp.linear_regions(net, tp.Segment([-1.0], [1.0]))
-    assert found.certified
-    assert found.slopes[-1].tolist() == [-2.0]
-    assert found.values[-1].tolist() == [2.0]
+    assert (found.certified, len(found.cells), len(found.maps)) == (True, 2, 1)
+    assert (found.slopes.tolist(), found.values.tolist()) == ([[-2.0], [-2.0]], [[1.0], [1.0]])

@@ -119,8 +119,13 @@ class OutputCells:
         return exact_corner(self.found, self.exact, int(self.parent[part]), through, self.parts.at[vertex])
 
     @property
+    def stage(self) -> int:
+        """The number of the functions among the stages."""
+        return len(self.found.problem.net.size) - 1
+
+    @property
     def _offsets(self) -> np.ndarray:
-        stages = len(self.found.problem.net.size) - 1
+        stages = self.stage
         before = self.found.layout.offsets
         before = np.append(before, np.full(stages + 1 - len(before), before[-1]))
         return np.append(before, before[-1] + -(-len(self.functions) // 64))

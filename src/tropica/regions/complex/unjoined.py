@@ -7,6 +7,7 @@ together.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from tropica.exact.linear_algebra import rank
+from tropica.regions.complex.cell_arrays import given
 from tropica.regions.complex.enumerated import Enumerated
 from tropica.regions.complex.output_cells import Functions, OutputCells, clip
 from tropica.regions.engine.cell_blocks import MAPS, SIGNS, VERTICES
@@ -27,34 +29,44 @@ class Clipped:
     """Parts of cells by functions of the outputs, where a part may come in several pieces, one for each cone of the fan.
 
     Attributes:
+        cells: the cells.
         parts: the pieces.
         cell: (P,) the cell of each, by its number in the complex.
         whole: whether each part is one piece.
     """
 
+    cells: Enumerated
     parts: OutputCells
     cell: np.ndarray
     whole: bool
 
     def corners(self, parts: np.ndarray, rows: Sequence[np.ndarray]) -> np.ndarray:
         """The corners (V, d) of what several pieces are put together to, from rows of vertices of each, without those that are
-        only points on a wall of the fan."""
+        only points on a wall of the fan: of rank d are the facets of the cell and the functions that vanish there."""
         found, exact, points = self.parts.found, self.parts.exact, dict[tuple[Fraction, ...], np.ndarray]()
         for part, own in zip(parts.tolist(), rows, strict=True):
             masks = spread_signs(found.problem, found.cells_signs[self.parts.parent[part]])
+            facets = [exact.row((s, u, v), masks) for s, u, v in self._facets(int(self.cell[part])).tolist()]
             for row in own[self.parts.parts.at[own, -1] > 0].tolist():
-                planes = [p for p in self.parts.parts.through(row) if p[0] >= 0 or p[1] == INFINITY]
-                forms = [exact.row(p, masks) for p in planes]
+                point = self.parts.corner(row)
+                functions = [exact.row(p, masks) for p in self.parts.parts.through(row) if p[0] == self.parts.stage]
+                forms = [f for f in facets if not sum(map(operator.mul, f, point))] + functions
                 if forms and rank(np.array(forms, dtype=object)) == found.domain.dimension:
-                    points.setdefault(tuple(self.parts.corner(row)), self.parts.parts.at[row, :-1])
+                    points.setdefault(tuple(point), self.parts.parts.at[row, :-1])
         return np.array(list(points.values())).reshape(-1, found.domain.dimension)
+
+    def _facets(self, cell: int) -> np.ndarray:
+        """The facets of a cell that are units, not walls of the fan."""
+        start = given(self.cells.cells.facet_start)
+        own = self.cells.facets[start[cell] : start[cell + 1]]
+        return own[own[:, 0] >= 0]
 
 
 def clipped(found: Enumerated, functions: Functions) -> Clipped:
     """Part all cells by functions of the outputs, those that hold lines as well."""
     if not _hold_lines(found):
         parts = clip(found, functions)
-        return Clipped(parts, parts.parent, True)
+        return Clipped(found, parts, parts.parent, True)
     assert isinstance(found.problem, SpaceProblem)
     cone, block = unjoined(found.problem, frozenset((SIGNS, MAPS, VERTICES)))
     assert block.signs is not None
@@ -65,7 +77,7 @@ def clipped(found: Enumerated, functions: Functions) -> Clipped:
     maps = {name: getattr(found.cells, name)[number[kept]] for name in ("maps", "map_error")}
     own = replace(own, cells=replace(own.cells.select(number >= 0), **maps))
     parts = replace(clip(own, functions), sector=sector[kept])
-    return Clipped(parts, number[kept][parts.parent], False)
+    return Clipped(found, parts, number[kept][parts.parent], False)
 
 
 def _hold_lines(found: Enumerated) -> bool:
