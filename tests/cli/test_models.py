@@ -166,7 +166,7 @@ def data():
         ("big.npz", r"takes points of shape \(1, 8, 8\), big has points of \(1, 9, 9\)"),
         ("negative.npz", "labels must be 0 or more; found -1 at point 1"),
         ("counts.npz", "3 points, but 2 labels"),
-        ("single.npz --split test", "without a test split .* load it with --split train"),
+        ("single.npz --subset test", "without a test split .* load it with --subset train"),
         ("half.npz", "labels must be whole numbers"),
     ],
 )
