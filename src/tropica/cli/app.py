@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tropica.cli.attributions import attributions
 from tropica.cli.check import check
 from tropica.cli.compare import compare
 from tropica.cli.decompose import decompose
@@ -18,13 +19,19 @@ from tropica.cli.explain import explain
 from tropica.cli.extract import extract
 from tropica.cli.influence import influence
 from tropica.cli.layerwise import layerwise
+from tropica.cli.output_range import output_range
+from tropica.cli.region import region
 from tropica.cli.regions import regions
 from tropica.cli.study import study
 from tropica.cli.trace import trace
 from tropica.cli.train import train
+from tropica.cli.verify import verify
 
-COMMANDS = (demo, train, trace, decompose, extract, evaluate, explain, influence, layerwise, compare, check, regions, study)
-"""In the order of the help: a network, its terms, what decides, its regions, the papers' experiments."""
+COMMANDS = (
+    *(demo, train, trace, decompose, extract, check, evaluate, explain, influence, layerwise, compare),
+    *(regions, region, output_range, verify, attributions, study),
+)
+"""In the order of the help: networks, terms, what decides, regions and questions asked of them, the papers' experiments."""
 EPILOG = """Start with: tropica demo. Each command shows examples with --help.
 
 \b
@@ -71,7 +78,7 @@ def before_all(
 def add(function: Callable[..., Any]) -> None:
     """Add a command that :func:`tropica.cli.command.command` made."""
     lines = "\n".join(f"  {example}" for example in function.examples)  # type: ignore[attr-defined]
-    app.command(help=inspect.getdoc(function), epilog=f"\b\nExamples:\n{lines}")(function)
+    app.command(function.__name__.replace("_", "-"), help=inspect.getdoc(function), epilog=f"\b\nExamples:\n{lines}")(function)
 
 
 for each in COMMANDS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import math
 import sys
 import traceback
 from collections.abc import Sequence
@@ -54,17 +55,20 @@ def load_model(
         UnsupportedOperation, TraceError, NonFiniteWeights: as :func:`tropica.trace`.
     """
     refuse_pickle(spec)
-    if data is None and inputs is not None:
-        data = LabelledData(torch.zeros(2, inputs), None, f"--inputs {inputs}")
     if Path(spec).suffix.lower() in MODEL_SUFFIXES or is_training(spec):
         if weights or args:
             raise InputError(f"{spec} has its own weights and layers: leave out --weights and --arg")
         net = _trained(spec, data) if is_training(spec) else tp.load_network(spec)
     else:
         model = _module(spec, data, weights, args or ()).eval()
-        net = _traced_alone(spec, model) if data is None else tp.trace(model, _example(model, data))
+        example = data
+        if data is None and inputs is not None:
+            example = LabelledData(torch.zeros(2, inputs), None, f"--inputs {inputs}")
+        net = _traced_alone(spec, model) if example is None else tp.trace(model, _example(model, example))
     if data is not None and net.input_shape != data.input_shape:
         raise InputError(f"the model takes points of shape {net.input_shape}, {data.name} has points of {data.input_shape}")
+    if inputs is not None and inputs != math.prod(net.input_shape):
+        raise InputError(f"--inputs {inputs}: the model takes {math.prod(net.input_shape)} numbers")
     return net
 
 

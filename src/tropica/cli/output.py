@@ -37,7 +37,8 @@ def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[obj
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    print_line(title)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(headings):
         table.add_column(Text(heading), justify="right" if i >= len(headings) - numbers else "left", overflow="fold")
     for row in rows:
