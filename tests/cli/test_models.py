@@ -70,7 +70,10 @@ def test_nothing_is_unpickled(mark):
         ("model.BIN", "are read by unpickling"),
         ("missing.pt2", "missing.pt2: no such file"),
         ("small.safetensors", "weights only: name the model"),
-        ("resnet18", "'resnet18' is not a model: give a file model.pt2, .onnx or .nnet, package.module:factory"),
+        (
+            "resnet18",
+            "'resnet18' is not a model: give a folder of tropica train, a file model.pt2, .onnx or .nnet, ",
+        ),
         ("no_such_module:net", "there is no module 'no_such_module'"),
         ("nets.inner:net", "there is no module 'nets.inner'"),
         ("nets:missing", "module 'nets' has no 'missing'"),

@@ -52,6 +52,10 @@ def evaluate(
     subset: options.InSubset = options.Subset.test,
     limit: options.Limit = None,
     label: options.Label = None,
+    train: Annotated[str | None, options.optional("--train", "SPEC", TRAIN_HELP)] = None,
+    train_limit: Annotated[
+        int | None, options.optional("--train-limit", "N", "With --streaming: extract N terms only.", min=1)
+    ] = None,
     model: Annotated[
         str | None, options.optional("--model", "MODEL", f"The network to compare with. {options.MODEL_HELP}")
     ] = None,
@@ -60,10 +64,6 @@ def evaluate(
     streaming: Annotated[
         bool, typer.Option("--streaming", help="Extract the terms during the evaluation; store none.")
     ] = False,
-    train: Annotated[str | None, options.optional("--train", "SPEC", TRAIN_HELP)] = None,
-    train_limit: Annotated[
-        int | None, options.optional("--train-limit", "N", "With --streaming: extract N terms only.", min=1)
-    ] = None,
     decomposition: Annotated[
         options.Method | None,
         options.optional(

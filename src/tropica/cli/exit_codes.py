@@ -110,7 +110,8 @@ def code_and_message(error: Exception) -> tuple[int, str]:
     # Typer's own errors have no public base class in all versions, but they all have this method.
     format_message = getattr(error, "format_message", None)
     if format_message is not None:
-        return UNUSABLE, f"{on_one_line(format_message())} (--help shows what is accepted)"
+        message = on_one_line(format_message()).replace("Value error, ", "")  # a prefix of some versions
+        return UNUSABLE, f"{message} (--help shows what is accepted)"
     if isinstance(error, PATH_ERRORS):
         return UNUSABLE, f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError) or "not enough memory" in str(error):
