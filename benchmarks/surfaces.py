@@ -42,6 +42,7 @@ def trained(sizes: tuple[int, ...], steps: int) -> nn.Sequential:
     model = nn.Sequential(*layers[:-1])
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    loss = torch.zeros(())
     for _ in range(steps):
         x = 2 * torch.rand(2048, 3) - 1
         loss = (model(x)[:, 0] - shape(x)).abs().mean()

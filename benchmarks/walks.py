@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections import Counter
+from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
@@ -105,7 +106,7 @@ def with_relus(sizes: tuple[int, ...]) -> tuple[tp.PiecewiseLinearNetwork, list[
 def relucent_count(layers: list[tuple[np.ndarray, np.ndarray]], start: np.ndarray) -> int | None:
     """How many cells relucent's breadth-first search finds from the start; None where it is not installed."""
     try:
-        import relucent
+        relucent = import_module("relucent")
     except ImportError:
         return None
     import torch

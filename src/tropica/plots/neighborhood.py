@@ -69,9 +69,10 @@ def _polygons(ax: Axes, walk: Walk, depth: np.ndarray, colors: ScalarMappable) -
     corners = [c.vertices.reshape(-1, 2) for c in walk.cells]
     known = np.concatenate([*corners, [c.point.ravel() for c in walk.cells]])
     low, high = known.min(0), known.max(0)
-    margin = 0.08 * float((high - low).max()) or 1.0
-    bounded = all(c.exact_faces().bounded for c in walk.cells)
-    low, high = (low, high) if bounded else (low - margin, high + margin)
+    if not all(c.exact_faces().bounded for c in walk.cells):  # the picture is about the starts
+        away = np.abs(known[:, None] - starts).max(2).min(1)
+        half = 3 * float(np.median(away)) or 1.0
+        low, high = starts.min(0) - half, starts.max(0) + half
     polygons = [clipped_cell(c, low, high) for c in walk.cells]
     shown = [i for i, p in enumerate(polygons) if len(p) > 2]
     faces = [style.mixed(colors.to_rgba(depth[i])[:3], 0.8) for i in shown]  # type: ignore[index]

@@ -55,7 +55,7 @@ def persistence(diagram: PersistenceDiagram, *, ax: Axes | None = None, title: s
         ax.set_ylim(min(limits[0], line - margin), max(limits[1], line + margin))
         if lasts.any():
             ticks = [t for t in ax.get_yticks() if limits[0] <= t <= limits[1]]
-            ax.set_yticks([*ticks, line], [*(f"{t:g}" for t in ticks), "∞" if ends > 0 else "−∞"])
+            ax.set_yticks([*ticks, line], [*(f"{t:g}".replace("-", "−") for t in ticks), "∞" if ends > 0 else "−∞"])
         ax.set_xlabel("birth")
         ax.set_ylabel("death")
         ax.set_title(title or f"Homology of {'superlevel' if diagram.superlevel else 'sublevel'} sets")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from tropica.errors import InputError
@@ -53,6 +54,8 @@ def surface(boundary: Boundary | Mesh, *, ax: Axes | None = None, title: str = "
             low, high = np.zeros(3), np.ones(3)
         low, high = np.where(high > low, low, low - 0.5), np.where(high > low, high, high + 0.5)
         style.set_space(ax, low, high, ("x₁", "x₂", "x₃"), high - low)
+        for axis, side in zip(("x", "y", "z"), high - low, strict=True):
+            getattr(ax, f"{axis}axis").set_major_locator(MaxNLocator(max(2, round(5 * side / (high - low).max()))))
         facts = (style.plural(len(mesh), "polygon"), style.plural(len(mesh.vertices), "vertex", "vertices"))
         ax.set_title(title or ", ".join((*facts, "closed" if mesh.closed else "open")))
         if len(pairs) > 1:

@@ -132,7 +132,7 @@ def persistence(
         InputError: another complex, one with cells missing, neither or both of output and label where one is needed.
 
     >>> import torch, tropica as tp
-    >>> net = tp.from_layers([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [-1.0]), ])
+    >>> net = tp.from_layers([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [-1.0])])
     >>> cx = tp.linear_regions(tp.subtract(net, tp.from_layers([([[0.5]], [0.0])])), tp.Box(-1, 2, d=1))  # |x| − 1 − x/2
     >>> diagram = tp.persistence(cx, superlevel=True)
     >>> diagram.birth.tolist(), diagram.death.tolist(), diagram.death_points.tolist()
@@ -141,7 +141,7 @@ def persistence(
     values, ranks = _values(cx, output, label, superlevel)
     dimension, birth, death = persistence_pairs(values.complex, ranks)
     sign = -1 if superlevel else 1
-    at, points, ends = sign * values.floats[0], values.points, np.maximum(death, 0)
+    at, points, ends = sign * values.floats[0] + 0.0, values.points, np.maximum(death, 0)
     return PersistenceDiagram(
         dimension,
         at[birth],
