@@ -13,7 +13,7 @@ import torch
 from tests.cli.folder import succeed
 from tropica.studies.datasets.load import load_data
 
-COMMANDS = ("demo", "trace", "decompose", "extract", "evaluate", "check", "regions", "train", "study")
+COMMANDS = ("demo", "trace", "decompose", "extract", "evaluate", "check", "regions", "app", "train", "study")
 HEAVY = ("torch", "numpy", "matplotlib", "sklearn", "pandas", "tropica.studies")
 
 

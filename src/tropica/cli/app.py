@@ -13,6 +13,7 @@ from tropica.cli.demo import demo
 from tropica.cli.evaluate import evaluate
 from tropica.cli.exit_codes import CommandGroup
 from tropica.cli.explain import explain
+from tropica.cli.explorer import explorer
 from tropica.cli.extract import extract
 from tropica.cli.influence import influence
 from tropica.cli.layerwise import layerwise
@@ -74,6 +75,7 @@ app.command(epilog="Example: tropica layerwise model.pt2 --data mnist.npz --figu
 app.command(epilog="Example: tropica compare one.pt2 other.pt2 --data mnist.npz --test-limit 1000")(compare)
 app.command(epilog="Example: tropica check terms")(check)
 app.command(epilog="Example: tropica regions mynets:small --box -1 1 --inputs 2 --out regions")(regions)
+app.command("app", epilog="Example: tropica app model.pt2 --data mnist.npz --terms terms")(explorer)
 app.command(epilog="Example: tropica train conv-small --data digits --runs 2 --out networks")(train)
 app.command(epilog="Example: tropica study table2 --data digits --runs 3 --out results/table2")(study)
 
