@@ -8,6 +8,7 @@ import io
 import reprlib
 from collections.abc import Mapping, Sequence
 from html import escape
+from numbers import Rational
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,8 @@ MOST_ROWS = 10
 """Rows of a table that a notebook shows."""
 MOST_PICTURES = 8
 MOST_CHARACTERS = 120
+FEW = 4
+"""Numbers of a short list that are shown one by one."""
 
 
 def html_table(title: str, facts: Mapping[str, object]) -> str:
@@ -50,7 +53,8 @@ def picture(x: Tensor, height: int = 48) -> str:
     array = numbers.numpy() if x.ndim == 2 else numbers.permute(1, 2, 0).contiguous().numpy()
     content = io.BytesIO()
     Image.fromarray(255 - array if x.ndim == 2 else array).save(content, format="png")
-    return f'<img height="{height}" src="data:image/png;base64,{base64.b64encode(content.getvalue()).decode("ascii")}">'
+    source = f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
+    return f'<img height="{height}" src="{source}" style="image-rendering:pixelated;margin:1px">'
 
 
 def coefficient_pictures(weight: Tensor, shape: Sequence[int]) -> str:
@@ -71,16 +75,21 @@ def coefficient_pictures(weight: Tensor, shape: Sequence[int]) -> str:
 
 
 def short_text(value: Any) -> str:
-    """A value in a row of a table: numbers and names as they are, an array by its dtype and shape.
+    """A value in a row of a table: numbers and names as they are, an array by its dtype and shape, "" for other objects.
 
-    >>> short_text(np.zeros((3, 2))), short_text(0.5), short_text("linf")
-    ('float64, shape (3, 2)', '0.5', 'linf')
+    >>> short_text(np.zeros((3, 2))), short_text(0.5), short_text("linf"), short_text((1, 2)), short_text([{}] * 9)
+    ('float64, shape (3, 2)', '0.5', 'linf', '(1, 2)', 'list of 9')
     """
     if isinstance(value, (np.ndarray, Tensor)):
-        if value.ndim <= 1 and 0 < len(value.reshape(-1)) <= 4:
+        if value.ndim <= 1 and 0 < len(value.reshape(-1)) <= FEW:
             return short_text(value.tolist())
         return f"{str(value.dtype).removeprefix('torch.')}, shape {tuple(value.shape)}"
-    text = value if isinstance(value, str) else f"{value:.6g}" if isinstance(value, float) else reprlib.repr(value)
+    if isinstance(value, (tuple, list, dict)):
+        plain = len(value) <= FEW and all(isinstance(one, (str, Rational, float)) for one in value)
+        return reprlib.repr(value) if plain and not isinstance(value, dict) else f"{type(value).__name__} of {len(value)}"
+    if not isinstance(value, (str, Rational, float, HtmlRepr, torch.dtype)):
+        return ""
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
 
 
@@ -98,8 +107,8 @@ class HtmlRepr:
         line = f"<code>{escape(repr(self))}</code>"
         if not dataclasses.is_dataclass(self):
             return line
-        facts = {f.name: short_text(getattr(self, f.name)) for f in dataclasses.fields(self) if not f.name.startswith("_")}
-        return html_table(line, facts)
+        texts = {f.name: short_text(getattr(self, f.name)) for f in dataclasses.fields(self) if not f.name.startswith("_")}
+        return html_table(line, {name: text for name, text in texts.items() if text})
 
 
 class TableRepr(HtmlRepr):
