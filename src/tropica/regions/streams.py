@@ -20,6 +20,7 @@ from tropica.regions.engine.shared import count_shared
 from tropica.regions.engine.tasks import Counters
 from tropica.regions.lower.lowering import Lowered, lower
 from tropica.runtime.arithmetic import own_settings
+from tropica.runtime.html import HtmlRepr
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback, progress_callback
 
@@ -29,7 +30,7 @@ SHARPENING = 1 << 20
 """Products of integers that may be spent on the vertices and maps of a block."""
 
 
-class CellCount(int):
+class CellCount(HtmlRepr, int):
     """A number of cells.
 
     Attributes:
@@ -39,6 +40,12 @@ class CellCount(int):
         signs: how many signs were decided by the ``filter`` on a cell's box, at its ``vertices`` in float64, and by ``exact``
             integers.
         seconds: time it took.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> count = tp.count_cells(net, tp.Box(-1, 1, d=2))
+    >>> count, count + 1, count.complete, count.certified
+    (4 cells, 5, True, True)
     """
 
     complete: bool
