@@ -26,7 +26,7 @@ from tropica.regions.domains.domain import Domain
 from tropica.regions.engine.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, concatenated
 from tropica.regions.engine.exact_vertices import corners, interior_point
 from tropica.regions.engine.fan import SpaceProblem
-from tropica.regions.engine.limited_stream import LimitedStream
+from tropica.regions.engine.limited_stream import MODEST, LimitedStream
 from tropica.regions.engine.settings import EnumerationSettings
 from tropica.regions.engine.shared import all_blocks
 from tropica.regions.engine.tasks import Counters
@@ -250,11 +250,14 @@ def enumerate_cells(net: PiecewiseLinearNetwork, domain: Domain, settings: Enume
 def _within_limits(stream: LimitedStream, settings: EnumerationSettings) -> list[CellBlock]:
     """The blocks of a stream, until a limit or Ctrl-C ends it."""
     blocks: list[CellBlock] = []
-    taken, start, most = 0, time.monotonic(), settings.bytes
+    taken, start, most = 0, time.monotonic(), None
     try:
         for block in stream:
             blocks.append(block)
             taken += 2 * sum(a.nbytes for a in vars(block).values() if isinstance(a, np.ndarray))  # once more when joined
+            if taken <= MODEST and settings.memory is None:
+                continue
+            most = settings.bytes if most is None else most
             hopeless = time.monotonic() - start > EARLY and taken / stream.found * stream.expected > HOPELESS * most
             if taken > most or (hopeless and settings.max_cells is None and settings.max_seconds is None):
                 raise _too_many(stream, taken, most)

@@ -176,6 +176,7 @@ class Problem:
         exponents: (d,) t = 2^exponents · τ for the kernels' coordinates τ.
         output_exponents: (outputs,) powers of two by which the kernels' outputs are to be multiplied.
         left: the units that each stage keeps on the domain; bits of sign vectors and facets are numbered by them.
+        spare: arrays that searches of the problem leave for the next one; None where each has its own.
     """
 
     net: NetworkArrays
@@ -184,6 +185,11 @@ class Problem:
     exponents: np.ndarray
     output_exponents: np.ndarray
     left: tuple[Reduced, ...] = ()
+    spare: Spare | None = None
+
+    def fresh(self) -> Problem:
+        """The same with exact signs that remember nothing."""
+        return replace(self, exact=self.exact.fresh())
 
 
 def make_problem(lowered: Lowered, domain: Domain, small: int = SMALL, most: int = MOST_EXACT) -> Problem:
@@ -284,7 +290,7 @@ class Search:
     ) -> None:
         self.problem, self._sizes, self._skip = problem, sizes, skip
         self._asked = (SIGNS in want, VOLUMES in want, MAPS in want, VERTICES in want)
-        self._limits, self._spare = (sizes.first, sizes.second, sizes.later), Spare()
+        self._limits, self._spare = (sizes.first, sizes.second, sizes.later), problem.spare or Spare()
 
     def run(self, task: Task) -> Found:
         """Search a task's subtree, up to its limit."""

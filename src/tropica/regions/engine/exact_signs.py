@@ -59,9 +59,14 @@ class ExactSigns:
         constant = factors @ output.bias.numerators.astype(object)
         (top, more), common = common_denominator(RationalArray(constant, weight.denominator * output.bias.denominator), bias)
         last = linear_stage(ExactRows.of(product), RationalArray(compact(top.astype(object) + more), common))
-        found = copy.copy(self)
+        found = self.fresh()
         found._chain = replace(self._chain, stages=(*self._chain.stages, last))
         found._slopes = [*self._slopes, _slopes(last.low, last.high)]
+        return found
+
+    def fresh(self) -> ExactSigns:
+        """The same with empty memos."""
+        found = copy.copy(self)
         found._maps, found._rows, found._vertices, found._signs = (OrderedDict() for _ in range(4))
         found._lock = threading.Lock()
         return found

@@ -23,6 +23,8 @@ from tropica.regions.engine.volume import hull_volume
 from tropica.regions.lower.lowering import Lowered
 from tropica.runtime.progress import ProgressCallback
 
+MODEST = 1 << 26
+"""Bytes that are there without asking how many are free, which takes longer than the cells of a small network."""
 MOST_HULL = 6
 """Dimensions up to which the volume of a polytope is computed to tell how much of it is done."""
 
@@ -73,7 +75,7 @@ class LimitedStream:
         problem, prune = self.problem, self._prune
         sizes = Sizes() if prune is None else Sizes(32, 64, 128)
         threads = self.settings.number_of_threads
-        window = _window(problem, self._want, sizes, self.settings.bytes, threads)
+        window = _window(problem, self._want, sizes, self.settings, threads)
         skip = None if prune is None else lambda part, task: prune(*_scaled_bounds(part, task, self._bounded))
         blocks = stream(
             problem,
@@ -130,12 +132,17 @@ def _scaled_bounds(problem: Problem, task: Task, bounded: bool) -> tuple[np.ndar
         return np.where(low < 0, low / least, low / most), np.where(high > 0, high / least, high / most)
 
 
-def _window(problem: Problem | SpaceProblem, want: frozenset[str], sizes: Sizes, memory: int, threads: int) -> int:
+def _window(
+    problem: Problem | SpaceProblem, want: frozenset[str], sizes: Sizes, settings: EnumerationSettings, threads: int
+) -> int:
     """How many blocks may wait, so that their arrays fit into the memory."""
     d, outputs, words = len(problem.exponents), int(problem.net.size[-1]), problem.net.bias.shape[1] // 64
     cell = 8 + (8 * words * len(problem.net.size) if SIGNS in want else 0) + (8 * outputs * (d + 2) if MAPS in want else 0)
     cell += (8 * (d + 5) * (2 + 3 * 2**d // 2)) if VERTICES in want else 0
     block = sizes.later * cell
+    if settings.memory is None and 8 * threads * block <= MODEST:
+        return 8 * threads
+    memory = settings.bytes
     if memory < block:
         raise InputError(f"memory={memory:,} bytes is less than one block of {sizes.later:,} cells takes, {block:,}")
     return int(max(1, min(8 * threads, memory // block)))

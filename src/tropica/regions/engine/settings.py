@@ -61,7 +61,8 @@ class EnumerationSettings:
             raise InputError(f"distributed must be True or False; found {self.distributed!r}")
         if self.distributed and (self.max_cells or self.max_seconds or self.progress):
             raise InputError("distributed=True is for all cells: without max_cells=, max_seconds= and progress=")
-        budget(self.memory)
+        if self.memory is not None:
+            budget(self.memory)
 
     @property
     def bytes(self) -> int:
