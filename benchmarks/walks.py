@@ -1,8 +1,8 @@
 """Walks over neighbors beside the engine that enumerates: cells and seconds. ``python -m benchmarks.walks [agree|NETWORK …]``.
 
 ``agree``: 200 random networks, degenerate and thin ones among them, on a box. ``NETWORK``: those in ℝ⁴ with relus on the
-outputs (4-8-8-2, 4-8×4-2, 4-10×3-2), on all of space; where ``relucent`` is installed (AGPL: in an environment of its own), it walks over the same
-weights in the same run.
+outputs (4-8-8-2, 4-8×4-2, 4-10×3-2), on all of space; where ``relucent`` is installed (AGPL: in an environment of its own),
+it walks over the same weights in the same run.
 """
 
 from __future__ import annotations
