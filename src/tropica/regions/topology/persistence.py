@@ -141,7 +141,7 @@ def persistence(
     values, ranks = _values(cx, output, label, superlevel)
     dimension, birth, death = persistence_pairs(values.complex, ranks)
     sign = -1 if superlevel else 1
-    at, points, ends = sign * values.floats[0] + 0.0, values.points, np.maximum(death, 0)
+    at, points, ends = sign * values.nearest + 0.0, values.points, np.maximum(death, 0)
     return PersistenceDiagram(
         dimension,
         at[birth],
@@ -181,7 +181,7 @@ def critical_points(cx: RegionComplex, *, output: int | None = None, label: int 
     critical = np.flatnonzero(homology.any(1))
     critical = critical[np.argsort(ranks[first[critical]], kind="stable")]
     count, at = np.bincount(component, minlength=len(homology)), first[critical]
-    return CriticalPoints(values.points[at], values.floats[0][at], homology[critical], count[critical], inside[critical])
+    return CriticalPoints(values.points[at], values.nearest[at], homology[critical], count[critical], inside[critical])
 
 
 def _values(cx: RegionComplex, output: int | None, label: int | None, superlevel: bool) -> tuple[VertexValues, np.ndarray]:
