@@ -57,6 +57,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             *("linear_regions", "RegionComplex", "SegmentRegions", "load_regions", "count_cells", "CellCount"),
             *("iter_cells", "CellBlock", "estimate_regions", "estimate_patterns", "estimate_density", "Estimate"),
+            *("persistence", "PersistenceDiagram", "critical_points", "CriticalPoints"),
         ),
     ),
     "queries": (

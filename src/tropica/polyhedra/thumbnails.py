@@ -52,8 +52,18 @@ def _framed(inside: str) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" {frame}>{inside}</svg>'
 
 
-def room_around(points: np.ndarray, least: float, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """A square window around points (n, 2) of at least a size, with a share of room on every side."""
+def extent_of(points: np.ndarray) -> float:
+    """The largest side of the box around points (n, d); where they nearly coincide, 1 or a part of their size.
+
+    >>> extent_of(np.array([[0.0, 0.0], [0.01, 0.0]])), extent_of(np.array([[5.0, 5.0]])), extent_of(np.array([[1e9, 0.0]]))
+    (0.01, 1.0, 1000.0)
+    """
+    spread, size = float(np.ptp(points, axis=0).max()), float(np.abs(points).max())
+    return spread if spread > max(1e-6 * size, 1e-100) else max(1e-6 * size, 1.0)
+
+
+def room_around(points: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """A square window around points (n, 2), with a share of room on every side."""
     low, high = points.min(0), points.max(0)
-    half = max(float((high - low).max()), least) * (0.5 + share)
+    half = extent_of(points) * (0.5 + share)
     return (low + high) / 2 - half, (low + high) / 2 + half

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,10 @@ ProgressCallback = Callable[[int, int, str], None]
 """Called with (done, total, message)."""
 REDRAWN = 0.2
 """Seconds between two pictures of a notebook's bar."""
+
+
+LONG = 2.0
+"""Seconds after which :func:`waiting` shows that something is going on."""
 
 
 class Rate(ProgressColumn):
@@ -100,3 +105,26 @@ def progress_callback(progress: bool | ProgressCallback) -> Iterator[ProgressCal
             bars.update(tasks[message], completed=done, total=total)  # type: ignore[arg-type]
 
         yield report
+
+
+@contextmanager
+def waiting(message: str) -> Iterator[None]:
+    """A bar with the time on standard error, in a terminal, while a step without countable parts takes longer than two seconds.
+
+    >>> with waiting("reading"):
+    ...     pass
+    """
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_interactive:
+        yield
+        return
+    with Progress(TextColumn(message), BarColumn(), TimeElapsedColumn(), console=console, transient=True) as bars:
+        task = bars.add_task(message, total=None, visible=False)
+        shown = threading.Timer(LONG, bars.update, (task,), {"visible": True})
+        shown.start()
+        try:
+            yield
+        finally:
+            shown.cancel()

@@ -245,14 +245,11 @@ def run_studies(
     numbers = state.numbers()
     sections = [state.section(name) for name in names]
     numbers["left_out"] = left_out
+    files = {"numbers.json": write_json(folder / "numbers.json", numbers)}
     trained = networks is None and settings.get("given") is None
     commands = next_commands(numbers["settings"]) if trained else ()
-    files = {
-        "report.html": write_file(
-            folder / "report.html", render_report(title, sections, numbers["settings"], commands, left_out)
-        ),
-        "numbers.json": write_json(folder / "numbers.json", numbers),
-    }
+    page = render_report(title, sections, numbers["settings"], commands, left_out)
+    files["report.html"] = write_file(folder / "report.html", page)
     return StudiesResult(state.done, state.failed, files, time.perf_counter() - start)
 
 
@@ -339,17 +336,17 @@ def _finish(prepared: PreparedStudy, start: float) -> StudyResult:
     study, folder = prepared.study, prepared.folder
     rows, results = prepared.results()
     results = Results(results.rows, results.figure_data, {**results.settings, "versions": _versions()})
-    with style.applied():
-        pictures = {f"{name}.png": _png(figure) for name, figure in study.figures(results).items()}
     numbers = {"settings": results.settings, "findings": study.findings(results), "rows": rows}
-    page = render_report(study.title, [Section.of_results(study, results, pictures)], results.settings)
     csv = pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n")
-    files = {
+    files = {  # the numbers before the pictures
         "rows.csv": write_file(folder / "rows.csv", csv),
         "numbers.json": write_json(folder / "numbers.json", numbers),
-        **{name: write_file(folder / name, content) for name, content in pictures.items()},
-        "report.html": write_file(folder / "report.html", page),
     }
+    with style.applied():
+        pictures = {f"{name}.png": _png(figure) for name, figure in study.figures(results).items()}
+    page = render_report(study.title, [Section.of_results(study, results, pictures)], results.settings)
+    files |= {name: write_file(folder / name, content) for name, content in pictures.items()}
+    files["report.html"] = write_file(folder / "report.html", page)
     return StudyResult(study, results, files, time.perf_counter() - start)
 
 
