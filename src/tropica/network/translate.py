@@ -213,7 +213,8 @@ def _find_head(output: Any) -> tuple[fx.Node | None, str | None]:
 
     A softmax must be over the outputs of a point: those of one pixel, say, not of one channel.
     """
-    node, behind = output, []
+    node: Any = output
+    behind: list[fx.Node] = []
     while isinstance(node, fx.Node) and str(node.target) in (*_SAME_ENTRIES, _SLICE):
         behind.append(node)
         node = node.args[0]
@@ -226,17 +227,20 @@ def _find_head(output: Any) -> tuple[fx.Node | None, str | None]:
 
 def _is_over_outputs(softmax: fx.Node, behind: list[fx.Node]) -> bool:
     """Whether the entries that one softmax normalizes, and no others, are the outputs of a point, in their order."""
-    sizes, axis = [n if isinstance(n, int) else EXAMPLE_POINTS for n in softmax.meta["val"].shape], softmax.args[1]
+    sizes = [n if isinstance(n, int) else EXAMPLE_POINTS for n in softmax.meta["val"].shape]
+    axis: Any = softmax.args[1]
     if axis % len(sizes) == 0:  # over the points
         return False
     shape = [1] * len(sizes)
     shape[axis] = sizes[axis]
     tags = torch.arange(sizes[axis], dtype=torch.float64).view(shape).expand(sizes)  # the place of each entry in its softmax
     for node in behind:
-        args, kwargs = fx.map_arg((node.args[1:], node.kwargs), lambda _: EXAMPLE_POINTS)
+        given: Any = fx.map_arg((node.args[1:], node.kwargs), lambda _: EXAMPLE_POINTS)
+        function: Any = node.target
+        args, kwargs = given
         kwargs = {} if "clone" in str(node.target) or "contiguous" in str(node.target) else kwargs
         try:
-            tags = node.target(tags, *args, **kwargs)
+            tags = function(tags, *args, **kwargs)
         except (RuntimeError, IndexError, TypeError):
             return False
     return tags.shape == (EXAMPLE_POINTS, sizes[axis]) and bool((tags == torch.arange(sizes[axis])).all())
