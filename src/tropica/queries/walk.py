@@ -54,6 +54,14 @@ class Walk(HtmlRepr):
         parents: for each of them the number of the cell that it was entered from, −1 for that of a start.
         edges: (number, number, unit) for each facet between two cells that have been visited, once it was crossed.
         complete: whether every cell was visited that the walk can reach; False while there are more.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> walk = tp.walk_cells(net, [1.0, 2.0])
+    >>> walk.run()
+    Walk(4 cells visited, complete)
+    >>> len(walk), walk.complete, sorted((a, b) for a, b, _ in walk.edges)
+    (4, True, [(1, 0), (2, 0), (3, 1), (3, 2)])
     """
 
     def __init__(self, steps: Iterator[Step], edges: list[tuple[int, int, str]], state: dict[str, Any]) -> None:

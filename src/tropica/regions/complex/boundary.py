@@ -16,10 +16,11 @@ from tropica.regions.mesh import Mesh, make_mesh
 from tropica.regions.topology.homology import betti_numbers
 from tropica.regions.topology.parts import boundary_complex, check_topology
 from tropica.runtime.arithmetic import own_settings
+from tropica.runtime.html import HtmlRepr
 
 
 @dataclass(frozen=True, eq=False)
-class Boundary:
+class Boundary(HtmlRepr):
     """The pieces of a decision boundary or of a level set, one for each cell and pair of labels that meet in it.
 
     Attributes:
@@ -85,6 +86,10 @@ class Boundary:
 
     def __len__(self) -> int:
         return len(self.pieces)
+
+    def __repr__(self) -> str:
+        sure = f", {self.undecided} signs undecided" if self.undecided else ""
+        return f"Boundary({len(self):,} pieces between {len(self.pairs)} pairs of labels, measure {self.measure:.6g}{sure})"
 
 
 def find_boundary(found: Enumerated) -> Boundary:
