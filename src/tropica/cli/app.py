@@ -16,6 +16,7 @@ from tropica.cli.demo import demo
 from tropica.cli.evaluate import evaluate
 from tropica.cli.exit_codes import CommandGroup
 from tropica.cli.explain import explain
+from tropica.cli.explorer import explorer
 from tropica.cli.extract import extract
 from tropica.cli.influence import influence
 from tropica.cli.layerwise import layerwise
@@ -83,6 +84,9 @@ def add(function: Callable[..., Any]) -> None:
 
 for each in COMMANDS:
     add(each)
+app.command(
+    "app", help=inspect.getdoc(explorer), epilog="\b\nExamples:\n  tropica app model.pt2 --data mnist.npz --terms terms"
+)(explorer)
 
 
 def main() -> None:

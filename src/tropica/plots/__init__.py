@@ -15,9 +15,12 @@ from tropica.plots.label_map import label_map
 from tropica.plots.label_polygons import label_polygons
 from tropica.plots.layers import layers
 from tropica.plots.mean_curves import Curve, mean_curves
+from tropica.plots.neighborhood import neighborhood
 from tropica.plots.patchworking import patchworking
+from tropica.plots.persistence import persistence
 from tropica.plots.regions import regions
 from tropica.plots.segment import segment
+from tropica.plots.surface import surface
 from tropica.plots.units import units
 from tropica.plots.zonotope import zonotope
 
@@ -39,9 +42,12 @@ __all__ = [
     "label_polygons",
     "layers",
     "mean_curves",
+    "neighborhood",
     "patchworking",
+    "persistence",
     "regions",
     "segment",
+    "surface",
     "units",
     "zonotope",
 ]

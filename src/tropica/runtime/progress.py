@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 
 from rich.progress import (
     BarColumn,
@@ -20,6 +22,8 @@ from rich.text import Text
 
 ProgressCallback = Callable[[int, int, str], None]
 """Called with (done, total, message)."""
+REDRAWN = 0.2
+"""Seconds between two pictures of a notebook's bar."""
 
 
 LONG = 2.0
@@ -32,6 +36,33 @@ class Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         """The rate, or nothing while it is unknown."""
         return Text("" if task.speed is None else f"{task.speed:,.3g}/s" if task.speed < 100 else f"{task.speed:,.0f}/s")
+
+
+@contextmanager
+def notebook_bars() -> Iterator[ProgressCallback]:
+    """Bars in the cell of a notebook, redrawn in place a few times a second, and empty in the end."""
+    from IPython.display import display  # pyright: ignore[reportMissingImports]  # a notebook has it
+
+    handle = display({"text/html": ""}, raw=True, display_id=True)
+    rows: dict[str, str] = {}
+    started: dict[str, float] = {}
+    drawn = 0.0
+
+    def report(done: int, total: int, message: str) -> None:
+        nonlocal drawn
+        now = time.monotonic()
+        seconds = now - started.setdefault(message, now)
+        rate = f"{done / seconds:,.3g}/s" if seconds > 0 else ""
+        counts = f"{done:,}/{total:,} {rate}"
+        rows[message] = f'{escape(message)} <progress value="{done}" max="{max(total, 1)}"></progress> {counts}'
+        if now - drawn >= REDRAWN:
+            handle.update({"text/html": "<br>".join(rows.values())}, raw=True)
+            drawn = now
+
+    try:
+        yield report
+    finally:
+        handle.update({"text/html": ""}, raw=True)
 
 
 @contextmanager
@@ -56,7 +87,11 @@ def progress_callback(progress: bool | ProgressCallback) -> Iterator[ProgressCal
     from rich.console import Console
 
     console = Console(stderr=True)
-    if not (console.is_interactive or console.is_jupyter):  # rich would write an empty line to a log or a pipe
+    if console.is_jupyter:
+        with notebook_bars() as report:
+            yield report
+        return
+    if not console.is_interactive:  # rich would write an empty line to a log or a pipe
         yield None
         return
     times = TimeElapsedColumn(), TimeRemainingColumn()

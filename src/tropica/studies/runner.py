@@ -50,6 +50,12 @@ class StudyResult:
         results: the numbers of all runs.
         files: written files by name.
         seconds: duration of this call.
+
+    >>> import pandas as pd, tropica as tp
+    >>> from tropica.studies.study import Results
+    >>> rows = pd.DataFrame({"model": ["fcn-small"], "family": ["FCN"], "seed": [0]})
+    >>> tp.studies.StudyResult(tp.studies.STUDIES["table2"], Results(rows, {}, {}), {}, seconds=0.5)
+    StudyResult('table2', 1 rows, models fcn-small)
     """
 
     study: Study
@@ -77,6 +83,11 @@ class StudiesResult:
         failed: the reason of each failure by name, in one line.
         files: ``report.html`` and ``numbers.json``.
         seconds: duration of this call.
+
+    >>> import tropica as tp
+    >>> found = tp.studies.StudiesResult(done={}, failed={"table2": "no network was trained"}, files={}, seconds=0.5)
+    >>> found, found.to_dataframe()["failed"].tolist()
+    (StudiesResult(failed: table2), ['no network was trained'])
     """
 
     done: dict[str, StudyResult]
@@ -85,8 +96,8 @@ class StudiesResult:
     seconds: float
 
     def __repr__(self) -> str:
-        failed = f", failed: {', '.join(self.failed)}" if self.failed else ""
-        return f"StudiesResult({', '.join(self.done)}{failed})"
+        failed = [f"failed: {', '.join(self.failed)}"] if self.failed else []
+        return f"StudiesResult({', '.join([*self.done, *failed])})"
 
     def to_dataframe(self) -> pd.DataFrame:
         """The summary of each finished study, and the reason of each failed one."""
