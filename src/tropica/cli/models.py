@@ -23,6 +23,7 @@ from tropica.data.file_data import FileData
 from tropica.data.labelled import LabelledData
 from tropica.errors import DataError, InputError, TropicaError
 from tropica.network.trace import as_network
+from tropica.runtime.progress import waiting
 from tropica.studies.networks import build
 
 PICKLE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
@@ -58,13 +59,15 @@ def load_model(
     if Path(spec).suffix.lower() in MODEL_SUFFIXES or is_training(spec):
         if weights or args:
             raise InputError(f"{spec} has its own weights and layers: leave out --weights and --arg")
-        net = _trained(spec, data) if is_training(spec) else tp.load_network(spec)
+        with waiting(f"reading {spec}"):
+            net = _trained(spec, data) if is_training(spec) else tp.load_network(spec)
     else:
         model = _module(spec, data, weights, args or ()).eval()
         example = data
         if data is None and inputs is not None:
             example = LabelledData(torch.zeros(2, inputs), None, f"--inputs {inputs}")
-        net = _traced_alone(spec, model) if example is None else tp.trace(model, _example(model, example))
+        with waiting("tracing the model"):
+            net = _traced_alone(spec, model) if example is None else tp.trace(model, _example(model, example))
     if data is not None and net.input_shape != data.input_shape:
         raise InputError(f"the model takes points of shape {net.input_shape}, {data.name} has points of {data.input_shape}")
     if inputs is not None and inputs != math.prod(net.input_shape):
