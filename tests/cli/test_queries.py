@@ -94,6 +94,32 @@ def test_attributions():
     assert "largest residual" in result.stderr
 
 
+def test_numbers_are_written_before_pictures_are_drawn(monkeypatch):
+    def fails(*_):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr("tropica.cli.attributions._figure", fails)
+    line = run("attributions", *SMALL, "--point", 0, "--out", "a")
+    assert (line.exit_code, [p.name for p in Path("a").iterdir()]) == (1, ["attributions.json"])
+    assert "no ink" in line.stderr
+
+
+def test_a_training_is_a_model():
+    """The folder is its last epoch, a file of weights that epoch; a damaged folder is refused."""
+    quick = ("--data", "few.npz", "--runs", 1, "--epochs", 2, "--activation", "leaky", "--out", "n")
+    succeed("train", "fcn-small", *quick)
+    prints = []
+    for spec in ("n/fcn-small-leaky/seed-0", *(f"n/fcn-small-leaky/seed-0/epoch-000{k}.safetensors" for k in (2, 1))):
+        succeed("trace", spec, "--data", "few.npz", "--json", "t.json")
+        prints.append(saved("t.json")["fingerprint"])
+    assert prints[0] == prints[1] != prints[2]
+    refused = ("trace", "n/fcn-small-leaky/seed-0", "--data", "few.npz")
+    assert_matches("has its own weights", refuse(*refused, "--weights", "small.safetensors"))
+    Path("n/fcn-small-leaky/seed-0/training.json").write_text("{}")
+    assert_matches("training.json: not the description of a training", refuse(*refused))
+    assert_matches("n/fcn-small/seed-7: no such file or folder", refuse("trace", "n/fcn-small/seed-7", "--data", "few.npz"))
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

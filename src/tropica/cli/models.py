@@ -156,6 +156,8 @@ def _built_in(spec: str, data: LabelledData | FileData | None, weights: Path | N
 def _imported(spec: str, args: Sequence[str]) -> nn.Module:
     """A module of the user's code, or the module that a factory returns, with the same random weights in every run."""
     module, _, name = spec.partition(":")
+    if ":" not in spec and ("/" in spec or Path(spec).suffix == ".safetensors") and not Path(spec).exists():
+        raise DataError(f"{spec}: no such file or folder")
     if not module or not name or Path(spec).suffix == ".safetensors":
         hint = "; a safetensors file holds weights only: name the model, and give this file as --weights"
         raise DataError(
@@ -202,7 +204,8 @@ def _attribute(module: str, name: str) -> Any:
 def _describe_exception(error: BaseException) -> str:
     """An exception of the user's own code: its type, its message, and the line that raised it."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {on_one_line(str(error))} ({frame.filename}:{frame.lineno})"
+    where = "" if frame.filename == __file__ else f" ({frame.filename}:{frame.lineno})"
+    return f"{type(error).__name__}: {on_one_line(str(error))}{where}"
 
 
 def _example(model: nn.Module, data: LabelledData | FileData) -> torch.Tensor:
