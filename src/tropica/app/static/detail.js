@@ -28,6 +28,9 @@ export async function showPoint({ about, point, method, signal, waiting }) {
       card("the deciding training point", thumbnail(training.row(0), about, "the deciding training point"), labelLine(active, name), () => go({ term: active.term, point: "" })),
       card("nearest training point", thumbnail(training.row(found.terms.length), about, "the nearest training point"),
         `${nearest.label === null ? "" : `label ${name(nearest.label)}, `}distance ${number(nearest.distance, 3)}`, () => go({ term: nearest.term, point: "" }))),
+    h("p", { class: "row" }, "Look at them together:",
+      h("button", { type: "button", class: "quiet", onclick: () => go({ view: "planes", points: planePoints(found) }, { fresh: true }) }, "the plane through these points"),
+      h("button", { type: "button", class: "quiet", onclick: () => go({ view: "segment", points: `test:${found.point},training:${active.term}` }, { fresh: true }) }, "the segment to the deciding point")),
     exports,
     h("h3", {}, "Terms: the active one and the runners-up"),
     termTable(found, about, coefficients, training, scale, name),
@@ -40,6 +43,12 @@ export async function showPoint({ about, point, method, signal, waiting }) {
     h("h3", {}, "Outputs"), outputTable(found, about),
     h("h3", {}, "Shared activations, by layer"), sharedTable(found),
   ].filter(Boolean);
+}
+
+// Test point, deciding point and nearest point; the first runner-up where two of these are one.
+function planePoints(found) {
+  const [active, ...others] = found.terms, third = found.nearest.term !== active.term ? found.nearest.term : others[0]?.term ?? active.term;
+  return `test:${found.point},training:${active.term},training:${third}`;
 }
 
 function verdict(found, name) {
