@@ -48,6 +48,8 @@ def scatter(session: Session, query: Query) -> dict[str, Any]:
     decided = session.decided(query.word("method", METHODS, session.first_method))
     assert inputs.test is not None
     numbers = np.flatnonzero(decided.table.known)[:MOST_POINTS]
+    if not len(numbers):
+        raise NotReady("N^(X) of the test points")
     rows = decided.table.rows(numbers)
     own, network = tp.local_terms(decided.net, inputs.test.inputs[numbers])
     unique, place = np.unique(rows["active"], return_inverse=True)
@@ -60,6 +62,7 @@ def scatter(session: Session, query: Query) -> dict[str, Any]:
     )
     return {
         "points": numbers,
+        "complete": decided.table.complete or len(numbers) == MOST_POINTS,
         "angle": tp.angles(own, terms),
         "distance": tp.distances(own, terms),
         "same": network.numpy() == rows["extracted"],

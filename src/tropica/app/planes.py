@@ -143,7 +143,7 @@ def cells(session: Session, query: Query) -> Iterator[dict[str, Any]]:
     inputs, domain = session.inputs, find_flat(session, query).domain
     net, nodes = inputs.net, [node.name for node in inputs.net.nonlinearities]
     asked = query.integer("level", len(nodes), 0, len(nodes))
-    levels = [*range(min(asked, len(nodes) - 1)), asked] if nodes else [0]
+    levels = sorted({0, max(0, asked - 1) // 2, asked})  # one of the first layers, one half way, all that are asked for
     for level in levels:
         last = level == len(nodes)
         settings: dict[str, Any] = {"max_cells": MOST_CELLS if level == asked else FIRST_CELLS, "max_seconds": MOST_SECONDS}

@@ -9,7 +9,7 @@ import { exportButtons } from "./exports.js";
 import { term } from "./glossary.js";
 import { thumbnail } from "./pictures.js";
 
-const WIDTH = 560, HEIGHT = 330, BOX = [52, 545, 14, 280];
+const WIDTH = innerWidth < 700 ? 400 : 560, HEIGHT = 330, BOX = [52, WIDTH - 15, 14, 280];
 const METHODS = ["calibrated", "minimal", "paper"];
 const BLUE = "#2166ac", ORANGE = "#b35806", GRAY = "#777777";
 
@@ -98,6 +98,7 @@ export function showComparison(main, app) {
       go({ brush: range.map((v) => Number(v.toPrecision(4))).join(",") }, { replace: true });
     });
     const labels = about.labelled ? [[BLUE, "N^(X) is right"], [ORANGE, "N^(X) is wrong"]] : [[BLUE, "N^(X) = N"], [ORANGE, "N^(X) ≠ N"]];
+    if (!found.complete) setTimeout(() => { if (live() && method() === drawn) ask("scatter", { method: drawn }, { signal: run.signal }).then(drawCloud).catch(() => {}); }, 4000);
     cloud.replaceChildren(h("h2", {}, "Terms and the network"), h("p", { class: "row muted" }, labels.map(([c, text]) => h("span", {}, swatch(c), text)), h("span", {}, "large with a rim: N^(X) ≠ N"), h("span", {}, "drag a rectangle to list points")), chart,
       exportButtons(`scatter-${method()}`, { png: () => svgToCanvas(chart), csv: () => points, python: () => found.python }));
     return brushFromAddress();

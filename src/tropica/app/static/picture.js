@@ -53,12 +53,12 @@ export class Picture {
 
   fill(block, c) {
     const { width } = this.view, { maps, outputs } = block;
+    if (!maps) return; // of the first layers only the edges are drawn
     let color = null;
-    if (!maps) { const gray = 205 + ((c * 7919) % 11) * 4; color = [gray, gray, gray]; }
-    else if (this.color === "map") color = mapColor(maps, c * outputs * 3, (c + 1) * outputs * 3);
-    const steady = maps && (this.color === "label" || this.color === "differs") ? oneLabel(block, c) : -1;
-    const middle = maps && this.color === "slope" ? topTwo(scoresAt(block, c, centerOf(block, c)))[0] : 0;
-    if (maps && this.color === "slope") {
+    if (this.color === "map") color = mapColor(maps, c * outputs * 3, (c + 1) * outputs * 3);
+    const steady = (this.color === "label" || this.color === "differs") ? oneLabel(block, c) : -1;
+    const middle = this.color === "slope" ? topTwo(scoresAt(block, c, centerOf(block, c)))[0] : 0;
+    if (this.color === "slope") {
       const slope = slopeOf(block, c, middle, this.metric);
       this.steepest ??= slope || 1;
       color = sequentialColor(0.5 + 0.35 * Math.log10((slope || 1e-9) / this.steepest));
@@ -71,7 +71,6 @@ export class Picture {
       }
       for (let column = first; column <= last; column++) {
         const at = row * width + column;
-        if (!maps) { this.set(at, color); continue; }
         const scores = scoresAt(block, c, this.view.t(column + 0.5, row + 0.5)), [label, second] = topTwo(scores);
         this.ids[at] = label;
         if (color) this.set(at, color);

@@ -66,6 +66,7 @@ export function showPlanes(main, app) {
       const underlay = await ask("sample", window, { signal });
       picture.underlay({ side: underlay.side, label: unpack(underlay.label), margin: unpack(underlay.margin) });
       draw();
+      state.textContent = "Finding the cells … What is pale is sampled until they are there.";
       key.replaceChildren(...legend(about, color, picture));
       await showCells({ ...window, level }, signal, start);
       if (color === "differs") await showTerms(window, signal);

@@ -10,7 +10,7 @@ import { axis, svgToCanvas } from "./chart.js";
 import { pointsForm } from "./points_form.js";
 import { Readout } from "./readout.js";
 
-const WIDTH = 860, HEIGHT = 380, LEFT = 56, RIGHT = 16, TOP = 14, BOTTOM = 84;
+const NARROW = innerWidth < 700, WIDTH = NARROW ? 430 : 860, HEIGHT = NARROW ? 330 : 380, LEFT = 56, RIGHT = 16, TOP = 14, BOTTOM = 84;
 
 export function showSegment(main, app) {
   const { about } = app;
