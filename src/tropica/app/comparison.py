@@ -53,7 +53,7 @@ def scatter(session: Session, query: Query) -> dict[str, Any]:
     rows = decided.table.rows(numbers)
     own, network = tp.local_terms(decided.net, inputs.test.inputs[numbers])
     unique, place = np.unique(rows["active"], return_inverse=True)
-    kept = decided.terms.select(unique).local
+    kept = decided.terms.select(unique.tolist()).local
     terms = tp.AffineTerms(kept.weight.to(own.weight), kept.bias.to(own.bias), kept.input_shape)[torch.from_numpy(place)]
     true = inputs.test.labels
     python = (

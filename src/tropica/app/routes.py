@@ -24,6 +24,7 @@ from tropica.app.session import NotReady, Session
 READ = {
     "points": "decisions:points",
     "explain": "decisions:explain",
+    "shared": "decisions:shared",
     "decides": "decisions:decides",
     "images": "decisions:images",
     "plane": "planes:plane",
