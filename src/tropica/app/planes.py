@@ -192,17 +192,6 @@ def _block(net: tp.PiecewiseLinearNetwork, block: tp.CellBlock, level: int, last
     return found
 
 
-def warm(net: tp.PiecewiseLinearNetwork) -> None:
-    """Load the compiled kernels, or compile them, before somebody waits for the cells of a plane."""
-    d = int(np.prod(net.input_shape))
-    if d < 2:
-        return
-    basis = np.random.default_rng(0).standard_normal((2, d))
-    small = tp.Slice(np.full(d, 0.5), basis, tp.Box([-1e-3, -1e-3], [1e-3, 1e-3]))
-    for _ in tp.iter_cells(net, small, arrays=["vertices", "maps"], max_cells=100, max_seconds=MOST_SECONDS):
-        pass
-
-
 def sample(session: Session, query: Query) -> dict[str, Any]:
     """Labels and margins of the network on a grid of the view: what is shown until the cells are there."""
     inputs, flat = session.inputs, find_flat(session, query)

@@ -185,7 +185,7 @@ class Session:
                 first.wait(0.2)
             self._nearest.fill(report)
         report(0, 0, "the region engine, for planes")
-        from tropica.app.planes import warm
+        from tropica.app.engine import warm
 
         warm(inputs.net)
 
