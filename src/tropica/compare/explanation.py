@@ -46,6 +46,14 @@ class Explanation:
         output: in regression the output that is explained: all labels are its number, ``own`` is N's function for it, and the
             margin is between the active term and the first runner-up. None in classification.
         network_value, true_value: (B,), in regression the value of N and the true one.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> x = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    >>> f = tp.ExtractedFunction(tp.extract(net, x))
+    >>> why = tp.explain(net, f, torch.tensor([[3.0, 1.0]]).double(), k=2, data=x)
+    >>> why.top.index.tolist(), why.margin.tolist(), why.nearest.index.tolist()
+    ([[0, 1]], [2.0], [0])
     """
 
     points: Tensor

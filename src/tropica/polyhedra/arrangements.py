@@ -33,6 +33,13 @@ class Arrangement(HtmlRepr):
     Attributes:
         rows: (n, d + 1) integers (a_i, b_i), primitive; equal hyperplanes are listed once.
         max_flats: the largest number of flats to list.
+
+    >>> import tropica as tp
+    >>> lines = tp.arrangement([[1, 0], [0, 1], [1, 1]], [0, 0, 1])
+    >>> lines
+    Arrangement(3 hyperplanes in ℝ^2)
+    >>> lines.regions, lines.bounded_regions, lines.f_vector
+    (7, 1, (3, 9, 7))
     """
 
     def __init__(self, rows: np.ndarray, max_flats: int = MAX_FLATS) -> None:

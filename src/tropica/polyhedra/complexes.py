@@ -28,6 +28,13 @@ class PolyhedralComplex(HtmlRepr):
             tie. With lineality each vertex represents the affine subspace through it.
         rays: (R, d) primitive integers: outward normals of the facets of the Newton polytope; inward ones in min-plus.
         lineality: (d − k, d) integers that span the lineality space: the directions orthogonal to the Newton polytope.
+
+    >>> from tropica.polyhedra import hypersurface
+    >>> line = hypersurface([[0, 0], [1, 0], [0, 1]], [0, 0, 0])  # max(0, x₁, x₂)
+    >>> line
+    PolyhedralComplex(1 vertices, 3 facets, d = 2, max-plus)
+    >>> line.vertices.tolist(), line.rays.tolist(), line.is_balanced()
+    ([[0, 0]], [[-1, 0], [0, -1], [1, 1]], True)
     """
 
     subdivision: Subdivision

@@ -30,6 +30,11 @@ class Subdivision(HtmlRepr):
         hull: the upper hull of which it is the projection.
         max_faces: the largest number of faces to list.
         convention: "max"; or "min", where the hull is that of the negated heights: the lower hull, turned over.
+
+    >>> from tropica.polyhedra import dual_subdivision
+    >>> found = dual_subdivision([[0, 0], [1, 0], [0, 1], [1, 1]], [0, 0, 0, -1])
+    >>> found, found.cells
+    (Subdivision(2 cells, 4 vertices, dimension 2, max-plus), [(0, 1, 2), (1, 2, 3)])
     """
 
     hull: UpperHull

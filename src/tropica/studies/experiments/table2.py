@@ -129,8 +129,8 @@ def tables(results: Results) -> list[Table]:
             f"{data}: beside nearest neighbors, mean ± sd over runs",
             aggregate(rows, {"in %": "model", "decomposition": "decomposition"}, baseline_cells()),
             "Fidelity: the share of test points with N's label. The baselines give a test point the label that N gives the "
-            "nearest training point: nearest in pixels, or in features, the values of the last nonlinearity. Same: the term that "
-            "decides is that of this training point.",
+            "nearest training point: nearest in pixels, or in features, the values of the last nonlinearity. Same: the term "
+            "that decides is that of this training point.",
         ),
         Table(
             "The decompositions, means over runs",
