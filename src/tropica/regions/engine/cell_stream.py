@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
+import numpy as np
+
 from tropica.regions.domains.constructors import Space
 from tropica.regions.domains.domain import Domain
 from tropica.regions.engine.cell_blocks import (
@@ -13,6 +15,7 @@ from tropica.regions.engine.cell_blocks import (
     CellBlock,
     Problem,
     Sizes,
+    concatenated,
     make_problem,
     search_blocks,
 )
@@ -65,3 +68,13 @@ def stream(
                 yield block.select(~cut).only(want)
     if parts:
         yield joined_cells(problem, parts).only(want)
+
+
+def unjoined(problem: SpaceProblem, want: frozenset[str]) -> tuple[np.ndarray, CellBlock]:
+    """The parts of all cells of space in the cones of the fan: the cone (n,) of each, and the parts in t."""
+    cones, parts = [], []
+    for i, cone in enumerate(problem.cones):
+        for found in search_blocks(cone, want | {SIGNS, VERTICES}):
+            parts.append(in_space(problem, i, found, want))
+            cones.append(np.full(len(found), i))
+    return np.concatenate(cones), concatenated(parts)

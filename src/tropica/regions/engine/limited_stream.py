@@ -13,6 +13,7 @@ from tropica.regions.domains.constructors import Box, Space
 from tropica.regions.domains.domain import Domain
 from tropica.regions.engine.cell_blocks import MAPS, SIGNS, VERTICES, CellBlock, Problem, Sizes
 from tropica.regions.engine.cell_stream import problem_on, stream
+from tropica.regions.engine.exact_outputs import sharpened_maps
 from tropica.regions.engine.exact_vertices import sharpened
 from tropica.regions.engine.fan import SpaceProblem
 from tropica.regions.engine.output_bounds import output_bounds
@@ -50,6 +51,7 @@ class LimitedStream:
         self.domain = polytope
         self._want, self._report, self._counters, self._prune = want, report, counters, prune
         self._bounded = not isinstance(polytope, Space)
+        self._reach = np.abs(polytope.vertices).max(0) if self._bounded else np.ones(polytope.dimension)
         self._extent = float(np.ptp(polytope.vertices, axis=0).max()) if self._bounded else np.inf
         self.stopped: str | None = "the caller"
         self.found, self.done = 0, 0.0
@@ -59,9 +61,12 @@ class LimitedStream:
         """Whether all cells were given."""
         return self.stopped is None
 
-    def sharpened(self, block: CellBlock) -> CellBlock:
-        """The block with exact solutions where its vertices have large errors."""
-        return sharpened(self.problem, block, self._extent) if isinstance(self.problem, Problem) else block
+    def sharpened(self, block: CellBlock, work: int) -> CellBlock:
+        """The block with exact vertices and maps where those of floating point have large errors; both need signs, and vertices
+        volumes. ``work`` products of integers may be spent on each."""
+        if block.vertices is not None and block.volumes is not None and isinstance(self.problem, Problem):
+            block = sharpened(self.problem, block, self._extent, work)
+        return block if block.maps is None else sharpened_maps(self.problem, block, self._reach, work)
 
     def __iter__(self) -> Iterator[CellBlock]:
         start, most, seconds = time.monotonic(), self.settings.max_cells, self.settings.max_seconds
