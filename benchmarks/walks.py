@@ -59,7 +59,7 @@ def agree(count: int = 200) -> None:
         if not same:
             print(f"DIFFERENT: {case.name}: {len(cx)} cells listed, {len(walk)} walked", flush=True)
         if (seed + 1) % 20 == 0 or seed + 1 == count:
-            about = f"{cells:,} cells; linear_regions {spent[0]:.1f} s, walk_cells {spent[1]:.1f} s"
+            about = f"{cells:,} cells; linear_regions {spent[0]:.1f} and walk_cells {spent[1]:.1f} processor seconds"
             print(f"{equal} of {seed + 1} networks agree; {about}", flush=True)
     print("kinds:", ", ".join(f"{name} {n}" for name, n in kinds.items()))
 
