@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
+from typing import Any
 
 from rich.progress import (
     BarColumn,
@@ -43,7 +44,7 @@ def notebook_bars() -> Iterator[ProgressCallback]:
     """Bars in the cell of a notebook, redrawn in place a few times a second, and empty in the end."""
     from IPython.display import display  # pyright: ignore[reportMissingImports]  # a notebook has it
 
-    handle = display({"text/html": ""}, raw=True, display_id=True)
+    handle: Any = display({"text/html": ""}, raw=True, display_id=True)
     rows: dict[str, str] = {}
     started: dict[str, float] = {}
     drawn = 0.0
@@ -88,8 +89,8 @@ def progress_callback(progress: bool | ProgressCallback) -> Iterator[ProgressCal
 
     console = Console(stderr=True)
     if console.is_jupyter:
-        with notebook_bars() as report:
-            yield report
+        with notebook_bars() as bars_of_notebook:
+            yield bars_of_notebook
         return
     if not console.is_interactive:  # rich would write an empty line to a log or a pipe
         yield None
