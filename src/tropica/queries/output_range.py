@@ -28,6 +28,7 @@ from tropica.regions.lower.exact_points import exact_points
 from tropica.regions.lower.lowering import Lowered, lower
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
+from tropica.runtime.progress import ProgressCallback, progress_callback
 
 BATCH = 64
 """Boxes that are bounded at a time."""
@@ -106,6 +107,7 @@ def output_range(
     max_boxes: int | None = None,
     max_seconds: float | None = None,
     seed: int = 0,
+    progress: bool | ProgressCallback = False,
 ) -> OutputRange:
     """Find the minimum and the maximum of ⟨c, N(x)⟩ on a box.
 
@@ -120,6 +122,7 @@ def output_range(
         objective: an output, or the vector c (s,).
         max_boxes, max_seconds: limits for each of the two searches.
         seed: of the points that are tried first.
+        progress: True for a bar, or a function (boxes, 0, message).
 
     Raises:
         InputError: no such box, an objective that is none, a limit that is not positive, a large network.
@@ -141,7 +144,11 @@ def output_range(
     c = _objective(objective, net.num_outputs)
     lowered = lower(net)
     start = time.monotonic()
-    found = [_Search(net, lowered, domain, [sign * v for v in c], seed).run(max_boxes, max_seconds) for sign in (1, -1)]
+    with progress_callback(progress) as report:
+        found = [
+            _Search(net, lowered, domain, [sign * v for v in c], seed).run(max_boxes, max_seconds, message, report)
+            for sign, message in ((1, "minimum: boxes"), (-1, "maximum: boxes"))
+        ]
     (low, one), (high, two) = found
     top = Extreme(-high.value, -high.bound, high.point, high.rational)
     return OutputRange(low, top, one.boxes + two.boxes, one.cells + two.cells, time.monotonic() - start)
@@ -172,7 +179,9 @@ class _Search:
         self.value: Fraction | None = None
         self.rational: tuple[Fraction, ...] = ()
 
-    def run(self, max_boxes: int | None, max_seconds: float | None) -> tuple[Extreme, _Search]:
+    def run(
+        self, max_boxes: int | None, max_seconds: float | None, message: str, report: ProgressCallback | None
+    ) -> tuple[Extreme, _Search]:
         start = time.monotonic()
         lo, hi = self.domain.lo, self.domain.hi
         self._try(np.concatenate([[lo, hi, (lo + hi) / 2], self.random.uniform(lo, hi, (512, len(lo)))]))
@@ -188,6 +197,8 @@ class _Search:
             low, high = np.stack([b[2] for b in batch]), np.stack([b[3] for b in batch])
             forms, bent = self.enclosure(low, high)
             self.boxes += len(batch)
+            if report is not None:
+                report(self.boxes, 0, message)
             self._try((low + high) / 2)
             for k, (parent, _, a, b) in enumerate(batch):
                 bound = max(parent, float(forms.low[k, 0])) if np.isfinite(forms.low[k, 0]) else parent
