@@ -205,6 +205,8 @@ def test_a_regression_is_explained_by_output(outputs: int) -> None:
     assert "N gives" in found.heading(0)
     assert "largest |N − N^(X)|" in repr(found)
     tp.plots.explain(found)
+    labeled = tp.explain(model, f, TensorDataset(x, torch.arange(6)), k=1, output=output)
+    assert labeled.true_value is None  # class labels that come with the points
     if outputs > 1:
         with pytest.raises(tp.InputError, match="2 outputs: say which"):
             tp.explain(model, f, x)

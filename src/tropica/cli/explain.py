@@ -67,6 +67,7 @@ def explain(
     batches = list(as_batches(found.inputs, 1024))
     x, y = torch.cat(batches)[chosen], None if found.points.labels is None else found.points.labels[chosen]
     regression = found.function.task == "regression"
+    y = None if regression else y  # the labels of the data are no values
     names = {} if regression else {"class_names": found.points.class_names}
     names |= {"feature_names": found.points.feature_names} if x.ndim == 2 and found.inputs is found.points else {}
     explained = tp.explain(found.net, found.function, x, y, k, data=found.training, output=output, progress=True, **names)

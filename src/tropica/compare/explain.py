@@ -58,7 +58,8 @@ def explain(
         net: the network, traced or not; for terms of an inner layer, the part behind it (``net.cut(at)[1]``).
         f: the extracted function.
         x: the points (B, *input), which are kept in memory with two coefficient vectors each.
-        y: the true labels (B,), in regression the true values (B, s); by default those that come with x, if any.
+        y: the true labels (B,), in regression the true values (B, s); by default those that come with x, if any
+            (in regression, if they are floats).
         k: the number of terms for each point.
         data: the points of the terms, in their order; it is read once. Streamed terms have it already.
         output: in regression the output to explain; it may be left out where there is one.
@@ -101,7 +102,7 @@ def explain(
             about = _labels(net, f, points, network_labels, labels.labels(), quiet)
         else:
             training = None if training is None else training.without_labels()
-            about = _values(net, f, points, output, labels.labels(), quiet)
+            about = _values(net, f, points, output, _true_values(labels, y), quiet)
         values = f(points, progress=quiet)
     names = _names("class_names", class_names, (x, data), net.num_classes)
     features = _names("feature_names", feature_names, (x, data), points[0].numel()) if len(net.input_shape) == 1 else None
@@ -152,6 +153,14 @@ def _values(
         "network_value": value,
         "true_value": true,
     }
+
+
+def _true_values(labels: LabelSource, given: Any) -> Any:
+    """The values that were given, or that come with the data; whole numbers that come with it are labels, no values."""
+    if given is not None:
+        return given
+    found = labels.labels()
+    return found if found is not None and torch.as_tensor(found).is_floating_point() else None
 
 
 def _of_output(terms: AffineTerms, net: PiecewiseLinearNetwork, output: int | None) -> AffineTerms:
