@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,18 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.exact.rational_arrays import RationalArray, rationals
+from tropica.exact.rational_arrays import RationalArray, compact, rationals
 from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
 from tropica.network.linear_parts import LinearPart
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import ClampMin, Maximum, Relu
-from tropica.queries.borders import borders_of
 from tropica.queries.breakpoints import SUSPICIOUS, Points, Segments, block_size, rows_of
-from tropica.queries.fixed_pieces import exact_rows
 from tropica.queries.rational_vectors import difference, moved
-from tropica.regions.lower.exact_points import exact_points
-from tropica.regions.lower.lowering import Lowered, lower
+from tropica.regions.lower.composed_affine import SOURCE_INPUT, ComposedAffine
+from tropica.regions.lower.exact_points import chosen_each, first_pieces
+from tropica.regions.lower.lowering import NO_INPUT, Lowered, Stage, lower
 
+LOOKED_AT = 256
+"""Pieces that are looked at together, at most."""
 SHORT = 1e-13
 """Pieces shorter than this fraction of the segment are not looked at."""
 
@@ -91,15 +93,37 @@ def find_ties(net: PiecewiseLinearNetwork, segments: Segments, points: Points) -
     tied, found = torch.zeros(len(owner), dtype=torch.float64), {}
     chosen = torch.nonzero(doubtful & (b - a > SHORT)).flatten().tolist()
     lowered = lower(net, simplify=False) if chosen else None
-    for p in chosen:
+    block = max(1, min(LOOKED_AT, block_size(net) // 64))
+    order = sorted(chosen, key=lambda p: float(b[p] - a[p]))  # pieces of similar lengths have similar denominators
+    for first in range(0, len(order), block):
+        some = order[first : first + block]
+        ends = [(rationals(segments.start[owner[p]].reshape(1, -1).numpy()), _step(segments, int(owner[p]))) for p in some]
+        lengths = [(Fraction(float(a[p])), Fraction(float(b[p]))) for p in some]
+        places = [
+            _joined([moved(x, step, _short(low, high, share)) for (x, step), (low, high) in zip(ends, lengths, strict=True)])
+            for share in (Fraction(1, 2), Fraction(1, 3))
+        ]
         assert lowered is not None
-        s = int(owner[p])
-        start, end = (rationals(z[s].reshape(1, -1).numpy()) for z in (segments.start, segments.end))
-        low, high = Fraction(float(a[p])), Fraction(float(b[p]))
-        places = [low + (high - low) * share for share in (Fraction(1, 2), Fraction(1, 3))]
-        is_tied, found[p] = _looked_at(lowered, [moved(start, difference(end, start), t) for t in places])
-        tied[p] = float(is_tied)
+        for p, is_tied, rows in zip(some, *_looked_at(lowered, places), strict=True):
+            tied[p], found[p] = float(is_tied), rows
     return Ties(tied, found)
+
+
+def _step(segments: Segments, s: int) -> RationalArray:
+    start, end = (rationals(z[s].reshape(1, -1).numpy()) for z in (segments.start, segments.end))
+    return difference(end, start)
+
+
+def _short(low: Fraction, high: Fraction, share: Fraction) -> Fraction:
+    """A number with few digits near the place at this share: digits multiply from layer to layer."""
+    scale = 1 << max(0, 4 - math.floor(math.log2(high - low)))
+    return Fraction(round((low + (high - low) * share) * scale), scale)
+
+
+def _joined(points: Sequence[RationalArray]) -> RationalArray:
+    """Points (1, D) as (N, D)."""
+    denominator = math.lcm(*(x.denominator for x in points))
+    return RationalArray(compact(np.concatenate([x.numerators_over(denominator).astype(object) for x in points])), denominator)
 
 
 def _doubtful(net: PiecewiseLinearNetwork, parts: Mapping[str, LinearPart], x: Tensor) -> Tensor:
@@ -148,20 +172,41 @@ def _near_zero(node: NonlinearityNode, rows: Tensor, marks: Tensor) -> tuple[Ten
     return near, (top & marks).any(0)
 
 
-def _looked_at(lowered: Lowered, middles: Sequence[RationalArray]) -> tuple[bool, list[np.ndarray]]:
-    """Whether a unit with a gradient is 0 at both points, and the rows at the first."""
-    pieces = tuple(p[0] for p in exact_points(lowered, middles[0]).pieces(lowered))
-    *stages, _ = exact_rows(lowered, pieces, middles[0])
-    borders = borders_of(lowered, pieces)
-    signs = [borders.signs(stages)[0]]
-    *again, _ = exact_rows(lowered, pieces, middles[1])
-    signs.append(borders.signs(again)[0])
-    zero = np.flatnonzero((signs[0] == 0) & (signs[1] == 0))
-    is_tied = False
-    if len(zero):
-        *slopes, _ = exact_rows(lowered, pieces, _direction(middles[0].numerators.shape[1]), linear=True)
-        is_tied = bool(borders.exact(slopes).numerators[0, zero].any())
-    return is_tied, [z.floats()[0] for z in stages]
+def _looked_at(lowered: Lowered, places: Sequence[RationalArray]) -> tuple[list[bool], list[list[np.ndarray]]]:
+    """For each of two points (N, D) on pieces, whether a unit with a gradient is 0 at both, and the rows at the first.
+
+    The units take the pieces of the first point; a unit is tied if its row is 0 at both, and its slope in a random direction
+    is not.
+    """
+    count, dimension = places[0].numerators.shape
+    direction = RationalArray(np.broadcast_to(_direction(dimension).numerators, (count, dimension)))
+    first, second, slope = ({SOURCE_INPUT: x} for x in (*places, direction))
+    tied, rows = np.zeros(count, bool), [[] for _ in range(count)]
+    for s, stage in enumerate(lowered.stages):
+        z, again, along = (_applied(stage.affine, v, v is slope) for v in (first, second, slope))
+        piece = first_pieces(stage, z)
+        zero = _equal(stage, z, piece) & _equal(stage, again, piece)
+        if zero.any():
+            tied |= (zero & ~_equal(stage, along, piece)).any((1, 2))
+        for values, row in ((first, z), (second, again), (slope, along)):
+            values[s] = chosen_each(stage, row, piece)
+        for k, row in enumerate(z.floats()):
+            rows[k].append(row)
+    return tied.tolist(), rows
+
+
+def _applied(affine: ComposedAffine, values: Mapping[int, RationalArray], linear: bool) -> RationalArray:
+    return affine.apply_exact({k: values[k] for k in affine.sources}, linear=linear)
+
+
+def _equal(stage: Stage, z: RationalArray, piece: np.ndarray) -> np.ndarray:
+    """(N, units, k) whether a unit's row is 0, or an input of its window other than the active one is equal to that."""
+    if stage.kind == "threshold":
+        return ((z.numerators == 0) & (stage.low != stage.high)).astype(bool)[:, :, None]
+    values = np.where(stage.inputs >= 0, z.numerators[:, np.maximum(stage.inputs, 0)], 0)
+    active = np.take_along_axis(stage.inputs[None], piece[:, :, None], 2)
+    others = (stage.inputs != NO_INPUT) & (stage.inputs != active)
+    return others & (values == np.take_along_axis(values, piece[:, :, None], 2)).astype(bool)
 
 
 def _direction(dimension: int) -> RationalArray:

@@ -143,6 +143,10 @@ class ComposedAffine:
     def _weights(self) -> dict[int, np.ndarray]:
         return {}
 
+    def nearest(self, source: int) -> bool:
+        """Whether ``weight`` gives the nearest float64 numbers."""
+        return self._direct or self.size * self.source_size(source) <= MOST_EXACT_ENTRIES
+
     def exact_weight(self, source: int) -> RationalArray:
         """W_k (n, size) exactly."""
         if self._direct:
