@@ -6,13 +6,14 @@ DONE := $(VENV)/.done
 # Many tests start an interpreter: without compiled files each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-all lint bench docs clean
+.PHONY: help setup demo test test-all lint bench docs wheel clean
 
 help:
 	@echo "make demo       set up, then extract the terms of two small networks: table, figures, report (results/demo)"
 	@echo "make test       set up, then lint, type check and test, on all cores"
 	@echo "make test-all   the same with the slow tests: all networks, studies, kills and processes; four times the examples"
 	@echo "make docs       set up, then build the documentation with its gallery (docs/_build/html)"
+	@echo "make wheel      build sdist and wheel (dist), install the wheel into an empty environment, take the first steps there"
 	@echo "make bench      the benchmarks: ratios and their floors (TROPICA_DATA=folder for MNIST and CIFAR-10)"
 
 setup: $(DONE)
@@ -38,6 +39,9 @@ test: lint
 
 test-all: lint
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow" --hypothesis-profile=full
+
+wheel: setup
+	PYTHON=$(BIN)/python DIST=dist .ci/wheel
 
 bench: setup
 	$(BIN)/python -m benchmarks

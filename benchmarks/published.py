@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -76,24 +77,34 @@ def univariate_roots() -> str:
     return ", ".join(f"{r.value} ({r.multiplicity})" for r in tp.TropicalPolynomial([1, 4, None, 0]).roots())
 
 
-def hexagon() -> object:
-    """The cycle length of the honeycomb cubic."""
-    return honeycomb(3).hypersurface().j_invariant()
+def cubic_of_singular() -> tp.MinPlusPolynomial:
+    """The valuations of t (x³ + y³ + 1) + t⁻¹ (x² + y² + x + y + x²y + xy²) + t⁻² xy."""
+    corners, sides = [(3, 0), (0, 3), (0, 0)], [(2, 0), (0, 2), (1, 0), (0, 1), (2, 1), (1, 2)]
+    return tp.MinPlusPolynomial({**dict.fromkeys(corners, 1), **dict.fromkeys(sides, -1), (1, 1): -2})
 
 
-def genus_of_quartic() -> int:
-    """The genus of the honeycomb quartic."""
-    return honeycomb(4).hypersurface().genus()
+def vertices_of_sage() -> str:
+    """The vertices of min(−2 + 2x, −1 + x, 1/2 + y, 1/6)."""
+    found = tp.MinPlusPolynomial({(2, 0): -2, (1, 0): -1, (0, 1): "1/2", (0, 0): "1/6"}).hypersurface().vertices
+    return ", ".join(f"({x}, {y})" for x, y in sorted(found.tolist()))
 
 
-def vertices_of_degree_40() -> int:
-    """The number of vertices of the honeycomb of degree 40."""
-    return len(honeycomb(40).hypersurface().vertices)
+def edges_of_sage() -> int:
+    """The number of edges of the surface of min(x, y, z, 2x, 1)."""
+    return len(
+        tp.MinPlusPolynomial({(1, 0, 0): 0, (0, 1, 0): 0, (0, 0, 1): 0, (2, 0, 0): 0, (0, 0, 0): 1}).hypersurface().faces(1)
+    )
 
 
-def resonance() -> int:
-    """The number of regions of the resonance arrangement in four dimensions."""
-    return Arrangement.resonance(4).regions
+def planes_of_oscar() -> str:
+    """The dimensions of the stable intersections of two and of three copies of the plane of min(x, y, z)."""
+    plane = tp.MinPlusPolynomial({(1, 0, 0): 0, (0, 1, 0): 0, (0, 0, 1): 0})
+    return f"{tp.stable_intersection(plane, plane).dimension}, {tp.stable_intersection(plane, plane, plane).dimension}"
+
+
+def determinant_of_oscar(convention: Literal["min", "max"]) -> str:
+    """The tropical determinant of [1 2; 3 5]."""
+    return f"{tp.tropical.matrices.determinant([[1, 2], [3, 5]], convention=convention):g}"
 
 
 VALUES = [
@@ -116,6 +127,19 @@ VALUES = [
     ),
     Published("Sage", "min-plus conic: vertices, bounded edges, rays, dual cells", "4, 3, 6, 4", counts_of_min_conic),
     Published("Sage", "roots of [1, 4, None, 0], max-plus, with multiplicities", "-3 (1), 2 (2)", univariate_roots),
+    Published("Sage", "vertices of −2 x² + −1 x + 1/2 y + 1/6, min-plus", "(1, -1/2), (7/6, -1/3)", vertices_of_sage),
+    Published("Sage", "edges of the surface of x + y + z + x² + 1, min-plus", "7", edges_of_sage),
+    Published("OSCAR", "determinant of [1 2; 3 5], min-plus", "5", lambda: determinant_of_oscar("min")),
+    Published("OSCAR", "determinant of [1 2; 3 5], max-plus", "6", lambda: determinant_of_oscar("max")),
+    Published(
+        "OSCAR", "a plane with itself, stably: dimension of two and of three copies (−1: empty)", "1, -1", planes_of_oscar
+    ),
+    Published(
+        "Singular",
+        "j-invariant of t(x³+y³+1) + (x²+y²+x+y+x²y+xy²)/t + xy/t²",
+        "6",
+        lambda: cubic_of_singular().hypersurface().j_invariant(),
+    ),
     Published(
         "by hand",
         "j-invariant of the honeycomb cubic, a hexagon of unit sides",
@@ -134,12 +158,23 @@ VALUES = [
     Published(
         "Kamiya et al. 2012", "regions of the resonance arrangement, n = 4", "370", lambda: Arrangement.resonance(4).regions
     ),
+    Published(
+        "Postnikov and Stanley", "regions of the Linial arrangement, n = 5", "246", lambda: Arrangement.linial(5).regions
+    ),
+    Published("Shi", "regions of the Shi arrangement, n = 5", "1296", lambda: Arrangement.shi(5).regions),
+    Published("Stanley", "regions of the threshold arrangement, n = 4", "46", lambda: Arrangement.threshold(4).regions),
     Published("zonohedra", "regions of the mirrors of the icosahedron", "120", icosahedral_regions),
     Published(
         "Hinz 2021",
         "bound for widths (4, 6, 4)",
         "805",
         lambda: tp.bounds.hinz2019((4, 6, 4), tp.bounds.gamma_hinz2021),
+    ),
+    Published(
+        "Hinz 2021",
+        "bound of 139,920; the widths (3, 5, 7, 9) were found by search",
+        "139920",
+        lambda: tp.bounds.hinz2019((3, 5, 7, 9), tp.bounds.gamma_hinz2021),
     ),
     Published(
         "Hinz 2021",

@@ -18,7 +18,7 @@ copyright = author
 version = release = tropica.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
@@ -32,6 +32,7 @@ extensions = [
 exclude_patterns = ["_build", "gallery/README.rst", "gallery/*.py"]
 nitpicky = False
 
+nb_execution_mode = "off"  # docs/notebooks/make.py runs the notebooks, and a test compares; their outputs are in the files
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 

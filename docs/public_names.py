@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +57,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             *("linear_regions", "RegionComplex", "SegmentRegions", "load_regions", "count_cells", "CellCount"),
             *("iter_cells", "CellBlock", "estimate_regions", "estimate_patterns", "estimate_density", "Estimate"),
+            *("persistence", "PersistenceDiagram", "critical_points", "CriticalPoints"),
         ),
     ),
     "queries": (
@@ -113,6 +118,31 @@ def missing() -> list[str]:
     placed = {name for _, names in PAGES.values() for name in names}
     packages = {*PACKAGES, "tropical", "__version__"}
     return sorted((set(tropica.__all__) - packages) ^ placed)
+
+
+def documented(name: str) -> str:
+    """The docstring of a public name; of a constant or a type alias the string behind its assignment."""
+    *path, last = name.split(".")[1:]
+    if name not in constants():
+        return attrgetter(".".join([*path, last]))(tropica).__doc__ or ""
+    for file in sorted(Path(tropica.__file__).parent.joinpath(*path).rglob("*.py")):
+        body = ast.parse(file.read_text(encoding="utf8")).body
+        for node, behind in itertools.pairwise(body):
+            if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == last and isinstance(behind, ast.Expr):
+                return str(ast.literal_eval(behind.value))
+    return ""
+
+
+def constants() -> list[str]:
+    """Public names of constants and type aliases."""
+    every = [name for _, names in lists().values() for name in names]
+    values = {name: attrgetter(name.removeprefix("tropica."))(tropica) for name in every}
+    return [name for name, value in values.items() if not inspect.isclass(value) and not inspect.isroutine(value)]
+
+
+def without_example() -> list[str]:
+    """Public names whose entry shows no example."""
+    return [name for _, names in lists().values() for name in names if ">>> " not in documented(name)]
 
 
 def write(app: Sphinx, config: object) -> None:

@@ -80,6 +80,7 @@ if _TYPE_CHECKING:
     from tropica.regions.load import load_regions
     from tropica.regions.segments.complex import SegmentRegions
     from tropica.regions.streams import CellCount, count_cells, iter_cells
+    from tropica.regions.topology.persistence import CriticalPoints, PersistenceDiagram, critical_points, persistence
     from tropica.studies.datasets.load import load_data
     from tropica.terms.certificate import Certificate
     from tropica.terms.linear_terms import AffineTerms, LinearTerms
@@ -166,6 +167,7 @@ _NAMES = {
     ),
     "regions.engine.cell_blocks": ("CellBlock",),
     "regions.streams": ("CellCount", "count_cells", "iter_cells"),
+    "regions.topology.persistence": ("CriticalPoints", "PersistenceDiagram", "critical_points", "persistence"),
     "regions.estimates": ("Estimate", "estimate_density", "estimate_patterns", "estimate_regions"),
     "regions.linear_regions": ("linear_regions",),
     "regions.segments.complex": ("SegmentRegions",),

@@ -11,27 +11,20 @@ import pytest
 import torch
 
 from tests.cli.folder import succeed
+from tropica.cli.app import COMMANDS
 from tropica.studies.datasets.load import load_data
-
-COMMANDS = ("demo", "trace", "decompose", "extract", "evaluate", "check", "regions", "train", "study")
-HEAVY = ("torch", "numpy", "matplotlib", "sklearn", "pandas", "tropica.studies")
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(command):
-    assert f"Example: tropica {command}" in succeed(command, "--help").stdout
 
 
 def test_without_a_command_the_commands_are_listed():
     result = succeed()
-    assert all(command in result.stdout for command in COMMANDS)
+    assert all(command.__name__.replace("_", "-") in result.stdout for command in COMMANDS)
     assert succeed("--version").stdout.startswith("tropica 0.")
 
 
 def test_threads(folder):
     before = torch.get_num_threads()
     try:
-        succeed("--threads", "2", "trace", "small.pt2", "--data", "few.npz")
+        succeed("trace", "small.pt2", "--data", "few.npz", "--threads", "2")
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -43,20 +36,6 @@ def test_demo(tmp_path, monkeypatch):
     result = succeed("demo", "--out", tmp_path / "demo", "--epochs", "1")
     assert "data:image/png" in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
     assert "calibrated" in result.stdout
-
-
-def test_help_loads_nothing_heavy():
-    code = f"""
-import sys
-from typer.testing import CliRunner
-from tropica.cli import app
-for arguments in (["--help"], *([command, "--help"] for command in {COMMANDS!r})):
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
-    loaded = [name for name in {HEAVY!r} if name in sys.modules]
-    assert not loaded, (arguments, loaded)
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_importing_tropica_loads_no_optional_package():

@@ -76,11 +76,11 @@ def test_streaming_gives_the_same_answers():
 
 def test_rounded_terms_with_and_without_their_data():
     extract("terms", "--stored-dtype", "bfloat16")
-    result = succeed("evaluate", "terms", "--data", "few.npz", "--split", "train", "--json", "e.json")
+    result = succeed("evaluate", "terms", "--data", "few.npz", "--subset", "train", "--json", "e.json")
     assert "coarser dtype" in result.stdout
     assert 0 <= saved("e.json")["certain"] <= 60
     model = ("--model", "small.pt2", "--train", "few.npz")
-    succeed("evaluate", "terms", "--data", "few.npz", "--split", "train", *model, "--json", "e.json")
+    succeed("evaluate", "terms", "--data", "few.npz", "--subset", "train", *model, "--json", "e.json")
     assert (saved("e.json")["certain"], saved("e.json")["network_extracted"]) == (None, 1.0)
 
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("folder")
         (("decompose", "small.pt2", "--data", "few.npz", "--memory", "much"), "a size is a number .*'much'"),
         (("extract", "small.pt2", "--data", "few.npz", "-o", "t", "--dtype", "float16"), "'float16'"),
         (("extract", "small.pt2", "--data", "few.npz", "-o", "t", "--check", "some"), "'some'"),
-        (("--threads", "0", "trace", "small.pt2", "--data", "few.npz"), "--threads"),
+        (("trace", "small.pt2", "--data", "few.npz", "--threads", "0"), "--threads"),
         (("trace", "small.pt2", "--data", "few.npz", "--json", "none/x.json"), "there is no folder none"),
         (("extract", "small.pt2", "--data", "few.npz", "-o", "notes.txt"), "notes.txt: a file; a folder is needed"),
         (("extract", "small.pt2", "--data", "few.npz", "-o", "full"), "full: not empty, and not a store of terms"),

@@ -29,7 +29,7 @@ def test_the_minimal_decomposition():
     result = succeed("extract", *SMALL, *options, "-o", "terms")
     assert "of pairs of data points only" in result.stdout
     assert saved("numbers.json")["decomposition"] == "minimal"
-    succeed("evaluate", "terms", "--data", "few.npz", "--split", "train", "--model", *SMALL, "--json", "numbers.json")
+    succeed("evaluate", "terms", "--data", "few.npz", "--subset", "train", "--model", *SMALL, "--json", "numbers.json")
     assert saved("numbers.json")["network_extracted"] == 1
 
 
@@ -47,7 +47,7 @@ def test_checks(check):
 def test_terms_of_an_inner_layer():
     succeed("extract", *SMALL, "--data", "few.npz", "-o", "inner", "--at", "1", "--json", "numbers.json")
     assert saved("numbers.json")["input_shape"] == [16]
-    succeed("evaluate", "inner", "--data", "few.npz", "--split", "train", "--model", *SMALL, "--json", "numbers.json")
+    succeed("evaluate", "inner", "--data", "few.npz", "--subset", "train", "--model", *SMALL, "--json", "numbers.json")
     numbers = saved("numbers.json")
     assert (numbers["network_extracted"], numbers["same_network"]) == (1.0, True)
     assert_matches("inner layer '1': give the network as --model", refuse("evaluate", "inner", "--data", "few.npz"))

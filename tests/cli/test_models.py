@@ -70,7 +70,10 @@ def test_nothing_is_unpickled(mark):
         ("model.BIN", "are read by unpickling"),
         ("missing.pt2", "missing.pt2: no such file"),
         ("small.safetensors", "weights only: name the model"),
-        ("resnet18", "'resnet18' is not a model: give a file model.pt2, .onnx or .nnet, package.module:factory"),
+        (
+            "resnet18",
+            "'resnet18' is not a model: give a folder of tropica train, a file model.pt2, .onnx or .nnet, ",
+        ),
         ("no_such_module:net", "there is no module 'no_such_module'"),
         ("nets.inner:net", "there is no module 'nets.inner'"),
         ("nets:missing", "module 'nets' has no 'missing'"),
@@ -166,7 +169,7 @@ def data():
         ("big.npz", r"takes points of shape \(1, 8, 8\), big has points of \(1, 9, 9\)"),
         ("negative.npz", "labels must be 0 or more; found -1 at point 1"),
         ("counts.npz", "3 points, but 2 labels"),
-        ("single.npz --split test", "without a test split .* load it with --split train"),
+        ("single.npz --subset test", "without a test split .* load it with --subset train"),
         ("half.npz", "labels must be whole numbers"),
     ],
 )

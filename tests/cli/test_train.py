@@ -51,7 +51,7 @@ def test_train_refuses_what_cannot_be_trained():
     assert "below 1,000,000; found 5900000000 at point 59 (is it an identifier?" in refuse("train", "fcn4", "--data", "id.npz")
     assert "too small for the model 'conv'" in refuse("train", "conv", "--data", "tiny.npz")
     assert "learning rate must be a number above 0" in refuse("train", "fcn4", "--data", "digits", "--lr", 0)
-    assert "there is no device 'abacus'" in refuse("train", "fcn4", "--data", "digits", "--device", "abacus")
+    assert "'abacus' is not one of 'cpu', 'cuda'" in refuse("train", "fcn4", "--data", "digits", "--device", "abacus")
     succeed("train", "fcn-small", "--data", "digits", *QUICK, "--runs", 1)
     line = refuse("train", "fcn-small", "--data", "digits", *QUICK, "--runs", 1, "--lr", 0.5)
     assert "holds another run: lr 0.001 there and 0.5 here" in line

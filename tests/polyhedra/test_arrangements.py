@@ -41,6 +41,12 @@ def test_published_counts() -> None:
     assert Arrangement.catalan(5).regions == 5040 == math.factorial(5) * 42
     assert Arrangement.resonance(4).regions == 370
     assert Arrangement.resonance(4).characteristic_polynomial == (1, -15, 80, -170, 104)
+    named = {"linial": (2, 7, 36, 246), "shi": (3, 16, 125, 1296), "semiorder": (3, 19, 183), "threshold": (2, 8, 46)}
+    named |= {"coordinate": (4, 8, 16), "coxeter_b": (8, 48, 384), "coxeter_d": (4, 24, 192)}
+    for name, counts in named.items():
+        assert [getattr(Arrangement, name)(n + 2).regions for n in range(len(counts))] == list(counts), name
+    assert Arrangement.shi(4).relatively_bounded_regions == 27  # (n − 1)ⁿ⁻¹
+    assert Arrangement.graphical([(0, 1), (1, 2), (2, 0)]).characteristic_polynomial == (1, -3, 2, 0)  # that of a triangle
     assert Arrangement.braid(3).f_vector == (0, 1, 6, 6)
     assert Arrangement.catalan(3).relatively_bounded_regions == 12
 
@@ -62,6 +68,10 @@ def test_numbers_of_any_size_and_bad_input() -> None:
         (lambda: tp.arrangement([[1, 0]], [1, 2]), "1 rows and 2 offsets"),
         (lambda: tp.arrangement(np.eye(4), max_flats=5).regions, "max_flats"),
         (lambda: Arrangement.braid(0), "found 0"),
+        (lambda: Arrangement.shi(1), "2 or more; found 1"),
+        (lambda: Arrangement.graphical([(0, 0)]), "two different vertices"),
+        (lambda: Arrangement.graphical([]), "found 0"),
+        (lambda: Arrangement.graphical([(0, 1, 2)]), "pairs of vertices"),  # type: ignore[list-item]
     ):
         with pytest.raises(InputError, match=says):
             call()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -40,6 +41,22 @@ def test_crossings() -> None:
     assert sorted(union.vertex_multiplicities()) == [1, 1, 1, 2, 2, 2]
 
 
+def test_the_cycle_of_a_curve_of_degree_7() -> None:
+    """Singular's example t (x⁷ + y⁷ + 1) + (x⁴ + y⁴ + x² + y² + x³y + xy³)/t + x²y²/t⁷, against its polygon."""
+    table = {**dict.fromkeys([(7, 0), (0, 7), (0, 0)], 1), (2, 2): -7}
+    table |= dict.fromkeys([(4, 0), (0, 4), (2, 0), (0, 2), (3, 1), (1, 3)], -1)
+    curve = tp.MinPlusPolynomial(table).hypersurface()
+    others = np.array([[2 - i, 2 - j, c + 7] for (i, j), c in table.items() if (i, j) != (2, 2)])
+    corners = tp.polyhedra.Polytope.from_inequalities(others[:, :2], others[:, 2]).vertices
+    total = Fraction(0)
+    for a, b, c in others.tolist():  # the sides of the region of x²y²; 1 / weight for the edge's direction (b, −a) / gcd
+        ends = [v for v in corners.tolist() if a * v[0] + b * v[1] == c]
+        if len(ends) == 2:
+            lengths = [Fraction(abs(p - q), abs(w)) for p, q, w in zip(*ends, (b, -a), strict=True) if w]
+            total += lengths[0]  # its length in units of (b, −a), weight × the primitive vector: lattice length over weight
+    assert curve.j_invariant() == total > 0
+
+
 @examples(60)
 @given(polynomials(2, exponents=st.integers(0, 3), most=8))
 def test_identities(f) -> None:
@@ -71,13 +88,20 @@ def test_what_is_no_cubic() -> None:
     flat = dict(HONEYCOMB) | {(1, 1): -100}
     assert tp.TropicalPolynomial(flat).hypersurface().j_invariant() == 0
     for call, says in (
-        (quartic.j_invariant, "one inner lattice point.*this one has 3"),
+        (tp.TropicalPolynomial({(1, 0): 3}).hypersurface().j_invariant, "0 inner lattice points"),
+        (quartic.j_invariant, "one bounded region.*this one has 3 bounded regions and 3 inner"),
         (plane.genus, "curves in the plane"),
         (lambda: quartic.genus("both"), "found 'both'"),  # type: ignore[arg-type]
         (tp.TropicalPolynomial({("1/2", 0): 0, (0, 0): 0}).hypersurface().is_smooth, "integer exponents"),
     ):
         with pytest.raises(InputError, match=says):
             call()
+
+
+def test_parallel_lines_have_both_directions() -> None:
+    lines = tp.MinPlusPolynomial({(0, 0): 0, (1, 1): 0, (2, 2): 1, (6, 6): 9}).hypersurface()
+    assert sorted(abs(int(v[0, 0])) for v in lines.weight_vectors()) == [1, 1, 4]
+    assert all(v.shape == (2, 2) and not v.sum(0).any() for v in lines.weight_vectors())
 
 
 def test_polytopes_from_inequalities() -> None:

@@ -245,7 +245,7 @@ def test_a_closed_surface_as_a_mesh(tmp_path: Path) -> None:
     assert (tmp_path / "m.stl").stat().st_size == 84 + 50 * len(mesh.triangles)
     mesh.save(tmp_path / "m.obj")
     assert (tmp_path / "m.obj").read_text().count("f ") == 32
-    with pytest.raises(tp.InputError, match=r"\.ply, \.obj or \.stl"):
+    with pytest.raises(tp.InputError, match=r"\.ply, \.obj, \.stl or \.html"):
         mesh.save(tmp_path / "m.xyz")
     with pytest.raises(tp.InputError, match="3 dimensions"):
         diamond().boundary(level=1).mesh()

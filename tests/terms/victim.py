@@ -5,6 +5,7 @@ It prints "ready" after the imports, so that the kill hits the work itself.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -44,6 +45,8 @@ def main(task: str, folder: Path) -> None:
     settings()
     distributed = task.endswith("distributed")
     if distributed:
+        if os.environ.get("RANK") == "0" and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":
+            time.sleep(2)  # process 1 comes first and must not find the address of the process 0 that has ended
         Processes.join()
     print("ready", flush=True)
     if task.startswith("extract"):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tropica as tp
 from tropica.errors import InputError
 from tropica.tropical import matrices
 
@@ -112,6 +113,13 @@ def test_min_plus_is_max_plus_with_signs(a) -> None:
     assert (-mirrored.value, mirrored.permutation, mirrored.singular) == (plain.value, plain.permutation, plain.singular)
     assert matrices.determinant(array) == plain.value
     assert np.array_equal(-matrices.power(-array, 3, convention="min"), matrices.power(array, 3))
+
+
+def test_strings_are_fractions_and_zero_has_no_sign() -> None:
+    assert matrices.determinant([["1/3", 0], ["-inf", 1]]) == Fraction(4, 3)
+    for found in (matrices.power([[0]], 2, convention="min"), matrices.matmul([[0]], [[0]], convention="min")):
+        assert not np.signbit(found).any()
+    assert str(tp.MinPlusPolynomial({1: 0, 0: 0})([5.0])) == "0.0"
 
 
 def test_numbers_of_any_size() -> None:

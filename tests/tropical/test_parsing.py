@@ -81,6 +81,7 @@ def test_types_and_names() -> None:
         ("x**2", "'\\*\\*' was not expected"),
         ("", "the end was not expected"),
         ("max()", "was not expected"),
+        ("max(x, -inf)", "'inf' is not a number here"),
         ("(" * 200 + "x" + ")" * 200, "nested"),
     ],
 )

@@ -35,6 +35,26 @@ def test_polynomials_are_latex() -> None:
     assert tp.MinPlusPolynomial({1: 0, 0: 2})._repr_html_() == r"$\text{min-plus: } 0 \odot x_{1} \oplus 2$"
 
 
+def test_hypersurfaces_and_subdivisions_are_latex() -> None:
+    line = tp.parse_tropical("min(x, y, 1/2)")
+    curve = line.hypersurface()
+    ways = ("(0, 1)", "(1, 0)", "(-1, -1)")
+    ray = r"(\left\{{(\tfrac{{1}}{{2}}, \tfrac{{1}}{{2}})\right\}} + \operatorname{{cone}}\{{{}\}})"
+    assert sorted(curve.latex().split(r" \cup ")) == sorted(map(ray.format, ways))
+    assert curve._repr_latex_() == rf"$\text{{min-plus: }} {curve.latex()}$"
+    assert line.dual_subdivision().latex() == r"\left\{\operatorname{conv}\{(1, 0), (0, 1), (0, 0)\}\right\}"
+    point = tp.TropicalPolynomial({(1, 2): 0})
+    assert (point.hypersurface().latex(), point.dual_subdivision().latex()) == (
+        r"\varnothing",
+        r"\left\{\left\{(1, 2)\right\}\right\}",
+    )
+    flat = tp.TropicalPolynomial({(1, 0): 0, (0, 0): 10**20}).hypersurface()
+    assert flat.latex() == r"\left\{(100000000000000000000, 0)\right\} + \operatorname{span}\{(0, 1)\}"
+    assert r"(1e+20\ldots, 0)" in flat._repr_latex_()
+    many = tp.TropicalPolynomial({i: -i * i for i in range(20)})
+    assert many.hypersurface()._repr_latex_() == r"$\text{max-plus: } \text{19 facets}$"
+
+
 def test_results_are_tables() -> None:
     m = tp.to_tropical(c2(last=True))
     assert m.to_dataframe().values.tolist() == [[0, 8, 4]]

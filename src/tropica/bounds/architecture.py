@@ -15,11 +15,23 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 
 Architecture: TypeAlias = Sequence[int] | PiecewiseLinearNetwork | nn.Module
-"""The input dimension and the hidden widths (n_0, n_1, ..., n_L), without the output layer; or a network."""
+"""The input dimension and the hidden widths (n_0, n_1, ..., n_L), without the output layer; or a network.
+
+>>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], None), ([[1.0, 1.0, -1.0]], None)])
+>>> tp.bounds.serra2018((2, 3)) == tp.bounds.serra2018(net)
+True
+"""
 
 
 class NotCovered(InputError):
-    """The theorem behind a bound does not cover the architecture, or the bound is too large to be computed."""
+    """The theorem behind a bound does not cover the architecture, or the bound is too large to be computed.
+
+    >>> import tropica as tp
+    >>> tp.bounds.montufar2014((4, 3))
+    Traceback (most recent call last):
+        ...
+    tropica.bounds.architecture.NotCovered: the lower bound of Montúfar et al. 2014 takes hidden ...
+    """
 
 
 @dataclass(frozen=True)

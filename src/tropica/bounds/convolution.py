@@ -21,6 +21,13 @@ class Conv:
 
     Raises:
         InputError: a size that is not a whole number of 1 or more.
+
+    >>> import tropica as tp
+    >>> net = tp.bounds.ConvNet((1, 3, 3), (tp.bounds.Conv(filters=2, kernel=(2, 2)),))
+    >>> net
+    ConvNet(input_shape=(1, 3, 3), layers=(Conv(filters=2, kernel=(2, 2), stride=1),))
+    >>> tp.bounds.xiong2020_one_layer(net)
+    256
     """
 
     filters: int

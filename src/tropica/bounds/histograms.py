@@ -16,7 +16,13 @@ from tropica.errors import InputError
 from tropica.exact.binomials import binomial_sum, binomials
 
 Histogram: TypeAlias = Callable[[int, int], Sequence[int]]
-"""γ: a function of a dimension n and a width n′ ≥ n, whose value is a sequence of n′ + 1 whole numbers."""
+"""γ: a function of a dimension n and a width n′ ≥ n, whose value is a sequence of n′ + 1 whole numbers.
+
+>>> tp.bounds.gamma_naive(2, 3)
+[0, 0, 0, 8]
+>>> tp.bounds.hinz2019((2, 4, 4), gamma=tp.bounds.gamma_naive)
+256
+"""
 
 
 def gamma_naive(dimension: int, width: int) -> list[int]:

@@ -26,10 +26,18 @@ CONVOLUTION_LOWER = (xiong2020_lower,)
 
 
 class Bound(NamedTuple):
-    """An upper or a lower bound on the largest number of regions, or, with kind "exact", the largest number itself."""
+    """An upper or a lower bound on the largest number of regions, or, with kind "exact", the largest number itself.
+
+    >>> import tropica as tp
+    >>> tp.bounds.bounds_of((2, 6, 6))["serra2018"]
+    Bound(kind='upper', value=484)
+    """
 
     kind: Literal["upper", "lower", "exact"]
     value: int
+
+    def _repr_html_(self) -> str:
+        return f"<code>{self.kind}: {_shortened(self.value)}</code>"
 
 
 class BoundTable(dict[str, Bound]):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
+from tropica.cli.attributions import attributions
 from tropica.cli.check import check
 from tropica.cli.compare import compare
 from tropica.cli.decompose import decompose
@@ -13,22 +16,43 @@ from tropica.cli.demo import demo
 from tropica.cli.evaluate import evaluate
 from tropica.cli.exit_codes import CommandGroup
 from tropica.cli.explain import explain
+from tropica.cli.explorer import explorer
 from tropica.cli.extract import extract
 from tropica.cli.influence import influence
 from tropica.cli.layerwise import layerwise
+from tropica.cli.output_range import output_range
+from tropica.cli.region import region
 from tropica.cli.regions import regions
 from tropica.cli.study import study
 from tropica.cli.trace import trace
 from tropica.cli.train import train
+from tropica.cli.verify import verify
+
+COMMANDS = (
+    *(demo, train, trace, decompose, extract, check, evaluate, explain, influence, layerwise, compare),
+    *(regions, region, output_range, verify, attributions, study),
+)
+"""In the order of the help: networks, terms, what decides, regions and questions asked of them, the papers' experiments."""
+EPILOG = """Start with: tropica demo. Each command shows examples with --help.
+
+\b
+Exit codes:
+  0    success
+  1    a bad result (a certificate fails, a property is violated), or a fault of tropica
+  2    a command line, a model or data that cannot be used; one line says why
+  3    a limit was reached before a property was decided
+  130  stopped by Ctrl-C; finished parts are kept
+
+With TROPICA_DEBUG=1 an error shows where it arose. TROPICA_DATA is the folder of data sets."""
 
 app = typer.Typer(
     cls=CommandGroup,
     name="tropica",
     help="The exact linear terms and the tropical geometry of piecewise-linear PyTorch networks.",
-    epilog="Start with: tropica demo. Each command shows an example with --help.",
+    epilog=EPILOG,
     pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 110},
 )
 
 
@@ -43,12 +67,6 @@ def _show_version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def before_all(
     ctx: typer.Context,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads", metavar="N", min=1, help="Number of PyTorch threads; by default one for each core.", show_default=False
-        ),
-    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -56,26 +74,19 @@ def before_all(
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
         raise typer.Exit()
-    ctx.obj = threads
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
 
 
-app.command(epilog="Example: tropica demo --out results/demo")(demo)
-app.command(epilog="Example: tropica trace mynets:small --weights small.safetensors --data digits")(trace)
-app.command(epilog="Example: tropica decompose model.pt2 --data images/ --method paper --json decomposition.json")(decompose)
-app.command(epilog="Example: tropica extract model.pt2 --data mnist.npz -o terms --dtype float64")(extract)
-app.command(epilog="Example: tropica evaluate terms --data mnist.npz --split test --model model.pt2 --csv labels.csv")(evaluate)
-app.command(epilog="Example: tropica explain terms --model model.pt2 --data mnist.npz --point 8 --out explained")(explain)
-app.command(epilog="Example: tropica influence terms --data mnist.npz --csv influence.csv")(influence)
-app.command(epilog="Example: tropica layerwise model.pt2 --data mnist.npz --figure layers.png")(layerwise)
-app.command(epilog="Example: tropica compare one.pt2 other.pt2 --data mnist.npz --test-limit 1000")(compare)
-app.command(epilog="Example: tropica check terms")(check)
-app.command(epilog="Example: tropica regions mynets:small --box -1 1 --inputs 2 --out regions")(regions)
-app.command(epilog="Example: tropica train conv-small --data digits --runs 2 --out networks")(train)
-app.command(epilog="Example: tropica study table2 --data digits --runs 3 --out results/table2")(study)
+def add(function: Callable[..., Any]) -> None:
+    """Add a command that :func:`tropica.cli.command.command` made."""
+    lines = "\n".join(f"  {example}" for example in function.examples)  # type: ignore[attr-defined]
+    app.command(function.__name__.replace("_", "-"), help=inspect.getdoc(function), epilog=f"\b\nExamples:\n{lines}")(function)
+
+
+for each in COMMANDS:
+    add(each)
+app.command(
+    "app", help=inspect.getdoc(explorer), epilog="\b\nExamples:\n  tropica app model.pt2 --data mnist.npz --terms terms"
+)(explorer)
 
 
 def main() -> None:

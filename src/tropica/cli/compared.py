@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 import tropica as tp
 from tropica.cli import options
 from tropica.cli.models import load_model
-from tropica.cli.output import png_of, print_written
 from tropica.errors import InputError
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from tropica.data.batches import Data
     from tropica.data.file_data import FileData
 
@@ -45,7 +41,7 @@ def load_compared(
     data: str,
     train: str | None,
     *,
-    split: str,
+    subset: str,
     limit: int | None,
     label: str | None,
     weights: Path | None,
@@ -59,7 +55,7 @@ def load_compared(
         InputError, DataError, StoreError: these do not exist or do not fit each other.
     """
     stored = load_terms(terms)
-    points = tp.load_data(data, split=split, limit=limit, label=label)  # type: ignore[arg-type]
+    points = tp.load_data(data, split=subset, limit=limit, label=label)  # type: ignore[arg-type]
     training = tp.load_data(train or data, split="train", limit=len(stored), lazy=True, label=label)
     net = load_model(model, points, weights, arg).to(device.torch)
     settings: dict[str, Any] = {"memory": memory, "device": device.torch}
@@ -85,19 +81,9 @@ def load_both(
     return training, tp.load_data(data, split="test", limit=test_limit, label=label)
 
 
-def draw(path: Path, size: tuple[float, float], plot: Callable[[Axes], object]) -> None:
-    """Write what ``plot`` draws to a PNG file of a size in inches, and say so."""
-    from tropica.plots import style
-    from tropica.runtime.files import write_file
-
-    figure = style.figure(*size)
-    plot(figure.add_subplot())
-    print_written(write_file(path, png_of(figure)))
-
-
-def load_terms(folder: str) -> tp.LinearTerms:
+def load_terms(folder: str, hint: str = "tropica extract writes one") -> tp.LinearTerms:
     """Open a store of terms; a model in its place is an InputError that says so."""
     path = Path(folder)
     if path.is_file() or (not path.exists() and (":" in folder or path.suffix)):
-        raise InputError(f"{folder}: not a folder of terms; tropica extract writes one")
+        raise InputError(f"{folder}: not a folder of terms; {hint}")
     return tp.load_terms(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,7 +11,8 @@ import typer
 
 import tropica as tp
 from tropica.cli import options
-from tropica.cli.output import check_writable, print_facts, print_table, save_json
+from tropica.cli.command import Found, command
+from tropica.cli.output import print_facts, print_table
 
 
 class Per(StrEnum):
@@ -20,68 +22,73 @@ class Per(StrEnum):
     nonlinearity = "nonlinearity"
 
 
+@command(
+    "tropica train fcn-small --data digits --runs 1 --epochs 3",
+    "tropica decompose networks/fcn-small/seed-0 --data digits --method paper",
+)
 def decompose(
     model: options.Model,
     data: options.Data,
-    weights: options.Weights = None,
-    arg: options.Arg = None,
-    split: options.Split = options.SplitName.train,
+    subset: options.InSubset = options.Subset.train,
     limit: options.Limit = None,
     label: options.Label = None,
+    weights: options.Weights = None,
+    arg: options.Arg = None,
     method: Annotated[options.Method, typer.Option("--method", help=options.METHOD_HELP)] = options.Method.calibrated,
-    task: options.Task = options.TaskName.classification,
-    dtype: options.Dtype = None,
     per: Annotated[
         Per | None,
         options.optional("--per", None, "With --method minimal: one factor for all nonlinearities, or one for each."),
     ] = None,
+    task: options.Task = options.TaskName.classification,
+    dtype: options.Dtype = None,
     memory: options.Memory = None,
-    json: options.Json = None,
-) -> None:
+    device: options.Device = options.DeviceName.cpu,
+) -> Found:
     """Write a network as a difference of convex functions, and show where its multipliers K grow."""
     from tropica.cli.models import load_model
-    from tropica.runtime.memory import peak_memory, size_text
 
-    check_writable(json)
-    points = tp.load_data(data, split=split.value, limit=limit, label=label)
-    net = load_model(model, points, weights, arg)
+    points = tp.load_data(data, split=subset.value, limit=limit, label=label)
+    net = load_model(model, points, weights, arg).to(device.torch)
     net = net.to(dtype.torch) if dtype else net
     settings = {"method": method.value, "task": task.value, "memory": memory, "per": per.value if per else None}
-    decomposition = tp.decompose(net, points, progress=True, **settings)
-    f_minus = _f_minus_range(decomposition, points)
-    rows = decomposition.summary().rows
+    found = tp.decompose(net, points, progress=True, **settings)
+    certificate, f_minus = found.certificate, _f_minus_range(found, points)
+    numbers = {
+        "method": found.method,
+        "task": task.value,
+        "points": len(points),
+        "dtype": str(found.net.dtype).removeprefix("torch."),
+        "nonlinearities": [dataclasses.asdict(row) for row in found.summary().rows],
+        "f_minus": f_minus,
+        "passes": found.passes,
+        "smallest_cotangent": found.smallest_cotangent,
+        "factors": dict(found.factors),
+        "certificate": None if certificate is None else certificate.to_dict(),
+        "history": [step.to_json() for step in found.history],
+        "network": found.net.fingerprint,
+        "fingerprint": found.fingerprint,
+    }
+    return Found(numbers, lambda: _show(found, f_minus))
+
+
+def _show(found: tp.DCDecomposition, f_minus: Mapping[str, float]) -> None:
     print_table(
-        f"The {decomposition.method} decomposition, nonlinearities in forward order",
+        f"The {found.method} decomposition, nonlinearities in forward order",
         ["nonlinearity", "module", "units", "largest K", "mean K", "K > 0"],
-        [[r.nonlinearity, r.path, f"{r.units:,}", f"{r.largest:.3g}", f"{r.mean:.3g}", f"{r.share:.1%}"] for r in rows],
+        [
+            [r.nonlinearity, r.path, f"{r.units:,}", f"{r.largest:.3g}", f"{r.mean:.3g}", f"{r.share:.1%}"]
+            for r in found.summary().rows
+        ],
         numbers=4,
     )
     print_facts(
         {
             "F⁻ on the data": f"{f_minus['smallest']:.3g} … {f_minus['largest']:.3g}",
             "largest F⁻ / |logit|": f"{f_minus['ratio']:.3g}",
-            "passes over the data": f"{decomposition.passes:.1f}" if decomposition.passes else "none: K comes from the weights",
-            **_certificate(decomposition),
-            "peak memory": size_text(peak_memory()),
+            "passes over the data": f"{found.passes:.1f}" if found.passes else "none: K comes from the weights",
+            **_certificate(found),
         }
     )
-    certificate = decomposition.certificate
-    numbers = {
-        "method": decomposition.method,
-        "task": task.value,
-        "points": len(points),
-        "dtype": str(decomposition.net.dtype).removeprefix("torch."),
-        "nonlinearities": [dataclasses.asdict(row) for row in rows],
-        "f_minus": f_minus,
-        "passes": decomposition.passes,
-        "smallest_cotangent": decomposition.smallest_cotangent,
-        "factors": dict(decomposition.factors),
-        "certificate": None if certificate is None else certificate.to_dict(),
-        "history": [step.to_json() for step in decomposition.history],
-        "network": decomposition.net.fingerprint,
-        "fingerprint": decomposition.fingerprint,
-    }
-    save_json(json, "decompose", numbers)
 
 
 def _f_minus_range(decomposition: tp.DCDecomposition, points: tp.LabelledData) -> dict[str, float]:

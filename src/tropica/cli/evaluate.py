@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -12,20 +11,12 @@ import typer
 
 import tropica as tp
 from tropica.cli import options
+from tropica.cli.command import Found, command
 from tropica.cli.evaluate_regression import evaluate_regression
 from tropica.cli.evaluation_source import Source
-from tropica.cli.output import (
-    check_writable,
-    print_facts,
-    print_table,
-    print_written,
-    resources,
-    resources_text,
-    save_json,
-    torchrun_rank,
-)
+from tropica.cli.output import print_facts, print_table, torchrun_rank
 from tropica.errors import InputError
-from tropica.runtime.files import write_csv
+from tropica.runtime.files import csv_text
 
 if TYPE_CHECKING:
     from tropica.data.batches import Data
@@ -49,12 +40,22 @@ SEARCH_HELP = (
 )
 
 
+@command(
+    "tropica train fcn-small --data digits --runs 1 --epochs 3",
+    "tropica extract networks/fcn-small/seed-0 --data digits --out terms",
+    "tropica evaluate terms --data digits --subset test --model networks/fcn-small/seed-0 --csv labels.csv",
+    csv="Write each point's labels and the index of its active term.",
+)
 def evaluate(
     terms: Annotated[str, typer.Argument(metavar="TERMS", help=TERMS_HELP, show_default=False)],
     data: options.Data,
-    split: options.Split = options.SplitName.test,
+    subset: options.InSubset = options.Subset.test,
     limit: options.Limit = None,
     label: options.Label = None,
+    train: Annotated[str | None, options.optional("--train", "SPEC", TRAIN_HELP)] = None,
+    train_limit: Annotated[
+        int | None, options.optional("--train-limit", "N", "With --streaming: extract N terms only.", min=1)
+    ] = None,
     model: Annotated[
         str | None, options.optional("--model", "MODEL", f"The network to compare with. {options.MODEL_HELP}")
     ] = None,
@@ -63,10 +64,6 @@ def evaluate(
     streaming: Annotated[
         bool, typer.Option("--streaming", help="Extract the terms during the evaluation; store none.")
     ] = False,
-    train: Annotated[str | None, options.optional("--train", "SPEC", TRAIN_HELP)] = None,
-    train_limit: Annotated[
-        int | None, options.optional("--train-limit", "N", "With --streaming: extract N terms only.", min=1)
-    ] = None,
     decomposition: Annotated[
         options.Method | None,
         options.optional(
@@ -85,11 +82,7 @@ def evaluate(
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
     search: Annotated[Search, typer.Option("--search", help=SEARCH_HELP)] = Search.exact,
-    json: options.Json = None,
-    csv: Annotated[
-        Path | None, options.optional("--csv", "FILE", "Write each point's labels and the index of its active term.")
-    ] = None,
-) -> None:
+) -> Found | None:
     """Evaluate the extracted function N^(X): how often do its labels, the network's labels and the true labels agree?
 
     For the terms of a regression: the errors and R² between its values, the network's and the true values (--targets).
@@ -99,15 +92,14 @@ def evaluate(
     with --train gives the labels of the unrounded terms. Several processes share the work:
     torchrun --nproc-per-node=N -m tropica evaluate ...
     """
+    from tropica.cli.compared import load_terms
     from tropica.cli.models import load_model
     from tropica.compare.agreement import compare_labels
     from tropica.compare.batched import predicted_labels
 
-    check_writable(json, csv)
     only_streaming = {"--train-limit": train_limit, "--decomposition": decomposition, "--dtype": dtype, "--task": task}
     _check_options(streaming, model, bool(weights or arg), train, only_streaming)
-    start = time.perf_counter()
-    points = tp.load_data(data, split=split.value, limit=limit, label=label)
+    points = tp.load_data(data, split=subset.value, limit=limit, label=label)
     settings = {"memory": memory, "distributed": torchrun_rank() is not None}
     if streaming:
         training = tp.load_data(train or data, split="train", limit=train_limit, lazy=True, label=label)
@@ -115,19 +107,18 @@ def evaluate(
         settings["task"] = task.value if task else None
         source = _streaming(net, training, points, decomposition or options.Method.calibrated, dtype, settings)
     else:
-        stored = _load_terms(Path(terms))
+        stored = load_terms(terms, "a model goes with --streaming, or after --model")
         net = load_model(model, points, weights, arg) if model else None
         source = _stored(stored, net, points, train, label, settings | {"device": device.torch, "search": search.value})
     if source.function.task == "regression":
-        evaluate_regression(source, net, points, targets, start=start, json=json, csv=csv)
-        return
+        return evaluate_regression(source, net, points, targets)
     if targets is not None:
         raise InputError("--targets goes with the terms of a regression (--task regression)")
     _check_labels(points, source.function.num_classes)
     labels, active = source.function.labels_and_terms(source.inputs, progress=True)
     certain = int(source.function.label_is_certified(source.inputs, progress=True).sum()) if source.rounded else None
     if torchrun_rank():  # the first process reports
-        return
+        return None
     network = None if net is None else predicted_labels(net, points)
     found = compare_labels(network, labels, points.labels)
     searched = source.function.search_report
@@ -142,15 +133,14 @@ def evaluate(
         "search": searched.used,
         "search_why": searched.why,
         "search_left": searched.left,
-        **resources(start),
     }
-    _print(numbers, found, points)
-    if csv is not None:
+
+    def table() -> str:
         columns = {"label": labels, "active_term": active, "network": network, "true": points.labels}
         lists = ([""] * len(labels) if column is None else column.tolist() for column in columns.values())
-        write_csv(csv, ("point", *columns), list(zip(range(len(labels)), *lists, strict=True)))
-        print_written(csv)
-    save_json(json, "evaluate", numbers)
+        return csv_text(("point", *columns), list(zip(range(len(labels)), *lists, strict=True)))
+
+    return Found(numbers, lambda: _print(numbers, found, points), csv=table)
 
 
 def _check_options(
@@ -166,12 +156,6 @@ def _check_options(
         raise InputError("--weights and --arg go with --model")
     if train is not None and not (streaming or model):
         raise InputError("--train goes with --streaming, or with --model")
-
-
-def _load_terms(folder: Path) -> tp.LinearTerms:
-    if folder.is_file() or (not folder.exists() and (":" in str(folder) or folder.suffix)):
-        raise InputError(f"{folder}: not a folder of terms; a model goes with --streaming, or after --model")
-    return tp.load_terms(folder)
 
 
 def _streaming(
@@ -262,7 +246,6 @@ def _print(numbers: dict[str, Any], found: tp.Agreement, points: tp.LabelledData
         facts["search"] = f"exact; the first bounds left {left} of the groups of terms"
     else:
         facts["search"] = f"full product ({numbers['search_why']})"
-    facts |= resources_text(numbers)
     notes = {
         "no --model: the network's labels are not known": found.network_extracted is None,
         "the data has no labels: the true labels are not known": points.labels is None,

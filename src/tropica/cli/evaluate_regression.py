@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tropica as tp
+from tropica.cli.command import Found
 from tropica.cli.evaluation_source import Source
-from tropica.cli.output import print_facts, print_table, print_written, resources, resources_text, save_json, torchrun_rank
+from tropica.cli.output import print_facts, print_table, torchrun_rank
 from tropica.errors import InputError
-from tropica.runtime.files import write_csv
+from tropica.runtime.files import csv_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,19 +22,15 @@ def evaluate_regression(
     net: tp.PiecewiseLinearNetwork | None,
     points: tp.LabelledData,
     targets: Path | None,
-    *,
-    start: float,
-    json: Path | None,
-    csv: Path | None,
-) -> None:
-    """Print and save the errors between N, N^(X) and the true values of ``targets``, a .npy file."""
+) -> Found | None:
+    """The errors between N, N^(X) and the true values of ``targets``, a .npy file."""
     from tropica.compare.regression import compare_values, network_values
 
     f = source.function
     true = None if targets is None else _true_values(targets, len(points), f.num_classes)
     values, active = f(source.inputs, progress=True), f.active_term(source.inputs, progress=True)
     if torchrun_rank():  # the first process reports
-        return
+        return None
     network = None if net is None else network_values(net.for_task("regression"), points)
     found = compare_values(network, values, true)
     table = found.to_dataframe()
@@ -44,13 +41,8 @@ def evaluate_regression(
         "terms": source.terms,
         "active_points": len(active.unique()),
         "same_network": source.same_network,
-        **resources(start),
     }
-    if len(table):
-        rows = [[str(cell) if i < 3 else f"{cell:.4g}" for i, cell in enumerate(row)] for row in table.itertuples(index=False)]
-        print_table(f"Errors on {points.name}, {points.split}", list(table.columns), rows, numbers=6)
-    facts = {"terms": f"{source.terms:,}; {numbers['active_points']:,} points decide a value"}
-    facts |= resources_text(numbers)
+    facts: dict[str, str] = {"terms": f"{source.terms:,}; {numbers['active_points']:,} points decide a value"}
     notes = {
         "no --model: the network's values are not known": network is None,
         "no --targets: the true values are not known": true is None,
@@ -58,10 +50,16 @@ def evaluate_regression(
     }
     if any(notes.values()):
         facts["note"] = "; ".join(note for note, applies in notes.items() if applies)
-    print_facts(facts)
-    if csv is not None:
-        _write(csv, values, active, network, true)
-    save_json(json, "evaluate", numbers)
+
+    def show() -> None:
+        if len(table):
+            rows = [
+                [str(cell) if i < 3 else f"{cell:.4g}" for i, cell in enumerate(row)] for row in table.itertuples(index=False)
+            ]
+            print_table(f"Errors on {points.name}, {points.split}", list(table.columns), rows, numbers=6)
+        print_facts(facts)
+
+    return Found(numbers, show, csv=lambda: _csv(values, active, network, true))
 
 
 _NAMES = ("network_extracted", "network_true", "extracted_true")
@@ -82,11 +80,10 @@ def _true_values(path: Path, points: int, outputs: int) -> Tensor:
     return as_values(values[:points], points, outputs)
 
 
-def _write(csv: Path, values: Tensor, active: Tensor, network: Tensor | None, true: Tensor | None) -> None:
-    """Write the values of each point, a column for each output."""
+def _csv(values: Tensor, active: Tensor, network: Tensor | None, true: Tensor | None) -> str:
+    """The values of each point, a column for each output."""
     outputs = range(values.shape[1])
     columns: dict[str, list[Any]] = {}
     for name, found in (("extracted", values), ("active_term", active), ("network", network), ("true", true)):
         columns |= {f"{name}_{i}": [""] * len(values) if found is None else found[:, i].tolist() for i in outputs}
-    write_csv(csv, ("point", *columns), list(zip(range(len(values)), *columns.values(), strict=True)))
-    print_written(csv)
+    return csv_text(("point", *columns), list(zip(range(len(values)), *columns.values(), strict=True)))

@@ -1,8 +1,9 @@
 """The end of a command: an exit code, and one line on standard error in place of a traceback.
 
     0    the command succeeded
-    1    the command ran and its result is bad (a certificate fails), or tropica itself is at fault
+    1    the command ran and its result is bad (a certificate fails, a property is violated), or tropica itself is at fault
     2    the command line, the model or the data cannot be used
+    3    a limit was reached before a property was decided
     130  the command was stopped by Ctrl-C or SIGTERM; finished parts are kept
 
 With TROPICA_DEBUG=1 in the environment the exception itself is raised.
@@ -26,14 +27,14 @@ from tropica.cli.output import torchrun_rank
 from tropica.errors import CertificateError, ProcessError, TraceMismatch, TropicaError, UnsupportedOperation
 from tropica.runtime.interrupts import raise_keyboard_interrupt
 
-FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
+FAILED, UNUSABLE, UNDECIDED, INTERRUPTED = 1, 2, 3, 130
 LONGEST_ADVICE = 160
 """Characters; a longer list of accepted operations is left out."""
 OPTIONS_OF_ARGUMENTS = {
     "dtype=torch.float64": "--dtype float64",
     "decomposition='calibrated'": "--decomposition calibrated",
     "method='calibrated'": "--method calibrated",
-    "split='train'": "--split train",
+    "split='train'": "--subset train",
 }
 """Arguments in error messages of the library, and the options that stand for them."""
 PATH_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -58,6 +59,11 @@ class CommandGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with interruptible(lambda: "no file was written"):
             return super().invoke(ctx)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The first sentence of every command, whole."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(limit=1000)) for name, one in self.commands.items()])
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         sigterm, showwarning = _handle_sigterm(), warnings.showwarning
@@ -104,7 +110,8 @@ def code_and_message(error: Exception) -> tuple[int, str]:
     # Typer's own errors have no public base class in all versions, but they all have this method.
     format_message = getattr(error, "format_message", None)
     if format_message is not None:
-        return UNUSABLE, f"{on_one_line(format_message())} (--help shows what is accepted)"
+        message = on_one_line(format_message()).replace("Value error, ", "")  # a prefix of some versions
+        return UNUSABLE, f"{message} (--help shows what is accepted)"
     if isinstance(error, PATH_ERRORS):
         return UNUSABLE, f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError) or "not enough memory" in str(error):

@@ -2,60 +2,62 @@
 
 from __future__ import annotations
 
+import functools
 import math
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tropica.cli import options
-from tropica.cli.output import check_writable, png_of, print_line, print_table, print_written, resources, save_json
+from tropica.cli.command import Found, command, png_of
+from tropica.cli.output import print_line, print_table
 from tropica.errors import InputError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     import tropica as tp
 
-TERMS_HELP = "A folder of terms, as tropica extract writes it."
 MODEL_HELP = f"The network that the terms were extracted from. {options.MODEL_HELP}"
 TRAIN_HELP = "The data of the terms, in their order (the training points of --data by default)."
 POINT_HELP = "The number of a point to explain; may be repeated. By default the first points that N^(X) gets wrong."
 WRONG = 5
 
-Terms = Annotated[str, typer.Argument(metavar="TERMS", help=TERMS_HELP, show_default=False)]
-Network = Annotated[str, options.optional("--model", "MODEL", MODEL_HELP)]
-Train = Annotated[str | None, options.optional("--train", "SPEC", TRAIN_HELP)]
 
-
+@command(
+    "tropica train fcn-small --data digits --runs 1 --epochs 3",
+    "tropica extract networks/fcn-small/seed-0 --data digits --out terms",
+    "tropica explain terms --model networks/fcn-small/seed-0 --data digits --point 8 --out explained",
+)
 def explain(
-    terms: Terms,
-    model: Network,
+    terms: options.Terms,
+    model: Annotated[str, options.optional("--model", "MODEL", MODEL_HELP)],
     data: options.Data,
-    point: Annotated[list[int] | None, options.optional("--point", "N", POINT_HELP, min=0)] = None,
-    k: Annotated[int, typer.Option("--terms", "-k", metavar="K", min=1, help="The number of terms for each point.")] = 5,
-    split: options.Split = options.SplitName.test,
+    subset: options.InSubset = options.Subset.test,
     limit: options.Limit = None,
     label: options.Label = None,
-    train: Train = None,
+    train: Annotated[str | None, options.optional("--train", "SPEC", TRAIN_HELP)] = None,
     weights: options.Weights = None,
     arg: options.Arg = None,
+    point: Annotated[list[int] | None, options.optional("--point", "N", POINT_HELP, min=0)] = None,
+    k: Annotated[int, typer.Option("--terms", "-k", metavar="K", min=1, help="The number of terms for each point.")] = 5,
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
     out: Annotated[
-        Path | None, options.optional("--out", "DIR", "Write a figure for each point, and explain.csv, to this folder.")
+        Path | None,
+        options.optional("--out", "DIR", "Write a figure for each point, and explain.csv, to this folder.", short="-o"),
     ] = None,
-    json: options.Json = None,
-) -> None:
+) -> Found:
     """Explain the labels that N^(X) gives points: the active term, the runners-up, and the training points behind them."""
     import tropica as tp
     from tropica.cli.compared import load_compared
     from tropica.data.batches import as_batches
-    from tropica.runtime.files import writable_folder, write_file
+    from tropica.runtime.files import writable_folder
 
-    check_writable(json)
     folder = None if out is None else writable_folder(out)
-    start = time.perf_counter()
-    about = {"split": split.value, "limit": limit, "label": label, "weights": weights, "arg": arg, "memory": memory}
+    about = {"subset": subset.value, "limit": limit, "label": label, "weights": weights, "arg": arg, "memory": memory}
     found = load_compared(terms, model, data, train, device=device, **about)  # type: ignore[arg-type]
     chosen = _chosen(found.function, found.inputs, found.points, point)
     import torch
@@ -65,15 +67,21 @@ def explain(
     names = {"class_names": found.points.class_names}
     names |= {"feature_names": found.points.feature_names} if x.ndim == 2 and found.inputs is found.points else {}
     explained = tp.explain(found.net, found.function, x, y, k, data=found.training, progress=True, **names)
-    _print(explained, chosen)
-    if folder is not None:
-        frame = explained.to_dataframe()
-        frame["point"] = [chosen[i] for i in frame["point"]]
-        print_written(write_file(folder / "explain.csv", frame.to_csv(index=False, lineterminator="\n")))
-        for i, number in enumerate(chosen):
-            print_written(write_file(folder / f"point-{number}.png", _png(explained, i)))
     rows = [{"point": chosen[i], **row} for i, row in enumerate(_numbers(explained))]
-    save_json(json, "explain", {"points": rows, "same_network": explained.same_network, **resources(start)})
+    files: dict[Path, Callable[[], bytes | str]] = {}
+    if folder is not None:
+        files[folder / "explain.csv"] = lambda: _csv(explained, chosen)
+        for i, number in enumerate(chosen):
+            files[folder / f"point-{number}.png"] = functools.partial(png_of, functools.partial(_figure, explained, i))
+    numbers = {"points": rows, "same_network": explained.same_network}
+    return Found(numbers, lambda: _print(explained, chosen), files=files)
+
+
+def _csv(explained: tp.Explanation, chosen: list[int]) -> str:
+    """The table of all points, by their numbers in the data."""
+    frame = explained.to_dataframe()
+    frame["point"] = [chosen[i] for i in frame["point"]]
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def _chosen(f: tp.ExtractedFunction, inputs: object, points: tp.LabelledData, given: list[int] | None) -> list[int]:
@@ -132,10 +140,10 @@ def _print(explained: tp.Explanation, chosen: list[int]) -> None:
         print_line(f"note: {ANOTHER_NETWORK}")
 
 
-def _png(explained: tp.Explanation, point: int) -> bytes:
+def _figure(explained: tp.Explanation, point: int) -> Figure:
     from tropica.plots import explain as draw
     from tropica.plots import style
 
     figure = style.figure(style.PAPER_WIDTH, 3.3 if len(explained.own.input_shape) == 1 else 3.8)
     draw(explained, point, ax=figure)
-    return png_of(figure)
+    return figure

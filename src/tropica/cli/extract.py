@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,17 +10,9 @@ import typer
 
 import tropica as tp
 from tropica.cli import options
+from tropica.cli.command import Found, command
 from tropica.cli.exit_codes import interruptible
-from tropica.cli.output import (
-    check_writable,
-    print_facts,
-    print_written,
-    resources,
-    resources_text,
-    save_json,
-    shape_text,
-    torchrun_rank,
-)
+from tropica.cli.output import print_facts, print_written, shape_text, torchrun_rank
 from tropica.runtime.files import writable_folder
 
 
@@ -36,15 +27,19 @@ class Check(StrEnum):
 CHECK_HELP = "Check Theorem 3.3 on the data: not at all, on a sample, or between all pairs of points."
 
 
+@command(
+    "tropica train fcn-small --data digits --runs 1 --epochs 3",
+    "tropica extract networks/fcn-small/seed-0 --data digits --out terms --dtype float64",
+)
 def extract(
     model: options.Model,
     data: options.Data,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder of the terms: empty, or one to resume.")],
-    weights: options.Weights = None,
-    arg: options.Arg = None,
-    split: options.Split = options.SplitName.train,
+    subset: options.InSubset = options.Subset.train,
     limit: options.Limit = None,
     label: options.Label = None,
+    weights: options.Weights = None,
+    arg: options.Arg = None,
     decomposition: options.Decomposition = options.Method.calibrated,
     task: options.Task = options.TaskName.classification,
     dtype: options.Dtype = None,
@@ -56,8 +51,7 @@ def extract(
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
     check: Annotated[Check, typer.Option("--check", help=CHECK_HELP)] = Check.sample,
-    json: options.Json = None,
-) -> None:
+) -> Found | None:
     """Extract the linear terms of every point into a folder. The same command resumes an extraction that was stopped.
 
     Where too few digits of f(x) are left, the precision rises by itself, and the certificate says so. A certificate that
@@ -67,10 +61,8 @@ def extract(
     from tropica.cli.models import load_model
     from tropica.terms.store.writer import check_folder
 
-    check_writable(json)
     check_folder(writable_folder(out))
-    start = time.perf_counter()
-    points = tp.load_data(data, split=split.value, limit=limit, lazy=True, label=label)
+    points = tp.load_data(data, split=subset.value, limit=limit, lazy=True, label=label)
     net = load_model(model, points, weights, arg).to(device.torch)
     with interruptible(lambda: _kept(out, len(points))):
         terms = tp.extract(
@@ -88,8 +80,12 @@ def extract(
             progress=True,
         )
     if torchrun_rank():  # the first process reports
-        return
-    numbers = {**_numbers(terms, check), **resources(start), "folder": str(out)}
+        return None
+    numbers = {**_numbers(terms, check), "folder": str(out)}
+    return Found(numbers, lambda: _show(terms, numbers, check, out))
+
+
+def _show(terms: tp.LinearTerms, numbers: dict[str, Any], check: Check, out: Path) -> None:
     labels = ", ".join(f"{label}: {count:,}" for label, count in enumerate(numbers["labels"]))
     coefficients = f"{shape_text(terms.input_shape)} = {terms.center.numel():,} coefficients, {numbers['dtype']}"
     print_facts(
@@ -98,11 +94,9 @@ def extract(
             **({"outputs": terms.num_targets} if terms.num_targets else {"labels": labels}),
             "decomposition": terms.method,
             "certificate": "not checked (--check none)" if check is Check.none else str(terms.certificate),
-            **resources_text(numbers),
         }
     )
     print_written(out)
-    save_json(json, "extract", numbers)
 
 
 def _kept(out: Path, points: int) -> str:

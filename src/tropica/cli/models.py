@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import math
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,11 +16,13 @@ from torch import nn
 
 import tropica as tp
 from tropica.cli.exit_codes import on_one_line
+from tropica.cli.trained import is_training, load_trained
 from tropica.cli.weights import TORCH_SUFFIXES, load_weights
 from tropica.data.batches import first_points
 from tropica.data.file_data import FileData
 from tropica.data.labelled import LabelledData
 from tropica.errors import DataError, InputError, TropicaError
+from tropica.network.trace import as_network
 from tropica.studies.networks import build
 
 PICKLE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
@@ -30,15 +33,21 @@ BUILT_IN = "tropica:"
 
 
 def load_model(
-    spec: str, data: LabelledData | FileData, weights: Path | None = None, args: Sequence[str] | None = None
+    spec: str,
+    data: LabelledData | FileData | None,
+    weights: Path | None = None,
+    args: Sequence[str] | None = None,
+    inputs: int | None = None,
 ) -> tp.PiecewiseLinearNetwork:
     """The traced network of a model, checked to take the points of the data.
 
     Args:
-        spec: a file that :func:`tropica.load_network` reads, ``package.module:factory``, or ``tropica:NAME``.
-        data: the points; the model is traced on the first two.
+        spec: the folder of a training, a file that :func:`tropica.load_network` reads, ``package.module:factory``, or
+            ``tropica:NAME``.
+        data: the points; the model is traced on the first two. None: the model says itself what it takes.
         weights: a file with the model's weights: safetensors, or a state dict of torch.save.
         args: arguments KEY=VALUE of the factory.
+        inputs: without data, how many numbers a point has, for a model that does not say so.
 
     Raises:
         DataError: the model does not exist, or would have to be unpickled.
@@ -46,16 +55,37 @@ def load_model(
         UnsupportedOperation, TraceError, NonFiniteWeights: as :func:`tropica.trace`.
     """
     refuse_pickle(spec)
-    if Path(spec).suffix.lower() in MODEL_SUFFIXES:
+    if Path(spec).suffix.lower() in MODEL_SUFFIXES or is_training(spec):
         if weights or args:
             raise InputError(f"{spec} has its own weights and layers: leave out --weights and --arg")
-        net = tp.load_network(spec)
+        net = _trained(spec, data) if is_training(spec) else tp.load_network(spec)
     else:
         model = _module(spec, data, weights, args or ()).eval()
-        net = tp.trace(model, _example(model, data))
-    if net.input_shape != data.input_shape:
+        example = data
+        if data is None and inputs is not None:
+            example = LabelledData(torch.zeros(2, inputs), None, f"--inputs {inputs}")
+        net = _traced_alone(spec, model) if example is None else tp.trace(model, _example(model, example))
+    if data is not None and net.input_shape != data.input_shape:
         raise InputError(f"the model takes points of shape {net.input_shape}, {data.name} has points of {data.input_shape}")
+    if inputs is not None and inputs != math.prod(net.input_shape):
+        raise InputError(f"--inputs {inputs}: the model takes {math.prod(net.input_shape)} numbers")
     return net
+
+
+def _traced_alone(spec: str, model: nn.Module) -> tp.PiecewiseLinearNetwork:
+    """A model traced on points of the size of its first dense layer."""
+    try:
+        return as_network(model)
+    except InputError as error:
+        raise InputError(f"{spec}: the shape of its points is not known; --data or --inputs says it") from error
+
+
+def _trained(spec: str, data: LabelledData | FileData | None) -> tp.PiecewiseLinearNetwork:
+    """The network of a training, traced on points of its own shape."""
+    model, shape = load_trained(spec)
+    if data is not None and data.input_shape != shape:
+        raise InputError(f"the network in {spec} takes points of shape {shape}, {data.name} has points of {data.input_shape}")
+    return tp.trace(model, torch.zeros(2, *shape, dtype=next(model.parameters()).dtype))
 
 
 def refuse_pickle(file: str) -> None:
@@ -89,7 +119,7 @@ def parse_arguments(args: Sequence[str]) -> dict[str, Any]:
     return parsed
 
 
-def _module(spec: str, data: LabelledData | FileData, weights: Path | None, args: Sequence[str]) -> nn.Module:
+def _module(spec: str, data: LabelledData | FileData | None, weights: Path | None, args: Sequence[str]) -> nn.Module:
     """The module with its weights."""
     built_in = spec.startswith(BUILT_IN)
     model = _built_in(spec, data, weights, args) if built_in else _imported(spec, args)
@@ -99,16 +129,18 @@ def _module(spec: str, data: LabelledData | FileData, weights: Path | None, args
         try:
             load_weights(model, weights)
         except InputError as error:
-            if not built_in or isinstance(error, DataError):
+            if not built_in or data is None or isinstance(error, DataError):
                 raise
             raise InputError(f"{error}; {spec} was built for points of shape {data.input_shape}, as in {data.name}") from None
     return model
 
 
-def _built_in(spec: str, data: LabelledData | FileData, weights: Path | None, args: Sequence[str]) -> nn.Module:
+def _built_in(spec: str, data: LabelledData | FileData | None, weights: Path | None, args: Sequence[str]) -> nn.Module:
     """A network of `tropica.studies.networks`, built for the points and the classes of the data."""
     if weights is None:
         raise InputError(f"{spec} is not trained: give its weights as --weights FILE.safetensors")
+    if data is None:
+        raise InputError(f"{spec} is built for the points of --data; give --data")
     arguments = {"num_classes": data.num_classes, **parse_arguments(args)}
     if arguments["num_classes"] is None:
         raise InputError(f"{data.name} does not say how many classes there are: give --arg num_classes=N")
@@ -124,8 +156,8 @@ def _imported(spec: str, args: Sequence[str]) -> nn.Module:
     if not module or not name or Path(spec).suffix == ".safetensors":
         hint = "; a safetensors file holds weights only: name the model, and give this file as --weights"
         raise DataError(
-            f"{spec!r} is not a model: give a file model.pt2, .onnx or .nnet, package.module:factory, or {BUILT_IN}NAME"
-            + (hint if spec.endswith(".safetensors") else "")
+            f"{spec!r} is not a model: give a folder of tropica train, a file model.pt2, .onnx or .nnet, "
+            f"package.module:factory, or {BUILT_IN}NAME" + (hint if spec.endswith(".safetensors") else "")
         )
     found, arguments = _attribute(module, name), parse_arguments(args)
     if isinstance(found, nn.Module):

@@ -14,17 +14,25 @@ from tropica.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-MODEL_HELP = (
-    "A network file (model.onnx, .nnet or .pt2), your own code (package.module:factory, looked up in the current folder "
-    "first), or tropica:NAME for a network of tropica.studies.networks with --weights. Files that need unpickling are refused."
-)
+DATA_SETS = {
+    "digits": "1,797 images of 8 × 8 pixels, embedded",
+    "mnist1d": "signals of 40 numbers, generated",
+    "mnist": "mnist.npz in the folder TROPICA_DATA",
+    "cifar10": "cifar10-train.parquet and cifar10-test.parquet in the folder TROPICA_DATA",
+}
+"""The names of data sets, with what they are."""
 DATA_HELP = (
-    "digits, mnist1d, a file *.npz, *.npy, *.parquet or *.csv, a folder of images with one subfolder for each class, or "
-    "openml:NAME."
+    "digits or mnist1d (embedded); mnist or cifar10 (files in the folder that the environment variable TROPICA_DATA names); a "
+    "file *.npz, *.npy, *.parquet, *.csv or *.tsv; a folder of images with one subfolder for each class; or openml:NAME."
+)
+MODEL_HELP = (
+    "A folder of a training, as tropica train writes it; a file *.onnx, *.nnet or *.pt2; your own code, as "
+    "package.module:factory, looked up in the current folder first; or tropica:NAME with --weights, for the networks of "
+    "tropica train. Files that need unpickling are refused."
 )
 
 
-class SplitName(StrEnum):
+class Subset(StrEnum):
     """The training points or the test points of a data set."""
 
     train = "train"
@@ -106,9 +114,15 @@ def _bytes(text: str) -> int:
     return in_bytes(text)
 
 
-def optional(name: str, metavar: str | None, help: str, **settings: Any) -> Any:  # noqa: A002
+def optional(name: str, metavar: str | None, help: str, *, short: str = "", **settings: Any) -> Any:  # noqa: A002
     """An option whose default is not shown, because the help text says what happens without it."""
-    return typer.Option(name, metavar=metavar, help=help, show_default=False, **settings)
+    names = (name, short) if short else (name,)
+    return typer.Option(*names, metavar=metavar, help=help, show_default=False, **settings)
+
+
+def complete_data(incomplete: str) -> list[tuple[str, str]]:
+    """The names of data sets that begin so, for the shell."""
+    return [(name, about) for name, about in DATA_SETS.items() if name.startswith(incomplete)]
 
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)]
@@ -116,8 +130,9 @@ Weights = Annotated[
     Path | None, optional("--weights", "FILE", "The model's weights: a safetensors file, or a state dict (.pt, .pth).")
 ]
 Arg = Annotated[list[str] | None, optional("--arg", "KEY=VALUE", "An argument of the factory; may be repeated.")]
-Data = Annotated[str, optional("--data", "SPEC", DATA_HELP)]
-Split = Annotated[SplitName, typer.Option("--split", help="Take the training points or the test points of the data.")]
+Data = Annotated[str, optional("--data", "SPEC", DATA_HELP, autocompletion=complete_data)]
+DataIfAny = Annotated[str | None, optional("--data", "SPEC", DATA_HELP, autocompletion=complete_data)]
+InSubset = Annotated[Subset, typer.Option("--subset", help="Take the training points or the test points of the data.")]
 Limit = Annotated[int | None, optional("--limit", "N", "Take the first N points only.", min=1)]
 TrainingLimit = Annotated[int | None, optional("--limit", "N", "Take the first N training points only.", min=1)]
 TestLimit = Annotated[int | None, optional("--test-limit", "N", "Take the first N test points only.", min=1)]
@@ -130,4 +145,10 @@ Memory = Annotated[int | None, optional("--memory", "SIZE", MEMORY_HELP, parser=
 TASK_HELP = "classification: the label of each point counts; regression: every output of every point, and there are no labels."
 Task = Annotated[TaskName, typer.Option("--task", help=TASK_HELP)]
 Device = Annotated[DeviceName, typer.Option("--device", help="The device to compute on.")]
-Json = Annotated[Path | None, optional("--json", "FILE", "Also write all numbers to this JSON file.")]
+INPUTS_HELP = "How many numbers a point has, for a model that does not say so and without --data."
+Inputs = Annotated[int | None, optional("--inputs", "N", INPUTS_HELP, min=1)]
+SEED_HELP = "The seed of random numbers."
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help=SEED_HELP)]
+MaxSeconds = Annotated[float | None, optional("--max-seconds", "S", "Stop after about this many seconds.")]
+TERMS_HELP = "A folder of terms, as tropica extract writes it."
+Terms = Annotated[str, typer.Argument(metavar="TERMS", help=TERMS_HELP, show_default=False)]

@@ -1,25 +1,16 @@
-"""Output of the commands: tables on standard output, JSON and CSV files."""
+"""What commands print: tables and facts on standard output."""
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from tropica.runtime.files import writable_file, write_json
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from rich.console import Console
 
 PIPED_WIDTH = 120
 
@@ -35,12 +26,19 @@ def torchrun_rank() -> int | None:
 
 def console() -> Console:
     """Standard output: as wide as the terminal, or wide enough for every table in a file or a pipe."""
+    from rich.console import Console
+
     return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, soft_wrap=False)
 
 
 def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: int = 0) -> None:
     """Print a table; its last ``numbers`` columns are aligned to the right."""
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    print_line(title)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(headings):
         table.add_column(Text(heading), justify="right" if i >= len(headings) - numbers else "left", overflow="fold")
     for row in rows:
@@ -50,6 +48,9 @@ def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[obj
 
 def print_facts(facts: Mapping[str, object]) -> None:
     """Print names and values, one pair on each line."""
+    from rich.table import Table
+    from rich.text import Text
+
     grid = Table.grid(padding=(0, 2))
     grid.add_column()
     grid.add_column(overflow="fold")
@@ -60,6 +61,8 @@ def print_facts(facts: Mapping[str, object]) -> None:
 
 def print_line(text: str) -> None:
     """Print one line of plain text, however long."""
+    from rich.text import Text
+
     console().print(Text(text), soft_wrap=True)
 
 
@@ -84,27 +87,6 @@ def resources_text(used: Mapping[str, float]) -> dict[str, str]:
     from tropica.runtime.memory import size_text
 
     return {"seconds": f"{used['seconds']:.1f}", "peak memory": size_text(int(used["peak_memory"]))}
-
-
-def check_writable(*files: Path | None) -> None:
-    """Raise an error for output files that cannot be written, before the work begins."""
-    for file in files:
-        if file is not None:
-            writable_file(file)
-
-
-def save_json(file: Path | None, command: str, numbers: Mapping[str, Any]) -> None:
-    """Write the numbers of a command to a JSON file, if one is given, and print the file's name."""
-    if file is not None:
-        write_json(file, {"tropica": version("tropica"), "command": command, **numbers})
-        print_written(file)
-
-
-def png_of(figure: Figure) -> bytes:
-    """A figure as a PNG file."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()
 
 
 def print_written(path: Path) -> None:

@@ -7,19 +7,27 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import tropica as tp
 from tropica.cli import options
-from tropica.cli.output import check_writable, png_of, print_facts, print_written, save_json, shape_text
+from tropica.cli.command import Found, command
+from tropica.cli.output import print_facts, shape_text
 from tropica.errors import InputError
-from tropica.runtime.files import writable_folder, write_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MARGIN_HELP = "The plane's margin around its points, in units of J − I, K − I."
 
 
+@command(
+    "tropica train fcn-small --data digits --runs 1 --epochs 3",
+    "tropica regions networks/fcn-small/seed-0 --data digits --plane 0 1 2 --out regions",
+    figure="Draw the cells and their labels to this PNG file; in two dimensions.",
+)
 def regions(
     model: options.Model,
     box: Annotated[
@@ -29,30 +37,23 @@ def regions(
     plane: Annotated[
         tuple[int, int, int] | None, options.optional("--plane", "I J K", "The plane through three points of --data.")
     ] = None,
-    data: Annotated[str | None, options.optional("--data", "SPEC", f"For --plane: {options.DATA_HELP}")] = None,
-    split: options.Split = options.SplitName.train,
-    label: options.Label = None,
     margin: Annotated[float, typer.Option("--margin", metavar="T", min=0, help=MARGIN_HELP)] = 0.25,
-    inputs: Annotated[
-        int, typer.Option("--inputs", metavar="N", min=1, help="The model's number of inputs, without --data.")
-    ] = 2,
-    max_cells: Annotated[int | None, options.optional("--max-cells", "N", "Stop after about so many cells.")] = None,
-    max_seconds: Annotated[float | None, options.optional("--max-seconds", "S", "Stop after about so many seconds.")] = None,
-    threads: Annotated[int | None, options.optional("--threads", "N", "Threads; all cores by default.")] = None,
+    data: options.DataIfAny = None,
+    subset: options.InSubset = options.Subset.train,
+    label: options.Label = None,
+    inputs: options.Inputs = None,
     weights: options.Weights = None,
     arg: options.Arg = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Write regions.json and, in two dimensions, regions.png."),
-    ] = None,
-) -> None:
+    max_cells: Annotated[int | None, options.optional("--max-cells", "N", "Stop after about this many cells.", min=1)] = None,
+    max_seconds: options.MaxSeconds = None,
+    threads: int | None = None,
+    figure: Path | None = None,
+) -> Found:
     """Count the linear regions of a model on a box, on all of space, or on the plane through three data points, exactly.
 
     A cell is a set with one sign vector, a linear region a connected set on which the model is one affine function, an
     affine map such a function. The command is for few inputs or a plane: in more dimensions there are too many cells.
     """
-    import torch
-
     from tropica.cli.models import load_model
 
     if sum((box is not None, space, plane is not None)) != 1:
@@ -61,29 +62,23 @@ def regions(
         raise InputError("--plane I J K takes three points of --data")
     if label is not None and data is None:
         raise InputError("--label names a column of --data")
-    if out is not None:
-        writable_folder(out)
-        if out.is_dir():
-            check_writable(out / "regions.json", out / "regions.png")
-    points = tp.load_data(data, split=split.value, label=label) if data is not None else None
-    example = points or tp.LabelledData(torch.zeros(2, inputs), None, f"--inputs {inputs}")
-    net = load_model(model, example, weights, arg)
+    points = tp.load_data(data, split=subset.value, label=label) if data is not None else None
+    net = load_model(model, points, weights, arg, inputs)
     if plane is not None and points is not None:
         domain, described = _plane(plane, margin, points)
     elif box is not None:
         domain, described = tp.Box(*box, d=math.prod(net.input_shape)), {"kind": "box", "lo": box[0], "hi": box[1]}
     else:
         domain, described = tp.Space(math.prod(net.input_shape)), {"kind": "space"}
+    if figure is not None and (domain.dimension != 2 or space):
+        found = "all of space" if space else f"dimension {domain.dimension}"
+        raise InputError(f"--figure: cells are drawn on a box or a plane of dimension 2; this domain is {found}")
     start = time.perf_counter()
     cx = tp.linear_regions(net, domain, threads=threads, max_cells=max_cells, max_seconds=max_seconds, progress=True)
     numbers = _numbers(net, cx) | {"seconds": time.perf_counter() - start}
     numbers["domain"] = described | {"dimension": cx.dimension}
-    _print(numbers)
-    if out is not None:  # the numbers first: drawing millions of cells takes a while
-        out.mkdir(parents=True, exist_ok=True)
-        save_json(out / "regions.json", "regions", numbers)
-        if cx.dimension == 2 and not space:
-            print_written(write_file(out / "regions.png", _figure(cx, points, plane)))
+    picture = (lambda: _figure(cx, points, plane)) if cx.dimension == 2 and not space else None
+    return Found(numbers, lambda: _print(numbers), picture=picture)
 
 
 def _plane(plane: tuple[int, int, int], margin: float, points: tp.LabelledData) -> tuple[tp.Plane, dict[str, Any]]:
@@ -141,7 +136,7 @@ def _print(numbers: Mapping[str, Any]) -> None:
     if bounds:
         smallest = min(bounds, key=lambda name: bounds[name])
         facts["upper bound"] = f"{bounds[smallest]:,} ({smallest}), the smallest of {len(bounds)}"
-    print_facts(facts | {"seconds": f"{numbers['seconds']:.2f}"})
+    print_facts(facts)
 
 
 def _undecided(numbers: Mapping[str, Any]) -> str:
@@ -149,13 +144,12 @@ def _undecided(numbers: Mapping[str, Any]) -> str:
     return f"no: {' and '.join(f'{count:,} {name}' for name, count in counts.items() if count)} were left to floating point"
 
 
-def _figure(cx: tp.RegionComplex, points: tp.LabelledData | None, plane: tuple[int, int, int] | None) -> bytes:
-    """The figure as PNG, with the three points of a plane."""
+def _figure(cx: tp.RegionComplex, points: tp.LabelledData | None, plane: tuple[int, int, int] | None) -> Figure:
+    """The cells, with the three points of a plane."""
     from tropica.plots import style
 
     corners = None if plane is None else [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
     labels = None if plane is None or points is None or points.labels is None else points.labels[list(plane)]
-    with style.applied():
-        figure = style.figure(6.0, 4.2)
-        tp.plots.regions(cx, data=corners, labels=labels, ax=figure.add_subplot())
-        return png_of(figure)
+    figure = style.figure(6.0, 4.2)
+    tp.plots.regions(cx, data=corners, labels=labels, ax=figure.add_subplot())
+    return figure

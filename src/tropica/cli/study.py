@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from tropica.cli import options, training_options
-from tropica.cli.exit_codes import FAILED, interruptible
-from tropica.cli.output import console, print_line, print_table
+from tropica.cli.command import Found, command
+from tropica.cli.exit_codes import interruptible
+from tropica.cli.output import print_line, print_table
 from tropica.errors import InputError
+from tropica.studies.names import STUDY_TITLES
 
 if TYPE_CHECKING:
     from tropica.data.labelled import LabelledData
@@ -19,70 +22,57 @@ if TYPE_CHECKING:
     from tropica.studies.runner import StudiesResult, StudyResult
     from tropica.studies.tables import Table
 
-Name = Annotated[
-    str,
-    typer.Argument(metavar="NAME", help="The study, or all; an unknown name lists the studies.", show_default=False),
-]
-Out = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option("--out", "-o", metavar="DIR", help="The folder for the results (results/NAME).", show_default=False),
-]
+MODEL_HELP = (
+    f"{training_options.MODEL_HELP} May be repeated; by default networks that suit the data. Or one network of your own, "
+    "as for tropica extract (a folder of tropica train, package.module:factory, model.pt2, .onnx, .nnet): nothing is trained."
+)
+NETWORKS_HELP = "The folder of trained networks, which studies can share, as tropica train writes it (OUT/networks)."
+
+
+def complete_study(incomplete: str) -> list[tuple[str, str]]:
+    """The names of studies that begin so, for the shell."""
+    return [(name, title) for name, title in {**STUDY_TITLES, "all": "every study"}.items() if name.startswith(incomplete)]
+
+
+NAME_HELP = f"The study: {', '.join(STUDY_TITLES)}; or all."
+Name = Annotated[str, typer.Argument(metavar="NAME", help=NAME_HELP, show_default=False, autocompletion=complete_study)]
 Models = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option(
-        "--model",
-        metavar="MODEL",
-        help="A network, as for tropica train; may be repeated. By default networks that suit the data. Or a network of "
-        "your own, as for tropica extract (package.module:factory, model.pt2, .onnx, .nnet): nothing is trained.",
-        show_default=False,
-    ),
+    list[str] | None,
+    options.optional("--model", "MODEL", MODEL_HELP, autocompletion=training_options.complete_model),
 ]
-Terms = Annotated[
-    Optional[int],  # noqa: UP045
-    typer.Option("--terms", metavar="N", min=1, help="Terms of the first N training points (all).", show_default=False),
-]
-TestLimit = Annotated[
-    Optional[int],  # noqa: UP045
-    typer.Option("--test-limit", metavar="N", min=1, help="The first N test points (all).", show_default=False),
-]
-Networks = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(
-        "--networks",
-        metavar="DIR",
-        help="The folder of trained networks, which studies can share, as tropica train writes it (OUT/networks).",
-        show_default=False,
-    ),
-]
+Terms = Annotated[int | None, options.optional("--terms", "N", "Terms of the first N training points; by default all.", min=1)]
+Networks = Annotated[Path | None, options.optional("--networks", "DIR", NETWORKS_HELP)]
+Out = Annotated[Path | None, options.optional("--out", "DIR", "The folder for the results (results/NAME).", short="-o")]
 
 
+@command("tropica study table2 --data digits --model fcn-small --runs 1 --epochs 3 --out table2")
 def study(
-    ctx: typer.Context,
     name: Name,
     data: options.Data,
-    runs: training_options.StudyRuns = None,
-    out: Out = None,
+    limit: training_options.TrainLimit = None,
+    test_limit: options.TestLimit = None,
+    label: options.Label = None,
     model: Models = None,
+    weights: options.Weights = None,
+    arg: options.Arg = None,
+    runs: training_options.StudyRuns = None,
     seed: training_options.StudySeed = None,
     epochs: training_options.Epochs = None,
     batch_size: training_options.BatchSize = None,
     lr: training_options.Lr = None,
     optimizer: training_options.Optimizer = None,
     preset: training_options.Preset = None,
-    limit: training_options.TrainLimit = None,
-    label: options.Label = None,
-    terms: Terms = None,
-    test_limit: TestLimit = None,
-    dtype: options.Dtype = None,
     networks: Networks = None,
-    weights: options.Weights = None,
-    arg: options.Arg = None,
-) -> None:
-    """Run one of the paper's experiments: train networks, measure them with several DC decompositions, write a report.
+    terms: Terms = None,
+    dtype: options.Dtype = None,
+    out: Out = None,
+    threads: int | None = None,
+) -> Found:
+    """Run one of the papers' experiments: train networks, measure them with several DC decompositions, write a report.
 
     Writes report.html, numbers.json, rows.csv and figures. An interrupted command resumes with the missing runs, and a larger
-    --runs adds runs to the finished ones. Runs on one thread unless --threads says otherwise. NAME may be all: every study,
-    each in a folder, and one report.html of them all; a study that fails is named there, and the exit code is 1.
+    --runs adds runs to the finished ones. NAME may be all: every study, each in a folder, and one report.html of them all; a
+    study that fails is named there, and the exit code is 1.
     """
     import torch
 
@@ -92,7 +82,7 @@ def study(
     if name != ALL:
         find_study(name)
     folder = out or Path("results") / name
-    torch.set_num_threads(ctx.obj or 1)
+    torch.set_num_threads(threads or 1)
     train = training_options.load_exactly(data, limit=limit, label=label)
     test = training_options.load_exactly(data, split="test", limit=test_limit, label=label)
     shared: dict[str, Any] = {"terms": terms, "dtype": dtype.torch if dtype else torch.float32, "progress": True}
@@ -117,19 +107,28 @@ def study(
 
     with interruptible(left):
         if name == ALL:
-            print_studies(run_studies(train, test, folder, **shared), folder)
-        else:
-            print_study(run_study(name, train, test, folder, **shared), folder)
+            studies = run_studies(train, test, folder, **shared)
+            return Found(numbers_of(studies), lambda: print_studies(studies, folder), failure=failed_studies(studies))
+        one = run_study(name, train, test, folder, **shared)
+    return Found(numbers_of(one), lambda: print_study(one, folder))
+
+
+def numbers_of(result: StudyResult | StudiesResult) -> Mapping[str, Any]:
+    """The content of ``numbers.json``; of several studies with the numbers of each."""
+    numbers = json.loads(result.files["numbers.json"].read_text(encoding="utf-8"))
+    each = {name: numbers_of(one) for name, one in getattr(result, "done", {}).items()}
+    return {**numbers, "results": each} if each else numbers
 
 
 def own_model(
     models: list[str] | None, weights: Path | None, arg: list[str] | None, train: LabelledData
 ) -> GivenNetwork | None:
     """A network of the user's own; None where all names are those of tropica.studies.networks."""
+    from tropica.cli.trained import is_training
+    from tropica.studies.architectures import MODELS
     from tropica.studies.given import GivenNetwork
-    from tropica.studies.networks import MODELS
 
-    own = [name for name in models or () if name not in MODELS and (":" in name or Path(name).suffix)]
+    own = [name for name in models or () if name not in MODELS and (":" in name or Path(name).suffix or is_training(name))]
     if not own:
         if weights or arg:
             raise InputError("--weights and --arg go with a --model of your own, such as --model mynet:make")
@@ -145,9 +144,8 @@ def print_study(result: StudyResult, folder: Path) -> None:
     """Print a study's tables, its findings and the names of its files."""
     for table in result.study.tables(result.results):
         print_study_table(table)
-    screen = console()
     for line in result.study.findings(result.results):
-        screen.print(Text(f"• {line}"))
+        print_line(f"• {line}")
     files = ", ".join(sorted(result.files))
     print_line(f"done in {result.seconds:.0f} s; written to {folder}: {files}")
 
@@ -158,20 +156,15 @@ def print_study_table(table: Table) -> None:
 
 
 def print_studies(result: StudiesResult, folder: Path) -> None:
-    """Print the findings of several studies and the failed studies; exit with code 1 if one failed."""
-    screen = console()
+    """Print the findings of several studies."""
     for name, one in result.done.items():
-        screen.print(Text(f"{name}: {one.study.title}"))
+        print_line(f"{name}: {one.study.title}")
         for line in one.study.findings(one.results):
-            screen.print(Text(f"• {line}"))
+            print_line(f"• {line}")
     files = ", ".join(sorted(result.files))
     print_line(f"done in {result.seconds:.0f} s; written to {folder}: {files}, and a folder for each study")
-    exit_if_failed(result)
 
 
-def exit_if_failed(result: StudiesResult) -> None:
-    """Print the failed studies, and exit with code 1 if there are any."""
-    for name, reason in result.failed.items():
-        typer.echo(f"error: the study {name} failed: {reason}", err=True)
-    if result.failed:
-        raise typer.Exit(FAILED)
+def failed_studies(result: StudiesResult) -> str:
+    """The failed studies and their reasons, a line each; "" where none failed."""
+    return "\nerror: ".join(f"the study {name} failed: {reason}" for name, reason in result.failed.items())

@@ -8,27 +8,34 @@ from typing import Any
 
 import tropica as tp
 from tropica.cli import options
-from tropica.cli.output import check_writable, print_facts, print_table, save_json, shape_text
+from tropica.cli.command import Found, command
+from tropica.cli.output import print_facts, print_table, shape_text
 
 
+@command(
+    "tropica train fcn-small --data digits --runs 1 --epochs 3",
+    "tropica trace networks/fcn-small/seed-0 --data digits",
+)
 def trace(
     model: options.Model,
     data: options.Data,
+    subset: options.InSubset = options.Subset.train,
+    label: options.Label = None,
     weights: options.Weights = None,
     arg: options.Arg = None,
-    split: options.Split = options.SplitName.train,
-    label: options.Label = None,
-    json: options.Json = None,
-) -> None:
+) -> Found:
     """Show a model as a graph of affine ops and nonlinearities.
 
     An operation that is not piecewise linear is an error; the message names the operation.
     """
     from tropica.cli.models import load_model
 
-    check_writable(json)
-    net = load_model(model, tp.load_data(data, split=split.value, limit=2, label=label), weights, arg)
+    net = load_model(model, tp.load_data(data, split=subset.value, limit=2, label=label), weights, arg)
     numbers = describe(net)
+    return Found(numbers, lambda: _show(net, numbers))
+
+
+def _show(net: tp.PiecewiseLinearNetwork, numbers: Mapping[str, Any]) -> None:
     rows = [
         [one["name"], one["path"], one["op"], shape_text(one["shape"]), f"{one['units']:,}"]
         for one in numbers["nonlinearities"]
@@ -44,7 +51,6 @@ def trace(
             "nonlinearities": f"{len(rows)} with {numbers['units']:,} units: {_list_counts(ops)}",
         }
     )
-    save_json(json, "trace", numbers)
 
 
 def describe(net: tp.PiecewiseLinearNetwork) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,8 +12,9 @@ import typer
 
 import tropica as tp
 from tropica.cli import options, training_options
+from tropica.cli.command import Found, command
 from tropica.cli.exit_codes import interruptible
-from tropica.cli.output import check_writable, print_line, print_table, save_json
+from tropica.cli.output import print_line, print_table
 from tropica.errors import DataError
 from tropica.runtime.files import writable_folder
 
@@ -27,19 +29,23 @@ class Activation(StrEnum):
     leaky = "leaky"
 
 
+@command(
+    "tropica train conv-small --data digits --runs 2 --epochs 3",
+    "tropica trace networks/conv-small/seed-1 --data digits",
+)
 def train(
     name: Annotated[
         str,
         typer.Argument(
             metavar="NAME",
-            help="A network of the papers, such as fcn4 or conv-small; an unknown name lists all.",
+            help=training_options.MODEL_HELP,
             show_default=False,
+            autocompletion=training_options.complete_model,
         ),
     ],
     data: options.Data,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Save weights as DIR/NAME/seed-K/epoch-0001.safetensors, ...")
-    ] = Path("networks"),
+    limit: training_options.TrainLimit = None,
+    label: options.Label = None,
     runs: training_options.Runs = 5,
     seed: training_options.Seed = 0,
     epochs: training_options.Epochs = None,
@@ -49,23 +55,20 @@ def train(
     preset: training_options.Preset = None,
     activation: Annotated[Activation, typer.Option("--activation", help="leaky: LeakyReLU(0.3).")] = Activation.relu,
     every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Save the weights of every N-th epoch.")] = 1,
-    limit: training_options.TrainLimit = None,
-    label: options.Label = None,
-    device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="The PyTorch device to train on: cpu, cuda, ...")
-    ] = "cpu",
-    json: options.Json = None,
-) -> None:
+    device: options.Device = options.DeviceName.cpu,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Save weights as DIR/NAME/seed-K/epoch-0001.safetensors, ...")
+    ] = Path("networks"),
+) -> Found:
     """Train networks of the paper with the paper's settings, and save their weights by epoch.
 
-    The same command resumes an interrupted training; the result is that of an uninterrupted one.
+    The same command resumes an interrupted training; the result is that of an uninterrupted one. Other commands take the
+    folder of a run, such as networks/fcn-small/seed-0, as their MODEL.
     """
     from tropica.runtime.progress import progress_callback
     from tropica.studies.training.runs import train_run
 
-    check_writable(json)
     folder = writable_folder(out)
-    _check_device(device)
     points = training_options.load_exactly(data, limit=limit, label=label)
     chosen = training_options.train_settings(points, epochs, batch_size, lr, optimizer, preset)
     settings = dataclasses.replace(chosen, activation=activation.value, every=every)
@@ -80,31 +83,22 @@ def train(
             title = f"training {kind}, seed {number}"
             progress = (lambda i, n, message, title=title: report(i, n, title)) if report else None
             place = folder / kind / f"seed-{number}"
-            done.append(train_run(name, points, place, settings, seed=number, device=device, progress=progress))
+            done.append(train_run(name, points, place, settings, seed=number, device=device.torch, progress=progress))
     test = _test_points(data, points, label)
     rows = [_row(run, test) for run in done]
-    print_table(
-        f"{kind} on {points.name}: {len(points):,} training points; accuracy",
-        ["seed", "epochs", "loss", "train", "test", "weights"],
-        [
-            [r["seed"], r["epochs"], f"{r['loss']:.4f}", *(_percent(r[key]) for key in ("train", "test")), r["weights"]]
-            for r in rows
-        ],
-    )
-    if activation is Activation.relu:
-        print_line(f"next: tropica extract tropica:{name} --weights {done[0].weights()} --data {data} -o terms")
-    save_json(json, "train", {"model": name, "data": points.name, "points": len(points), **vars(settings), "runs": rows})
+    first = done[0].folder
+    numbers = {"model": name, "data": points.name, "points": len(points), **vars(settings), "runs": rows}
+    title = f"{kind} on {points.name}: {len(points):,} training points; accuracy"
+    return Found(numbers, lambda: _show(title, rows, f"next: tropica extract {first} --data {data} --out terms"))
 
 
-def _check_device(device: str) -> None:
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise DataError(
-            f"there is no device {device!r} here ({str(error).splitlines()[0]}); cpu is always available"
-        ) from error
+def _show(title: str, rows: Sequence[Mapping[str, Any]], following: str) -> None:
+    cells = [
+        [r["seed"], r["epochs"], f"{r['loss']:.4f}", *(_percent(r[key]) for key in ("train", "test")), r["weights"]]
+        for r in rows
+    ]
+    print_table(title, ["seed", "epochs", "loss", "train", "test", "weights"], cells)
+    print_line(following)
 
 
 def _test_points(data: str, points: tp.LabelledData, label: str | None) -> tp.LabelledData | None:

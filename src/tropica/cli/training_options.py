@@ -10,6 +10,7 @@ import typer
 import tropica as tp
 from tropica.cli.options import optional
 from tropica.errors import DataError, InputError
+from tropica.studies.architectures import MODELS
 
 if TYPE_CHECKING:
     from tropica.studies.training.settings import TrainSettings
@@ -30,20 +31,21 @@ class PresetName(StrEnum):
 
 LEARNING_RATES = {OptimizerName.adam: 0.001, OptimizerName.sgd: 0.01}
 
+MODEL_NAMES = ", ".join(MODELS)
+MODEL_HELP = f"A network of the papers: {MODEL_NAMES}."
 RUNS_HELP = "Train N networks of each kind, each with its own seed."
-EPOCHS_HELP = "Epochs of training (20; 50 for color images)."
-BATCH_HELP = "Points in a batch (128; 32 for fewer than 10,000 points)."
-OPTIMIZER_HELP = "adam; for color images sgd with momentum 0.9 and two decreases of the learning rate."
+SEED_HELP = "The seed of the first run; later runs have the next seeds."
+EPOCHS_HELP = "Epochs of training. By default 20; 50 for color images."
+BATCH_HELP = "Points in a batch. By default 128; 32 for fewer than 10,000 points."
+OPTIMIZER_HELP = "By default adam; for color images sgd with momentum 0.9 and two decreases of the learning rate."
 
 Runs = Annotated[int, typer.Option("--runs", metavar="N", min=1, help=RUNS_HELP)]
-Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, help="The seed of the first run; later runs have the next seeds.")
-]
-StudyRuns = Annotated[int | None, optional("--runs", "N", f"{RUNS_HELP} (5)", min=1)]
-StudySeed = Annotated[int | None, optional("--seed", "N", "The seed of the first run (0); later ones have the next.", min=0)]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help=SEED_HELP)]
+StudyRuns = Annotated[int | None, optional("--runs", "N", f"{RUNS_HELP} By default 5.", min=1)]
+StudySeed = Annotated[int | None, optional("--seed", "N", f"{SEED_HELP} By default 0.", min=0)]
 Epochs = Annotated[int | None, optional("--epochs", "N", EPOCHS_HELP, min=1)]
 BatchSize = Annotated[int | None, optional("--batch-size", "N", BATCH_HELP, min=1)]
-Lr = Annotated[float | None, optional("--lr", "X", "The learning rate (adam 0.001, sgd 0.01).")]
+Lr = Annotated[float | None, optional("--lr", "X", "The learning rate. By default 0.001 for adam, 0.01 for sgd.")]
 Optimizer = Annotated[OptimizerName | None, optional("--optimizer", None, OPTIMIZER_HELP)]
 PRESET_HELP = (
     "paper: the training of the authors' scripts, with their weight decay, schedule and initialization (200 epochs; fewer "
@@ -51,6 +53,11 @@ PRESET_HELP = (
 )
 Preset = Annotated[PresetName | None, optional("--preset", None, PRESET_HELP)]
 TrainLimit = Annotated[int | None, optional("--limit", "N", "Take the first N training points only.", min=2)]
+
+
+def complete_model(incomplete: str) -> list[tuple[str, str]]:
+    """The names of networks that begin so, with their layers, for the shell."""
+    return [(name, layers) for name, layers in MODELS.items() if name.startswith(incomplete)]
 
 
 def load_exactly(data: str, *, split: str = "train", limit: int | None = None, label: str | None = None) -> tp.LabelledData:

@@ -13,7 +13,7 @@ from tropica.data.batches import Data
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.runtime.arithmetic import own_settings
-from tropica.runtime.html import HtmlRepr
+from tropica.runtime.html import TableRepr
 from tropica.runtime.progress import ProgressCallback
 
 if TYPE_CHECKING:
@@ -21,13 +21,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DeadUnits(HtmlRepr):
+class DeadUnits(TableRepr):
     """The units of each nonlinearity that do not bend on the data, by the name of the nonlinearity.
 
     Attributes:
         dead: (units,) bool: the unit takes its lower piece at all points; a relu is 0 at all of them.
         always_on: (units,) bool: it takes its upper piece at all points; a relu is the identity. For a window (max-pool) the
             first input is the lower piece, and all others are upper ones.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> found = tp.dead_units(net, torch.tensor([[-1.0, 2.0], [-3.0, 1.0]]).double())
+    >>> found.count, found.to_dataframe()
+    (1,        units  dead  always_on
+    relu0      2     1          1)
     """
 
     dead: dict[str, Tensor]

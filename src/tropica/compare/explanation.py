@@ -43,6 +43,14 @@ class Explanation:
         layers: the nonlinearities, by module path.
         same_network: whether the terms were extracted from this network; None if it is not known.
         class_names, feature_names: names of labels and of inputs, or None.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> x = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    >>> f = tp.ExtractedFunction(tp.extract(net, x))
+    >>> why = tp.explain(net, f, torch.tensor([[3.0, 1.0]]).double(), k=2, data=x)
+    >>> why.top.index.tolist(), why.margin.tolist(), why.nearest.index.tolist()
+    ([[0, 1]], [2.0], [0])
     """
 
     points: Tensor

@@ -15,7 +15,7 @@ from tropica.data.labels import LabelSource
 from tropica.data.point_order import PointOrder
 from tropica.evaluation.function import ExtractedFunction
 from tropica.runtime.arithmetic import own_settings
-from tropica.runtime.html import HtmlRepr
+from tropica.runtime.html import TableRepr
 from tropica.runtime.progress import ProgressCallback, progress_callback
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Influence(HtmlRepr):
+class Influence(TableRepr):
     """The number of points that each of D training points decides: those at which its term is active.
 
     Attributes:
@@ -31,6 +31,13 @@ class Influence(HtmlRepr):
         right: (D,) int64, the points among them whose true label it gives; None if true labels are not known.
         label: (D,) int64, the label of each term that decides a point, that is the label that it gives; −1 for the others.
         points: the number of points.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> x = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    >>> found = tp.influence(tp.ExtractedFunction(tp.extract(net, x)), torch.tensor([[3.0, 1.0], [5.0, 2.0]]).double())
+    >>> found.decides.tolist(), found.never
+    ([2, 0], 1)
     """
 
     decides: Tensor

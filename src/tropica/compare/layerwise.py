@@ -58,6 +58,12 @@ class Layerwise(HtmlRepr):
         rows: the network itself, then one row for each further merged layer.
         method: the method of the DC decomposition.
         terms, points: the numbers of training points and of test points.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> x = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    >>> tp.layerwise(net, x, x).to_dataframe()[["at", "agreement"]].values.tolist()
+    [['output', 1.0], ['relu0', 1.0], ['input', 1.0]]
     """
 
     rows: tuple[LayerRow, ...]

@@ -39,6 +39,13 @@ class ModelComparison(HtmlRepr):
         angle, distance: (D,), between the coefficients of A and B at each training point (Appendix E.6); an angle is NaN where
             all coefficients are 0.
         same_label: (D,) bool, whether A and B give the training point the same label.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> x = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    >>> found = tp.compare_models(net, net, x, x)
+    >>> found.share("network a", "network b"), found.distance.tolist()
+    (1.0, [0.0, 0.0])
     """
 
     labels: dict[str, Tensor]

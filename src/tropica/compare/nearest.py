@@ -14,7 +14,7 @@ from tropica.data.point_order import PointOrder
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.runtime.arithmetic import own_settings
-from tropica.runtime.html import HtmlRepr
+from tropica.runtime.html import TableRepr
 from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.terms.affine_functions import AffineFunctions
 from tropica.terms.maxima import RunningMaxima
@@ -27,13 +27,18 @@ BATCH = 2048
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class NearestNeighbors(HtmlRepr):
+class NearestNeighbors(TableRepr):
     """The nearest of D training points for each of B points.
 
     Attributes:
         index: (B,) int64, the number of the training point; the lowest at a tie.
         distance: (B,) float64, the Euclidean distance.
         label: (B,) int64, the label that comes with the training point; None for data without labels.
+
+    >>> import torch, tropica as tp
+    >>> found = tp.nearest_neighbors(torch.tensor([[0.0], [4.0]]), torch.tensor([[1.0], [5.0]]))
+    >>> found.index.tolist(), found.distance.tolist()
+    ([0, 1], [1.0, 1.0])
     """
 
     index: Tensor

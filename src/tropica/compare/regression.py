@@ -70,6 +70,13 @@ class RegressionAgreement:
         network_true: the errors of N against the true values.
         extracted_true: the errors of N^(X) against the true values.
         points: the number of points.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
+    >>> x = torch.tensor([[-2.0], [3.0]], dtype=torch.float64)
+    >>> f = tp.ExtractedFunction(tp.extract(net, x, task="regression"))
+    >>> tp.regression_agreement(net, f, x).network_extracted.largest
+    (0.0,)
     """
 
     network_extracted: Errors | None

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tropica.errors import InputError
+from tropica.runtime.html import HtmlRepr
 
 POINTS = ("x", "X", "input", "inputs", "image", "images", "img", "pixel_values", "features", "data")
 """Usual names of the points in a dict."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class KeyedData:
+class KeyedData(HtmlRepr):
     """Data of dicts, with the name of the entry that holds the points.
 
     Without it, a dict must have exactly one entry with a usual name (x, inputs, image, pixel_values, features, data, …).

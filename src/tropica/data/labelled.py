@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Literal
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tropica.errors import InputError
-from tropica.runtime.html import HtmlRepr
+from tropica.runtime.html import MOST_PICTURES, HtmlRepr, picture
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -78,6 +79,10 @@ class LabelledData(HtmlRepr, Dataset[Any]):
     def __repr__(self) -> str:
         classes = "no labels" if self.labels is None else f"{self.num_classes} classes"
         return f"LabelledData({self.name!r}, {self.split}: {len(self)} points of shape {self.input_shape}, {classes})"
+
+    def _repr_html_(self) -> str:
+        """The line of the ``repr``, and the first points where they are images."""
+        return f"<p><code>{escape(repr(self))}</code></p>" + "".join(map(picture, self.inputs[:MOST_PICTURES]))
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -89,6 +89,13 @@ class DCDecomposition:
         certificate: the certificate over all pairs of data points; minimal decompositions only.
         double_double: are terms computed and stored in double-double (the network is then in float64)?
         escalations: what was tried before, and the digits of f(x) that it left.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> x = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    >>> decomposition = tp.decompose(net, x)
+    >>> bool((decomposition.f_plus(x) - decomposition.f_minus(x)[:, None] == net(x)).all())
+    True
     """
 
     net: PiecewiseLinearNetwork

@@ -32,6 +32,13 @@ class TopTerms:
         label: (B, k) int64, the term's label.
         value: (B, k) float64, a⁺_k(x) − max over all j of a⁻_j(x): what N^(X) gives the term's label at x by this term. The
             value of the active term is the largest entry of N^(X)(x).
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> x = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    >>> top = tp.ExtractedFunction(tp.extract(net, x)).top_terms(x, k=2)
+    >>> top.index.tolist(), top.label.tolist(), top.value.tolist()
+    ([[0, 1], [1, 0]], [[0, 1], [1, 0]], [[2.0, 1.0], [3.0, 1.0]])
     """
 
     index: Tensor

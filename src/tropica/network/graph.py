@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
 import torch
 from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.network.nonlinearities import Nonlinearity
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 V = TypeVar("V")
 Given = Tensor | Mapping[str, Tensor]
@@ -114,6 +117,20 @@ class NonlinearityNode(Node):
         return h.reshape(points, *self.unit_shape)
 
 
+class Nonlinearities(tuple[NonlinearityNode, ...]):
+    """The nonlinearities of a network in forward order; a notebook shows them as a table."""
+
+    def to_dataframe(self) -> DataFrame:
+        """A row for each: its name, its kind, the path of its module, the shape and the number of its units."""
+        from pandas import DataFrame
+
+        rows = [(node.name, node.op.name, node.path, "×".join(map(str, node.unit_shape)), node.units) for node in self]
+        return DataFrame(rows, columns=["name", "kind", "module", "shape", "units"])
+
+    def _repr_html_(self) -> str:
+        return self.to_dataframe().to_html(index=False)
+
+
 Visitor = Callable[[NonlinearityNode, tuple[Tensor, ...], Tensor], None]
 """Callback at each nonlinearity: its arguments are the node, the inputs and the output."""
 
@@ -126,9 +143,9 @@ class Graph:
     output: str
 
     @property
-    def nonlinearities(self) -> tuple[NonlinearityNode, ...]:
+    def nonlinearities(self) -> Nonlinearities:
         """The nonlinearities in forward order."""
-        return tuple(node for node in self.nodes if isinstance(node, NonlinearityNode))
+        return Nonlinearities(node for node in self.nodes if isinstance(node, NonlinearityNode))
 
     @property
     def names(self) -> tuple[str, ...]:

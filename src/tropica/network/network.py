@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.network.builder import cast
-from tropica.network.graph import INPUT, Graph, NonlinearityNode
+from tropica.network.graph import INPUT, Graph, Nonlinearities, NonlinearityNode
 from tropica.network.patterns import pack_patterns
 from tropica.network.point_signs import PointSigns
 from tropica.runtime.arithmetic import own_settings
@@ -26,7 +26,15 @@ TASKS = ("classification", "regression")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AffineMap:
-    """Affine maps x ↦ W x + b, one for each of B points: ``weight`` (B, s, *input), ``bias`` (B, s) in float64."""
+    """Affine maps x ↦ W x + b, one for each of B points: ``weight`` (B, s, *input), ``bias`` (B, s) in float64.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
+    >>> x = torch.tensor([[-2.0], [3.0]], dtype=torch.float64)
+    >>> found = net.local_map(x)
+    >>> found.weight.flatten().tolist(), bool((found(x) == net(x)).all())
+    ([-1.0, 1.0], True)
+    """
 
     weight: Tensor
     bias: Tensor
@@ -67,6 +75,13 @@ class PiecewiseLinearNetwork:
         dtype, device: dtype and device of a batch x and of ``net(x)``.
         dropped: the final op that is left out of the graph ("softmax", "log_softmax", "sigmoid", "log_sigmoid"), or None.
         task: "classification" if the label of a point is what is asked for, "regression" if all outputs are.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
+    >>> net
+    PiecewiseLinearNetwork(1 → 1, 1 nonlinearities with 2 units, torch.float64)
+    >>> net(torch.tensor([[-2.0]], dtype=torch.float64)).item(), net.num_outputs, net.input_shape
+    (2.0, 1, (1,))
     """
 
     def __init__(
@@ -135,7 +150,7 @@ class PiecewiseLinearNetwork:
     # ── structure and local maps ──────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def nonlinearities(self) -> tuple[NonlinearityNode, ...]:
+    def nonlinearities(self) -> Nonlinearities:
         """The nonlinearities in forward order, each with ``name``, module ``path``, ``op``, ``unit_shape`` and ``units``."""
         return self.graph.nonlinearities
 

@@ -3,6 +3,7 @@
 from tropica.plots.active_terms import active_terms
 from tropica.plots.angle_distance import angle_distance
 from tropica.plots.boundary_superset import boundary_superset
+from tropica.plots.cell import cell
 from tropica.plots.coefficient_statistics import coefficient_statistics
 from tropica.plots.dual_subdivision import dual_subdivision
 from tropica.plots.explain import explain
@@ -14,8 +15,12 @@ from tropica.plots.label_map import label_map
 from tropica.plots.label_polygons import label_polygons
 from tropica.plots.layers import layers
 from tropica.plots.mean_curves import Curve, mean_curves
+from tropica.plots.neighborhood import neighborhood
 from tropica.plots.patchworking import patchworking
+from tropica.plots.persistence import persistence
 from tropica.plots.regions import regions
+from tropica.plots.segment import segment
+from tropica.plots.surface import surface
 from tropica.plots.units import units
 from tropica.plots.zonotope import zonotope
 
@@ -24,6 +29,7 @@ __all__ = [
     "active_terms",
     "angle_distance",
     "boundary_superset",
+    "cell",
     "coefficient_statistics",
     "curve_and_dual",
     "dual_subdivision",
@@ -36,8 +42,12 @@ __all__ = [
     "label_polygons",
     "layers",
     "mean_curves",
+    "neighborhood",
     "patchworking",
+    "persistence",
     "regions",
+    "segment",
+    "surface",
     "units",
     "zonotope",
 ]

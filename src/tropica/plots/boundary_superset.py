@@ -36,6 +36,12 @@ def boundary_superset(cx: RegionComplex, superset: Any, *, ax: Axes | None = Non
 
     Raises:
         InputError: a complex of another domain, a polynomial in a wrong number of variables.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> cx = tp.linear_regions(net, tp.Box(-1, 1, d=2))
+    >>> tp.plots.boundary_superset(cx, tp.boundary_superset(net)).get_title()
+    'decision boundary in its tropical superset'
     """
     if not isinstance(cx, RegionComplex) or not isinstance(cx.domain, Box) or cx.dimension != 2:
         found = f"{type(cx.domain).__name__}, d = {cx.dimension}" if isinstance(cx, RegionComplex) else type(cx).__name__

@@ -12,12 +12,15 @@ from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, rationals
 from tropica.polyhedra.conventions import Convention, sign_of
 from tropica.polyhedra.dual_complexes import PolyhedralComplex, hypersurface
+from tropica.polyhedra.thumbnails import extent_of
 from tropica.tropical.boundary_superset import BoundarySuperset
 from tropica.tropical.semiring_polynomial import SemiringPolynomial
 from tropica.tropical.variable_names import Names, plain_name
 
 Limits = Any
 """A pair (low, high) for each coordinate."""
+LARGEST = 1e120
+"""Numbers up to which products of two do not overflow where figures are clipped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +137,8 @@ def clipped_hypersurface(p: Any, dimensions: tuple[int, ...], limits: Limits | N
     points = np.stack([RationalArray(c.coordinates[:, i], c.scales[i]).floats() for i in range(d)], 1)
     heights = RationalArray(c.heights, c.scales[-1]).floats()
     vertices = rationals(found.vertices).floats()
-    if not all(np.isfinite(numbers).all() for numbers in (points, heights, vertices)):
-        raise InputError("the polynomial or its vertices have numbers beyond float64, which cannot be drawn")
+    if not all((np.abs(numbers) < LARGEST).all() for numbers in (points, heights, vertices)):
+        raise InputError(f"the polynomial or its vertices have numbers beyond {LARGEST:g}, which cannot be drawn")
     low, high = _box(vertices, d, limits)
     row = {int(i): n for n, i in enumerate(c.index)}
     slopes = sign_of(given.convention) * points
@@ -174,6 +177,6 @@ def _box(vertices: np.ndarray, d: int, limits: Limits | None) -> tuple[np.ndarra
             raise InputError(f"limits must be {d} pairs (low, high) with low < high; found {limits!r}")
         return box[:, 0], box[:, 1]
     low, high = vertices.min(0), vertices.max(0)
-    extent = max(float((high - low).max()), 1.0)
+    extent = extent_of(vertices)
     middle, half = (low + high) / 2, np.maximum((high - low) / 2 + 0.35 * extent, 0.6 * extent)
     return middle - half, middle + half

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
+from tropica.exact.number_text import is_short, rounded
 from tropica.plots import style
 from tropica.plots.clipped_hypersurface import ClippedHypersurface, clipped_hypersurface
 from tropica.plots.polygons import fill_in_space, in_order
@@ -147,6 +148,6 @@ def _draw_monomials(ax: Axes, curve: ClippedHypersurface, coefficients: bool) ->
 
 
 def _number(value: Fraction) -> str:
-    """A number as a fraction where its denominator is at most 100, else with two digits."""
-    text = str(value) if value.denominator <= 100 else f"{float(value):.2g}"
+    """A number as a fraction where it is short and its denominator at most 100, else with four digits."""
+    text = str(value) if value.denominator <= 100 and is_short(value) else rounded(value)
     return text.replace("-", "−")

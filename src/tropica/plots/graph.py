@@ -113,7 +113,8 @@ def _draw_surface(ax: Axes, curve: ClippedHypersurface, f: PolynomialWithQuotien
     fill_in_space(ax, polygons, colors)
     segments = [curve.facet(face.dual) for face in curve.complex.faces(1) if face.weight is not None]
     below = [np.column_stack([s, np.full(len(s), floor)]) for s in segments if len(s) == 2]
-    ax.add_collection3d(Line3DCollection(below, colors=style.VERMILION, linewidths=1.2, zorder=0))  # type: ignore[attr-defined]
+    if below:  # matplotlib has no bounds of an empty collection
+        ax.add_collection3d(Line3DCollection(below, colors=style.VERMILION, linewidths=1.2, zorder=0))  # type: ignore[attr-defined]
     low, high = np.append(curve.low, floor), np.append(curve.high, float(heights.max()))
     first, second = curve.axis_names
     style.set_space(ax, low, high, (first, second, f"f({first}, {second})"), (1.0, 1.0, 0.85))

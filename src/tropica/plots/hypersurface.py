@@ -73,6 +73,11 @@ def curve_and_dual(
 
     Raises:
         InputError: as :func:`hypersurface`; other than two axes.
+
+    >>> import tropica as tp
+    >>> curve, dual = tp.plots.curve_and_dual(tp.parse_tropical("max(x, y, 0)"))
+    >>> curve.get_title(), dual.get_title()
+    ('max-plus: 1 vertex, 0 bounded edges, 3 rays', 'max-plus: dual subdivision')
     """
     curve = clipped_hypersurface(p, (2,), limits)
     if axes is not None and len(axes) != 2:

@@ -13,6 +13,12 @@ def label_polygons(cx: RegionComplex) -> tuple[list[np.ndarray], np.ndarray]:
 
     Args:
         cx: a complex of dimension 2.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> polygons, labels = tp.plots.label_polygons(tp.linear_regions(net, tp.Box(-1, 1, d=2)))
+    >>> len(polygons) == len(labels), sorted(set(labels.tolist()))
+    (True, [0, 1])
     """
     starts, at = cx.corners
     weight, bias = cx.logits

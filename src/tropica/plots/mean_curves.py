@@ -15,7 +15,13 @@ from tropica.plots import style
 
 @dataclass(frozen=True)
 class Curve:
-    """Means over runs at positions x, with standard deviations (0 or NaN where there is one run only)."""
+    """Means over runs at positions x, with standard deviations (0 or NaN where there is one run only).
+
+    >>> import tropica as tp
+    >>> curve = tp.plots.Curve([0, 1], [0.5, 0.7], [0.1, 0.0])
+    >>> tp.plots.mean_curves({"FCN": curve}, xlabel="epoch", ylabel="agreement (%)").get_xlabel()
+    'epoch'
+    """
 
     x: Sequence[float]
     mean: Sequence[float]

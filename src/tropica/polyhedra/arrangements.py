@@ -33,6 +33,13 @@ class Arrangement(HtmlRepr):
     Attributes:
         rows: (n, d + 1) integers (a_i, b_i), primitive; equal hyperplanes are listed once.
         max_flats: the largest number of flats to list.
+
+    >>> import tropica as tp
+    >>> lines = tp.arrangement([[1, 0], [0, 1], [1, 1]], [0, 0, 1])
+    >>> lines
+    Arrangement(3 hyperplanes in ℝ^2)
+    >>> lines.regions, lines.bounded_regions, lines.f_vector
+    (7, 1, (3, 9, 7))
     """
 
     def __init__(self, rows: np.ndarray, max_flats: int = MAX_FLATS) -> None:
@@ -144,17 +151,78 @@ class Arrangement(HtmlRepr):
         >>> Arrangement.braid(4).regions
         24
         """
-        return arrangement([_difference(i, j, n) for i, j in combinations(range(_size(n)), 2)])
+        return _differences(n, (0,))
 
     @classmethod
     def catalan(cls, n: int) -> Arrangement:
         """x_i − x_j = −1, 0, 1 for i < j ≤ n: n! times the n-th Catalan number of regions."""
-        pairs = list(product(combinations(range(_size(n)), 2), (-1, 0, 1)))
-        return arrangement([_difference(i, j, n) for (i, j), _ in pairs], [b for _, b in pairs])
+        return _differences(n, (-1, 0, 1))
+
+    @classmethod
+    def shi(cls, n: int) -> Arrangement:
+        """x_i − x_j = 0, 1 for i < j ≤ n: (n + 1)ⁿ⁻¹ regions.
+
+        >>> Arrangement.shi(4).regions
+        125
+        """
+        return _differences(n, (0, 1))
+
+    @classmethod
+    def linial(cls, n: int) -> Arrangement:
+        """x_i − x_j = 1 for i < j ≤ n: 2, 7, 36, 246, 2104 … regions for n = 2, 3 …
+
+        >>> Arrangement.linial(5).regions
+        246
+        """
+        return _differences(n, (1,))
+
+    @classmethod
+    def semiorder(cls, n: int) -> Arrangement:
+        """x_i − x_j = −1, 1 for i < j ≤ n: as many regions as there are semiorders of n labeled elements: 3, 19, 183 …"""
+        return _differences(n, (-1, 1))
+
+    @classmethod
+    def threshold(cls, n: int) -> Arrangement:
+        """x_i + x_j = 0 for i < j ≤ n: as many regions as there are threshold graphs on n labeled vertices: 2, 8, 46, 332 …"""
+        return arrangement([[int(k in pair) for k in range(n)] for pair in _pairs(n)])
+
+    @classmethod
+    def coordinate(cls, n: int) -> Arrangement:
+        """x_i = 0 for i ≤ n: 2ⁿ regions."""
+        return arrangement(np.eye(_size(n), dtype=np.int64))
+
+    @classmethod
+    def coxeter_b(cls, n: int) -> Arrangement:
+        """The mirrors of type B: x_i = 0, x_i = x_j and x_i = −x_j for i < j ≤ n: 2ⁿ n! regions."""
+        return arrangement([*np.eye(_size(n), dtype=np.int64).tolist(), *(_mirrors(n) if n > 1 else ())])
+
+    @classmethod
+    def coxeter_d(cls, n: int) -> Arrangement:
+        """The mirrors of type D: x_i = x_j and x_i = −x_j for i < j ≤ n: 2ⁿ⁻¹ n! regions."""
+        return arrangement(_mirrors(n))
+
+    @classmethod
+    def graphical(cls, edges: Sequence[tuple[int, int]], n: int | None = None) -> Arrangement:
+        """x_i = x_j for the edges (i, j) of a graph on 0, …, n − 1: as many regions as acyclic orientations.
+
+        The characteristic polynomial is the chromatic polynomial of the graph.
+
+        >>> Arrangement.graphical([(0, 1), (1, 2), (2, 3), (3, 0)]).characteristic_polynomial
+        (1, -4, 6, -3, 0)
+        """
+        ends = np.asarray(list(edges) or np.zeros((0, 2), np.int64))
+        if ends.dtype.kind not in "iu" or ends.ndim != 2 or ends.shape[1] != 2:
+            raise InputError(f"edges are pairs of vertices (i, j), whole numbers; found {list(edges)[:3]!r}")
+        most = int(ends.max(initial=-1)) + 1
+        size = _size(most if n is None else n)
+        for i, j in ends.tolist():
+            if i == j or not 0 <= min(i, j) <= max(i, j) < size:
+                raise InputError(f"an edge joins two different vertices of 0, …, {size - 1}; found ({i}, {j})")
+        return arrangement([_difference(i, j, size) for i, j in ends.tolist()])
 
     @classmethod
     def resonance(cls, n: int) -> Arrangement:
-        """Σ_{i ∈ S} x_i = 0 for all nonempty sets S of n coordinates."""
+        """Σ_{i ∈ S} x_i = 0 for all nonempty sets S of n coordinates: 2, 6, 32, 370, 11292 … regions for n = 1, 2 …"""
         return arrangement([row for row in product((0, 1), repeat=_size(n)) if any(row)])
 
     def __repr__(self) -> str:
@@ -209,11 +277,27 @@ def _primitive(rows: np.ndarray) -> np.ndarray:
     return compact(rows // divisor[:, None])
 
 
-def _difference(i: int, j: int, n: int) -> Sequence[int]:
+def _differences(n: int, offsets: Sequence[int]) -> Arrangement:
+    """x_i − x_j = b for i < j ≤ n and each b."""
+    rows = [(_difference(i, j, n), b) for i, j in _pairs(n) for b in offsets]
+    return arrangement([row for row, _ in rows], [b for _, b in rows])
+
+
+def _mirrors(n: int) -> list[list[int]]:
+    return [row for i, j in _pairs(n) for row in (_difference(i, j, n), [int(k in (i, j)) for k in range(n)])]
+
+
+def _difference(i: int, j: int, n: int) -> list[int]:
     return [int(k == i) - int(k == j) for k in range(n)]
 
 
+def _pairs(n: int) -> list[tuple[int, int]]:
+    if _size(n) < 2:
+        raise InputError(f"this arrangement has a hyperplane for each pair of coordinates, 2 or more; found {n}")
+    return list(combinations(range(n), 2))
+
+
 def _size(n: Any) -> int:
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise InputError(f"the number of coordinates is a whole number, 1 or more; found {n!r}")
-    return n
+    return int(n)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import ratio, rationals
-from tropica.polyhedra import curves
+from tropica.polyhedra import curves, latex
 from tropica.polyhedra.conventions import Convention, shown
 from tropica.polyhedra.faces import Face
 from tropica.polyhedra.subdivision import Subdivision
@@ -28,6 +28,13 @@ class PolyhedralComplex(HtmlRepr):
             tie. With lineality each vertex represents the affine subspace through it.
         rays: (R, d) primitive integers: outward normals of the facets of the Newton polytope; inward ones in min-plus.
         lineality: (d − k, d) integers that span the lineality space: the directions orthogonal to the Newton polytope.
+
+    >>> from tropica.polyhedra import hypersurface
+    >>> line = hypersurface([[0, 0], [1, 0], [0, 1]], [0, 0, 0])  # max(0, x₁, x₂)
+    >>> line
+    PolyhedralComplex(1 vertices, 3 facets, d = 2, max-plus)
+    >>> line.vertices.tolist(), line.rays.tolist(), line.is_balanced()
+    ([[0, 0]], [[-1, 0], [0, -1], [1, 1]], True)
     """
 
     subdivision: Subdivision
@@ -132,15 +139,19 @@ class PolyhedralComplex(HtmlRepr):
     def j_invariant(self) -> int | Fraction:
         """The tropical j-invariant of a plane cubic: the length of its cycle, 0 where the inner monomial is not essential.
 
-        An edge of weight w counts its lattice length over w (Katz, Markwig and Markwig 2008).
+        An edge of weight w counts its lattice length over w (Katz, Markwig and Markwig 2008). Of any curve with one bounded
+        region it is the length around that region.
 
         Raises:
-            InputError: a Newton polygon with other than one inner lattice point.
+            InputError: no bounded region or several, and a Newton polygon with other than one inner lattice point.
         """
         return curves.j_invariant(self)
 
     def weight_vectors(self) -> list[np.ndarray]:
-        """For each vertex of a curve, the primitive outgoing directions of its edges times their weights (E, 2)."""
+        """For each vertex of a curve, the primitive outgoing directions of its edges times their weights (E, 2).
+
+        For parallel lines, both directions of each.
+        """
         return curves.weight_vectors(self)
 
     def is_balanced(self) -> bool:
@@ -153,6 +164,25 @@ class PolyhedralComplex(HtmlRepr):
         mean = [sum(map(Fraction, column), Fraction(0)) / len(corners) for column in corners.T.tolist()]
         return [m + sum(column) for m, column in zip(mean, rays.T.tolist(), strict=True)]
 
+    def latex(self) -> str:
+        r"""Return LaTeX of the hypersurface as a set: the union of its facets, each a convex hull plus a cone plus a span.
+
+        >>> from tropica.polyhedra import hypersurface
+        >>> print(hypersurface([[0], [1], [2]], [0, 1, 0]).latex())
+        \left\{(-1)\right\} \cup \left\{(1)\right\}
+        """
+        return latex.union(self._latex_facets(short=False))
+
+    def _latex_facets(self, *, short: bool) -> list[str]:
+        d = self.ambient_dimension
+        facets = self.faces(d - 1) if d else []
+        return [
+            latex.face(self.vertices[list(f.vertices)], self.rays[list(f.rays)], self.lineality, short=short) for f in facets
+        ]
+
+    def _repr_latex_(self) -> str:
+        return latex.shown_list(self.convention, self._latex_facets(short=True), latex.union, "facets")
+
     def _repr_html_(self) -> str:
         return super()._repr_html_() + self.thumbnail()
 
@@ -161,7 +191,7 @@ class PolyhedralComplex(HtmlRepr):
         if self.ambient_dimension != 2 or len(self.vertices) > MOST_LINES:
             return ""
         vertices = rationals(self.vertices).floats()
-        low, high = room_around(vertices, 1.0, 0.25)
+        low, high = room_around(vertices, 0.25)
         segments = []
         for face in self.faces(1):
             ends = [vertices[v] for v in face.vertices]

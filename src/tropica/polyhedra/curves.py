@@ -171,38 +171,37 @@ def lattice_lengths(surface: Surface) -> dict[tuple[int, ...], int | Fraction | 
 
 
 def j_invariant(curve: Surface) -> int | Fraction:
-    """The tropical j-invariant of a cubic: the length of its cycle, edges of weight w counting their lattice length over w."""
+    """The length of the only cycle of a curve, edges of weight w counting their lattice length over w."""
     _check_curve(curve)
     _check_integers(curve)
-    inner = _inner_points(curve.exponents[curve.subdivision.hull.vertices])
-    if len(inner) != 1:
+    regions = [face for face in curve.faces(2) if face.bounded]
+    if len(regions) != 1:
+        polygon = Polytope(curve.exponents[curve.subdivision.hull.vertices])
+        inner = len(polygon.lattice_points(interior=True)) if polygon.dimension == 2 else 0
+        if inner == 1:  # the cycle of a cubic is contracted
+            return 0
         raise InputError(
-            "the j-invariant is that of a curve whose Newton polygon has one inner lattice point, as that of a cubic; "
-            f"this one has {len(inner)}"
+            "the j-invariant is that of a curve with one bounded region, or whose Newton polygon has one inner lattice point "
+            f"(a cubic); this one has {len(regions)} bounded regions and {inner} inner lattice points"
         )
-    middle = next((i for i in curve.subdivision.hull.vertices.tolist() if tuple(curve.exponents[i]) == inner[0]), None)
-    if middle is None:
-        return 0
     lengths = lattice_lengths(curve)
-    around = [f for f in curve.faces(1) if middle in f.dual]
+    around = [face for face in curve.faces(1) if regions[0].dual[0] in face.dual]
     return ratio(sum((Fraction(lengths[f.dual]) / Fraction(f.weight or 1) for f in around), Fraction(0)))
 
 
-def _inner_points(corners: np.ndarray) -> list[tuple[int, ...]]:
-    """The lattice points in the interior of the convex hull of integer points in the plane."""
-    return [tuple(p) for p in Polytope(corners).lattice_points(interior=True).tolist()]
-
-
 def weight_vectors(curve: Surface) -> list[np.ndarray]:
-    """For each vertex, the primitive outgoing directions of its edges times their weights (E, d)."""
+    """For each vertex, the primitive outgoing directions of its edges times their weights (E, d); of a line both directions."""
     out: list[list[np.ndarray]] = [[] for _ in curve.vertices]
     for face in curve.faces(1):
         if face.weight is None:
             raise InputError("weight vectors are those of a curve in the plane; use is_balanced() for surfaces")
         for v in face.vertices:
             others = [u for u in face.vertices if u != v]
-            way = curve.vertices[others[0]] - curve.vertices[v] if others else curve.rays[face.rays[0]]
-            out[v].append(primitive(as_objects(way.tolist())) * face.weight)
+            if len(curve.lineality):
+                ways = [curve.lineality[0], -curve.lineality[0]]
+            else:
+                ways = [curve.vertices[others[0]] - curve.vertices[v] if others else curve.rays[face.rays[0]]]
+            out[v] += [primitive(as_objects(way.tolist())) * face.weight for way in ways]
     return [np.array(rows, dtype=object).reshape(len(rows), curve.ambient_dimension) for rows in out]
 
 

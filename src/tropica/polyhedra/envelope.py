@@ -28,6 +28,13 @@ class Envelope(HtmlRepr):
         polygons: W arrays (V, 2): the corners of the polygon on which each active function is the largest, in order.
         across: W arrays (V,): the function beyond the edge from each corner to the next, −1 on the boundary of the window.
         neighbors: W arrays: for each active function, the functions whose cells share an edge with its cell in the whole plane.
+
+    >>> import numpy as np
+    >>> from tropica.polyhedra import upper_envelope
+    >>> square = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+    >>> found = upper_envelope(np.array([[1.0, 0.0], [-1.0, 0.0]]), np.zeros(2), square)  # |x₁|
+    >>> found, found.active.tolist()
+    (Envelope(2 of 2 functions active), [0, 1])
     """
 
     weight: np.ndarray

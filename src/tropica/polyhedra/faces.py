@@ -19,6 +19,13 @@ class Face(HtmlRepr):
         rays: indices into the complex's rays that span the recession cone.
         bounded: whether the face has no rays and no lineality.
         weight: the lattice length of the dual edge for a facet of the hypersurface; None for other faces.
+
+    >>> from tropica.polyhedra import hypersurface
+    >>> line = hypersurface([[0, 0], [1, 0], [0, 1]], [0, 0, 0])  # max(0, x₁, x₂)
+    >>> line.faces(1)[0]
+    Face(dimension=1, dual=(0, 1), vertices=(0,), rays=(1,), bounded=False, weight=1)
+    >>> [line.rays[face.rays[0]].tolist() for face in line.faces(1)]
+    [[0, -1], [-1, 0], [1, 1]]
     """
 
     dimension: int

@@ -31,6 +31,11 @@ class HoffmanConstant(HtmlRepr):
         lower, upper: lower ≤ H(A) ≤ upper, in float64; equal (up to rounding) where the constant is known exactly.
         squared: H(A)² as a Fraction where it is known exactly, else None.
         norm: of the distances, "l2" or "linf".
+
+    >>> from tropica.polyhedra import hoffman_constant
+    >>> found = hoffman_constant([[1, 0], [0, 1]])
+    >>> found.squared, found.exact, found.lower <= 2**0.5 <= found.upper
+    (Fraction(2, 1), True, True)
     """
 
     lower: float

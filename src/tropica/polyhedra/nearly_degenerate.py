@@ -18,7 +18,15 @@ WAYS_OUT = (
 
 
 class NearlyDegenerateWarning(UserWarning):
-    """Floats that are almost degenerate: a vertex that rounding has split into several."""
+    """Floats that are almost degenerate: a vertex that rounding has split into several.
+
+    >>> import warnings
+    >>> from tropica.polyhedra import NearlyDegenerateWarning, dual_subdivision
+    >>> with warnings.catch_warnings():  # stop where rounding may have split a vertex
+    ...     warnings.simplefilter("error", NearlyDegenerateWarning)
+    ...     len(dual_subdivision([[0, 0], [1, 0], [0, 1]], [0, 0, 0]).cells)
+    1
+    """
 
 
 def looks_rounded(denominator: int) -> bool:

@@ -75,6 +75,11 @@ class MixedCell(HtmlRepr):
         dimensions: the dimensions of σ and τ.
         multiplicity: in the plane, the mixed volume of σ and τ, vol(σ + τ) − vol(σ) − vol(τ), with which the vertex counts in
             the stable intersection of both curves; None in other dimensions.
+
+    >>> from tropica.polyhedra import mixed_cells
+    >>> (crossing,) = mixed_cells([[0, 0], [1, 0]], [0, 0], [[0, 0], [0, 1]], [0, 5])  # two lines
+    >>> crossing.point.tolist(), crossing.mixed, crossing.multiplicity
+    ([0, -5], True, 1)
     """
 
     point: np.ndarray

@@ -13,6 +13,7 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, from_fractions, primitive, ratio
+from tropica.polyhedra import latex
 from tropica.polyhedra.conventions import Convention, shown
 from tropica.polyhedra.face_lattice import MAX_FACES, faces_from_facets
 from tropica.polyhedra.integer_hulls import facets, hull_vertices
@@ -29,6 +30,11 @@ class Subdivision(HtmlRepr):
         hull: the upper hull of which it is the projection.
         max_faces: the largest number of faces to list.
         convention: "max"; or "min", where the hull is that of the negated heights: the lower hull, turned over.
+
+    >>> from tropica.polyhedra import dual_subdivision
+    >>> found = dual_subdivision([[0, 0], [1, 0], [0, 1], [1, 1]], [0, 0, 0, -1])
+    >>> found, found.cells
+    (Subdivision(2 cells, 4 vertices, dimension 2, max-plus), [(0, 1, 2), (1, 2, 3)])
     """
 
     hull: UpperHull
@@ -118,6 +124,25 @@ class Subdivision(HtmlRepr):
         both = from_fractions(parts, (len(parts),))
         return ratio(math.gcd(*both.numerators.tolist()), both.denominator)
 
+    def latex(self) -> str:
+        r"""Return LaTeX: the set of the cells, each the convex hull of its exponents.
+
+        >>> from tropica.polyhedra import dual_subdivision
+        >>> print(dual_subdivision([[0], [1], [2]], [0, 1, 0]).latex())
+        \left\{\operatorname{conv}\{(0), (1)\}, \operatorname{conv}\{(1), (2)\}\right\}
+        """
+        return latex.collection(self._latex_cells(short=False))
+
+    def _latex_cells(self, *, short: bool) -> list[str]:
+        c = self.hull.configuration
+        none = np.zeros((0, len(c.scales) - 1), dtype=object)
+        rows = [[ratio(int(v), s) for v, s in zip(row, c.scales[:-1], strict=True)] for row in c.coordinates.tolist()]
+        points = np.array(rows, dtype=object).reshape(len(rows), len(c.scales) - 1)
+        return [latex.face(points[c.places(cell)], none, none, short=short) for cell in self.cells]
+
+    def _repr_latex_(self) -> str:
+        return latex.shown_list(self.convention, self._latex_cells(short=True), latex.collection, "cells")
+
     def _repr_html_(self) -> str:
         return super()._repr_html_() + self.thumbnail()
 
@@ -127,7 +152,7 @@ class Subdivision(HtmlRepr):
         if c.coordinates.shape[1] != 2 or not self.dimension or len(self.cells) > MOST_LINES:
             return ""
         points = np.stack([RationalArray(c.coordinates[:, i], c.scales[i]).floats() for i in range(2)], 1)
-        return svg([points[c.places(edge)] for edge in self.faces(1)], room_around(points, 1e-300, 0.06))
+        return svg([points[c.places(edge)] for edge in self.faces(1)], room_around(points, 0.06))
 
     def __repr__(self) -> str:
         counts = f"{len(self.cells)} cells, {len(self.hull.vertices)} vertices, dimension {self.dimension}"

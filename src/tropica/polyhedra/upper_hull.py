@@ -47,6 +47,11 @@ class UpperHull(HtmlRepr):
         cells: the maximal upper faces, sorted: the sorted indices of all points on each, vertices or not; of repeated points
             the highest one only.
         spanning: (C, k + 1) affinely independent points of each cell.
+
+    >>> from tropica.polyhedra import upper_hull
+    >>> hull = upper_hull([[0], [1], [2], [4]], [0, 1, 2, 2])
+    >>> hull, hull.vertices.tolist(), hull.slopes.tolist()
+    (UpperHull(2 cells, 3 vertices, dimension 1), [0, 2, 3], [[-1], [0]])
     """
 
     configuration: LiftedConfiguration

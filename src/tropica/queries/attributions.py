@@ -14,7 +14,7 @@ from tropica.network.trace import as_network
 from tropica.queries.breakpoints import Segments, block_size, breakpoints
 from tropica.queries.ties import Ties, find_ties
 from tropica.runtime.arithmetic import own_settings
-from tropica.runtime.html import HtmlRepr
+from tropica.runtime.html import TableRepr
 from tropica.runtime.progress import ProgressCallback, progress_callback
 
 SEGMENTS = 16
@@ -22,7 +22,7 @@ SEGMENTS = 16
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Attributions(HtmlRepr):
+class Attributions(TableRepr):
     """Integrated gradients of B points, for several baselines of B × K segments.
 
     Attributes:
@@ -32,6 +32,12 @@ class Attributions(HtmlRepr):
         tied: the fraction of each segment along which a unit's row is 0 (or a window's two largest inputs are equal) while its
             gradient in x is not: attributions are not unique there, and PyTorch's gradient is taken.
         pieces: how many affine pieces each segment was cut into.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
+    >>> found = tp.integrated_gradients(net, torch.tensor([[3.0]]).double(), torch.tensor([-1.0]).double())
+    >>> found.values.tolist(), found.residual.tolist(), found.pieces.tolist()
+    ([[2.0]], [0.0], [2])
     """
 
     values: Tensor

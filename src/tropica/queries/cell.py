@@ -51,6 +51,14 @@ class Cell(HtmlRepr):
         pieces: the piece of each unit, stage by stage.
         inside: a point (1, D) inside, exactly.
         walls: the domain that the cell is cut off at, or None.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> r = tp.cell(net, [2.0, 1.0])
+    >>> r
+    Cell(2 inequalities in 2 dimensions)
+    >>> r.facets.units, r.distance(), r.contains([[1.0, 5.0], [-1.0, 5.0]]).tolist()
+    (('relu0[0]', 'relu0[1]'), 1.0, [True, False])
     """
 
     lowered: Lowered

@@ -70,6 +70,14 @@ class OutputRange(HtmlRepr):
         boxes: how many boxes were bounded.
         cells: how many cells were visited.
         seconds: time it took.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
+    >>> found = tp.output_range(net, tp.Box(-1, 2, d=1))
+    >>> found
+    OutputRange(0 … 2, exact, 2 boxes, 4 cells)
+    >>> found.maximum.value, found.maximum.point, found.exact
+    (Fraction(2, 1), array([2.]), True)
     """
 
     minimum: Extreme

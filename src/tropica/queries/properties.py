@@ -41,6 +41,12 @@ class Property(HtmlRepr):
         cases: pairs of a box and unsafe conjunctions, any of which violates the property in that box. A box is (2, D) exact
             numbers, lo and hi; or None for the domain that :func:`tropica.verify` is given.
         name: a name for people.
+
+    >>> import tropica as tp
+    >>> tp.Property.label(1, 3)
+    Property(label 1: 1 boxes, 2 unsafe sets)
+    >>> tp.Property.unsafe(([[1.0, -1.0]], [0.0]), name="output 0 above output 1")
+    Property(output 0 above output 1: 1 boxes, 1 unsafe sets)
     """
 
     cases: tuple[tuple[RationalArray | None, tuple[Unsafe, ...]], ...]

@@ -43,6 +43,14 @@ class RobustRadius(HtmlRepr):
         found: whether the bounds meet, up to 1e-6 relative.
         cells: how many cells were visited.
         seconds: time it took.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> found = tp.robust_radius(net, [3.0, 1.0], norm="linf")
+    >>> found
+    RobustRadius(1 in linf, label 0 → 1, 1 cells)
+    >>> found.lower <= 1 <= found.upper, found.point.round(6).tolist(), found.other
+    (True, [2.0, 2.0], 1)
     """
 
     lower: float

@@ -54,6 +54,12 @@ class Verdict(HtmlRepr):
         left: the share of the trees that is undecided: of the volume where inputs are split.
         proof: for "holds" the proof, a tree for each unsafe conjunction of each case of the property.
         seconds: time it took, with that of the checker.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
+    >>> found = tp.verify(net, tp.Box(-1, 1, d=1), tp.Property.below(0, 0.5, 1))
+    >>> found.status, found.holds, found.point, found.outputs
+    ('violated', False, array([1.], dtype=float32), (Fraction(1, 1),))
     """
 
     status: str
@@ -152,6 +158,14 @@ def check_verdict(net: PiecewiseLinearNetwork, domain: Domain | None, prop: Prop
     Raises:
         DataError: no such file, or no proof.
         InputError: as :func:`verify`.
+
+    >>> import tempfile, tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
+    >>> interval, prop = tp.Box(-1, 1, d=1), tp.Property.below(0, 1.5, 1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tp.verify(net, interval, prop).save(f"{folder}/proof.npz")
+    ...     tp.check_verdict(net, interval, prop, f"{folder}/proof.npz")
+    True
     """
     task = _Task.of(as_network(net, inputs=domain.input_size if isinstance(domain, Domain) else None), domain, prop)
     try:

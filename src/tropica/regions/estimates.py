@@ -35,6 +35,12 @@ class Estimate(HtmlRepr):
         samples: points or segments.
         what: what is estimated, with its unit.
         at_least: what was really met, a lower bound that is certain; None where there is none.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
+    >>> found = tp.estimate_density(net, tp.Box(-2, 2, d=1), segments=5)
+    >>> found, found.value
+    (estimate of breakpoints per unit length: 0.25 ± 0 (5 samples), 0.25)
     """
 
     value: float

@@ -6,7 +6,6 @@ import os
 import struct
 from collections import Counter
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
@@ -14,12 +13,11 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.regions.complex.output_cells import OutputCells
-from tropica.regions.complex.simplices import facets_of
+from tropica.regions.topology.faces import FaceComplex
+from tropica.regions.topology.parts import boundary_complex
 from tropica.runtime.arithmetic import under_own_settings
 from tropica.runtime.files import write_file
 from tropica.runtime.html import HtmlRepr
-
-Point = tuple[Fraction, ...]
 
 
 @under_own_settings
@@ -28,8 +26,7 @@ class Mesh(HtmlRepr):
     """Polygons in space that share their vertices.
 
     Seen from the side of the higher label, or from above the level, the vertices of a polygon go round counterclockwise. Two
-    vertices are one if they are equal as rational points; a vertex in the middle of another polygon's edge is a vertex of that
-    polygon too.
+    vertices are one if they are equal as rational points, and polygons that touch along an edge share it.
 
     Attributes:
         vertices: (V, 3) in the coordinates x where the network has three inputs, else in t.
@@ -73,15 +70,16 @@ class Mesh(HtmlRepr):
         return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the mesh: ``.ply`` and ``.obj`` with polygons, ``.stl`` (binary) with triangles.
+        """Write the mesh: ``.ply`` and ``.obj`` with polygons, ``.stl`` (binary) with triangles, ``.html`` as a page that turns
+        it (needs ``tropica[plotly]``).
 
         Raises:
-            InputError: another suffix, or a file that cannot be written.
+            InputError: another suffix, a file that cannot be written, plotly is not installed.
         """
         file = Path(path)
-        writers = {".ply": _ply, ".obj": _obj, ".stl": _stl}
+        writers = {".ply": _ply, ".obj": _obj, ".stl": _stl, ".html": _html}
         if file.suffix not in writers:
-            raise InputError(f"{file.name}: a mesh is saved as .ply, .obj or .stl; found {file.suffix or 'no suffix'}")
+            raise InputError(f"{file.name}: a mesh is saved as .ply, .obj, .stl or .html; found {file.suffix or 'no suffix'}")
         write_file(file, writers[file.suffix](self))
 
     def __repr__(self) -> str:
@@ -119,7 +117,23 @@ def _stl(mesh: Mesh) -> bytes:
     return b"tropica".ljust(80) + struct.pack("<I", len(corners)) + table.tobytes()
 
 
-# ── welding ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _html(mesh: Mesh) -> str:
+    """A page without further files, with a drawing of the triangles in WebGL."""
+    try:
+        from plotly.graph_objects import Figure, Mesh3d, Scatter3d
+    except ImportError:
+        raise InputError('pages of meshes need plotly: pip install "tropica[plotly]"') from None
+    (x, y, z), (i, j, k) = mesh.vertices.T, mesh.triangles.T
+    color = np.repeat(np.unique(mesh.labels, axis=0, return_inverse=True)[1].ravel(), [len(p) - 2 for p in mesh.polygons])
+    ends = np.array(list(mesh.edges), np.int64).reshape(-1, 2)
+    lines = np.concatenate([mesh.vertices[ends], np.full((len(ends), 1, 3), np.nan)], 1).reshape(-1, 3).T
+    surface = Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, intensity=color, intensitymode="cell", showscale=False, flatshading=True)
+    edges = Scatter3d(x=lines[0], y=lines[1], z=lines[2], mode="lines", line={"color": "black", "width": 1}, hoverinfo="skip")
+    layout = {"title": repr(mesh), "showlegend": False, "scene": {"aspectmode": "data"}}
+    return Figure([surface, edges], layout).to_html(include_plotlyjs=True)
+
+
+# ── making ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def make_mesh(parts: OutputCells, pairs: np.ndarray, facets: np.ndarray) -> Mesh:
@@ -135,80 +149,49 @@ def make_mesh(parts: OutputCells, pairs: np.ndarray, facets: np.ndarray) -> Mesh
         raise InputError(f"meshes are surfaces in a domain of 3 dimensions; this one has {domain.dimension}")
     if domain.limits() is None:
         raise InputError("meshes are of bounded domains, as a Box; found all of space")
-    rings = [_ring(parts, facet) for facet in facets.tolist()]
-    rows = np.concatenate([np.zeros(0, np.int64), *rings])
-    number, points, at = _welded(parts, rows)
-    ends = np.cumsum([len(ring) for ring in rings])[:-1]
-    polygons = np.split(number, ends) if rings else []
-    polygons = [p if _upward(parts, pair, at[p]) else p[::-1] for p, pair in zip(polygons, pairs, strict=True)]
-    polygons = _without_gaps(polygons, points)
+    faces = boundary_complex(parts, facets)
+    at = parts.parts.at[faces.rows, :3]
+    start, around = rings(faces)
+    turned = ~_upward(parts, pairs, start, at[around])
+    polygons = [p[::-1] if turn else p for p, turn in zip(np.split(around, start[1:-1]), turned.tolist(), strict=True)]
     vertices = at @ domain.basis + domain.origin if domain.input_size == 3 else at
-    return Mesh(vertices, polygons, np.sort(parts.piece[pairs], axis=1))
+    return Mesh(vertices, polygons if len(facets) else [], np.sort(parts.piece[pairs], axis=1))
 
 
-def _ring(parts: OutputCells, facet: int) -> np.ndarray:
-    """The rows of a facet's vertices in order around it: two that lie on one more facet of the part are neighbors."""
-    rows = parts.vertices_of(facet)
-    member = np.ones((1, len(rows)), bool)
-    meets = parts.parts.on[rows][None]
-    sides = meets[0][:, facets_of(meets, member)[0]].T
-    ends = [np.flatnonzero(side).tolist() for side in sides]
-    ring, left = [0], [e for e in ends if len(e) == 2]
-    while len(ring) < len(rows):
-        side = next(e for e in left if ring[-1] in e)
-        left.remove(side)
-        ring.append(side[0] if side[1] == ring[-1] else side[1])
-    return rows[ring]
+def rings(faces: FaceComplex) -> tuple[np.ndarray, np.ndarray]:
+    """The vertices of polygons in order around each: offsets (F + 1,), and the numbers of the vertices.
+
+    Two edges of a polygon meet in each of its vertices, so that all polygons are walked around at once.
+    """
+    start, edges = faces.facets[1]
+    polygon = np.repeat(np.repeat(np.arange(len(start) - 1), np.diff(start)), 2)
+    vertex = faces.edges[edges].ravel()  # entries 2k and 2k + 1 are the ends of one edge of one polygon
+    met = np.lexsort((vertex, polygon)).reshape(-1, 2)  # the two entries of a vertex in a polygon
+    other = np.empty(len(vertex), np.int64)
+    other[met[:, 0]], other[met[:, 1]] = met[:, 1], met[:, 0]
+    around = np.empty(len(edges), np.int64)
+    active, here = np.arange(len(start) - 1), 2 * start[:-1]
+    for step in range(int(np.diff(start).max(initial=0))):
+        going = step < np.diff(start)[active]
+        active, here = active[going], here[going]
+        around[start[active] + step] = vertex[here]
+        here = other[here] ^ 1
+    return start, around
 
 
-def _welded(parts: OutputCells, rows: np.ndarray) -> tuple[np.ndarray, list[Point], np.ndarray]:
-    """A number for each row, equal for equal points; the points, exactly and as floats."""
-    own, at = np.unique(rows, return_inverse=True)
-    known: dict[Point, int] = {}
-    number = np.zeros(len(own), np.int64)
-    for i, row in enumerate(own.tolist()):
-        number[i] = known.setdefault(tuple(parts.corner(row)[:-1]), len(known))
-    points = list(known)
-    return number[at.ravel()], points, np.array([[float(x) for x in p] for p in points]).reshape(-1, 3)
-
-
-def _upward(parts: OutputCells, pair: np.ndarray, corners: np.ndarray) -> bool:
-    """Whether the normal of a ring points to the part of the higher piece, by the slopes of the functions there."""
-    low, high = pair[np.argsort(parts.piece[pair])].tolist()
-    cells = parts.parent[[low, high]]
-    maps = parts.found.maps[0][cells][:, :, :3].sum(0)
+def _upward(parts: OutputCells, pairs: np.ndarray, start: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Whether the normal of each ring points to the part of the higher piece, by the slopes of the functions there."""
+    ordered = np.take_along_axis(pairs, np.argsort(parts.piece[pairs], axis=1), 1)
+    maps = parts.found.maps[0][parts.parent[ordered]][..., :3].sum(1)
     if parts.functions.largest:
-        slope = maps[parts.piece[high]] - maps[parts.piece[low]]
+        every, (low, high) = np.arange(len(pairs)), parts.piece[ordered].T
+        slope = maps[every, high] - maps[every, low]
     else:
-        slope = parts.functions.weight.floats()[0] @ maps
-    away = corners - corners[0]
-    normal = np.cross(away[1:-1], away[2:]).sum(0)
-    return float(normal @ slope) > 0
-
-
-def _without_gaps(polygons: list[np.ndarray], points: list[Point]) -> list[np.ndarray]:
-    """Polygons with those vertices of others that lie inside of their edges, where an edge has no counterpart."""
-    directed = Counter((a, b) for p in polygons for a, b in zip(p.tolist(), np.roll(p, -1).tolist(), strict=True))
-    alone = {(a, b) for a, b in directed if (b, a) not in directed}
-    candidates = sorted({v for edge in alone for v in edge})
-    found = []
-    for polygon in polygons:
-        ring: list[int] = []
-        for a, b in zip(polygon.tolist(), np.roll(polygon, -1).tolist(), strict=True):
-            ring.append(a)
-            if (a, b) in alone:
-                ring += _between(points, a, b, candidates)
-        found.append(np.array(ring))
-    return found
-
-
-def _between(points: list[Point], a: int, b: int, candidates: list[int]) -> list[int]:
-    """The candidates strictly inside of an edge, in order along it."""
-    along = [y - x for x, y in zip(points[a], points[b], strict=True)]
-    k = max(range(3), key=lambda i: abs(along[i]))
-    inside = []
-    for v in candidates:
-        share = (points[v][k] - points[a][k]) / along[k]
-        if 0 < share < 1 and all(p == x + share * d for p, x, d in zip(points[v], points[a], along, strict=True)):
-            inside.append((share, v))
-    return [v for _, v in sorted(inside)]
+        slope = np.einsum("o,nok->nk", parts.functions.weight.floats()[0], maps)
+    polygon = np.repeat(np.arange(len(pairs)), np.diff(start))
+    away = corners - corners[start[:-1]][polygon]
+    following = np.roll(away, -1, axis=0)  # that of a ring's last vertex is of the next ring; the last vertex's turn is 0
+    following[start[1:] - 1] = 0
+    normal = np.zeros((len(pairs), 3))
+    np.add.at(normal, polygon, np.cross(away, following))
+    return np.einsum("nk,nk->n", normal, slope) > 0

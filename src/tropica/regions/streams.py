@@ -18,12 +18,13 @@ from tropica.regions.engine.settings import EnumerationSettings, Prune
 from tropica.regions.engine.tasks import Counters
 from tropica.regions.lower.lowering import lower
 from tropica.runtime.arithmetic import own_settings
+from tropica.runtime.html import HtmlRepr
 from tropica.runtime.progress import ProgressCallback, progress_callback
 
 ARRAYS = (SIGNS, VOLUMES, MAPS, VERTICES)
 
 
-class CellCount(int):
+class CellCount(HtmlRepr, int):
     """A number of cells.
 
     Attributes:
@@ -33,6 +34,12 @@ class CellCount(int):
         signs: how many signs were decided by the ``filter`` on a cell's box, at its ``vertices`` in float64, and by ``exact``
             integers.
         seconds: time it took.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> count = tp.count_cells(net, tp.Box(-1, 1, d=2))
+    >>> count, count + 1, count.complete, count.certified
+    (4 cells, 5, True, True)
     """
 
     complete: bool

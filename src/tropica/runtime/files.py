@@ -113,17 +113,22 @@ def write_file(path: Path, content: bytes | str) -> Path:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> Path:
-    """Write numbers as JSON. Values that are not finite, which JSON cannot express, become null."""
-    return write_file(path, json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write numbers as JSON."""
+    return write_file(path, json_text(content))
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
-    """Write a table as CSV (RFC 4180, with line feeds)."""
+def json_text(content: Mapping[str, Any]) -> str:
+    """Numbers as JSON. Values that are not finite, which JSON cannot express, become null."""
+    return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table as CSV (RFC 4180, with line feeds)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    return write_file(path, text.getvalue())
+    return text.getvalue()
 
 
 def plain(content: Any) -> Any:

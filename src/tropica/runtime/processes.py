@@ -59,7 +59,7 @@ class Processes:
                     "distributed=True needs torchrun, or an earlier call of torch.distributed.init_process_group()"
                 )
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
-            dist.init_process_group(backend, timeout=TIMEOUT)
+            _create_group(backend)
             atexit.register(_destroy_group)  # the interpreter aborts if threads of gloo outlive it
         return cls(dist.get_rank(), dist.get_world_size())
 
@@ -152,6 +152,22 @@ class Processes:
     def wait(self) -> None:
         """Wait until all processes have called this method (a barrier)."""
         self.all_gather(None)
+
+
+def _create_group(backend: str) -> None:
+    """Create the default group.
+
+    After a restart by torchrun (``--max-restarts``) with its default rendezvous, the store still holds the addresses of the
+    processes that have ended, and a process may connect to one of them. Each start therefore has keys of its own. Several
+    nodes count restarts for themselves, so that their keys could differ: they use torch's keys.
+    """
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if restarts == "0" or os.environ.get("GROUP_WORLD_SIZE") != "1":
+        dist.init_process_group(backend, timeout=TIMEOUT)
+        return
+    store, rank, world_size = next(dist.rendezvous("env://", timeout=TIMEOUT))
+    own = dist.PrefixStore(f"start {restarts}", store)
+    dist.init_process_group(backend, store=own, rank=rank, world_size=world_size, timeout=TIMEOUT)
 
 
 def _destroy_group() -> None:

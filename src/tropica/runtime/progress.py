@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 
 from rich.progress import (
     BarColumn,
@@ -19,6 +22,12 @@ from rich.text import Text
 
 ProgressCallback = Callable[[int, int, str], None]
 """Called with (done, total, message)."""
+REDRAWN = 0.2
+"""Seconds between two pictures of a notebook's bar."""
+
+
+LONG = 2.0
+"""Seconds after which :func:`waiting` shows that something is going on."""
 
 
 class Rate(ProgressColumn):
@@ -27,6 +36,33 @@ class Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         """The rate, or nothing while it is unknown."""
         return Text("" if task.speed is None else f"{task.speed:,.3g}/s" if task.speed < 100 else f"{task.speed:,.0f}/s")
+
+
+@contextmanager
+def notebook_bars() -> Iterator[ProgressCallback]:
+    """Bars in the cell of a notebook, redrawn in place a few times a second, and empty in the end."""
+    from IPython.display import display  # pyright: ignore[reportMissingImports]  # a notebook has it
+
+    handle = display({"text/html": ""}, raw=True, display_id=True)
+    rows: dict[str, str] = {}
+    started: dict[str, float] = {}
+    drawn = 0.0
+
+    def report(done: int, total: int, message: str) -> None:
+        nonlocal drawn
+        now = time.monotonic()
+        seconds = now - started.setdefault(message, now)
+        rate = f"{done / seconds:,.3g}/s" if seconds > 0 else ""
+        counts = f"{done:,}/{total:,} {rate}"
+        rows[message] = f'{escape(message)} <progress value="{done}" max="{max(total, 1)}"></progress> {counts}'
+        if now - drawn >= REDRAWN:
+            handle.update({"text/html": "<br>".join(rows.values())}, raw=True)
+            drawn = now
+
+    try:
+        yield report
+    finally:
+        handle.update({"text/html": ""}, raw=True)
 
 
 @contextmanager
@@ -51,7 +87,11 @@ def progress_callback(progress: bool | ProgressCallback) -> Iterator[ProgressCal
     from rich.console import Console
 
     console = Console(stderr=True)
-    if not (console.is_interactive or console.is_jupyter):  # rich would write an empty line to a log or a pipe
+    if console.is_jupyter:
+        with notebook_bars() as report:
+            yield report
+        return
+    if not console.is_interactive:  # rich would write an empty line to a log or a pipe
         yield None
         return
     times = TimeElapsedColumn(), TimeRemainingColumn()
@@ -65,3 +105,26 @@ def progress_callback(progress: bool | ProgressCallback) -> Iterator[ProgressCal
             bars.update(tasks[message], completed=done, total=total)  # type: ignore[arg-type]
 
         yield report
+
+
+@contextmanager
+def waiting(message: str) -> Iterator[None]:
+    """A bar with the time on standard error, in a terminal, while a step without countable parts takes longer than two seconds.
+
+    >>> with waiting("reading"):
+    ...     pass
+    """
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_interactive:
+        yield
+        return
+    with Progress(TextColumn(message), BarColumn(), TimeElapsedColumn(), console=console, transient=True) as bars:
+        task = bars.add_task(message, total=None, visible=False)
+        shown = threading.Timer(LONG, bars.update, (task,), {"visible": True})
+        shown.start()
+        try:
+            yield
+        finally:
+            shown.cancel()

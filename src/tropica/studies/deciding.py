@@ -28,6 +28,14 @@ class DecidingPoints:
         index: (N,) indices of the deciding points among the training points.
         angle: (N,) degrees between the coefficients of ``own`` and ``deciding``.
         distance: (N,) Euclidean distance between these coefficients.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> x = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    >>> decomposition = tp.decompose(net, x)
+    >>> found = tp.studies.deciding_points(decomposition, tp.extract(net, x, decomposition), x)
+    >>> found.index.tolist(), found.distance.tolist()
+    ([0, 1], [0.0, 0.0])
     """
 
     own: AffineTerms

@@ -32,7 +32,11 @@ IN_ORDER = (
     *(share, shift, random, implications, cross, estimate, decomposition),
 )
 STUDIES: Mapping[str, Study] = MappingProxyType({one.STUDY.name: one.STUDY for one in IN_ORDER})
-"""The studies by the name that ``tropica study`` takes, in the order of the paper."""
+"""The studies by the name that ``tropica study`` takes, in the order of the paper.
+
+>>> tp.studies.STUDIES["table2"].title
+'Table 2: network, extracted function and truth'
+"""
 
 
 def find_study(name: str) -> Study:

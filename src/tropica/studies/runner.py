@@ -50,6 +50,12 @@ class StudyResult:
         results: the numbers of all runs.
         files: written files by name.
         seconds: duration of this call.
+
+    >>> import pandas as pd, tropica as tp
+    >>> from tropica.studies.study import Results
+    >>> rows = pd.DataFrame({"model": ["fcn-small"], "family": ["FCN"], "seed": [0]})
+    >>> tp.studies.StudyResult(tp.studies.STUDIES["table2"], Results(rows, {}, {}), {}, seconds=0.5)
+    StudyResult('table2', 1 rows, models fcn-small)
     """
 
     study: Study
@@ -77,6 +83,11 @@ class StudiesResult:
         failed: the reason of each failure by name, in one line.
         files: ``report.html`` and ``numbers.json``.
         seconds: duration of this call.
+
+    >>> import tropica as tp
+    >>> found = tp.studies.StudiesResult(done={}, failed={"table2": "no network was trained"}, files={}, seconds=0.5)
+    >>> found, found.to_dataframe()["failed"].tolist()
+    (StudiesResult(failed: table2), ['no network was trained'])
     """
 
     done: dict[str, StudyResult]
@@ -85,8 +96,8 @@ class StudiesResult:
     seconds: float
 
     def __repr__(self) -> str:
-        failed = f", failed: {', '.join(self.failed)}" if self.failed else ""
-        return f"StudiesResult({', '.join(self.done)}{failed})"
+        failed = [f"failed: {', '.join(self.failed)}"] if self.failed else []
+        return f"StudiesResult({', '.join([*self.done, *failed])})"
 
     def to_dataframe(self) -> pd.DataFrame:
         """The summary of each finished study, and the reason of each failed one."""
@@ -234,14 +245,11 @@ def run_studies(
     numbers = state.numbers()
     sections = [state.section(name) for name in names]
     numbers["left_out"] = left_out
+    files = {"numbers.json": write_json(folder / "numbers.json", numbers)}
     trained = networks is None and settings.get("given") is None
     commands = next_commands(numbers["settings"]) if trained else ()
-    files = {
-        "report.html": write_file(
-            folder / "report.html", render_report(title, sections, numbers["settings"], commands, left_out)
-        ),
-        "numbers.json": write_json(folder / "numbers.json", numbers),
-    }
+    page = render_report(title, sections, numbers["settings"], commands, left_out)
+    files["report.html"] = write_file(folder / "report.html", page)
     return StudiesResult(state.done, state.failed, files, time.perf_counter() - start)
 
 
@@ -328,17 +336,17 @@ def _finish(prepared: PreparedStudy, start: float) -> StudyResult:
     study, folder = prepared.study, prepared.folder
     rows, results = prepared.results()
     results = Results(results.rows, results.figure_data, {**results.settings, "versions": _versions()})
-    with style.applied():
-        pictures = {f"{name}.png": _png(figure) for name, figure in study.figures(results).items()}
     numbers = {"settings": results.settings, "findings": study.findings(results), "rows": rows}
-    page = render_report(study.title, [Section.of_results(study, results, pictures)], results.settings)
     csv = pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n")
-    files = {
+    files = {  # the numbers before the pictures
         "rows.csv": write_file(folder / "rows.csv", csv),
         "numbers.json": write_json(folder / "numbers.json", numbers),
-        **{name: write_file(folder / name, content) for name, content in pictures.items()},
-        "report.html": write_file(folder / "report.html", page),
     }
+    with style.applied():
+        pictures = {f"{name}.png": _png(figure) for name, figure in study.figures(results).items()}
+    page = render_report(study.title, [Section.of_results(study, results, pictures)], results.settings)
+    files |= {name: write_file(folder / name, content) for name, content in pictures.items()}
+    files["report.html"] = write_file(folder / "report.html", page)
     return StudyResult(study, results, files, time.perf_counter() - start)
 
 

@@ -53,6 +53,13 @@ class Certificate:
         steps: what was tried before, and why it was not enough.
         num_targets: in regression the number of outputs. Theorem 3.3 then holds for each of them, no labels are compared, and
             ``scale`` is the smallest spread of an output that is not constant. 0 in classification.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> x = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    >>> certificate = tp.extract(net, x).certificate
+    >>> certificate.holds, certificate.complete, certificate.labels_kept
+    (True, True, 1.0)
     """
 
     smallest_cotangent: float | None

@@ -14,7 +14,7 @@ from torch import Tensor
 from tropica.data.passes import DEFAULT_SIZES, Shard, ShardSizes
 from tropica.errors import InputError
 from tropica.runtime.arithmetic import own_settings
-from tropica.runtime.html import html_table
+from tropica.runtime.html import MOST_PICTURES, coefficient_pictures, html_table
 from tropica.terms.certificate import Certificate
 from tropica.terms.double_double_maxima import scaled_block
 from tropica.terms.identity import ExtractionIdentity
@@ -31,6 +31,11 @@ class AffineTerms:
         weight: w, (D, d).
         bias: b, (D,) float64.
         input_shape: shape of one input, d numbers.
+
+    >>> import torch, tropica as tp
+    >>> terms = tp.AffineTerms(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0.0, 1.0]).double(), (2,))
+    >>> terms(torch.tensor([[3.0, 4.0]])).tolist()
+    [[3.0, 9.0]]
     """
 
     weight: Tensor
@@ -73,7 +78,7 @@ class AffineTerms:
             "b": f"{float(self.bias.min()):.3g} … {float(self.bias.max()):.3g}" if len(self) else "none",
             "dtype": self.weight.dtype,
         }
-        return html_table("Affine functions ⟨w, x⟩ + b", facts)
+        return html_table("Affine functions ⟨w, x⟩ + b", facts) + coefficient_pictures(self.weight, self.input_shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +96,13 @@ class LinearTerms:
         method: the decomposition's method.
         certificate: the certificate of Theorem 3.3.
         about: the names and fingerprints in :class:`~tropica.terms.identity.ExtractionIdentity`.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> x = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    >>> terms = tp.extract(net, x)
+    >>> terms.labels.tolist(), terms.local.weight.tolist()
+    ([0, 1], [[1.0, 0.0], [0.0, 1.0]])
     """
 
     blocks: Sequence[TermBlock]
@@ -339,7 +351,8 @@ class LinearTerms:
             "precision": self.precision,
             "certificate": str(self.certificate).removeprefix("certificate "),
         }
-        return html_table("Linear terms", facts)
+        first = self.select(torch.arange(min(self.num_points, MOST_PICTURES))).local
+        return html_table("Linear terms", facts) + coefficient_pictures(first.weight, self.input_shape)
 
 
 def _shape_text(shape: Sequence[int]) -> str:

@@ -42,6 +42,12 @@ class BoundarySuperset:
         polynomial: with essential monomials only.
         network: the network itself, as a tropical map.
         threshold: c; unused for several labels.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> found = tp.boundary_superset(net)
+    >>> found.contains([1, 1]), found.contains([2, 1])
+    (True, False)
     """
 
     polynomial: PolynomialWithQuotients

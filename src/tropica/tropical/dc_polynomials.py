@@ -44,6 +44,14 @@ class DecompositionPolynomials(HtmlRepr):
         minus: F⁻.
         excess: the largest difference between the maximum of the pieces and the function itself, at the points where pieces
             were computed: 0 for a convex function; up to about 1e-16 for non-integer weights, where K is rounded.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
+    >>> found = tp.tropical.decomposition_polynomials(tp.decompose(net, method="paper"))
+    >>> found
+    DecompositionPolynomials(monomials of F⁺: 1, 2; of F⁻: 2; excess 0)
+    >>> found.plus, found.minus, found.excess
+    ((max-plus: 0⊙x₁², max-plus: 0 ⊕ 0⊙x₁⁴), max-plus: 0⊙x₁ ⊕ 0⊙x₁³, 0.0)
     """
 
     plus: tuple[TropicalPolynomial, ...]
@@ -141,6 +149,15 @@ class Membership(HtmlRepr):
         monomial: (D,) the monomial that equals each term, −1 for none.
         tied: (D,) whether the term's point lies on the hypersurface, where any convex combination of the tied monomials is a
             subgradient.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
+    >>> x = torch.tensor([[-2.0], [3.0]], dtype=torch.float64)
+    >>> decomposition = tp.decompose(net, method="paper")
+    >>> f_minus = tp.tropical.decomposition_polynomials(decomposition).minus
+    >>> found = tp.tropical.membership(tp.extract(net, x, decomposition).minus, f_minus, x)
+    >>> found.holds, found.monomial.tolist(), found.tied.tolist()
+    (True, [0, 1], [False, False])
     """
 
     monomial: np.ndarray
@@ -162,6 +179,14 @@ def membership(terms: AffineTerms, p: TropicalPolynomial, x: Tensor) -> Membersh
 
     Raises:
         InputError: different numbers of terms and points, or a wrong number of variables.
+
+    >>> import torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
+    >>> x = torch.tensor([[-2.0], [3.0]], dtype=torch.float64)
+    >>> decomposition = tp.decompose(net, method="paper")
+    >>> f_minus = tp.tropical.decomposition_polynomials(decomposition).minus
+    >>> tp.tropical.membership(tp.extract(net, x, decomposition).minus, f_minus, x).holds
+    True
     """
     if terms.weight.shape[0] != len(x) or terms.weight[0].numel() != p.variables:
         raise InputError(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tropica.errors import InputError
 from tropica.regions.domains.constructors import Box
+from tropica.runtime.html import HtmlRepr
 from tropica.tropical.to_network import linear_layer
 
 
@@ -29,13 +30,20 @@ class SmallerLayer(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class SmallerNetwork:
+class SmallerNetwork(HtmlRepr):
     """A network with fewer hidden units.
 
     Attributes:
         module: a :class:`SmallerLayer` in eval mode.
         kept: (k,) the indices of the kept hidden units; parallel units count as the first one.
         bound: (num_outputs,) a bound on the change of each output anywhere in the box.
+
+    >>> import torch, tropica as tp
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1)).double().eval()
+    >>> smaller = tp.tropical.drop_generators(model, tp.Box(-1, 1, d=2), keep=6)
+    >>> x = 2 * torch.rand(100, 2, dtype=torch.float64) - 1
+    >>> len(smaller.kept) <= 6, bool(smaller.error(model, x) <= smaller.bound.max() + 1e-12)
+    (True, True)
     """
 
     module: SmallerLayer

@@ -24,7 +24,7 @@ from tropica.polyhedra.dual_complexes import Face, PolyhedralComplex
 from tropica.polyhedra.overlay import MixedCell
 from tropica.polyhedra.overlay import mixed_cells as polyhedra_mixed_cells
 from tropica.runtime.arithmetic import own_settings
-from tropica.runtime.html import HtmlRepr
+from tropica.runtime.html import HtmlRepr, TableRepr
 from tropica.tropical.mixed_volume import mixed_volume
 from tropica.tropical.polynomial import PolynomialWithQuotients
 from tropica.tropical.semiring_polynomial import checked_operand
@@ -43,6 +43,13 @@ class IntersectionCell(HtmlRepr):
         active: the active terms of each polynomial on the relative interior.
         multiplicity: in the stable intersection: the mixed volume of the convex hulls of the active terms, in the lattice of
             their span; None in a prevariety.
+
+    >>> import tropica as tp
+    >>> found = tp.prevariety(tp.parse_tropical("max(x, y, 0)"), tp.parse_tropical("max(x, y, 1)"))
+    >>> found.cells[0]
+    IntersectionCell(dimension 1, vertices 1, 1)
+    >>> found.cells[0].rays.tolist(), found.cells[0].active
+    ([[1, 1]], ((0, 1), (0, 1)))
     """
 
     dimension: int
@@ -58,7 +65,7 @@ class IntersectionCell(HtmlRepr):
 
 
 @dataclass(frozen=True, eq=False)
-class Intersection(HtmlRepr):
+class Intersection(TableRepr):
     """The intersection of tropical hypersurfaces in ℝ^d.
 
     Attributes:
@@ -66,6 +73,12 @@ class Intersection(HtmlRepr):
         cells: the maximal cells of a prevariety; all cells of dimension d − k of a stable intersection.
         lineality: (l, d) integers that span the directions in which all cells extend.
         stable: whether it is the stable intersection.
+
+    >>> import tropica as tp
+    >>> p, q = tp.parse_tropical("max(x, y, 0)"), tp.parse_tropical("max(x, y + 1, 2)")
+    >>> found = tp.stable_intersection(p, q)
+    >>> found, found.points.tolist(), found.multiplicities
+    (Intersection(stable intersection of 2 hypersurfaces in ℝ^2: 1 cells, multiplicities 1 in all, max-plus), [[1, 1]], [1])
     """
 
     polynomials: tuple[PolynomialWithQuotients, ...]

@@ -29,6 +29,14 @@ class TooManyMonomials(InputError):
         reached: the number at which the computation stopped.
         known: what was found: for ``to_tropical`` a TropicalMap of the essential monomials found so far, for ``zonotopes`` the
             zonotopes P(G) and P(H) of each output; None where nothing was.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], None), ([[1.0, 1.0, -1.0]], None)])
+    >>> try:
+    ...     found = tp.to_tropical(net, limit=2)
+    ... except tp.tropical.TooManyMonomials as error:
+    ...     print(error.reached)
+    3
     """
 
     def __init__(self, text: str, reached: int, known: Any = None) -> None:
@@ -37,7 +45,14 @@ class TooManyMonomials(InputError):
 
 
 class LargeAnswerWarning(UserWarning):
-    """An answer that may be larger than the limit at which the computation stops."""
+    """An answer that may be larger than the limit at which the computation stops.
+
+    >>> import warnings, tropica as tp
+    >>> with warnings.catch_warnings():  # stop before a computation that may be too large
+    ...     warnings.simplefilter("error", tp.tropical.LargeAnswerWarning)
+    ...     len(tp.to_tropical(tp.from_layers([([[1.0]], None), ([[1.0]], None)])))
+    1
+    """
 
 
 def most_monomials(net: PiecewiseLinearNetwork) -> int:

@@ -23,6 +23,11 @@ class Simplified(HtmlRepr):
         function: the smaller function, of the type of the given one.
         kept, dropped: numbers of monomials.
         error: the largest absolute change at the given points.
+
+    >>> import tropica as tp
+    >>> found = tp.tropical.simplify(tp.parse_tropical("max(0, x, 2*x - 1, 3*x - 3)"), [[-1.0], [0.2], [5.0]])
+    >>> found.function, found.kept, found.dropped, found.error
+    (max-plus: 0 ⊕ 0⊙x ⊕ -3⊙x³, 3, 1, 0.0)
     """
 
     function: Any

@@ -33,6 +33,13 @@ class Overlay:
         polynomials: f, g, f, g, ... of the s outputs.
         active_terms: (C, 2 s) the active term of each polynomial in each cell.
         product: f ⊙ g ⊙ ..., with the monomials in the order of the cells.
+
+    >>> import tropica as tp
+    >>> found = tp.tropical.overlay(tp.parse_tropical("max(x, 0) - max(x, 1)"))
+    >>> found
+    Overlay(3 cells of 2 polynomials)
+    >>> len(found), found.regions, found.maps
+    (3, 3, 3)
     """
 
     polynomials: Sequence[PolynomialWithQuotients]

@@ -23,6 +23,8 @@ from tropica.tropical.variable_names import checked_names
 
 TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|([^\W\d]\w*)|(\*\*|[-+*/(),−·]))")
 ACCEPTED = "numbers, names, + − * / ( ) and max(...), min(...)"
+INFINITE = ("inf", "infinity", "oo", "nan")
+"""Words that are no names of variables unless the caller says so."""
 MAX_DEPTH = 100
 """Largest number of nested parentheses."""
 
@@ -72,6 +74,9 @@ def parse_tropical(
     found = sorted(used - {"max", "min"}, key=_natural)
     names = tuple(found) if variables is None else tuple([variables] if isinstance(variables, str) else variables)
     checked_names(names, len(names))
+    infinite = next((t for t in tokens if t.kind == "name" and t.text.lower() in INFINITE and variables is None), None)
+    if infinite:
+        _fail(text, infinite.at, f"{infinite.text!r} is not a number here; leave out what is infinite: max(x, −∞) is x")
     unknown = next((t for t in tokens if t.kind == "name" and t.text not in {*names, "max", "min"}), None)
     if unknown:
         _fail(text, unknown.at, f"{unknown.text!r} is not among the variables ({', '.join(names)})")

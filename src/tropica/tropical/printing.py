@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import decimal
 from fractions import Fraction
 
 import numpy as np
 
+from tropica.exact.number_text import is_short, latex_number, rounded
 from tropica.tropical.variable_names import Names, latex_name, plain_name
 
 _UP = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 SHOWN = 12
 """Monomials shown by ``repr`` and in notebooks."""
-LONG = 12
-"""Length, in characters, up to which ``repr`` and notebooks show a number exactly."""
 
 
 def text(exponents: np.ndarray, coefficients: np.ndarray, names: Names = None) -> str:
@@ -39,24 +37,7 @@ def _power(i: int, exponent: int | Fraction, names: Names) -> str:
 
 def _short(number: int | Fraction) -> str:
     """The exact number where it is short, else four digits and "…"."""
-    return str(number) if _is_short(number) else f"{rounded(Fraction(number))}…"
-
-
-def _is_short(number: int | Fraction) -> bool:
-    return int(number.numerator).bit_length() < 64 and len(str(number)) <= LONG
-
-
-def rounded(value: Fraction) -> str:
-    """Four digits of a number of any size.
-
-    >>> rounded(Fraction(1, 3)), rounded(Fraction(-(10**400))), rounded(Fraction(1, 10**400))
-    ('0.3333', '-1e+400', '1e-400')
-    """
-    if value == 0 or Fraction(1, 10**300) < abs(value) < 10**300:
-        return f"{float(value):.4g}"
-    context = decimal.Context(prec=4, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
-    found = context.divide(decimal.Decimal(value.numerator), decimal.Decimal(value.denominator)).normalize(context)
-    return f"{found:e}"
+    return str(number) if is_short(number) else f"{rounded(Fraction(number))}…"
 
 
 def latex(exponents: np.ndarray, coefficients: np.ndarray, names: Names = None, *, short: bool = False) -> str:
@@ -81,9 +62,5 @@ def _latex_power(i: int, exponent: int | Fraction, names: Names, short: bool) ->
 
 
 def _latex_number(number: int | Fraction, short: bool) -> str:
-    value = Fraction(number)
-    if short and not _is_short(number):
-        body = f"{rounded(abs(value))}\\ldots"
-    else:
-        body = str(abs(value)) if value.denominator == 1 else f"\\tfrac{{{abs(value.numerator)}}}{{{value.denominator}}}"
-    return f"(-{body})" if value < 0 else body
+    found = latex_number(number, short=short)
+    return f"({found})" if number < 0 else found

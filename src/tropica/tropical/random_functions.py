@@ -17,6 +17,11 @@ def random_polynomial(variables: int, monomials: int, *, degree: int = 20, seed:
 
     Raises:
         InputError: fewer exponents than monomials, or no monomial or variable.
+
+    >>> import tropica as tp
+    >>> p = tp.tropical.random_polynomial(2, 30, seed=1)
+    >>> p.variables, len(p), p == tp.tropical.random_polynomial(2, 30, seed=1)
+    (2, 30, True)
     """
     if monomials < 1 or variables < 1 or degree < 0 or (degree + 1) ** variables < monomials:
         raise InputError(

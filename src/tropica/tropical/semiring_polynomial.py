@@ -175,7 +175,7 @@ class SemiringPolynomial(PolynomialGeometry):
     def _reduced(self, x: Any, reduction: Reduction, sign: int = 1) -> Any:
         points, single = read_points(x, self.variables)
         found = reduced_values(self.table, self._floats, self._sign * points, reduction)
-        return shaped_like(sign * found if sign < 0 else found, x, single)
+        return shaped_like(0.0 - found if sign < 0 else found, x, single)  # 0 − 0 is 0, not −0
 
     def __call__(self, x: Any) -> Any:
         """Values in float64 at points (B, d), an array (B,); at one point (d,), a float. A tensor gives a tensor."""

@@ -154,6 +154,11 @@ class SparseTournamentLayer(nn.Module):
     Args:
         before: the round whose hidden units are the input.
         after: the next round; or, after the last round, the positions of f, g, f, g, ..., whose differences are the output.
+
+    >>> import tropica as tp
+    >>> net = tp.to_network(tp.parse_tropical("max(x, y, 2*x, 1)"), sparse=True)
+    >>> [type(layer).__name__ for layer in net]
+    ['Linear', 'ReLU', 'SparseTournamentLayer', 'ReLU', 'SparseTournamentLayer']
     """
 
     x: Tensor
@@ -197,7 +202,13 @@ def linear_layer(weight: np.ndarray, bias: np.ndarray | None = None) -> nn.Linea
 
 
 class LinearSum(nn.Module):
-    """A sum of linear layers, for weights that are sums of float64 numbers."""
+    """A sum of linear layers, for weights that are sums of float64 numbers.
+
+    >>> layer = torch.nn.Linear(1, 1, bias=False)
+    >>> _ = torch.nn.init.constant_(layer.weight, 2.0)
+    >>> LinearSum([layer, layer])(torch.tensor([[3.0]])).item()
+    12.0
+    """
 
     def __init__(self, parts: Sequence[nn.Linear]) -> None:
         super().__init__()

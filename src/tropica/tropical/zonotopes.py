@@ -36,6 +36,12 @@ class LayerPolytopes:
     Attributes:
         g, h: zonotopes: sums of one segment for each hidden unit.
         f: P(H) where the output is linear; Conv(P(H) ∪ P(G)) where the output has a ReLU, F = H ⊕ G.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], [0.0, 1.0]), ([[1.0, -1.0]], None)])
+    >>> (found,) = tp.zonotopes(net)
+    >>> found.g, found.h
+    (Zonotope(2 generators in dimension 3), Zonotope(2 generators in dimension 3))
     """
 
     f: Zonotope | Polytope

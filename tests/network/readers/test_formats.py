@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.feature_selection import SelectKBest, VarianceThreshold
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, Normalizer, RobustScaler, StandardScaler
 from torch import nn
 from torch.testing import assert_close
 
@@ -129,6 +131,7 @@ QUICK = {"hidden_layer_sizes": (6, 5), "max_iter": 30, "solver": "lbfgs", "rando
         *("passthrough", StandardScaler(), StandardScaler(with_mean=False), StandardScaler(with_std=False), MaxAbsScaler()),
         *(MinMaxScaler((-1, 2), clip=True), MinMaxScaler(), RobustScaler(), RobustScaler(with_centering=False)),
         make_pipeline(MaxAbsScaler(), StandardScaler()),
+        *(MaxAbsScaler(clip=True), PCA(2), PCA(2, whiten=True), TruncatedSVD(2), VarianceThreshold(3), SelectKBest(k=2)),
     ],
     ids=str,
 )
@@ -155,6 +158,13 @@ def test_classifiers(classes: int, dtype: type) -> None:
     assert_allclose(probabilities.numpy()[:, -1], model.predict_proba(x)[:, -1], atol=1e-5)
 
 
+class Other(MLPRegressor):
+    """An estimator with something that its fitted weights do not show."""
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return super().predict(x) + 1
+
+
 def test_estimators_that_are_refused() -> None:
     x, y = sklearn_data()
     several = np.stack([y > 0, y > 1], 1).astype(int)
@@ -163,7 +173,9 @@ def test_estimators_that_are_refused() -> None:
         (nn.Linear(2, 2), tp.InputError, "Linear is not read; accepted: MLPClassifier"),
         (MLPRegressor(**QUICK, activation="tanh").fit(x, y), tp.UnsupportedOperation, "activation 'tanh'"),
         (MLPClassifier(**QUICK).fit(x, several), tp.InputError, "several labels"),
-        (make_pipeline(PCA(2), MLPRegressor(**QUICK)).fit(x, y), tp.UnsupportedOperation, "PCA"),
+        (make_pipeline(Normalizer(), MLPRegressor(**QUICK)).fit(x, y), tp.UnsupportedOperation, "Normalizer"),
+        (Other(**QUICK).fit(x, y), tp.TraceMismatch, "a parameter that is not read"),
+        (GridSearchCV(MLPRegressor(**QUICK), {"alpha": [1]}, cv=2).fit(x, y), tp.InputError, "pass its best_estimator_"),
         (make_pipeline(StandardScaler()), tp.InputError, "StandardScaler is not read"),
     ):
         with pytest.raises(error, match=message):

@@ -124,13 +124,17 @@ def assemble(
     names: Sequence[str],
     dtype: torch.dtype,
     *,
+    inputs: int | None = None,
     first: Sequence[Step] = (),
     last: Sequence[Step] = (),
     dropped: str | None = None,
 ) -> PiecewiseLinearNetwork:
-    """The network of checked layers, between further steps before the first and behind the last one."""
+    """The network of checked layers, between further steps before the first and behind the last one.
+
+    ``inputs`` is the number of inputs of the network where the steps before the first layer change it.
+    """
     generator = torch.Generator().manual_seed(0)
-    example = torch.rand(2, pairs[0][0].shape[1], generator=generator, dtype=torch.float64).to(dtype)
+    example = torch.rand(2, inputs or pairs[0][0].shape[1], generator=generator, dtype=torch.float64).to(dtype)
     b = Builder(example)
     value = b.input
     for i, step in enumerate(first):

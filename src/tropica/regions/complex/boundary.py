@@ -13,11 +13,14 @@ from tropica.regions.complex.enumerated import Enumerated
 from tropica.regions.complex.label_cells import differing_facets, facet_geometry
 from tropica.regions.complex.output_cells import Functions, OutputCells, clip, label_functions
 from tropica.regions.mesh import Mesh, make_mesh
+from tropica.regions.topology.homology import betti_numbers
+from tropica.regions.topology.parts import boundary_complex
 from tropica.runtime.arithmetic import own_settings
+from tropica.runtime.html import HtmlRepr
 
 
 @dataclass(frozen=True, eq=False)
-class Boundary:
+class Boundary(HtmlRepr):
     """The pieces of a decision boundary or of a level set, one for each cell and pair of labels that meet in it.
 
     Attributes:
@@ -50,6 +53,23 @@ class Boundary:
         with own_settings():
             return make_mesh(*self._source)
 
+    def betti_numbers(self) -> tuple[int, ...]:
+        """The Betti numbers b_0 … b_{d−1} over GF(2) of all pieces together: components, loops, closed surfaces …, exactly.
+
+        Pieces that touch in a point are connected there. A sphere has (1, 0, 1), a torus (1, 2, 1).
+
+        Raises:
+            InputError: all of space as domain, more than 4 dimensions, cells that are not all there.
+
+        >>> import torch, tropica as tp
+        >>> net = tp.from_layers([([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], [0.0] * 4), ([[1.0] * 4], [0.0])])
+        >>> tp.linear_regions(net, tp.Box(-1, 1, d=2)).boundary(level=0.5).betti_numbers()  # a diamond
+        (1, 1)
+        """
+        parts, _, facets = self._source
+        with own_settings():
+            return betti_numbers(boundary_complex(parts, facets))
+
     @property
     def measure(self) -> float:
         """All sizes together: how many points, what length, what area."""
@@ -65,6 +85,10 @@ class Boundary:
 
     def __len__(self) -> int:
         return len(self.pieces)
+
+    def __repr__(self) -> str:
+        sure = f", {self.undecided} signs undecided" if self.undecided else ""
+        return f"Boundary({len(self):,} pieces between {len(self.pairs)} pairs of labels, measure {self.measure:.6g}{sure})"
 
 
 def find_boundary(found: Enumerated) -> Boundary:

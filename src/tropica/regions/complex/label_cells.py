@@ -16,9 +16,14 @@ def differing_facets(parts: OutputCells) -> tuple[np.ndarray, np.ndarray]:
     return pairs[differ], facets[differ]
 
 
+def places(parts: OutputCells, facets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of each facet, and its column there."""
+    start, _, columns = parts.facets
+    return np.searchsorted(start, facets, side="right") - 1, columns[facets]
+
+
 def facet_geometry(parts: OutputCells, facets: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """The vertices of facets in t, without rays, and their sizes in the units of x."""
-    start, _, columns = parts.facets
-    part, column = np.searchsorted(start, facets, side="right") - 1, columns[facets]
+    part, column = places(parts, facets)
     sizes = facet_sizes(parts.parts, part, column, parts.found.domain.basis)
     return facet_corners(parts.parts, part, column), sizes

@@ -32,9 +32,9 @@ class Functions:
 
     Attributes:
         weight, bias: (m, outputs) and (m,), exact.
-        parting: "largest": cells are parted by which of the functions is largest, the first of equal ones; "signs": by the
-            sign of each, a function that is 0 on a whole cell counting as negative; "above": only the parts stay on which
-            every function is ≥ 0.
+        parting: "largest": cells are parted by which of the functions, each of them an output, is largest, the first of equal
+            ones; "signs": by the sign of each, a function that is 0 on a whole cell counting as negative; "above": only the
+            parts stay on which every function is ≥ 0.
     """
 
     weight: RationalArray
@@ -181,6 +181,7 @@ class _Clipper:
         limits = found.domain.limits()
         self.extent = 1.0 if limits is None else float((limits[1] - limits[0]).max())
         self.weight, self.bias = functions.weight.floats(), functions.bias.floats()
+        self.output = self.weight.argmax(1)
 
     def run(self) -> OutputCells:
         kept: list[np.ndarray] = []
@@ -218,9 +219,9 @@ class _Clipper:
         maps, errors = self.found.maps
         with np.errstate(over="ignore", invalid="ignore"):
             if self.functions.largest:  # the outputs themselves
-                minus = np.zeros_like(first) if other is None else other
-                a, b = maps[cells, first], maps[cells, minus] * (other is not None)
-                error = errors[cells, first] + errors[cells, minus] * (other is not None)
+                plus, minus = (self.output[first if k is None else k] for k in (first, other))
+                a, b = maps[cells, plus], maps[cells, minus] * (other is not None)
+                error = errors[cells, plus] + errors[cells, minus] * (other is not None)
                 return a - b, np.abs(a) + np.abs(b), error
             weight = self.weight[first]
             row = np.einsum("no,nok->nk", weight, maps[cells])

@@ -10,6 +10,9 @@ from tropica.regions.complex.enumerated import Enumerated
 from tropica.regions.complex.integral import Integral, integrate
 from tropica.regions.complex.output_sets import Image, Parts, image, preimage
 from tropica.regions.domains.domain import Domain, Numbers
+from tropica.regions.topology.betti import betti_of
+from tropica.regions.topology.parts import check_topology
+from tropica.regions.topology.values import VertexValues, output_values
 from tropica.runtime.arithmetic import under_own_settings
 
 
@@ -69,6 +72,42 @@ class OutputMethods:
     @cached_property
     def _boundary(self) -> Boundary:
         return find_boundary(self._enumerated("boundaries"))
+
+    def betti_numbers(
+        self, *, below: float | None = None, above: float | None = None, output: int | None = None, label: int | None = None
+    ) -> tuple[int, ...]:
+        """The Betti numbers b_0 … b_d over GF(2): components, tunnels, voids …, exactly.
+
+        By default of the whole complex, which is convex: (1, 0, …, 0). Otherwise of a closed set in the domain. Signs at
+        vertices are three-valued and exact, so that sets which touch in a point are connected there.
+
+        Args:
+            below: the sublevel set {f ≤ below} of an output f.
+            above: the superlevel set {f ≥ above}.
+            output: which output f is; not needed where there is one.
+            label: the closure of the set of this label's points inside of cells. Labels are those of ``net.predict``.
+
+        Raises:
+            InputError: all of space as domain, more than 4 dimensions, cells that are not all there; several sets at once.
+
+        >>> import torch, tropica as tp
+        >>> net = tp.from_layers([([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], [0.0] * 4), ([[1.0] * 4], [0.0])])
+        >>> cx = tp.linear_regions(net, tp.Box(-1, 1, d=2))  # |x| + |y| on a square
+        >>> cx.betti_numbers(below=0.5), cx.betti_numbers(above=0.5), cx.betti_numbers(above=1), cx.betti_numbers(above=1.5)
+        ((1, 0, 0), (1, 1, 0), (1, 1, 0), (4, 0, 0))
+        """
+        return betti_of(self._enumerated("Betti numbers"), below, above, output, label)
+
+    def vertex_values(self, *, output: int | None = None, label: int | None = None, negated: bool = False) -> VertexValues:
+        """The values of an output, or of the margin of a label, at all vertices of the complex, with its faces.
+
+        Args:
+            output, label: as in :func:`tropica.persistence`, which is made of them.
+            negated: of the function times −1.
+        """
+        found = self._enumerated("values at vertices")
+        check_topology(found)
+        return output_values(found, output, label, -1 if negated else 1)
 
     def preimage(self, normals: Numbers, offsets: Numbers) -> Parts:
         """The inputs whose outputs z satisfy A z ≤ b: a polytope for each cell that has some.

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import rationals
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.polyhedra.thumbnails import MOST_LINES, svg_polygons
 from tropica.regions.complex.archive import save_cells
 from tropica.regions.complex.audit import Audit, audit_cells
 from tropica.regions.complex.connected import components, touching_pairs
@@ -28,7 +30,7 @@ from tropica.regions.complex.parts import Cells
 from tropica.regions.complex.tables import cells_dataframe, neighbor_matrix, networkx_graph
 from tropica.regions.domains.domain import Domain
 from tropica.runtime.arithmetic import under_own_settings
-from tropica.runtime.html import HtmlRepr
+from tropica.runtime.html import HtmlRepr, html_table
 
 if TYPE_CHECKING:
     import pandas
@@ -71,6 +73,14 @@ class RegionComplex(OutputMethods, HtmlRepr, Sequence[Cell]):
     Attributes:
         domain: what was taken apart.
         connected: whether linear regions are connected through a common "facet" or a common "point" of cells.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> cx = tp.linear_regions(net, tp.Box(-1, 1, d=2))
+    >>> len(cx.cells), len(cx.regions), len(cx.maps), cx.certified
+    (4, 4, 4, True)
+    >>> cx.volumes.tolist(), cx[3].weight.tolist()
+    ([1.0, 1.0, 1.0, 1.0], [[1.0, 0.0], [0.0, 0.0]])
     """
 
     def __init__(
@@ -355,6 +365,19 @@ class RegionComplex(OutputMethods, HtmlRepr, Sequence[Cell]):
         sure = f", {self.undecided} signs undecided" if self.undecided else ""
         sure += "" if self.complete else f", not all: {self.stopped}"
         return f"RegionComplex({len(self):,} cells of dimension {self.dimension}{sure})"
+
+    def _repr_html_(self) -> str:
+        """The counts as a table; in the plane with a small picture of the cells."""
+        facts: dict[str, object] = {"cells": f"{len(self):,}", "dimension": self.dimension}
+        if len(self) > MOST_LINES:
+            return html_table(escape(repr(self)), facts)
+        facts |= {"linear regions": f"{len(self.regions):,}", "affine maps": f"{len(self.maps):,}"}
+        facts |= {"volume": f"{self.volume:.6g}", "certified": "yes" if self.certified else "no"}
+        limits = self.domain.limits()
+        if self.dimension != 2 or limits is None:
+            return html_table(escape(repr(self)), facts)
+        starts, at = self.corners
+        return html_table(escape(repr(self)), facts) + svg_polygons(np.split(at[:, :2], starts[1:-1]), limits)
 
 
 def _members(label: np.ndarray) -> list[np.ndarray]:

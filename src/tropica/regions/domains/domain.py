@@ -46,6 +46,11 @@ class Domain(HtmlRepr):
     Attributes:
         origin: (D,) float64, for inputs of D numbers.
         basis: (d, D) float64, independent rows. x = origin + t · basis holds exactly for these numbers.
+
+    >>> import tropica as tp
+    >>> square = tp.Box(-1, 1, d=2)
+    >>> isinstance(square, tp.Domain), square.dimension, square.contains([[0.5, 0.5], [2.0, 0.0]]).tolist()
+    (True, 2, [True, False])
     """
 
     origin: np.ndarray

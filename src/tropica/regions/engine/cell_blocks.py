@@ -23,6 +23,7 @@ from tropica.regions.kernels.arrays import Capacity, NetworkArrays
 from tropica.regions.lower.lowering import Lowered
 from tropica.regions.lower.mantissas import mantissas
 from tropica.runtime.arithmetic import own_settings
+from tropica.runtime.html import HtmlRepr
 
 SIGNS, VOLUMES, MAPS, VERTICES = "signs", "volumes", "maps", "vertices"
 MOST_EXACT = 1 << 24
@@ -42,7 +43,7 @@ class Sizes:
 
 
 @dataclass(frozen=True, eq=False)
-class CellBlock:
+class CellBlock(HtmlRepr):
     """Some cells, as arrays; what was not asked for is None.
 
     Attributes:
@@ -57,6 +58,12 @@ class CellBlock:
         incidence: bit j of a vertex: it lies on facet j of its cell.
         rays: (N,) of unbounded cells: whether a row of ``vertices`` is a direction in which the cell goes on for ever. None on
             polytopes.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> (block,) = tp.iter_cells(net, tp.Box(-1, 1, d=2), arrays=["volumes"])
+    >>> len(block), block.volumes.tolist(), block.vertices
+    (4, [1.0, 1.0, 1.0, 1.0], None)
     """
 
     count: int
@@ -74,6 +81,10 @@ class CellBlock:
 
     def __len__(self) -> int:
         return self.count
+
+    def __repr__(self) -> str:
+        names = [word for word, (first, *_) in _FIELDS.items() if getattr(self, first) is not None]
+        return f"CellBlock({self.count:,} cells: {', '.join(names) or 'the count alone'})"
 
     def only(self, names: frozenset[str]) -> CellBlock:
         """The block with the arrays of these words alone."""

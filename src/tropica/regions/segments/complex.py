@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.patterns import pack_patterns
+from tropica.polyhedra.thumbnails import svg
 from tropica.regions.domains.constructors import Segment
 from tropica.regions.segments.cells import LabelChanges, LineMap, Made, SegmentCell, SegmentRegion
 from tropica.regions.segments.exact import Dyadic
@@ -30,6 +32,8 @@ WORK = 5e7
 """Products of integers that doubtful places may take: some seconds at most."""
 ROWS = 512
 """Patterns that are packed at a time."""
+MOST_OUTPUTS = 10
+"""Outputs in the small picture of a notebook."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,12 @@ class SegmentRegions(HtmlRepr):
         map_of: the number of each cell's affine map, (m,); equal numbers <=> equal functions of t.
         undecided: the places that float64 leaves in doubt and ``work`` did not suffice for, and intervals too short for
             float64; 0 <=> ``certified``.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
+    >>> found = tp.linear_regions(net, tp.Segment([-1.0], [3.0]))
+    >>> found.t.tolist(), found.values.flatten().tolist(), found.certified
+    ([0.0, 0.25, 1.0], [1.0, -1.0], True)
     """
 
     net: PiecewiseLinearNetwork
@@ -200,6 +210,17 @@ class SegmentRegions(HtmlRepr):
     def __repr__(self) -> str:
         found = f"{len(self.cells):,} cells, {len(self.regions):,} regions, {len(self.maps):,} maps"
         return f"SegmentRegions({found}, {'certified' if self.certified else f'{self.undecided} places undecided'})"
+
+    def _repr_html_(self) -> str:
+        """The line of the ``repr``, and the first outputs as functions of t."""
+        line = f"<p><code>{escape(repr(self))}</code></p>"
+        outputs = self.slopes[:, :MOST_OUTPUTS], self.values[:, :MOST_OUTPUTS]
+        ends = torch.stack([self.t[:-1], self.t[1:]])
+        values = (outputs[0] * ends[..., None] + outputs[1]).numpy()  # (2, m, s)
+        low, high = float(values.min()), float(values.max())
+        height = (values - low) / max(high - low, 1e-300)
+        points = np.stack([np.broadcast_to(ends.numpy()[..., None], height.shape), height], -1)
+        return line + svg(points.transpose(1, 2, 0, 3).reshape(-1, 2, 2), (np.array([0.0, -0.05]), np.array([1.0, 1.05])))
 
 
 def segment_regions(net: PiecewiseLinearNetwork, segment: Segment, *, work: float = WORK) -> SegmentRegions:

@@ -58,6 +58,11 @@ class DepthResult:
         rows: one for each depth.
         neurons, inputs: the hidden units and the input dimension of each network.
         files: written files by kind.
+
+    >>> row = DepthRow(depth=1, widths=(4,), random=(9, 11), constructed=9, lower=5, upper=11, best=11)
+    >>> found = DepthResult(rows=(row,), neurons=4, inputs=2, files={})
+    >>> found, found.to_dataframe()["random (mean)"].tolist()
+    (DepthResult(4 neurons, 2 inputs, depths [1]), [10.0])
     """
 
     rows: tuple[DepthRow, ...]

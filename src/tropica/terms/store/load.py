@@ -79,6 +79,15 @@ def check_terms(folder: str | os.PathLike[str]) -> tuple[Manifest, list[str]]:
 
     Raises:
         StoreError: there is no store, or its manifest is damaged.
+
+    >>> import tempfile, torch, tropica as tp
+    >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
+    >>> x = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = tp.extract(net, x, out=f"{folder}/terms")
+    ...     manifest, faults = tp.check_terms(f"{folder}/terms")
+    >>> faults
+    []
     """
     path = Path(folder)
     manifest = Manifest.read(path)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.polyhedra.conventions import Convention, sign_of
-from tropica.tropical.matrices.reading import ZERO, as_given, check_sums, exact_entries, matrix, square
+from tropica.tropical.matrices.reading import ZERO, as_given, check_sums, exact_entries, matrix, signed, square
 
 
 def matmul(a: Any, b: Any, *, convention: Convention = "max") -> np.ndarray:
@@ -19,7 +19,7 @@ def matmul(a: Any, b: Any, *, convention: Convention = "max") -> np.ndarray:
     >>> matmul([[0, 1], [2, -3]], [[1, 0], [0, 5]], convention="min").tolist()
     [[1.0, 0.0], [-3.0, 2.0]]
     """
-    return sign_of(convention) * _product(matrix(a, "A", convention), matrix(b, "B", convention))
+    return signed(_product(matrix(a, "A", convention), matrix(b, "B", convention)), convention)
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ def power(a: Any, n: int, *, convention: Convention = "max") -> np.ndarray:
         out = _product(out, a) if n & 1 else out
         n >>= 1
         a = _product(a, a) if n else a
-    return sign_of(convention) * out
+    return signed(out, convention)
 
 
 def kleene_star(a: Any, *, convention: Convention = "max") -> np.ndarray:

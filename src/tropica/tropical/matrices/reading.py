@@ -24,12 +24,12 @@ def matrix(a: Any, name: str, convention: Convention) -> np.ndarray:
     """
     sign = sign_of(convention)
     try:
-        array = np.asarray(a)
+        array = _with_fractions(a)
         if array.dtype.kind in "iu" and array.size and max(-int(array.min()), int(array.max())) > 2**53:
             array = array.astype(object)
         if array.dtype != object:
             array = array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise InputError(f"{name} must be a matrix of numbers; {error}") from None
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(f"{name} must be a matrix; found shape {array.shape}")
@@ -41,12 +41,29 @@ def matrix(a: Any, name: str, convention: Convention) -> np.ndarray:
     return sign * array
 
 
+def _with_fractions(a: Any) -> np.ndarray:
+    """The array, with strings such as "1/3" as Fractions; the infinities stay floats."""
+    array = np.asarray(a)
+    if array.dtype.kind not in "US" and not (array.dtype == object and any(isinstance(v, str) for v in array.ravel())):
+        return array
+    out = np.asarray(a, dtype=object).copy()
+    for index, v in np.ndenumerate(out):
+        if isinstance(v, str):
+            out[index] = float(v) if v.strip().lstrip("+-").lower() in ("inf", "infinity") else Fraction(v)
+    return out
+
+
 def square(a: Any, convention: Convention) -> np.ndarray:
     """A square matrix, checked."""
     array = matrix(a, "A", convention)
     if array.shape[0] != array.shape[1]:
         raise InputError(f"A must be square; found shape {array.shape}")
     return array
+
+
+def signed(array: np.ndarray, convention: Convention) -> np.ndarray:
+    """A result of max-plus with the signs of the convention, and without −0."""
+    return array if convention == "max" else 0 - array
 
 
 def exact_entries(array: np.ndarray) -> np.ndarray:
@@ -70,7 +87,7 @@ def as_given(value: Any, given: np.ndarray, sign: int) -> Any:
     if value == ZERO or given.dtype == object:
         return sign * value
     try:
-        return sign * float(value)
+        return sign * float(value) + 0.0  # not −0
     except OverflowError:
         raise _beyond() from None
 

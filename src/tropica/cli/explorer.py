@@ -1,0 +1,172 @@
+"""``tropica app``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tropica.cli import options
+from tropica.cli.output import print_line
+from tropica.errors import DataError, InputError, StoreError
+
+if TYPE_CHECKING:
+    import tropica as tp
+    from tropica.app.inputs import Inputs
+    from tropica.app.jobs import Report
+
+TERMS_HELP = (
+    "A folder of terms, as tropica extract writes it; one that does not exist is written, one that is not finished is resumed. "
+    "May be repeated, for several decompositions."
+)
+TEST_HELP = "The points to look at; by default the test points of --data, or its training points where there are no others."
+Test = Annotated[str | None, options.optional("--test", "SPEC", TEST_HELP)]
+Terms = Annotated[list[Path] | None, options.optional("--terms", "DIR", TERMS_HELP)]
+PORT_HELP = "The port on this machine; by default one that is free."
+Port = Annotated[int | None, options.optional("--port", "N", PORT_HELP, min=1, max=65535)]
+
+
+def explorer(
+    model: options.Model,
+    data: Annotated[str | None, options.optional("--data", "SPEC", options.DATA_HELP)] = None,
+    test: Test = None,
+    terms: Terms = None,
+    limit: options.TrainingLimit = None,
+    test_limit: options.TestLimit = None,
+    label: options.Label = None,
+    weights: options.Weights = None,
+    arg: options.Arg = None,
+    memory: options.Memory = None,
+    port: Port = None,
+) -> None:
+    """Look at what a network computes, in the browser: decisions, planes and segments, comparisons.
+
+    The page is served to this machine alone, at an address with a random token; Ctrl-C ends it. Without --terms the terms are
+    extracted while the page shows their progress. Nothing is sent anywhere.
+    """
+    try:
+        from tropica.app.serve import PortBusy, serve
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.startswith("tropica"):
+            raise
+        raise InputError(f"tropica app needs {error.name}, which is not installed: pip install 'tropica[app]'") from None
+    if data is None and (given := [n for n, v in (("--test", test), ("--terms", terms), ("--label", label)) if v is not None]):
+        raise InputError(f"{given[0]} needs --data, the points of the terms")
+    from importlib.metadata import version
+
+    wanted: dict[str, Any] = {"data": data, "test": test, "terms": terms or [], "limit": limit, "test_limit": test_limit}
+    wanted |= {"label": label, "weights": weights, "arg": arg or [], "memory": memory}
+
+    def announce(address: str) -> None:
+        print_line(f"open {address}")
+        print_line("this page is for this machine alone; Ctrl-C ends it")
+
+    try:
+        serve(lambda report: load(model, report, **wanted), version("tropica"), port=port, announce=announce)
+    except PortBusy as busy:
+        raise InputError(str(busy)) from None
+
+
+def load(
+    model: str,
+    report: Report,
+    *,
+    data: str | None,
+    test: str | None = None,
+    terms: list[Path],
+    limit: int | None = None,
+    test_limit: int | None = None,
+    label: str | None = None,
+    weights: Path | None = None,
+    arg: list[str],
+    memory: int | None = None,
+) -> Inputs:
+    """What the options name.
+
+    Raises:
+        InputError, DataError, StoreError: it does not exist, cannot be read, or does not fit together.
+    """
+    import tropica as tp
+    from tropica.app.inputs import Inputs
+    from tropica.cli.models import MODEL_SUFFIXES, load_model, refuse_pickle
+
+    refuse_pickle(model)
+    if data is None:
+        if Path(model).suffix.lower() not in MODEL_SUFFIXES:
+            raise InputError(f"{model} is traced on data: name some with --data")
+        report(0, 0, "loading the network")
+        return Inputs(
+            model, tp.load_network(model), memory=memory, lines=f"import tropica as tp\n\nnet = tp.load_network({model!r})\n"
+        )
+    report(0, 0, "loading the data")
+    training = tp.load_data(data, split="train", limit=limit or _stored_points(terms), lazy=True, label=label)
+    points, line = _test_points(data, test, test_limit, label)
+    report(0, 0, "loading the network")
+    net = load_model(model, training, weights, arg)
+    if points.input_shape != training.input_shape:
+        raise InputError(f"{points.name} has points of {points.input_shape}, {training.name} of {training.input_shape}")
+    points = replace(points, num_classes=training.num_classes, class_names=training.class_names)
+    named = f"{data!r}, split='train'{_option('limit', limit)}{_option('label', label)}"
+    lines = f"import tropica as tp\n\ntraining = tp.load_data({named})\n{line}\n{_model_lines(model, weights, arg)}"
+    return Inputs(model, net, training, points, tuple(terms), memory, lines)
+
+
+def _stored_points(terms: list[Path]) -> int | None:
+    """The number of points of the first finished store."""
+    import tropica as tp
+
+    for folder in terms:
+        try:
+            return tp.load_terms(folder, check="none").num_points
+        except (StoreError, OSError):
+            continue
+    return None
+
+
+def _test_points(data: str, test: str | None, limit: int | None, label: str | None) -> tuple[tp.LabelledData, str]:
+    """The points to look at, and the Python line that loads them."""
+    import tropica as tp
+
+    about = f"{_option('limit', limit)}{_option('label', label)}"
+    if test is not None:
+        for split in ("test", "train"):
+            try:
+                found = tp.load_data(test, split=split, limit=limit, label=label)
+            except DataError:
+                if split == "train":
+                    raise
+                continue
+            return found, f"test = tp.load_data({test!r}, split={split!r}{about})"
+    try:
+        return tp.load_data(data, split="test", limit=limit, label=label), f"test = tp.load_data({data!r}, split='test'{about})"
+    except DataError:
+        found = tp.load_data(data, split="train", limit=limit, label=label)
+        return found, f"test = tp.load_data({data!r}, split='train'{about})"
+
+
+def _option(name: str, value: object) -> str:
+    return "" if value is None else f", {name}={value!r}"
+
+
+def _model_lines(model: str, weights: Path | None, arg: list[str]) -> str:
+    """The Python lines that load the network."""
+    from tropica.cli.models import BUILT_IN, MODEL_SUFFIXES, parse_arguments
+
+    if Path(model).suffix.lower() in MODEL_SUFFIXES:
+        return f"net = tp.load_network({model!r})\n"
+    arguments = "".join(f", {name}={value!r}" for name, value in parse_arguments(arg).items())
+    if model.startswith(BUILT_IN):
+        given = {"num_classes": None, **parse_arguments(arg)}
+        classes = "" if given["num_classes"] is not None else ", num_classes=training.num_classes"
+        made = f"build({model.removeprefix(BUILT_IN)!r}, training.input_shape{classes}{arguments})"
+        lines = "from tropica.studies.networks import build\n"
+    else:
+        module, _, name = model.partition(":")
+        made = f"{name}({arguments.removeprefix(', ')})"
+        lines = f"from {module} import {name.split('.')[0]}\n"
+    lines += f"model = {made}\n"
+    if weights is not None and weights.suffix == ".safetensors":
+        lines = f"from safetensors.torch import load_model\n{lines}load_model(model, {str(weights)!r})\n"
+    elif weights is not None:
+        lines = f"import torch\n{lines}model.load_state_dict(torch.load({str(weights)!r}, weights_only=True))\n"
+    return f"{lines}net = tp.trace(model.eval(), test.inputs[:2])\n"

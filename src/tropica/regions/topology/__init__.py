@@ -1,0 +1,1 @@
+"""The topology of a complex of cells: faces of all dimensions, Betti numbers, persistence, critical points."""
