@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.exact.rational_arrays import RationalArray, compact, rationals
+from tropica.exact.rational_arrays import RationalArray, compact, largest, rationals
 from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
 from tropica.network.linear_parts import LinearPart
 from tropica.network.network import PiecewiseLinearNetwork
@@ -20,10 +20,12 @@ from tropica.queries.breakpoints import SUSPICIOUS, Points, Segments, block_size
 from tropica.queries.rational_vectors import difference, moved
 from tropica.regions.lower.composed_affine import SOURCE_INPUT, ComposedAffine
 from tropica.regions.lower.exact_points import chosen_each, first_pieces
-from tropica.regions.lower.lowering import NO_INPUT, Lowered, Stage, lower
+from tropica.regions.lower.lowering import NO_INPUT, ZERO, Lowered, Stage, lower
 
 LOOKED_AT = 256
 """Pieces that are looked at together, at most."""
+MOST_BITS = 900
+"""Bits of integers up to which float64 holds them."""
 SHORT = 1e-13
 """Pieces shorter than this fraction of the segment are not looked at."""
 
@@ -99,12 +101,10 @@ def find_ties(net: PiecewiseLinearNetwork, segments: Segments, points: Points) -
         some = order[first : first + block]
         ends = [(rationals(segments.start[owner[p]].reshape(1, -1).numpy()), _step(segments, int(owner[p]))) for p in some]
         lengths = [(Fraction(float(a[p])), Fraction(float(b[p]))) for p in some]
-        places = [
-            _joined([moved(x, step, _short(low, high, share)) for (x, step), (low, high) in zip(ends, lengths, strict=True)])
-            for share in (Fraction(1, 2), Fraction(1, 3))
-        ]
+        middles = [moved(x, step, _short(low, high)) for (x, step), (low, high) in zip(ends, lengths, strict=True)]
+        steps = _joined([step for _, step in ends])
         assert lowered is not None
-        for p, is_tied, rows in zip(some, *_looked_at(lowered, places), strict=True):
+        for p, is_tied, rows in zip(some, *_looked_at(lowered, _joined(middles), steps), strict=True):
             tied[p], found[p] = float(is_tied), rows
     return Ties(tied, found)
 
@@ -114,10 +114,10 @@ def _step(segments: Segments, s: int) -> RationalArray:
     return difference(end, start)
 
 
-def _short(low: Fraction, high: Fraction, share: Fraction) -> Fraction:
-    """A number with few digits near the place at this share: digits multiply from layer to layer."""
-    scale = 1 << max(0, 4 - math.floor(math.log2(high - low)))
-    return Fraction(round((low + (high - low) * share) * scale), scale)
+def _short(low: Fraction, high: Fraction) -> Fraction:
+    """A number with few digits near the middle: digits multiply from layer to layer."""
+    scale = 1 << max(0, 2 - math.floor(math.log2(high - low)))
+    return Fraction(round((low + high) / 2 * scale), scale)
 
 
 def _joined(points: Sequence[RationalArray]) -> RationalArray:
@@ -172,43 +172,64 @@ def _near_zero(node: NonlinearityNode, rows: Tensor, marks: Tensor) -> tuple[Ten
     return near, (top & marks).any(0)
 
 
-def _looked_at(lowered: Lowered, places: Sequence[RationalArray]) -> tuple[list[bool], list[list[np.ndarray]]]:
-    """For each of two points (N, D) on pieces, whether a unit with a gradient is 0 at both, and the rows at the first.
+def _looked_at(lowered: Lowered, x: RationalArray, steps: RationalArray) -> tuple[list[bool], list[list[np.ndarray]]]:
+    """For points x (N, D) on pieces whether a unit with a gradient is 0 along the whole piece, and the rows at x.
 
-    The units take the pieces of the first point; a unit is tied if its row is 0 at both, and its slope in a random direction
-    is not.
+    With the units' pieces at x fixed, a row is 0 along the piece if it is 0 at x and its slope along the segment is 0. Such a
+    unit is tied if its slope in a random direction is not 0.
     """
-    count, dimension = places[0].numerators.shape
+    count, dimension = x.numerators.shape
     direction = RationalArray(np.broadcast_to(_direction(dimension).numerators, (count, dimension)))
-    first, second, slope = ({SOURCE_INPUT: x} for x in (*places, direction))
+    here, ahead, aside = ({SOURCE_INPUT: given} for given in (x, steps, direction))
     tied, rows = np.zeros(count, bool), [[] for _ in range(count)]
     for s, stage in enumerate(lowered.stages):
-        z, again, along = (_applied(stage.affine, v, v is slope) for v in (first, second, slope))
+        z, along, across = (_applied(stage.affine, v, v is not here) for v in (here, ahead, aside))
         piece = first_pieces(stage, z)
-        zero = _equal(stage, z, piece) & _equal(stage, again, piece)
-        if zero.any():
-            tied |= (zero & ~_equal(stage, along, piece)).any((1, 2))
-        for values, row in ((first, z), (second, again), (slope, along)):
+        point, plus, minus = _equal(stage, z, piece)
+        slopes = [_differences(row, point, plus, minus) for row in (along, across)]
+        tied[point[(slopes[0] == 0) & (slopes[1] != 0)]] = True
+        for values, row in ((here, z), (ahead, along), (aside, across)):
             values[s] = chosen_each(stage, row, piece)
-        for k, row in enumerate(z.floats()):
+        for k, row in enumerate(_floats(z)):
             rows[k].append(row)
     return tied.tolist(), rows
+
+
+def _floats(z: RationalArray) -> np.ndarray:
+    """Numbers as float64 within two roundings: equal ones stay equal, none changes its sign."""
+    if z.denominator.bit_length() > MOST_BITS or largest(z.numerators).bit_length() > MOST_BITS:
+        return z.floats()
+    return z.numerators.astype(np.float64) / float(z.denominator)
 
 
 def _applied(affine: ComposedAffine, values: Mapping[int, RationalArray], linear: bool) -> RationalArray:
     return affine.apply_exact({k: values[k] for k in affine.sources}, linear=linear)
 
 
-def _equal(stage: Stage, z: RationalArray, piece: np.ndarray) -> np.ndarray:
-    """(N, units, k) whether a unit's row is 0, or an input of its window other than the active one is equal to that."""
+def _equal(stage: Stage, z: RationalArray, piece: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where a row is 0, or an input of a window other than the active one is equal to that: the point, and the two rows."""
     if stage.kind == "threshold":
-        return ((z.numerators == 0) & (stage.low != stage.high)).astype(bool)[:, :, None]
-    values = np.where(stage.inputs >= 0, z.numerators[:, np.maximum(stage.inputs, 0)], 0)
+        point, unit = np.nonzero((z.numerators == 0) & (stage.low != stage.high))
+        return point, unit, np.full(len(unit), ZERO)
     active = np.take_along_axis(stage.inputs[None], piece[:, :, None], 2)
-    others = (stage.inputs != NO_INPUT) & (stage.inputs != active)
-    return others & (values == np.take_along_axis(values, piece[:, :, None], 2)).astype(bool)
+    rows = z.numerators
+    largest_inputs = np.take_along_axis(rows, np.maximum(active[:, :, 0], 0), 1)
+    largest_inputs = np.where(active[:, :, 0] >= 0, largest_inputs, 0)
+    found = []
+    for k in range(stage.inputs.shape[1]):
+        other = stage.inputs[:, k]
+        values = np.where(other >= 0, rows[:, np.maximum(other, 0)], 0)
+        point, unit = np.nonzero((values == largest_inputs) & (other != NO_INPUT) & (other != active[:, :, 0]))
+        found.append((point, other[unit], active[point, unit, 0]))
+    return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]
+
+
+def _differences(z: RationalArray, point: np.ndarray, plus: np.ndarray, minus: np.ndarray) -> np.ndarray:
+    """z[point, plus] − z[point, minus]."""
+    first, second = (np.where(row >= 0, z.numerators[point, np.maximum(row, 0)], 0) for row in (plus, minus))
+    return np.asarray(first - second)
 
 
 def _direction(dimension: int) -> RationalArray:
-    """A random direction (1, D): a row that is not constant has slope 0 in it with a probability of at most 2⁻³¹."""
-    return RationalArray(np.random.default_rng(0).integers(-(2**30), 2**30, (1, dimension)))
+    """A random direction (1, D): a row that is not constant has slope 0 in it with a probability of at most 2⁻²⁴."""
+    return RationalArray(np.random.default_rng(0).integers(-(2**23), 2**23, (1, dimension)))
