@@ -58,12 +58,10 @@ class Branched:
     Attributes:
         nodes: how many nodes were bounded.
         left: the share of the box that is undecided; 0 for a proof.
-        bound: the least bound of all leaves and open nodes, as the search has it.
     """
 
     nodes: int
     left: float
-    bound: float
 
 
 @dataclass(eq=False)
@@ -102,6 +100,7 @@ class Search:
         target: the value above which a node is a leaf; asked anew for each batch.
         visit: told points (n, D) at which the objective may be small; True stops the search.
         root: bounds of all rows over the box, where they are known.
+        closes: whether open nodes are written as leaves, with the multipliers of their parents, when a limit comes.
     """
 
     def __init__(
@@ -113,9 +112,10 @@ class Search:
         target: Callable[[], float],
         visit: Callable[[np.ndarray], bool],
         root: Bounds | None = None,
+        closes: bool = False,
     ) -> None:
         self.program, self.lo, self.hi, self.objective = program, lo, hi, objective
-        self.target, self.visit = target, visit
+        self.target, self.visit, self.closes = target, visit, closes
         self.by_inputs = int((hi > lo).sum()) <= FEW_INPUTS
         self.refresh = self.by_inputs or program.refresh_cost <= REFRESH
         with np.errstate(all="ignore"):
@@ -124,7 +124,6 @@ class Search:
         bends = np.concatenate([layer.bends for layer in program.layers]) if program.layers else np.zeros(0, bool)
         self.bends = bends
         self.columns = np.flatnonzero(((low < 0) & (high > 0))[0] & bends)
-        self.least = np.inf
         self.made = 1
 
     def run(self, writer: ProofWriter, max_nodes: float, until: float) -> Branched:
@@ -147,7 +146,7 @@ class Search:
             found = self._relaxed(bounds, found, until)
             unproven = self._unproven(found)
             if unproven.any() and self.visit(np.concatenate([found.point, (bounds.lo + bounds.hi) / 2])[np.tile(unproven, 2)]):
-                return Branched(count, 1.0, -np.inf)
+                return Branched(count, 1.0)
             unproven = self._unproven(found)
             for k, node in enumerate(batch):
                 if not unproven[k]:
@@ -156,16 +155,17 @@ class Search:
                 children = self._children(chunk, node, bounds, found, k)
                 if children is None:
                     left += node.share
-                    self.least = min(self.least, -np.inf if self.by_inputs else float(found.bound[k]))
+                    self._leaf(chunk, node, found, k)
                     continue
                 for child in children:
                     heapq.heappush(queue, (float(found.bound[k]), child.number, child))
             chunk.write(writer, rows, columns)
-        chunk.write(writer, rows, columns)
-        for bound, _, node in queue:
+        for _, _, node in queue:
             left += node.share
-            self.least = min(self.least, bound)
-        return Branched(count, left, self.least)
+            if self.closes:
+                chunk.leaves.append((node.number, node.weights, node.alpha, node.beta))
+        chunk.write(writer, rows, columns)
+        return Branched(count, left)
 
     # ── bounds ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,7 +232,6 @@ class Search:
         m = found.multipliers
         beta = m.beta[k, np.abs(np.array(node.path, np.int64)) - 1]
         chunk.leaves.append((node.number, m.weights[k], self._stored(m.alpha[k]), beta))
-        self.least = min(self.least, float(found.bound[k]))
 
     def _children(self, chunk: Chunk, node: Node, bounds: Bounds, found: Ascended, k: int) -> list[Node] | None:
         """The two nodes that a node is split into; None where it cannot be."""

@@ -91,11 +91,7 @@ class Checker:
             refresh: whether to bound the rows in each leaf anew.
         """
         with np.errstate(all="ignore"):
-            parts = self.program.parts(leaves.signs)
-            if refresh:
-                found = self._all_rows(leaves.lo, leaves.hi, parts, root)
-            else:
-                found = [_cut(r, s) for r, s in zip(root, parts, strict=True)]
+            found = self.rows_of(leaves, root, refresh=refresh)
             void = np.any([(r.low > r.high).any(1) for r in found], axis=0) if found else np.zeros(len(leaves.lo), bool)
             alpha = np.full(leaves.signs.shape, np.nan)
             alpha[:, leaves.columns] = leaves.alpha
@@ -114,6 +110,13 @@ class Checker:
             error = error + self.gamma * (np.abs(c) * outputs).sum(1, keepdims=True)
             value = self._back(start, constant, error, leaves.lo, leaves.hi, found, slopes, beta)[:, 0]
             return np.where(void, np.inf, value)
+
+    def rows_of(self, leaves: Leaves, root: list[_Rows], *, refresh: bool) -> list[_Rows]:
+        """Bounds of all rows in leaves."""
+        parts = self.program.parts(leaves.signs)
+        if refresh:
+            return self._all_rows(leaves.lo, leaves.hi, parts, root)
+        return [_cut(r, s) for r, s in zip(root, parts, strict=True)]
 
     # ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -125,6 +125,17 @@ class ProofWriter:
         return Proof(self.file)
 
 
+@dataclass(frozen=True, eq=False)
+class LeafBound:
+    """A leaf of a tree: its number among the leaves, its box, the fixed signs of units (± (1 + unit)), and its bound."""
+
+    number: int
+    lo: np.ndarray
+    hi: np.ndarray
+    path: tuple[int, ...]
+    bound: float
+
+
 def proven_bound(checker: Checker, tree: Tree, lo: np.ndarray, hi: np.ndarray) -> float:
     """The least bound of all leaves of a tree over a box (D,): −∞ where it is no tree over the whole box.
 
@@ -133,47 +144,62 @@ def proven_bound(checker: Checker, tree: Tree, lo: np.ndarray, hi: np.ndarray) -
         tree: what is checked.
         lo, hi: the box.
     """
+    least, leaves = np.inf, 0
+    for leaf in leaf_bounds(checker, tree, lo, hi):
+        least, leaves = min(least, leaf.bound), leaves + 1
+        if not least > -np.inf:
+            return -np.inf
+    return least if leaves else -np.inf
+
+
+def leaf_bounds(checker: Checker, tree: Tree, lo: np.ndarray, hi: np.ndarray) -> Iterator[LeafBound]:
+    """The leaves of a tree over a box, each with its bound; one with the bound −∞ where it is no tree over the whole box."""
+    wrong = LeafBound(-1, lo, hi, (), -np.inf)
     if not _well_formed(checker, tree):
-        return -np.inf
+        yield wrong
+        return
     root = checker.root_rows(lo[None], hi[None])
     branch = {int(n): i for i, n in enumerate(tree.node.tolist())}
     leaf = {int(n): i for i, n in enumerate(tree.leaf.tolist())}
     if len(branch) != len(tree.node) or len(leaf) != len(tree.leaf):
-        return -np.inf
+        yield wrong
+        return
     starts = np.cumsum([0, *tree.count.tolist()])
     size = max(1, min(BATCH, BATCH_NUMBERS // max(checker.program.units, 1)))
     pending: list[tuple[int, np.ndarray, np.ndarray, tuple[int, ...]]] = [(0, lo, hi, ())]
     found: list[tuple[int, np.ndarray, np.ndarray, tuple[int, ...]]] = []
-    least, visited = np.inf, 0
+    visited = 0
     while pending:
         node, low, high, path = pending.pop()
         visited += 1
         if visited > len(branch) + len(leaf) or (node in branch) == (node in leaf):
-            return -np.inf
+            yield wrong
+            return
         if node in leaf:
             if int(tree.count[leaf[node]]) != len(path):
-                return -np.inf
+                yield wrong
+                return
             found.append((leaf[node], low, high, path))
             if len(found) == size or not pending:
-                least = min(least, _bound(checker, tree, found, starts, root))
+                for one, bound in zip(found, _bounds(checker, tree, found, starts, root), strict=True):
+                    yield LeafBound(*one, bound=float(bound))
                 found = []
-            if not least > -np.inf:
-                return -np.inf
             continue
         i = branch[node]
         axis, cut, child = int(tree.axis[i]), float(tree.cut[i]), int(tree.child[i])
         if axis >= 0:
             if axis >= len(lo) or not low[axis] <= cut <= high[axis]:
-                return -np.inf
+                yield wrong
+                return
             left, right = high.copy(), low.copy()
             left[axis], right[axis] = cut, cut
             pending += [(child, low, left, path), (child + 1, right, high, path)]
         else:
             unit = -2 - axis
             if not 0 <= unit < checker.program.units:
-                return -np.inf
+                yield wrong
+                return
             pending += [(child, low, high, (*path, -unit - 1)), (child + 1, low, high, (*path, unit + 1))]
-    return least
 
 
 def _well_formed(checker: Checker, tree: Tree) -> bool:
@@ -193,7 +219,14 @@ def _well_formed(checker: Checker, tree: Tree) -> bool:
     return bool(shapes and inside and finite and (tree.count >= 0).all())
 
 
-def _bound(checker: Checker, tree: Tree, found: list, starts: np.ndarray, root: Any) -> float:
+def _bounds(checker: Checker, tree: Tree, found: list, starts: np.ndarray, root: Any) -> np.ndarray:
+    """Bounds of some leaves; −∞ where nothing is known."""
+    leaves = read_leaves(checker, tree, found, starts)
+    return np.nan_to_num(checker.least(leaves, root, refresh=tree.refresh), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+
+
+def read_leaves(checker: Checker, tree: Tree, found: list, starts: np.ndarray) -> Leaves:
+    """Leaves (number, lo, hi, path) with their multipliers; ``starts`` are the places of their β."""
     index = np.array([f[0] for f in found])
     signs = np.zeros((len(found), checker.program.units), np.int8)
     beta = np.zeros(signs.shape)
@@ -202,6 +235,4 @@ def _bound(checker: Checker, tree: Tree, found: list, starts: np.ndarray, root: 
         signs[k, units] = np.sign(np.array(path, np.int64))
         beta[k, units] = tree.beta[starts[i] : starts[i + 1]]
     lo, hi = np.stack([f[1] for f in found]), np.stack([f[2] for f in found])
-    alpha = tree.alpha[index] / LEVELS
-    least = checker.least(Leaves(lo, hi, signs, alpha, tree.columns, beta, tree.weights[index]), root, refresh=tree.refresh)
-    return float(least.min()) if not np.isnan(least).any() else -np.inf
+    return Leaves(lo, hi, signs, tree.alpha[index] / LEVELS, tree.columns, beta, tree.weights[index])
