@@ -1,8 +1,8 @@
-"""Walks over neighbors beside the engine that enumerates: cells and seconds. ``python -m benchmarks.walks [agree|space]``.
+"""Walks over neighbors beside the engine that enumerates: cells and seconds. ``python -m benchmarks.walks [agree|NETWORK …]``.
 
-``agree``: 200 random networks, degenerate and thin ones among them, on a box. ``space``: networks in ℝ⁴ with relus on the
-outputs, on all of space; where ``relucent`` is installed (AGPL: in an environment of its own), it walks over the same
-weights in the same run.
+``agree``: 200 random networks, degenerate and thin ones among them, on a box. ``NETWORK``: those in ℝ⁴ with relus on the
+outputs (4-8-8-2, 4-8×4-2, 4-10×3-2), on all of space; where ``relucent`` is installed (AGPL: in an environment of its own),
+it walks over the same weights in the same run.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
@@ -45,28 +46,30 @@ def agree(count: int = 200) -> None:
     for seed in range(count):
         case = degenerate_network(seed, d=1 + seed % 3)
         domain = tp.Box(-2, 2, d=case.d)
-        start = time.perf_counter()
+        start = time.process_time()
         cx = tp.linear_regions(case.net, domain)
-        spent[0] += time.perf_counter() - start
-        start = time.perf_counter()
+        spent[0] += time.process_time() - start
+        start = time.process_time()
         walk = tp.walk_cells(case.net, a_start(case.net, domain, seed), within=domain).run()
-        spent[1] += time.perf_counter() - start
+        spent[1] += time.process_time() - start
         numbers = [int(cx.locator.cells(c.inside)[0]) for c in walk.cells]
         same = walk.complete and sorted(numbers) == list(range(len(cx)))
         equal, cells = equal + same, cells + len(cx)
         kinds[case.name.split(maxsplit=1)[1].rsplit(" d=")[0].rsplit(maxsplit=1)[0]] += 1
         if not same:
             print(f"DIFFERENT: {case.name}: {len(cx)} cells listed, {len(walk)} walked", flush=True)
-    print(f"{equal} of {count} networks agree; {cells:,} cells; linear_regions {spent[0]:.1f} s, walk_cells {spent[1]:.1f} s")
+        if (seed + 1) % 20 == 0 or seed + 1 == count:
+            about = f"{cells:,} cells; linear_regions {spent[0]:.1f} and walk_cells {spent[1]:.1f} processor seconds"
+            print(f"{equal} of {seed + 1} networks agree; {about}", flush=True)
     print("kinds:", ", ".join(f"{name} {n}" for name, n in kinds.items()))
 
 
-def space() -> None:
+def space(names: Sequence[str]) -> None:
     """Counts on all of space."""
     columns = ("network", "count_cells", "s", "walk_cells", "s", "processes", "s", "relucent", "s")
     table = Table(*columns, title="Cells of ℝ⁴, relus on the outputs")
-    for name, sizes in SPACE.items():
-        net, layers = with_relus(sizes)
+    for name in names:
+        net, layers = with_relus(SPACE[name])
         start, times = np.full(4, 0.123), [time.perf_counter()]
         counted = int(tp.count_cells(net, tp.Space(4)))
         times.append(time.perf_counter())
@@ -122,6 +125,7 @@ def relucent_count(layers: list[tuple[np.ndarray, np.ndarray]], start: np.ndarra
 
 
 if __name__ == "__main__":
-    commands = {"agree": agree, "space": space}
-    for name in sys.argv[1:] or commands:
-        commands[name]()
+    asked = sys.argv[1:] or ["agree", *SPACE]
+    if "agree" in asked:
+        agree()
+    space([name for name in asked if name != "agree"])

@@ -48,7 +48,7 @@ def served(loader: Loader) -> Iterator[tuple[Session, int]]:
 
 def send(port: int, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the answer to a request; ``Host`` and others as given, names with _ for -."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=400)
     connection.putrequest(method, path, skip_host=True)
     for name, value in {"Host": f"127.0.0.1:{port}", **{key.replace("_", "-"): text for key, text in headers.items()}}.items():
         connection.putheader(name, value)

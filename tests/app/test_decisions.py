@@ -46,8 +46,9 @@ def test_a_click_is_tp_explain(explorer, method):
     values = [float(v.replace("-∞", "-inf")) if isinstance(v, str) else v for v in found["values"]]
     assert np.allclose(values, given.values[0])
     assert np.isclose(found["margin"], given.margin[0])
-    assert np.allclose(found["shared"], given.shared[0])
-    assert found["layers"] == list(given.layers)
+    _, more = ask(port, f"shared?point={number}&method={method}")
+    assert np.allclose(more["shared"], given.shared[0])
+    assert more["layers"] == list(given.layers)
     assert found["nearest"]["term"] == int(given.nearest.index[0])
     assert np.isclose(found["nearest"]["distance"], given.nearest.distance[0])
     assert np.allclose(unpacked(found["own"]), given.own.weight[0], rtol=1e-6)

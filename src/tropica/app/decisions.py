@@ -81,7 +81,6 @@ def explain(session: Session, query: Query) -> dict[str, Any]:
     weight, bias = kept.weight.to(own.weight), kept.bias.to(own.bias)
     terms = tp.AffineTerms(weight, bias, kept.input_shape)
     again = tp.AffineTerms(own.weight.expand_as(weight), own.bias.expand_as(bias), own.input_shape)
-    shared = tp.pattern_agreement(net, x.expand_as(training[:-1]), training[:-1], per_point=True)
     apart = torch.linalg.vector_norm((training[:-1] - x).flatten(1).double(), dim=1)
     columns = {
         "term": row["index"],
@@ -105,8 +104,6 @@ def explain(session: Session, query: Query) -> dict[str, Any]:
         "logits": inputs.net.scores(x.to(inputs.net.dtype))[0].detach(),
         "values": row["values"],
         "terms": [dict(zip(columns, cells, strict=True)) for cells in zip(*map(_as_list, columns.values()), strict=True)],
-        "layers": [node.path or node.name for node in net.nonlinearities],
-        "shared": shared,
         "nearest": {
             "term": int(near["index"]),
             "distance": near["distance"],
@@ -119,6 +116,18 @@ def explain(session: Session, query: Query) -> dict[str, Any]:
         "note": decided.note,
         "python": _lines(inputs.lines, decided, number, true is not None, len(index)),
     }
+
+
+def shared(session: Session, query: Query) -> dict[str, Any]:
+    """The shares of activations that a test point has in common with the training points of its terms, by layer (K, layers).
+
+    On a large network this takes longer than all else of :func:`explain`, and the page asks for it by itself.
+    """
+    inputs, number = session.inputs, query.integer("point")
+    x, decided = inputs.points("test", [number]), session.decided(query.word("method", METHODS, session.first_method))
+    training = inputs.points("training", decided.table.rows([number])["index"][0].tolist())
+    found = tp.pattern_agreement(decided.net, x.expand_as(training), training, per_point=True)
+    return {"layers": [node.path or node.name for node in decided.net.nonlinearities], "shared": found}
 
 
 def decides(session: Session, query: Query) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ class Session:
         self._nearest: Table | None = None
         self._folders: dict[str, Path] = {}
         self._jobs: dict[str, Job[None]] = {}
+        self._others: dict[str, Job[Any]] = {}
         self._decided: dict[str, Decided] = {}
         self._lock, self._threads, self._cores = threading.Lock(), threading.local(), 1
         self.loading: Job[None] = Job(lambda report: self._load(loader, report), "starting")
@@ -87,6 +89,10 @@ class Session:
             raise tp.InputError(job.error or f"the extraction ({method}) was cancelled")
         raise NotReady(job.progress[2])
 
+    def is_ready(self, method: str) -> bool:
+        """Whether N^(X) of a decomposition is there."""
+        return method in self._decided
+
     def status(self) -> dict[str, Any]:
         """What the page shows before anything else."""
         found: dict[str, Any] = {"version": self.version, "loading": self.loading.to_json(), "inputs": None}
@@ -133,6 +139,14 @@ class Session:
                 job = self._jobs[method] = Job(lambda report: self._decide(method, report), f"terms ({method})")
             return job
 
+    def job(self, name: str, work: Callable[[Report], Any]) -> Job[Any]:
+        """The job of a name: it begins when it is first asked for, and again if it failed."""
+        with self._lock:
+            job = self._others.get(name)
+            if job is None or job.state in ("failed", "cancelled"):
+                job = self._others[name] = Job(work, name)
+            return job
+
     def cancel(self, method: str) -> None:
         """End the work of a decomposition; finished shards of its store are kept."""
         job = self._jobs.get(method)
@@ -170,6 +184,10 @@ class Session:
                 report(*first.progress)
                 first.wait(0.2)
             self._nearest.fill(report)
+        report(0, 0, "the region engine, for planes")
+        from tropica.app.engine import warm
+
+        warm(inputs.net)
 
     def _decide(self, method: str, report: Report) -> None:
         import torch

@@ -51,13 +51,11 @@ def output_range(
     Extremes are rational numbers with the points that attain them. Within --max-boxes or --max-seconds (of each of the two)
     the best value found comes with a proven bound.
     """
-    from tropica.runtime.progress import waiting
-
     at = points.Source(model, data, subset, label, weights, arg, inputs, point, x).load(needs_point=False)
     domain, described = points.make_box(at, box, radius, clip)
     wanted = _objective(objective)
-    with waiting("searching for the minimum and the maximum"):
-        found = tp.output_range(at.net, domain, wanted, max_boxes=max_boxes, max_seconds=max_seconds, seed=seed)
+    limits = {"max_boxes": max_boxes, "max_seconds": max_seconds}
+    found = tp.output_range(at.net, domain, wanted, **limits, seed=seed, progress=True)  # type: ignore[arg-type]
     numbers = {
         "domain": described | {"dimension": domain.dimension},
         "objective": wanted,

@@ -27,6 +27,7 @@ from tropica.regions.domains.domain import Domain
 from tropica.regions.lower.lowering import Lowered, lower
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
+from tropica.runtime.progress import ProgressCallback, progress_callback
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,6 +77,7 @@ def output_range(
     max_boxes: int | None = None,
     max_seconds: float | None = None,
     seed: int = 0,
+    progress: bool | ProgressCallback = False,
 ) -> OutputRange:
     """Find the minimum and the maximum of ⟨c, N(x)⟩ on a box.
 
@@ -98,6 +100,7 @@ def output_range(
         output: for "lipschitz" the one output; all of them by default.
         max_boxes, max_seconds: limits for each of the two searches.
         seed: of the points that are tried first.
+        progress: True for a bar, or a function (boxes, 0, message).
 
     Raises:
         InputError: no such box, an objective that is none, a limit that is not positive, a large network.
@@ -121,19 +124,29 @@ def output_range(
     if isinstance(objective, str):
         chosen = _lipschitz(objective, norm, output, net.num_outputs, domain)
         both = [LipschitzSearch(net, lowered, domain, norm or "", chosen, sign, seed) for sign in (1, -1)]
-        return _searched(both, max_boxes, max_seconds, start)
+        with progress_callback(progress) as report:
+            return _searched(both, max_boxes, max_seconds, start, report)
     if norm is not None or output is not None:
         raise InputError('norm and output are for the objective "lipschitz"')
     c = _objective(objective, net.num_outputs)
-    if domain.dimension > MOST_DIMENSIONS:
-        return _by_units(net, lowered, domain, c, (max_boxes, max_seconds), seed)
-    both = [RangeSearch(net, lowered, domain, [sign * v for v in c], seed) for sign in (1, -1)]
-    return _searched(both, max_boxes, max_seconds, start)
+    with progress_callback(progress) as report:
+        if domain.dimension > MOST_DIMENSIONS:
+            return _by_units(net, lowered, domain, c, (max_boxes, max_seconds), seed, report)
+        both = [RangeSearch(net, lowered, domain, [sign * v for v in c], seed) for sign in (1, -1)]
+        return _searched(both, max_boxes, max_seconds, start, report)
 
 
-def _searched(both: Sequence[RangeSearch], max_boxes: int | None, max_seconds: float | None, start: float) -> OutputRange:
+def _searched(
+    both: Sequence[RangeSearch],
+    max_boxes: int | None,
+    max_seconds: float | None,
+    start: float,
+    report: ProgressCallback | None,
+) -> OutputRange:
     """The range from the searches for the least value and for the least negative."""
-    (low, one), (high, two) = [search.run(max_boxes, max_seconds) for search in both]
+    messages = ("minimum: boxes", "maximum: boxes")
+    found = [search.run(max_boxes, max_seconds, m, report) for search, m in zip(both, messages, strict=True)]
+    (low, one), (high, two) = found
     top = Extreme(-high.value, -high.bound, high.point, high.rational)
     return OutputRange(low, top, one.boxes + two.boxes, one.cells + two.cells, time.monotonic() - start)
 
@@ -162,6 +175,7 @@ def _by_units(
     c: list[Fraction],
     limits: tuple[int | None, float | None],
     seed: int,
+    report: ProgressCallback | None,
 ) -> OutputRange:
     """The range in many dimensions."""
     start, nodes, ends = time.monotonic(), 0, []
@@ -174,6 +188,8 @@ def _by_units(
         point = np.array([float(v) for v in found.point]).reshape(net.input_shape)
         ends.append(Extreme(sign * found.value, sign * found.bound, point, found.point))
         nodes += found.nodes
+        if report is not None:
+            report(nodes, 0, "nodes")
     return OutputRange(ends[0], ends[1], nodes, 0, time.monotonic() - start)
 
 

@@ -23,6 +23,7 @@ from tropica.queries.walls import walls_of
 from tropica.regions.domains.constructors import Box
 from tropica.regions.lower.exact_points import exact_points
 from tropica.regions.lower.lowering import Lowered
+from tropica.runtime.progress import ProgressCallback
 
 BATCH = 64
 """Boxes that are bounded at a time."""
@@ -67,7 +68,9 @@ class RangeSearch:
         self.value: Fraction | None = None
         self.rational: tuple[Fraction, ...] = ()
 
-    def run(self, max_boxes: int | None, max_seconds: float | None) -> tuple[Extreme, RangeSearch]:
+    def run(
+        self, max_boxes: int | None, max_seconds: float | None, message: str, report: ProgressCallback | None
+    ) -> tuple[Extreme, RangeSearch]:
         start = time.monotonic()
         lo, hi = self.domain.lo, self.domain.hi
         self.tried(np.concatenate([[lo, hi, (lo + hi) / 2], self.random.uniform(lo, hi, (512, len(lo)))]))
@@ -83,6 +86,8 @@ class RangeSearch:
             low, high = np.stack([b[2] for b in batch]), np.stack([b[3] for b in batch])
             lower, influence, bent = self.bounded(low, high)
             self.boxes += len(batch)
+            if report is not None:
+                report(self.boxes, 0, message)
             self.tried((low + high) / 2)
             for k, (parent, _, a, b) in enumerate(batch):
                 bound = max(parent, float(lower[k])) if np.isfinite(lower[k]) else parent

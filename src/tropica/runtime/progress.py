@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 ProgressCallback = Callable[[int, int, str], None]
-"""Called with (done, total, message)."""
+"""Called with (done, total, message); a total of 0 is not known."""
 REDRAWN = 0.2
 """Seconds between two pictures of a notebook's bar."""
 
@@ -53,7 +53,7 @@ def notebook_bars() -> Iterator[ProgressCallback]:
         now = time.monotonic()
         seconds = now - started.setdefault(message, now)
         rate = f"{done / seconds:,.3g}/s" if seconds > 0 else ""
-        counts = f"{done:,}/{total:,} {rate}"
+        counts = f"{done:,}/{f'{total:,}' if total else '?'} {rate}"
         rows[message] = f'{escape(message)} <progress value="{done}" max="{max(total, 1)}"></progress> {counts}'
         if now - drawn >= REDRAWN:
             handle.update({"text/html": "<br>".join(rows.values())}, raw=True)
@@ -101,8 +101,8 @@ def progress_callback(progress: bool | ProgressCallback) -> Iterator[ProgressCal
 
         def report(done: int, total: int, message: str) -> None:
             if message not in tasks:
-                tasks[message] = bars.add_task(message, total=total)
-            bars.update(tasks[message], completed=done, total=total)  # type: ignore[arg-type]
+                tasks[message] = bars.add_task(message, total=total or None)
+            bars.update(tasks[message], completed=done, total=total or None)  # type: ignore[arg-type]
 
         yield report
 

@@ -15,9 +15,16 @@ export async function showPoint({ about, point, method, signal, waiting }) {
   const coefficients = found.terms.map((_, i) => terms.row(i));
   const scale = commonScale([own, ...coefficients], about);
   const active = found.terms[0], nearest = found.nearest;
+  const later = { cells: found.terms.map(() => h("td", {}, "…")), table: h("div", {}, h("p", { class: "muted" }, "…")) };
+  const all = ask("shared", { point, method }, { signal }).then((more) => {
+    Object.assign(found, more);
+    later.table.replaceChildren(sharedTable(found));
+    later.cells.forEach((cell, i) => { const row = more.shared[i] ?? []; cell.textContent = row.length ? percent(row.reduce((a, b) => a + b, 0) / row.length) : "–"; });
+  });
+  all.catch((error) => { later.table.textContent = error.message; });
   const exports = exportButtons(`point-${point}-${method}`, {
     png: () => figure(about, found, { x, own, coefficients, training, scale }),
-    csv: () => rows(found, about), python: () => found.python,
+    csv: async () => { await all; return rows(found, about); }, python: () => found.python,
   });
   return [
     h("h2", {}, `Test point ${found.point}`),
@@ -28,9 +35,12 @@ export async function showPoint({ about, point, method, signal, waiting }) {
       card("the deciding training point", thumbnail(training.row(0), about, "the deciding training point"), labelLine(active, name), () => go({ term: active.term, point: "" })),
       card("nearest training point", thumbnail(training.row(found.terms.length), about, "the nearest training point"),
         `${nearest.label === null ? "" : `label ${name(nearest.label)}, `}distance ${number(nearest.distance, 3)}`, () => go({ term: nearest.term, point: "" }))),
+    h("p", { class: "row" }, "Look at them together:",
+      h("button", { type: "button", class: "quiet", onclick: () => go({ view: "planes", points: planePoints(found) }, { fresh: true }) }, "the plane through these points"),
+      h("button", { type: "button", class: "quiet", onclick: () => go({ view: "segment", points: `test:${found.point},training:${active.term}` }, { fresh: true }) }, "the segment to the deciding point")),
     exports,
     h("h3", {}, "Terms: the active one and the runners-up"),
-    termTable(found, about, coefficients, training, scale, name),
+    termTable(found, about, coefficients, training, scale, name, later.cells),
     h("h3", {}, "Coefficients on one scale"),
     scaleLine(scale),
     h("div", { class: "pair" },
@@ -38,8 +48,14 @@ export async function showPoint({ about, point, method, signal, waiting }) {
       coefficients.map((row, i) => card(i ? `runner-up ${i}` : "active term", coefficientPicture(row, about, scale, `coefficients of term ${i + 1}`), `for label ${name(found.terms[i].label)}`))),
     about.picture ? null : featureTable(found, about, x, own, coefficients[0], training),
     h("h3", {}, "Outputs"), outputTable(found, about),
-    h("h3", {}, "Shared activations, by layer"), sharedTable(found),
+    h("h3", {}, "Shared activations, by layer"), later.table,
   ].filter(Boolean);
+}
+
+// Test point, deciding point and nearest point; the first runner-up where two of these are one.
+function planePoints(found) {
+  const [active, ...others] = found.terms, third = found.nearest.term !== active.term ? found.nearest.term : others[0]?.term ?? active.term;
+  return `test:${found.point},training:${active.term},training:${third}`;
 }
 
 function verdict(found, name) {
@@ -57,18 +73,17 @@ function card(title, picture, text, onclick) {
 
 const labelLine = (row, name) => `number ${row.term}, label ${name(row.label)}${row.true_label !== null && row.true_label !== row.label ? ` (true ${name(row.true_label)})` : ""}`;
 
-function termTable(found, about, coefficients, training, scale, name) {
+function termTable(found, about, coefficients, training, scale, name, shared) {
   const head = ["Training point", "Coefficients", "Label", "Value", "Behind", "Angle", "Coefficients apart", "Points apart", "Shared"];
   const titles = ["", "", "The label that the network gives the training point: the one its term speaks for", "What N^(X) gives this label by this term", "The value of the active term less this one: at 0 the label would change",
     "Between these coefficients and those of N, in degrees", "Euclidean distance of the coefficients", "Euclidean distance of the points, in units of the inputs", "Share of units with the same active piece at both points, mean over the layers"];
   const body = found.terms.map((row, i) => {
-    const mean = found.shared[i]?.length ? found.shared[i].reduce((a, b) => a + b, 0) / found.shared[i].length : null;
     return h("tr", { class: i ? "" : "active" },
       h("td", {}, h("button", { type: "button", class: "point", title: "Show every test point that it decides", onclick: () => go({ term: row.term, point: "" }) }, thumbnail(training.row(i), about, `training point ${row.term}`), h("span", {}, row.term))),
       h("td", {}, coefficientPicture(coefficients[i], about, scale, "its coefficients")),
       h("td", {}, name(row.label), row.true_label !== null && row.true_label !== row.label ? h("span", { class: "bad" }, ` ✗ ${name(row.true_label)}`) : ""),
       h("td", {}, number(row.value)), h("td", {}, i ? number(row.behind) : "–"), h("td", {}, `${number(row.angle, 3)}°`), h("td", {}, number(row.coefficient_distance, 3)),
-      h("td", {}, number(row.point_distance, 3), row.is_nearest ? h("span", { class: "muted" }, " nearest") : ""), h("td", {}, mean === null ? "–" : percent(mean)));
+      h("td", {}, number(row.point_distance, 3), row.is_nearest ? h("span", { class: "muted" }, " nearest") : ""), shared[i]);
   });
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Terms" }, h("table", { class: "terms" },
     h("thead", {}, h("tr", {}, head.map((text, i) => h("th", titles[i] ? { "data-definition": titles[i], tabindex: 0 } : {}, text)))), h("tbody", {}, body)));

@@ -36,7 +36,7 @@ export function exportButtons(name, { png, csv, python }) {
   const button = (text, title, work) => h("button", { type: "button", class: "quiet", title, onclick: work }, text);
   return h("div", { class: "row exports", "data-name": name },
     png && button("PNG", "Save this picture", () => png().toBlob((blob) => save(`${name}.png`, blob))),
-    csv && button("CSV", "Save these numbers", () => save(`${name}.csv`, new Blob([toCsv(csv())], { type: "text/csv" }))),
+    csv && button("CSV", "Save these numbers", async () => save(`${name}.csv`, new Blob([toCsv(await csv())], { type: "text/csv" }))),
     python && button("Python", "The Python lines that make this", () => showLines(python())),
     button("Link", "Copy the address of this view", async () => {
       await navigator.clipboard.writeText(location.href);

@@ -5,8 +5,11 @@ import { go, here, onAddress } from "./address.js";
 import { count, h } from "./dom.js";
 import { showDefinitions } from "./glossary.js";
 import { showDecisions } from "./decisions.js";
+import { showPlanes } from "./planes.js";
+import { showSegment } from "./segment.js";
+import { showComparison } from "./comparison.js";
 
-const VIEWS = { decisions: ["Decisions", showDecisions] };
+const VIEWS = { decisions: ["Decisions", showDecisions], planes: ["Planes", showPlanes], segment: ["Segments", showSegment], comparison: ["Comparison", showComparison] };
 const main = document.getElementById("main"), banner = document.getElementById("banner"), footer = document.getElementById("progress");
 let status = null, stopView = null;
 
