@@ -144,6 +144,10 @@ class ComposedAffine:
     def _weights(self) -> dict[int, np.ndarray]:
         return {}
 
+    def nearest(self, source: int) -> bool:
+        """Whether ``weight`` gives the nearest float64 numbers."""
+        return self._direct or self.size * self.source_size(source) <= MOST_EXACT_ENTRIES
+
     @cached_property
     def rows(self) -> dict[int, ExactRows]:
         """The matrices that :func:`exact_rows` has made, by their sources."""
