@@ -220,7 +220,7 @@ class SegmentRegions(HtmlRepr):
         low, high = float(values.min()), float(values.max())
         height = (values - low) / max(high - low, 1e-300)
         points = np.stack([np.broadcast_to(ends.numpy()[..., None], height.shape), height], -1)
-        return line + svg(points.transpose(1, 2, 0, 3).reshape(-1, 2, 2), (np.array([0.0, -0.05]), np.array([1.0, 1.05])))
+        return line + svg([*points.transpose(1, 2, 0, 3).reshape(-1, 2, 2)], (np.array([0.0, -0.05]), np.array([1.0, 1.05])))
 
 
 def segment_regions(net: PiecewiseLinearNetwork, segment: Segment, *, work: float = WORK) -> SegmentRegions:
