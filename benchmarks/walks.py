@@ -1,8 +1,8 @@
-"""Walks over neighbors beside the engine that enumerates: cells and seconds. ``python -m benchmarks.walks [agree|space]``.
+"""Walks over neighbors beside the engine that enumerates: cells and seconds. ``python -m benchmarks.walks [agree|NETWORK …]``.
 
-``agree``: 200 random networks, degenerate and thin ones among them, on a box. ``space``: networks in ℝ⁴ with relus on the
-outputs, on all of space; where ``relucent`` is installed (AGPL: in an environment of its own), it walks over the same
-weights in the same run.
+``agree``: 200 random networks, degenerate and thin ones among them, on a box. ``NETWORK``: those in ℝ⁴ with relus on the
+outputs (4-8-8-2, 4-8×4-2, 4-10×3-2), on all of space; where ``relucent`` is installed (AGPL: in an environment of its own),
+it walks over the same weights in the same run.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
@@ -61,12 +62,12 @@ def agree(count: int = 200) -> None:
     print("kinds:", ", ".join(f"{name} {n}" for name, n in kinds.items()))
 
 
-def space() -> None:
+def space(names: Sequence[str]) -> None:
     """Counts on all of space."""
     columns = ("network", "count_cells", "s", "walk_cells", "s", "processes", "s", "relucent", "s")
     table = Table(*columns, title="Cells of ℝ⁴, relus on the outputs")
-    for name, sizes in SPACE.items():
-        net, layers = with_relus(sizes)
+    for name in names:
+        net, layers = with_relus(SPACE[name])
         start, times = np.full(4, 0.123), [time.perf_counter()]
         counted = int(tp.count_cells(net, tp.Space(4)))
         times.append(time.perf_counter())
@@ -122,6 +123,7 @@ def relucent_count(layers: list[tuple[np.ndarray, np.ndarray]], start: np.ndarra
 
 
 if __name__ == "__main__":
-    commands = {"agree": agree, "space": space}
-    for name in sys.argv[1:] or commands:
-        commands[name]()
+    asked = sys.argv[1:] or ["agree", *SPACE]
+    if "agree" in asked:
+        agree()
+    space([name for name in asked if name != "agree"])

@@ -100,6 +100,7 @@ def test_notebooks_show_a_whole_run(name: str) -> None:
     assert sum(map(len, map(shown, cells))) >= len(cells) - 1
     outputs = [output for cell in cells for output in cell.outputs]
     assert all(output.output_type in ("display_data", "execute_result") for output in outputs)
+    assert any("image/png" in output.data for output in outputs)
     assert "<progress" not in str(outputs)  # a bar leaves nothing behind
 
 

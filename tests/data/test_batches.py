@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -138,6 +139,7 @@ def random_batches() -> BatchSampler:
         (DataLoader(TensorDataset(X), batch_sampler=random_batches()), "has a RandomSampler"),
         ((X, Y), "found tuple; labels are not needed"),
         ({"x": X}, "found dict"),
+        (pd.DataFrame(X.reshape(len(X), -1).numpy()), r"found DataFrame; pass its to_numpy\(\)"),
         ("digits", "found str"),
         (3, "expected a tensor or array .* found int"),
         (Dataset(), "must have a length; Dataset has no __len__"),

@@ -80,3 +80,29 @@ def test_limits_end_a_walk() -> None:
         tp.walk_cells(quadrants(), [1.0, 2.0], max_cells=0)
     with pytest.raises(tp.InputError, match="order must be"):
         tp.walk_cells(quadrants(), [1.0, 2.0], order="best")
+
+
+def test_many_starts_visit_each_cell_once() -> None:
+    starts = [[1.0, 2.0], [3.0, 1.0], [-1.0, -1.0]]  # two of them in one cell
+    steps = list(tp.walk_cells(quadrants(), starts))
+    assert [(s.number, s.parent, s.start) for s in steps] == [(0, -1, 0), (1, -1, 2), (2, 0, 0), (3, 0, 0)]
+    near = list(tp.walk_cells(quadrants(), starts, order="nearest"))
+    assert [round(s.distance, 9) for s in near] == [0.0, 0.0, 1.0, 1.0]  # of the nearest start
+    walk = tp.walk_cells(quadrants(), starts).run()
+    assert (walk.complete, walk.depths, len(walk.edges)) == (True, [0, 0, 1, 1], 4)
+    with pytest.raises(tp.InputError, match="one start, and one process"):
+        tp.walk_cells(quadrants(), starts, to=[1.0, 1.0])
+    with pytest.raises(tp.InputError, match="processes must be a whole number"):
+        tp.walk_cells(quadrants(), starts, processes=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["breadth", "nearest"])
+def test_processes_change_nothing(order: str) -> None:
+    case = degenerate_network(24, d=2)
+    domain = tp.Box(-2, 2, d=2)
+    walks = [tp.walk_cells(case.net, start(case, domain), within=domain, order=order, processes=n).run() for n in (1, 2)]
+    points = [[c.inside.numbers().tolist() for c in walk.cells] for walk in walks]
+    assert points[0] == points[1]
+    assert (walks[0].edges, walks[0].parents) == (walks[1].edges, walks[1].parents)
+    assert walks[0].complete

@@ -194,6 +194,16 @@ def test_four_dimensions() -> None:
     assert tp.critical_points(cx).index.tolist() == [0]
 
 
+def test_a_mesh_of_the_cells_that_there_are() -> None:
+    net = tp.from_layers(square_torus())
+    assert len(tp.linear_regions(net, tp.Box(-4, 4, d=3)).boundary(level=9).mesh()) == 0
+    part = tp.linear_regions(net, tp.Box(-4, 4, d=3), max_cells=20, threads=1)
+    mesh = part.boundary().mesh()
+    assert (mesh.area, set(mesh.edges.values()) <= {1, 2}) == (pytest.approx(part.boundary().measure), True)
+    with pytest.raises(tp.InputError, match="max_cells=20 ended the enumeration"):
+        part.boundary().betti_numbers()
+
+
 def test_what_has_no_topology_is_refused() -> None:
     net = tp.from_layers([([[1, 0], [0, 1]], [0, 0]), ([[1, 1], [1, -1]], [0, 0])])
     cx = tp.linear_regions(net, tp.Box(-1, 1, d=2))

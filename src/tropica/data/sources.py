@@ -88,8 +88,10 @@ def _source(data: Data, where: str, key: str | None) -> ArraySource | ItemSource
         if not isinstance(data, (Sized, IterableDataset)):
             raise InputError(f"{where}: a dataset must have a length; {type(data).__name__} has no __len__")
         return ItemSource(data, where, key)
-    if isinstance(data, (tuple, str, bytes, dict)) or not isinstance(data, Iterable):
+    table = hasattr(data, "to_numpy")  # of pandas or polars; iterating it would give names of columns
+    if table or isinstance(data, (tuple, str, bytes, dict)) or not isinstance(data, Iterable):
         hint = "; labels are not needed: pass the inputs alone" if isinstance(data, tuple) else ""
+        hint = "; pass its to_numpy(), columns in the order of the inputs" if table else hint
         raise InputError(f"{where}: expected {ACCEPTED}; found {type(data).__name__}{hint}")
     if iter(data) is data:
         raise InputError(

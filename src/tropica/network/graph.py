@@ -127,6 +127,9 @@ class Nonlinearities(tuple[NonlinearityNode, ...]):
         rows = [(node.name, node.op.name, node.path, "×".join(map(str, node.unit_shape)), node.units) for node in self]
         return DataFrame(rows, columns=["name", "kind", "module", "shape", "units"])
 
+    def __repr__(self) -> str:
+        return f"Nonlinearities({', '.join(f'{node.name}: {node.units:,} units' for node in self)})"
+
     def _repr_html_(self) -> str:
         return self.to_dataframe().to_html(index=False)
 

@@ -149,13 +149,15 @@ def make_mesh(parts: OutputCells, pairs: np.ndarray, facets: np.ndarray) -> Mesh
         raise InputError(f"meshes are surfaces in a domain of 3 dimensions; this one has {domain.dimension}")
     if domain.limits() is None:
         raise InputError("meshes are of bounded domains, as a Box; found all of space")
+    if not len(facets):
+        return Mesh(np.zeros((0, 3)), [], np.zeros((0, 2), np.int64))
     faces = boundary_complex(parts, facets)
     at = parts.parts.at[faces.rows, :3]
     start, around = rings(faces)
     turned = ~_upward(parts, pairs, start, at[around])
     polygons = [p[::-1] if turn else p for p, turn in zip(np.split(around, start[1:-1]), turned.tolist(), strict=True)]
     vertices = at @ domain.basis + domain.origin if domain.input_size == 3 else at
-    return Mesh(vertices, polygons if len(facets) else [], np.sort(parts.piece[pairs], axis=1))
+    return Mesh(vertices, polygons, np.sort(parts.piece[pairs], axis=1))
 
 
 def rings(faces: FaceComplex) -> tuple[np.ndarray, np.ndarray]:

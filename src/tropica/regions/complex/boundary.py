@@ -14,7 +14,7 @@ from tropica.regions.complex.label_cells import differing_facets, facet_geometry
 from tropica.regions.complex.output_cells import Functions, OutputCells, clip, label_functions
 from tropica.regions.mesh import Mesh, make_mesh
 from tropica.regions.topology.homology import betti_numbers
-from tropica.regions.topology.parts import boundary_complex
+from tropica.regions.topology.parts import boundary_complex, check_topology
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
 
@@ -67,6 +67,7 @@ class Boundary(HtmlRepr):
         (1, 1)
         """
         parts, _, facets = self._source
+        check_topology(parts.found)
         with own_settings():
             return betti_numbers(boundary_complex(parts, facets))
 

@@ -14,7 +14,7 @@ from tropica.regions.complex.facets import facet_places
 from tropica.regions.complex.label_cells import places
 from tropica.regions.complex.output_cells import OutputCells
 from tropica.regions.topology.faces import FaceComplex, face_complex
-from tropica.regions.topology.welding import welded
+from tropica.regions.topology.welding import NOT_FACE_TO_FACE, exactly_welded, welded
 
 MOST_DIMENSIONS = 4
 
@@ -32,8 +32,8 @@ def check_topology(found: Enumerated) -> None:
 
 def cell_complex(found: Enumerated) -> FaceComplex:
     """All faces of the cells."""
-    check_topology(found)
     pairs, facet = found.shared
+    _check_pairs(found.polytopes, pairs)
     part, column = facet_places(found, facet)
     corner = found.exact_corner if found.problem.exact.proves else None
     vertex = welded(found.polytopes, pairs, part, column, corner)
@@ -44,10 +44,12 @@ def cell_complex(found: Enumerated) -> FaceComplex:
 
 def part_vertices(parts: OutputCells) -> np.ndarray:
     """(N,) the number of each vertex's point."""
-    check_topology(parts.found)
-    pairs, facets = parts.shared
-    part, column = places(parts, facets)
     corner: Callable[[int], list[Fraction]] | None = parts.corner if parts.exact.proves else None
+    if parts.found.stopped is not None:  # parts around a vertex need not be joined through facets that are there
+        return exactly_welded(parts.parts, corner)
+    pairs, facets = parts.shared
+    _check_pairs(parts.parts, pairs)
+    part, column = places(parts, facets)
     return welded(parts.parts, pairs, part, column, corner)
 
 
@@ -71,8 +73,18 @@ def boundary_complex(parts: OutputCells, facets: np.ndarray) -> FaceComplex:
 def _check_facets(given: Polytopes, faces: FaceComplex) -> None:
     """Polytopes that fill a domain share all their facets but those on its border: an independent check of the welding."""
     count = np.bincount(faces.facets[-1][1], minlength=faces.counts[-2])
+    if count.max(initial=0) > 2 or int((count == 1).sum()) != int((_stages(given) < 0).sum()):
+        raise InputError(NOT_FACE_TO_FACE)
+
+
+def _check_pairs(given: Polytopes, pairs: np.ndarray) -> None:
+    """Each facet inside of the domain belongs to one pair of polytopes."""
+    if int((_stages(given) >= 0).sum()) != 2 * len(pairs):
+        raise InputError(NOT_FACE_TO_FACE)
+
+
+def _stages(given: Polytopes) -> np.ndarray:
+    """The stage of the hyperplane of each facet, −1 for those of the domain."""
     there = np.zeros(given.planes.shape[:2], bool)
     np.logical_or.at(there, given.owner, given.on)
-    walls = int((there & (given.planes[:, :, 0] < 0)).sum())
-    if count.max(initial=0) > 2 or int((count == 1).sum()) != walls:
-        raise InputError("the cells do not meet face to face: their signs rest on floating point, see cx.certified")
+    return given.planes[there, 0]

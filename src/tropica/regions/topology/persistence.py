@@ -30,6 +30,12 @@ class PersistenceDiagram(HtmlRepr):
             {f ≥ c} birth > death, and −∞.
         birth_points, death_points: (P, d) the vertices in t at which these values are attained; NaN for an infinite death.
         superlevel: whether sets are {f ≥ c}.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], [0.0, 0.0]), ([[-1.0, -1.0]], [1.0])])  # 1 − |x|: two minima, at the ends
+    >>> diagram = tp.persistence(tp.linear_regions(net, tp.Box(-1, 2, d=1)))
+    >>> len(diagram), diagram.birth.tolist(), diagram.death.tolist()
+    (2, [-1.0, 0.0], [inf, 1.0])
     """
 
     dimension: np.ndarray
@@ -80,6 +86,12 @@ class CriticalPoints(HtmlRepr):
         ranks: (P, d + 1) of H_i.
         vertices: (P,) how many vertices a flat point has; 1 for others.
         inside: (P,) whether all of its vertices are inside of the domain.
+
+    >>> import tropica as tp
+    >>> net = tp.from_layers([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])  # |x|
+    >>> found = tp.critical_points(tp.linear_regions(net, tp.Box(-1, 2, d=1)))
+    >>> found.values[found.inside].tolist(), found.index[found.inside].tolist()
+    ([0.0], [0])
     """
 
     points: np.ndarray
@@ -141,7 +153,7 @@ def persistence(
     values, ranks = _values(cx, output, label, superlevel)
     dimension, birth, death = persistence_pairs(values.complex, ranks)
     sign = -1 if superlevel else 1
-    at, points, ends = sign * values.floats[0] + 0.0, values.points, np.maximum(death, 0)
+    at, points, ends = sign * values.nearest + 0.0, values.points, np.maximum(death, 0)
     return PersistenceDiagram(
         dimension,
         at[birth],
@@ -181,7 +193,7 @@ def critical_points(cx: RegionComplex, *, output: int | None = None, label: int 
     critical = np.flatnonzero(homology.any(1))
     critical = critical[np.argsort(ranks[first[critical]], kind="stable")]
     count, at = np.bincount(component, minlength=len(homology)), first[critical]
-    return CriticalPoints(values.points[at], values.floats[0][at], homology[critical], count[critical], inside[critical])
+    return CriticalPoints(values.points[at], values.nearest[at], homology[critical], count[critical], inside[critical])
 
 
 def _values(cx: RegionComplex, output: int | None, label: int | None, superlevel: bool) -> tuple[VertexValues, np.ndarray]:

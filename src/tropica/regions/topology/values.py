@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -71,6 +72,16 @@ class VertexValues:
             error = np.einsum("no,no->n", np.abs(weight), errors[cell]) + slack
             return value, error + (at.shape[1] + 3) * ROUNDING * terms + 1e-305
 
+    @cached_property
+    def nearest(self) -> np.ndarray:
+        """(V,) the values as floats, rounded from exact ones where bounds are large or floats overflow; ±∞ beyond float64."""
+        value, error = self.floats
+        blunt = ~(error <= 1e-11 * np.abs(value).max(initial=0.0, where=np.isfinite(value)) + 1e-300)
+        found = value.copy()
+        if blunt.any() and self.found.problem.exact.proves:
+            found[blunt] = [_float(v) for v in self.exact(np.flatnonzero(blunt))]
+        return found
+
     def exact(self, vertices: np.ndarray) -> list[Fraction]:
         """The values at some vertices of the complex, in rational arithmetic."""
         if not self.found.problem.exact.proves:
@@ -130,6 +141,13 @@ class VertexValues:
 
     def _cell(self, part: np.ndarray) -> np.ndarray:
         return part if self.parts is None else self.parts.parent[part]
+
+
+def _float(number: Fraction) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def _dot(row: Sequence[Fraction], point: Sequence[Fraction]) -> Fraction:

@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from tropica.errors import InputError
 from tropica.regions.complex.clipping import Polytopes
 
+NOT_FACE_TO_FACE = "the cells do not meet face to face: their signs rest on floating point, see cx.certified"
 Corner = Callable[[int], Sequence[Fraction]]
 
 
@@ -46,10 +47,20 @@ def welded(given: Polytopes, pairs: np.ndarray, part: np.ndarray, column: np.nda
     other = sorted_rows[np.minimum(place, len(keys) - 1)] if len(keys) else rows
     met = key[other] == wanted * (group.max(initial=0) + 1) + group[rows]
     if not met.all():
-        raise InputError("the cells do not meet face to face: their signs rest on floating point, see cx.certified")
-    links = [np.stack([rows, other], 1), _exact_links(np.flatnonzero(twice[group]), group, corner)]
+        raise InputError(NOT_FACE_TO_FACE)
+    return _joined(len(group), np.stack([rows, other], 1), _exact_links(np.flatnonzero(twice[group]), group, corner))
+
+
+def exactly_welded(given: Polytopes, corner: Corner | None) -> np.ndarray:
+    """The same for polytopes that need not be joined through facets: rational numbers decide wherever points may coincide."""
+    group = may_coincide(given.at[:, :-1], given.displacement)
+    several = np.bincount(group)[group] > 1
+    return _joined(len(group), _exact_links(np.flatnonzero(several), group, corner))
+
+
+def _joined(count: int, *links: np.ndarray) -> np.ndarray:
     a, b = np.concatenate(links).T
-    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(len(group), len(group)))
+    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(count, count))
     return connected_components(graph, directed=False)[1]
 
 
