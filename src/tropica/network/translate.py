@@ -102,6 +102,8 @@ class _Translation:
             raise TraceError("the model's output does not depend on its input, or depends on positions (argmax) alone")
         if result.ndim == 1:
             return self.builder.affine(lambda x: x.unsqueeze(1), result)
+        if result.ndim == 0:
+            raise TraceError("the model returns one number for a whole batch; logits (B, s) are needed, a row for each point")
         if result.ndim != 2:
             shape = ", ".join(map(str, ("B", *result.shape[1:])))
             raise TraceError(
