@@ -89,6 +89,7 @@ def add(name: str, function: Callable[..., Any], examples: Sequence[str]) -> Non
 for each in COMMANDS:
     add(each.__name__.replace("_", "-"), each, each.examples)  # type: ignore[attr-defined]
 add("app", explorer, APP_EXAMPLES)
+app.command("cell", hidden=True, help=inspect.getdoc(region))(region)  # the name in Python, tp.cell
 
 
 def main() -> None:

@@ -61,9 +61,11 @@ class CommandGroup(TyperGroup):
             return super().invoke(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """The first sentence of every command, whole."""
+        """The first sentence of every command that is not hidden, whole."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, one.get_short_help_str(limit=1000)) for name, one in self.commands.items()])
+            formatter.write_dl(
+                [(name, one.get_short_help_str(limit=1000)) for name, one in self.commands.items() if not one.hidden]
+            )
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         sigterm, showwarning = _handle_sigterm(), warnings.showwarning

@@ -237,7 +237,7 @@ def fixed(program: Program, base: Bounds, signs: list[np.ndarray]) -> Bounds:
 
 def _empty(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Where bounds exclude each other, clearly."""
-    return (low - high > CLEARLY * (np.abs(low) + np.abs(high))).any(1)
+    return np.any(low - high > CLEARLY * (np.abs(low) + np.abs(high)), axis=1)
 
 
 def _both_ways(program: Program, layer: Layer, rows: np.ndarray, bounds: Bounds, lines: Sequence[Lines]) -> np.ndarray:

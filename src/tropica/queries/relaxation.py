@@ -5,6 +5,8 @@ Where no unit may bend the relaxation is the problem itself.
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,8 +104,8 @@ def _sources(program: Program, bounds: Bounds, mixed: np.ndarray, width: int) ->
 def _read(layer: Layer, sources: dict[int, sparse.csr_array]) -> sparse.csr_array:
     """Σ W_k s_k in the variables."""
     parts = [sparse.csr_array(w) @ sources[k] for k, w in layer.weights.items()]
-    width = next(iter(sources.values())).shape[1]
-    return sum(parts[1:], parts[0]) if parts else sparse.csr_array((layer.size, width))
+    width = next(iter(sources.values())).shape[1]  # pyright: ignore[reportOptionalSubscript]
+    return functools.reduce(operator.add, parts, sparse.csr_array((layer.size, width)))
 
 
 def _triangles(program: Program, bounds: Bounds, mixed: np.ndarray, width: int) -> tuple[sparse.csr_array, np.ndarray]:

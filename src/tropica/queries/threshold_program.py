@@ -133,7 +133,7 @@ def _read(affine: ComposedAffine, place: Mapping[int, int]) -> Layer:
 
 def _stored(w: Matrix) -> Matrix:
     """A matrix as it is multiplied fastest."""
-    entries, size = (w.nnz, w.shape[0] * w.shape[1]) if isinstance(w, sparse.csr_array) else (np.count_nonzero(w), w.size)
+    entries, size = (w.nnz, w.shape[0] * w.shape[1]) if isinstance(w, sparse.csr_array) else (np.count_nonzero(w), w.size)  # pyright: ignore[reportOptionalSubscript]
     if size >= LARGE and entries < SPARSE * size:
         return sparse.csr_array(w)
     return w.toarray() if isinstance(w, sparse.csr_array) else w
