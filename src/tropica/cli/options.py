@@ -149,6 +149,9 @@ INPUTS_HELP = "How many numbers a point has, for a model that does not say so an
 Inputs = Annotated[int | None, optional("--inputs", "N", INPUTS_HELP, min=1)]
 SEED_HELP = "The seed of random numbers."
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help=SEED_HELP)]
+SearchSeconds = Annotated[
+    float, typer.Option("--max-seconds", metavar="S", help="Stop a search after about this many seconds.")
+]
 MaxSeconds = Annotated[float | None, optional("--max-seconds", "S", "Stop after about this many seconds.")]
 TERMS_HELP = "A folder of terms, as tropica extract writes it."
 Terms = Annotated[str, typer.Argument(metavar="TERMS", help=TERMS_HELP, show_default=False)]

@@ -57,13 +57,13 @@ def output_range(
     weights: options.Weights = None,
     arg: options.Arg = None,
     max_boxes: MaxBoxes = None,
-    max_seconds: options.MaxSeconds = None,
+    max_seconds: options.SearchSeconds = 60.0,
     seed: options.Seed = 0,
 ) -> Found:
     """Find the exact minimum and maximum of an output, a sum of outputs, or the norm of the Jacobian, on a box.
 
-    Extremes are rational numbers with the points that attain them. Within --max-boxes or --max-seconds (of each of the two),
-    and on many boxes of more than 8 inputs, the best value found comes with a proven bound.
+    Extremes are rational numbers with the points that attain them. Within --max-boxes or --max-seconds (of each of the two,
+    60 by default), and on many boxes of more than 8 inputs, the best value found comes with a proven bound.
     """
     at = points.Source(model, data, subset, label, weights, arg, inputs, point, x).load(needs_point=False)
     domain, described = points.make_box(at, box, radius, clip)

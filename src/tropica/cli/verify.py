@@ -47,7 +47,7 @@ def verify(
     weights: options.Weights = None,
     arg: options.Arg = None,
     max_boxes: MaxBoxes = None,
-    max_seconds: options.MaxSeconds = None,
+    max_seconds: options.SearchSeconds = 60.0,
     seed: options.Seed = 0,
     proof: Annotated[Path | None, options.optional("--proof", "FILE", "Write the proof of a property that holds.")] = None,
 ) -> Found:
