@@ -2,12 +2,13 @@
 
 Floor of the search: terms × points × K multiply-adds of its first product (K = 64 … 512 columns, in bfloat16 where the
 processor is fast at it) and one pass over its results; the full product takes terms × points × d. Bars: 3 × on MNIST FCN4,
-5 × on Conv.
+5 × on Conv. Names as arguments (``fcn4``, ``conv``, ``cifar10-conv``, ``random``) choose rows.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,9 +32,11 @@ STORES = "TROPICA_STORES"
 def cases() -> list[tuple[str, LinearTerms, Tensor]]:
     """Terms of all training points, and the test points."""
     given = dict(item.split("=", 1) for item in os.environ.get(STORES, "").split(":") if item)
-    found = []
+    found, wanted = [], sys.argv[1:]
     for name, epochs, data in (("fcn4", 4, None), ("conv", 2, None), ("conv", 2, "cifar10")):
         title = name if data is None else f"{data}-{name}"
+        if wanted and title not in wanted:
+            continue
         if title in given:
             test = tp.load_data(data or "mnist", split="test")
             found.append((f"{title} ({Path(given[title]).name})", tp.load_terms(given[title], check="none"), test.inputs))
@@ -43,8 +46,9 @@ def cases() -> list[tuple[str, LinearTerms, Tensor]]:
         except tp.DataError:
             continue
         found.append((case.title, tp.extract(case.model, case.train.inputs, check="none"), case.test.inputs))
-    terms, x = synthetic(20_000, 10_000, 784)
-    return [*found, ("random terms", terms, x)]
+    if not wanted or "random" in wanted:
+        found.append(("random terms", *synthetic(20_000, 10_000, 784)))
+    return found
 
 
 def products(weight: Tensor, x: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""What starting costs: ``python -m benchmarks.startup``."""
+"""What starting costs: ``python -m benchmarks.startup``; with ``help``, what the help of every command costs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import sys
 from rich.table import Table
 
 from benchmarks.report import show
+from tropica.cli.app import COMMANDS
 
-ROUNDS = 5
+ROUNDS = 3
 
 STARTS = {
     "python -c pass": ("-c", "pass"),
@@ -21,9 +22,9 @@ STARTS = {
     "every public name": ("-c", "import tropica as tp; [getattr(tp, name) for name in tp.__all__]"),
     "tropica --version": ("-m", "tropica", "--version"),
     "tropica --help": ("-m", "tropica", "--help"),
-    "tropica trace --help": ("-m", "tropica", "trace", "--help"),
-    "tropica study --help": ("-m", "tropica", "study", "--help"),
 }
+NAMES = tuple(one.__name__.replace("_", "-") for one in COMMANDS)
+HELP = {f"tropica {name} --help": ("-m", "tropica", name, "--help") for name in NAMES}
 
 
 def seconds(arguments: tuple[str, ...]) -> float:
@@ -36,9 +37,9 @@ def seconds(arguments: tuple[str, ...]) -> float:
 
 
 def main() -> None:
-    """Print the processor seconds of imports and of the command line's help."""
+    """Print the processor seconds of imports and of the help of every command; with ``help`` the help alone."""
     table = Table("start", "processor seconds", title=f"Starting: fresh interpreters, medians of {ROUNDS} rounds")
-    for name, arguments in STARTS.items():
+    for name, arguments in (HELP if sys.argv[1:] == ["help"] else STARTS | HELP).items():
         seconds(arguments)
         table.add_row(name, f"{statistics.median(seconds(arguments) for _ in range(ROUNDS)):.2f}")
     show(table, "startup")

@@ -56,7 +56,7 @@ def trained(sizes: tuple[int, ...], steps: int) -> nn.Sequential:
 
 def marching_cubes(model: nn.Sequential) -> tuple[float, int, int]:
     """Area, number of triangles and Euler characteristic of marching cubes on the grid."""
-    from skimage.measure import marching_cubes, mesh_surface_area
+    from skimage.measure import marching_cubes, mesh_surface_area  # pyright: ignore[reportMissingImports]
 
     axis = torch.linspace(-1, 1, GRID)
     with torch.no_grad():

@@ -46,19 +46,21 @@ def agree(count: int = 200) -> None:
     for seed in range(count):
         case = degenerate_network(seed, d=1 + seed % 3)
         domain = tp.Box(-2, 2, d=case.d)
-        start = time.perf_counter()
+        start = time.process_time()
         cx = tp.linear_regions(case.net, domain)
-        spent[0] += time.perf_counter() - start
-        start = time.perf_counter()
+        spent[0] += time.process_time() - start
+        start = time.process_time()
         walk = tp.walk_cells(case.net, a_start(case.net, domain, seed), within=domain).run()
-        spent[1] += time.perf_counter() - start
+        spent[1] += time.process_time() - start
         numbers = [int(cx.locator.cells(c.inside)[0]) for c in walk.cells]
         same = walk.complete and sorted(numbers) == list(range(len(cx)))
         equal, cells = equal + same, cells + len(cx)
         kinds[case.name.split(maxsplit=1)[1].rsplit(" d=")[0].rsplit(maxsplit=1)[0]] += 1
         if not same:
             print(f"DIFFERENT: {case.name}: {len(cx)} cells listed, {len(walk)} walked", flush=True)
-    print(f"{equal} of {count} networks agree; {cells:,} cells; linear_regions {spent[0]:.1f} s, walk_cells {spent[1]:.1f} s")
+        if (seed + 1) % 20 == 0 or seed + 1 == count:
+            about = f"{cells:,} cells; linear_regions {spent[0]:.1f} and walk_cells {spent[1]:.1f} processor seconds"
+            print(f"{equal} of {seed + 1} networks agree; {about}", flush=True)
     print("kinds:", ", ".join(f"{name} {n}" for name, n in kinds.items()))
 
 

@@ -4,7 +4,6 @@ Every public name is listed here, with the module that defines it. A name is imp
 """
 
 from importlib import import_module as _import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
@@ -95,8 +94,6 @@ if _TYPE_CHECKING:
     from tropica.tropical.sums import tropical_prod, tropical_sum
     from tropica.tropical.to_network import to_network
     from tropica.tropical.zonotopes import zonotopes
-
-__version__ = _version("tropica")
 
 _PACKAGES = ("bounds", "plots", "polyhedra", "studies", "tropical")
 _NAMES = {
@@ -193,6 +190,10 @@ __all__ = sorted((*_PACKAGES, *_MODULE_OF, "__version__"))  # pyright: ignore[re
 
 def __getattr__(name: str) -> _Any:
     """Import a public name when it is first used (PEP 562)."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tropica")
     if name in _PACKAGES:
         return _import_module(f"tropica.{name}")
     if name in _MODULE_OF:

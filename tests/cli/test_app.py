@@ -75,6 +75,28 @@ def test_the_program_traces(folder):
     assert err.startswith("error: tropica cannot use the operation 'aten.gelu")
 
 
+INTERRUPTED = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == target:
+            os.kill(os.getpid(), signal.SIGINT)
+
+from tropica.__main__ import main
+target, sys.argv = sys.argv[1], ["tropica", "trace", "nets:small", "--data", "digits"]
+sys.meta_path.insert(0, Interrupt())
+main()
+"""
+"""Ctrl-C at the moment at which a module is imported."""
+
+
+@pytest.mark.parametrize("module", ["typer", "torch", "numpy", pytest.param("sklearn", marks=pytest.mark.slow)])
+def test_ctrl_c_during_imports_is_one_line(folder, module):
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, module], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped: no file was written\n")
+
+
 @pytest.mark.slow
 def test_the_program_is_stopped_by_a_signal(folder):
     (folder / "nets_slow.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(60)\n")

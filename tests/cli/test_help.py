@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.folder import succeed
-from tropica.cli.app import COMMANDS
+from tropica.cli.app import APP_EXAMPLES, COMMANDS
 from tropica.cli.options import DATA_SETS
 from tropica.studies.architectures import MODELS
 from tropica.studies.datasets.load import EMBEDDED, SHORTHANDS
@@ -48,6 +48,19 @@ def test_every_example_of_every_help_text_runs_in_an_empty_folder(name, tmp_path
     assert any(line.split()[1] == name for line in lines)
     for line in lines:
         succeed(*shlex.split(line)[1:])
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_explorer_load_what_they_name(tmp_path, monkeypatch):
+    """Its server would run until Ctrl-C; what it loads is loaded here."""
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    monkeypatch.setattr("tropica.app.serve.serve", lambda load, *_, **__: seen.append(load(lambda *_: None)))
+    for line in APP_EXAMPLES:
+        succeed(*shlex.split(line)[1:])
+    namespace: dict = {}
+    exec(seen[0].lines, namespace)  # the Python lines that the page shows
+    assert namespace["net"].fingerprint == seen[0].net.fingerprint
 
 
 @pytest.mark.parametrize("name", NAMES)

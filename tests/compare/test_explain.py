@@ -177,3 +177,38 @@ def test_nearest_neighbors_by_distance() -> None:
     assert torch.equal(inner.index, torch.cdist(head(x).double(), head(train).double()).argmin(1))
     with pytest.raises(tp.InputError, match="without labels"):
         inner.accuracy(y[:40])
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_regression_is_explained_by_output(outputs: int) -> None:
+    """Against a⁺ of all terms of the output, in float64; the model is given as a module."""
+    torch.manual_seed(outputs)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, outputs)).double().eval()
+    data, x, output = torch.randn(40, 4).double(), torch.randn(6, 4).double(), outputs - 1
+    terms = tp.extract(model, data, task="regression")
+    f = tp.ExtractedFunction(terms)
+    y = torch.randn(6, outputs)
+    found = tp.explain(model, f, x, y, k=3, data=TensorDataset(data, torch.arange(40)), output=output)
+    plus, minus = terms.plus(x)[:, output::outputs], terms.minus(x).amax(1)
+    assert torch.allclose(plus.gather(1, found.top.index), plus.topk(3).values)  # points of one region tie
+    assert torch.allclose(found.top.value, plus.topk(3).values - minus[:, None])
+    assert torch.allclose(found.top.value[:, 0], f(x)[:, output])
+    assert torch.allclose(found.margin, found.top.value[:, 0] - found.top.value[:, 1])
+    gradient = torch.func.vmap(torch.func.grad(lambda z: model(z)[output]))(x)
+    assert torch.allclose(found.own.weight, gradient)
+    assert torch.allclose(found.active.weight, terms.local.weight[output::outputs][found.top.index[:, 0]])
+    assert torch.allclose(found.network_value, model(x)[:, output].detach())
+    assert torch.equal(found.true_value, y[:, output].double())
+    frame = found.to_dataframe()
+    assert {"output", "network_value", "true_value"} <= set(frame)
+    assert not {"label", "true_label_of_training_point"} & set(frame)
+    assert "N gives" in found.heading(0)
+    assert "largest |N − N^(X)|" in repr(found)
+    tp.plots.explain(found)
+    labeled = tp.explain(model, f, TensorDataset(x, torch.arange(6)), k=1, output=output)
+    assert labeled.true_value is None  # class labels that come with the points
+    if outputs > 1:
+        with pytest.raises(tp.InputError, match="2 outputs: say which"):
+            tp.explain(model, f, x)
+    with pytest.raises(tp.InputError, match="output"):
+        f.top_terms(x, output=2)

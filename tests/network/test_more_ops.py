@@ -40,6 +40,10 @@ PIECEWISE: dict[str, Function] = {
     "top1": lambda x: x.topk(1, 1)[0],
     "kthvalue": lambda x: x.kthvalue(2, -1)[0] + x.kthvalue(3, 2, keepdim=True)[0].sum(-1),
     "median": lambda x: x.median(2)[0] - 2 * x.median(1, keepdim=True).values.mean(-1),
+    "nan_to_num": lambda x: torch.where(x.isnan() | ~x.isfinite(), 0, x.nan_to_num()).relu(),
+    "clamp": lambda x: (
+        x.clamp(max=x.flip(1)) - C[:3].clamp(x, x + 1) + torch.clamp(C[0], torch.zeros(6), x[:, 0]).sum(1)[:, None, None]
+    ),
     "cummax": lambda x: x.cummax(2)[0] * C[1] - x.cummin(1)[0],
     "aminmax": lambda x: torch.stack(torch.aminmax(x, dim=2), 1) * C[0, :2, None],
     "fmax": lambda x: torch.fmax(x, C[0]) - torch.fmin(x, x.flip(1)),
@@ -63,6 +67,7 @@ AFFINE: dict[str, Function] = {
     "rfft2": lambda x: torch.fft.irfft2(torch.fft.rfft2(x)[..., :3] + (1 - 2j), s=(3, 6)),
     "fft": lambda x: torch.fft.fft(torch.fft.ifft(x, dim=1) / (2 + 1j)).real - torch.fft.fft2(x).conj().imag,
     "complex": lambda x: torch.fft.ifft(torch.view_as_complex(x.unflatten(2, (3, 2)))).real,
+    "addcmul": lambda x: torch.addcmul(x, C[0], C[1], value=2) - torch.addcmul(C[2], x, C[3]),
     "lerp": lambda x: torch.lerp(x, x.flip(1), 0.3) + torch.lerp(C[:3], x, C[0]) - x.lerp(C[0], -2.0),
     "index_add": lambda x: x.index_add(2, AT, x[..., :4], alpha=-2) - x.index_add(1, AT[1:3], C[:1].expand(x.shape[0], 2, 6)),
     "index_copy": lambda x: x.index_copy(1, torch.tensor([2]), x[:, :1]) - x.index_fill(2, AT, 1.5),

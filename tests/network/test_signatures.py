@@ -36,7 +36,7 @@ class Many(nn.Module):
     def forward(self, x: Tensor) -> Any:
         a, b = self.first(x).relu(), self.second(x).relu()
         forms = {"tuple": (a, b), "dict": {"a": a, "b": b}, "named": Pair(a, b), "dataclass": Answer(a, {"b": b})}
-        return {**forms, "nested": ([a], {"x": (b, 5)}), "nothing": None}[self.form]
+        return {**forms, "nested": ([a], {"x": (b, 5)}), "nothing": None, "numbers": [1.0, 2.0]}[self.form]
 
 
 PICKED = [
@@ -65,7 +65,9 @@ WRONG: list[tuple[str, Any, type[Exception], str]] = [
     ("tuple", None, tp.TraceError, "returns a tuple of 2; pick one .* output=0"),
     ("dict", None, tp.TraceError, "a dict with the keys 'a', 'b'; pick .* output='a'"),
     ("dataclass", None, tp.TraceError, "a Answer with logits, inner; pick .* output='logits'"),
-    ("nothing", None, tp.TraceError, "returns a NoneType"),
+    ("nothing", None, tp.TraceError, "returns a NoneType; it must return a tensor"),
+    ("numbers", None, tp.TraceError, "returns a list of 2; it must return a tensor"),
+    ("nested", None, tp.TraceError, r"pick .* output=\(0, 0\)"),
     ("tuple", 2, tp.InputError, "output=2 is not a part of a tuple of 2"),
     ("dict", "c", tp.InputError, "output='c' is not a part of a dict with the keys 'a', 'b'"),
     ("dataclass", "inner", tp.InputError, "leads to a dict with the keys 'b'; it must lead to a tensor"),
@@ -112,7 +114,7 @@ def test_fixed() -> None:
 def test_wrong_fixed() -> None:
     for fixed, why in (
         ({"masks": 1}, r"fixed has masks, and the model's forward takes mask, x, switch, scale, parts"),
-        ({"mask": X, "x": X, "switch": True}, "holds every input"),
+        ({"mask": X, "x": X, "switch": True}, "one input must be left for the batch: .* fixed holds mask, x, switch"),
         ({}, r"missing 1 required positional argument: 'x'; hold every argument but the batch at a value: fixed="),
         ({"mask": torch.zeros(1, 5)}, "the model itself fails on the example"),
     ):
@@ -133,6 +135,20 @@ def test_any_arguments() -> None:
     model = Anything().eval()
     assert_close(tp.trace(model, X)(X), model(X))
     assert_close(tp.trace(model, X, fixed={"scale": -3.0})(X), model(X, scale=-3.0))
+
+
+class ByName(nn.Linear):
+    """Takes its input by name alone."""
+
+    def forward(self, *, x: Tensor, scale: float = 1.0) -> Tensor:  # type: ignore[override]
+        return super().forward(x).relu() * scale
+
+
+def test_input_by_name() -> None:
+    model = ByName(4, 3).eval()
+    assert_close(tp.trace(model, X, fixed={"scale": 2.0})(X), model(x=X, scale=2.0))
+    with pytest.raises(tp.InputError, match="takes x, scale, and fixed holds x"):
+        tp.trace(model, X, fixed={"x": X})
 
 
 def test_averaged_model() -> None:

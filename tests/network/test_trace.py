@@ -137,6 +137,8 @@ HEADS: list[tuple[str | None, int, nn.Module]] = [
     ("softmax", 3, nn.Softmax(1)),
     ("log_softmax", 3, nn.LogSoftmax(-1)),
     ("softmax", 3, nn.Sequential(nn.Softmax(1), nn.Flatten())),
+    ("softmax", 3, nn.Sequential(nn.Unflatten(1, (3, 1, 1)), nn.Softmax(1), nn.Flatten())),
+    ("log_softmax", 3, Apply("of a pixel", lambda z: torch.stack([z, -z], 2)[..., None].log_softmax(1)[:, :, 0, 0])),
     ("sigmoid", 1, nn.Sigmoid()),
     ("sigmoid", 1, nn.Sequential(nn.Sigmoid(), nn.Flatten(0))),
     ("sigmoid", 1, Apply("first", lambda z: z[:, 0].sigmoid())),

@@ -32,6 +32,10 @@ def test_bad_objectives_and_limits() -> None:
         (lambda: tp.output_range(net, square, 2), "an output 0 … 1"),
         (lambda: tp.output_range(net, square, [1.0]), "must have 2 numbers"),
         (lambda: tp.output_range(net, square, "large"), "objective must be"),
+        (lambda: tp.output_range(net, square, "lipschitz"), "needs norm="),
+        (lambda: tp.output_range(net, square, "lipschitz", norm="l2"), "exact for one output"),
+        (lambda: tp.output_range(net, square, "lipschitz", norm="l1", output=2), "one of 0 … 1"),
+        (lambda: tp.output_range(net, square, 0, norm="l1"), "norm and output are for"),
         (lambda: tp.output_range(net, tp.Space(2)), "needs a box"),
         (lambda: tp.output_range(net, tp.Box([0, 1], [1, 1])), "as many dimensions"),
         (lambda: tp.output_range(net, square, max_boxes=0), "max_boxes must be a positive"),
@@ -42,3 +46,40 @@ def test_bad_objectives_and_limits() -> None:
     assert not stopped.exact
     assert stopped.minimum.bound <= stopped.minimum.value
     assert stopped.maximum.bound >= 4
+
+
+@pytest.mark.parametrize("seed", [12, *(pytest.param(s, marks=pytest.mark.slow) for s in (16, 13, 24, 30))])
+def test_the_lipschitz_constant_is_that_of_all_cells(seed: int) -> None:
+    case = degenerate_network(seed)
+    cells = enumerate_cells(case.layers, [box([-2] * case.d, [2] * case.d)]).cells
+    rows = [[[abs(Fraction(v)) for v in form[: case.d]] for form in one.outputs] for one in cells]
+    columns = [max(sum(row[i] for row in one) for i in range(case.d)) for one in rows]
+    for norm, output, wanted in (
+        ("l1", None, columns),
+        ("linf", None, [max(sum(row) for row in one) for one in rows]),
+        ("l2", 0, [sum(v * v for v in one[0]) for one in rows]),
+    ):
+        found = tp.output_range(case.net, tp.Box(-2, 2, d=case.d), "lipschitz", norm=norm, output=output)
+        assert found.exact, case.name
+        assert (found.minimum.value, found.maximum.value) == (min(wanted), max(wanted)), (case.name, norm)
+
+
+def halves(inputs: int) -> np.ndarray:
+    """(2, inputs): the sums of the first and of the last inputs."""
+    return np.kron(np.eye(2), np.ones(inputs // 2))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e30])
+def test_ranges_in_many_dimensions(scale: float) -> None:
+    """|u| + |v| and relu(u) − relu(v) for sums u, v of 8 inputs each, on [−1/8, 1/8]^16."""
+    absolute = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]]) @ halves(16)
+    layers = [(absolute * scale, None), ([[1.0, 1, 1, 1], [1, 0, -1, 0]], None)]
+    net, square = tp.from_layers(layers), tp.Box(-0.125, 0.125, d=16)
+    size = Fraction(float(scale))
+    for c, least, most in (([1, 0], 0, 2), ([0, 1], -1, 1), ([1, -1], 0, 3)):
+        found = tp.output_range(net, square, c, max_seconds=20)
+        assert found.minimum.bound <= least * size <= found.minimum.value
+        assert found.maximum.value <= most * size <= found.maximum.bound
+        assert found.maximum.value == most * size
+        assert scale != 1 or float(found.maximum.bound) == pytest.approx(most, abs=1e-5)
+    assert tp.output_range(net, square, [0, 1]).maximum.exact

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +15,11 @@ import tropica as tp
 from tests.degenerate_networks import degenerate_network
 from tropica.exact.rational_arrays import rationals
 from tropica.queries.enclosures import Enclosure
-from tropica.queries.split_tree import _Network, check_tree
+from tropica.queries.proof_check import Checker, Leaves
+from tropica.queries.proof_tree import Tree, proven_bound
+from tropica.queries.threshold_program import Program, threshold_program
 from tropica.regions.lower.exact_points import exact_points
-from tropica.regions.lower.lowering import lower
+from tropica.regions.lower.lowering import Lowered, lower
 
 
 @pytest.mark.parametrize("seed", range(0, 40, 2))
@@ -23,24 +27,100 @@ def test_enclosures_contain_exact_values(seed: int) -> None:
     case = degenerate_network(seed)
     lowered, random = lower(case.net), np.random.default_rng(seed)
     rows = np.concatenate([np.eye(case.outputs), random.standard_normal((1, case.outputs))])
-    center = random.uniform(-2, 2, (6, case.d))
-    half = 10.0 ** random.uniform(-6, 0.3, (6, 1)) * random.uniform(0, 1, (6, case.d))
-    lo, hi = center - half, center + half
+    lo, hi = random_boxes(case, random, 6)
     forms, _ = Enclosure(lowered, rows)(lo, hi)
-    checker = _Network(lowered)
     for k in range(6):
-        least = checker.least(lo[k], hi[k], rows.astype(np.longdouble))
-        x = np.clip(lo[k] + (hi[k] - lo[k]) * random.integers(0, 5, (8, case.d)) / 4, lo[k], hi[k])
-        out = exact_points(lowered, rationals(x)).outputs
-        for value in out.numerators.tolist():
-            for m, row in enumerate(rows):
-                exact = sum(Fraction(float(c)) * Fraction(int(v), out.denominator) for c, v in zip(row, value, strict=True))
+        for exact in exact_values(lowered, rows, lo[k], hi[k], random):
+            for m, value in enumerate(exact):
                 if np.isfinite(forms.low[k, m]):
-                    assert Fraction(float(forms.low[k, m])) <= exact, case.name
+                    assert Fraction(float(forms.low[k, m])) <= value, case.name
                 if np.isfinite(forms.high[k, m]):
-                    assert exact <= Fraction(float(forms.high[k, m])), case.name
-                if np.isfinite(least[m]):
-                    assert Fraction(float(np.nextafter(float(least[m]), -np.inf))) <= exact, case.name
+                    assert value <= Fraction(float(forms.high[k, m])), case.name
+
+
+def random_boxes(case: Any, random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    center = random.uniform(-2, 2, (count, case.d))
+    half = 10.0 ** random.uniform(-6, 0.3, (count, 1)) * random.uniform(0, 1, (count, case.d))
+    return center - half, center + half
+
+
+def exact_values(
+    lowered: Lowered, rows: np.ndarray, lo: np.ndarray, hi: np.ndarray, random: np.random.Generator
+) -> Iterator[list[Fraction]]:
+    """Of points of a box the values of rows of the outputs."""
+    x = np.clip(lo + (hi - lo) * random.integers(0, 5, (8, len(lo))) / 4, lo, hi)
+    out = exact_points(lowered, rationals(x)).outputs
+    for value in out.numerators.tolist():
+        yield [
+            sum((Fraction(float(c)) * Fraction(int(v), out.denominator) for c, v in zip(row, value, strict=True)), Fraction(0))
+            for row in rows
+        ]
+
+
+@pytest.mark.parametrize("seed", range(0, 40, 2))
+def test_the_checker_is_below_exact_values_with_any_multipliers(seed: int) -> None:
+    """Random α, β, weights and signs: at each point with those signs the objective is at least the checker's bound."""
+    case = degenerate_network(seed)
+    lowered, random = lower(case.net), np.random.default_rng(seed)
+    program = threshold_program(lowered)
+    rows, offsets = random.standard_normal((2, case.outputs)), random.standard_normal(2)
+    checker = Checker(program, rows, offsets)
+    lo, hi = random_boxes(case, random, 6)
+    units = program.units
+    for refresh in (False, True):
+        for k in range(6):
+            x = np.clip(lo[k] + (hi[k] - lo[k]) * random.integers(0, 5, (6, case.d)) / 4, lo[k], hi[k])
+            for one in x:
+                signs = np.where(random.random(units) < 0.3, exact_signs(program, one), 0)
+                leaf = Leaves(
+                    lo[k][None], hi[k][None], signs[None], random.random((1, units)), np.arange(units),
+                    random.exponential(1, (1, units)), random.random((1, 2)),
+                )  # fmt: skip
+                least = checker.least(leaf, checker.root_rows(lo[k][None], hi[k][None]), refresh=refresh)[0]
+                y = exact_outputs(program, one)
+                value = sum(
+                    Fraction(float(w)) * (sum(Fraction(float(c)) * v for c, v in zip(row, y, strict=True)) - Fraction(float(b)))
+                    for w, row, b in zip(leaf.weights[0], rows, offsets, strict=True)
+                )
+                if not np.isnan(least):
+                    assert least == -np.inf or (np.isfinite(least) and Fraction(float(least)) <= value), case.name
+
+
+def exact_units(program: Program, x: np.ndarray) -> tuple[list[list[Fraction]], list[Fraction]]:
+    """The rows of each layer of a program at a float point, and the outputs, in Fractions."""
+    values: dict[int, list[Fraction]] = {-1: [Fraction(float(v)) for v in x]}
+    found = []
+    for k, layer in enumerate((*program.layers, program.output)):
+        z = [Fraction(float(b)) for b in layer.bias]
+        for source, w in layer.weights.items():
+            dense = w if isinstance(w, np.ndarray) else w.toarray()
+            z = [
+                a + sum(Fraction(float(c)) * v for c, v in zip(r, values[source], strict=True))
+                for a, r in zip(z, dense, strict=True)
+            ]
+        values[k] = [Fraction(float(high if v > 0 else low)) * v for v, low, high in zip(z, layer.low, layer.high, strict=True)]
+        found.append(z)
+    return found[:-1], found[-1]
+
+
+def exact_signs(program: Program, x: np.ndarray) -> np.ndarray:
+    return np.array([1 if v > 0 else -1 for z in exact_units(program, x)[0] for v in z])
+
+
+def exact_outputs(program: Program, x: np.ndarray) -> list[Fraction]:
+    return exact_units(program, x)[1]
+
+
+@pytest.mark.parametrize("seed", range(0, 40, 5))
+def test_a_program_is_the_network(seed: int) -> None:
+    """Windows as trees of maxima: where the matrices are exact, so are the values."""
+    case = degenerate_network(seed)
+    lowered, random = lower(case.net), np.random.default_rng(seed)
+    program = threshold_program(lowered)
+    for x in random.integers(-8, 9, (4, case.d)) / 4:
+        out = exact_points(lowered, rationals(x[None])).outputs
+        exact = [Fraction(int(v), out.denominator) for v in out.numerators[0]]
+        assert [float(v) for v in exact_outputs(program, x)] == pytest.approx([float(v) for v in exact], rel=1e-12, abs=1e-300)
 
 
 def absolute() -> tp.PiecewiseLinearNetwork:
@@ -56,15 +136,55 @@ def test_a_proof_is_checked_and_a_false_one_refused(tmp_path: Path) -> None:
     assert tp.check_verdict(net, box, prop, tmp_path / "proof.npz")
     assert not tp.check_verdict(net, box, tp.Property.below(0, 1.9, 1), tmp_path / "proof.npz")
     assert not tp.check_verdict(net, tp.Box(-1, 1.5, d=2), prop, tmp_path / "proof.npz")
-    tree = verdict.trees[0]
-    ends = np.full(2, -1.0), np.full(2, 1.0)
-    unsafe = prop.cases[0][1]
-    assert check_tree(lower(net), tree, *ends, unsafe)
-    if tree.leaves > 1:
-        cut_off = replace(tree, cut=np.where(tree.axis >= 0, 5.0, tree.cut))
-        assert not check_tree(lower(net), cut_off, *ends, unsafe)
-    loop = replace(tree, axis=np.zeros(3, np.int32), cut=np.zeros(3), child=np.ones(3, np.int64), rows=np.zeros((3, 1), int))
-    assert not check_tree(lower(net), loop, *ends, unsafe)
+
+
+def corruptions(tree: Tree) -> Iterator[Tree]:
+    """Proofs that are none: a number changed in each part of a tree."""
+    if len(tree.node):
+        if tree.axis[0] >= 0:
+            yield replace(tree, cut=tree.cut + 5.0)
+        yield replace(tree, child=tree.child * 0)
+        yield replace(tree, axis=tree.axis + 50)
+        yield replace(tree, axis=-2 - np.full_like(tree.axis, 1 << 40))
+        yield replace(tree, node=tree.node[:-1])
+    yield replace(tree, weights=tree.weights * 0)
+    yield replace(tree, weights=-tree.weights)
+    yield replace(tree, weights=tree.weights * np.nan)
+    yield replace(tree, leaf=tree.leaf[:-1], weights=tree.weights[:-1], alpha=tree.alpha[:-1], count=tree.count[:-1])
+    yield replace(tree, count=tree.count + 1)
+    yield replace(tree, alpha=tree.alpha.astype(float) + 1e300)
+    yield replace(tree, columns=tree.columns + 1000)
+
+
+@pytest.mark.parametrize("inputs", [2, 10])
+def test_corrupted_trees_are_refused(inputs: int) -> None:
+    net, box, level = nearly_largest(inputs)
+    prop = tp.Property.below(0, level, 1)
+    verdict = tp.verify(net, box, prop, max_seconds=60)
+    assert verdict.holds
+    assert verdict.proof is not None
+    (tree,) = verdict.proof.trees()
+    assert len(tree.leaf) > 1
+    rows = prop.cases[0][1][0].rows.floats()
+    checker = Checker(threshold_program(lower(net)), rows[:, :-1], rows[:, -1])
+    assert proven_bound(checker, tree, box.lo, box.hi) > 0
+    for wrong in corruptions(tree):
+        assert not proven_bound(checker, wrong, box.lo, box.hi) > 0
+    assert bool((tree.axis < 0).all()) is (inputs > 8)
+    larger = Checker(threshold_program(lower(net)), rows[:, :-1], rows[:, -1] + 0.5)
+    assert not proven_bound(larger, tree, box.lo, box.hi) > 0
+
+
+def nearly_largest(inputs: int) -> tuple[tp.PiecewiseLinearNetwork, tp.Box, float]:
+    """A small random network of two means of the inputs, a box, and a number little above its largest output there."""
+    random = np.random.default_rng(3)
+    first, second = random.standard_normal((6, 2)), random.standard_normal((5, 6))
+    last = random.standard_normal((1, 5))
+    grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 201)] * 2), -1).reshape(-1, 2)
+    most = (np.maximum(np.maximum(grid @ first.T, 0) @ second.T, 0) @ last.T).max()
+    means = np.kron(np.eye(2), np.full(inputs // 2, 2 / inputs))
+    net = tp.from_layers([(first @ means, None), (second, None), (last, None)])
+    return net, tp.Box(-1, 1, d=inputs), float(most) + 0.05
 
 
 def test_a_violation_is_a_float32_point_with_exact_outputs() -> None:

@@ -32,6 +32,19 @@ DOMAINS = {
 }
 
 
+@pytest.mark.parametrize("norm", ["l1", "linf"])
+def test_facets_of_the_domain_keep_their_numbers(norm: str, tmp_path: Path) -> None:
+    """What is solved for again from a file, with the hyperplanes of the domain, is what it was."""
+    cx = tp.linear_regions(net(), tp.Ball([0.25, 0.5], 1, norm=norm))
+    cx.save(tmp_path / "cx")
+    again = tp.load_regions(tmp_path / "cx", net())
+    assert again.audit().passed
+    assert again.boundary().measure == cx.boundary().measure
+    cx.export(tmp_path / "one.json")
+    again.export(tmp_path / "two.json")
+    assert (tmp_path / "one.json").read_text() == (tmp_path / "two.json").read_text()
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     path = tmp_path / "box.safetensors"

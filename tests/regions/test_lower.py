@@ -142,3 +142,17 @@ def test_upto() -> None:
     torch.testing.assert_close(value(lowered, x), model[:3](x))
     with pytest.raises(tp.InputError, match="nothing in the network is called"):
         lower(net, upto="nowhere")
+
+
+def test_what_is_kept_of_a_network_is_never_stale() -> None:
+    """Constants that change in place, other options, other domains."""
+    net = tp.from_layers([([[1.0], [1.0]], [0.0, -0.5]), ([[1.0, 1.0]], [0.0])])
+    assert [tp.count_cells(net, tp.Box(-1, 1, d=1)) for _ in range(2)] == [3, 3]
+    assert tp.count_cells(net, tp.Box(-1, 0.25, d=1)) == 2
+    assert tp.count_cells(net, tp.Space(1)) == 3
+    bias = next(c for c in net.constants.values() if c.flatten().tolist() == [0.0, -0.5])
+    bias[1] = 5.0
+    assert [tp.count_cells(net, d) for d in (tp.Box(-1, 1, d=1), tp.Space(1), tp.Box(-9, 1, d=1))] == [2, 3, 3]
+    assert tp.linear_regions(net, tp.Box(-9, 1, d=1)).audit().passed
+    assert lower(net) is lower(net)
+    assert lower(net) is not lower(net, simplify=False)

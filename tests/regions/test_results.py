@@ -38,16 +38,32 @@ def diamond() -> tp.RegionComplex:
 
 @pytest.mark.parametrize(
     ("seed", "d", "kind", "activation"),
-    [(0, 1, "multiple 0.1", "relu"), (1, 2, "copies", "maxout"), (2, 2, "scale 1e300", "relu"), (3, 3, "grid", "leaky")],
+    [
+        (0, 1, "multiple 0.1", "relu"),
+        (1, 2, "copies", "maxout"),
+        (2, 2, "scale 1e300", "relu"),
+        (3, 3, "grid", "leaky"),
+        (
+            1,
+            2,
+            "scale 1e30",
+            "relu6",
+        ),  # a cell of width 1e-30 with slopes of 1e30: nothing is left of values at rounded vertices
+    ],
 )
-def test_integral(seed: int, d: int, kind: str, activation: str) -> None:
+def test_integral_and_image(seed: int, d: int, kind: str, activation: str) -> None:
     case = degenerate_network(seed, d=d, kind=kind, activation=activation)
-    wanted = [float(x) for x in enumerate_cells(case.layers, [box([-3] * d, [3] * d)]).integral()]
+    cells = enumerate_cells(case.layers, [box([-3] * d, [3] * d)])
+    wanted = [float(x) for x in cells.integral()]
+    points = [(form, Fraction(1, v[-1]), v) for cell in cells.cells for form in [cell.outputs] for v in cell.body.vertices]
+    values = np.array([[float(sum(a * x for a, x in zip(f, v, strict=True)) * w) for f in forms] for forms, w, v in points])
     cut, _ = decision_boundary(case.layers, box([-3] * d, [3] * d), case.outputs)
     shares = np.zeros(max(2, case.outputs))
     for cell in cut.cells:
         shares[cell.pattern[-1]] += float(cell.body.volume() or 0)
-    found = tp.linear_regions(case.net, tp.Box(-3, 3, d=d)).integral()
+    cx = tp.linear_regions(case.net, tp.Box(-3, 3, d=d))
+    image, found = cx.image(), cx.integral()
+    np.testing.assert_allclose([image.lower, image.upper], [values.min(0), values.max(0)], rtol=1e-7)
     np.testing.assert_allclose(found.outputs, wanted, rtol=1e-9)
     np.testing.assert_allclose(found.label_shares, shares / shares.sum(), atol=1e-12)
     assert found.volume == pytest.approx(6**d)
@@ -69,7 +85,7 @@ def test_level_sets_images_and_preimages() -> None:
     assert (len(level), level.labels.tolist()) == (4, [[0, 1]] * 4)
     assert level.measure == pytest.approx(4 * 2**0.5)
     assert cx.preimage([[1.0], [-1.0]], [1.0, 0.0]).volume == pytest.approx(2)
-    assert len(cx.preimage([[1.0]], [-1.0])) == 0
+    assert len(cx.preimage([[1.0]], [-1.0])) == len(cx.preimage([[1.0], [-1.0]], [-1.0, 9.0])) == 0
     image = cx.image()
     assert (image.lower.tolist(), image.upper.tolist(), len(image)) == ([0], [4], 4)
     assert len(cx.boundary(level=-1)) == 0

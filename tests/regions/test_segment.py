@@ -405,3 +405,13 @@ def test_refusals() -> None:
         segment_regions(case_of("mlp").make(0), Segment([0] * 4, [1] * 4))  # type: ignore[arg-type]
     with pytest.raises(tp.InputError, match="Segment"):
         segment_regions(net, (0, 1))  # type: ignore[arg-type]
+
+
+def test_maps_that_rounding_leaves_nothing_of() -> None:
+    """Four slopes of 2⁹⁹⁶ that cancel, but not in floating point, beside 2 − x."""
+    s = 2.0**996
+    weight = [[0.76 * s], [0.62 * s], [0.51 * s], [0.05 * s], [-1.0]]
+    net = tp.from_layers([(weight, [0.0, 0.0, 0.0, 0.0, 2.0]), ([[0.51, 0.05, -0.76, -0.62, 1.0]], [-2.0])])
+    found = tp.linear_regions(net, tp.Segment([-1.0], [1.0]))
+    assert (found.certified, len(found.cells), len(found.maps)) == (True, 2, 1)
+    assert (found.slopes.tolist(), found.values.tolist()) == ([[-2.0], [-2.0]], [[1.0], [1.0]])

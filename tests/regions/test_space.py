@@ -116,6 +116,37 @@ def test_cells_with_lines() -> None:
     assert (len(affine), affine.volume, affine.locate([[3.0, -1e9]]).tolist()) == (1, np.inf, [0])
 
 
+def test_boundaries_and_preimages_of_cells_with_lines() -> None:
+    """relu(x) + relu(x − 1) against y: three strips; parts of a cell in several cones of the fan count as one."""
+    linear, model = nn.Linear(2, 3).double(), nn.Linear(3, 1).double()
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor([[1.0, 0], [1.0, 0], [0, 1.0]]))
+        linear.bias.copy_(torch.tensor([0.0, -1, 0]))
+        model.weight.copy_(torch.tensor([[1.0, 1, -1]]))
+        model.bias.zero_()
+    pieces = nn.Sequential(linear, nn.PReLU(3, init=0.0).double(), model).eval()
+    with torch.no_grad():
+        pieces.get_submodule("1").weight.copy_(torch.tensor([0.0, 0, 1]))  # y does not bend
+    cx = tp.linear_regions(tp.trace(pieces, torch.zeros(2, 2, dtype=torch.float64)), tp.Space(2))
+    found = cx.boundary()
+    assert (len(cx), found.labels.tolist(), sorted(found.sizes.tolist())) == (
+        3,
+        [[0, 1]] * 3,
+        [pytest.approx(2**0.5), math.inf, math.inf],
+    )
+    assert sorted(p.round(12).tolist() for p in found.pieces) == [[[0, 0]], [[0, 0], [1, 1]], [[1, 1]]]
+    band = cx.preimage([[1.0], [-1.0]], [1.0, 1.0])  # |N| ≤ 1
+    assert (len(band), sorted(band.volumes.tolist())) == (3, [pytest.approx(2), math.inf, math.inf])
+    assert sorted(len(v) for v in band.vertices) == [2, 2, 4]
+    plane = tp.linear_regions(tp.trace(nn.Linear(2, 2).eval(), torch.zeros(2, 2)), tp.Space(2)).boundary()
+    assert (plane.labels.tolist(), plane.sizes.tolist()) == ([[0, 1]], [math.inf])
+
+
+def test_a_boundary_that_is_far_away() -> None:
+    """The zero of an output whose slope is lost beside its constant, at 1e28, is a point."""
+    assert tp.linear_regions(degenerate_network(3, d=1).net, tp.Space(1)).boundary().sizes.tolist() == [1]
+
+
 def test_a_stream_of_space() -> None:
     """Blocks have what was asked for: together the cells of the complex, with its volumes; a branch can be pruned."""
     case = degenerate_network(7, d=2, kind="generic", activation="relu")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -33,6 +33,10 @@ COMMANDS = (
     *(regions, region, output_range, verify, attributions, study),
 )
 """In the order of the help: networks, terms, what decides, regions and questions asked of them, the papers' experiments."""
+APP_EXAMPLES = (
+    "tropica train fcn-small --data digits --runs 1 --epochs 3",
+    "tropica app networks/fcn-small/seed-0 --data digits --terms terms",
+)
 EPILOG = """Start with: tropica demo. Each command shows examples with --help.
 
 \b
@@ -76,17 +80,16 @@ def before_all(
         raise typer.Exit()
 
 
-def add(function: Callable[..., Any]) -> None:
-    """Add a command that :func:`tropica.cli.command.command` made."""
-    lines = "\n".join(f"  {example}" for example in function.examples)  # type: ignore[attr-defined]
-    app.command(function.__name__.replace("_", "-"), help=inspect.getdoc(function), epilog=f"\b\nExamples:\n{lines}")(function)
+def add(name: str, function: Callable[..., Any], examples: Sequence[str]) -> None:
+    """Add a command with its examples."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    app.command(name, help=inspect.getdoc(function), epilog=f"\b\nExamples:\n{lines}")(function)
 
 
 for each in COMMANDS:
-    add(each)
-app.command(
-    "app", help=inspect.getdoc(explorer), epilog="\b\nExamples:\n  tropica app model.pt2 --data mnist.npz --terms terms"
-)(explorer)
+    add(each.__name__.replace("_", "-"), each, each.examples)  # type: ignore[attr-defined]
+add("app", explorer, APP_EXAMPLES)
+app.command("cell", hidden=True, help=inspect.getdoc(region))(region)  # the name in Python, tp.cell
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from tropica.cli import options
 from tropica.cli.command import Found, command
 from tropica.cli.output import print_facts, print_table
 from tropica.cli.points import NUMBERS, parse_numbers, shaped
+from tropica.cli.reading import read_points
 from tropica.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def attributions(
     """
     from tropica.cli.models import load_model
 
-    points = tp.load_data(data, split=subset.value, limit=limit, label=label)
+    points = read_points(data, subset.value, limit=limit, label=label)
     net = load_model(model, points, weights, arg)
     chosen = list(dict.fromkeys(point or range(min(FIRST, len(points)))))
     outside = [number for number in chosen if number >= len(points)]

@@ -20,7 +20,7 @@ def check(terms: options.Terms) -> Found:
 
     To repair the folder, repeat the command that made it: these files are written again, the others are kept.
     """
-    manifest, faults = tp.check_terms(terms)
+    manifest, faults = tp.check_terms(terms, progress=True)
     certificate, folder = manifest.certificate, Path(terms)
     shards = len(manifest.shards) or len(list(folder.glob("shard-*.safetensors")))
     facts = {

@@ -20,7 +20,7 @@ from tropica.cli.exit_codes import FAILED, interruptible
 from tropica.cli.output import print_facts, print_written, resources, resources_text
 from tropica.errors import InputError
 from tropica.runtime.files import json_text, writable_file, writable_folder, write_file
-from tropica.runtime.interrupts import stop_at_once
+from tropica.runtime.interrupts import interrupt_from_here, stop_at_once
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -145,6 +145,7 @@ def _set_threads(threads: int | None) -> None:
     """Import torch, during which Ctrl-C ends the program at once, and set its number of threads."""
     with stop_at_once():
         import torch
+    interrupt_from_here()
     if threads is not None:
         torch.set_num_threads(threads)
 

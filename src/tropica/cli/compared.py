@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tropica as tp
 from tropica.cli import options
 from tropica.cli.models import load_model
+from tropica.cli.reading import read_points
 from tropica.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def load_compared(
         InputError, DataError, StoreError: these do not exist or do not fit each other.
     """
     stored = load_terms(terms)
-    points = tp.load_data(data, split=subset, limit=limit, label=label)  # type: ignore[arg-type]
-    training = tp.load_data(train or data, split="train", limit=len(stored), lazy=True, label=label)
+    points = read_points(data, subset, limit=limit, label=label)
+    training = read_points(train or data, "train", limit=len(stored), lazy=True, label=label)
     net = load_model(model, points, weights, arg).to(device.torch)
     settings: dict[str, Any] = {"memory": memory, "device": device.torch}
     if stored.lossy:
@@ -77,8 +78,8 @@ def load_both(
     data: str, limit: int | None, test_limit: int | None, label: str | None
 ) -> tuple[tp.LabelledData | FileData, tp.LabelledData]:
     """The training points, read when they are needed, and the test points of a data set."""
-    training = tp.load_data(data, split="train", limit=limit, lazy=True, label=label)
-    return training, tp.load_data(data, split="test", limit=test_limit, label=label)
+    training = read_points(data, "train", limit=limit, lazy=True, label=label)
+    return training, read_points(data, "test", limit=test_limit, label=label)
 
 
 def load_terms(folder: str, hint: str = "tropica extract writes one") -> tp.LinearTerms:

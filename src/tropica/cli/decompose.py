@@ -13,6 +13,7 @@ import tropica as tp
 from tropica.cli import options
 from tropica.cli.command import Found, command
 from tropica.cli.output import print_facts, print_table
+from tropica.cli.reading import read_points
 
 
 class Per(StrEnum):
@@ -47,7 +48,7 @@ def decompose(
     """Write a network as a difference of convex functions, and show where its multipliers K grow."""
     from tropica.cli.models import load_model
 
-    points = tp.load_data(data, split=subset.value, limit=limit, label=label)
+    points = read_points(data, subset.value, limit=limit, label=label)
     net = load_model(model, points, weights, arg).to(device.torch)
     net = net.to(dtype.torch) if dtype else net
     settings = {"method": method.value, "task": task.value, "memory": memory, "per": per.value if per else None}

@@ -42,7 +42,7 @@ def demo(
 def _show(result: StudiesResult, out: Path) -> None:
     if "table2" in result.done:
         table2 = result.done["table2"]
-        for table in table2.study.tables(table2.results):
+        for table in table2.study.tables(table2.results)[1:]:
             print_study_table(table)
     print_line(f"done in {result.seconds:.0f} s; written to {out}:")
     print_line(f"  {result.files['report.html']}  the report: open this")

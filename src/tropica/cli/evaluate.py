@@ -15,6 +15,7 @@ from tropica.cli.command import Found, command
 from tropica.cli.evaluate_regression import evaluate_regression
 from tropica.cli.evaluation_source import Source
 from tropica.cli.output import print_facts, print_table, torchrun_rank
+from tropica.cli.reading import read_points
 from tropica.errors import InputError
 from tropica.runtime.files import csv_text
 
@@ -99,10 +100,10 @@ def evaluate(
 
     only_streaming = {"--train-limit": train_limit, "--decomposition": decomposition, "--dtype": dtype, "--task": task}
     _check_options(streaming, model, bool(weights or arg), train, only_streaming)
-    points = tp.load_data(data, split=subset.value, limit=limit, label=label)
+    points = read_points(data, subset.value, limit=limit, label=label)
     settings = {"memory": memory, "distributed": torchrun_rank() is not None}
     if streaming:
-        training = tp.load_data(train or data, split="train", limit=train_limit, lazy=True, label=label)
+        training = read_points(train or data, "train", limit=train_limit, lazy=True, label=label)
         net = load_model(terms, training, weights, arg).to(device.torch)
         settings["task"] = task.value if task else None
         source = _streaming(net, training, points, decomposition or options.Method.calibrated, dtype, settings)
@@ -187,7 +188,7 @@ def _stored(
     """The function of stored terms; with their network and data, rounded terms are computed again where rounding matters."""
     rounded = terms.lossy
     if rounded and net is not None and train is not None:
-        settings |= {"net": net, "data": tp.load_data(train, split="train", limit=len(terms), lazy=True, label=label)}
+        settings |= {"net": net, "data": read_points(train, "train", limit=len(terms), lazy=True, label=label)}
         rounded = False
     function = tp.ExtractedFunction(terms, **settings)
     at, network = terms.about.get("at"), terms.about.get("network")

@@ -61,9 +61,11 @@ class CommandGroup(TyperGroup):
             return super().invoke(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """The first sentence of every command, whole."""
+        """The first sentence of every command that is not hidden, whole."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, one.get_short_help_str(limit=1000)) for name, one in self.commands.items()])
+            formatter.write_dl(
+                [(name, one.get_short_help_str(limit=1000)) for name, one in self.commands.items() if not one.hidden]
+            )
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         sigterm, showwarning = _handle_sigterm(), warnings.showwarning
@@ -104,6 +106,8 @@ def code_and_message(error: Exception) -> tuple[int, str]:
     """
     if isinstance(error, Interrupted):
         return INTERRUPTED, on_one_line(str(error))
+    if _began_with_an_interrupt(error):  # a module that was being imported made an error of its own of it
+        return INTERRUPTED, "no file was written"
     if isinstance(error, TropicaError):
         code = FAILED if isinstance(error, (CertificateError, ProcessError, TraceMismatch)) else UNUSABLE
         return code, _describe_operation(error) if isinstance(error, UnsupportedOperation) else _with_options(str(error))
@@ -127,6 +131,15 @@ def on_one_line(text: str) -> str:
     """
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return "; ".join(line for line in lines if line)
+
+
+def _began_with_an_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C raised an exception, or one that led to it."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _handle_sigterm() -> Any:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MODEL_HELP = f"The network that the terms were extracted from. {options.MODEL_HELP}"
 TRAIN_HELP = "The data of the terms, in their order (the training points of --data by default)."
 POINT_HELP = "The number of a point to explain; may be repeated. By default the first points that N^(X) gets wrong."
+OUTPUT_HELP = "With terms of a regression of several outputs: the output to explain."
 WRONG = 5
 
 
@@ -43,6 +44,7 @@ def explain(
     arg: options.Arg = None,
     point: Annotated[list[int] | None, options.optional("--point", "N", POINT_HELP, min=0)] = None,
     k: Annotated[int, typer.Option("--terms", "-k", metavar="K", min=1, help="The number of terms for each point.")] = 5,
+    output: Annotated[int | None, options.optional("--output", "N", OUTPUT_HELP, min=0)] = None,
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
     out: Annotated[
@@ -50,7 +52,7 @@ def explain(
         options.optional("--out", "DIR", "Write a figure for each point, and explain.csv, to this folder.", short="-o"),
     ] = None,
 ) -> Found:
-    """Explain the labels that N^(X) gives points: the active term, the runners-up, and the training points behind them."""
+    """Explain the labels or values of N^(X): the active term, the runners-up, and the training points behind them."""
     import tropica as tp
     from tropica.cli.compared import load_compared
     from tropica.data.batches import as_batches
@@ -64,9 +66,11 @@ def explain(
 
     batches = list(as_batches(found.inputs, 1024))
     x, y = torch.cat(batches)[chosen], None if found.points.labels is None else found.points.labels[chosen]
-    names = {"class_names": found.points.class_names}
+    regression = found.function.task == "regression"
+    y = None if regression else y  # the labels of the data are no values
+    names = {} if regression else {"class_names": found.points.class_names}
     names |= {"feature_names": found.points.feature_names} if x.ndim == 2 and found.inputs is found.points else {}
-    explained = tp.explain(found.net, found.function, x, y, k, data=found.training, progress=True, **names)
+    explained = tp.explain(found.net, found.function, x, y, k, data=found.training, output=output, progress=True, **names)
     rows = [{"point": chosen[i], **row} for i, row in enumerate(_numbers(explained))]
     files: dict[Path, Callable[[], bytes | str]] = {}
     if folder is not None:
@@ -91,7 +95,7 @@ def _chosen(f: tp.ExtractedFunction, inputs: object, points: tp.LabelledData, gi
         if outside:
             raise InputError(f"--point {outside[0]}: {points.name} has the points 0 … {len(points) - 1}")
         return list(dict.fromkeys(given))
-    if points.labels is None:
+    if points.labels is None or f.task == "regression":
         return list(range(min(WRONG, len(points))))
     wrong = (f.predict(inputs, progress=True) != points.labels).nonzero().flatten()  # type: ignore[arg-type]
     return wrong[:WRONG].tolist() or list(range(min(WRONG, len(points))))
@@ -104,6 +108,7 @@ def _numbers(explained: tp.Explanation) -> list[dict[str, object]]:
             "network_label": int(explained.network_label[i]),
             "extracted_label": int(explained.extracted_label[i]),
             "true_label": None if explained.true_label is None else int(explained.true_label[i]),
+            **_values(explained, i),
             "margin": float(explained.margin[i]),
             "second_label": int(explained.second_label[i]),
             "nearest": int(explained.nearest.index[i]),
@@ -114,9 +119,18 @@ def _numbers(explained: tp.Explanation) -> list[dict[str, object]]:
     ]
 
 
+def _values(explained: tp.Explanation, i: int) -> dict[str, float | None]:
+    """The values of a regression."""
+    if explained.output is None or explained.network_value is None:
+        return {}
+    true = None if explained.true_value is None else float(explained.true_value[i])
+    extracted = float(explained.values[i, explained.output])
+    return {"network_value": float(explained.network_value[i]), "extracted_value": extracted, "true_value": true}
+
+
 def _print(explained: tp.Explanation, chosen: list[int]) -> None:
-    frame = explained.to_dataframe()
-    headings = ["term", "label", "value", "angle", "coefficients apart", "point apart", "shared activations"]
+    frame, kind = explained.to_dataframe(), "label" if explained.output is None else "output"
+    headings = ["term", kind, "value", "angle", "coefficients apart", "point apart", "shared activations"]
     for i, number in enumerate(chosen):
         title = explained.heading(i).replace(f"point {i}:", f"point {number}:", 1)
         part = frame[frame["point"] == i]
@@ -124,7 +138,7 @@ def _print(explained: tp.Explanation, chosen: list[int]) -> None:
         cells = [
             [
                 row.term,
-                row.label,
+                getattr(row, kind),
                 f"{row.value:.5g}",
                 f"{row.angle:.1f}°",
                 f"{row.coefficient_distance:.3g}",

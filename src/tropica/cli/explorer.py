@@ -98,8 +98,13 @@ def load(
     import tropica as tp
     from tropica.app.inputs import Inputs
     from tropica.cli.models import MODEL_SUFFIXES, load_model, refuse_pickle
+    from tropica.cli.trained import as_built_in, is_training
 
     refuse_pickle(model)
+    if is_training(model) and data is not None:
+        if weights or arg:
+            raise InputError(f"{model} has its own weights and layers: leave out --weights and --arg")
+        model, weights, arg = as_built_in(model)
     if data is None:
         if Path(model).suffix.lower() not in MODEL_SUFFIXES:
             raise InputError(f"{model} is traced on data: name some with --data")

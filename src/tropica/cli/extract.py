@@ -13,6 +13,7 @@ from tropica.cli import options
 from tropica.cli.command import Found, command
 from tropica.cli.exit_codes import interruptible
 from tropica.cli.output import print_facts, print_written, shape_text, torchrun_rank
+from tropica.cli.reading import read_points
 from tropica.runtime.files import writable_folder
 
 
@@ -62,7 +63,7 @@ def extract(
     from tropica.terms.store.writer import check_folder
 
     check_folder(writable_folder(out))
-    points = tp.load_data(data, split=subset.value, limit=limit, lazy=True, label=label)
+    points = read_points(data, subset.value, limit=limit, lazy=True, label=label)
     net = load_model(model, points, weights, arg).to(device.torch)
     with interruptible(lambda: _kept(out, len(points))):
         terms = tp.extract(

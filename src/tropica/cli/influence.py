@@ -5,6 +5,7 @@ from __future__ import annotations
 from tropica.cli import options
 from tropica.cli.command import Found, command
 from tropica.cli.output import print_facts, print_table
+from tropica.cli.reading import read_points
 
 MOST = 20
 
@@ -32,7 +33,7 @@ def influence(
     stored = load_terms(terms)
     if at := stored.about.get("at"):
         raise InputError(f"these terms are functions of the inner layer {at!r}; use tp.influence with the points' values there")
-    points = tp.load_data(data, split=subset.value, limit=limit, label=label)
+    points = read_points(data, subset.value, limit=limit, label=label)
     found = tp.influence(tp.ExtractedFunction(stored, memory=memory, device=device.torch), points, progress=True)
     frame = found.to_dataframe()
     wrong = found.wrong

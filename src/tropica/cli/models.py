@@ -23,6 +23,7 @@ from tropica.data.file_data import FileData
 from tropica.data.labelled import LabelledData
 from tropica.errors import DataError, InputError, TropicaError
 from tropica.network.trace import as_network
+from tropica.runtime.progress import waiting
 from tropica.studies.networks import build
 
 PICKLE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
@@ -58,13 +59,15 @@ def load_model(
     if Path(spec).suffix.lower() in MODEL_SUFFIXES or is_training(spec):
         if weights or args:
             raise InputError(f"{spec} has its own weights and layers: leave out --weights and --arg")
-        net = _trained(spec, data) if is_training(spec) else tp.load_network(spec)
+        with waiting(f"reading {spec}"):
+            net = _trained(spec, data) if is_training(spec) else tp.load_network(spec)
     else:
         model = _module(spec, data, weights, args or ()).eval()
         example = data
         if data is None and inputs is not None:
             example = LabelledData(torch.zeros(2, inputs), None, f"--inputs {inputs}")
-        net = _traced_alone(spec, model) if example is None else tp.trace(model, _example(model, example))
+        with waiting("tracing the model"):
+            net = _traced_alone(spec, model) if example is None else tp.trace(model, _example(model, example))
     if data is not None and net.input_shape != data.input_shape:
         raise InputError(f"the model takes points of shape {net.input_shape}, {data.name} has points of {data.input_shape}")
     if inputs is not None and inputs != math.prod(net.input_shape):
@@ -153,6 +156,8 @@ def _built_in(spec: str, data: LabelledData | FileData | None, weights: Path | N
 def _imported(spec: str, args: Sequence[str]) -> nn.Module:
     """A module of the user's code, or the module that a factory returns, with the same random weights in every run."""
     module, _, name = spec.partition(":")
+    if ":" not in spec and ("/" in spec or Path(spec).suffix == ".safetensors") and not Path(spec).exists():
+        raise DataError(f"{spec}: no such file or folder")
     if not module or not name or Path(spec).suffix == ".safetensors":
         hint = "; a safetensors file holds weights only: name the model, and give this file as --weights"
         raise DataError(
@@ -199,7 +204,8 @@ def _attribute(module: str, name: str) -> Any:
 def _describe_exception(error: BaseException) -> str:
     """An exception of the user's own code: its type, its message, and the line that raised it."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {on_one_line(str(error))} ({frame.filename}:{frame.lineno})"
+    where = "" if frame.filename == __file__ else f" ({frame.filename}:{frame.lineno})"
+    return f"{type(error).__name__}: {on_one_line(str(error))}{where}"
 
 
 def _example(model: nn.Module, data: LabelledData | FileData) -> torch.Tensor:

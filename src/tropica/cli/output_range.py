@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,9 +19,20 @@ if TYPE_CHECKING:
 
 OBJECTIVE_HELP = (
     "What is minimized and maximized: the number of an output, or the coefficients of a sum of outputs, separated by commas: "
-    "1,-1,0 is output 0 minus output 1."
+    "1,-1,0 is output 0 minus output 1; or lipschitz, the norm of the Jacobian (--norm), on boxes of up to 8 inputs."
 )
+NORM_HELP = "The norm for lipschitz, of inputs and outputs; l2 needs --output, and gives squares."
 MaxBoxes = Annotated[int | None, options.optional("--max-boxes", "N", "Stop after about this many boxes.", min=1)]
+
+LIPSCHITZ = "lipschitz"
+
+
+class Norm(StrEnum):
+    """Norms of the Jacobian."""
+
+    l1 = "l1"
+    l2 = "l2"
+    linf = "linf"
 
 
 @command(
@@ -34,6 +46,8 @@ def output_range(
     radius: points.Radius = None,
     clip: points.Clip = None,
     objective: Annotated[str, typer.Option("--objective", metavar="OUTPUT", help=OBJECTIVE_HELP)] = "0",
+    norm: Annotated[Norm | None, options.optional("--norm", None, NORM_HELP)] = None,
+    output: Annotated[int | None, options.optional("--output", "N", "One output for lipschitz; by default all.", min=0)] = None,
     data: options.DataIfAny = None,
     subset: options.InSubset = options.Subset.test,
     label: options.Label = None,
@@ -46,21 +60,21 @@ def output_range(
     max_seconds: options.MaxSeconds = None,
     seed: options.Seed = 0,
 ) -> Found:
-    """Find the exact minimum and maximum of an output, or of a sum of outputs, on a box of up to 8 inputs.
+    """Find the exact minimum and maximum of an output, a sum of outputs, or the norm of the Jacobian, on a box.
 
-    Extremes are rational numbers with the points that attain them. Within --max-boxes or --max-seconds (of each of the two)
-    the best value found comes with a proven bound.
+    Extremes are rational numbers with the points that attain them. Within --max-boxes or --max-seconds (of each of the two),
+    and on many boxes of more than 8 inputs, the best value found comes with a proven bound.
     """
-    from tropica.runtime.progress import waiting
-
     at = points.Source(model, data, subset, label, weights, arg, inputs, point, x).load(needs_point=False)
     domain, described = points.make_box(at, box, radius, clip)
     wanted = _objective(objective)
-    with waiting("searching for the minimum and the maximum"):
-        found = tp.output_range(at.net, domain, wanted, max_boxes=max_boxes, max_seconds=max_seconds, seed=seed)
+    limits = {"max_boxes": max_boxes, "max_seconds": max_seconds}
+    of = {"norm": None if norm is None else norm.value, "output": output}
+    found = tp.output_range(at.net, domain, wanted, **of, **limits, seed=seed, progress=True)  # type: ignore[arg-type]
     numbers = {
         "domain": described | {"dimension": domain.dimension},
         "objective": wanted,
+        **of,
         "minimum": _extreme(found.minimum),
         "maximum": _extreme(found.maximum),
         "exact": found.exact,
@@ -72,8 +86,10 @@ def output_range(
     return Found(numbers, lambda: _show(numbers), picture=lambda: _figure(at.net, found))
 
 
-def _objective(text: str) -> int | list[float]:
-    """An output by number, or coefficients."""
+def _objective(text: str) -> int | list[float] | str:
+    """An output by number, coefficients, or "lipschitz"."""
+    if text == LIPSCHITZ:
+        return text
     try:
         return int(text)
     except ValueError:
@@ -81,7 +97,9 @@ def _objective(text: str) -> int | list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"--objective {text!r}: the number of an output, or numbers separated by commas, are needed") from None
+        raise InputError(
+            f"--objective {text!r}: the number of an output, numbers separated by commas, or {LIPSCHITZ} is needed"
+        ) from None
 
 
 def _extreme(extreme: Any) -> dict[str, Any]:
@@ -116,7 +134,9 @@ def _flat(nested: Any) -> list[float]:
     return [v for part in nested for v in _flat(part)] if isinstance(nested, list) else [nested]
 
 
-def _text(objective: int | list[float]) -> str:
+def _text(objective: int | list[float] | str) -> str:
+    if isinstance(objective, str):
+        return "the norm of the Jacobian"
     if isinstance(objective, int):
         return f"output {objective}"
     return " ".join(f"{c:+g}·y{k}" for k, c in enumerate(objective) if c) or "0"

@@ -15,6 +15,7 @@ import tropica as tp
 from tropica.cli import options
 from tropica.cli.command import Found, command
 from tropica.cli.output import print_facts, shape_text
+from tropica.cli.reading import read_points
 from tropica.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def regions(
     affine map such a function. The command is for few inputs or a plane: in more dimensions there are too many cells.
     """
     from tropica.cli.models import load_model
+    from tropica.runtime.progress import waiting
 
     if sum((box is not None, space, plane is not None)) != 1:
         raise InputError("one domain is needed: --box LO HI, --space, or --plane I J K")
@@ -62,7 +64,7 @@ def regions(
         raise InputError("--plane I J K takes three points of --data")
     if label is not None and data is None:
         raise InputError("--label names a column of --data")
-    points = tp.load_data(data, split=subset.value, label=label) if data is not None else None
+    points = read_points(data, subset.value, label=label) if data is not None else None
     net = load_model(model, points, weights, arg, inputs)
     if plane is not None and points is not None:
         domain, described = _plane(plane, margin, points)
@@ -75,7 +77,9 @@ def regions(
         raise InputError(f"--figure: cells are drawn on a box or a plane of dimension 2; this domain is {found}")
     start = time.perf_counter()
     cx = tp.linear_regions(net, domain, threads=threads, max_cells=max_cells, max_seconds=max_seconds, progress=True)
-    numbers = _numbers(net, cx) | {"seconds": time.perf_counter() - start}
+    seconds = time.perf_counter() - start
+    with waiting("the decision boundary"):
+        numbers = _numbers(net, cx) | {"seconds": seconds}
     numbers["domain"] = described | {"dimension": cx.dimension}
     picture = (lambda: _figure(cx, points, plane)) if cx.dimension == 2 and not space else None
     return Found(numbers, lambda: _print(numbers), picture=picture)

@@ -10,6 +10,7 @@ import tropica as tp
 from tropica.cli import options
 from tropica.cli.command import Found, command
 from tropica.cli.output import print_facts, print_table, shape_text
+from tropica.cli.reading import read_points
 
 
 @command(
@@ -30,7 +31,7 @@ def trace(
     """
     from tropica.cli.models import load_model
 
-    net = load_model(model, tp.load_data(data, split=subset.value, limit=2, label=label), weights, arg)
+    net = load_model(model, read_points(data, subset.value, limit=2, label=label), weights, arg)
     numbers = describe(net)
     return Found(numbers, lambda: _show(net, numbers))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from tropica.cli.weights import load_weights
-from tropica.errors import DataError
+from tropica.errors import DataError, InputError
 from tropica.studies.networks import build
 from tropica.studies.training.runs import SUMMARY
 
@@ -28,17 +29,46 @@ def load_trained(spec: str) -> tuple[nn.Sequential, tuple[int, ...]]:
     Raises:
         DataError: the folder has no weights, or is damaged.
     """
-    folder = _folder(spec)
+    about, file = _description(spec), _weights(spec)
     try:
-        about = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         model = build(about["model"], about["input_shape"], about["num_classes"], activation=about["activation"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / SUMMARY}: not the description of a training ({error}); train the network again") from error
-    files = sorted(folder.glob("epoch-*.safetensors")) if Path(spec).is_dir() else [Path(spec)]
-    if not files:
-        raise DataError(f"{folder}: no weights (epoch-*.safetensors); train the network again")
-    load_weights(model, files[-1])
+    except (KeyError, TypeError, InputError) as error:
+        raise _damaged(spec, error) from error
+    load_weights(model, file)
     return model.eval(), tuple(about["input_shape"])
+
+
+def as_built_in(spec: str) -> tuple[str, Path, list[str]]:
+    """A training as the model ``tropica:NAME``, its weights, and the arguments of the network."""
+    about = _description(spec)
+    named = {key: about[key] for key in ("num_classes", "activation") if key in about}
+    return f"tropica:{about.get('model')}", _weights(spec), [f"{key}={value}" for key, value in named.items()]
+
+
+def _description(spec: str) -> dict[str, Any]:
+    """What the folder says of its training."""
+    try:
+        about = json.loads((_folder(spec) / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(spec, error) from error
+    if not isinstance(about, dict):
+        raise _damaged(spec, "no names")
+    return about
+
+
+def _damaged(spec: str, error: object) -> DataError:
+    where = _folder(spec) / SUMMARY
+    return DataError(f"{where}: not the description of a training ({error}); train the network again")
+
+
+def _weights(spec: str) -> Path:
+    """The file of the weights: the one that was given, or that of the last epoch."""
+    if not Path(spec).is_dir():
+        return Path(spec)
+    files = sorted(Path(spec).glob("epoch-*.safetensors"))
+    if not files:
+        raise DataError(f"{spec}: no weights (epoch-*.safetensors); train the network again")
+    return files[-1]
 
 
 def _folder(spec: str) -> Path:

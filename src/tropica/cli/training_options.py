@@ -9,6 +9,7 @@ import typer
 
 import tropica as tp
 from tropica.cli.options import optional
+from tropica.cli.reading import read_points
 from tropica.errors import DataError, InputError
 from tropica.studies.architectures import MODELS
 
@@ -66,7 +67,7 @@ def load_exactly(data: str, *, split: str = "train", limit: int | None = None, l
     Raises:
         DataError: the data has fewer points.
     """
-    found = tp.load_data(data, split=split, limit=limit, label=label)  # type: ignore[arg-type]
+    found = read_points(data, split, limit=limit, label=label)
     if limit is not None and len(found) < limit:
         raise DataError(f"{found.name} has {len(found):,} {split} points; {limit:,} were asked for")
     return found

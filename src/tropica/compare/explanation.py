@@ -42,7 +42,10 @@ class Explanation:
         shared: (B, k, nonlinearities), the share of activations that each training point has in common with the point.
         layers: the nonlinearities, by module path.
         same_network: whether the terms were extracted from this network; None if it is not known.
-        class_names, feature_names: names of labels and of inputs, or None.
+        class_names, feature_names: names of labels (in regression of outputs) and of inputs, or None.
+        output: in regression the output that is explained: all labels are its number, ``own`` is N's function for it, and the
+            margin is between the active term and the first runner-up. None in classification.
+        network_value, true_value: (B,), in regression the value of N and the true one.
 
     >>> import torch, tropica as tp
     >>> net = tp.from_layers([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 0.0], [0.0, 1.0]], None)])  # (relu(x₁), relu(x₂))
@@ -69,6 +72,9 @@ class Explanation:
     same_network: bool | None
     class_names: tuple[str, ...] | None
     feature_names: tuple[str, ...] | None
+    output: int | None = None
+    network_value: Tensor | None = None
+    true_value: Tensor | None = None
 
     @property
     def extracted_label(self) -> Tensor:
@@ -102,6 +108,8 @@ class Explanation:
         k = self.top.k
         frame = self.top.to_dataframe()
         frame["label"] = [self.class_name(label) for label in frame["label"]]
+        if self.output is not None:
+            frame = frame.rename(columns={"label": "output"})
         frame["angle"] = self.angle.flatten().numpy()
         frame["coefficient_distance"] = self.distance.flatten().numpy()
         if self.training is not None:
@@ -114,10 +122,13 @@ class Explanation:
         if self.shared is not None:
             for name, column in zip(self.layers, self.shared.flatten(0, 1).T, strict=True):
                 frame[f"shared_{name}"] = column.numpy()
-        labels = {"network_label": self.network_label, "true_label": self.true_label}
+        labels = {"network_label": self.network_label, "true_label": self.true_label} if self.output is None else {}
         for name, column in labels.items():
             if column is not None:
                 frame[name] = [self.class_name(label) for label in column.repeat_interleave(k)]
+        for name, column in {"network_value": self.network_value, "true_value": self.true_value}.items():
+            if column is not None:
+                frame[name] = column.repeat_interleave(k).numpy()
         frame["margin"] = self.margin.repeat_interleave(k).numpy()
         return pd.DataFrame(frame)
 
@@ -144,7 +155,9 @@ class Explanation:
         return pd.DataFrame({name: column.flatten().cpu().numpy() for name, column in columns.items()}, index=list(names))
 
     def heading(self, point: int) -> str:
-        """The labels and the margin at a point, on one line."""
+        """The labels and the margin at a point, in regression the values, on one line."""
+        if self.output is not None:
+            return self._heading_of_values(point)
         name = self.class_name
         true = "" if self.true_label is None else f"true {name(self.true_label[point])}, "
         margin = float(self.margin[point])
@@ -152,7 +165,20 @@ class Explanation:
         network, extracted = name(self.network_label[point]), name(self.extracted_label[point])
         return f"point {point}: {true}N says {network}, N^(X) says {extracted},{before}".rstrip(",")
 
+    def _heading_of_values(self, point: int) -> str:
+        assert self.output is not None
+        assert self.network_value is not None
+        named = self.class_names is not None or self.values.shape[1] > 1
+        name = f", {'' if self.class_names else 'output '}{self.class_name(self.output)}" if named else ""
+        true = "" if self.true_value is None else f"true {float(self.true_value[point]):.4g}, "
+        values = f"N gives {float(self.network_value[point]):.4g}, N^(X) gives {float(self.values[point, self.output]):.4g}"
+        return f"point {point}{name}: {true}{values}"
+
     def __repr__(self) -> str:
+        if self.output is not None and self.network_value is not None:
+            apart = float((self.network_value.double() - self.values[:, self.output].double()).abs().max())
+            note = f"; {ANOTHER_NETWORK}" if self.same_network is False else ""
+            return f"Explanation({len(self):,} points, {self.top.k} terms each, largest |N − N^(X)| {apart:.3g}{note})"
         agree = float((self.network_label == self.extracted_label).double().mean())
         text = f"{len(self):,} points, {self.top.k} terms each, N = N^(X) at {agree:.1%}, median margin "
         note = f"; {ANOTHER_NETWORK}" if self.same_network is False else ""

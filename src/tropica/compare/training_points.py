@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,6 +30,10 @@ class TrainingPoints:
     labels: Tensor | None
     nearest: NearestNeighbors
     nearest_points: Tensor
+
+    def without_labels(self) -> TrainingPoints:
+        """The same points, for a regression, whose whole numbers are no labels."""
+        return replace(self, labels=None, nearest=replace(self.nearest, label=None))
 
 
 def read_training_points(

@@ -23,7 +23,7 @@ from tropica.evaluation.settings import EVALUATION_SETTINGS, EvaluationSettings
 from tropica.evaluation.sources import KeptTerms, TermSource
 from tropica.evaluation.storage_rounding import PossibleTerms, TermRecomputation
 from tropica.evaluation.streaming import StreamedTerms, facts_of_terms
-from tropica.evaluation.top_terms import TopTerms, find_top, margin_of
+from tropica.evaluation.top_terms import TopTerms, find_top, margin_of, terms_to_rank
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.runtime.arithmetic import own_settings
@@ -238,8 +238,10 @@ class ExtractedFunction:
 
         return self._map(margins, x, progress)
 
-    def top_terms(self, x: Data, k: int = 5, *, progress: Any = False) -> TopTerms:
+    def top_terms(self, x: Data, k: int = 5, *, output: int | None = None, progress: Any = False) -> TopTerms:
         """The k terms with the largest a⁺_k(x), largest first, in the order of :meth:`active_term`: label, then index, at ties.
+
+        In regression they are the terms of one ``output``, which must be given unless there is only one.
 
         >>> import torch, tropica as tp
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
@@ -249,15 +251,13 @@ class ExtractedFunction:
         >>> top, bool((top.index[:, 0] == f.active_term(x)).all())
         (TopTerms(3 terms at each of 200 points), True)
         """
-        self._require_labels()
-        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= self._terms.num_terms:
-            raise InputError(f"k must be a whole number in 1 … {self._terms.num_terms:,}, the number of terms; got {k!r}")
+        source = terms_to_rank(self._terms, k, output)
         settings = (k, self._settings, self._processes, self._recomputation)
 
         def found(part: Tensor, report: ProgressCallback | None) -> Tensor:
-            return find_top(self._terms, part, *settings, report)
+            return find_top(source, part, *settings, report)
 
-        return TopTerms.of(self._map(found, x, progress))
+        return TopTerms.of(self._map(found, x, progress), output or 0)
 
     def f_plus(self, x: Data, *, progress: Any = False) -> Tensor:
         """The maximum of a⁺_k(x) over the data points with label i, for each i: (B, num_classes) in float64, −∞ if none.

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tropica.errors import InputError
 from tropica.evaluation.settings import EvaluationSettings
-from tropica.evaluation.sources import TermSource
+from tropica.evaluation.sources import KeptTerms, TermSource
 from tropica.evaluation.storage_rounding import TermRecomputation
 from tropica.exact.double_double import DoubleDouble
 from tropica.runtime.processes import Processes
@@ -46,10 +47,10 @@ class TopTerms:
     value: Tensor
 
     @classmethod
-    def of(cls, packed: Tensor) -> TopTerms:
-        """The terms that :func:`find_top` found."""
+    def of(cls, packed: Tensor, output: int = 0) -> TopTerms:
+        """The terms that :func:`find_top` found; the terms of one output of a regression are found with label 0."""
         label, index = split_key(packed[:, 0])
-        return cls(index, label, packed[:, 1].contiguous().view(torch.float64))
+        return cls(index, label + output, packed[:, 1].contiguous().view(torch.float64))
 
     @property
     def k(self) -> int:
@@ -77,6 +78,26 @@ class TopTerms:
 
     def _repr_html_(self) -> str:
         return self.to_dataframe().to_html(max_rows=20, index=False)
+
+
+def terms_to_rank(terms: TermSource, k: int, output: int | None) -> TermSource:
+    """The terms among which the k largest are sought: all, or in regression those of one output.
+
+    Raises:
+        InputError: k or ``output`` does not fit the terms.
+    """
+    outputs = terms.num_targets
+    if not outputs and output is not None:
+        raise InputError("output= is that of a regression; these terms distinguish labels")
+    if outputs:
+        if output is None and outputs > 1:
+            raise InputError(f"the regression has {outputs} outputs: say which, output=0 … {outputs - 1}")
+        if not isinstance(terms, KeptTerms):
+            raise InputError("the terms of a regression are listed where they are kept: tp.ExtractedFunction(tp.extract(...))")
+        terms = KeptTerms(terms.terms.of_output(output or 0), terms.device)
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= terms.num_terms:
+        raise InputError(f"k must be a whole number in 1 … {terms.num_terms:,}, the number of terms; got {k!r}")
+    return terms
 
 
 def find_top(

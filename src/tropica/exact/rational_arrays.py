@@ -58,7 +58,7 @@ class RationalArray:
         numerators = self.numerators
         if numerators.dtype != object and max(largest(numerators), self.denominator) < _EXACT_IN_FLOAT64:
             return numerators / self.denominator
-        flat = [_nearest(n, self.denominator) for n in numerators.ravel().tolist()]
+        flat = [nearest_float(n, self.denominator) for n in numerators.ravel().tolist()]
         return np.array(flat, dtype=np.float64).reshape(numerators.shape)
 
     def numbers(self) -> np.ndarray:
@@ -69,7 +69,8 @@ class RationalArray:
         return flat.reshape(self.numerators.shape)
 
 
-def _nearest(numerator: int, denominator: int) -> float:
+def nearest_float(numerator: int, denominator: int = 1) -> float:
+    """The float64 nearest to a quotient of integers, ±∞ beyond all of them."""
     try:
         return numerator / denominator
     except OverflowError:

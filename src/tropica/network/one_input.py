@@ -19,6 +19,8 @@ Step: TypeAlias = int | str
 """An index, a key or the name of an attribute."""
 INNER = "model"
 """Name of the model in the module, which begins the paths of all its parts."""
+MOST_STEPS = 4
+"""Largest depth at which a tensor is looked for in an output, to name it in an error."""
 
 
 class OneInput(nn.Module):
@@ -44,7 +46,7 @@ class OneInput(nn.Module):
         self._steps: tuple[Any, ...] = _steps(output)
         self._flatten = flatten_output
         self._fixed = dict(fixed or {})
-        self._before, after = _places(model, self._fixed)
+        self._before, after, self._name = _places(model, self._fixed)
         leaves, self._structure = pytree.tree_flatten((list(self._before.values()), after))
         self._leaves: list[Any] = []
         for i, leaf in enumerate(leaves):
@@ -66,7 +68,8 @@ class OneInput(nn.Module):
         before, after = pytree.tree_unflatten(leaves, self._structure)
         try:
             with _ForAnyBatch():
-                out = self._pick(self.get_submodule(INNER)(*before, x.clone(), **after))
+                batch, named = ([x.clone()], {}) if self._name is None else ([], {self._name: x.clone()})
+                out = self._pick(self.get_submodule(INNER)(*before, *batch, **named, **after))
         finally:
             if kept is not None:
                 kept.restore()
@@ -83,7 +86,13 @@ class OneInput(nn.Module):
             return out
         if self._steps:
             raise InputError(f"output={_text(self._steps)} leads to {described(out)}; it must lead to a tensor")
-        raise TraceError(f"the model returns {described(out)}; pick one tensor of logits (B, s) with output={_first_step(out)}")
+        step = _first_step(out)
+        how = (
+            "it must return a tensor of logits (B, s)"
+            if step is None
+            else f"pick one tensor of logits (B, s) with output={step}"
+        )
+        raise TraceError(f"the model returns {described(out)}; {how}")
 
 
 class _ForAnyBatch(TorchFunctionMode):
@@ -112,22 +121,29 @@ def _steps(output: Step | Sequence[Step] | None) -> tuple[Step, ...]:
     return steps
 
 
-def _places(model: nn.Module, fixed: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fixed arguments that stand before the batch, and those after it, by name."""
+def _places(model: nn.Module, fixed: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], str | None]:
+    """The fixed arguments that stand before the batch, those after it, and the batch's name if it is passed by name."""
     try:
         parameters = inspect.signature(model.forward).parameters
     except (TypeError, ValueError):
-        return {}, fixed
+        return {}, fixed, None
     positional = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     anything = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
+    takes = ", ".join(parameters) or "nothing"
     unknown = [str(name) for name in fixed if name not in parameters and not anything]
     if unknown:
-        raise InputError(f"fixed has {', '.join(unknown)}, and the model's forward takes {', '.join(parameters) or 'nothing'}")
-    first = next((i for i, name in enumerate(positional) if name not in fixed), len(positional))
+        raise InputError(f"fixed has {', '.join(unknown)}, and the model's forward takes {takes}")
+    first, by_name = next((i for i, name in enumerate(positional) if name not in fixed), len(positional)), None
     if first == len(positional) and not any(p.kind == p.VAR_POSITIONAL for p in parameters.values()):
-        raise InputError(f"fixed holds every input ({', '.join(positional)}); one must be left for the batch")
+        free = [
+            p.name for p in parameters.values() if p.kind == p.KEYWORD_ONLY and p.default is p.empty and p.name not in fixed
+        ]
+        if len(free) != 1:
+            held = f"fixed holds {', '.join(fixed)}" if fixed else "none is its only one"
+            raise InputError(f"one input must be left for the batch: the model's forward takes {takes}, and {held}")
+        by_name = free[0]
     before = {name: fixed[name] for name in positional[:first]}
-    return before, {name: value for name, value in fixed.items() if name not in before}
+    return before, {name: value for name, value in fixed.items() if name not in before}, by_name
 
 
 def _part(out: Any, step: Step) -> Any:
@@ -160,11 +176,24 @@ def described(out: Any) -> str:
     return f"a {name} of {len(out)}" if isinstance(out, Sequence) else f"a {name}"
 
 
-def _first_step(out: Any) -> str:
-    """An example of a step into an output."""
+def _first_step(out: Any) -> str | None:
+    """The first step into an output, or the first steps, that lead to a tensor; None if there is none."""
+    found = _first_tensor(out, ())
+    return None if found is None else _text(found)
+
+
+def _first_tensor(out: Any, steps: tuple[Step, ...]) -> tuple[Step, ...] | None:
+    if isinstance(out, Tensor):
+        return steps
     if isinstance(out, Mapping):
-        return repr(next(iter(out), "key"))
-    return repr(_fields(out)[0]) if _fields(out) else "0"
+        parts = list(out.items())
+    elif _fields(out):
+        parts = [(name, getattr(out, name)) for name in _fields(out)]
+    else:
+        parts = list(enumerate(out)) if isinstance(out, list | tuple) else []
+    if len(steps) == MOST_STEPS:
+        return None
+    return next((found for key, part in parts if (found := _first_tensor(part, (*steps, key))) is not None), None)
 
 
 def _text(steps: Sequence[Step]) -> str:

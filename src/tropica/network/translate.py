@@ -11,7 +11,7 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from tropica.errors import TraceError, TropicaError, UnsupportedOperation
-from tropica.network.builder import BatchSize, Builder, Refused, Value, cast
+from tropica.network.builder import EXAMPLE_POINTS, BatchSize, Builder, Refused, Value, cast
 from tropica.network.export import (
     STATELESS,
     batch_symbol,
@@ -39,6 +39,7 @@ _SAME_ENTRIES = (
     "aten.unsqueeze.default",
     "aten.select.int",
 )
+_SLICE = "aten.slice.Tensor"
 _CPU = torch.device("cpu")
 
 Relocate = Callable[[Origin], Origin]
@@ -101,6 +102,8 @@ class _Translation:
             raise TraceError("the model's output does not depend on its input, or depends on positions (argmax) alone")
         if result.ndim == 1:
             return self.builder.affine(lambda x: x.unsqueeze(1), result)
+        if result.ndim == 0:
+            raise TraceError("the model returns one number for a whole batch; logits (B, s) are needed, a row for each point")
         if result.ndim != 2:
             shape = ", ".join(map(str, ("B", *result.shape[1:])))
             raise TraceError(
@@ -207,16 +210,39 @@ def _unsupported(at: Origin, reason: str) -> UnsupportedOperation:
     return UnsupportedOperation(op=at.op, path=at.path, source=at.source, reason=reason, accepted=supported())
 
 
-def _find_head(node: Any) -> tuple[fx.Node | None, str | None]:
-    """Node and name of a final softmax, log_softmax, sigmoid or log_sigmoid (the last two up to a reshape), or None twice."""
-    reshaped = False
-    while isinstance(node, fx.Node) and str(node.target) in _SAME_ENTRIES:
-        before: Any = node.args[0]
-        reshaped = reshaped or str(node.meta["val"].shape) != str(before.meta["val"].shape)
-        node = before
+def _find_head(output: Any) -> tuple[fx.Node | None, str | None]:
+    """Node and name of a final softmax, log_softmax, sigmoid or log_sigmoid (behind it at most reshapes), or None twice.
+
+    A softmax must be over the outputs of a point: those of one pixel, say, not of one channel.
+    """
+    node: Any = output
+    behind: list[fx.Node] = []
+    while isinstance(node, fx.Node) and str(node.target) in (*_SAME_ENTRIES, _SLICE):
+        behind.append(node)
+        node = node.args[0]
     if not isinstance(node, fx.Node) or str(node.target) not in HEAD_OPS:
         return None, None
-    head = HEAD_OPS[str(node.target)]
-    if "sigmoid" in head or (not reshaped and len(node.meta["val"].shape) == 2 and node.args[1] in (1, -1)):
-        return node, head
-    return None, None
+    head, is_cut = HEAD_OPS[str(node.target)], any(str(n.target) == _SLICE for n in behind)
+    keeps_order = not is_cut if "sigmoid" in head else _is_over_outputs(node, behind[::-1])
+    return (node, head) if keeps_order else (None, None)
+
+
+def _is_over_outputs(softmax: fx.Node, behind: list[fx.Node]) -> bool:
+    """Whether the entries that one softmax normalizes, and no others, are the outputs of a point, in their order."""
+    sizes = [n if isinstance(n, int) else EXAMPLE_POINTS for n in softmax.meta["val"].shape]
+    axis: Any = softmax.args[1]
+    if axis % len(sizes) == 0:  # over the points
+        return False
+    shape = [1] * len(sizes)
+    shape[axis] = sizes[axis]
+    tags = torch.arange(sizes[axis], dtype=torch.float64).view(shape).expand(sizes)  # the place of each entry in its softmax
+    for node in behind:
+        given: Any = fx.map_arg((node.args[1:], node.kwargs), lambda _: EXAMPLE_POINTS)
+        function: Any = node.target
+        args, kwargs = given
+        kwargs = {} if "clone" in str(node.target) or "contiguous" in str(node.target) else kwargs
+        try:
+            tags = function(tags, *args, **kwargs)
+        except (RuntimeError, IndexError, TypeError):
+            return False
+    return tags.shape == (EXAMPLE_POINTS, sizes[axis]) and bool((tags == torch.arange(sizes[axis])).all())

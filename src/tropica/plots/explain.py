@@ -96,10 +96,12 @@ def _draw_bars(figure: Any, explanation: Explanation, point: int) -> list[Axes]:
     names = explanation.feature_names or tuple(f"input {i}" for i in range(len(own)))
     values = explanation.points[point].double().flatten().numpy()
     place = np.arange(len(chosen))
-    label = explanation.class_name(explanation.network_label[point])
-    axes[0].barh(place - 0.2, own[chosen], 0.38, color=style.SKY, label=f"N on the point's region, for {label}")
-    extracted = explanation.class_name(explanation.extracted_label[point])
-    axes[0].barh(place + 0.2, active[chosen], 0.38, color=style.VERMILION, label=f"active term, for {extracted}")
+    label, extracted = (
+        f", for {explanation.class_name(i[point])}" for i in (explanation.network_label, explanation.extracted_label)
+    )
+    label, extracted = ("", "") if explanation.output is not None else (label, extracted)
+    axes[0].barh(place - 0.2, own[chosen], 0.38, color=style.SKY, label=f"N on the point's region{label}")
+    axes[0].barh(place + 0.2, active[chosen], 0.38, color=style.VERMILION, label=f"active term{extracted}")
     axes[0].set_yticks(place, labels=[f"{names[i]} = {values[i]:.3g}" for i in chosen])
     axes[0].invert_yaxis()
     axes[0].axvline(0, color="0.4", linewidth=0.6)
@@ -139,8 +141,8 @@ def _draw_terms(figure: Any, explanation: Explanation, point: int, terms: int, t
         title = "active term" if rank == 0 else f"runner-up {rank}"
         value, angle = float(explanation.top.value[point, rank]), float(explanation.angle[point, rank])
         far = float(explanation.point_distance[point, rank])
-        label = explanation.class_name(explanation.top.label[point, rank])
-        lines = [f"point {index}: {label}", f"value {value:.4g}", f"{far:.3g} away, angle {angle:.0f}°"]
+        label = "" if explanation.output is not None else f": {explanation.class_name(explanation.top.label[point, rank])}"
+        lines = [f"point {index}{label}", f"value {value:.4g}", f"{far:.3g} away, angle {angle:.0f}°"]
         _draw_training_point(ax, training.points[point, rank], title, lines, table)
     near = int(training.nearest.index[point])
     true = training.nearest.label

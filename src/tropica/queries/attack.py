@@ -7,7 +7,8 @@ import torch
 
 from tropica.network.network import PiecewiseLinearNetwork
 
-STARTS, STEPS = 64, 40
+STARTS, LEAST_STARTS, STEPS = 64, 4, 40
+"""Points that descend, those of each conjunction at least, and their steps."""
 MOST = 16
 """Points that are handed on."""
 
@@ -45,20 +46,20 @@ def attack(
     x = low + (high - low) * torch.rand(samples, len(lo), generator=generator, dtype=torch.float64)
     with torch.no_grad():
         worst = excess(x)
-    found = [x]
-    for k in range(worst.shape[1]):
-        points = x[worst[:, k].argsort()[:STARTS]].clone()
-        for step in range(STEPS):
-            points.requires_grad_()
-            with torch.enable_grad():
-                loss = excess(points)[:, k].sum()
-            if not loss.requires_grad:
-                break
-            gradient = torch.autograd.grad(loss, points, allow_unused=True, materialize_grads=True)[0]
-            rate = 0.1 * (1 - step / STEPS) ** 2
-            points = torch.clamp(points.detach() - rate * (high - low) * gradient.sign(), low, high)
-        found.append(points.detach())
-    every = torch.cat(found)
+    most = max(LEAST_STARTS, STARTS // worst.shape[1])
+    chosen = worst.argsort(0)[:most]  # for each conjunction its best points
+    mine = torch.arange(worst.shape[1]).expand_as(chosen).flatten()
+    points = x[chosen.flatten()].clone()
+    for step in range(STEPS):
+        points.requires_grad_()
+        with torch.enable_grad():
+            loss = excess(points).gather(1, mine[:, None]).sum()
+        if not loss.requires_grad:
+            break
+        gradient = torch.autograd.grad(loss, points, allow_unused=True, materialize_grads=True)[0]
+        rate = 0.1 * (1 - step / STEPS) ** 2
+        points = torch.clamp(points.detach() - rate * (high - low) * gradient.sign(), low, high)
+    every = torch.cat([x, points.detach()])
     with torch.no_grad():
         least = excess(every).amin(1)
     order = least.argsort()

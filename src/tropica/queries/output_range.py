@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 import time
 from collections.abc import Sequence
@@ -14,51 +13,21 @@ import numpy as np
 import torch
 
 from tropica.errors import InputError
-from tropica.exact.rational_arrays import exact_array, rationals
+from tropica.exact.rational_arrays import exact_array
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.queries.arguments import positive
-from tropica.queries.cell import MOST_DIMENSIONS, cell_at
-from tropica.queries.enclosures import Enclosure
-from tropica.queries.walk import visited
+from tropica.queries.cell import MOST_DIMENSIONS
+from tropica.queries.lipschitz_range import LipschitzSearch
+from tropica.queries.range_search import Extreme, RangeSearch
+from tropica.queries.unit_range import least_by_units
 from tropica.queries.walls import walls_of
 from tropica.regions.domains.constructors import Box
 from tropica.regions.domains.domain import Domain
-from tropica.regions.lower.exact_points import exact_points
 from tropica.regions.lower.lowering import Lowered, lower
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
-
-BATCH = 64
-"""Boxes that are bounded at a time."""
-FEW_UNITS = 6
-"""A box in which at most so many units may bend is taken apart into its cells."""
-FEW_CELLS = 64
-"""Cells of a box that are visited before it is split instead."""
-
-
-@dataclass(frozen=True, eq=False)
-class Extreme:
-    """A minimum or maximum.
-
-    Attributes:
-        value: that of ``point``, exactly.
-        bound: a bound of the function on the other side: equal to ``value`` if that is the extreme.
-        point: (*input,) exact numbers as float64; ``rational`` has them as Fractions.
-    """
-
-    value: Fraction
-    bound: Fraction
-    point: np.ndarray
-    rational: tuple[Fraction, ...]
-
-    @property
-    def exact(self) -> bool:
-        """Whether the value is proven to be the extreme."""
-        return self.value == self.bound
-
-    def __float__(self) -> float:
-        return float(self.value)
+from tropica.runtime.progress import ProgressCallback, progress_callback
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,7 +36,7 @@ class OutputRange(HtmlRepr):
 
     Attributes:
         minimum, maximum: an :class:`Extreme` each, with the point that attains it.
-        boxes: how many boxes were bounded.
+        boxes: how many boxes were bounded, or nodes with fixed units.
         cells: how many cells were visited.
         seconds: time it took.
 
@@ -103,9 +72,12 @@ def output_range(
     domain: Box,
     objective: int | Sequence[float] | Any = 0,
     *,
+    norm: str | None = None,
+    output: int | None = None,
     max_boxes: int | None = None,
     max_seconds: float | None = None,
     seed: int = 0,
+    progress: bool | ProgressCallback = False,
 ) -> OutputRange:
     """Find the minimum and the maximum of ⟨c, N(x)⟩ on a box.
 
@@ -114,12 +86,21 @@ def output_range(
     exact; so values are rational numbers, and the extreme is exact once no box is left. Within limits there is the best value
     found, and a bound.
 
+    Above 8 dimensions the signs of units are fixed instead, one after the other, until the bound that the checker of proofs
+    gives for the whole tree is within 10⁻⁷ of the best value. It is exact where rational arithmetic finds that they meet: for
+    extremes at corners of the box.
+
     Args:
         net: a network or a module.
-        domain: a box of full dimension, in up to 8 dimensions.
-        objective: an output, or the vector c (s,).
+        domain: a box of full dimension.
+        objective: an output, or the vector c (s,); or "lipschitz": the norm of the Jacobian, over all cells that meet the
+            inside of the box. Its maximum is the local Lipschitz constant. The point is one of the cell.
+        norm: for "lipschitz", of inputs and outputs: "l1" (largest sum of |entries| of a column), "linf" (of a row), "l2" of
+            one output (the square of the gradient's length, as lengths need not be rational).
+        output: for "lipschitz" the one output; all of them by default.
         max_boxes, max_seconds: limits for each of the two searches.
         seed: of the points that are tried first.
+        progress: True for a bar, or a function (boxes, 0, message).
 
     Raises:
         InputError: no such box, an objective that is none, a limit that is not positive, a large network.
@@ -129,22 +110,87 @@ def output_range(
     >>> found = tp.output_range(net, tp.Box([-1, -0.5], [0.25, 2]))
     >>> found.minimum.value, found.maximum.value, found.exact
     (Fraction(0, 1), Fraction(3, 1), True)
+    >>> steep = tp.output_range(net, tp.Box([-1, -0.5], [0.25, 2]), "lipschitz", norm="l2")  # the gradient is (±1, ±1)
+    >>> steep.minimum.value, steep.maximum.value
+    (Fraction(2, 1), Fraction(2, 1))
     """
     net = as_network(net, inputs=domain.input_size if isinstance(domain, Domain) else None)
     if not isinstance(domain, Box):
         raise InputError(f"output_range needs a box, as tp.Box(lo, hi); found {type(domain).__name__}")
     walls_of(domain, net.input_shape)
-    if domain.dimension > MOST_DIMENSIONS:
-        raise InputError(f"output_range is for up to {MOST_DIMENSIONS} dimensions; the box has {domain.dimension}")
     positive(max_boxes, "max_boxes")
     positive(max_seconds, "max_seconds")
+    lowered, start = lower(net), time.monotonic()
+    if isinstance(objective, str):
+        chosen = _lipschitz(objective, norm, output, net.num_outputs, domain)
+        both = [LipschitzSearch(net, lowered, domain, norm or "", chosen, sign, seed) for sign in (1, -1)]
+        with progress_callback(progress) as report:
+            return _searched(both, max_boxes, max_seconds, start, report)
+    if norm is not None or output is not None:
+        raise InputError('norm and output are for the objective "lipschitz"')
     c = _objective(objective, net.num_outputs)
-    lowered = lower(net)
-    start = time.monotonic()
-    found = [_Search(net, lowered, domain, [sign * v for v in c], seed).run(max_boxes, max_seconds) for sign in (1, -1)]
+    with progress_callback(progress) as report:
+        if domain.dimension > MOST_DIMENSIONS:
+            return _by_units(net, lowered, domain, c, (max_boxes, max_seconds), seed, report)
+        both = [RangeSearch(net, lowered, domain, [sign * v for v in c], seed) for sign in (1, -1)]
+        return _searched(both, max_boxes, max_seconds, start, report)
+
+
+def _searched(
+    both: Sequence[RangeSearch],
+    max_boxes: int | None,
+    max_seconds: float | None,
+    start: float,
+    report: ProgressCallback | None,
+) -> OutputRange:
+    """The range from the searches for the least value and for the least negative."""
+    messages = ("minimum: boxes", "maximum: boxes")
+    found = [search.run(max_boxes, max_seconds, m, report) for search, m in zip(both, messages, strict=True)]
     (low, one), (high, two) = found
     top = Extreme(-high.value, -high.bound, high.point, high.rational)
     return OutputRange(low, top, one.boxes + two.boxes, one.cells + two.cells, time.monotonic() - start)
+
+
+def _lipschitz(objective: str, norm: str | None, output: int | None, outputs: int, domain: Box) -> list[int]:
+    """The outputs that the local Lipschitz constant is of."""
+    if objective != "lipschitz":
+        raise InputError(
+            f'objective must be an output 0 … {outputs - 1}, {outputs} numbers, or "lipschitz"; found {objective!r}'
+        )
+    if norm not in ("l1", "l2", "linf"):
+        raise InputError(f'the objective "lipschitz" needs norm="l1", "l2" or "linf"; found {norm!r}')
+    if output is not None and (isinstance(output, bool) or not isinstance(output, int) or not 0 <= output < outputs):
+        raise InputError(f"output must be one of 0 … {outputs - 1}; found {output!r}")
+    if norm == "l2" and output is None and outputs > 1:
+        raise InputError(f"the l2 norm is exact for one output; choose output= among {outputs}, or l1 or linf for all")
+    if domain.dimension > MOST_DIMENSIONS:
+        raise InputError(f'"lipschitz" is for up to {MOST_DIMENSIONS} dimensions; the box has {domain.dimension}')
+    return [output] if output is not None else list(range(outputs))
+
+
+def _by_units(
+    net: PiecewiseLinearNetwork,
+    lowered: Lowered,
+    domain: Box,
+    c: list[Fraction],
+    limits: tuple[int | None, float | None],
+    seed: int,
+    report: ProgressCallback | None,
+) -> OutputRange:
+    """The range in many dimensions."""
+    start, nodes, ends = time.monotonic(), 0, []
+    for sign in (1, -1):
+        until = math.inf if limits[1] is None else time.monotonic() + limits[1]
+        box, objective = (domain.lo, domain.hi), [sign * v for v in c]
+        found = least_by_units(net, lowered, box, objective, limits[0] or math.inf, until, seed)
+        if found.bound is None:
+            raise InputError("the outputs are too large for bounds in float64")
+        point = np.array([float(v) for v in found.point]).reshape(net.input_shape)
+        ends.append(Extreme(sign * found.value, sign * found.bound, point, found.point))
+        nodes += found.nodes
+        if report is not None:
+            report(nodes, 0, "nodes")
+    return OutputRange(ends[0], ends[1], nodes, 0, time.monotonic() - start)
 
 
 def _objective(objective: Any, outputs: int) -> list[Fraction]:
@@ -159,119 +205,3 @@ def _objective(objective: Any, outputs: int) -> list[Fraction]:
     if len(array) != outputs:
         raise InputError(f"objective must have {outputs} numbers, one an output; found {len(array)}")
     return [Fraction(v) for v in array.tolist()]
-
-
-class _Search:
-    """A best-first search for the minimum of one objective."""
-
-    def __init__(self, net: PiecewiseLinearNetwork, lowered: Lowered, domain: Box, c: list[Fraction], seed: int) -> None:
-        self.net, self.lowered, self.domain, self.c = net, lowered, domain, c
-        self.random = np.random.default_rng(seed)
-        self.enclosure = Enclosure(lowered, np.array([[float(v) for v in c]]))
-        self.boxes = self.cells = 0
-        self.value: Fraction | None = None
-        self.rational: tuple[Fraction, ...] = ()
-
-    def run(self, max_boxes: int | None, max_seconds: float | None) -> tuple[Extreme, _Search]:
-        start = time.monotonic()
-        lo, hi = self.domain.lo, self.domain.hi
-        self._try(np.concatenate([[lo, hi, (lo + hi) / 2], self.random.uniform(lo, hi, (512, len(lo)))]))
-        assert self.value is not None
-        queue: list[tuple[float, int, np.ndarray, np.ndarray]] = [(-math.inf, 0, lo, hi)]
-        made = 1
-        while queue and self._better(queue[0][0]):
-            if (max_boxes is not None and self.boxes >= max_boxes) or (
-                max_seconds is not None and time.monotonic() - start > max_seconds
-            ):
-                break
-            batch = [heapq.heappop(queue) for _ in range(min(BATCH, len(queue)))]
-            low, high = np.stack([b[2] for b in batch]), np.stack([b[3] for b in batch])
-            forms, bent = self.enclosure(low, high)
-            self.boxes += len(batch)
-            self._try((low + high) / 2)
-            for k, (parent, _, a, b) in enumerate(batch):
-                bound = max(parent, float(forms.low[k, 0])) if np.isfinite(forms.low[k, 0]) else parent
-                if not self._better(bound):
-                    continue
-                axis = _axis(np.abs(forms.lower_slopes[k, 0]) + np.abs(forms.upper_slopes[k, 0]), a, b)
-                middle = (a[axis] + b[axis]) / 2
-                splits = a[axis] < middle < b[axis]
-                few = bent[k] <= FEW_UNITS or not splits
-                if few and self._taken_apart(a, b, FEW_CELLS if splits else None):
-                    continue
-                left, right = b.copy(), a.copy()
-                left[axis] = right[axis] = middle
-                for ends in ((a, left), (right, b)):
-                    heapq.heappush(queue, (bound, made, *ends))
-                    made += 1
-        left_over = [b[0] for b in queue if self._better(b[0])]
-        least = min(left_over, default=math.inf)
-        bound = self.value if least == math.inf else Fraction(least) if math.isfinite(least) else self._root_bound()
-        point = np.array([float(v) for v in self.rational]).reshape(self.net.input_shape)
-        return Extreme(self.value, bound, point, self.rational), self
-
-    def _better(self, bound: float) -> bool:
-        """Whether a box with this lower bound may hold a smaller value than the best one, exactly."""
-        return self.value is None or not math.isfinite(bound) or Fraction(bound) < self.value
-
-    def _root_bound(self) -> Fraction:
-        """A bound over the whole box, for a search that was stopped at its start."""
-        low = float(self.enclosure(self.domain.lo[None], self.domain.hi[None])[0].low[0, 0])
-        if not math.isfinite(low):
-            raise InputError("the outputs are too large for bounds in float64")
-        return Fraction(low)
-
-    def _try(self, x: np.ndarray) -> None:
-        """Take the best of some points in floating point, if it is the best one so far."""
-        double = self.net.to(torch.float64).to("cpu")
-        with torch.no_grad():
-            values = double(torch.from_numpy(x).reshape(-1, *self.net.input_shape)).reshape(len(x), -1).numpy()
-        best = x[int((values @ np.array([float(v) for v in self.c])).argmin())]
-        out = exact_points(self.lowered, rationals(best[None])).outputs
-        value = sum((v * int(n) for v, n in zip(self.c, out.numerators[0], strict=True)), Fraction(0)) / out.denominator
-        self._keep(value, tuple(Fraction(float(v)) for v in best))
-
-    def _keep(self, value: Fraction, point: tuple[Fraction, ...]) -> None:
-        if self.value is None or value < self.value:
-            self.value, self.rational = value, point
-
-    def _taken_apart(self, lo: np.ndarray, hi: np.ndarray, most: int | None) -> bool:
-        """Visit all cells of a box and take their vertices; False if there are more cells than ``most``."""
-        walls = walls_of(Box(lo, hi), self.net.input_shape)
-        cells = []
-        for here in visited(cell_at(self.lowered, self._inside(lo, hi, walls), walls)):
-            cells.append(here)
-            if most is not None and len(cells) > most:
-                self.cells += len(cells)
-                return False
-        self.cells += len(cells)
-        for here in cells:
-            exact = here.outputs.exact
-            faces = here.exact_faces()
-            assert exact is not None
-            row = [sum((v * int(n) for v, n in zip(self.c, column, strict=True)), Fraction(0)) for column in exact.numerators.T]
-            for end in faces.ends.tolist():
-                value = sum((r * e for r, e in zip(row, end, strict=True)), Fraction(0)) / (exact.denominator * end[-1])
-                if self.value is None or value < self.value:
-                    self._keep(value, tuple(Fraction(e, end[-1]) for e in end[:-1]))
-        return True
-
-    def _inside(self, lo: np.ndarray, hi: np.ndarray, walls: Any) -> Any:
-        """A point of a box on no border of a cell, exactly."""
-        while True:
-            share = [Fraction(int(v), 1 << 20) for v in self.random.integers(1, 1 << 20, len(lo))]
-            exact = [
-                Fraction(a) + (Fraction(b) - Fraction(a)) * s for a, b, s in zip(lo.tolist(), hi.tolist(), share, strict=True)
-            ]
-            x = rationals(np.array([exact], dtype=object))
-            try:
-                cell_at(self.lowered, x, walls)
-            except InputError:
-                continue
-            return x
-
-
-def _axis(influence: np.ndarray, a: np.ndarray, b: np.ndarray) -> int:
-    """The input to split: that of the largest influence, else the widest one."""
-    score = influence if np.isfinite(influence).all() and influence.max() > 0 else b - a
-    return int(np.where(b > a, score, -1.0).argmax())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,18 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.exact.rational_arrays import RationalArray, rationals
+from tropica.exact.rational_arrays import RationalArray, compact, largest, rationals
 from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
 from tropica.network.linear_parts import LinearPart
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import ClampMin, Maximum, Relu
-from tropica.queries.borders import borders_of
 from tropica.queries.breakpoints import SUSPICIOUS, Points, Segments, block_size, rows_of
-from tropica.queries.fixed_pieces import exact_rows
 from tropica.queries.rational_vectors import difference, moved
-from tropica.regions.lower.exact_points import exact_points
-from tropica.regions.lower.lowering import Lowered, lower
+from tropica.regions.lower.composed_affine import SOURCE_INPUT, ComposedAffine
+from tropica.regions.lower.exact_points import chosen_each, first_pieces
+from tropica.regions.lower.lowering import NO_INPUT, ZERO, Lowered, Stage, lower
 
+LOOKED_AT = 256
+"""Pieces that are looked at together, at most."""
+MOST_BITS = 900
+"""Bits of integers up to which float64 holds them."""
 SHORT = 1e-13
 """Pieces shorter than this fraction of the segment are not looked at."""
 
@@ -91,15 +95,35 @@ def find_ties(net: PiecewiseLinearNetwork, segments: Segments, points: Points) -
     tied, found = torch.zeros(len(owner), dtype=torch.float64), {}
     chosen = torch.nonzero(doubtful & (b - a > SHORT)).flatten().tolist()
     lowered = lower(net, simplify=False) if chosen else None
-    for p in chosen:
+    block = max(1, min(LOOKED_AT, block_size(net) // 64))
+    order = sorted(chosen, key=lambda p: float(b[p] - a[p]))  # pieces of similar lengths have similar denominators
+    for first in range(0, len(order), block):
+        some = order[first : first + block]
+        ends = [(rationals(segments.start[owner[p]].reshape(1, -1).numpy()), _step(segments, int(owner[p]))) for p in some]
+        lengths = [(Fraction(float(a[p])), Fraction(float(b[p]))) for p in some]
+        middles = [moved(x, step, _short(low, high)) for (x, step), (low, high) in zip(ends, lengths, strict=True)]
+        steps = _joined([step for _, step in ends])
         assert lowered is not None
-        s = int(owner[p])
-        start, end = (rationals(z[s].reshape(1, -1).numpy()) for z in (segments.start, segments.end))
-        low, high = Fraction(float(a[p])), Fraction(float(b[p]))
-        places = [low + (high - low) * share for share in (Fraction(1, 2), Fraction(1, 3))]
-        is_tied, found[p] = _looked_at(lowered, [moved(start, difference(end, start), t) for t in places])
-        tied[p] = float(is_tied)
+        for p, is_tied, rows in zip(some, *_looked_at(lowered, _joined(middles), steps), strict=True):
+            tied[p], found[p] = float(is_tied), rows
     return Ties(tied, found)
+
+
+def _step(segments: Segments, s: int) -> RationalArray:
+    start, end = (rationals(z[s].reshape(1, -1).numpy()) for z in (segments.start, segments.end))
+    return difference(end, start)
+
+
+def _short(low: Fraction, high: Fraction) -> Fraction:
+    """A number with few digits near the middle: digits multiply from layer to layer."""
+    scale = 1 << max(0, 2 - math.floor(math.log2(high - low)))
+    return Fraction(round((low + high) / 2 * scale), scale)
+
+
+def _joined(points: Sequence[RationalArray]) -> RationalArray:
+    """Points (1, D) as (N, D)."""
+    denominator = math.lcm(*(x.denominator for x in points))
+    return RationalArray(compact(np.concatenate([x.numerators_over(denominator).astype(object) for x in points])), denominator)
 
 
 def _doubtful(net: PiecewiseLinearNetwork, parts: Mapping[str, LinearPart], x: Tensor) -> Tensor:
@@ -148,22 +172,64 @@ def _near_zero(node: NonlinearityNode, rows: Tensor, marks: Tensor) -> tuple[Ten
     return near, (top & marks).any(0)
 
 
-def _looked_at(lowered: Lowered, middles: Sequence[RationalArray]) -> tuple[bool, list[np.ndarray]]:
-    """Whether a unit with a gradient is 0 at both points, and the rows at the first."""
-    pieces = tuple(p[0] for p in exact_points(lowered, middles[0]).pieces(lowered))
-    *stages, _ = exact_rows(lowered, pieces, middles[0])
-    borders = borders_of(lowered, pieces)
-    signs = [borders.signs(stages)[0]]
-    *again, _ = exact_rows(lowered, pieces, middles[1])
-    signs.append(borders.signs(again)[0])
-    zero = np.flatnonzero((signs[0] == 0) & (signs[1] == 0))
-    is_tied = False
-    if len(zero):
-        *slopes, _ = exact_rows(lowered, pieces, _direction(middles[0].numerators.shape[1]), linear=True)
-        is_tied = bool(borders.exact(slopes).numerators[0, zero].any())
-    return is_tied, [z.floats()[0] for z in stages]
+def _looked_at(lowered: Lowered, x: RationalArray, steps: RationalArray) -> tuple[list[bool], list[list[np.ndarray]]]:
+    """For points x (N, D) on pieces whether a unit with a gradient is 0 along the whole piece, and the rows at x.
+
+    With the units' pieces at x fixed, a row is 0 along the piece if it is 0 at x and its slope along the segment is 0. Such a
+    unit is tied if its slope in a random direction is not 0.
+    """
+    count, dimension = x.numerators.shape
+    direction = RationalArray(np.broadcast_to(_direction(dimension).numerators, (count, dimension)))
+    here, ahead, aside = ({SOURCE_INPUT: given} for given in (x, steps, direction))
+    tied, rows = np.zeros(count, bool), [[] for _ in range(count)]
+    for s, stage in enumerate(lowered.stages):
+        z, along, across = (_applied(stage.affine, v, v is not here) for v in (here, ahead, aside))
+        piece = first_pieces(stage, z)
+        point, plus, minus = _equal(stage, z, piece)
+        slopes = [_differences(row, point, plus, minus) for row in (along, across)]
+        tied[point[(slopes[0] == 0) & (slopes[1] != 0)]] = True
+        for values, row in ((here, z), (ahead, along), (aside, across)):
+            values[s] = chosen_each(stage, row, piece)
+        for k, row in enumerate(_floats(z)):
+            rows[k].append(row)
+    return tied.tolist(), rows
+
+
+def _floats(z: RationalArray) -> np.ndarray:
+    """Numbers as float64 within two roundings: equal ones stay equal, none changes its sign."""
+    if z.denominator.bit_length() > MOST_BITS or largest(z.numerators).bit_length() > MOST_BITS:
+        return z.floats()
+    return z.numerators.astype(np.float64) / float(z.denominator)
+
+
+def _applied(affine: ComposedAffine, values: Mapping[int, RationalArray], linear: bool) -> RationalArray:
+    return affine.apply_exact({k: values[k] for k in affine.sources}, linear=linear)
+
+
+def _equal(stage: Stage, z: RationalArray, piece: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where a row is 0, or an input of a window other than the active one is equal to that: the point, and the two rows."""
+    if stage.kind == "threshold":
+        point, unit = np.nonzero((z.numerators == 0) & (stage.low != stage.high))
+        return point, unit, np.full(len(unit), ZERO)
+    active = np.take_along_axis(stage.inputs[None], piece[:, :, None], 2)
+    rows = z.numerators
+    largest_inputs = np.take_along_axis(rows, np.maximum(active[:, :, 0], 0), 1)
+    largest_inputs = np.where(active[:, :, 0] >= 0, largest_inputs, 0)
+    found = []
+    for k in range(stage.inputs.shape[1]):
+        other = stage.inputs[:, k]
+        values = np.where(other >= 0, rows[:, np.maximum(other, 0)], 0)
+        point, unit = np.nonzero((values == largest_inputs) & (other != NO_INPUT) & (other != active[:, :, 0]))
+        found.append((point, other[unit], active[point, unit, 0]))
+    return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]
+
+
+def _differences(z: RationalArray, point: np.ndarray, plus: np.ndarray, minus: np.ndarray) -> np.ndarray:
+    """z[point, plus] − z[point, minus]."""
+    first, second = (np.where(row >= 0, z.numerators[point, np.maximum(row, 0)], 0) for row in (plus, minus))
+    return np.asarray(first - second)
 
 
 def _direction(dimension: int) -> RationalArray:
-    """A random direction (1, D): a row that is not constant has slope 0 in it with a probability of at most 2⁻³¹."""
-    return RationalArray(np.random.default_rng(0).integers(-(2**30), 2**30, (1, dimension)))
+    """A random direction (1, D): a row that is not constant has slope 0 in it with a probability of at most 2⁻²⁴."""
+    return RationalArray(np.random.default_rng(0).integers(-(2**23), 2**23, (1, dimension)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -19,21 +20,24 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.queries.arguments import positive
 from tropica.queries.attack import attack
-from tropica.queries.enclosures import Enclosure
+from tropica.queries.branching import Search
+from tropica.queries.multipliers import Objective
+from tropica.queries.proof_check import Checker
+from tropica.queries.proof_tree import Proof, ProofWriter, proven_bound
 from tropica.queries.properties import Property, Unsafe
-from tropica.queries.split_tree import SplitTree, check_tree
+from tropica.queries.threshold_program import Program, threshold_program
 from tropica.regions.domains.constructors import Box
 from tropica.regions.domains.domain import Domain
 from tropica.regions.lower.exact_points import exact_points
 from tropica.regions.lower.lowering import Lowered, lower
 from tropica.runtime.arithmetic import own_settings
+from tropica.runtime.files import write_file
 from tropica.runtime.html import HtmlRepr
 
-BATCH = 256
-"""Boxes that are bounded at a time."""
-SMALLEST = 2.0**-40
-"""Sides of boxes, relative to the domain's, below which a box is left undecided."""
 SAMPLES = 2048
+"""Points that are tried first."""
+MOST_JUDGED = 4
+"""Points of a batch that are evaluated exactly."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,10 +50,10 @@ class Verdict(HtmlRepr):
         rational: the violating point, exactly: the float32 point, or another if no float32 point was found; else None.
         outputs: the exact outputs there, as Fractions.
         float32_outputs: the outputs of the network's own float32 arithmetic at ``point``.
-        boxes: how many boxes were bounded.
-        left: the fraction of the boxes' volume that is undecided.
-        trees: for "holds" the proof, one tree for each case of the property.
-        seconds: time it took.
+        boxes: how many nodes of trees were bounded: boxes, or sets of fixed units.
+        left: the share of the trees that is undecided: of the volume where inputs are split.
+        proof: for "holds" the proof, a tree for each unsafe conjunction of each case of the property.
+        seconds: time it took, with that of the checker.
 
     >>> import tropica as tp
     >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
@@ -65,7 +69,7 @@ class Verdict(HtmlRepr):
     float32_outputs: np.ndarray | None
     boxes: int
     left: float
-    trees: tuple[SplitTree, ...]
+    proof: Proof | None
     seconds: float
 
     @property
@@ -73,22 +77,20 @@ class Verdict(HtmlRepr):
         return self.status == "holds"
 
     def save(self, path: str | Path) -> None:
-        """Write the proof to an ``.npz`` file, which :func:`tropica.check_verdict` checks.
+        """Write the proof to a file, which :func:`tropica.check_verdict` checks: a zip of NumPy arrays.
 
         Raises:
             InputError: a property that was not proven.
         """
-        if not self.holds:
+        if self.proof is None:
             raise InputError(f"only a proof is saved; the property is {self.status}")
-        arrays = {f"{name}{k}": getattr(t, name) for k, t in enumerate(self.trees) for name in ("axis", "cut", "child", "rows")}
-        with open(path, "wb") as file:
-            np.savez_compressed(file, **arrays)
+        write_file(Path(path), self.proof.content())
 
     def __repr__(self) -> str:
-        more = f", {self.left:.2g} of the volume left" if self.status == "undecided" else ""
+        more = f", {self.left:.2g} left" if self.status == "undecided" else ""
         if self.status == "violated" and self.point is None:
             more = ", by a rational point"
-        return f"Verdict({self.status}, {self.boxes:,} boxes, {self.seconds:.1f} s{more})"
+        return f"Verdict({self.status}, {self.boxes:,} nodes, {self.seconds:.1f} s{more})"
 
 
 @own_settings()
@@ -103,15 +105,17 @@ def verify(
 ) -> Verdict:
     """Verify a property of the outputs on a box.
 
-    The network is that of real numbers with the weights as they are. Boxes are split until bounds of the outputs, rounded
-    outwards, exclude every unsafe conjunction; a point that violates the property is evaluated exactly before it counts.
-    "holds" comes with the tree of splits, checked by :func:`tropica.queries.split_tree.check_tree` before it is returned.
+    The network is that of real numbers with the weights as they are. Up to 8 inputs boxes are split; for more inputs the signs
+    of units are fixed, one after the other, and where no unit may bend any more HiGHS solves a linear program. Bounds go from
+    the outputs backwards, with multipliers that steps upwards improve. A point that violates the property is evaluated exactly
+    before it counts. "holds" comes with the trees of splits with multipliers at their leaves, which a checker with arithmetic
+    of its own, rounded outwards, has accepted (:mod:`tropica.queries.proof_check`).
 
     Args:
-        net: a network or a module; splitting inputs is for few of them.
+        net: a network or a module.
         domain: a box; None for the boxes of a property read from a file.
         prop: a :class:`Property`.
-        max_boxes, max_seconds: limits, within which the verdict may be "undecided".
+        max_boxes, max_seconds: limits (nodes of trees, seconds), within which the verdict may be "undecided".
         seed: of the points that are tried first.
 
     Raises:
@@ -131,23 +135,20 @@ def verify(
     positive(max_boxes, "max_boxes")
     positive(max_seconds, "max_seconds")
     start = time.monotonic()
-    lowered = lower(net)
-    cases = [(_exact_box(box, domain, net), unsafe) for box, unsafe in prop.cases]
-    for _, unsafe in cases:
-        if any(u.outputs != net.num_outputs for u in unsafe):
-            raise InputError(f"the property speaks of {unsafe[0].outputs} outputs; the network has {net.num_outputs}")
-    trees: list[SplitTree] = []
-    boxes, left = 0, 0.0
-    for box, unsafe in cases:
-        limits = (max_boxes, None if max_seconds is None else start + max_seconds)
-        found = _case(net, lowered, box, unsafe, limits, boxes, seed)
-        boxes += found.boxes
+    task, writer = _Task.of(net, domain, prop), ProofWriter()
+    until = math.inf if max_seconds is None else start + max_seconds
+    nodes, left = 0, 0.0
+    for number in range(len(task.cases)):
+        found = _case(task, number, writer, (max_boxes or math.inf) - nodes, until, seed)
+        nodes += found.boxes
         if found.status == "violated":
-            return replace(found, boxes=boxes, seconds=time.monotonic() - start)
-        trees += found.trees
-        left += found.left / len(cases)
-    status = "holds" if left == 0 else "undecided"
-    return Verdict(status, None, None, None, None, boxes, left, tuple(trees), time.monotonic() - start)
+            return replace(found, boxes=nodes, seconds=time.monotonic() - start)
+        left += found.left / len(task.cases)
+    proof = None if left else writer.finish()
+    if proof is not None and not task.checked(proof):
+        proof, left = None, 1.0
+    status = "undecided" if proof is None else "holds"
+    return Verdict(status, None, None, None, None, nodes, left, proof, time.monotonic() - start)
 
 
 @own_settings()
@@ -166,17 +167,12 @@ def check_verdict(net: PiecewiseLinearNetwork, domain: Domain | None, prop: Prop
     ...     tp.check_verdict(net, interval, prop, f"{folder}/proof.npz")
     True
     """
+    task = _Task.of(as_network(net, inputs=domain.input_size if isinstance(domain, Domain) else None), domain, prop)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            stored = {name: arrays[name] for name in arrays.files}
-        trees = [SplitTree(*(stored[f"{n}{k}"] for n in ("axis", "cut", "child", "rows"))) for k in range(len(stored) // 4)]
-    except (OSError, ValueError, KeyError) as error:
+        with open(path, "rb") as file:
+            return task.checked(Proof(file))
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is no proof of a verdict: {error}") from None
-    lowered = lower(net)
-    cases = [(_exact_box(box, domain, net), unsafe) for box, unsafe in prop.cases]
-    if len(trees) != len(cases):
-        return False
-    return all(check_tree(lowered, t, *_outward(box), unsafe) for t, (box, unsafe) in zip(trees, cases, strict=True))
 
 
 def _exact_box(box: RationalArray | None, domain: Domain | None, net: PiecewiseLinearNetwork) -> RationalArray:
@@ -203,87 +199,69 @@ def _outward(box: RationalArray) -> tuple[np.ndarray, np.ndarray]:
     return lo, hi
 
 
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A network and the exact boxes and unsafe conjunctions of a property."""
+
+    net: PiecewiseLinearNetwork
+    lowered: Lowered
+    program: Program
+    cases: list[tuple[RationalArray, tuple[Unsafe, ...]]]
+
+    @classmethod
+    def of(cls, net: PiecewiseLinearNetwork, domain: Domain | None, prop: Property) -> _Task:
+        """The task of a property on a domain."""
+        lowered = lower(net)
+        cases = [(_exact_box(box, domain, net), unsafe) for box, unsafe in prop.cases]
+        for _, unsafe in cases:
+            if any(u.outputs != net.num_outputs for u in unsafe):
+                raise InputError(f"the property speaks of {unsafe[0].outputs} outputs; the network has {net.num_outputs}")
+        return cls(net, lowered, threshold_program(lowered), cases)
+
+    def checked(self, proof: Proof) -> bool:
+        """Whether the checker accepts a proof of the whole property."""
+        wanted = {(i, j) for i, (_, unsafe) in enumerate(self.cases) for j in range(len(unsafe))}
+        for tree in proof.trees():
+            if (tree.case, tree.conjunction) not in wanted:
+                return False
+            wanted.remove((tree.case, tree.conjunction))
+            box, unsafe = self.cases[tree.case]
+            rows = unsafe[tree.conjunction].rows.floats()
+            checker = Checker(self.program, rows[:, :-1], rows[:, -1])
+            if not proven_bound(checker, tree, *_outward(box)) > 0:
+                return False
+        return not wanted
+
+
 def _case(
-    net: PiecewiseLinearNetwork,
-    lowered: Lowered,
-    box: RationalArray,
-    unsafe: Sequence[Unsafe],
-    limits: tuple[int | None, float | None],
-    before: int,
+    task: _Task,
+    number: int,
+    writer: ProofWriter,
+    max_nodes: float,
+    until: float,
     seed: int,
 ) -> Verdict:
+    """One box of a property: points that may violate it, then a tree for each unsafe conjunction."""
+    box, unsafe = task.cases[number]
     lo, hi = _outward(box)
     starts = np.cumsum([0, *(len(u.rows.numerators) for u in unsafe)])
     rows = np.concatenate([u.rows.floats() for u in unsafe])
-    judge = _Judge(net, lowered, box, unsafe)
-    for x in attack(net, lo, hi, rows, starts, samples=SAMPLES, seed=seed):
-        if (found := judge(x)) is not None:
-            return found
-    enclosure = Enclosure(lowered, rows[:, :-1])
-    bounds_up = np.nextafter(rows[:, -1], np.inf)
-    axis, cut, child, proof = [-1], [0.0], [0], [np.zeros(len(unsafe), np.int16)]
-    open_boxes: list[tuple[int, np.ndarray, np.ndarray]] = [(0, lo, hi)]
-    smallest = (hi - lo) * SMALLEST
-    count, undecided = 0, 0.0
-    volume = _volume(lo, hi, hi - lo)
-    while open_boxes:
-        if (limits[0] is not None and before + count >= limits[0]) or (limits[1] is not None and time.monotonic() > limits[1]):
-            undecided += sum(_volume(a, b, hi - lo) for _, a, b in open_boxes) / volume
-            break
-        batch, open_boxes = open_boxes[-BATCH:], open_boxes[:-BATCH]
-        low, high = np.stack([b[1] for b in batch]), np.stack([b[2] for b in batch])
-        forms, _ = enclosure(low, high)
-        count += len(batch)
-        gain = forms.low - bounds_up
-        best = np.stack([gain[:, a:b].argmax(1) for a, b in itertools.pairwise(starts)], 1)
-        proven = np.stack([gain[:, a:b].max(1) > 0 for a, b in itertools.pairwise(starts)], 1)
-        slopes = _influence(forms.lower_slopes, starts, best, proven)
-        for x in judge.likely((low + high)[~proven.all(1)] / 2):
-            if (found := judge(x)) is not None:
-                return replace(found, boxes=count)
-        for k, (node, a, b) in enumerate(batch):
-            if proven[k].all():
-                proof[node] = best[k].astype(np.int16)
-                continue
-            i = _axis(slopes[k], a, b, hi - lo)
-            middle = (a[i] + b[i]) / 2
-            if b[i] - a[i] <= smallest[i] or not a[i] < middle < b[i]:
-                undecided += _volume(a, b, hi - lo) / volume
-                continue
-            axis[node], cut[node], child[node] = i, middle, len(axis)
-            left, right = b.copy(), a.copy()
-            left[i] = right[i] = middle
-            open_boxes += [(len(axis), a, left), (len(axis) + 1, right, b)]
-            axis += [-1, -1]
-            cut += [0.0, 0.0]
-            child += [0, 0]
-            proof += [proof[0], proof[0]]
-    if undecided:
-        return Verdict("undecided", None, None, None, None, count, undecided, (), 0.0)
-    tree = SplitTree(np.array(axis, np.int32), np.array(cut), np.array(child, np.int64), np.array(proof))
-    if not check_tree(lowered, tree, lo, hi, tuple(unsafe)):
-        return Verdict("undecided", None, None, None, None, count, 1.0, (), 0.0)
-    return Verdict("holds", None, None, None, None, count, 0.0, (tree,), 0.0)
-
-
-def _influence(slopes: np.ndarray, starts: np.ndarray, best: np.ndarray, proven: np.ndarray) -> np.ndarray:
-    """How much each input (B, D) moves the rows that are nearest to a proof."""
-    at = starts[:-1] + best
-    taken = np.abs(np.take_along_axis(slopes, at[:, :, None], 1))
-    return (taken * ~proven[:, :, None]).sum(1)
-
-
-def _axis(influence: np.ndarray, a: np.ndarray, b: np.ndarray, size: np.ndarray) -> int:
-    """The input to split: that of the largest influence; the widest one where none has any."""
-    wide = np.where(size > 0, (b - a) / np.where(size > 0, size, 1.0), 0.0)
-    score = np.where(b > a, influence, -1.0)
-    return int(score.argmax()) if np.isfinite(score).all() and score.max() > 0 else int(wide.argmax())
-
-
-def _volume(a: np.ndarray, b: np.ndarray, size: np.ndarray) -> float:
-    """The volume of a box relative to another; fixed inputs do not count."""
-    wide = size > 0
-    return float(np.prod(((b - a) / np.where(wide, size, 1.0))[wide]))
+    judge = _Judge(task.net, task.lowered, box, unsafe)
+    if judge.any(attack(task.net, lo, hi, rows, starts, samples=SAMPLES, seed=seed)):
+        return judge.verdict(0)
+    nodes, left, root = 0, 0.0, None
+    for j, u in enumerate(unsafe):
+        near = u.rows.floats()
+        objective = Objective(near[:, :-1], near[:, -1])
+        search = Search(task.program, lo, hi, objective, lambda: 0.0, judge.any_likely, root)
+        root = search.root
+        writer.begin(number, j, search.columns, refresh=search.refresh)
+        found = search.run(writer, max_nodes - nodes, until)
+        nodes += found.nodes
+        if judge.found is not None:
+            return judge.verdict(nodes)
+        left += found.left / len(unsafe)
+    return Verdict("undecided" if left else "holds", None, None, None, None, nodes, left, None, 0.0)
 
 
 class _Judge:
@@ -295,18 +273,33 @@ class _Judge:
         floats = box.floats()
         self.lo, self.hi = floats
         self.rows = [u.rows.floats() for u in unsafe]
+        self.found: Verdict | None = None
 
-    def likely(self, x: np.ndarray) -> np.ndarray:
-        """Of points (B, D) those that seem to violate the property in floating point."""
-        if not len(x):
-            return x
+    def any_likely(self, x: np.ndarray) -> bool:
+        """Whether one of points (B, D) violates the property, of those that seem to in floating point the clearest ones."""
         with torch.no_grad():
-            y = self.double(torch.from_numpy(x).reshape(-1, *self.net.input_shape)).numpy()
-        seems = np.zeros(len(x), bool)
+            y = self.double(torch.from_numpy(np.ascontiguousarray(x)).reshape(-1, *self.net.input_shape)).numpy()
+        least = np.full(len(x), np.inf)
         for rows in self.rows:
             size = np.abs(y) @ np.abs(rows[:, :-1]).T + np.abs(rows[:, -1])
-            seems |= (y @ rows[:, :-1].T - rows[:, -1] <= 1e-9 * size).all(1)
-        return x[seems]
+            excess = y @ rows[:, :-1].T - rows[:, -1]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                least = np.fmin(least, np.where(size > 0, excess / size, 0.0).max(1))
+        order = least.argsort()[:MOST_JUDGED]
+        return self.any(x[order[least[order] <= 1e-9]])
+
+    def any(self, x: np.ndarray) -> bool:
+        """Whether one of points (B, D) violates the property, exactly."""
+        for one in x:
+            if (found := self(one)) is not None:
+                self.found = found
+                return True
+        return False
+
+    def verdict(self, nodes: int) -> Verdict:
+        """The verdict of the point that was found."""
+        assert self.found is not None
+        return replace(self.found, boxes=nodes)
 
     def __call__(self, x: np.ndarray) -> Verdict | None:
         """The verdict that a point (D,) is good for: the nearest float32 point first, then the point itself."""
@@ -326,7 +319,7 @@ class _Judge:
             if any(u.holds(outputs) for u in self.unsafe):
                 shaped = single.reshape(self.net.input_shape) if is_single else None
                 own = None if shaped is None else self._own(shaped)
-                return Verdict("violated", shaped, tuple(point), tuple(outputs), own, 0, 0.0, (), 0.0)
+                return Verdict("violated", shaped, tuple(point), tuple(outputs), own, 0, 0.0, None, 0.0)
         return None
 
     def _outputs(self, point: Sequence[Fraction]) -> list[Fraction]:

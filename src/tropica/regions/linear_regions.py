@@ -44,6 +44,7 @@ def linear_regions(  # pyright: ignore[reportInconsistentOverload]
     memory: int | None = None,
     threads: int | None = None,
     progress: bool | ProgressCallback = False,
+    distributed: bool = False,
 ) -> RegionComplex | SegmentRegions:
     """Take a network apart into the cells of a domain on which it is affine.
 
@@ -58,6 +59,8 @@ def linear_regions(  # pyright: ignore[reportInconsistentOverload]
         memory: bytes for the cells; by default a quarter of what is free.
         threads: how many; all cores by default.
         progress: a bar, or a function of (cells, estimated total, message): cells / total is the share of the volume done.
+        distributed: share the enumeration among the processes of torch.distributed, all of which make the same call and get
+            all cells; without limits and progress.
 
     Returns:
         A :class:`RegionComplex`; for a Segment :class:`SegmentRegions`, the breakpoints in order. Ctrl-C ends the enumeration
@@ -82,7 +85,7 @@ def linear_regions(  # pyright: ignore[reportInconsistentOverload]
     net = as_network(net, inputs=domain.input_size)
     if connected not in ("facet", "point"):
         raise InputError(f'connected must be "facet" or "point"; found {connected!r}')
-    settings = EnumerationSettings(upto, simplify, max_cells, max_seconds, memory, threads, progress)
+    settings = EnumerationSettings(upto, simplify, max_cells, max_seconds, memory, threads, progress, distributed)
     domain.check_input(net.input_shape)
     if isinstance(domain, Segment):
         _no_settings(settings, connected, "a Segment")

@@ -13,15 +13,21 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.regions.domains.domain import Domain
 from tropica.regions.engine.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock
+from tropica.regions.engine.cell_stream import problem_on
 from tropica.regions.engine.limited_stream import LimitedStream
 from tropica.regions.engine.settings import EnumerationSettings, Prune
+from tropica.regions.engine.shared import count_shared
 from tropica.regions.engine.tasks import Counters
-from tropica.regions.lower.lowering import lower
+from tropica.regions.lower.lowering import Lowered, lower
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
+from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback, progress_callback
 
 ARRAYS = (SIGNS, VOLUMES, MAPS, VERTICES)
+
+SHARPENING = 1 << 20
+"""Products of integers that may be spent on the vertices and maps of a block."""
 
 
 class CellCount(HtmlRepr, int):
@@ -64,6 +70,7 @@ def count_cells(
     memory: int | None = None,
     threads: int | None = None,
     progress: bool | ProgressCallback = False,
+    distributed: bool = False,
 ) -> CellCount:
     """Count the cells of a network on a domain: full-dimensional sets of inputs with one sign vector.
 
@@ -77,6 +84,8 @@ def count_cells(
         memory: bytes for cells that wait for their turn.
         threads: how many; all cores by default.
         progress: a bar, or a function of (cells, estimated total, message).
+        distributed: share the work among the processes of torch.distributed, all of which make the same call and get the
+            whole count; without limits and progress.
 
     Returns:
         A :class:`CellCount`, an int. Ctrl-C ends the enumeration with what there is.
@@ -90,22 +99,34 @@ def count_cells(
     >>> tp.count_cells(tp.trace(model, torch.zeros(2, 2)), tp.Box(-1, 1, d=2))
     8 cells
     """
-    start, counters, found = time.monotonic(), Counters(), 0
-    settings = EnumerationSettings(upto, simplify, max_cells, max_seconds, memory, threads, progress)
+    start, counters = time.monotonic(), Counters()
+    settings = EnumerationSettings(upto, simplify, max_cells, max_seconds, memory, threads, progress, distributed)
     network, polytope = prepare(net, domain)
-    want = frozenset((VOLUMES,)) if progress else frozenset[str]()
     lowered = lower(network, simplify=simplify, upto=upto)
-    with progress_callback(progress) as report:
-        stream = LimitedStream(lowered, polytope, want, settings, counters, report)
+    if distributed:
+        processes, problem = Processes.join(), problem_on(lowered, polytope)
+        count = CellCount(count_shared(problem, processes, settings.number_of_threads, counters))
+        count.stopped = None
+    else:
+        count = _counted(lowered, polytope, settings, counters)
+    count.complete = count.stopped is None
+    count.certified, count.seconds = counters.undecided == 0, time.monotonic() - start
+    count.signs = {"filter": counters.by_filter, "vertices": counters.at_vertices, "exact": counters.exactly}
+    return count
+
+
+def _counted(lowered: Lowered, domain: Domain, settings: EnumerationSettings, counters: Counters) -> CellCount:
+    """The number of cells within the limits, and what stopped the count."""
+    want, found = frozenset((VOLUMES,)) if settings.progress else frozenset[str](), 0
+    with progress_callback(settings.progress) as report:
+        stream = LimitedStream(lowered, domain, want, settings, counters, report)
         try:
             for block in stream:
                 found += len(block)
         except KeyboardInterrupt:
             stream.stopped = "Ctrl-C"
     count = CellCount(found)
-    count.complete, count.stopped = stream.complete, stream.stopped
-    count.certified, count.seconds = counters.undecided == 0, time.monotonic() - start
-    count.signs = {"filter": counters.by_filter, "vertices": counters.at_vertices, "exact": counters.exactly}
+    count.stopped = stream.stopped
     return count
 
 
@@ -151,10 +172,11 @@ def iter_cells(
     """
     if unknown := [a for a in arrays if a not in ARRAYS]:
         raise InputError(f"arrays must be any of {', '.join(ARRAYS)}; found {unknown[0]!r}")
-    sharp = not {VOLUMES, VERTICES}.isdisjoint(arrays)
+    corners = not {VOLUMES, VERTICES}.isdisjoint(arrays)
     want = (
         frozenset(arrays)
-        | (frozenset(ARRAYS) - {MAPS} if sharp else frozenset())
+        | (frozenset(ARRAYS) - {MAPS} if corners else frozenset())
+        | (frozenset((SIGNS,)) if MAPS in arrays or prune else frozenset())
         | (frozenset((MAPS, VERTICES)) if prune else frozenset())
         | (frozenset((VOLUMES,)) if progress else frozenset())
     )
@@ -168,7 +190,7 @@ def iter_cells(
             with own_settings():
                 stream = LimitedStream(lowered, polytope, want, settings, Counters(), report, prune)
             for found in stream:
-                block = stream.sharpened(found) if sharp else found
+                block = stream.sharpened(found, SHARPENING) if corners or MAPS in arrays else found
                 kept = block if prune is None else block.select(~_pruned(block, prune))
                 if len(kept):
                     yield kept.only(frozenset(arrays))

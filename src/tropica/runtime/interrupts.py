@@ -92,10 +92,10 @@ def sigterm_as_interrupt() -> Iterator[None]:
 
 @contextlib.contextmanager
 def stop_at_once() -> Iterator[None]:
-    """A context in which Ctrl-C ends the program with one line, for the import of modules: nothing is lost, and none of them
-    turns the interrupt into an error of its own.
+    """A context in which Ctrl-C ends the program with one line, until :func:`interrupt_from_here` is called.
 
-    A handler of the user stays. Outside the main thread the context has no effect.
+    It is for the import of modules: nothing is lost then, and none of them turns the interrupt into an error of its own. A
+    handler of the user stays. Outside the main thread the context has no effect.
     """
     ours = threading.current_thread() is threading.main_thread()
     if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -105,6 +105,12 @@ def stop_at_once() -> Iterator[None]:
     try:
         yield
     finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def interrupt_from_here() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again, in the context of :func:`stop_at_once`."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is _exit:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

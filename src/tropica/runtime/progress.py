@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
+from typing import Any
 
 from rich.progress import (
     BarColumn,
@@ -21,7 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 ProgressCallback = Callable[[int, int, str], None]
-"""Called with (done, total, message)."""
+"""Called with (done, total, message); a total of 0 is not known."""
 REDRAWN = 0.2
 """Seconds between two pictures of a notebook's bar."""
 
@@ -43,7 +44,7 @@ def notebook_bars() -> Iterator[ProgressCallback]:
     """Bars in the cell of a notebook, redrawn in place a few times a second, and empty in the end."""
     from IPython.display import display  # pyright: ignore[reportMissingImports]  # a notebook has it
 
-    handle = display({"text/html": ""}, raw=True, display_id=True)
+    handle: Any = display({"text/html": ""}, raw=True, display_id=True)
     rows: dict[str, str] = {}
     started: dict[str, float] = {}
     drawn = 0.0
@@ -53,7 +54,7 @@ def notebook_bars() -> Iterator[ProgressCallback]:
         now = time.monotonic()
         seconds = now - started.setdefault(message, now)
         rate = f"{done / seconds:,.3g}/s" if seconds > 0 else ""
-        counts = f"{done:,}/{total:,} {rate}"
+        counts = f"{done:,}/{f'{total:,}' if total else '?'} {rate}"
         rows[message] = f'{escape(message)} <progress value="{done}" max="{max(total, 1)}"></progress> {counts}'
         if now - drawn >= REDRAWN:
             handle.update({"text/html": "<br>".join(rows.values())}, raw=True)
@@ -88,8 +89,8 @@ def progress_callback(progress: bool | ProgressCallback) -> Iterator[ProgressCal
 
     console = Console(stderr=True)
     if console.is_jupyter:
-        with notebook_bars() as report:
-            yield report
+        with notebook_bars() as bars_of_notebook:
+            yield bars_of_notebook
         return
     if not console.is_interactive:  # rich would write an empty line to a log or a pipe
         yield None
@@ -101,8 +102,8 @@ def progress_callback(progress: bool | ProgressCallback) -> Iterator[ProgressCal
 
         def report(done: int, total: int, message: str) -> None:
             if message not in tasks:
-                tasks[message] = bars.add_task(message, total=total)
-            bars.update(tasks[message], completed=done, total=total)  # type: ignore[arg-type]
+                tasks[message] = bars.add_task(message, total=total or None)
+            bars.update(tasks[message], completed=done, total=total or None)  # type: ignore[arg-type]
 
         yield report
 

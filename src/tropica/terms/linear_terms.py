@@ -209,6 +209,30 @@ class LinearTerms:
         tensors: dict[str, Any] = {name: self._select(name, chosen.long()) for name in self._names}
         return replace(self, blocks=[TermBlock(**tensors)])
 
+    def of_output(self, output: int) -> LinearTerms:
+        """The terms of one output of a regression: one term for each point, all of one label.
+
+        Raises:
+            InputError: not a regression, or no such output.
+
+        >>> import torch, tropica as tp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2)).eval()
+        >>> terms = tp.extract(model, torch.randn(50, 4), task="regression")
+        >>> bool((terms.of_output(1).local.weight == terms.local.weight[1::2]).all())
+        True
+        """
+        outputs = self.num_targets
+        if isinstance(output, bool) or not isinstance(output, int) or not 0 <= output < outputs:
+            numbers = f"0 … {outputs - 1}" if outputs else "that of a regression; these terms distinguish labels"
+            raise InputError(f"output must be {numbers}; found {output!r}")
+        about = {name: value for name, value in self.about.items() if name != "task"}
+        one = replace(self, num_classes=1, about=about)
+        if outputs == 1:
+            return one
+        rows = torch.arange(output, len(self), outputs)
+        tensors: dict[str, Any] = {name: self._select(name, rows) for name in self._names}
+        return replace(one, blocks=[TermBlock(**{**tensors, "labels": torch.zeros_like(tensors["labels"])})])
+
     @own_settings()
     def scaled(self, factor: float) -> LinearTerms:
         """The terms of the decomposition whose multipliers K are ``factor`` times as large, without a certificate.

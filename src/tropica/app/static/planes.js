@@ -41,6 +41,7 @@ export function showPlanes(main, app) {
 
   async function show() {
     const { color = "label", level = "" } = here();
+    if (!ready() && about.data && about.test_points > 2) return go({ points: "test:0,test:1,test:2" }, { replace: true });  // something to look at first
     if (!ready()) {
       state.textContent = "Choose points: three of the data, or a center and two directions.";
       showControls();

@@ -177,28 +177,38 @@ def _choose_bounds(
     """
     cost = 1 if first_dtype == torch.float32 else 1 / 4
     first, work = _cheapest_rank(subspace, terms, points[:: -(-len(points) // TRIAL_POINTS)], beta, cost)
-    more = 4 if first > 256 else 3
-    rank = min(subspace.rank, max(more * (first + EXTRA) // 2, LEAST_COLUMNS) - EXTRA)
+    rank = _last_rank(subspace, first)
     chosen = narrow_subspace(subspace, terms, points, rank) if rank < NEARLY_ALL * subspace.rank else subspace
     short, last = ScoreBound(min(first, rank), first_dtype), ScoreBound(rank, torch.float32)
     return chosen, (short,) if short == last else (short, last), work
 
 
+def _last_rank(subspace: Subspace, first: int) -> int:
+    """The rank of the second bound behind a first one."""
+    more = 4 if first > 256 else 3
+    return min(subspace.rank, max(more * (first + EXTRA) // 2, LEAST_COLUMNS) - EXTRA)
+
+
 def _cheapest_rank(subspace: Subspace, terms: Tensor, points: Tensor, beta: Tensor, cost: float) -> tuple[int, float]:
     """The rank of the first bound with the least estimated work on a sample, and that work; ``cost`` is that of a column, 1 in
-    float32."""
+    float32. What the first bound leaves goes to the second one, and what that leaves to the full product."""
     of_terms, of_points = subspace.terms(terms), subspace.points(points)
     scaling = Scaling.of(of_terms, beta * subspace.scale, of_points)
     weight = 1.0 if scaling is None else scaling.weight
     centered = points - subspace.of_points.mean
     reached = (((centered @ (terms - subspace.of_terms.mean).mT).double() + beta) * subspace.scale).amax(1, keepdim=True)
-    least, chosen = math.inf, 0
-    for columns in (64, 128, 192, 256, 384, 512):
-        rank = min(columns - EXTRA, subspace.rank)
+
+    @functools.cache
+    def left(rank: int) -> float:
         bounds = of_points.inner[:, :rank] @ of_terms.inner[:, :rank].mT + (beta * subspace.scale).float()
         bounds += torch.outer(of_points.rest(rank, 1 / weight), of_terms.rest(rank, weight)).float()
-        left = min(1.0, GROUPS_PER_PAIR * float((bounds >= reached).double().mean()))
-        work = columns * (PROJECTION_COST + cost) + 2 * left * terms.shape[1]
+        return min(1.0, GROUPS_PER_PAIR * float((bounds >= reached).double().mean()))
+
+    least, chosen = math.inf, 0
+    for columns in (32, 64, 128, 192, 256, 384, 512):
+        rank = min(columns - EXTRA, subspace.rank)
+        last = _last_rank(subspace, rank)
+        work = columns * (PROJECTION_COST + cost) + left(rank) * (last + EXTRA) + 2 * left(last) * terms.shape[1]
         if work < least:
             least, chosen = work, rank
     return chosen, least

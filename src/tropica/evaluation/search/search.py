@@ -142,20 +142,22 @@ class ExactSearch:
             here = slice(start, start + size)
             cut = tuple(part[here] for part in rows)
             points = PointBlock(state.x[here], state.norm[here], shift[here], cut, lower_bound[here, 0], start)
-            left = self._search_block(index, points, state, lower_bound)
-            if len(left) == 1:
-                self._index = f"{left[0]:.0%} of the terms' groups are left after the first product"  # for later calls as well
+            left, useful = self._search_block(index, points, state, lower_bound)
+            if not useful:  # for later calls as well
+                self._index = (
+                    f"{left[-1]:.0%} of the terms' groups are left after the {('first', 'second')[len(left) - 1]} product"
+                )
                 return self._index
             self._left.append((len(points), left))
         total = sum(count for count, _ in self._left)
         self.report.left = [sum(n * left[i] for n, left in self._left) / total for i in range(len(self._left[0][1]))]
         return ""
 
-    def _search_block(self, index: SearchIndex, points: PointBlock, state: RunningMaxima, lower_bound: Tensor) -> list[float]:
-        """Search for one block of points. Returns the shares of groups × points that remain after each step.
-
-        A single share means that too many groups remain and the search is not used. Only the first block can return it, as
-        results of earlier blocks are already in the state.
+    def _search_block(
+        self, index: SearchIndex, points: PointBlock, state: RunningMaxima, lower_bound: Tensor
+    ) -> tuple[list[float], bool]:
+        """Search for one block of points. Returns the shares of groups × points that remain after each step, and whether the
+        search was made: not if too many groups remain in the first block. Results of earlier blocks are already in the state.
         """
         timed, settings = self.report.timed, self._settings
         with timed("bounds"):
@@ -165,12 +167,14 @@ class ExactSearch:
         with timed("selection"):
             pairs = possible_groups(index, points, table)
         left = [len(pairs.point) / table.numel()]
-        if points.first == 0 and left[0] > settings.most_left:
-            return left
+        if points.first == 0 and left[0] > len(index.bounds) * settings.most_left:
+            return left, False
         for number in range(1, len(index.bounds)):
             with timed("next bounds"):
                 pairs = narrow(index, points, pairs, number, settings)
             left.append(len(pairs.point) / table.numel())
+            if points.first == 0 and left[-1] > settings.most_left:
+                return left, False
         found, evaluated = in_batches(last_product(index, points, pairs, settings), state.sizes.pending), 0
         while True:
             with timed("last product"):
@@ -182,4 +186,4 @@ class ExactSearch:
                 order = batch.function.argsort()  # coefficients are read in storage order
                 state.take(index.functions, Candidates(*(column[order] for column in batch)), lower_bound)
                 evaluated += len(order)
-        return [*left, evaluated / (len(points) * len(index.functions))]
+        return [*left, evaluated / (len(points) * len(index.functions))], True

@@ -49,7 +49,8 @@ class SearchSettings:
         refined: the number of queried points from which on the refined index replaces the first one.
         bytes_per_term: memory of the index without coefficients: 512 columns in bfloat16, 1024 in float32, copied once.
         bytes_per_coordinate: memory for building the index: a few copies of samples of 4,096 terms and points, and a basis.
-        most_left: the largest share of groups × points that may pass the first bound; above it the full product is used.
+        most_left: the largest share of groups × points that may pass the last bound, and half of what may pass the first of
+            two; above it the full product is used.
         most_work: the largest estimated work of a query, as a share of the full product; above it no index is built.
         first_dtype: dtype of the first bound; None for bfloat16 if it is fast on this processor, else float32.
     """

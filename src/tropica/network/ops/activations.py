@@ -11,25 +11,37 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from tropica.network.builder import Builder, Operand, Refused, Value
 from tropica.network.ops.nonlinearities import amax, clamp_min_at, leaky_relu, max_dim, maximum, relu
 from tropica.network.ops.registry import op
 
 
-def _clamp(b: Builder, x: Value, low: Any, high: Any, tie: float) -> Value:
-    """min(max(x, low), high), the minimum as −max(−x, −high)."""
-    if isinstance(low, Value) or isinstance(high, Value) or not isinstance(x, Value):
-        raise Refused("its bounds depend on the input; use maximum and minimum")
+def _clamp(b: Builder, x: Operand, low: Any, high: Any, tie: float) -> Value:
+    """min(max(x, low), high), the minimum as −max(−x, −high); bounds may depend on the input."""
     low = None if isinstance(low, float) and low == -math.inf else low
     high = None if isinstance(high, float) and high == math.inf else high
     if low is not None:
-        x = relu(b, x) if tie == 0 and float(low) == 0 else clamp_min_at(b, x, low, tie)
-    return x if high is None else b.neg(clamp_min_at(b, b.neg(x), -b.tensor(high), tie))
+        if isinstance(low, Value):
+            x = maximum(b, x, low)
+        elif not isinstance(x, Value):
+            x = torch.maximum(b.tensor(x), b.tensor(low))
+        else:
+            x = relu(b, x) if tie == 0 and float(low) == 0 else clamp_min_at(b, x, low, tie)
+    if high is not None:
+        x = minimum(b, x, high) if isinstance(high, Value) or not isinstance(x, Value) else _at_most(b, x, high, tie)
+    assert isinstance(x, Value)
+    return x
+
+
+def _at_most(b: Builder, x: Value, high: Any, tie: float) -> Value:
+    return b.neg(clamp_min_at(b, b.neg(x), -b.tensor(high), tie))
 
 
 @op("clamp.default", "clamp.Tensor", "clip.default")
-def clamp(b: Builder, x: Value, low: Any = None, high: Any = None) -> Value:
-    """min(max(x, low), high), one- or two-sided, with numbers or constant tensors."""
+def clamp(b: Builder, x: Operand, low: Any = None, high: Any = None) -> Value:
+    """min(max(x, low), high), one- or two-sided, with numbers or tensors."""
     return _clamp(b, x, low, high, tie=1)
 
 

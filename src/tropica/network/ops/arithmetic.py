@@ -91,6 +91,24 @@ def masked_fill(b: Builder, x: Operand, mask: Tensor, value: Operand) -> Value:
     return where(b, mask, value, x)
 
 
+@op("isnan.default", "isinf.default", "isposinf.default", "isneginf.default")
+def not_finite(b: Builder, x: Value) -> Tensor:
+    """False everywhere: inputs and weights are finite."""
+    return torch.zeros(1, *x.shape[1:], dtype=torch.bool)
+
+
+@op("isfinite.default")
+def finite(b: Builder, x: Value) -> Tensor:
+    """True everywhere."""
+    return ~not_finite(b, x)
+
+
+@op("nan_to_num.default")
+def nan_to_num(b: Builder, x: Value, *numbers: float | None, **named: float | None) -> Value:
+    """x: inputs and weights are finite."""
+    return x
+
+
 def same_dtype(x: Value, *settings: object) -> None:
     """Refuse a dtype among an op's settings that is not the activation's own."""
     other = [s for s in settings if isinstance(s, torch.dtype) and s != x.example.dtype]

@@ -90,7 +90,9 @@ def _product(equation: str, at: int, constants: list[Tensor]) -> tuple[str, Tens
 
 @op("addcmul.default")
 def addcmul(b: Builder, offset: Operand, x: Operand, y: Operand, *, value: float = 1) -> Value:
-    """offset + value·x·y with one of x and y constant."""
+    """offset + value·x·y with one of x and y constant, or both."""
+    if not isinstance(x, Value) and not isinstance(y, Value) and isinstance(offset, Value):
+        return b.shift(offset, b.tensor(x).double() * b.tensor(y).double() * value)
     activation, factor = activation_first(x, y)
     product = b.scale(activation, factor if value == 1 else b.tensor(factor).double() * value)
     return b.add(product, offset) if isinstance(offset, Value) else b.shift(product, offset)

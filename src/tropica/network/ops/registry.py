@@ -91,7 +91,8 @@ REASONS: dict[str, str] = {
     "sigmoid": f"{_SMOOTH}; it is dropped only as the last op",
     **dict.fromkeys(
         ("softmax", "_softmax", "log_softmax", "_log_softmax"),
-        f"{_SMOOTH}; it is dropped only as the last op, over the logits of (B, s)",
+        f"{_SMOOTH}; it is dropped only as the last op, over all the outputs of a point. One softmax for each pixel keeps the "
+        "order at the pixel alone: return the logits, or the pixel that is asked for",
     ),
     "hardswish": "it multiplies an activation by itself, which is piecewise quadratic",
     "glu": "it multiplies two activations",

@@ -115,6 +115,8 @@ def msort(b: Builder, x: Value) -> Value:
 def topk(b: Builder, x: Value, k: int, dim: int = -1, largest: bool = True, in_order: bool = True) -> tuple[Value, None]:
     """The k largest or smallest entries, in order."""
     n = x.shape[dim]
+    if not in_order and k > 1:
+        raise Refused("sorted=False leaves the order of its entries open; use sorted=True")
     return sorted_entries(b, x, dim, range(n - 1, n - 1 - k, -1) if largest else range(k)), None
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tropica.errors import DataError, InputError, TraceError
 from tropica.network.builder import EXAMPLE_POINTS, Builder, Value
+from tropica.network.export import first_line
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.readers.onnx_check import check_network
 from tropica.network.readers.onnx_file import OnnxFile, read_file, tensor_type
@@ -76,7 +77,12 @@ def _network(file: OnnxFile, point: Point, held: Mapping[str, Tensor], flatten_o
     graph = builder.graph(logits)
     used = {name for node in graph.nodes for name in node.constants.values()}
     constants = {name: tensor for name, tensor in builder.constants.items() if name in used}
-    graph = points_first(graph, constants, example)
+    try:
+        graph = points_first(graph, constants, example)
+    except (RuntimeError, ValueError, TypeError, OverflowError) as error:  # the file decides what the ops are called with
+        raise DataError(
+            f"PyTorch cannot compute what the file describes ({type(error).__name__}: {first_line(error)})"
+        ) from error
     return PiecewiseLinearNetwork(graph, constants, point.input_shape, point.dtype, torch.device("cpu"), out.head)
 
 

@@ -14,15 +14,15 @@ import safetensors
 import safetensors.numpy
 
 from tropica.errors import StoreError
-from tropica.exact.rational_arrays import exact_array, exact_numbers
+from tropica.exact.rational_arrays import RationalArray, exact_numbers, rational_array
 from tropica.regions.complex.enumerated import Enumerated
 from tropica.regions.complex.parts import Stored
 from tropica.regions.domains import constructors as domains
-from tropica.regions.domains.domain import Domain, faces_of_points
+from tropica.regions.domains.domain import Domain, Faces
 from tropica.regions.engine.cell_blocks import CellBlock
 from tropica.runtime.files import replace_file
 
-FORMAT = 4
+FORMAT = 5
 HEADER = "tropica"
 """The entry of the file's metadata that holds the header: format, kind, domain, dimension, undecided, network, sha256."""
 KIND = "regions"
@@ -32,7 +32,9 @@ BLOCK = (
 )
 """The arrays of the cells."""
 DOMAINS = ("Ball", "Box", "Domain", "Plane", "Polygon", "Polytope", "Segment", "Simplex", "Slice", "Space", "Triangle")
-"""Classes of domains: their origin and basis are kept as tensors, their exact vertices in the header."""
+"""Classes of domains: origin, basis and incidences are kept as tensors, exact vertices and half-spaces in the header.
+
+Facets of cells name half-spaces of the domain by number, so that these are kept in their order."""
 
 
 def save_cells(
@@ -50,13 +52,16 @@ def save_cells(
         arrays["patterns"] = found.patterns
     name = type(domain).__name__
     arrays |= {"domain.origin": domain.origin, "domain.basis": domain.basis}
-    vertices = [] if name == "Space" else exact_numbers(domain.exact_vertices.numbers()).tolist()
+    faces: dict[str, list[list[str]]] = {}
+    if name != "Space":
+        arrays["domain.incidence"] = domain.incidence
+        faces = {"vertices": _texts(domain.exact_vertices), "halfspaces": _texts(domain.halfspaces)}
     arrays = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-    header = dict(about) | {
+    header = dict(about) | faces
+    header |= {
         "format": FORMAT,
         "kind": KIND,
         "domain": name,
-        "vertices": [[str(x) for x in row] for row in vertices],
         "dimension": domain.dimension,
         "undecided": found.undecided,
         "undecided_maps": found.undecided_maps,
@@ -114,14 +119,27 @@ def _domain(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Doma
         raise ValueError(f"its domain {name!r} does not fit")
     if name == "Space":
         return domains.Space(header["dimension"])
-    points = exact_numbers(exact_array(np.array(header["vertices"], dtype=object), "vertices", 2))
+    vertices, halfspaces = (_numbers(header[key]) for key in ("vertices", "halfspaces"))
     if name == "Box":
+        points = vertices.numbers()
         ends = np.array([points.min(0), points.max(0)], dtype=np.float64) @ np.abs(basis) + origin
         return domains.Box(*ends)
+    faces = Faces(vertices, halfspaces, arrays["domain.incidence"])
+    if faces.incidence.shape != (len(vertices.numerators), len(halfspaces.numerators)):
+        raise ValueError("the faces of its domain do not fit each other")
     found = Domain.__new__(Domain if name == "Domain" else getattr(domains, name))
-    faces = faces_of_points(points)
     Domain.__init__(found, origin, basis, lambda: faces)
     return found
+
+
+def _texts(numbers: RationalArray) -> list[list[str]]:
+    """A matrix of exact numbers for JSON."""
+    return [[str(x) for x in row] for row in exact_numbers(numbers.numbers()).tolist()]
+
+
+def _numbers(rows: list[list[str]]) -> RationalArray:
+    """Such a matrix again."""
+    return rational_array(np.array(rows, dtype=object), "numbers", 2)
 
 
 def _parts(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain) -> Stored:

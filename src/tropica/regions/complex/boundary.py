@@ -11,7 +11,8 @@ from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, rationals
 from tropica.regions.complex.enumerated import Enumerated
 from tropica.regions.complex.label_cells import differing_facets, facet_geometry
-from tropica.regions.complex.output_cells import Functions, OutputCells, clip, label_functions
+from tropica.regions.complex.output_cells import Functions, OutputCells, label_functions
+from tropica.regions.complex.unjoined import Clipped, clipped
 from tropica.regions.mesh import Mesh, make_mesh
 from tropica.regions.topology.homology import betti_numbers
 from tropica.regions.topology.parts import boundary_complex, check_topology
@@ -94,7 +95,7 @@ class Boundary(HtmlRepr):
 
 def find_boundary(found: Enumerated) -> Boundary:
     """The facets between parts of cells of different label."""
-    return _boundary(clip(found, label_functions(found.maps[0].shape[1])))
+    return _boundary(clipped(found, label_functions(found.maps[0].shape[1])))
 
 
 def find_level(found: Enumerated, level: float | None, output: int | None) -> Boundary:
@@ -109,12 +110,26 @@ def find_level(found: Enumerated, level: float | None, output: int | None) -> Bo
         raise InputError(f"output must be a number from 0 to {outputs - 1}; found {output!r}")
     row = RationalArray((np.arange(outputs) == number).astype(np.int64)[None])
     functions = Functions(row, rationals(np.array([-float(level)])), "signs")
-    return _boundary(clip(found, functions))
+    return _boundary(clipped(found, functions))
 
 
-def _boundary(parts: OutputCells) -> Boundary:
+def _boundary(clipped: Clipped) -> Boundary:
+    parts = clipped.parts
     pairs, facets = differing_facets(parts)
-    corners, sizes = facet_geometry(parts, facets)
     undecided = parts.found.undecided + parts.undecided
     labels = np.sort(parts.piece[pairs], axis=1)
-    return Boundary(labels, parts.parent[pairs[:, 0]], corners, sizes, undecided, (parts, pairs, facets))
+    if clipped.whole:
+        corners, sizes = facet_geometry(parts, facets)
+        return Boundary(labels, parts.parent[pairs[:, 0]], corners, sizes, undecided, (parts, pairs, facets))
+    _, sizes = facet_geometry(parts, facets)
+    key = np.concatenate([np.sort(clipped.cell[pairs], axis=1), labels], axis=1)
+    key, group = np.unique(key.reshape(-1, 4), axis=0, return_inverse=True)
+    corners = [clipped.corners(pairs[own, 0], [parts.vertices_of(f) for f in facets[own]]) for own in _members(group, len(key))]
+    total = np.bincount(group.ravel(), sizes, minlength=len(key))
+    return Boundary(key[:, 2:], key[:, 0], corners, total, undecided, (parts, pairs, facets))
+
+
+def _members(group: np.ndarray, count: int) -> list[np.ndarray]:
+    """The places of each number."""
+    order = np.argsort(group.ravel(), kind="stable")
+    return np.split(order, np.searchsorted(group.ravel()[order], np.arange(1, count)))

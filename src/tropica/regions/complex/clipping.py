@@ -145,7 +145,8 @@ def _crossings(
         length = np.abs(a - b).max(1) / np.where(finite, scale[:, 0], 1)
         moved = np.maximum(given.displacement[first], given.displacement[second]) + doubt * length
         moved = moved / np.where(finite, scale[:, 0], 1) + 8 * ROUNDING * np.abs(at).max(1)
-    return at, np.where(doubt < 0.25, moved, np.inf)
+    lost = ~finite & (a[:, -1] + b[:, -1] > 0)  # a zero so far away that it seems to be at infinity
+    return at, np.where((doubt < 0.25) & ~lost, moved, np.inf)
 
 
 def _with_facets_alone(given: Polytopes) -> Polytopes:

@@ -26,17 +26,21 @@ from tropica.regions.domains.domain import Domain
 from tropica.regions.engine.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, concatenated
 from tropica.regions.engine.exact_vertices import corners, interior_point
 from tropica.regions.engine.fan import SpaceProblem
-from tropica.regions.engine.limited_stream import LimitedStream
+from tropica.regions.engine.limited_stream import MODEST, LimitedStream
 from tropica.regions.engine.settings import EnumerationSettings
+from tropica.regions.engine.shared import all_blocks
 from tropica.regions.engine.tasks import Counters
 from tropica.regions.lower.exact_points import embedded, exact_maps, exact_points
 from tropica.regions.lower.lowering import ZERO, Lowered, lower
 from tropica.runtime.memory import size_text
+from tropica.runtime.processes import Processes
 from tropica.runtime.progress import progress_callback
 
 EARLY = 5.0
 """Seconds after which an enumeration is given up whose cells are expected to take many times the memory."""
 HOPELESS = 20
+SHARPENING = 1 << 23
+"""Products of integers that may be spent on the vertices and maps of all cells."""
 AS_WRITTEN = EnumerationSettings(simplify=False)
 _EVERYTHING = frozenset({SIGNS, VOLUMES, MAPS, VERTICES})
 
@@ -230,25 +234,38 @@ def enumerate_cells(net: PiecewiseLinearNetwork, domain: Domain, settings: Enume
     """
     domain.check_input(net.input_shape)
     lowered = lower(net, simplify=settings.simplify)
-    counters, most = Counters(), settings.bytes
-    blocks: list[CellBlock] = []
-    taken, start = 0, time.monotonic()
+    counters = Counters()
     with progress_callback(settings.progress) as report:
         stream = LimitedStream(lowered, domain, _EVERYTHING, settings, counters, report)
-        try:
-            for block in stream:
-                blocks.append(block)
-                taken += 2 * sum(a.nbytes for a in vars(block).values() if isinstance(a, np.ndarray))  # once more when joined
-                hopeless = time.monotonic() - start > EARLY and taken / stream.found * stream.expected > HOPELESS * most
-                if taken > most or (hopeless and settings.max_cells is None and settings.max_seconds is None):
-                    raise _too_many(stream, taken, most)
-        except KeyboardInterrupt:
-            if not blocks:
-                raise
-            stream.stopped = "Ctrl-C"
-    cells = stream.sharpened(concatenated(blocks))
+        if settings.distributed:
+            shared = stream.problem, _EVERYTHING, Processes.join(), settings.number_of_threads, counters
+            blocks, stream.stopped = all_blocks(*shared), None
+        else:
+            blocks = _within_limits(stream, settings)
+    cells = stream.sharpened(concatenated(blocks), SHARPENING)
     own, options = net.to(torch.float64).to("cpu"), (stream.stopped, settings.simplify, settings.upto)
     return Enumerated(own, lowered, domain, stream.problem, cells, counters, *options)
+
+
+def _within_limits(stream: LimitedStream, settings: EnumerationSettings) -> list[CellBlock]:
+    """The blocks of a stream, until a limit or Ctrl-C ends it."""
+    blocks: list[CellBlock] = []
+    taken, start, most = 0, time.monotonic(), None
+    try:
+        for block in stream:
+            blocks.append(block)
+            taken += 2 * sum(a.nbytes for a in vars(block).values() if isinstance(a, np.ndarray))  # once more when joined
+            if taken <= MODEST and settings.memory is None:
+                continue
+            most = settings.bytes if most is None else most
+            hopeless = time.monotonic() - start > EARLY and taken / stream.found * stream.expected > HOPELESS * most
+            if taken > most or (hopeless and settings.max_cells is None and settings.max_seconds is None):
+                raise _too_many(stream, taken, most)
+    except KeyboardInterrupt:
+        if not blocks:
+            raise
+        stream.stopped = "Ctrl-C"
+    return blocks
 
 
 def _too_many(stream: LimitedStream, taken: int, most: int) -> InputError:

@@ -9,7 +9,8 @@ import numpy as np
 
 from tropica.regions.complex.enumerated import Enumerated
 from tropica.regions.complex.output_cells import clip, label_functions
-from tropica.regions.complex.sizes import polytope_moments
+from tropica.regions.complex.sizes import polytope_integrals, polytope_sizes
+from tropica.regions.complex.vertex_values import vertex_values
 from tropica.runtime.html import HtmlRepr
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Integral(HtmlRepr):
     """A network's outputs, integrated over a domain: exact but for the rounding of sums.
 
-        outputs_i = ∫ N_i(x) dx = Σ over cells  volume · N_i(centroid)
+        outputs_i = ∫ N_i(x) dx = Σ over simplices of cells  volume · mean of N_i at the vertices
 
     Attributes:
         volume: of the domain, in the units of x.
@@ -55,10 +56,8 @@ class Integral(HtmlRepr):
 def integrate(found: Enumerated) -> Integral:
     """As :meth:`RegionComplex.integral`."""
     scale = found.domain.volume_scale
-    sizes, moments = polytope_moments(found.polytopes)
-    maps, _ = found.maps
-    outputs = np.einsum("csk,ck->s", maps[:, :, :-1], moments) + np.einsum("cs,c->s", maps[:, :, -1], sizes)
-    parts = clip(found, label_functions(maps.shape[1]))
-    labels = max(2, maps.shape[1])
-    shares = np.bincount(parts.piece, polytope_moments(parts.parts)[0], minlength=labels)
-    return Integral(float(sizes.sum() * scale), outputs * scale, shares / shares.sum())
+    sizes, integrals = polytope_integrals(found.polytopes, vertex_values(found))
+    outputs = integrals.shape[1]
+    parts = clip(found, label_functions(outputs))
+    shares = np.bincount(parts.piece, polytope_sizes(parts.parts), minlength=max(2, outputs))
+    return Integral(float(sizes.sum() * scale), integrals.sum(0) * scale, shares / shares.sum())

@@ -12,14 +12,16 @@ from typing import Literal
 
 import numpy as np
 
-from tropica.exact.rational_arrays import RationalArray, from_fractions
+from tropica.exact.rational_arrays import RationalArray, from_fractions, nearest_float
 from tropica.regions.complex.clipping import ROUNDING, Plane, Polytopes, cut, joined
 from tropica.regions.complex.enumerated import Enumerated
+from tropica.regions.complex.exact_corner import exact_corner, points_along
 from tropica.regions.complex.neighbors import neighbors
 from tropica.regions.complex.sign_vectors import SignIndex
 from tropica.regions.complex.simplices import chunks
 from tropica.regions.engine.exact_signs import ExactSigns
 from tropica.regions.engine.exact_vertices import interior_point, spread_signs
+from tropica.regions.engine.fan import INFINITY
 from tropica.regions.lower.exact_points import embedded, exact_maps, exact_points
 
 VALUES = 1 << 22
@@ -69,6 +71,8 @@ class OutputCells:
         piece: (P,) the largest function; a number with bit j set where function j is positive; 0 for parts above.
         parts: the parts as polytopes.
         undecided: how many signs rest on floating point, where exact arithmetic is out of reach.
+        sector: (cells, 1) uint64 the cone of the fan that each cell is a part in, where a cell of space comes in parts. The
+            walls between them then count as facets that parts share.
     """
 
     found: Enumerated
@@ -78,6 +82,7 @@ class OutputCells:
     piece: np.ndarray
     parts: Polytopes
     undecided: int
+    sector: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -94,6 +99,9 @@ class OutputCells:
     def shared(self) -> tuple[np.ndarray, np.ndarray]:
         """Pairs (A, 2) of parts that share a facet, and the facet (A,) of one of both."""
         start, planes, _ = self.facets
+        if self.sector is not None:  # a bit that no part has: what lies behind a wall is told by exact signs
+            wall = (planes[:, 0] < 0) & (planes[:, 1] != INFINITY)
+            planes = np.where(wall[:, None], [len(self._offsets) - 1, 63, -1], planes)
         pairs, on, _ = neighbors(self._offsets, SignIndex(self._vectors), start, planes, self._facet_keys)
         return pairs, on
 
@@ -111,8 +119,13 @@ class OutputCells:
         return exact_corner(self.found, self.exact, int(self.parent[part]), through, self.parts.at[vertex])
 
     @property
+    def stage(self) -> int:
+        """The number of the functions among the stages."""
+        return len(self.found.problem.net.size) - 1
+
+    @property
     def _offsets(self) -> np.ndarray:
-        stages = len(self.found.problem.net.size) - 1
+        stages = self.stage
         before = self.found.layout.offsets
         before = np.append(before, np.full(stages + 1 - len(before), before[-1]))
         return np.append(before, before[-1] + -(-len(self.functions) // 64))
@@ -126,7 +139,8 @@ class OutputCells:
         else:
             bits[:, :m] = self.piece[:, None] >> np.minimum(np.arange(m), 62) & 1
         own = np.packbits(bits, axis=1, bitorder="little").view("<u8").astype(np.uint64)
-        return np.concatenate([self.found.index.vectors[self.parent], own], 1)
+        words = [self.found.index.vectors[self.parent], own]
+        return np.concatenate(words if self.sector is None else [*words, self.sector[self.parent]], 1)
 
     def _facet_keys(self, facets: np.ndarray) -> list[bytes]:
         """Exact signs of all units, and the order of the functions, at the mean of the vertices of facets; names of their own
@@ -147,21 +161,6 @@ def _applied(functions: Functions, outputs: RationalArray) -> np.ndarray:
     product = outputs.numerators.astype(object) @ functions.weight.numerators.astype(object).T
     below = functions.weight.denominator * outputs.denominator
     return product * functions.bias.denominator + functions.bias.numerators.astype(object) * below
-
-
-def exact_corner(found: Enumerated, exact: ExactSigns, cell: int, through: list[Plane], near: np.ndarray) -> list[Fraction]:
-    """The point (t, 1) on hyperplanes under a cell's sign vector; at infinity (t, 0), on the side of ``near``."""
-    *top, bottom = exact.vertex(through, spread_signs(found.problem, found.cells_signs[cell]))
-    at = [Fraction(x, bottom or 1) * Fraction(2) ** int(e) for x, e in zip(top, found.problem.exponents, strict=True)]
-    if bottom:
-        return [*at, Fraction(1)]
-    size = max(map(abs, at)) * (1 if _along(at, near) else -1)
-    return [*(x / size for x in at), Fraction(0)]
-
-
-def _along(direction: list[Fraction], near: np.ndarray) -> bool:
-    """Whether a direction points to the side of a float one."""
-    return sum((x * Fraction(y) for x, y in zip(direction, near[:-1].tolist(), strict=True)), Fraction(0)) > 0
 
 
 def clip(found: Enumerated, functions: Functions) -> OutputCells:
@@ -242,8 +241,8 @@ class _Clipper:
             slack = np.abs(row[:, :-1]).sum(1)[owner] * parts.displacement
             if self.found.cells.rays is not None:  # there the bounds of maps are for |t| ≤ 1
                 error = error[owner] * np.maximum(1.0, np.abs(parts.at).max(1))
-                return value, error + slack + (len(row[0]) + 3) * ROUNDING * terms + 1e-305
-            return value, error[owner] + slack + (len(row[0]) + 3) * ROUNDING * terms + 1e-305
+                return value, error + slack + (row.shape[1] + 3) * ROUNDING * terms + 1e-305
+            return value, error[owner] + slack + (row.shape[1] + 3) * ROUNDING * terms + 1e-305
 
     def _signs(
         self, parts: Polytopes, cells: np.ndarray, first: np.ndarray, other: np.ndarray | None
@@ -296,7 +295,7 @@ class _Clipper:
         if point[-1]:
             return sign
         direction = [x * Fraction(2) ** int(e) for x, e in zip(point[:-1], self.found.problem.exponents, strict=True)]
-        return sign if _along(direction, parts.at[vertex]) else -sign
+        return sign if points_along(direction, parts.at[vertex]) else -sign
 
     # ── parts ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -368,6 +367,8 @@ class _Clipper:
             own, parts = cells[chunk], self.cells.select(cells[chunk])
             piece = np.zeros(len(own), np.int64)
             for i in range(len(self.functions)):
+                if not len(own):
+                    break  # no part is left
                 number = np.full(len(own), i)
                 value, error, sign = self._signs(parts, own, number, None)
                 flat = np.maximum.reduceat(np.abs(sign), parts.start[:-1]) == 0
@@ -389,6 +390,6 @@ class _Clipper:
             if not self.exact.proves:
                 return near
             corner = exact_corner(self.found, self.exact, int(cells[number]), through, near)
-            return np.array([float(x) for x in corner])
+            return np.array([nearest_float(*x.as_integer_ratio()) for x in corner])
 
         return solve

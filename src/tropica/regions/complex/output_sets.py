@@ -10,8 +10,10 @@ from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, compact, rationals
 from tropica.regions.complex.cell_arrays import given
 from tropica.regions.complex.enumerated import Enumerated
-from tropica.regions.complex.output_cells import Functions, clip
-from tropica.regions.complex.sizes import polytope_moments
+from tropica.regions.complex.output_cells import Functions
+from tropica.regions.complex.sizes import polytope_sizes
+from tropica.regions.complex.unjoined import clipped
+from tropica.regions.complex.vertex_values import vertex_values
 from tropica.regions.domains.domain import Numbers, points_in_rows, vector
 from tropica.runtime.html import HtmlRepr
 
@@ -68,9 +70,7 @@ class Image(HtmlRepr):
 
 def image(found: Enumerated) -> Image:
     """As :meth:`RegionComplex.image`."""
-    start, (maps, _) = given(found.cells.vertex_start), found.maps
-    cell = np.repeat(np.arange(len(found)), np.diff(start))
-    values = np.einsum("nok,nk->no", maps[cell, :, :-1], found.vertices) + maps[cell, :, -1]
+    start, values = given(found.cells.vertex_start), vertex_values(found)
     return Image(np.arange(len(found)), np.split(values, start[1:-1]), values.min(0), values.max(0))
 
 
@@ -81,12 +81,19 @@ def preimage(found: Enumerated, normals: Numbers, offsets: Numbers) -> Parts:
     if a.shape != (len(b), outputs):
         raise InputError(f"normals must be (k, {outputs}) for {outputs} outputs and k offsets; found {a.shape} and {len(b)}")
     weight = rationals(a)
-    parts = clip(found, Functions(RationalArray(compact(-weight.numerators), weight.denominator), rationals(b), "above"))
+    functions = Functions(RationalArray(compact(-weight.numerators), weight.denominator), rationals(b), "above")
+    clip = clipped(found, functions)
+    parts = clip.parts
     bounded = parts.parts.at[:, -1] > 0
     endless = np.zeros(len(parts), bool)
     np.logical_or.at(endless, parts.parts.owner, ~bounded)
     sizes = np.full(len(parts), np.inf)
-    sizes[~endless] = polytope_moments(parts.parts.select(np.flatnonzero(~endless)))[0] * found.domain.volume_scale
-    counts = np.bincount(parts.parts.owner[bounded], minlength=len(parts))
-    corners = np.split(parts.parts.at[bounded, :-1], np.cumsum(counts)[:-1]) if len(parts) else []
-    return Parts(parts.parent, corners, sizes)
+    sizes[~endless] = polytope_sizes(parts.parts.select(np.flatnonzero(~endless))) * found.domain.volume_scale
+    if clip.whole:
+        counts = np.bincount(parts.parts.owner[bounded], minlength=len(parts))
+        corners = np.split(parts.parts.at[bounded, :-1], np.cumsum(counts)[:-1]) if len(parts) else []
+        return Parts(parts.parent, corners, sizes)
+    cells, own = np.unique(clip.cell, return_inverse=True)
+    members = [np.flatnonzero(own.ravel() == i) for i in range(len(cells))]
+    corners = [clip.corners(m, [np.arange(*parts.parts.start[p : p + 2]) for p in m.tolist()]) for m in members]
+    return Parts(cells, corners, np.bincount(own.ravel(), sizes, minlength=len(cells)))

@@ -1,4 +1,4 @@
-"""Volumes, first moments and facet sizes of many polytopes at once."""
+"""Volumes, integrals and facet sizes of many polytopes at once."""
 
 from __future__ import annotations
 
@@ -8,20 +8,29 @@ from tropica.regions.complex.clipping import Polytopes
 from tropica.regions.complex.simplices import chunks, padded_vertices, simplex_volumes, triangulate
 
 
-def polytope_moments(given: Polytopes) -> tuple[np.ndarray, np.ndarray]:
-    """Volumes (P,) and first moments ∫ t dt (P, d) of bounded polytopes."""
+def polytope_sizes(given: Polytopes) -> np.ndarray:
+    """Volumes (P,) of bounded polytopes."""
+    return polytope_integrals(given, np.zeros((len(given.at), 0)))[0]
+
+
+def polytope_integrals(given: Polytopes, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Volumes (P,) of bounded polytopes, and the integrals (P, m) over t of functions, affine on each, by their values at the
+    vertices (N, m)."""
     d = given.at.shape[1] - 1
-    sizes, moments = np.zeros(len(given)), np.zeros((len(given), d))
+    sizes, integrals = np.zeros(len(given)), np.zeros((len(given), values.shape[1]))
     for chosen in chunks(given.start, given.on.shape[1]):
         some = given.select(chosen)
+        counts = np.diff(some.start)
+        rows = np.repeat(given.start[chosen] - some.start[:-1], counts) + np.arange(some.start[-1])
         table = padded_vertices(some.start)
         face, simplex = triangulate(table >= 0, some.on[table], d)
-        corners = some.at[table[face[:, None], simplex], :d]
-        volumes = simplex_volumes(corners)
+        corners = table[face[:, None], simplex]
+        volumes = simplex_volumes(some.at[corners, :d])
         sizes[chosen] = np.bincount(face, volumes, minlength=len(chosen))
-        for k in range(d):
-            moments[chosen, k] = np.bincount(face, volumes * corners[:, :, k].mean(1), minlength=len(chosen))
-    return sizes, moments
+        for k in range(values.shape[1]):
+            mean = values[rows[corners], k].mean(1)
+            integrals[chosen, k] = np.bincount(face, np.where(volumes > 0, volumes * mean, 0.0), minlength=len(chosen))
+    return sizes, integrals
 
 
 def facet_sizes(given: Polytopes, part: np.ndarray, column: np.ndarray, basis: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -176,6 +176,7 @@ class Problem:
         exponents: (d,) t = 2^exponents · τ for the kernels' coordinates τ.
         output_exponents: (outputs,) powers of two by which the kernels' outputs are to be multiplied.
         left: the units that each stage keeps on the domain; bits of sign vectors and facets are numbered by them.
+        spare: arrays that searches of the problem leave for the next one; None where each has its own.
     """
 
     net: NetworkArrays
@@ -184,6 +185,11 @@ class Problem:
     exponents: np.ndarray
     output_exponents: np.ndarray
     left: tuple[Reduced, ...] = ()
+    spare: Spare | None = None
+
+    def fresh(self) -> Problem:
+        """The same with exact signs that remember nothing."""
+        return replace(self, exact=self.exact.fresh())
 
 
 def make_problem(lowered: Lowered, domain: Domain, small: int = SMALL, most: int = MOST_EXACT) -> Problem:
@@ -265,6 +271,41 @@ def _are_exact(floats: np.ndarray, exact: RationalArray) -> np.ndarray:
     )
 
 
+class Search:
+    """The search of a problem: runs tasks, and makes blocks of what they find.
+
+    Args:
+        problem: the network on a domain.
+        want: what is made of each cell.
+        sizes: of the tasks.
+        skip: tasks for which it holds are left out.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        want: frozenset[str],
+        sizes: Sizes = Sizes(),
+        skip: Callable[[Task], bool] | None = None,
+    ) -> None:
+        self.problem, self._sizes, self._skip = problem, sizes, skip
+        self._asked = (SIGNS in want, VOLUMES in want, MAPS in want, VERTICES in want)
+        self._limits, self._spare = (sizes.first, sizes.second, sizes.later), problem.spare or Spare()
+
+    def run(self, task: Task) -> Found:
+        """Search a task's subtree, up to its limit."""
+        if self._skip is not None and self._skip(task):
+            return Found(0, None, [], Counters())
+        limit, problem = self._limits[min(task.depth, 2)], self.problem
+        with own_settings():  # the error bounds assume that subnormal numbers are kept
+            return run_task(problem.net, problem.exact, task, self._asked, limit, self._sizes.capacity, self._spare)
+
+    def blocks(self, found: Found) -> Iterator[CellBlock]:
+        """The block of a result, if it has cells."""
+        if found.count:
+            yield _block(self.problem, found, self._asked)
+
+
 def search_blocks(
     problem: Problem,
     want: frozenset[str],
@@ -276,21 +317,12 @@ def search_blocks(
     skip: Callable[[Task], bool] | None = None,
 ) -> Generator[CellBlock]:
     """Yield the cells in blocks, in one order; ``counters`` is added to, tasks for which ``skip`` holds are left out."""
-    asked = (SIGNS in want, VOLUMES in want, MAPS in want, VERTICES in want)
-    limits, spare = (sizes.first, sizes.second, sizes.later), Spare()
-
-    def run(task: Task) -> Found:
-        if skip is not None and skip(task):
-            return Found(0, None, [], Counters())
-        with own_settings():  # the error bounds assume that subnormal numbers are kept
-            return run_task(problem.net, problem.exact, task, asked, limits[min(task.depth, 2)], sizes.capacity, spare)
-
+    search = Search(problem, want, sizes, skip)
     with saying_compilation():
-        for found in in_order(problem.root, run, threads, window):
+        for found in in_order(problem.root, search.run, threads, window):
             if counters is not None:
                 counters.add(found.counters)
-            if found.count:
-                yield _block(problem, found, asked)
+            yield from search.blocks(found)
 
 
 def _block(problem: Problem, found: Found, asked: tuple[bool, bool, bool, bool]) -> CellBlock:

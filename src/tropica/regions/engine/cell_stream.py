@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Generator
+from dataclasses import replace
+from threading import Lock
+from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from tropica.regions.domains.constructors import Space
 from tropica.regions.domains.domain import Domain
@@ -13,15 +19,23 @@ from tropica.regions.engine.cell_blocks import (
     CellBlock,
     Problem,
     Sizes,
+    check_dimension,
+    concatenated,
     make_problem,
     search_blocks,
 )
 from tropica.regions.engine.cone_cells import in_space, touches_wall
 from tropica.regions.engine.fan import SpaceProblem, make_space_problem
 from tropica.regions.engine.joined_cells import joined_cells
-from tropica.regions.engine.tasks import Counters, Task
+from tropica.regions.engine.tasks import Counters, Spare, Task
 from tropica.regions.lower.lowering import Lowered
 
+_SMALL = 1 << 16
+"""Products of integers that the rows of one sign vector take, up to which a network on a domain is kept."""
+_KEPT = 4
+_PROBLEMS: WeakKeyDictionary[Lowered, OrderedDict[object, Problem | SpaceProblem]] = WeakKeyDictionary()
+"""The last problems of a lowered network, as long as it is. Their exact signs, which remember, are made afresh for each use."""
+_LOCK = Lock()
 Skip = Callable[[Problem, Task], bool]
 """Whether nothing below a task is wanted."""
 
@@ -32,7 +46,28 @@ def problem_on(lowered: Lowered, domain: Domain) -> Problem | SpaceProblem:
     Raises:
         InputError: the dimension is out of reach.
     """
-    return make_space_problem(lowered, domain) if isinstance(domain, Space) else make_problem(lowered, domain)
+    check_dimension(domain.dimension)
+    key = _key(domain)
+    with _LOCK:
+        known = _PROBLEMS.setdefault(lowered, OrderedDict())
+        found = known.get(key)
+    if found is None:
+        found = make_space_problem(lowered, domain) if isinstance(domain, Space) else make_problem(lowered, domain)
+        if found.exact.proves and found.exact.products <= _SMALL:
+            found = replace(found, spare=Spare()) if isinstance(found, Problem) else found
+            with _LOCK:
+                known[key] = found
+                while len(known) > _KEPT:
+                    known.popitem(last=False)
+    return found.fresh()
+
+
+def _key(domain: Domain) -> object:
+    """Equal for domains with equal points and facets, in one order."""
+    if isinstance(domain, Space):
+        return domain.dimension
+    faces = (domain.exact_vertices, domain.halfspaces)
+    return domain.origin.tobytes(), domain.basis.tobytes(), *((str(f.numerators.tolist()), f.denominator) for f in faces)
 
 
 def stream(
@@ -65,3 +100,13 @@ def stream(
                 yield block.select(~cut).only(want)
     if parts:
         yield joined_cells(problem, parts).only(want)
+
+
+def unjoined(problem: SpaceProblem, want: frozenset[str]) -> tuple[np.ndarray, CellBlock]:
+    """The parts of all cells of space in the cones of the fan: the cone (n,) of each, and the parts in t."""
+    cones, parts = [], []
+    for i, cone in enumerate(problem.cones):
+        for found in search_blocks(cone, want | {SIGNS, VERTICES}):
+            parts.append(in_space(problem, i, found, want))
+            cones.append(np.full(len(found), i))
+    return np.concatenate(cones), concatenated(parts)

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from tropica.exact.rational_arrays import nearest_float
 from tropica.polyhedra.polytope import Polytope as Hull
 from tropica.regions.engine.cell_blocks import SIGNS, VERTICES, VOLUMES, CellBlock
 from tropica.regions.engine.exact_vertices import corner_planes
@@ -109,7 +110,7 @@ def _solved(problem: SpaceProblem, i: int, block: CellBlock, points: _Points, ro
     for row, cell in zip(rows.tolist(), cells.tolist(), strict=True):
         high, s = _exactly(problem, i, block, cell, row)
         unit = Fraction(2) ** problem.exponent if s else 1
-        at[row] = [_nearest(Fraction(x, s or max(map(abs, high))) * unit) for x in high]
+        at[row] = [nearest_float(*(Fraction(x, s or max(map(abs, high))) * unit).as_integer_ratio()) for x in high]
         error[row] = _UNIT * float(np.abs(at[row]).max())
         endless[row] = s == 0
     return _Points(at, error, endless)
@@ -183,13 +184,5 @@ def _exact_where_needed(problem: SpaceProblem, i: int, block: CellBlock, moved: 
         rows = range(int(start[cell]), int(start[cell + 1]))
         places = (_exactly(problem, i, block, cell, row) for row in rows)
         volume = Hull([[Fraction(x, s) for x in high] for high, s in places]).volume
-        sizes[cell] = _nearest(volume * Fraction(2) ** (problem.exponent * d))
+        sizes[cell] = nearest_float(*(volume * Fraction(2) ** (problem.exponent * d)).as_integer_ratio())
     return sizes
-
-
-def _nearest(number: Fraction) -> float:
-    """The nearest float, ±∞ beyond all of them."""
-    try:
-        return float(number)
-    except OverflowError:
-        return np.inf if number > 0 else -np.inf

@@ -45,6 +45,12 @@ class ExactSigns:
     proves = True
     """Whether signs are decided; otherwise those that floats do not decide are counted."""
 
+    @property
+    def products(self) -> int:
+        """Products of integers that all rows under one sign vector take, about."""
+        stages = (*self._chain.stages, self._chain.output)
+        return (self._chain.dimension + 1) * max(1, sum(len(stage.weight.columns) for stage in stages))
+
     def followed_by(self, weight: RationalArray, bias: RationalArray) -> ExactSigns:
         """The same with one more stage, whose rows are W z + b of the outputs z."""
         output = self._chain.output
@@ -53,9 +59,14 @@ class ExactSigns:
         constant = factors @ output.bias.numerators.astype(object)
         (top, more), common = common_denominator(RationalArray(constant, weight.denominator * output.bias.denominator), bias)
         last = linear_stage(ExactRows.of(product), RationalArray(compact(top.astype(object) + more), common))
-        found = copy.copy(self)
+        found = self.fresh()
         found._chain = replace(self._chain, stages=(*self._chain.stages, last))
         found._slopes = [*self._slopes, _slopes(last.low, last.high)]
+        return found
+
+    def fresh(self) -> ExactSigns:
+        """The same with empty memos."""
+        found = copy.copy(self)
         found._maps, found._rows, found._vertices, found._signs = (OrderedDict() for _ in range(4))
         found._lock = threading.Lock()
         return found
@@ -82,6 +93,11 @@ class ExactSigns:
         """The point on hyperplanes of rank d, as d + 1 integers; see :func:`solve`."""
         with self._lock:
             return self._vertex(hyperplanes, masks)
+
+    def outputs(self, masks: np.ndarray) -> tuple[np.ndarray, int]:
+        """The outputs (s, d + 1) under a sign vector: integers, and their denominator."""
+        with self._lock:
+            return self._stage_rows(len(self._chain.stages), np.arange(self._chain.output.size), masks)
 
     def row(self, form: Hyperplane, masks: np.ndarray) -> Row:
         """A form or hyperplane as d + 1 integers, the constant last, up to a positive factor."""
@@ -142,8 +158,9 @@ class ExactSigns:
         return found
 
     def _stage_rows(self, stage: int, units: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, int]:
-        """Rows (len(units), d + 1) of a stage's units, and their denominator; inputs are computed where a weight reads them."""
-        given = self._chain.stages[stage]
+        """Rows (len(units), d + 1) of the units of a stage, or of the output, and their denominator; inputs are computed where
+        a weight reads them."""
+        given = self._chain.stages[stage] if stage < len(self._chain.stages) else self._chain.output
         weight, bias = given.weight.take(units), given.bias.numerators[units].astype(object)
         if stage == 0:
             inputs, before = self._coordinates, 1

@@ -12,7 +12,10 @@ from tropica.regions.engine.cell_blocks import CellBlock, Problem
 from tropica.regions.engine.fan import SpaceProblem
 
 SHARP = 1e-10
-"""Bound of a vertex's displacement, as a share of the domain's extent, beyond which the vertex is solved for in integers."""
+"""Bound of a vertex's displacement, as a share of the domain's extent, beyond which the vertex is solved for in integers where
+that is cheap: bounds of wide networks are much larger than their errors."""
+BLUNT = 1e-7
+"""Such a bound beyond which the vertex is solved for in integers in any case."""
 EXACT = 1e-13
 """Error of a vertex, as a share of the domain's extent, beyond which the volume of its cells is computed exactly."""
 
@@ -76,7 +79,7 @@ def corner_planes(
     return [(s, u, v) for s, u, v in planes.tolist()], spread_signs(problem, block.signs[cell])
 
 
-def sharpened(problem: Problem, block: CellBlock, extent: float) -> CellBlock:
+def sharpened(problem: Problem, block: CellBlock, extent: float, work: int) -> CellBlock:
     """The block with vertices solved for in integers where the bounds of their displacement are large.
 
     Hyperplanes that are nearly parallel leave such vertices. The volume of a cell is computed again, exactly, where one of its
@@ -85,19 +88,21 @@ def sharpened(problem: Problem, block: CellBlock, extent: float) -> CellBlock:
     Args:
         problem, block: as in :func:`corners`; the block has signs, volumes and vertices.
         extent: the largest side of the domain in t.
+        work: products of integers that may be spent on vertices with bounds up to ``BLUNT``, the largest first.
     """
     assert block.displacement is not None
     assert block.vertices is not None
     assert block.vertex_start is not None
     assert block.volumes is not None
-    if not problem.exact.proves:
-        return block
     blunt = block.displacement > SHARP * extent
-    if not blunt.any():
+    if not problem.exact.proves or not blunt.any():
         return block
     start = block.vertex_start
+    worst = np.maximum.reduceat(block.displacement, start[:-1])
+    order = np.argsort(-worst, kind="stable")
+    most = max(work // problem.exact.products, int((worst > BLUNT * extent).sum()))
     vertices, displacement, volumes = block.vertices.copy(), block.displacement.copy(), block.volumes.copy()
-    for cell in np.flatnonzero(np.logical_or.reduceat(blunt, start[:-1])).tolist():
+    for cell in order[: min(most, int((worst > SHARP * extent).sum()))].tolist():
         rows = np.flatnonzero(blunt[start[cell] : start[cell + 1]]) + start[cell]
         solved = [[float(x) for x in point[:-1]] for point in corners(problem, block, cell, rows)]
         error = float(np.abs(vertices[rows] - solved).max())

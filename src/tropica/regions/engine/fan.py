@@ -66,6 +66,10 @@ class SpaceProblem:
         chains = (_on_section(self.chain, rationals(self.cone_rays(i))) for i in range(d + 1))
         return tuple(problem_of_chain(chain, simplex) for chain in chains)
 
+    def fresh(self) -> SpaceProblem:
+        """The same with exact signs that remember nothing."""
+        return replace(self, cones=tuple(cone.fresh() for cone in self.cones), exact=self.exact.fresh())
+
     @property
     def dimension(self) -> int:
         """d."""

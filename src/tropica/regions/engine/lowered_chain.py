@@ -79,10 +79,11 @@ def _rows(
     op: ComposedAffine, previous: _Previous, origin: np.ndarray, basis: np.ndarray, exponents: np.ndarray
 ) -> tuple[ExactRows, RationalArray]:
     """The rows of an affine map over the previous stage's outputs."""
-    zeros = {k: RationalArray(np.zeros((1, op.source_size(k)), np.int64)) for k in op.sources}
-    constant = op.apply_exact({**zeros, INPUT: rationals(origin[None])} if INPUT in op.sources else zeros)
-    bias = RationalArray(constant.numerators[0], constant.denominator)
-    parts = []
+    bias, parts = op.exact_bias, []
+    if INPUT in op.sources and origin.any():
+        zeros = {k: RationalArray(np.zeros((1, op.source_size(k)), np.int64)) for k in op.sources}
+        constant = op.apply_exact({**zeros, INPUT: rationals(origin[None])})
+        bias = RationalArray(constant.numerators[0], constant.denominator)
     for k in op.sources:
         if k == INPUT:
             flat = {j: RationalArray(np.zeros((len(basis), op.source_size(j)), np.int64)) for j in op.sources}

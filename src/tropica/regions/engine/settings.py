@@ -28,9 +28,10 @@ class EnumerationSettings:
         memory: bytes for cells that wait for their turn, or that are kept; by default a quarter of what is free.
         threads: how many; all cores by default.
         progress: a bar, or a function of (cells, estimated total, message): cells / total is the share of the volume done.
+        distributed: share the tasks among the processes of torch.distributed; without limits and progress.
 
     Raises:
-        InputError: a limit that is none.
+        InputError: a limit that is none, or one together with ``distributed``.
     """
 
     upto: str | None = None
@@ -40,6 +41,7 @@ class EnumerationSettings:
     memory: int | None = None
     threads: int | None = None
     progress: bool | ProgressCallback = False
+    distributed: bool = False
 
     def __post_init__(self) -> None:
         for name, limit, whole in (("max_cells", self.max_cells, True), ("max_seconds", self.max_seconds, False)):
@@ -55,7 +57,12 @@ class EnumerationSettings:
             raise InputError(f"upto must be a module path or the name of a node; found {self.upto!r}")
         if not callable(self.progress) and not isinstance(self.progress, bool):
             raise InputError(f"progress must be True, False or a function of (done, total, message); found {self.progress!r}")
-        budget(self.memory)
+        if not isinstance(self.distributed, bool):
+            raise InputError(f"distributed must be True or False; found {self.distributed!r}")
+        if self.distributed and (self.max_cells or self.max_seconds or self.progress):
+            raise InputError("distributed=True is for all cells: without max_cells=, max_seconds= and progress=")
+        if self.memory is not None:
+            budget(self.memory)
 
     @property
     def bytes(self) -> int:

@@ -81,7 +81,7 @@ class Found:
 class Spare(threading.local):
     """The arrays of a thread's last task, for its next one: allocating them takes as long as hundreds of cells."""
 
-    capacity: Capacity | None = None
+    made_for: tuple[Capacity, tuple[bool, ...]] | None = None
     state: tuple[Cells, Levels, Maps, Output, Query] | None = None
 
 
@@ -179,8 +179,8 @@ def _arrays(
     net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, bool, bool], spare: Spare
 ) -> tuple[Cells, Levels, Maps, Output, Query]:
     """Arrays for one task, as good as fresh: what a kernel reads before it writes it is reset. Outputs are given away."""
-    if spare.state is None or spare.capacity != capacity:
-        spare.state, spare.capacity = make_state(net, capacity, want), capacity
+    if spare.state is None or spare.made_for != (capacity, want):
+        spare.state, spare.made_for = make_state(net, capacity, want), (capacity, want)
         return spare.state
     cells, levels, maps, output, query = spare.state
     for array in (maps.mask, maps.age, maps.terms, levels.latest, levels.rest_range, query.counters):

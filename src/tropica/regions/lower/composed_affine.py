@@ -16,6 +16,7 @@ from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, rationals
 from tropica.network.exact_affine import ExactOp, exact_op
 from tropica.network.graph import INPUT, AffineNode, Graph, Node
+from tropica.regions.lower.exact_rows import ExactRows
 
 SOURCE_INPUT = -1
 """The number of the network's input among the sources of an affine map; others are stages."""
@@ -141,6 +142,15 @@ class ComposedAffine:
 
     @cached_property
     def _weights(self) -> dict[int, np.ndarray]:
+        return {}
+
+    def nearest(self, source: int) -> bool:
+        """Whether ``weight`` gives the nearest float64 numbers."""
+        return self._direct or self.size * self.source_size(source) <= MOST_EXACT_ENTRIES
+
+    @cached_property
+    def rows(self) -> dict[int, ExactRows]:
+        """The matrices that :func:`exact_rows` has made, by their sources."""
         return {}
 
     def exact_weight(self, source: int) -> RationalArray:

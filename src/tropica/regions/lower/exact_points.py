@@ -65,7 +65,7 @@ def exact_maps(lowered: Lowered, domain: Domain, pieces: Mapping[int, np.ndarray
     values = {SOURCE_INPUT: RationalArray(np.tile(start.numerators, (cells, 1)), start.denominator)}
     for s, stage in enumerate(lowered.stages):
         z = _with_bias_once(stage.affine, values, d)
-        values[s] = _pieced(stage, z, np.repeat(pieces[s], d + 1, axis=0))
+        values[s] = chosen_each(stage, z, np.repeat(pieces[s], d + 1, axis=0))
     out = _with_bias_once(lowered.output, values, d)
     shaped = out.numerators.reshape(cells, d + 1, -1).swapaxes(1, 2)
     return RationalArray(np.ascontiguousarray(shaped), out.denominator)
@@ -97,11 +97,18 @@ def _with_bias_once(affine, values: Mapping[int, RationalArray], d: int) -> Rati
 
 def _bent(stage: Stage, z: RationalArray) -> tuple[np.ndarray, RationalArray]:
     sign = np.sign(z.numerators).astype(np.int8)
-    return sign, _pieced(stage, z, (sign > 0).astype(np.int64))
+    return sign, chosen_each(stage, z, (sign > 0).astype(np.int64))
 
 
-def _pieced(stage: Stage, z: RationalArray, piece: np.ndarray) -> RationalArray:
-    """The outputs of a stage whose units take given pieces."""
+def first_pieces(stage: Stage, z: RationalArray) -> np.ndarray:
+    """The pieces (B, units) at rows z (B, n): 1 where a threshold's is positive, the first input that attains a maximum."""
+    if stage.kind == "threshold":
+        return (z.numerators > 0).astype(np.int64)
+    return _largest(stage, z)[0].argmax(2)
+
+
+def chosen_each(stage: Stage, z: RationalArray, piece: np.ndarray) -> RationalArray:
+    """The outputs (B, units) of a stage at rows z (B, n) whose units take given pieces (B, units)."""
     if stage.kind == "window":
         row = np.take_along_axis(np.broadcast_to(stage.inputs, (len(piece), *stage.inputs.shape)), piece[:, :, None], 2)[
             :, :, 0

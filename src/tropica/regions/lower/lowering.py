@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from threading import Lock
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -24,6 +26,10 @@ NO_INPUT = -1
 """Padding of a window."""
 ZERO = -2
 """The constant 0 among the inputs of a window."""
+_MOST_KEPT = 1 << 20
+"""Weights of a network up to which its stages are kept as long as it is."""
+_LOWERED: WeakKeyDictionary[PiecewiseLinearNetwork, dict[tuple[bool, str | None], tuple[object, Lowered]]] = WeakKeyDictionary()
+_LOCK = Lock()
 _WINDOWS = (MaxPool, AdaptiveMaxPool, Amax)
 
 
@@ -85,6 +91,26 @@ def lower(net: PiecewiseLinearNetwork, *, simplify: bool = True, upto: str | Non
     >>> [stage.kind for stage in lower(net).stages], [stage.kind for stage in lower(net, simplify=False).stages]
     (['window'], ['threshold', 'window'])
     """
+    if not _kept(net):
+        return _lowered(net, simplify, upto)
+    versions = tuple((id(c), c._version) for c in net.constants.values())
+    with _LOCK:
+        known = _LOWERED.setdefault(net, {})
+        found = known.get((simplify, upto))
+    if found is None or found[0] != versions:
+        found = versions, _lowered(net, simplify, upto)
+        with _LOCK:
+            known[simplify, upto] = found
+    return found[1]
+
+
+def _kept(net: PiecewiseLinearNetwork) -> bool:
+    """Whether what a network is lowered to is kept for the next call: of small ones, whose constants say when they change."""
+    constants = net.constants.values()
+    return sum(c.numel() for c in constants) <= _MOST_KEPT and not any(c.is_inference() for c in constants)
+
+
+def _lowered(net: PiecewiseLinearNetwork, simplify: bool, upto: str | None) -> Lowered:
     net = net.to(torch.float64).to("cpu")
     graph = net.graph if upto is None else Graph(net.graph.nodes, net.find(upto)).pruned()
     plan = _Plan(list(graph.nodes), graph.output, {name: (name,) for name in (n.name for n in graph.nodes)}, frozenset())

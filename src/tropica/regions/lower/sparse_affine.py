@@ -38,6 +38,14 @@ def exact_rows(op: ComposedAffine, source: int, small: int = _SMALL) -> ExactRow
     >>> exact_rows(stage.affine, -1).columns.tolist()
     [0, 1, 2, 1, 2, 3, 2, 3, 4]
     """
+    if small != _SMALL:
+        return _made(op, source, small)
+    if source not in op.rows:
+        op.rows[source] = _made(op, source, small)
+    return op.rows[source]
+
+
+def _made(op: ComposedAffine, source: int, small: int) -> ExactRows:
     name = op.names[source]
     n, m = op.size, op.source_size(source)
     if op.target == name:

@@ -19,7 +19,7 @@ from tropica.regions.domains.constructors import Segment
 from tropica.regions.segments.cells import LabelChanges, LineMap, Made, SegmentCell, SegmentRegion
 from tropica.regions.segments.exact import Dyadic
 from tropica.regions.segments.lines import Changes, Grid, Lines
-from tropica.regions.segments.maps import same_maps
+from tropica.regions.segments.maps import same_maps, sharpened
 from tropica.regions.segments.nonlinearities import Window
 from tropica.regions.segments.plan import AffineStep, Plan, plan_of
 from tropica.regions.segments.resolve import exact_walk, resolve
@@ -220,7 +220,7 @@ class SegmentRegions(HtmlRepr):
         low, high = float(values.min()), float(values.max())
         height = (values - low) / max(high - low, 1e-300)
         points = np.stack([np.broadcast_to(ends.numpy()[..., None], height.shape), height], -1)
-        return line + svg(points.transpose(1, 2, 0, 3).reshape(-1, 2, 2), (np.array([0.0, -0.05]), np.array([1.0, 1.05])))
+        return line + svg([*points.transpose(1, 2, 0, 3).reshape(-1, 2, 2)], (np.array([0.0, -0.05]), np.array([1.0, 1.05])))
 
 
 def segment_regions(net: PiecewiseLinearNetwork, segment: Segment, *, work: float = WORK) -> SegmentRegions:
@@ -276,7 +276,7 @@ def segment_regions(net: PiecewiseLinearNetwork, segment: Segment, *, work: floa
         return exact.lines({name: c.at(places).numpy() for name, c in walked.changes.items()}, len(places))
 
     number, lost = same_maps(plan, walked, exactly)
-    lines = walked.output.rows(walked.row)
+    lines = sharpened(walked.output.rows(walked.row), exactly)
     undecided = resolved.undecided + lost
     shape = (-1, plan.net.num_outputs)
     return SegmentRegions(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from tropica.exact.dyadic import decode
+from tropica.exact.rational_arrays import nearest_float
 from tropica.network.graph import NonlinearityNode
 from tropica.regions.segments.lines import where_set
 from tropica.regions.segments.nonlinearities import Threshold, Window
@@ -63,7 +64,7 @@ class Dyadic:
     def floats(self) -> np.ndarray:
         """Rounded once."""
         scale = 1 << self.exponent
-        flat = [n / scale for n in self.numbers.ravel().tolist()]  # int / int rounds correctly
+        flat = [nearest_float(n, scale) for n in self.numbers.ravel().tolist()]
         return np.array(flat, dtype=np.float64).reshape(self.numbers.shape)
 
 

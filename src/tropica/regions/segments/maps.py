@@ -18,6 +18,8 @@ from tropica.regions.segments.nonlinearities import Threshold
 from tropica.regions.segments.plan import INPUT, AffineStep, Plan
 from tropica.regions.segments.walk import Walked
 
+DIGITS = 1e-7
+"""Bound of a line's error, as a share of it, beyond which the line is computed without rounding."""
 PAIRS = 256
 """Breakpoints whose changes are followed at a time."""
 
@@ -53,6 +55,27 @@ def same_maps(plan: Plan, walked: Walked, exact: Callable[[Tensor], Dyadic]) -> 
             number[number == row] = known.setdefault(key, row)
     order = {n: k for k, n in enumerate(dict.fromkeys(number.tolist()))}
     return torch.tensor([order[n] for n in number.tolist()])[walked.row], undecided
+
+
+def sharpened(lines: Lines, exact: Callable[[Tensor], Dyadic]) -> Lines:
+    """Lines of which rounding left at least half of the digits; where it did not, they are computed without rounding.
+
+    Args:
+        lines: the output's, one for each interval.
+        exact: as in :func:`same_maps`.
+    """
+    size = lines.slope.abs() + lines.start.abs()
+    few = torch.nonzero(~(lines.errors.sum(0) <= DIGITS * size).all(1)).flatten()
+    if not len(few):
+        return lines
+    try:
+        found = exact(few)
+    except TooMuch:
+        return lines
+    slope, start = lines.slope.clone(), lines.start.clone()
+    numbers = torch.from_numpy(found.floats())
+    slope[few], start[few] = numbers[..., 0].T, numbers[..., 1].T
+    return Lines(slope, start, lines.errors, lines.exact)
 
 
 def _alike(lines: Lines) -> Tensor:

@@ -129,7 +129,7 @@ def tables(results: Results) -> list[Table]:
             f"{data}: beside nearest neighbors, mean ± sd over runs",
             aggregate(rows, {"in %": "model", "decomposition": "decomposition"}, baseline_cells()),
             "Fidelity: the share of test points with N's label. The baselines give a test point the label that N gives the "
-            "nearest training point: nearest in pixels, or in the values of the last nonlinearity. Active is nearest: the term "
+            "nearest training point: nearest in pixels, or in features, the values of the last nonlinearity. Same: the term "
             "that decides is that of this training point.",
         ),
         Table(
@@ -145,10 +145,10 @@ def tables(results: Results) -> list[Table]:
 def baseline_cells() -> Cells:
     """The columns of the table of baselines."""
     cells: dict[str, Any] = {"N^(X): fidelity": ("network_extracted", percent), "accuracy": ("extracted_true", percent)}
-    for space, name in SPACES.items():
-        cells[f"nearest in {name}: fidelity"] = (f"{space}_fidelity", percent)
-        cells[f"accuracy, {name}"] = (f"{space}_accuracy", percent)
-        cells[f"active is nearest, {name}"] = (f"active_is_nearest_{space}", percent)
+    for space, name in {"pixel": "pixels", "feature": "features"}.items():  # short, so that all columns fit a page
+        cells[f"{name}: fidelity"] = (f"{space}_fidelity", percent)
+        cells[f"{name}: accuracy"] = (f"{space}_accuracy", percent)
+        cells[f"{name}: same"] = (f"active_is_nearest_{space}", percent)
     return cells
 
 

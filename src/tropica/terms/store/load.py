@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tropica.errors import InputError, StoreError
 from tropica.runtime.arithmetic import own_settings
+from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.runtime.safetensors_files import SafetensorsFile
 from tropica.terms.linear_terms import LinearTerms
 from tropica.terms.store.manifest import CENTER, DECOMPOSITION, Manifest, shard_file
@@ -70,8 +71,12 @@ def load_terms(folder: str | os.PathLike[str], *, check: str = "use") -> LinearT
 
 
 @own_settings()
-def check_terms(folder: str | os.PathLike[str]) -> tuple[Manifest, list[str]]:
+def check_terms(folder: str | os.PathLike[str], *, progress: bool | ProgressCallback = False) -> tuple[Manifest, list[str]]:
     """Compare all files of a store with their checksums.
+
+    Args:
+        folder: the folder of the store.
+        progress: True for a bar, or a function (done, total, message).
 
     Returns:
         The manifest, and a line for each file that is missing, damaged, or part of another store. Running the same extraction
@@ -98,10 +103,13 @@ def check_terms(folder: str | os.PathLike[str]) -> tuple[Manifest, list[str]]:
                 _check_unfinished(path / shard_file(number), manifest, first)
         return manifest, faults
     blocks = StoredBlocks(path, manifest)
-    for number in range(len(blocks)):
-        with _collect_fault(faults):
-            blocks.check_size(number)
-            blocks.check(number)
+    with progress_callback(progress) as report:
+        for number in range(len(blocks)):
+            with _collect_fault(faults):
+                blocks.check_size(number)
+                blocks.check(number)
+            if report is not None:
+                report(number + 1, len(blocks), "comparing checksums")
     with _collect_fault(faults):
         _read_center(path, manifest)
     with _collect_fault(faults):

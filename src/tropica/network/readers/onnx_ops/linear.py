@@ -190,6 +190,10 @@ def conv_transpose(b: Builder, call: Call) -> Activation:
     after = [n + p + q for n, p, q in zip(whole, cut[-2::-2], cut[-1::-2], strict=True)]
     bounded(*((x.shape[0], weight.shape[1] * max(1, groups), *sizes) for sizes in (whole, after)))
 
+    # Without a second entry a stride has no effect, without a second weight a dilation has none; torch's are 32-bit.
+    stride = tuple(1 if n == 1 else s for n, s in zip(x.shape[2:], stride, strict=True))
+    dilation = tuple(1 if k == 1 else d for k, d in zip(weight.shape[2:], dilation, strict=True))
+
     def convolve(x: Tensor, weight: Tensor) -> Tensor:
         return F.pad(_TRANSPOSED[spatial - 1](x, weight, None, stride, 0, 0, groups, dilation), cut)
 

@@ -1,8 +1,9 @@
-"""Resize and Upsample: nearest and linear interpolation, one axis after another."""
+"""Resize and Upsample: nearest, linear and cubic interpolation, one axis after another."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,24 +20,21 @@ _FIRST_WITH_SIZES = 11
 def resize(b: Builder, call: Call) -> Activation:
     """Each axis resampled by its scale."""
     x, mode = call.activation(), call.attribute("mode")
-    if mode not in ("nearest", "linear"):
-        raise Refused(f"its mode is {mode!r}; nearest and linear are read")
     scales, out = _target(call, x)
     coordinates, rounding = _modes(call)
-    antialias = bool(call.attribute("antialias")) and mode == "linear"
+    weights = _weights(call, mode)
     changed = [d for d in range(x.ndim) if out[d] != x.shape[d] or scales[d] != 1]
     bounded([max(n, m) for n, m in zip(x.shape, out, strict=True)])
     value, k = stripped(b, x, changed)
-    if any(out[d] * (x.shape[d] if mode == "linear" else 1) > MOST_INDEX for d in changed):
+    if any(out[d] * (1 if weights is None else x.shape[d]) > MOST_INDEX for d in changed):
         raise Refused(f"its output has the shape {out}")
     for d in changed:
         positions = _positions(coordinates, x.shape[d], out[d], scales[d])
-        if mode == "nearest":
+        if weights is None:
             index = np.clip(_rounded(positions, rounding), 0, x.shape[d] - 1)
             value = take(b, value, d - k + 1, torch.from_numpy(index.astype(np.int64)))
         else:
-            matrix = _linear_matrix(positions, x.shape[d], scales[d] if antialias else 1.0)
-            value = along(b, value, d - k + 1, torch.from_numpy(matrix))
+            value = along(b, value, d - k + 1, torch.from_numpy(weights(positions, x.shape[d], scales[d])))
     return Activation(value, out)
 
 
@@ -77,8 +75,7 @@ def _target(call: Call, x: Activation) -> tuple[list[float], tuple[int, ...]]:
 
 def _modes(call: Call) -> tuple[str, str]:
     """How positions are computed, and how they are rounded. Before version 11: x/scale, rounded down."""
-    call.ignore("cubic_coeff_a", "extrapolation_value")  # of modes that are refused
-    call.need("exclude_outside", values=(0, None), why="only 0 is read")
+    call.ignore("extrapolation_value")  # of a mode that is refused
     coordinates = call.attribute("coordinate_transformation_mode") or "asymmetric"
     rounding = call.attribute("nearest_mode") or "floor"
     known = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn")
@@ -115,15 +112,47 @@ def _rounded(positions: np.ndarray, mode: str) -> np.ndarray:
     return np.floor(positions)
 
 
-def _linear_matrix(positions: np.ndarray, size: int, scale: float) -> np.ndarray:
-    """The matrix (out, size) of linear interpolation: a hat around each position, wider by 1/scale if it antialiases.
+def _weights(call: Call, mode: str) -> Callable[[np.ndarray, int, float], np.ndarray] | None:
+    """The matrix (out, size) of an axis from its positions, size and scale; None for the nearest entry alone."""
+    a, antialias = call.attribute("cubic_coeff_a"), bool(call.attribute("antialias"))
+    outside = not call.attribute("exclude_outside")
+    if mode == "nearest":
+        call.need("exclude_outside", values=(0, None), why="only 0 is read with the mode nearest")
+        return None
+    if mode not in ("linear", "cubic"):
+        raise Refused(f"its mode is {mode!r}; nearest, linear and cubic are read")
 
-    What the hat has outside of the input belongs to the nearest entry.
+    def matrix(positions: np.ndarray, size: int, scale: float) -> np.ndarray:
+        least = min(scale, 1.0) if antialias else 1.0
+        if mode == "linear":
+            return _matrix(positions, size, least, 1, _hat, outside)
+        return _matrix(positions, size, least, 2, lambda t: _cubic(t, a), outside)
+
+    return matrix
+
+
+def _hat(t: np.ndarray) -> np.ndarray:
+    return np.clip(1 - t, 0, None)
+
+
+def _cubic(t: np.ndarray, a: float) -> np.ndarray:
+    """Keys's cubic at distances t ≥ 0."""
+    near = ((a + 2) * t - (a + 3)) * t * t + 1
+    return np.where(t <= 1, near, np.where(t < 2, ((a * t - 5 * a) * t + 8 * a) * t - 4 * a, 0))
+
+
+def _matrix(
+    positions: np.ndarray, size: int, scale: float, support: int, kernel: Callable[[np.ndarray], np.ndarray], outside: bool
+) -> np.ndarray:
+    """The matrix (out, size) of interpolation by a kernel around each position, wider by 1/scale.
+
+    What the kernel has outside of the input belongs to the nearest entry, or (``outside`` false) is left out. Rows sum to 1.
     """
-    scale = min(scale, 1.0)
-    reach = math.ceil(1 / scale)
+    reach = math.ceil(support / scale)
     entries = np.floor(positions)[:, None].astype(np.int64) + np.arange(1 - reach, reach + 1)
-    weights = np.clip(1 - np.abs(entries - positions[:, None]) * scale, 0, None)
+    weights = kernel(np.abs(entries - positions[:, None]) * scale)
+    if not outside:
+        weights = np.where((entries >= 0) & (entries < size), weights, 0)
     weights /= weights.sum(1, keepdims=True)
     matrix = np.zeros((len(positions), size))
     np.add.at(matrix, (np.arange(len(positions))[:, None], np.clip(entries, 0, size - 1)), weights)

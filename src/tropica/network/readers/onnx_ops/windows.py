@@ -53,6 +53,9 @@ class Windows:
             count = [(-(-m // s) if ceil else m // s) + 1 for m, s in zip(room, stride, strict=True)]
             if ceil:  # a window that starts in the padding behind the input is left out
                 count = [c - ((c - 1) * s >= n + p) for c, s, n, p in zip(count, stride, sizes, before, strict=True)]
+        # A stride past the padded input has no second window, and a kernel of 1 no second position; torch's are 32-bit.
+        stride = tuple(min(s, n + p + q) for s, n, p, q in zip(stride, sizes, before, after, strict=True))
+        dilation = tuple(1 if k == 1 else d for d, k in zip(dilation, kernel, strict=True))
         return cls(sizes, kernel, stride, dilation, tuple(before), tuple(after), tuple(count))
 
     @property
