@@ -26,7 +26,9 @@ def small_inputs() -> Inputs:
     layers = [torch.nn.Flatten(), torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 16), torch.nn.ReLU()]
     model = torch.nn.Sequential(*layers, torch.nn.Linear(16, 10)).eval()
     training, test = tp.load_data("digits", limit=120), tp.load_data("digits", split="test", limit=80)
-    return Inputs("digits-net", tp.trace(model, test.inputs[:2]), training, test)
+    other = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 8), torch.nn.ReLU(), torch.nn.Linear(8, 10)).eval()
+    nets = [tp.trace(one, test.inputs[:2]) for one in (model, other)]
+    return Inputs("digits-net", nets[0], training, test, others=(("another", nets[1]),))
 
 
 @contextmanager

@@ -43,3 +43,14 @@ def test_layers(explorer):
         time.sleep(0.1)
     given = tp.layerwise(inputs.net, inputs.training, inputs.test)
     assert answer[1]["rows"] == [vars(row) for row in given.rows]
+
+
+def test_other_models(explorer):
+    session, port = explorer
+    inputs = session.inputs
+    until = time.monotonic() + 60
+    while (answer := ask(port, "models?other=0&method=paper"))[0] == 202 and time.monotonic() < until:
+        time.sleep(0.1)
+    given = tp.compare_models(inputs.net, inputs.others[0][1], inputs.training, inputs.test, decomposition="paper")
+    assert answer[1] == {"other": "another", "numbers": given.numbers}
+    assert ask(port, "models?other=1")[0] == 400

@@ -69,6 +69,20 @@ def test_cells_are_those_of_linear_regions(explorer):
     }
 
 
+@pytest.mark.parametrize(("limit", "value"), [("MOST_SECONDS", 1e-9), ("MOST_CELLS", 2)])
+def test_a_view_that_a_limit_ended_is_not_complete(explorer, monkeypatch, limit, value):
+    """Of cells and of seconds: the page must not call such a view whole."""
+    session, port = explorer
+    monkeypatch.setattr(f"tropica.app.planes.{limit}", value)
+    end = parts(port, f"cells?{PLANE}")[-1]
+    assert end["done"]
+    assert (end["level"], end["complete"]) == (len(session.inputs.net.nonlinearities), False)
+    monkeypatch.setattr("tropica.app.plane_terms.MOST_SECONDS", 1e-9)
+    status, found = ask(port, f"terms?{PLANE}")
+    assert status == 400
+    assert "zoom in" in found["error"]
+
+
 def test_a_point_of_a_plane(explorer):
     session, port = explorer
     inputs = session.inputs

@@ -95,5 +95,27 @@ def layers(session: Session, query: Query) -> dict[str, Any]:
     return {"rows": rows, "python": python}
 
 
+def models(session: Session, query: Query) -> dict[str, Any]:
+    """The numbers of ``tp.compare_models`` for the opened network (a) and another one (b), by the other's place."""
+    inputs, method = session.inputs, query.word("method", METHODS, session.first_method)
+    number = query.integer("other", 0, 0, max(0, len(inputs.others) - 1))
+    if inputs.test is None or not inputs.others:
+        raise tp.InputError("there is no other model: name one with --other")
+    (name, other), x, y = inputs.others[number], inputs.test.inputs[:MOST_POINTS], inputs.test.labels
+    y = None if y is None else y[:MOST_POINTS]
+
+    def work(report: Report) -> dict[str, float | None]:
+        settings = {"decomposition": method, "memory": inputs.memory, "progress": report}
+        return tp.compare_models(inputs.net, other, inputs.training, x, y, **settings).numbers
+
+    job = session.job(f"{name} ({method})", work)
+    job.wait(WAIT)
+    if job.state == "failed":
+        raise tp.InputError(job.error)
+    if job.result is None:
+        raise NotReady("{2} {0} of {1}".format(*job.progress))
+    return {"other": name, "numbers": job.result}
+
+
 def _share(equal: np.ndarray) -> float | None:
     return float(equal.mean()) if len(equal) else None

@@ -32,6 +32,7 @@ class Inputs:
         stores: folders of terms; one that does not exist yet is written.
         memory: bytes to work in, None for a quarter of the free memory.
         lines: Python lines that make ``net``, ``training`` and ``test``.
+        others: other networks to compare with, by their names.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Inputs:
     stores: tuple[Path, ...] = ()
     memory: int | None = None
     lines: str = ""
+    others: tuple[tuple[str, tp.PiecewiseLinearNetwork], ...] = ()
 
     def class_name(self, label: int) -> str:
         """The name of a label, or its number."""
@@ -88,6 +90,7 @@ class Inputs:
             "picture": picture_shape(net.input_shape),
             "range": value_range(test),
             "methods": list(METHODS),
+            "others": [name for name, _ in self.others],
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -70,13 +71,15 @@ def _possible(slopes: np.ndarray, offsets: np.ndarray, flat: Flat) -> np.ndarray
 def _cells(slopes: np.ndarray, offsets: np.ndarray, flat: Flat) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Starts, corners and the number of the largest function of each cell."""
     net = tp.trace(_Maximum(slopes, offsets), torch.zeros(2, 2, dtype=torch.float64))
-    starts, corners, numbers, total = [np.zeros(1, np.int64)], [], [], 0
+    starts, corners, numbers, total, begin = [np.zeros(1, np.int64)], [], [], 0, time.monotonic()
     for block in tp.iter_cells(net, tp.Box(flat.low, flat.high), arrays=["vertices"], max_seconds=MOST_SECONDS):
         first, at = polygons(block)
         starts.append(first[1:] + total)
         total += int(first[-1])
         corners.append(at)
         numbers.append((block.centers() @ slopes.T + offsets).argmax(1))
+    if time.monotonic() - begin >= MOST_SECONDS:  # the stream may have been ended before its end
+        raise tp.InputError(f"the terms in view take more than {MOST_SECONDS:.0f} s: zoom in")
     return np.concatenate(starts), np.concatenate(corners), np.concatenate(numbers)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,35 +142,30 @@ def cells(session: Session, query: Query) -> Iterator[dict[str, Any]]:
     A deeper level follows as long as there are few enough cells: the picture of a level is refined by that of the next.
     """
     inputs, domain = session.inputs, find_flat(session, query).domain
-    net, nodes = inputs.net, [node.name for node in inputs.net.nonlinearities]
-    asked = query.integer("level", len(nodes), 0, len(nodes))
+    net, depth = inputs.net, len(inputs.net.nonlinearities)
+    asked = query.integer("level", depth, 0, depth)
     levels = sorted({0, max(0, asked - 1) // 2, asked})  # one of the first layers, one half way, all that are asked for
     for level in levels:
-        last = level == len(nodes)
-        settings: dict[str, Any] = {"max_cells": MOST_CELLS if level == asked else FIRST_CELLS, "max_seconds": MOST_SECONDS}
-        found, stopped = 0, False
-        arrays = ["vertices", "maps"] if last else ["vertices"]
-        for block in tp.iter_cells(net, domain, arrays=arrays, upto=None if last else nodes[level], **settings):
-            found += len(block)
-            yield _block(net, block, level, last)
-            if found >= settings["max_cells"]:
-                stopped = True
-                break
-        yield {"level": level, "done": True, "cells": found, "complete": not stopped}
-        if stopped and level < asked:
-            if asked == len(nodes):  # the last level, as far as it goes
-                yield from _part(net, domain, asked)
+        most = MOST_CELLS if level == asked else FIRST_CELLS
+        if not (yield from _level(net, domain, level, most)) and level < asked:
+            yield from _level(net, domain, asked, MOST_CELLS)  # what is asked for, as far as it goes
             return
 
 
-def _part(net: tp.PiecewiseLinearNetwork, domain: tp.Domain, level: int) -> Iterator[dict[str, Any]]:
-    found = 0
-    for block in tp.iter_cells(net, domain, arrays=["vertices", "maps"], max_cells=MOST_CELLS, max_seconds=MOST_SECONDS):
+def _level(net: tp.PiecewiseLinearNetwork, domain: tp.Domain, level: int, most: int) -> Generator[dict[str, Any], None, bool]:
+    """The blocks of a level and their end; whether they are all cells in view.
+
+    A stream that a limit ended does not say so: one that was shorter than both limits, by this clock, was not ended.
+    """
+    nodes = [node.name for node in net.nonlinearities]
+    last, found, start = level == len(nodes), 0, time.monotonic()
+    arrays, upto = (["vertices", "maps"], None) if last else (["vertices"], nodes[level])
+    for block in tp.iter_cells(net, domain, arrays=arrays, upto=upto, max_cells=most, max_seconds=MOST_SECONDS):
         found += len(block)
-        yield _block(net, block, level, True)
-        if found >= MOST_CELLS:
-            break
-    yield {"level": level, "done": True, "cells": found, "complete": found < MOST_CELLS}
+        yield _block(net, block, level, last)
+    complete = found < most and time.monotonic() - start < MOST_SECONDS
+    yield {"level": level, "done": True, "cells": found, "complete": complete}
+    return complete
 
 
 def polygons(block: tp.CellBlock) -> tuple[np.ndarray, np.ndarray]:

@@ -35,6 +35,7 @@ READ = {
     "agreement": "comparison:agreement",
     "scatter": "comparison:scatter",
     "layers": "comparison:layers",
+    "models": "comparison:models",
     "segment": "segments:segment",
     "at_segment": "segments:at_segment",
 }

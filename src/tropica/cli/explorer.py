@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,10 @@ TERMS_HELP = (
 TEST_HELP = "The points to look at; by default the test points of --data, or its training points where there are no others."
 Test = Annotated[str | None, options.optional("--test", "SPEC", TEST_HELP)]
 Terms = Annotated[list[Path] | None, options.optional("--terms", "DIR", TERMS_HELP)]
+OTHER_HELP = (
+    "Another model to compare with, or a file of other weights of MODEL, such as those of another epoch. May be repeated."
+)
+Other = Annotated[list[str] | None, options.optional("--other", "MODEL|FILE", OTHER_HELP)]
 PORT_HELP = "The port on this machine; by default one that is free."
 Port = Annotated[int | None, options.optional("--port", "N", PORT_HELP, min=1, max=65535)]
 
@@ -31,6 +36,7 @@ def explorer(
     data: Annotated[str | None, options.optional("--data", "SPEC", options.DATA_HELP)] = None,
     test: Test = None,
     terms: Terms = None,
+    other: Other = None,
     limit: options.TrainingLimit = None,
     test_limit: options.TestLimit = None,
     label: options.Label = None,
@@ -50,12 +56,14 @@ def explorer(
         if error.name is not None and error.name.startswith("tropica"):
             raise
         raise InputError(f"tropica app needs {error.name}, which is not installed: pip install 'tropica[app]'") from None
-    if data is None and (given := [n for n, v in (("--test", test), ("--terms", terms), ("--label", label)) if v is not None]):
+    if data is None and (
+        given := [n for n, v in (("--test", test), ("--terms", terms), ("--label", label), ("--other", other)) if v is not None]
+    ):
         raise InputError(f"{given[0]} needs --data, the points of the terms")
     from importlib.metadata import version
 
     wanted: dict[str, Any] = {"data": data, "test": test, "terms": terms or [], "limit": limit, "test_limit": test_limit}
-    wanted |= {"label": label, "weights": weights, "arg": arg or [], "memory": memory}
+    wanted |= {"label": label, "weights": weights, "arg": arg or [], "memory": memory, "other": other or []}
 
     def announce(address: str) -> None:
         print_line(f"open {address}")
@@ -80,6 +88,7 @@ def load(
     weights: Path | None = None,
     arg: list[str],
     memory: int | None = None,
+    other: Sequence[str] = (),
 ) -> Inputs:
     """What the options name.
 
@@ -113,7 +122,20 @@ def load(
     points = replace(points, num_classes=training.num_classes, class_names=training.class_names)
     named = f"{data!r}, split='train'{_option('limit', limit)}{_option('label', label)}"
     lines = f"import tropica as tp\n\ntraining = tp.load_data({named})\n{line}\n{_model_lines(model, weights, arg)}"
-    return Inputs(model, net, training, points, tuple(terms), memory, lines)
+    others = tuple((spec, _other_model(spec, model, training, weights, arg)) for spec in other)
+    return Inputs(model, net, training, points, tuple(terms), memory, lines, others)
+
+
+def _other_model(spec: str, model: str, training: Any, weights: Path | None, arg: list[str]) -> tp.PiecewiseLinearNetwork:
+    """The network of another model, or of other weights of the same one."""
+    from tropica.cli.models import load_model
+    from tropica.cli.weights import TORCH_SUFFIXES
+
+    if Path(spec).suffix.lower() not in (*TORCH_SUFFIXES, ".safetensors"):
+        return load_model(spec, training)
+    if weights is None:
+        raise InputError(f"--other {spec} has weights alone: they need a MODEL with --weights of its own")
+    return load_model(model, training, Path(spec), arg)
 
 
 def _stored_points(terms: list[Path]) -> int | None:

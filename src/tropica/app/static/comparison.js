@@ -19,8 +19,8 @@ export function showComparison(main, app) {
     main.replaceChildren(h("section", { class: "start" }, h("h2", {}, "No data"), h("p", {}, "Comparisons are made on data: start the command with ", h("code", {}, "--data DATA"), ".")));
     return null;
   }
-  const controls = h("div", { class: "filters" }), table = h("div", {}), layers = h("section", { "aria-label": "By layer" }), cloud = h("section", { "aria-label": "Angles and distances" }), list = h("section", { "aria-label": "Chosen test points" });
-  main.replaceChildren(controls, table, h("div", { class: "charts" }, layers, cloud), list);
+  const controls = h("div", { class: "filters" }), table = h("div", {}), layers = h("section", { "aria-label": "By layer" }), cloud = h("section", { "aria-label": "Angles and distances" }), list = h("section", { "aria-label": "Chosen test points" }), models = h("section", { "aria-label": "Models" });
+  main.replaceChildren(controls, table, h("div", { class: "charts" }, layers, cloud), list, models);
   const method = () => here().method ?? app.status.first_method;
   let run = null, drawn = "", known = "";
 
@@ -54,8 +54,24 @@ export function showComparison(main, app) {
     const failed = (place) => (error) => { if (!signal.aborted) { place.lastChild.textContent = error.message; } };
     await Promise.all([
       ask("scatter", { method: wanted }, { signal, waiting: waiting(cloud) }).then(drawCloud).catch(failed(cloud)),
+      drawModels(wanted, signal),
       ask("layers", { method: wanted }, { signal, waiting: waiting(layers) }).then(drawLayers).catch(failed(layers)),
     ]);
+  }
+
+  // The opened network (a) beside each other model or epoch (b).
+  async function drawModels(wanted, signal) {
+    if (!about.others.length) return;
+    models.replaceChildren(h("h2", {}, "Models and epochs"), h("p", { class: "muted" }, "Waiting …"));
+    try {
+      const found = [];
+      for (const other of about.others.keys()) found.push(await ask("models", { method: wanted, other }, { signal, waiting: (what) => { models.lastChild.textContent = `Waiting: ${what} …`; } }));
+      const names = Object.keys(found[0].numbers).filter((name) => found.some((one) => one.numbers[name] !== null)), share = (name) => name.includes("=") || name.startsWith("same");
+      models.replaceChildren(h("h2", {}, "Models and epochs"), h("p", { class: "muted" }, `a is ${about.model.split("/").pop()}, b the model of the column.`),
+        h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Models" }, h("table", { class: "models" }, h("thead", {}, h("tr", {}, h("th", {}, ""), found.map((one) => h("th", {}, one.other.split("/").pop())))),
+          h("tbody", {}, names.map((name) => h("tr", {}, h("th", { scope: "row" }, name), found.map((one) => { const v = one.numbers[name]; return h("td", {}, v === null ? "–" : share(name) ? percent(v) : number(v)); })))))),
+        exportButtons("models", { csv: () => names.map((name) => ({ number: name, ...Object.fromEntries(found.map((one) => [one.other, one.numbers[name]])) })) }));
+    } catch (error) { if (!signal.aborted) models.lastChild.textContent = error.message; }
   }
 
   function drawLayers(found) {
