@@ -12,6 +12,7 @@ import torch
 
 import tropica as tp
 from tests.app.explored import TOKEN, ask, send
+from tropica.app import plane_terms, planes
 from tropica.app.encoding import unpacked
 
 PLANE = "points=test:1,test:2,training:3&low=0,0&high=0.5,0.5"
@@ -73,11 +74,11 @@ def test_cells_are_those_of_linear_regions(explorer):
 def test_a_view_that_a_limit_ended_is_not_complete(explorer, monkeypatch, limit, value):
     """Of cells and of seconds: the page must not call such a view whole."""
     session, port = explorer
-    monkeypatch.setattr(f"tropica.app.planes.{limit}", value)
+    monkeypatch.setattr(planes, limit, value)
     end = parts(port, f"cells?{PLANE}")[-1]
     assert end["done"]
     assert (end["level"], end["complete"]) == (len(session.inputs.net.nonlinearities), False)
-    monkeypatch.setattr("tropica.app.plane_terms.MOST_SECONDS", 1e-9)
+    monkeypatch.setattr(plane_terms, "MOST_SECONDS", 1e-9)
     status, found = ask(port, f"terms?{PLANE}")
     assert status == 400
     assert "zoom in" in found["error"]
