@@ -105,7 +105,6 @@ UNSUPPORTED: dict[str, tuple[Callable[[Net, Tensor], object], str]] = {
     "positions": (lambda net, x: net.out(net.hidden(x)) - net.hidden(x).max(1, keepdim=True)[1], "position of a maximum"),
     "argmax": (lambda net, x: net.out(net.hidden(x)).argmax(1), "return the logits"),
     "made index": (lambda net, x: net.out.weight[net.hidden(x).long()].sum(1), "converts torch.float32 to torch.int64"),
-    "made bounds": (lambda net, x: net.hidden(x).clamp(max=net.hidden(x).flip(1)), "use maximum and minimum"),
     "made slope": (lambda net, x: F.prelu(net.hidden(x), net.hidden(x)[0]), "constant slope"),
     "another dtype": (lambda net, x: net.out(net.hidden(x).double().float()), "one dtype throughout"),
     "unknown": (lambda net, x: net.out(net.hidden(x).digamma()), "not known"),
