@@ -149,7 +149,6 @@ WRONG = [
     ("output-range nets:plain --box -1 1 --objective best", "--objective 'best'"),
     ("output-range nets:plain --box -1 1 --max-seconds 0", "max_seconds must be a positive number"),
     ("output-range nets:plain --box -1 1 --max-boxes 0", "--max-boxes"),
-    ("output-range small.pt2 --box 0 1", "up to 8 dimensions; the box has 64"),
     ("output-range nets:plain --x 0,0 --radius -1", "--radius must be a positive number"),
     ("output-range nets:plain --x 0,0 --radius 1 --clip 3 4", "leaves no box"),
     ("output-range nets:plain --radius 1", "--radius R is around a point"),

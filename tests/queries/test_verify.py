@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import tropica as tp
 from tests.degenerate_networks import degenerate_network
@@ -255,3 +257,19 @@ def test_bad_arguments(tmp_path: Path) -> None:
     ):
         with pytest.raises(tp.InputError, match=message):
             call()
+
+
+@pytest.mark.parametrize("widths", [(12, 3), (12, 6, 3)], ids=["affine", "no unit bends"])
+def test_many_inputs_and_no_unit_that_bends(widths: tuple[int, ...], tmp_path: Path) -> None:
+    """Above 8 inputs: the whole box is one affine function, without branches and without multipliers."""
+    rng = np.random.default_rng(0)
+    net = tp.from_layers([(rng.normal(size=(b, a)), rng.normal(size=b)) for a, b in pairwise(widths)])
+    x = rng.uniform(size=12)
+    box = tp.Box(x - 1e-6, x + 1e-6)
+    prop = tp.Property.label(int(net.predict(torch.from_numpy(x)[None])[0]), outputs=3)
+    verdict = tp.verify(net, box, prop)
+    verdict.save(tmp_path / "proof.npz")
+    assert verdict.holds
+    assert tp.check_verdict(net, box, prop, tmp_path / "proof.npz")
+    found = tp.output_range(net, box, 0)
+    assert float(found.minimum.bound) <= float(net(torch.from_numpy(x)[None])[0, 0]) <= float(found.maximum.bound)

@@ -226,6 +226,8 @@ def bound_rows(
 
 def fixed(program: Program, base: Bounds, signs: list[np.ndarray]) -> Bounds:
     """Bounds (B, n) from those of one box (1, n) and signs (B, n) that branches have fixed."""
+    if not signs:  # an affine network, which has one node
+        return base
     count = len(signs[0])
     low = [np.where(s > 0, np.maximum(a, 0), a) for s, a in zip(signs, base.low, strict=True)]
     high = [np.where(s < 0, np.minimum(b, 0), b) for s, b in zip(signs, base.high, strict=True)]

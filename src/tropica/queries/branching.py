@@ -81,8 +81,8 @@ class Chunk:
             cut=np.array(cut, np.float64),
             child=np.array(child, np.int64),
             leaf=np.array(leaf, np.int64),
-            weights=np.array(weights, np.float64).reshape(-1, rows),
-            alpha=np.array(alpha, np.uint8).reshape(-1, columns),
+            weights=np.array(weights, np.float64).reshape(len(leaf), rows),
+            alpha=np.array(alpha, np.uint8).reshape(len(leaf), columns),
             beta=np.concatenate([np.zeros(0), *beta]),
             count=np.array([len(b) for b in beta], np.int64),
         )
