@@ -29,7 +29,8 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "public_names",
 ]
-exclude_patterns = ["_build", "gallery/README.rst", "gallery/*.py"]
+# myst-nb would read the notebooks that sphinx-gallery offers for download as pages of their own.
+exclude_patterns = ["_build", "gallery/README.rst", "gallery/*.py", "auto_gallery/*.ipynb", "auto_gallery/*.py"]
 nitpicky = False
 
 nb_execution_mode = "off"  # docs/notebooks/make.py runs the notebooks, and a test compares; their outputs are in the files
