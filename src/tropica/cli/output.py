@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PIPED_WIDTH = 120
+GAP = 2
+"""Spaces between two columns."""
 
 
 def torchrun_rank() -> int | None:
@@ -38,12 +40,29 @@ def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[obj
     from rich.text import Text
 
     print_line(title)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, heading in enumerate(headings):
-        table.add_column(Text(heading), justify="right" if i >= len(headings) - numbers else "left", overflow="fold")
+    out = console()
+    widths = _widths([[heading, *(str(row[i]) for row in rows)] for i, heading in enumerate(headings)], out.width)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, GAP - 1, 0, 0), pad_edge=False)
+    for i, (heading, width) in enumerate(zip(headings, widths, strict=True)):
+        justify = "right" if i >= len(headings) - numbers else "left"
+        table.add_column(Text(heading), justify=justify, overflow="fold", width=width)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    console().print(table)
+    out.print(table)
+
+
+def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int | None]:
+    """The widths of columns that do not break a word; None for each where the table fits, or the words do not.
+
+    >>> _widths([["name", "a long text"], ["1"]], 14)
+    [9, 1]
+    """
+    words = [max(len(word) for cell in column for word in cell.split() or [""]) for column in columns]
+    more = [max(map(len, column)) - word for column, word in zip(columns, words, strict=True)]
+    spare = room - sum(words) - GAP * len(words)
+    if not 0 <= spare < sum(more):
+        return [None] * len(words)
+    return [word + spare * one // sum(more) for word, one in zip(words, more, strict=True)]
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
