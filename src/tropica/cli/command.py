@@ -9,9 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, get_type_hints
 
 import typer
 
@@ -94,6 +94,8 @@ class Destinations:
 def command(*examples: str, csv: str = "", figure: str = "") -> Callable[[Function], Callable[..., None]]:
     """Make a function a command: it gets ``--threads`` and ``--json``, and its result is printed and written.
 
+    A parameter whose type is a dataclass stands for its fields, a group of options that several commands have.
+
     Args:
         examples: command lines that run one after the other in an empty folder; the help text shows them.
         csv: the help of ``--csv``, for a function that returns a table.
@@ -104,12 +106,14 @@ def command(*examples: str, csv: str = "", figure: str = "") -> Callable[[Functi
         name = function.__name__.replace("_", "-")
         signature = inspect.signature(function, eval_str=True)
         added = _added_options(name, csv, figure)
-        own = [p for p in signature.parameters.values() if p.name not in added]
+        groups: dict[str, Any] = {p.name: p.annotation for p in signature.parameters.values() if is_dataclass(p.annotation)}
+        own = [one for p in signature.parameters.values() if p.name not in added for one in _written_out(p)]
         also = [key for key in added if key in signature.parameters]
 
         @functools.wraps(function)
         def run(**given: Any) -> None:
             asked = {key: given.pop(key) for key in added}
+            given |= {key: kind(**{one.name: given.pop(one.name) for one in fields(kind)}) for key, kind in groups.items()}
             files = (asked.get("csv"), asked.get("figure"), asked["out"] if figure else None)
             places = Destinations.checked(name, asked["json"], *files)
             _set_threads(asked["threads"])
@@ -124,6 +128,16 @@ def command(*examples: str, csv: str = "", figure: str = "") -> Callable[[Functi
         return run
 
     return decorate
+
+
+def _written_out(parameter: inspect.Parameter) -> list[inspect.Parameter]:
+    """A parameter, or those that a group of options stands for: the fields of a dataclass."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    if not is_dataclass(parameter.annotation):
+        return [parameter.replace(kind=keyword)]
+    kinds = get_type_hints(parameter.annotation, include_extras=True)
+    default = [inspect.Parameter.empty if one.default is MISSING else one.default for one in fields(parameter.annotation)]
+    return [inspect.Parameter(k, keyword, default=v, annotation=kinds[k]) for k, v in zip(kinds, default, strict=True)]
 
 
 def _added_options(name: str, csv: str, figure: str) -> dict[str, inspect.Parameter]:

@@ -41,21 +41,12 @@ class Norm(StrEnum):
     figure="Draw the outputs on the way from the minimum to the maximum to this PNG file.",
 )
 def output_range(
-    model: options.Model,
-    box: points.BoxEnds = None,
-    radius: points.Radius = None,
-    clip: points.Clip = None,
+    *,
+    box: points.BoxOptions,
     objective: Annotated[str, typer.Option("--objective", metavar="OUTPUT", help=OBJECTIVE_HELP)] = "0",
     norm: Annotated[Norm | None, options.optional("--norm", None, NORM_HELP)] = None,
     output: Annotated[int | None, options.optional("--output", "N", "One output for lipschitz; by default all.", min=0)] = None,
-    data: options.DataIfAny = None,
-    subset: options.InSubset = options.Subset.test,
-    label: options.Label = None,
-    point: points.Point = None,
-    x: points.X = None,
-    inputs: options.Inputs = None,
-    weights: options.Weights = None,
-    arg: options.Arg = None,
+    source: points.Source,
     max_boxes: MaxBoxes = None,
     max_seconds: options.SearchSeconds = 60.0,
     seed: options.Seed = 0,
@@ -65,8 +56,8 @@ def output_range(
     Extremes are rational numbers with the points that attain them. Within --max-boxes or --max-seconds (of each of the two,
     60 by default), and on many boxes of more than 8 inputs, the best value found comes with a proven bound.
     """
-    at = points.Source(model, data, subset, label, weights, arg, inputs, point, x).load(needs_point=False)
-    domain, described = points.make_box(at, box, radius, clip)
+    at = source.load(needs_point=False)
+    domain, described = points.make_box(at, box)
     wanted = _objective(objective)
     limits = {"max_boxes": max_boxes, "max_seconds": max_seconds}
     of = {"norm": None if norm is None else norm.value, "output": output}

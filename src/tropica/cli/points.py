@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tropica.cli import options
@@ -47,18 +46,27 @@ class ModelAt:
 
 
 @dataclass(frozen=True)
+class BoxOptions:
+    """The options that say which box is asked about: see :func:`make_box`."""
+
+    box: BoxEnds = None
+    radius: Radius = None
+    clip: Clip = None
+
+
+@dataclass(frozen=True)
 class Source:
     """The options that say which model is asked, and at which point."""
 
-    model: str
-    data: str | None
-    subset: options.Subset
-    label: str | None
-    weights: Path | None
-    arg: list[str] | None
-    inputs: int | None
-    point: int | None
-    x: str | None
+    model: options.Model
+    data: options.DataIfAny = None
+    subset: options.InSubset = options.Subset.test
+    label: options.Label = None
+    point: Point = None
+    x: X = None
+    inputs: options.Inputs = None
+    weights: options.Weights = None
+    arg: options.Arg = None
 
     def load(self, *, needs_point: bool) -> ModelAt:
         """Load the network and the point.
@@ -138,9 +146,7 @@ def shaped(numbers: np.ndarray, net: tp.PiecewiseLinearNetwork, option: str) -> 
     return numbers.reshape(net.input_shape)
 
 
-def make_box(
-    at: ModelAt, box: tuple[str, str] | None, radius: float | None, clip: tuple[float, float] | None
-) -> tuple[tp.Box, dict[str, Any]]:
+def make_box(at: ModelAt, given: BoxOptions) -> tuple[tp.Box, dict[str, Any]]:
     """The box of the options ``--box``, or ``--radius`` and ``--clip``, and its description.
 
     Raises:
@@ -150,6 +156,7 @@ def make_box(
 
     import tropica as tp
 
+    box, radius, clip = given.box, given.radius, given.clip
     if (box is None) == (radius is None):
         raise InputError("one domain is needed: --box LO HI, or --radius R around --point N or --x NUMBERS")
     if clip is not None and radius is None:

@@ -26,15 +26,7 @@ SECONDS_HELP = "Seconds for the facets, in more than 8 dimensions."
     figure="Draw the cell to this PNG file.",
 )
 def region(
-    model: options.Model,
-    data: options.DataIfAny = None,
-    subset: options.InSubset = options.Subset.test,
-    label: options.Label = None,
-    point: points.Point = None,
-    x: points.X = None,
-    inputs: options.Inputs = None,
-    weights: options.Weights = None,
-    arg: options.Arg = None,
+    source: points.Source,
     max_seconds: Annotated[float, typer.Option("--max-seconds", metavar="S", help=SECONDS_HELP)] = 10.0,
     seed: options.Seed = 0,
 ) -> Found:
@@ -43,7 +35,6 @@ def region(
     The region is the cell of the point: all inputs with the same sign vector. Nothing is enumerated, so networks of any size
     and any number of inputs can be asked. Distances lie within the bounds that are written; facets are proven.
     """
-    source = points.Source(model, data, subset, label, weights, arg, inputs, point, x)
     at = source.load(needs_point=True)
     r = tp.cell(at.net, at.x)
     numbers = {"point": at.about, "input_shape": list(at.net.input_shape), "network": at.net.fingerprint}

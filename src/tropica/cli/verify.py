@@ -33,19 +33,10 @@ SAMPLES = 2048
     figure="Draw the outputs on the box, and a counterexample, to this PNG file.",
 )
 def verify(
-    model: options.Model,
+    *,
     prop: Annotated[str, options.optional("--property", "PROPERTY", PROPERTY_HELP)],
-    box: points.BoxEnds = None,
-    radius: points.Radius = None,
-    clip: points.Clip = None,
-    data: options.DataIfAny = None,
-    subset: options.InSubset = options.Subset.test,
-    label: options.Label = None,
-    point: points.Point = None,
-    x: points.X = None,
-    inputs: options.Inputs = None,
-    weights: options.Weights = None,
-    arg: options.Arg = None,
+    box: points.BoxOptions,
+    source: points.Source,
     max_boxes: MaxBoxes = None,
     max_seconds: options.SearchSeconds = 60.0,
     seed: options.Seed = 0,
@@ -60,13 +51,13 @@ def verify(
 
     if proof is not None:
         writable_file(proof)
-    at = points.Source(model, data, subset, label, weights, arg, inputs, point, x).load(needs_point=prop == "label")
+    at = source.load(needs_point=prop == "label")
     wanted = _property(prop, at)
     own = any(given is not None for given, _ in wanted.cases)
     domain, described = (None, {"kind": "property"})
     if not own:
-        domain, described = points.make_box(at, box, radius, clip)
-    elif box is not None or radius is not None:
+        domain, described = points.make_box(at, box)
+    elif box.box is not None or box.radius is not None:
         raise InputError(f"{prop} has boxes of its own: leave out --box and --radius")
     with waiting("verifying"):
         found = tp.verify(at.net, domain, wanted, max_boxes=max_boxes, max_seconds=max_seconds, seed=seed)
