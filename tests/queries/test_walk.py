@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -106,3 +107,18 @@ def test_processes_change_nothing(order: str) -> None:
     assert points[0] == points[1]
     assert (walks[0].edges, walks[0].parents) == (walks[1].edges, walks[1].parents)
     assert walks[0].complete
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0, 1e11])
+def test_a_side_of_the_domain_on_the_hyperplane_of_a_unit(scale: float) -> None:
+    """The facet there is the domain's: nothing lies beyond it, and walks and ranges end."""
+    net = tp.from_layers([([[scale, 0.0], [0.0, 1.0]], None), ([[-1.0, 1.0]], [0.5])])
+    box = tp.Box([-0.875, -1.0], [0.0, 1.0])
+    cell = tp.cell(net, [-0.4, 0.5], domain=box)
+    assert sorted(cell.facets.units) == ["domain[0]", "domain[1]", "domain[2]", "relu0[1]"]
+    with pytest.raises(tp.InputError, match="border of the domain"):
+        cell.neighbor(next(f for f in cell.facets if cell.facets.units[f] == "domain[0]"))
+    assert len(list(tp.walk_cells(net, [-0.4, 0.5], within=box))) == tp.count_cells(net, box) == 2
+    found = tp.output_range(net, box)
+    assert found.exact
+    assert (found.minimum.value, found.maximum.value) == (Fraction(1, 2), Fraction(3, 2))

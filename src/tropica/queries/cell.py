@@ -161,12 +161,15 @@ class Cell(HtmlRepr):
             rows = self.halfspaces.exact
             assert rows is not None
 
+            own = int((self.halfspaces.borders.stage >= 0).sum())
+            found = np.array([g[-1] if g[-1] >= own else g[0] for g in faces.groups], np.int64)  # walls come last
+
             def crossing(f: int) -> tuple[RationalArray, RationalArray]:
-                i = faces.facets[f]
+                i = found[f]
                 return faces.on_facet(f), near_one(rows.numerators[i : i + 1, :-1])
 
-            names = tuple(self.halfspaces.units[i] for i in faces.facets)
-            return Facets(faces.facets, faces.groups, names, np.zeros(0, np.int64), crossing)
+            names = tuple(self.halfspaces.units[i] for i in found)
+            return Facets(found, faces.groups, names, np.zeros(0, np.int64), crossing)
         return proven_facets(self.lowered, self.pieces, self.halfspaces, self.inside, self.walls, max_seconds, seed)
 
     def neighbor(self, facet: int) -> Cell:

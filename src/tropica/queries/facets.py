@@ -17,7 +17,8 @@ class Facets(HtmlRepr):
     """The facets of a cell.
 
     Attributes:
-        rows: (F,) for each facet a row of ``cell.halfspaces``, the first of those on its hyperplane.
+        rows: (F,) for each facet a row of ``cell.halfspaces``: of those on its hyperplane that of the domain, if there is one,
+            else the first.
         groups: for each facet all rows that are known to be on its hyperplane.
         units: (F,) names of the units, or ``domain[i]``.
         complete: whether every facet is there and every other row is proven redundant.
