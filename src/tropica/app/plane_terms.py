@@ -15,7 +15,7 @@ from tropica.app.planes import MOST_SECONDS, Flat, find_flat, polygons
 from tropica.app.session import Session
 
 RECTANGLES = 12
-"""The view is covered by so many rectangles a side, on each of which most terms are excluded."""
+"""The number of rectangles along each side of the view; on each rectangle most terms are excluded."""
 
 
 def terms(session: Session, query: Query) -> dict[str, Any]:

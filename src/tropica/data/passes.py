@@ -75,7 +75,7 @@ class DataPass:
         function: a function applied to each batch (the first layers of a network), or None.
         observer: a function called with each shard and its points, before ``function`` is applied, or None.
         order: the points of the passes so far; another order in a later pass is an InputError.
-        repeat: each point comes so many times in a row, one after another: once for each output that is asked for. Lengths and
+        repeat: how often each point comes, in a row: once for each output that is asked for. Lengths and
             numbers of points count these rows; ``batch_size`` counts points.
 
     >>> data_pass = DataPass(torch.zeros(5, 3), 2, torch.float32, torch.device("cpu"), (3,))

@@ -43,7 +43,7 @@ class Points:
 
     @classmethod
     def ends(cls, count: int) -> Points:
-        """The two ends of each of so many segments."""
+        """The two ends of each of ``count`` segments."""
         return cls(torch.arange(count).repeat_interleave(2), torch.tensor([0.0, 1.0], dtype=torch.float64).repeat(count))
 
     def joined(self, segment: Tensor, t: Tensor) -> Points:

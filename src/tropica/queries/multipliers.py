@@ -11,7 +11,7 @@ from tropica.queries.threshold_program import Program
 from tropica.regions.lower.composed_affine import SOURCE_INPUT
 
 LEVELS = 255
-"""A proof stores α in so many steps."""
+"""The number of steps in which a proof stores α."""
 FORGET, FORGET_SQUARES = 0.7, 0.99
 
 
@@ -83,7 +83,7 @@ def first_multipliers(program: Program, bounds: Bounds, rows: int) -> Multiplier
 
 
 def ascended(program: Program, bounds: Bounds, objective: Objective, start: Multipliers, steps: int) -> Ascended:
-    """The best multipliers of so many steps."""
+    """The best multipliers after the given number of steps."""
     alpha, beta, weights = start.alpha.copy(), start.beta.copy(), start.weights.copy()
     if bounds.signs is not None:
         beta = np.where(np.concatenate(bounds.signs, 1) != 0, beta, 0.0)

@@ -28,7 +28,7 @@ from tropica.runtime.progress import ProgressCallback
 BATCH = 64
 """Boxes that are bounded at a time."""
 FEW_UNITS = 6
-"""A box in which at most so many units may bend is taken apart into its cells."""
+"""The largest number of units that may bend in a box that is divided into its cells."""
 FEW_CELLS = 64
 """Cells of a box that are visited before it is split instead."""
 

@@ -55,7 +55,7 @@ def linear_regions(  # pyright: ignore[reportInconsistentOverload]
         simplify: merge nonlinearities where linear regions stay the same (a relu with its max-pool); otherwise cells are the
             activation patterns of the network as written.
         connected: what connects the cells of a linear region: a common "facet" or a common "point".
-        max_cells, max_seconds: stop after about so many; the complex is then not ``complete``.
+        max_cells, max_seconds: stop after about this number of cells, or seconds; the complex is then not ``complete``.
         memory: bytes for the cells; by default a quarter of what is free.
         threads: how many; all cores by default.
         progress: a bar, or a function of (cells, estimated total, message): cells / total is the share of the volume done.

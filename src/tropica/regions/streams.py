@@ -34,7 +34,7 @@ class CellCount(HtmlRepr, int):
     """A number of cells.
 
     Attributes:
-        complete: whether it counts all cells; otherwise a limit or Ctrl-C ended it, and there are at least so many.
+        complete: whether it counts all cells; otherwise a limit or Ctrl-C ended it, and ``cells`` is a lower bound.
         stopped: what ended the count: "Ctrl-C", "max_cells=…", "max_seconds=…"; None for a complete one.
         certified: whether every cell that was counted is proven to be one: no sign rests on floating point alone.
         signs: how many signs were decided by the ``filter`` on a cell's box, at its ``vertices`` in float64, and by ``exact``
@@ -80,7 +80,7 @@ def count_cells(
         upto: the module path or node name whose output takes the place of the network's.
         simplify: merge nonlinearities where linear regions stay the same (a relu with its max-pool); otherwise cells are the
             activation patterns of the network as written.
-        max_cells, max_seconds: stop after about so many; the count is then not complete.
+        max_cells, max_seconds: stop after about this number of cells, or seconds; the count is then not complete.
         memory: bytes for cells that wait for their turn.
         threads: how many; all cores by default.
         progress: a bar, or a function of (cells, estimated total, message).

@@ -16,7 +16,7 @@ UNITS: dict[str, float] = {"float32": 2.0**-23, "float64": 2.0**-52, "double-dou
 LEAST_DIGITS = 3.0
 """The digits of f(x) without which no certificate holds: the tolerance is then below 1/2000 of the spread of N."""
 PLAIN = 100
-"""A violation of so many times the tolerance is no rounding."""
+"""A violation of this multiple of the tolerance is not due to rounding."""
 MOST_DIGITS = 15.0
 """f(x) is a float64 number."""
 

@@ -164,7 +164,7 @@ def _products(
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor, chunk: int | None) -> Tensor:
-    """x weightᵀ + bias (n, m), written to ``out``; with a chunk, sums of so many products are added one after another."""
+    """x weightᵀ + bias (n, m), written to ``out``; with ``chunk``, sums of ``chunk`` products are added one after another."""
     if chunk is None:
         return torch.addmm(bias, x, weight.T, out=out)
     torch.mm(x[:, :chunk], weight[:, :chunk].T, out=out)

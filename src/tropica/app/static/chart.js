@@ -2,7 +2,7 @@
 
 import { number, svg } from "./dom.js";
 
-// Round numbers from low to high, about so many.
+// About `count` round numbers from low to high.
 export function ticks(low, high, wanted = 5) {
   const rough = (high - low) / wanted || 1, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((m) => m * power).find((size) => size >= rough * 0.999);

@@ -230,7 +230,7 @@ def enumerate_cells(net: PiecewiseLinearNetwork, domain: Domain, settings: Enume
 
     Raises:
         InputError: a domain that does not fit the inputs or has too many dimensions, or more cells than fit the memory: a
-            quarter of what is free, or so many bytes. It is raised early where an estimate says so.
+            quarter of what is free, or this number of bytes. It is raised early where an estimate says so.
     """
     domain.check_input(net.input_shape)
     lowered = lower(net, simplify=settings.simplify)

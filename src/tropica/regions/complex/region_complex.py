@@ -259,7 +259,7 @@ class RegionComplex(OutputMethods, HtmlRepr, Sequence[Cell]):
     def volumes(self) -> np.ndarray:
         """Length, area, volume of each cell (C,), in the units of x; ∞ where a cell is unbounded.
 
-        Those of thin cells are right to about 1e-10 of the domain's size to the power d, not to so many digits of their own.
+        Those of thin cells are right to about 1e-10 of the domain's size to the power d, not to ten digits of their own.
         """
         return self._found.volumes * self.domain.volume_scale
 

@@ -23,7 +23,7 @@ def padded_vertices(start: np.ndarray) -> np.ndarray:
 
 
 def chunks(start: np.ndarray, facets: int) -> Iterator[np.ndarray]:
-    """Numbers of polytopes of about equal size, so many at a time that their tables stay small."""
+    """Numbers of polytopes of about equal size, in batches whose tables stay small."""
     counts = np.diff(start)
     order = np.argsort(counts, kind="stable")
     low = 0

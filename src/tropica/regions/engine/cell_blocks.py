@@ -34,7 +34,7 @@ MOST_DIMENSIONS = 12
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of tasks: so many cells in the first, in those that it gives back, and in all later ones."""
+    """Numbers of cells: of the first task, of those that it gives back, and of all later tasks."""
 
     first: int = 256
     second: int = 2048
@@ -237,7 +237,7 @@ def _walls(faces: Faces, exponents: np.ndarray) -> tuple[RationalArray, Rational
 
 
 def check_dimension(d: int) -> None:
-    """Refuse domains of so many dimensions that their cells cannot be listed."""
+    """Refuse domains whose dimension is too high for their cells to be listed."""
     if d > MOST_DIMENSIONS:
         raise InputError(
             f"the cells of a domain of {d} dimensions cannot be enumerated: a box has 2^{d} vertices, and {d} units in "

@@ -21,7 +21,7 @@ _CACHE_LIMIT = 1 << 23
 _SPARSE = 0.25
 """A matrix with a smaller share of nonzero entries is kept as sparse columns."""
 SMALL = 4096
-"""A matrix of at most so many entries is dense."""
+"""The largest number of entries of a matrix that is held dense."""
 _NONE = -(2**40)
 
 

@@ -34,7 +34,7 @@ def in_order(root: Task, run: Run, threads: int, window: int) -> Iterator[Found]
         root: the first task.
         run: searches one task.
         threads: how many at once.
-        window: so many tasks at most are running or waiting for their turn.
+        window: the largest number of tasks that are running or waiting for their turn.
     """
     if threads == 1:
         yield from _one_thread(root, run)

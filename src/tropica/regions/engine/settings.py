@@ -24,7 +24,7 @@ class EnumerationSettings:
         upto: the module path or node name whose output takes the place of the network's.
         simplify: merge nonlinearities where linear regions stay the same (a relu with its max-pool); otherwise cells are the
             activation patterns of the network as written.
-        max_cells, max_seconds: stop after about so many; the result is then not complete.
+        max_cells, max_seconds: stop after about this number of cells, or seconds; the result is then not complete.
         memory: bytes for cells that wait for their turn, or that are kept; by default a quarter of what is free.
         threads: how many; all cores by default.
         progress: a bar, or a function of (cells, estimated total, message): cells / total is the share of the volume done.

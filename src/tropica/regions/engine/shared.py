@@ -89,7 +89,7 @@ def _own(problem: Problem, want: frozenset[str], processes: Processes, threads: 
 
 
 def _first(search: Search, least: int) -> list[Found | Task]:
-    """The first results, and at least so many tasks that are left of them, in order; fewer where the search ends before."""
+    """The first results, and in order the tasks that they leave: at least ``least``, unless the search ends before."""
     items: list[Found | Task] = [search.problem.root]
     while tasks := [(item.depth, i, item) for i, item in enumerate(items) if isinstance(item, Task)]:
         if len(tasks) >= least:

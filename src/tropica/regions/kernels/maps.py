@@ -10,11 +10,11 @@ from tropica.regions.kernels.signs import ONE, ROUNDING
 
 UNIT = 2.0**-53
 MAX_TERMS = 8
-"""So many rank-one terms of a map are passed on to the next; more make it a full product."""
+"""The largest number of rank-one terms of a map that are passed on to the next; with more, the map is a full product."""
 MAX_SPARSE_TERMS = 24
 """The same where matrices have sparse columns."""
 MAX_UPDATES = 256
-"""After so many rank-one terms a map is computed afresh."""
+"""The number of rank-one terms after which a map is computed afresh."""
 
 
 @njit(**OPTIONS)

@@ -123,7 +123,7 @@ def search(net, ends, sparse, start, units, cells, levels, maps, output, query, 
         units: the undecided units of the first stage.
         cells, levels, maps, output, query: fresh arrays, the start's cell at the beginning of ``cells``.
         address: of the callback that decides doubtful signs.
-        limit: after so many cells the search ends; the stack holds what is left.
+        limit: the number of cells after which the search ends; the stack holds what is left.
 
     Returns:
         (status, number of cells, stack entries left).

@@ -17,7 +17,7 @@ from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO, at_vertices, full
 SMALLER = ONE << np.uint64(62)
 """Beside the number of the next window: the cell is a part of the one that the windows were filtered on."""
 FEW = 12
-"""So many windows are looked at one by one instead of being filtered again."""
+"""Up to this number of windows are compared one by one instead of being filtered again."""
 
 
 @njit(**OPTIONS)

@@ -38,7 +38,7 @@ class Budget:
     left: float
 
     def spend(self, products: int) -> None:
-        """Take some; raise TooMuch where there are not so many."""
+        """Spend ``products`` multiplications; raise TooMuch where fewer are left."""
         self.left -= products
         if self.left < 0:
             raise TooMuch

@@ -3,7 +3,7 @@
 Where a unit of a threshold breaks, its slope changes by δ, and those of the dense layer behind it by δ·(its column of W). So of
 all the intervals into which an old one was cut only the first needs a product with W. And what a layer gives is continuous:
 with its slopes s_i on the intervals [t_i, t_{i+1}] known, the values at the ends follow from one of them,
-v_{i+1} = v_i + s_i (t_{i+1} − t_i). Every ``BLOCK``-th is computed in full, so that rounding adds up over so many steps only.
+v_{i+1} = v_i + s_i (t_{i+1} − t_i). Every ``BLOCK``-th is computed in full, so that rounding adds up over ``BLOCK`` steps only.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ UNIT = 2.0**-53
 
 
 def gamma(terms: int) -> float:
-    """γ = k u / (1 − k u): the relative error of a sum of so many products in any order (k two more)."""
+    """γ = k u / (1 − k u): the relative error of a sum of ``terms`` products in any order (k = terms + 2)."""
     k = (terms + 2) * UNIT
     return k / (1 - k)
 
@@ -78,7 +78,7 @@ class AffineStep:
         constants: its constants; ``silent``: the same with a bias of zero; ``size``: with |weight| as well.
         rest: what it gives for zeros and a bias of zero (a padding's value), None where that is zero.
         constant: what it gives for zeros, (units,).
-        terms: at most so many products are added up for one output.
+        terms: the largest number of products that are added up for one output.
     """
 
     node: AffineNode
@@ -114,7 +114,7 @@ class AffineStep:
     def sharply(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """J x for a few rows, and bounds on its errors that are some units in the last place, not as many as there are terms.
 
-        Weights and rows are split into whole multiples of powers of two, of so many bits that their products add up exactly,
+        Weights and rows are split into whole multiples of powers of two, of few enough bits that their products add up exactly,
         and small rests, whose products are rounded (Ozaki, Ogita, Oishi, Rump, Numerical Algorithms 59, 2012).
         """
         weight, rest, size, unit = self._parts
