@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import torch
 from rich.table import Table
 from torch import Tensor, nn
 
 import tropica as tp
 from benchmarks.timing import in_turns, median, ratio
-from tropica.regions.domains.constructors import Segment
-from tropica.regions.segments.complex import SegmentRegions, segment_regions
 
 POINTS = 1000
 
@@ -43,12 +42,13 @@ def blobs() -> Tensor:
     return nn.functional.pad(nn.functional.interpolate(coarse, size=(20, 20), mode="bilinear"), (4, 4, 4, 4))
 
 
-def midpoint_error(found: SegmentRegions) -> float:
+def midpoint_error(found: tp.RegionComplex) -> float:
     """The largest error at the midpoints of all intervals, relative to the network's largest output there."""
-    middle = (found.t[:-1] + found.t[1:]) / 2
+    t, (slopes, constants) = found.breakpoints, found.logits
+    middle = (t[:-1, None] + t[1:, None]) / 2
     with torch.no_grad():
-        expected = torch.cat([found.net(found.points(some)) for some in middle.split(500)])
-    return float((found.slopes * middle[:, None] + found.values - expected).abs().max() / expected.abs().max())
+        expected = torch.cat([found.net(some) for some in found.embed(middle).split(500)]).numpy()
+    return float(np.abs(slopes[:, :, 0] * middle + constants - expected).max() / np.abs(expected).max())
 
 
 def main() -> None:
@@ -63,6 +63,7 @@ def main() -> None:
         "breakpoints",
         "regions",
         "certified",
+        "counting, s",
         "s",
         f"forward of {POINTS}, s",
         "ratio",
@@ -83,11 +84,13 @@ def main() -> None:
         for what, make in (("N(0, 1)", noise), ("images", blobs)):
             torch.manual_seed(1)
             a, b = make()
-            found = segment_regions(net, Segment(a, b))
+            segment = tp.Segment(a, b)
+            found = tp.linear_regions(net, segment, threads=1)
             batch = torch.randn(POINTS, 1, 28, 28, dtype=torch.float64)
             with torch.no_grad():
                 work = {
-                    "segment": lambda net=net, a=a, b=b: segment_regions(net, Segment(a, b)),
+                    "count": lambda net=net, segment=segment: tp.count_cells(net, segment, threads=1),
+                    "segment": lambda net=net, segment=segment: tp.linear_regions(net, segment, threads=1),
                     "forward": lambda found=found, batch=batch: found.net(batch),
                 }
                 seconds = in_turns(work, 5)
@@ -97,6 +100,7 @@ def main() -> None:
                 f"{len(found.cells) - 1:,}",
                 f"{len(found.regions):,}",
                 "yes" if found.certified else f"{found.undecided} undecided",
+                f"{median(seconds['count']):.3f}",
                 f"{median(seconds['segment']):.3f}",
                 f"{median(seconds['forward']):.3f}",
                 f"{ratio(seconds, 'segment', 'forward'):.1f}",

@@ -55,7 +55,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "regions": (
         "Linear regions",
         (
-            *("linear_regions", "RegionComplex", "SegmentRegions", "load_regions", "count_cells", "CellCount"),
+            *("linear_regions", "RegionComplex", "load_regions", "count_cells", "CellCount"),
             *("iter_cells", "CellBlock", "estimate_regions", "estimate_patterns", "estimate_density", "Estimate"),
             *("persistence", "PersistenceDiagram", "critical_points", "CriticalPoints"),
         ),

@@ -77,7 +77,6 @@ if _TYPE_CHECKING:
     from tropica.regions.estimates import Estimate, estimate_density, estimate_patterns, estimate_regions
     from tropica.regions.linear_regions import linear_regions
     from tropica.regions.load import load_regions
-    from tropica.regions.segments.complex import SegmentRegions
     from tropica.regions.streams import CellCount, count_cells, iter_cells
     from tropica.regions.topology.persistence import CriticalPoints, PersistenceDiagram, critical_points, persistence
     from tropica.studies.datasets.load import load_data
@@ -167,7 +166,6 @@ _NAMES = {
     "regions.topology.persistence": ("CriticalPoints", "PersistenceDiagram", "critical_points", "persistence"),
     "regions.estimates": ("Estimate", "estimate_density", "estimate_patterns", "estimate_regions"),
     "regions.linear_regions": ("linear_regions",),
-    "regions.segments.complex": ("SegmentRegions",),
     "studies.datasets.load": ("load_data",),
     "terms.certificate": ("Certificate",),
     "terms.linear_terms": ("AffineTerms", "LinearTerms"),

@@ -52,10 +52,10 @@ def test_a_segment(explorer, browser, width):
     session, port = explorer
     given = tp.linear_regions(session.inputs.net, tp.Segment(*session.inputs.test.inputs[1:3].double()))
     with opened(browser, port, "#segment?points=test:1,test:2", width) as page:
-        page.wait_for_selector(f"svg.chart[data-breakpoints='{len(given.t) - 2}']")
+        page.wait_for_selector(f"svg.chart[data-breakpoints='{len(given) - 1}']")
         assert f"{len(given.cells)} cells" in page.locator(".stage p").first.inner_text()
         rows = [number(row.locator("td").first.inner_text()) for row in page.locator(".stage tbody tr").all()]
-        assert rows == pytest.approx(given.boundary().t.tolist()[:30], rel=1e-6)
+        assert rows == pytest.approx(given.label_changes().t.tolist()[:30], rel=1e-6)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -118,14 +118,14 @@ def test_a_segment(explorer):
     _, found = ask(port, "segment?points=test:1,training:3")
     ends = inputs.test.inputs[1].double(), inputs.training.inputs[3].double()
     given = tp.linear_regions(inputs.net, tp.Segment(*ends))
-    assert np.array_equal(unpacked(found["t"]), given.t)
+    assert np.array_equal(unpacked(found["t"]), given.breakpoints)
     assert (found["cells"], found["regions"], found["maps"]) == (len(given.cells), len(given.regions), len(given.maps))
-    x = given.points(given.t)
+    x = given.embed(given.breakpoints[:, None])
     assert np.allclose(unpacked(found["scores"]), inputs.net.to(torch.float64)(x).detach(), atol=1e-9)
-    changes = given.boundary()
+    changes = given.label_changes()
     assert (found["changes"]["t"], found["changes"]["labels"]) == (changes.t.tolist(), changes.labels.tolist())
     _, at = ask(port, "at_segment?points=test:1,training:3&t=0.25")
-    assert np.allclose(unpacked(at["x"]), given.points(torch.tensor([0.25], dtype=torch.float64)).flatten(), atol=1e-6)
+    assert np.allclose(unpacked(at["x"]), given.embed(np.array([[0.25]])).flatten(), atol=1e-6)
 
 
 @pytest.mark.parametrize("plane", [PLANE, "center=test:4&directions=axis:20,random:7&low=-0.5,-0.5&high=0.5,0.5"])

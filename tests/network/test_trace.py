@@ -186,7 +186,7 @@ def test_evaluate_keeps_values() -> None:
 
 def test_evaluate_from_a_cut() -> None:
     """The values at a cut give the output and its gradients; without one of them the evaluation is refused."""
-    net, x = traced("resnet"), points("resnet", 3).requires_grad_()
+    net, x = traced("resnet"), points("resnet", 3).clone().requires_grad_()
     skip = next(node for node in net.graph.nodes if len(node.inputs) == 2)
     cut = net.graph.evaluate(x, net.constants, stop=skip.inputs[0], keep=skip.inputs)
     assert set(cut) == set(skip.inputs)

@@ -23,7 +23,6 @@ from tropica.regions.estimates import (
     estimate_regions,
     log_cells,
 )
-from tropica.regions.segments.complex import segment_regions
 
 
 def mlp(*widths: int, seed: int = 0, scale: float = 1.0) -> tp.PiecewiseLinearNetwork:
@@ -65,7 +64,7 @@ def test_patterns_of_a_small_network() -> None:
 def test_patterns_by_hand() -> None:
     """Chao1 of 3 cells met 1, 1, 2 times: 3 + 2²/(2·1), variance 1·(2²/2 + 2³ + 2⁴/4)."""
     net = mlp(1, 8, 1)
-    t = segment_regions(net, Segment([-1.0], [1.0])).t
+    t = torch.from_numpy(tp.linear_regions(net, Segment([-1.0], [1.0])).breakpoints)
     middle = 2 * (t[:-1] + t[1:]) / 2 - 1
     assert len(middle) >= 4
     x = middle[[0, 1, 2, 2], None]
@@ -91,7 +90,7 @@ def test_more_cells_than_samples() -> None:
 
 def test_density_in_one_dimension_is_exact() -> None:
     net = mlp(1, 12, 6, 1)
-    cells = segment_regions(net, Segment([-2.0], [3.0])).cells
+    cells = tp.linear_regions(net, Segment([-2.0], [3.0])).cells
     found = estimate_density(net, Box(-2, 3, d=1), segments=7)
     assert found.value == pytest.approx((len(cells) - 1) / 5)
     assert found.standard_error == pytest.approx(0, abs=1e-12)
@@ -116,7 +115,7 @@ def test_density_between_data() -> None:
     net = traced("mnist_conv")
     x = case_of("mnist_conv").inputs(2, 0, torch.float64)
     found = estimate_density(net, x, segments=3)
-    regions = segment_regions(net, Segment(x[0], x[1]))
+    regions = tp.linear_regions(net, Segment(x[0], x[1]))
     assert found.value == pytest.approx((len(regions.cells) - 1) / regions.volume)
     assert found.standard_error == pytest.approx(0, abs=1e-12)
     more = estimate_density(net, case_of("mnist_conv").inputs(20, 0, torch.float64), segments=30)

@@ -223,5 +223,3 @@ def test_what_has_no_topology_is_refused() -> None:
         tp.linear_regions(net, tp.Box(-1, 1, d=2), max_cells=1).betti_numbers()
     with pytest.raises(tp.InputError, match="bounded domain"):
         tp.persistence(tp.linear_regions(net, tp.Space(2)), output=0)
-    with pytest.raises(tp.InputError, match="found SegmentRegions"):
-        tp.critical_points(tp.linear_regions(net, tp.Segment([-1, 0], [1, 1])))  # type: ignore[arg-type]

@@ -86,7 +86,7 @@ def public_calls(module: nn.Module, x: Tensor, test: Tensor) -> dict[str, Any]:
         "patterns": tp.count_patterns(net, test),
         "terms": tp.count_terms(net, test),
         "map": net.local_map(test).weight,
-        "breakpoints": line.t,
+        "breakpoints": line.breakpoints,
         "angles": tp.angles(terms.local, terms.minus),
     }
 

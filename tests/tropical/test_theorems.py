@@ -241,7 +241,7 @@ def test_zigzag_folds() -> None:
     """Each fold goes up and down p times between 0 and 1."""
     model = zigzag((3, 4, 2), 1)
     line = tp.linear_regions(tp.trace(model, torch.zeros(2, 1).double()), tp.Segment([0.0], [1.0]))
-    assert len(line.t) >= 3 * 4 * 3 - 1
+    assert len(line.breakpoints) >= 3 * 4 * 3 - 1
 
 
 def test_depth_study_refuses() -> None:

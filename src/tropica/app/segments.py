@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 import tropica as tp
@@ -25,22 +26,23 @@ def segment(session: Session, query: Query) -> dict[str, Any]:
     inputs = session.inputs
     names, domain = _ends(session, query)
     found = tp.linear_regions(inputs.net, domain)
-    changes = found.boundary()
-    first, last = found.slopes * found.t[:-1, None] + found.values, found.slopes[-1] * found.t[-1] + found.values[-1]
+    changes, t = found.label_changes(), torch.from_numpy(found.breakpoints)
+    slopes, constants = (torch.from_numpy(array) for array in found.logits)
+    first, last = slopes[:, :, 0] * t[:-1, None] + constants, slopes[-1, :, 0] * t[-1] + constants[-1]
     return {
         "names": names,
-        "t": packed(found.t),
+        "t": packed(t),
         "scores": packed(found.net.as_scores(torch.cat([first, last[None]]))),
         "changes": {"t": changes.t, "labels": changes.labels},
-        "label": _label(inputs, found.points(torch.zeros(1, dtype=torch.float64))),
-        "ends": packed(found.points(torch.tensor([0.0, 1.0], dtype=torch.float64)).flatten(1)),
+        "label": _label(inputs, found.embed(np.zeros((1, 1)))),
+        "ends": packed(found.embed(np.array([[0.0], [1.0]])).flatten(1)),
         "cells": len(found.cells),
         "regions": len(found.regions),
         "maps": len(found.maps),
         "certified": found.certified,
         "length": found.volume,
         "python": f"{inputs.lines}import numpy as np\n\na, b = {', '.join(map(point_line, names))}\n"
-        "found = tp.linear_regions(net, tp.Segment(a, b))\nprint(found, found.boundary().t)\n",
+        "found = tp.linear_regions(net, tp.Segment(a, b))\nprint(found, found.label_changes().t)\n",
     }
 
 

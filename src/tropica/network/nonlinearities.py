@@ -86,7 +86,7 @@ class LeakyRelu(Nonlinearity):
         return F.leaky_relu(inputs[0], self.slope)
 
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
-        return inputs[0] > 0
+        return (inputs[0] > 0) & (self.slope != 1)  # pieces that are equal: the lower one
 
     def slopes(self, units: torch.Size, **constants: Tensor) -> tuple[Tensor, Tensor]:
         return torch.full(units, self.slope, dtype=torch.float64), torch.ones(units, dtype=torch.float64)
@@ -103,7 +103,8 @@ class PRelu(Nonlinearity):
         return F.prelu(inputs[0], constants["slope"])
 
     def active_piece(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
-        return inputs[0] > 0
+        bends = self(torch.full_like(inputs[0], -1.0), **constants) != -1  # pieces that are equal: the lower one
+        return (inputs[0] > 0) & bends
 
     def slopes(self, units: torch.Size, **constants: Tensor) -> tuple[Tensor, Tensor]:
         return -self(torch.full(units, -1.0, dtype=torch.float64), slope=constants["slope"].double()), torch.ones(

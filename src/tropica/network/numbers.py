@@ -28,6 +28,10 @@ class Choice:
     proven: Tensor
     attaining: Tensor
 
+    def where(self, bends: Tensor) -> Choice:
+        """The same where a unit bends; elsewhere its two pieces are equal, and the lower one is active."""
+        return Choice(self.piece & bends, self.proven | ~bends, self.attaining | ~bends)
+
 
 class Numbers(Protocol):
     """What the predicate asks of a kind of numbers; entries are laid out as the network's own tensors."""

@@ -153,10 +153,9 @@ class PointSigns:
                 return choice, z.select(choice.piece, z.constant(0.0))
             case LeakyRelu() | PRelu():
                 choice = z.above(z.constant(0.0))
-                return choice, z.select(
-                    choice.piece,
-                    z.times(-node.apply([-torch.ones(z.shape, dtype=torch.float64, device=self._device)], self.constants)),
-                )
+                slope = -node.apply([-torch.ones(z.shape, dtype=torch.float64, device=self._device)], self.constants)
+                value = z.select(choice.piece, z.times(slope))
+                return choice.where(slope != 1), value
             case Abs():
                 choice = z.above(z.constant(0.0))
                 return choice, z.select(choice.piece, z.negated())

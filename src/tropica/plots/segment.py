@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from tropica.errors import InputError
 from tropica.plots import style
-from tropica.regions.segments.complex import SegmentRegions
+from tropica.regions.complex.region_complex import RegionComplex
 
 LEGEND = 12
 """Outputs that a legend names."""
@@ -17,7 +17,7 @@ BREAKS = 2000
 """Breakpoints that are drawn one by one; more are a gray band anyway."""
 
 
-def segment(cx: SegmentRegions, *, class_names: Sequence[str] | None = None, ax: Axes | None = None, title: str = "") -> Axes:
+def segment(cx: RegionComplex, *, class_names: Sequence[str] | None = None, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the outputs along x(t) = (1 − t) a + t b, a tick at each breakpoint, and a line where the label changes.
 
     Areas between changes have the color of the label there, which stands above them.
@@ -39,10 +39,9 @@ def segment(cx: SegmentRegions, *, class_names: Sequence[str] | None = None, ax:
     >>> tp.plots.segment(tp.linear_regions(net, tp.Segment([-1.0], [1.0]))).get_xlabel()
     't'
     """
-    if not isinstance(cx, SegmentRegions):
-        raise InputError(
-            f"a complex of a segment is needed, tp.linear_regions(net, tp.Segment(a, b)); found {type(cx).__name__}"
-        )
+    if not isinstance(cx, RegionComplex) or cx.dimension != 1:
+        found = repr(cx) if isinstance(cx, RegionComplex) else type(cx).__name__
+        raise InputError(f"a complex of a segment is needed, tp.linear_regions(net, tp.Segment(a, b)); found {found}")
     labels = cx.net.num_classes
     if class_names is not None and len(class_names) != labels:
         raise InputError(f"class_names must have {labels} names; found {len(class_names)}")
@@ -56,12 +55,12 @@ def segment(cx: SegmentRegions, *, class_names: Sequence[str] | None = None, ax:
             ax.plot(t, y[:, k], color=color, linewidth=1.1, label=names[k] if outputs > 1 else "output", zorder=3)
         if outputs == 1:
             ax.axhline(0, color="0.6", linewidth=0.6)
-        inner = cx.t[1:-1].numpy()
+        inner = t[1:-1]
         shown = inner[:: -(-len(inner) // BREAKS)] if len(inner) else inner
         ax.plot(shown, np.zeros(len(shown)), "|", color="0.35", markersize=5, transform=ax.get_xaxis_transform(), clip_on=False)
         changes = _draw_labels(ax, cx, names)
         style.set_value_axes(ax, xlabel="t", ylabel="output", title="")
-        ax.set_xlim(0, 1)
+        ax.set_xlim(t[0], t[-1])
         regions, times = style.plural(len(cx.regions), "linear region"), style.plural(changes, "change")
         ax.set_title(title or f"{regions}, {times} of the label", pad=14)
         if 1 < outputs <= LEGEND:
@@ -69,25 +68,24 @@ def segment(cx: SegmentRegions, *, class_names: Sequence[str] | None = None, ax:
     return ax
 
 
-def _polylines(cx: SegmentRegions) -> tuple[np.ndarray, np.ndarray]:
-    """The places of breakpoints and the outputs there (m + 1, s)."""
-    t = cx.t.numpy()
-    slopes, values = cx.slopes.numpy(), cx.values.numpy()
-    y = np.concatenate([slopes * t[:-1, None] + values, slopes[-1:] * t[-1] + values[-1:]])
-    return t, y
+def _polylines(cx: RegionComplex) -> tuple[np.ndarray, np.ndarray]:
+    """The places of breakpoints and the outputs there (C + 1, s)."""
+    t, (slopes, constants) = cx.breakpoints, cx.logits
+    first, last = (np.r_[slopes[:, :, 0], slopes[-1:, :, 0]], np.r_[constants, constants[-1:]])
+    return t, first * t[:, None] + last
 
 
-def _draw_labels(ax: Axes, cx: SegmentRegions, names: list[str]) -> int:
+def _draw_labels(ax: Axes, cx: RegionComplex, names: list[str]) -> int:
     """Color the areas between changes of the label and name them; returns how many changes there are."""
-    found = cx.boundary()
+    found = cx.label_changes()
     places = found.t.tolist()
-    ends = [0.0, *places, 1.0]
+    ends = [cx.breakpoints[0], *places, cx.breakpoints[-1]]
     pairs = found.labels.tolist()
-    start = int(cx.net.predict(cx.points(cx.t[:1]))[0]) if not pairs else pairs[0][0]
+    start = int(cx.net.predict(cx.embed(cx.centers[:1]))[0]) if not pairs else pairs[0][0]
     labels = [start, *(after for _, after in pairs)]
     for low, high, label in zip(ends[:-1], ends[1:], labels, strict=True):
         ax.axvspan(low, high, color=style.label_color(label, 0.18), linewidth=0, zorder=0)
-        if high - low > 0.02:
+        if high - low > 0.02 * (ends[-1] - ends[0]):
             middle = (low + high) / 2
             ax.text(middle, 1.02, names[label], transform=ax.get_xaxis_transform(), ha="center", va="bottom", fontsize=7)
     for place in places:

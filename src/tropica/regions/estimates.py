@@ -17,7 +17,7 @@ from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.regions.domains.constructors import Box, Segment
-from tropica.regions.segments.complex import segment_regions
+from tropica.regions.streams import count_cells
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
 
@@ -225,8 +225,8 @@ def _densities(net: PiecewiseLinearNetwork, where: Data | Box, segments: int, se
     _whole(segments, "segments", 2)
     found: list[float] = []
     for a, b in _segments(net, where, segments, np.random.default_rng(seed)):
-        regions = segment_regions(net, Segment(a, b), work=0)
-        found.append((len(regions.cells) - 1) / regions.volume)
+        segment = Segment(a, b)
+        found.append((count_cells(net, segment) - 1) / segment.volume_scale)
     return np.array(found)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, overload
-
 from torch import nn
 
 from tropica.errors import InputError
@@ -11,28 +9,14 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.regions.complex.enumerated import enumerate_cells
 from tropica.regions.complex.region_complex import Connected, RegionComplex
-from tropica.regions.domains.constructors import Ball, Box, Plane, Polygon, Polytope, Segment, Simplex, Slice, Space
 from tropica.regions.domains.domain import Domain
 from tropica.regions.engine.settings import EnumerationSettings
-from tropica.regions.segments.complex import SegmentRegions, segment_regions
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.progress import ProgressCallback
 
 
-@overload
-def linear_regions(net: PiecewiseLinearNetwork | nn.Module, domain: Segment, **options: Any) -> SegmentRegions: ...
-@overload
-def linear_regions(
-    net: PiecewiseLinearNetwork | nn.Module,
-    domain: Box | Plane | Space | Polytope | Polygon | Simplex | Ball | Slice,
-    **options: Any,
-) -> RegionComplex: ...
-@overload
-def linear_regions(
-    net: PiecewiseLinearNetwork | nn.Module, domain: Domain, **options: Any
-) -> RegionComplex | SegmentRegions: ...
 @own_settings()
-def linear_regions(  # pyright: ignore[reportInconsistentOverload]
+def linear_regions(
     net: PiecewiseLinearNetwork | nn.Module,
     domain: Domain,
     *,
@@ -45,7 +29,7 @@ def linear_regions(  # pyright: ignore[reportInconsistentOverload]
     threads: int | None = None,
     progress: bool | ProgressCallback = False,
     distributed: bool = False,
-) -> RegionComplex | SegmentRegions:
+) -> RegionComplex:
     """Take a network apart into the cells of a domain on which it is affine.
 
     Args:
@@ -63,8 +47,8 @@ def linear_regions(  # pyright: ignore[reportInconsistentOverload]
             all cells; without limits and progress.
 
     Returns:
-        A :class:`RegionComplex`; for a Segment :class:`SegmentRegions`, the breakpoints in order. Ctrl-C ends the enumeration
-        with the cells that there are; ``complete`` and the ``repr`` say so.
+        The :class:`RegionComplex`; along a line (a Segment) its cells are in order. Ctrl-C ends the enumeration with the cells
+        that there are; ``complete`` and the ``repr`` say so.
 
     Raises:
         InputError: not a network, a domain that does not fit its inputs or has too many dimensions, more cells than fit
@@ -87,15 +71,6 @@ def linear_regions(  # pyright: ignore[reportInconsistentOverload]
         raise InputError(f'connected must be "facet" or "point"; found {connected!r}')
     settings = EnumerationSettings(upto, simplify, max_cells, max_seconds, memory, threads, progress, distributed)
     domain.check_input(net.input_shape)
-    if isinstance(domain, Segment):
-        _no_settings(settings, connected, "a Segment")
-        return segment_regions(net, domain)
     part = net if upto is None else net.upto(upto)
     found = enumerate_cells(part, domain, settings)
     return RegionComplex(found, domain, found.net, connected=connected)
-
-
-def _no_settings(settings: EnumerationSettings, connected: str, what: str) -> None:
-    """Refuse settings that would be ignored."""
-    if settings != EnumerationSettings() or connected != "facet":
-        raise InputError(f"cells of {what} are enumerated without limits: only the network and the domain can be given")

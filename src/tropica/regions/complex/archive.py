@@ -22,7 +22,7 @@ from tropica.regions.domains.domain import Domain, Faces
 from tropica.regions.engine.cell_blocks import CellBlock
 from tropica.runtime.files import replace_file
 
-FORMAT = 5
+FORMAT = 6
 HEADER = "tropica"
 """The entry of the file's metadata that holds the header: format, kind, domain, dimension, undecided, network, sha256."""
 KIND = "regions"

@@ -14,7 +14,6 @@ import torch
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import from_fractions
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.network.nonlinearities import Maximum
 from tropica.network.patterns import pack_patterns
 from tropica.regions.complex.cell_arrays import CellArrays, given
 from tropica.regions.complex.distinct_maps import distinct_maps
@@ -24,7 +23,7 @@ from tropica.regions.complex.sign_vectors import SignIndex, SignLayout
 from tropica.regions.domains.constructors import Space
 from tropica.regions.domains.domain import Domain
 from tropica.regions.engine.cell_blocks import MAPS, SIGNS, VERTICES, VOLUMES, CellBlock, Problem, concatenated
-from tropica.regions.engine.exact_vertices import corners, interior_point
+from tropica.regions.engine.exact_vertices import along_line, corners, interior_point
 from tropica.regions.engine.fan import SpaceProblem
 from tropica.regions.engine.limited_stream import MODEST, LimitedStream
 from tropica.regions.engine.settings import EnumerationSettings
@@ -142,9 +141,8 @@ class Enumerated(CellArrays):
             )
         found = []
         for node, piece in zip(nodes, pieces, strict=True):
-            index = 1 - piece if isinstance(node.op, Maximum) else piece  # a − b > 0: the first input is the larger one
             shapes = [self.net.shapes[name] for name in node.inputs]
-            found.append((node, torch.from_numpy(index), node.op.num_pieces(*shapes)))
+            found.append((node, torch.from_numpy(piece), node.op.num_pieces(*shapes)))
         return pack_patterns(found, len(self)).numpy()
 
     # ── maps and geometry ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -202,10 +200,13 @@ class Enumerated(CellArrays):
         return self._neighbors[2]
 
     def _facet_keys(self, facets: np.ndarray) -> list[bytes]:
-        """Three-valued signs at the mean of the exact vertices of each facet; names of its own where these are out of reach."""
+        """Three-valued signs at the mean of the exact vertices of each facet, which is the facet where d = 1; names of its own
+        where these are out of reach."""
         if not self.problem.exact.proves:
             return [b"%d" % f for f in facets.tolist()]
         means = [self._facet_mean(int(f)) for f in facets]
+        if self.domain.dimension == 1:
+            return [str(t).encode() for (t,) in means]
         t = from_fractions((x for point in means for x in point), (len(means), self.domain.dimension))
         points = exact_points(self.lowered, embedded(self.domain, t))
         return [b"".join(sign[i].tobytes() for sign in points.signs) for i in range(len(means))]
@@ -243,6 +244,8 @@ def enumerate_cells(net: PiecewiseLinearNetwork, domain: Domain, settings: Enume
         else:
             blocks = _within_limits(stream, settings)
     cells = stream.sharpened(concatenated(blocks), SHARPENING)
+    if domain.dimension == 1:
+        cells = along_line(stream.problem, cells)
     own, options = net.to(torch.float64).to("cpu"), (stream.stopped, settings.simplify, settings.upto)
     return Enumerated(own, lowered, domain, stream.problem, cells, counters, *options)
 

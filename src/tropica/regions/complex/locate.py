@@ -8,7 +8,6 @@ import numpy as np
 
 from tropica.exact.rational_arrays import RationalArray
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.network.nonlinearities import Maximum
 from tropica.regions.complex.sign_vectors import SignIndex, SignLayout
 from tropica.regions.domains.domain import Domain
 from tropica.regions.lower.exact_points import ExactPoints, embedded, exact_points
@@ -73,7 +72,6 @@ def pieces_of_patterns(net: PiecewiseLinearNetwork, patterns: np.ndarray) -> lis
     for node in net.nonlinearities:
         width = max(1, (node.op.num_pieces(*(net.shapes[name] for name in node.inputs)) - 1).bit_length())
         digits = bits[:, at : at + node.units * width].reshape(len(bits), node.units, width)
-        piece = digits @ (1 << np.arange(width - 1, -1, -1))
-        found.append(1 - piece if isinstance(node.op, Maximum) else piece)  # a − b > 0: the first input is the larger one
+        found.append(digits @ (1 << np.arange(width - 1, -1, -1)))
         at += node.units * width
     return found

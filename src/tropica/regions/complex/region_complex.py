@@ -24,6 +24,7 @@ from tropica.regions.complex.connected import components, touching_pairs
 from tropica.regions.complex.enumerated import Enumerated
 from tropica.regions.complex.export import export_cells
 from tropica.regions.complex.facets import Facets, shared_facets
+from tropica.regions.complex.line import LineMethods
 from tropica.regions.complex.locate import Locator
 from tropica.regions.complex.output_methods import OutputMethods
 from tropica.regions.complex.parts import Cells
@@ -60,7 +61,7 @@ class Cell:
 
 
 @under_own_settings
-class RegionComplex(OutputMethods, HtmlRepr, Sequence[Cell]):
+class RegionComplex(OutputMethods, LineMethods, HtmlRepr, Sequence[Cell]):
     """A network on a domain, taken apart into the cells on which it is affine; a sequence of :class:`Cell`.
 
     Three counts, which differ: ``len(cx.cells)`` cells (sets of points with one sign vector of the lowered network; with
@@ -367,15 +368,17 @@ class RegionComplex(OutputMethods, HtmlRepr, Sequence[Cell]):
         return f"RegionComplex({len(self):,} cells of dimension {self.dimension}{sure})"
 
     def _repr_html_(self) -> str:
-        """The counts as a table; in the plane with a small picture of the cells."""
+        """The counts as a table, with a small picture: of the cells of a plane, of the outputs along a line."""
         facts: dict[str, object] = {"cells": f"{len(self):,}", "dimension": self.dimension}
         if len(self) > MOST_LINES:
             return html_table(escape(repr(self)), facts)
         facts |= {"linear regions": f"{len(self.regions):,}", "affine maps": f"{len(self.maps):,}"}
         facts |= {"volume": f"{self.volume:.6g}", "certified": "yes" if self.certified else "no"}
         limits = self.domain.limits()
-        if self.dimension != 2 or limits is None:
+        if self.dimension > 2 or limits is None:
             return html_table(escape(repr(self)), facts)
+        if self.dimension == 1:
+            return html_table(escape(repr(self)), facts) + self._outputs_svg()
         starts, at = self.corners
         return html_table(escape(repr(self)), facts) + svg_polygons(np.split(at[:, :2], starts[1:-1]), limits)
 

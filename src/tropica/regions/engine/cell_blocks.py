@@ -120,26 +120,27 @@ class CellBlock(HtmlRepr):
         size = np.maximum(1.0, np.abs(mean).max(1))[:, None]
         return mean + size * np.add.reduceat(at * (1 - finite)[:, None], start[:-1])
 
-    def select(self, kept: np.ndarray) -> CellBlock:
-        """The cells where ``kept`` (n,) is True."""
+    def select(self, cells: np.ndarray) -> CellBlock:
+        """Some cells: those with these numbers, in this order, or those for which a mask (n,) is True."""
+        if cells.dtype == bool:
+            cells = np.flatnonzero(cells)
         chosen: dict[str, np.ndarray] = {}
         for name in ("signs", "volumes", "maps", "map_error"):
             if (array := getattr(self, name)) is not None:
-                chosen[name] = array[kept]
-        if self.vertex_start is not None and self.facet_start is not None:
-            for start, names in (
-                (self.vertex_start, ("vertices", "displacement", "incidence", "rays")),
-                (self.facet_start, ("facets",)),
-            ):
-                counts = np.diff(start)
-                rows = np.repeat(kept, counts)
-                chosen["vertex_start" if "vertices" in names else "facet_start"] = np.concatenate(
-                    [[0], np.cumsum(counts[kept])]
-                )
-                for name in names:
-                    if (array := getattr(self, name)) is not None:
-                        chosen[name] = array[rows]
-        return CellBlock(int(kept.sum()), **chosen)
+                chosen[name] = array[cells]
+        for offsets, names in (
+            ("vertex_start", ("vertices", "displacement", "incidence", "rays")),
+            ("facet_start", ("facets",)),
+        ):
+            if (start := getattr(self, offsets)) is None:
+                continue
+            counts = np.diff(start)[cells]
+            chosen[offsets] = np.concatenate([[0], np.cumsum(counts)])
+            rows = np.repeat(start[:-1][cells] - chosen[offsets][:-1], counts) + np.arange(counts.sum())
+            for name in names:
+                if (array := getattr(self, name)) is not None:
+                    chosen[name] = array[rows]
+        return CellBlock(len(cells), **chosen)
 
 
 def concatenated(blocks: Sequence[CellBlock]) -> CellBlock:

@@ -113,6 +113,24 @@ def sharpened(problem: Problem, block: CellBlock, extent: float, work: int) -> C
     return replace(block, vertices=vertices, displacement=displacement, volumes=volumes)
 
 
+def along_line(problem: Problem | SpaceProblem, block: CellBlock) -> CellBlock:
+    """The cells of a one-dimensional domain by increasing t.
+
+    Where the bounds of their ends do not tell two neighbors apart, their exact centers do.
+    """
+    assert block.vertex_start is not None
+    assert block.displacement is not None
+    centers = block.centers()[:, 0]
+    order = np.argsort(centers, kind="stable")
+    error = np.maximum.reduceat(block.displacement, block.vertex_start[:-1])[order]
+    doubtful = ~(np.diff(centers[order]) > error[:-1] + error[1:])
+    if doubtful.any() and problem.exact.proves:
+        for run in np.split(np.arange(len(order)), np.flatnonzero(~doubtful) + 1):
+            if len(run) > 1:
+                order[run] = sorted(order[run], key=lambda cell: interior_point(corners(problem, block, int(cell)))[0])
+    return block.select(order)
+
+
 def spread_signs(problem: Problem | SpaceProblem, signs: np.ndarray) -> np.ndarray:
     """The sign vector of a cell, a row a stage."""
     offsets = np.cumsum([0, *((problem.net.size[:-1] + 63) // 64)])

@@ -112,7 +112,7 @@ def reduced_threshold(stage: Stage, same: np.ndarray, below: np.ndarray, above: 
     unit = np.full(stage.size, -1)
     unit[kept] = np.arange(len(kept))
     output = np.where(gone, -1, unit[first[number.ravel()]])
-    bits = np.where(up, ALWAYS, np.where(down | (stage.low == stage.high), NEVER, output))
+    bits = np.where(down | (stage.low == stage.high), NEVER, np.where(up, ALWAYS, output))
     return Reduced(kept, low[kept], high[kept], None, output, bits)
 
 

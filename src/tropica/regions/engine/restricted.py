@@ -241,7 +241,7 @@ def _threshold(stage: Stage, below: np.ndarray, above: np.ndarray) -> Reduced:
     kept = np.flatnonzero(low != high)
     output = np.full(stage.size, -1)
     output[kept] = np.arange(len(kept))
-    bits = np.where(output >= 0, output, np.where(up, ALWAYS, NEVER))
+    bits = np.where(output >= 0, output, np.where(up & (stage.low != stage.high), ALWAYS, NEVER))
     return Reduced(kept, low[kept], high[kept], None, output, bits)
 
 

@@ -146,7 +146,7 @@ class ComposedAffine:
 
     def nearest(self, source: int) -> bool:
         """Whether ``weight`` gives the nearest float64 numbers."""
-        return self._direct or self.size * self.source_size(source) <= MOST_EXACT_ENTRIES
+        return self.direct or self.size * self.source_size(source) <= MOST_EXACT_ENTRIES
 
     @cached_property
     def rows(self) -> dict[int, ExactRows]:
@@ -155,7 +155,7 @@ class ComposedAffine:
 
     def exact_weight(self, source: int) -> RationalArray:
         """W_k (n, size) exactly."""
-        if self._direct:
+        if self.direct:
             return rationals(self.weight(source))
         return self._exact_columns(source)
 
@@ -164,7 +164,7 @@ class ComposedAffine:
         """Whether ``weight`` and ``bias`` are the exact values."""
         if not _same(self.bias, self.exact_bias):
             return False
-        if self._direct:
+        if self.direct:
             return True
         small = self.dense_bytes <= 8 * MOST_EXACT_ENTRIES
         return small and all(_same(self.weight(k), self._exact_columns(k)) for k in self.names)
@@ -175,7 +175,7 @@ class ComposedAffine:
             raise InputError(
                 f"a matrix of {self.size:,} × {size:,} numbers is too large; use the map without multiplying it out"
             )
-        if self._direct or self.size * size > MOST_EXACT_ENTRIES:
+        if self.direct or self.size * size > MOST_EXACT_ENTRIES:
             values = {k: torch.zeros(size, self.source_size(k), dtype=torch.float64) for k in self.names}
             values[source] = torch.eye(size, dtype=torch.float64)
             return np.ascontiguousarray(self.apply(values, linear=True).numpy().T)
@@ -189,7 +189,7 @@ class ComposedAffine:
         return RationalArray(np.ascontiguousarray(found.numerators.T), found.denominator)
 
     @cached_property
-    def _direct(self) -> bool:
+    def direct(self) -> bool:
         """Whether no entry of a matrix is a sum or a product: on any path one op with a weight at most, and no sums."""
         depth: dict[str, float] = dict.fromkeys(self.names.values(), 0.0)
 

@@ -26,7 +26,7 @@ NO_INPUT = -1
 """Padding of a window."""
 ZERO = -2
 """The constant 0 among the inputs of a window."""
-_MOST_KEPT = 1 << 20
+_MOST_KEPT = 1 << 22
 """Weights of a network up to which its stages are kept as long as it is."""
 _LOWERED: WeakKeyDictionary[PiecewiseLinearNetwork, dict[tuple[bool, str | None], tuple[object, Lowered]]] = WeakKeyDictionary()
 _LOCK = Lock()
@@ -192,8 +192,8 @@ def _without_maxima(plan: _Plan) -> _Plan:
             first = AffineNode(before, node.inputs, role, node.origin, lambda x, bias: x - bias, settings="minus")
             last = AffineNode(node.name, (relu,), role, node.origin, lambda x, bias: x + bias, settings="plus")
         else:
-            first = AffineNode(before, node.inputs, {}, node.origin, torch.sub, (1, -1))
-            last = AffineNode(node.name, (relu, node.inputs[1]), {}, node.origin, torch.add)
+            first = AffineNode(before, node.inputs[::-1], {}, node.origin, torch.sub, (1, -1))  # of equal inputs the first
+            last = AffineNode(node.name, (relu, node.inputs[0]), {}, node.origin, torch.add)
         nodes += [first, bend, last]
     return replace(plan, nodes=nodes, written=written)
 

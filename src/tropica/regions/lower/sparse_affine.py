@@ -22,6 +22,8 @@ from tropica.regions.lower.exact_rows import ExactRows
 
 _SMALL = 1 << 18
 """Entries of a matrix that is multiplied out as a whole."""
+_DIRECT = 1 << 22
+"""The same where no entry is a sum or a product: weights that are read."""
 _AT_ONCE = 1 << 22
 """Entries of the outputs of probes at once."""
 _GRIDS = (1, 2, 3, 5, 7, 11)
@@ -50,7 +52,7 @@ def _made(op: ComposedAffine, source: int, small: int) -> ExactRows:
     n, m = op.size, op.source_size(source)
     if op.target == name:
         return ExactRows.identity(n)
-    if n * m <= small:
+    if n * m <= small or (op.direct and n * m <= _DIRECT):
         return ExactRows.of(op.exact_weight(source))
     shape = tuple(op.context.shapes[name])[1:]
     for grid in _GRIDS if len(shape) > 1 else ():
