@@ -121,13 +121,17 @@ def explain(session: Session, query: Query) -> dict[str, Any]:
 def shared(session: Session, query: Query) -> dict[str, Any]:
     """The shares of activations that a test point has in common with the training points of its terms, by layer (K, layers).
 
+    The shares are those of ``tp.pattern_agreement``.
     On a large network this takes longer than all else of :func:`explain`, and the page asks for it by itself.
     """
     inputs, number = session.inputs, query.integer("point")
     x, decided = inputs.points("test", [number]), session.decided(query.word("method", METHODS, session.first_method))
     training = inputs.points("training", decided.table.rows([number])["index"][0].tolist())
-    found = tp.pattern_agreement(decided.net, x.expand_as(training), training, per_point=True)
-    return {"layers": [node.path or node.name for node in decided.net.nonlinearities], "shared": found}
+    # exact pieces; those of the test point once, not for each term
+    pieces = decided.net.to(torch.float64).active_pieces(torch.cat([x, training]))
+    found = [(piece[1:] == piece[:1]).reshape(len(training), node.units).double().mean(1) for node, piece, _ in pieces]
+    layers = [node.path or node.name for node in decided.net.nonlinearities]
+    return {"layers": layers, "shared": torch.stack(found, 1) if found else torch.zeros(len(training), 0)}
 
 
 def decides(session: Session, query: Query) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import { ask, stream, unpack } from "./api.js";
 import { go, here, onAddress } from "./address.js";
 import { choice, count, debounce, h, number, percent } from "./dom.js";
 import { exportButtons } from "./exports.js";
+import { gestures } from "./gestures.js";
 import { term } from "./glossary.js";
 import { COLORS, Picture, slopeOf } from "./picture.js";
 import { cellAt, scoresAt, topTwo } from "./raster.js";
@@ -12,7 +13,7 @@ import { pointsForm } from "./points_form.js";
 
 export function showPlanes(main, app) {
   const { about } = app;
-  const canvas = h("canvas", { id: "plane", tabindex: 0, role: "application", "aria-label": "Cells of the plane: drag or arrow keys move, wheel or + and − zoom, 0 shows the whole" });
+  const canvas = h("canvas", { id: "plane", tabindex: 0, role: "application", "aria-label": "Cells of the plane: drag or arrow keys move, wheel, two fingers or + and − zoom, 0 shows the whole" });
   const state = h("p", { class: "muted", role: "status", id: "plane-state" }), facts = h("div", { id: "plane-facts" }), key = h("div", { class: "row key" });
   const readout = new Readout(about, () => ({ ...spec(), low: low.join(","), high: high.join(","), method: method() }), "at");
   const controls = h("form", { class: "filters", onsubmit: (event) => event.preventDefault() }), buttons = h("div", {});
@@ -167,20 +168,7 @@ export function showPlanes(main, app) {
     return [low[0] + ((event.clientX - box.left) / box.width) * (high[0] - low[0]), high[1] - ((event.clientY - box.top) / box.height) * (high[1] - low[1])];
   }
 
-  canvas.addEventListener("wheel", (event) => { event.preventDefault(); move(0, 0, Math.exp(event.deltaY * 0.002), where(event)); }, { passive: false });
-  let held = null;
-  canvas.addEventListener("pointerdown", (event) => { held = [event.clientX, event.clientY]; canvas.setPointerCapture(event.pointerId); });
-  canvas.addEventListener("pointerup", () => { held = null; });
-  canvas.addEventListener("pointermove", (event) => {
-    if (!plane) return;
-    if (held && event.buttons) {
-      const box = canvas.getBoundingClientRect();
-      move((held[0] - event.clientX) / box.width, (event.clientY - held[1]) / box.height, 1);
-      held = [event.clientX, event.clientY];
-      return;
-    }
-    point(where(event));
-  });
+  gestures(canvas, { where, move, point: (event) => { if (plane) point(where(event)); } });
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-0.2, 0, 1], ArrowRight: [0.2, 0, 1], ArrowUp: [0, 0.2, 1], ArrowDown: [0, -0.2, 1], "+": [0, 0, 0.5], "=": [0, 0, 0.5], "-": [0, 0, 2] }[event.key];
     if (event.key === "0") go({ low: "", high: "" }, { replace: true });
