@@ -25,14 +25,15 @@ def segment(session: Session, query: Query) -> dict[str, Any]:
     inputs = session.inputs
     names, domain = _ends(session, query)
     found = tp.linear_regions(inputs.net, domain)
-    changes = found.boundary()
+    changes = None if inputs.regression else found.boundary()
     first, last = found.slopes * found.t[:-1, None] + found.values, found.slopes[-1] * found.t[-1] + found.values[-1]
+    shown = "" if changes is None else ", found.boundary().t"
     return {
         "names": names,
         "t": packed(found.t),
         "scores": packed(found.net.as_scores(torch.cat([first, last[None]]))),
-        "changes": {"t": changes.t, "labels": changes.labels},
-        "label": _label(inputs, found.points(torch.zeros(1, dtype=torch.float64))),
+        "changes": {"t": [], "labels": []} if changes is None else {"t": changes.t, "labels": changes.labels},
+        "label": 0 if inputs.regression else _label(inputs, found.points(torch.zeros(1, dtype=torch.float64))),
         "ends": packed(found.points(torch.tensor([0.0, 1.0], dtype=torch.float64)).flatten(1)),
         "cells": len(found.cells),
         "regions": len(found.regions),
@@ -40,7 +41,8 @@ def segment(session: Session, query: Query) -> dict[str, Any]:
         "certified": found.certified,
         "length": found.volume,
         "python": f"{inputs.lines}import numpy as np\n\na, b = {', '.join(map(point_line, names))}\n"
-        "found = tp.linear_regions(net, tp.Segment(a, b))\nprint(found, found.boundary().t)\n",
+        "found = tp.linear_regions(net, tp.Segment(a, b))\n"
+        f"print(found{shown})\n",
     }
 
 

@@ -51,3 +51,9 @@ export function choice(name, options, value, change, label) {
     options.map(([key, text, title]) => h("label", { title },
       h("input", { type: "radio", name, value: key, checked: key === value, onchange: () => change(key) }), h("span", {}, text))));
 }
+
+// In regression the output that is looked at.
+export function outputChoice(about, output, change) {
+  return h("label", {}, "Output", h("select", { name: "output", onchange: (event) => change(event.target.value) },
+    about.class_names.map((name, i) => h("option", { value: i, selected: String(i) === String(output) }, name))));
+}
