@@ -100,6 +100,7 @@ def test_brushing_lists_points(explorer, browser):
     inside = ((found.angle[:, 0] <= 60) & (found.distance[:, 0] <= 0.3)).nonzero().flatten().tolist()
     with opened(browser, port, "#comparison?brush=0,60,0,0.3") as page:
         page.wait_for_selector("svg.cloud circle")
+        assert "N^(X) is wrong" in page.locator("[aria-label='Angles and distances']").inner_text()
         assert page.locator("svg.cloud circle").count() == int(found.angle[:, 0].isfinite().sum())
         page.wait_for_selector(f"h2:has-text('{len(inside)} test points in the rectangle')")
         assert [int(tile.get_attribute("data-point") or -1) for tile in page.locator("main .tile").all()] == inside[:120]

@@ -102,7 +102,7 @@ def test_the_other_views(regression):
     f = function(session.inputs)
     plane = "points=test:1,test:2,training:3&low=0,0&high=1,1"
     _, found = ask(port, f"at?{plane}&t=0.25,0.5&output=1")
-    x = torch.from_numpy(unpacked(found["x"])).float()[None]
+    x = torch.from_numpy(unpacked(found["x"]).copy()).float()[None]
     assert found["extracted"]["term"] == int(f.active_term(x)[0, 1])
     assert found["extracted"]["value"] == pytest.approx(float(f(x)[0, 1]))
     _, grid = ask(port, f"sample?{plane}&output=1")

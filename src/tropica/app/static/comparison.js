@@ -19,7 +19,7 @@ export function showComparison(main, app) {
     main.replaceChildren(h("section", { class: "start" }, h("h2", {}, "No data"), h("p", {}, "Comparisons are made on data: start the command with ", h("code", {}, "--data DATA"), ".")));
     return null;
   }
-  const controls = h("div", { class: "filters" }), table = h("div", {}), layers = h("section", { "aria-label": "By layer" }), cloud = h("section", { "aria-label": "Angles and distances" }), list = h("section", { "aria-label": "Chosen test points" }), models = h("section", { "aria-label": "Models" });
+  const controls = h("div", { class: "filters" }), table = h("div", { class: "agreement-table" }), layers = h("section", { "aria-label": "By layer" }), cloud = h("section", { "aria-label": "Angles and distances" }), list = h("section", { "aria-label": "Chosen test points" }), models = h("section", { "aria-label": "Models" });
   main.replaceChildren(controls, table, h("div", { class: "charts" }, layers, cloud), list, models);
   const method = () => here().method ?? app.status.first_method, values = about.task === "regression", output = () => (values ? here().output ?? "0" : undefined);
   let run = null, drawn = "", known = "";
@@ -117,12 +117,12 @@ export function showComparison(main, app) {
     shown = { points, x, y, brush, wide, most };
     const at = (event) => { const box = chart.getBoundingClientRect(); return [((event.clientX - box.left) / box.width) * WIDTH, ((event.clientY - box.top) / box.height) * HEIGHT]; };
     let from = null;
-    const values = (p, q) => [Math.min(p[0], q[0]), Math.max(p[0], q[0]), Math.max(p[1], q[1]), Math.min(p[1], q[1])].map((v, i) => (i < 2 ? ((v - BOX[0]) / (BOX[1] - BOX[0])) * wide : ((BOX[3] - v) / (BOX[3] - BOX[2])) * most));
+    const corners = (p, q) => [Math.min(p[0], q[0]), Math.max(p[0], q[0]), Math.max(p[1], q[1]), Math.min(p[1], q[1])].map((v, i) => (i < 2 ? ((v - BOX[0]) / (BOX[1] - BOX[0])) * wide : ((BOX[3] - v) / (BOX[3] - BOX[2])) * most));
     chart.addEventListener("pointerdown", (event) => { from = at(event); chart.setPointerCapture(event.pointerId); event.preventDefault(); });
-    chart.addEventListener("pointermove", (event) => { if (from) place(values(from, at(event))); });
+    chart.addEventListener("pointermove", (event) => { if (from) place(corners(from, at(event))); });
     chart.addEventListener("pointerup", (event) => {
       if (!from) return;
-      const range = values(from, at(event));
+      const range = corners(from, at(event));
       from = null;
       go({ brush: range.map((v) => Number(v.toPrecision(4))).join(",") }, { replace: true });
     });

@@ -33,7 +33,7 @@ export function number(value, digits = 4) {
   if (typeof value === "string") return value;
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-4) return value.toExponential(2).replace("-", "−").replace("e+", "e").replace("e−", "e−");
+  if (size >= 1e6 || size < 1e-4) return value.toExponential(2).replace(/\.?0+e/, "e").replaceAll("-", "−").replace("e+", "e");
   return Number(value.toPrecision(digits)).toString().replace("-", "−");
 }
 

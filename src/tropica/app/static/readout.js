@@ -65,7 +65,7 @@ export function legend(about, color, picture) {
     return about.class_names.map((name, i) => [name, i]).filter(([, i]) => seen.has(i)).map(([name, i]) => h("span", {}, h("span", { class: "swatch", style: { background: rgb(labelColor(i)) } }), name));
   }
   if (color === "value") return [h("span", {}, `value of ${about.class_names[picture.output]}: ${number(picture.least, 3)} `), ...Array.from({ length: 7 }, (_, i) => h("span", { class: "swatch", style: { background: rgb(sequentialColor(i / 6)) } })), h("span", {}, number(picture.scale, 3))];
-  if (color === "differs") return [h("span", {}, h("span", { class: "swatch", style: { background: "rgb(179,88,6)" } }), "N and N^(X) give other labels")];
+  if (color === "differs") return [h("span", {}, h("span", { class: "swatch", style: { background: "rgb(179,88,6)" } }), "N and N^(X) give different labels")];
   if (color === "map") return [h("span", { class: "muted" }, "one color, one ", term("affine map"))];
   const steps = Array.from({ length: 7 }, (_, i) => h("span", { class: "swatch", style: { background: rgb(sequentialColor(i / 6)) } }));
   return color === "margin" ? [h("span", {}, term("margin"), " 0 "), ...steps, h("span", {}, number(picture.scale, 3))] : [h("span", {}, "slope of the winning output, flat "), ...steps, h("span", {}, "steep (a step is a factor of 3)")];
