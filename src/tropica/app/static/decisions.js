@@ -39,9 +39,9 @@ export function showDecisions(main, app) {
       h("div", { class: "row" },
         values ? outputChoice(about, output, (value) => set({ output: value })) : h("label", {}, about.labelled ? "True label" : "Label", h("select", { name: "label", onchange: (event) => set({ label: event.target.value }) },
           h("option", { value: "" }, "any"), about.class_names.map((name, i) => h("option", { value: i, selected: label === String(i) }, name)))),
-        margin("low", [term("margin", "Margin"), " from"]), margin("high", "to"),
+        margin("low", values ? "Runner-up behind, from" : [term("margin", "Margin"), " from"]), margin("high", "to"),
         h("label", {}, "Order", h("select", { name: "order", onchange: (event) => set({ order: event.target.value }) },
-          [["number", "number"], ["margin", "smallest margin"], ...(values ? [["difference", "largest |N − N^(X)|"]] : [])].map(([key, text]) => h("option", { value: key, selected: order === key }, text))))));
+          [["number", "number"], ["margin", values ? "runner-up closest" : "smallest margin"], ...(values ? [["difference", "largest |N − N^(X)|"]] : [])].map(([key, text]) => h("option", { value: key, selected: order === key }, text))))));
   }
 
   async function showList(again = false) {
@@ -75,7 +75,7 @@ export function showDecisions(main, app) {
 
   function valueTile(row, picture) {
     const words = `point ${row.point}, N gives ${number(row.network)}, N^(X) gives ${number(row.extracted)}`;
-    return h("button", { type: "button", role: "option", class: "tile", "data-point": row.point, "aria-label": words, title: `${words}\nmargin ${number(row.margin)}`, onclick: () => go({ point: row.point, term: "" }) },
+    return h("button", { type: "button", role: "option", class: "tile", "data-point": row.point, "aria-label": words, title: `${words}\nrunner-up ${number(row.margin)} behind`, onclick: () => go({ point: row.point, term: "" }) },
       thumbnail(picture, about, ""), h("span", { class: "labels" }, number(row.network, 3)), h("span", { class: "labels other" }, number(row.extracted, 3)));
   }
 

@@ -10,7 +10,7 @@ import { figure } from "./figure.js";
 
 export async function showPoint({ about, point, output, method, signal, waiting }) {
   const found = await ask("explain", { point, method, output }, { signal, waiting });
-  const name = (label) => about.class_names[label];
+  const name = (label) => about.class_names[label], of = (label) => (about.task === "regression" ? `for ${name(label)}` : `for label ${name(label)}`);
   const x = unpack(found.x).values, own = unpack(found.own).values, terms = unpack(found.coefficients), training = unpack(found.training);
   const coefficients = found.terms.map((_, i) => terms.row(i));
   const scale = commonScale([own, ...coefficients], about);
@@ -32,7 +32,7 @@ export async function showPoint({ about, point, output, method, signal, waiting 
     h("p", { class: "verdict" }, about.task === "regression" ? valueVerdict(found, name) : verdict(found, name)),
     h("div", { class: "pair" },
       card("the test point", thumbnail(x, about, "the test point"), found.true === null ? "" : `true label ${name(found.true)}`),
-      card("the deciding training point", thumbnail(training.row(0), about, "the deciding training point"), labelLine(active, name), () => go({ term: active.term, point: "" })),
+      card("the deciding training point", thumbnail(training.row(0), about, "the deciding training point"), about.task === "regression" ? `number ${active.term}` : labelLine(active, name), () => go({ term: active.term, point: "" })),
       card("nearest training point", thumbnail(training.row(found.terms.length), about, "the nearest training point"),
         `${nearest.label === null ? "" : `label ${name(nearest.label)}, `}distance ${number(nearest.distance, 3)}`, () => go({ term: nearest.term, point: "" }))),
     h("p", { class: "row" }, "Look at them together:",
@@ -44,8 +44,8 @@ export async function showPoint({ about, point, output, method, signal, waiting 
     h("h3", {}, "Coefficients on one scale"),
     scaleLine(scale),
     h("div", { class: "pair" },
-      card("N at the test point", coefficientPicture(own, about, scale, "coefficients of N"), `for label ${name(found.network)}`),
-      coefficients.map((row, i) => card(i ? `runner-up ${i}` : "active term", coefficientPicture(row, about, scale, `coefficients of term ${i + 1}`), `for label ${name(found.terms[i].label)}`))),
+      card("N at the test point", coefficientPicture(own, about, scale, "coefficients of N"), of(found.network)),
+      coefficients.map((row, i) => card(i ? `runner-up ${i}` : "active term", coefficientPicture(row, about, scale, `coefficients of term ${i + 1}`), of(found.terms[i].label)))),
     about.picture ? null : featureTable(found, about, x, own, coefficients[0], training),
     h("h3", {}, "Outputs"), outputTable(found, about),
     h("h3", {}, "Shared activations, by layer"), later.table,
