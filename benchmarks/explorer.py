@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -46,8 +47,8 @@ class Server:
                     return time.perf_counter() - begin, body
             time.sleep(0.05)
 
-    def first_line(self, question: str) -> tuple[float, float, int]:
-        """Seconds to the first part and to the last one of what comes in parts, and the number of cells of the last level."""
+    def first_line(self, question: str) -> tuple[float, float, str]:
+        """Seconds to the first part and to the last one of what comes in parts, and which cells the last level has."""
         begin = time.perf_counter()
         request = urllib.request.Request(f"{self.base}/api/{question}", headers={"Authorization": f"Bearer {self.token}"})
         with urllib.request.urlopen(request) as answer:
@@ -55,7 +56,9 @@ class Server:
             first = time.perf_counter() - begin
             for following in answer:
                 line = following
-        return first, time.perf_counter() - begin, json.loads(line)["cells"]
+        end = json.loads(line)
+        cells = f"{'all' if end['complete'] else 'the first'} {end['cells']:,} cells in view"
+        return first, time.perf_counter() - begin, cells
 
     def until(self, ready: str) -> float:
         """Seconds from the command until the network is loaded ("inputs"), or all background work is done ("all")."""
@@ -95,6 +98,13 @@ def export(model: torch.nn.Module, shape: tuple[int, ...], path: Path) -> str:
     return str(path)
 
 
+def clicks(server: Server) -> None:
+    """Print what a click takes: values, images and coefficients first; the shared activations follow by themselves."""
+    found = {name: [server.ask(f"{name}?point={i}")[0] for i in range(1, 1 + REPEATS)] for name in ("explain", "shared")}
+    first, shared = (1e3 * median(seconds) for seconds in found.values())
+    print(f"  a click on a test point: {first:.0f} ms; the shared activations {shared:.0f} ms later")
+
+
 def measure(name: str, server: Server, plane: str, low: float, high: float) -> None:
     """Print the numbers of a case."""
     print(f"{name}: network and data after {server.until('inputs'):.2f} s")
@@ -105,8 +115,7 @@ def measure(name: str, server: Server, plane: str, low: float, high: float) -> N
         f"  first decision explained after {time.perf_counter() - server.start:.2f} s; all work done after ", end="", flush=True
     )
     print(f"{server.until('all'):.2f} s")
-    clicks = [server.ask(f"explain?point={i}")[0] for i in range(1, 1 + REPEATS)]
-    print(f"  a click on a test point: {1e3 * median(clicks):.0f} ms")
+    clicks(server)
     server.ask("explain?point=1&method=paper")
     while not json.loads(server.ask("status")[1])["methods"]["paper"]["ready"]:
         time.sleep(0.1)
@@ -116,7 +125,7 @@ def measure(name: str, server: Server, plane: str, low: float, high: float) -> N
         middle, half = (low + high) / 2, zoom * (high - low) / 2
         edges = f"low={middle - half},{middle - half}&high={middle + half},{middle + half}"
         first, last, cells = server.first_line(f"cells?{plane}&{edges}")
-        print(f"  a plane at zoom {1 / zoom:.0f}: first cells {1e3 * first:.0f} ms, all {cells:,} in view {1e3 * last:.0f} ms")
+        print(f"  a plane at zoom {1 / zoom:.0f}: first cells {1e3 * first:.0f} ms, {cells} {1e3 * last:.0f} ms")
     print(f"  memory: {server.memory}")
 
 
@@ -125,6 +134,18 @@ def digits(folder: Path) -> None:
     model = export(build("conv-small", (1, 8, 8), seed=0), (1, 8, 8), folder / "digits.pt2")
     with running(model, "--data", "digits") as server:
         measure("digits, CNN", server, "points=test:0,test:1,training:2", -0.25, 1.25)
+
+
+def cnn(folder: Path) -> None:
+    """A CNN of 24,480 units, with random images."""
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(1, 32, 2), torch.nn.ReLU(), torch.nn.MaxPool2d(4), torch.nn.Flatten()]
+    model = torch.nn.Sequential(*layers, torch.nn.Linear(1152, 10))
+    path = export(model, (1, 28, 28), folder / "cnn.pt2")
+    np.save(folder / "images.npy", np.random.default_rng(0).uniform(0, 1, (300, 1, 28, 28)).astype(np.float32))
+    units = sum(node.units for node in tp.load_network(path).nonlinearities)
+    with running(path, "--data", str(folder / "images.npy")) as server:
+        measure(f"CNN of {units:,} units", server, "points=test:0,test:1,training:2", -0.25, 1.25)
 
 
 def deep(folder: Path) -> None:
@@ -170,19 +191,22 @@ def mnist(folder: Path) -> None:
             flush=True,
         )
         print(f"{server.until('all'):.2f} s")
-        clicks = [server.ask(f"explain?point={i}")[0] for i in range(1, 1 + REPEATS)]
-        print(f"  a click on a test point: {1e3 * median(clicks):.0f} ms")
+        clicks(server)
         print(f"  memory: {server.memory}")
 
 
-CASES = {"digits": digits, "deep": deep, "acas": acas, "mnist": mnist}
+CASES = {"digits": digits, "cnn": cnn, "deep": deep, "acas": acas, "mnist": mnist}
 
 
 def main(names: list[str] | None = None) -> None:
     """Run the cases, those that need data only where there is some."""
     page = Path(tp.__file__).parent / "app"
-    size = sum(f.stat().st_size for f in page.rglob("*") if f.suffix in (".py", ".js", ".css", ".html", ".json", ".svg"))
-    print(f"the explorer's files, before compression: {size / 1e3:.0f} kB")
+    files = [file for file in page.rglob("*") if file.suffix in (".py", ".js", ".css", ".html", ".json", ".svg")]
+    sizes = [
+        sum(size)
+        for size in zip(*((len(data), len(zlib.compress(data, 6))) for data in map(Path.read_bytes, files)), strict=True)
+    ]
+    print(f"the explorer adds {sizes[1] / 1e3:.0f} kB to the wheel ({sizes[0] / 1e3:.0f} kB before compression)")
     for name, case in CASES.items():
         if (names and name not in names) or (name in ("acas", "mnist") and "TROPICA_DATA" not in os.environ):
             continue

@@ -8,6 +8,7 @@ import torch
 
 import tropica as tp
 from tests.app.browser import opened
+from tests.app.explored import TOKEN
 from tests.app.test_browser_decisions import number
 from tests.app.test_planes import domain
 
@@ -47,6 +48,38 @@ def test_a_plane_and_its_zoom(explorer, browser):
         page.wait_for_selector("#plane-state:has-text('N ≠ N^(X) on')")
 
 
+def test_two_fingers_zoom_a_plane_and_a_tap_looks_at_a_point(explorer, browser):
+    """Real touches: the point of the plane below each finger stays below it."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{explorer[1]}/?token={TOKEN}{PLANE}")
+    page.wait_for_selector(COMPLETE)
+    page.locator("#plane").scroll_into_view_if_needed()
+    box = page.locator("#plane").bounding_box()
+    touches = context.new_cdp_session(page)
+
+    def send(kind: str, *places: tuple[float, float]) -> None:
+        points = [
+            {"x": box["x"] + a * box["width"], "y": box["y"] + b * box["height"], "id": i} for i, (a, b) in enumerate(places)
+        ]
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    send("touchStart", (0.25, 0.5))
+    send("touchEnd")
+    page.wait_for_selector(".readout [data-t]")
+    t = [float(part) for part in (page.locator(".readout [data-t]").get_attribute("data-t") or "").split(",")]
+    assert t == pytest.approx([0.125, 0.25], abs=0.01)
+    send("touchStart", (0.4, 0.5))
+    send("touchStart", (0.4, 0.5), (0.6, 0.5))
+    for step in range(1, 11):  # from a fifth of the width apart to two fifths: twice as large, around the middle
+        send("touchMove", (0.4 - 0.01 * step, 0.5), (0.6 + 0.01 * step, 0.5))
+    send("touchEnd")
+    page.wait_for_selector(f"{COMPLETE}:not([data-view='0,0,0.5,0.5'])")
+    view = [float(part) for part in (page.locator("#plane").get_attribute("data-view") or "").split(",")]
+    assert view == pytest.approx([0.125, 0.125, 0.375, 0.375], abs=0.01)
+    context.close()
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_segment(explorer, browser, width):
     session, port = explorer
@@ -67,6 +100,7 @@ def test_brushing_lists_points(explorer, browser):
     inside = ((found.angle[:, 0] <= 60) & (found.distance[:, 0] <= 0.3)).nonzero().flatten().tolist()
     with opened(browser, port, "#comparison?brush=0,60,0,0.3") as page:
         page.wait_for_selector("svg.cloud circle")
+        assert "N^(X) is wrong" in page.locator("[aria-label='Angles and distances']").inner_text()
         assert page.locator("svg.cloud circle").count() == int(found.angle[:, 0].isfinite().sum())
         page.wait_for_selector(f"h2:has-text('{len(inside)} test points in the rectangle')")
         assert [int(tile.get_attribute("data-point") or -1) for tile in page.locator("main .tile").all()] == inside[:120]

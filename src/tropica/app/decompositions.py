@@ -28,7 +28,8 @@ class Decided:
         f: N^(X).
         net: the network in the terms' dtype.
         table: of each test point the terms ``index``, ``label``, ``value`` (K), the ``values`` of N^(X), ``extracted``,
-            ``active`` and ``margin``.
+            ``active`` and ``margin``; in regression ``index`` and ``value`` (outputs, K), ``values``, ``active`` and ``margin``
+            (outputs,).
         lines: Python lines that make ``terms`` and ``f``.
         note: what a reader of the terms must know.
     """
@@ -70,13 +71,14 @@ def make_decided(inputs: Inputs, method: str, folder: Path | None, report: Repor
     if terms.lossy:
         settings |= {"net": inputs.net, "data": inputs.training}
         made = "tp.ExtractedFunction(terms, net=net, data=training)"
-    if terms.num_targets:
-        raise tp.InputError("these terms are of a regression, which has no labels; extract them for classification")
-    if len(terms) != len(inputs.training):
-        raise tp.InputError(f"the terms are of {len(terms):,} points, the training data has {len(inputs.training):,}")
+    if bool(terms.num_targets) != inputs.regression:
+        of = "a regression: open them with --task regression" if terms.num_targets else "a classification"
+        raise tp.InputError(f"the {method} terms are of {of}, the other terms or --task say {inputs.task}")
+    if terms.num_points != len(inputs.training):
+        raise tp.InputError(f"the terms are of {terms.num_points:,} points, the training data has {len(inputs.training):,}")
     f = tp.ExtractedFunction(terms, **settings)
-    k = min(TERMS, len(terms))
-    table = Table(len(inputs.test), lambda numbers: _rows(inputs, f, k, numbers), f"N^(X) of the test points ({method})")
+    k, rows = min(TERMS, terms.num_points), _value_rows if inputs.regression else _rows
+    table = Table(len(inputs.test), lambda numbers: rows(inputs, f, k, numbers), f"N^(X) of the test points ({method})")
     fingerprint = terms.about.get("network", "")
     other = bool(fingerprint) and fingerprint != inputs.net.fingerprint
     note = "These terms are of another network than the one that was opened." if other else ""
@@ -84,19 +86,21 @@ def make_decided(inputs: Inputs, method: str, folder: Path | None, report: Repor
 
 
 def _terms(inputs: Inputs, method: str, folder: Path | None, report: Report) -> tuple[tp.LinearTerms, str]:
+    settings: dict[str, Any] = {"task": inputs.task, "memory": inputs.memory, "progress": report}
     if folder is None:
-        size = len(inputs.training) * 2 * int(np.prod(inputs.net.input_shape)) * inputs.net.dtype.itemsize
+        outputs = inputs.net.num_outputs if inputs.regression else 1
+        size = len(inputs.training) * outputs * 2 * int(np.prod(inputs.net.input_shape)) * inputs.net.dtype.itemsize
         if size > (inputs.memory or MOST_BYTES):
             raise tp.InputError(
                 f"the {method} terms of {len(inputs.training):,} points take {size / 2**30:.1f} GB: give a folder for them, "
                 "--terms DIR (it may be repeated), or take fewer points, --limit N"
             )
-        terms = tp.extract(inputs.net, inputs.training, method, memory=inputs.memory, progress=report)
-        return terms, f"tp.extract(net, training, {method!r})"
+        terms = tp.extract(inputs.net, inputs.training, method, **settings)
+        return terms, f"tp.extract(net, training, {method!r}{', task=' + repr(inputs.task) if inputs.regression else ''})"
     try:
         terms = tp.load_terms(folder)
     except tp.StoreError:  # not there, or not finished: the extraction makes, resumes or refuses it
-        terms = tp.extract(inputs.net, inputs.training, method, out=folder, memory=inputs.memory, progress=report)
+        terms = tp.extract(inputs.net, inputs.training, method, out=folder, **settings)
     return terms, f"tp.load_terms({str(folder)!r})"
 
 
@@ -108,3 +112,13 @@ def _rows(inputs: Inputs, f: tp.ExtractedFunction, k: int, numbers: np.ndarray) 
     columns = {"index": top.index, "label": top.label, "value": top.value, "values": values, "margin": f.margin(x)}
     found = {name: column.numpy() for name, column in columns.items()}
     return found | {"extracted": found["label"][:, 0], "active": found["index"][:, 0]}
+
+
+def _value_rows(inputs: Inputs, f: tp.ExtractedFunction, k: int, numbers: np.ndarray) -> Columns:
+    """What N^(X) is at some test points of a regression, for each output."""
+    assert inputs.test is not None
+    x = inputs.test.inputs[numbers]
+    tops = [f.top_terms(x, k, output=output) for output in range(inputs.net.num_outputs)]
+    index, value = (np.stack([getattr(top, name).numpy() for top in tops], 1) for name in ("index", "value"))
+    margin = value[:, :, 0] - value[:, :, 1] if k > 1 else np.full(value.shape[:2], np.inf)
+    return {"index": index, "value": value, "values": f(x).numpy(), "margin": margin, "active": index[:, :, 0]}

@@ -33,6 +33,7 @@ class Inputs:
         memory: bytes to work in, None for a quarter of the free memory.
         lines: Python lines that make ``net``, ``training`` and ``test``.
         others: other networks to compare with, by their names.
+        task: "classification", or "regression": every output of a point is a value, and there are no labels.
     """
 
     name: str
@@ -43,9 +44,17 @@ class Inputs:
     memory: int | None = None
     lines: str = ""
     others: tuple[tuple[str, tp.PiecewiseLinearNetwork], ...] = ()
+    task: str = "classification"
+
+    @property
+    def regression(self) -> bool:
+        """Whether the outputs are values."""
+        return self.task == "regression"
 
     def class_name(self, label: int) -> str:
-        """The name of a label, or its number."""
+        """The name of a label, or its number; in regression that of an output."""
+        if self.regression:
+            return f"output {label}"
         names = None if self.test is None else self.test.class_names
         return names[label] if names and 0 <= label < len(names) else str(label)
 
@@ -81,10 +90,11 @@ class Inputs:
             "classes": net.num_classes,
             "layers": [layer_of(node) for node in net.nonlinearities],
             "units": sum(node.units for node in net.nonlinearities),
+            "task": self.task,
             "data": None if test is None else test.name,
             "test_points": 0 if test is None else len(test),
             "training_points": 0 if self.training is None else len(self.training),
-            "labelled": test is not None and test.labels is not None,
+            "labelled": test is not None and test.labels is not None and not self.regression,
             "class_names": [self.class_name(i) for i in range(net.num_classes)],
             "feature_names": None if test is None or test.feature_names is None else list(test.feature_names),
             "picture": picture_shape(net.input_shape),

@@ -26,6 +26,8 @@ def terms(session: Session, query: Query) -> dict[str, Any]:
     """
     flat = find_flat(session, query)
     decided = session.decided(query.word("method", METHODS, session.first_method))
+    if session.inputs.regression:
+        raise tp.InputError("a regression has no labels that could differ")
     slopes, offsets, labels = _on_plane(decided.terms, flat)
     kept = _possible(slopes, offsets, flat)
     slopes, offsets = slopes[kept], offsets[kept] - offsets[kept].max()

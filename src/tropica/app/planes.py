@@ -189,12 +189,18 @@ def _block(net: tp.PiecewiseLinearNetwork, block: tp.CellBlock, level: int, last
 
 
 def sample(session: Session, query: Query) -> dict[str, Any]:
-    """Labels and margins of the network on a grid of the view: what is shown until the cells are there."""
+    """Labels and margins of the network on a grid of the view: what is shown until the cells are there.
+
+    In regression the values of one output take the place of the margins.
+    """
     inputs, flat = session.inputs, find_flat(session, query)
     sides = [np.linspace(a, b, 2 * SAMPLES + 1)[1::2] for a, b in zip(flat.low, flat.high, strict=True)]
     t = np.stack(np.meshgrid(*sides), -1).reshape(-1, 2)
     with torch.no_grad():
         scores = inputs.net.scores(flat.embed(t, inputs).to(inputs.net.dtype))
+    if inputs.regression:
+        value = scores[:, query.integer("output", 0, 0, inputs.net.num_outputs - 1)]
+        return {"side": SAMPLES, "label": packed(torch.zeros(len(t)), "int32"), "margin": packed(value)}
     two = scores.topk(min(2, scores.shape[1]), 1).values
     margin = two[:, 0] - two[:, -1]
     return {"side": SAMPLES, "label": packed(scores.argmax(1), "int32"), "margin": packed(margin)}
@@ -208,7 +214,7 @@ def counts(session: Session, query: Query) -> dict[str, Any]:
     found = {"cells": len(cx), "complete": cx.complete}
     if not cx.complete:
         return found
-    boundary = cx.boundary().measure if session.inputs.net.num_outputs > 1 else None
+    boundary = cx.boundary().measure if session.inputs.net.num_outputs > 1 and not session.inputs.regression else None
     return found | {"regions": len(cx.regions), "maps": len(cx.maps), "certified": cx.certified, "boundary": boundary}
 
 
@@ -224,11 +230,14 @@ def here(session: Session, query: Query, x64: torch.Tensor) -> dict[str, Any]:
     inputs = session.inputs
     x, method = x64.to(inputs.net.dtype), query.word("method", METHODS, session.first_method)
     own, label = tp.local_terms(inputs.net, x)
+    if inputs.regression:
+        output = query.integer("output", 0, 0, inputs.net.num_outputs - 1)
+        own, label = own[[output]], label[[output]]
     pattern = inputs.net.activation_pattern(x)[0].numpy().tobytes()
     extracted = None
     if inputs.test is not None and session.is_ready(method):
         f = session.decided(method).f
-        extracted = {"label": int(f.predict(x)[0]), "term": int(f.active_term(x)[0])}
+        extracted = extracted_at(f, x, 0 if not inputs.regression else query.integer("output", 0, 0, f.num_classes - 1))
     return {
         "x": packed(x.flatten()),
         "scores": inputs.net.scores(x)[0].detach(),
@@ -237,6 +246,14 @@ def here(session: Session, query: Query, x64: torch.Tensor) -> dict[str, Any]:
         "pattern": pattern.hex(),
         "extracted": extracted,
     }
+
+
+def extracted_at(f: tp.ExtractedFunction, x: torch.Tensor, output: int) -> dict[str, Any]:
+    """Label and active term of N^(X) at a point (1, *input); in regression value and active term of an output."""
+    active = f.active_term(x).reshape(-1)
+    if f.task == "regression":
+        return {"label": output, "value": float(f(x)[0, output]), "term": int(active[output])}
+    return {"label": int(f.predict(x)[0]), "term": int(active[0])}
 
 
 def domain_lines(query: Query) -> str:

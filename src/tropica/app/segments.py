@@ -26,15 +26,17 @@ def segment(session: Session, query: Query) -> dict[str, Any]:
     inputs = session.inputs
     names, domain = _ends(session, query)
     found = tp.linear_regions(inputs.net, domain)
-    changes, t = found.label_changes(), torch.from_numpy(found.breakpoints)
+    changes = None if inputs.regression else found.label_changes()
+    t = torch.from_numpy(found.breakpoints)
     slopes, constants = (torch.from_numpy(array) for array in found.logits)
     first, last = slopes[:, :, 0] * t[:-1, None] + constants, slopes[-1, :, 0] * t[-1] + constants[-1]
+    shown = "" if changes is None else ", found.label_changes().t"
     return {
         "names": names,
         "t": packed(t),
         "scores": packed(found.net.as_scores(torch.cat([first, last[None]]))),
-        "changes": {"t": changes.t, "labels": changes.labels},
-        "label": _label(inputs, found.embed(np.zeros((1, 1)))),
+        "changes": {"t": [], "labels": []} if changes is None else {"t": changes.t, "labels": changes.labels},
+        "label": 0 if inputs.regression else _label(inputs, found.embed(np.zeros((1, 1)))),
         "ends": packed(found.embed(np.array([[0.0], [1.0]])).flatten(1)),
         "cells": len(found.cells),
         "regions": len(found.regions),
@@ -42,7 +44,8 @@ def segment(session: Session, query: Query) -> dict[str, Any]:
         "certified": found.certified,
         "length": found.volume,
         "python": f"{inputs.lines}import numpy as np\n\na, b = {', '.join(map(point_line, names))}\n"
-        "found = tp.linear_regions(net, tp.Segment(a, b))\nprint(found, found.label_changes().t)\n",
+        "found = tp.linear_regions(net, tp.Segment(a, b))\n"
+        f"print(found{shown})\n",
     }
 
 

@@ -47,7 +47,9 @@ class Table:
         """A column as far as it is known, with another value where it is not."""
         with self._lock:
             found = self._columns.get(name)
-            return np.full(self.size, otherwise) if found is None else np.where(self.known, found, otherwise)
+            if found is None:
+                return np.full(self.size, otherwise)
+            return np.where(self.known.reshape(-1, *[1] * (found.ndim - 1)), found, otherwise)
 
     def fill(self, report: Report) -> None:
         """Compute all rows, the first ones first."""

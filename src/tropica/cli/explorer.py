@@ -28,6 +28,8 @@ OTHER_HELP = (
 )
 Other = Annotated[list[str] | None, options.optional("--other", "MODEL|FILE", OTHER_HELP)]
 PORT_HELP = "The port on this machine; by default one that is free."
+TASK_HELP = "classification or regression; by default that of the first finished store of --terms."
+Task = Annotated[options.TaskName | None, options.optional("--task", None, TASK_HELP)]
 Port = Annotated[int | None, options.optional("--port", "N", PORT_HELP, min=1, max=65535)]
 
 
@@ -40,6 +42,7 @@ def explorer(
     limit: options.TrainingLimit = None,
     test_limit: options.TestLimit = None,
     label: options.Label = None,
+    task: Task = None,
     weights: options.Weights = None,
     arg: options.Arg = None,
     memory: options.Memory = None,
@@ -56,14 +59,14 @@ def explorer(
         if error.name is not None and error.name.startswith("tropica"):
             raise
         raise InputError(f"tropica app needs {error.name}, which is not installed: pip install 'tropica[app]'") from None
-    if data is None and (
-        given := [n for n, v in (("--test", test), ("--terms", terms), ("--label", label), ("--other", other)) if v is not None]
-    ):
+    need_data = {"--test": test, "--terms": terms, "--label": label, "--other": other, "--task": task}
+    if data is None and (given := [name for name, value in need_data.items() if value is not None]):
         raise InputError(f"{given[0]} needs --data, the points of the terms")
     from importlib.metadata import version
 
     wanted: dict[str, Any] = {"data": data, "test": test, "terms": terms or [], "limit": limit, "test_limit": test_limit}
     wanted |= {"label": label, "weights": weights, "arg": arg or [], "memory": memory, "other": other or []}
+    wanted["task"] = task.value if task else None
 
     def announce(address: str) -> None:
         print_line(f"open {address}")
@@ -89,6 +92,7 @@ def load(
     arg: list[str],
     memory: int | None = None,
     other: Sequence[str] = (),
+    task: str | None = None,
 ) -> Inputs:
     """What the options name.
 
@@ -113,17 +117,20 @@ def load(
             model, tp.load_network(model), memory=memory, lines=f"import tropica as tp\n\nnet = tp.load_network({model!r})\n"
         )
     report(0, 0, "loading the data")
-    training = tp.load_data(data, split="train", limit=limit or _stored_points(terms), lazy=True, label=label)
+    stored = _first_stored(terms)
+    task = task or ("regression" if stored and stored.num_targets else "classification")
+    training = tp.load_data(data, split="train", limit=limit or (stored.num_points if stored else None), lazy=True, label=label)
     points, line = _test_points(data, test, test_limit, label)
     report(0, 0, "loading the network")
-    net = load_model(model, training, weights, arg)
+    net = load_model(model, training, weights, arg).for_task(task)
     if points.input_shape != training.input_shape:
         raise InputError(f"{points.name} has points of {points.input_shape}, {training.name} of {training.input_shape}")
     points = replace(points, num_classes=training.num_classes, class_names=training.class_names)
     named = f"{data!r}, split='train'{_option('limit', limit)}{_option('label', label)}"
     lines = f"import tropica as tp\n\ntraining = tp.load_data({named})\n{line}\n{_model_lines(model, weights, arg)}"
+    lines += "net = net.for_task('regression')\n" if task == "regression" else ""
     others = tuple((spec, _other_model(spec, model, training, weights, arg)) for spec in other)
-    return Inputs(model, net, training, points, tuple(terms), memory, lines, others)
+    return Inputs(model, net, training, points, tuple(terms), memory, lines, others, task)
 
 
 def _other_model(spec: str, model: str, training: Any, weights: Path | None, arg: list[str]) -> tp.PiecewiseLinearNetwork:
@@ -138,13 +145,13 @@ def _other_model(spec: str, model: str, training: Any, weights: Path | None, arg
     return load_model(model, training, Path(spec), arg)
 
 
-def _stored_points(terms: list[Path]) -> int | None:
-    """The number of points of the first finished store."""
+def _first_stored(terms: list[Path]) -> tp.LinearTerms | None:
+    """The first finished store."""
     import tropica as tp
 
     for folder in terms:
         try:
-            return tp.load_terms(folder, check="none").num_points
+            return tp.load_terms(folder, check="none")
         except (StoreError, OSError):
             continue
     return None

@@ -4,7 +4,7 @@
 import { ask, unpack } from "./api.js";
 import { go, here, onAddress } from "./address.js";
 import { axis, svgToCanvas } from "./chart.js";
-import { choice, count, h, number, percent, svg } from "./dom.js";
+import { choice, count, h, number, outputChoice, percent, svg } from "./dom.js";
 import { exportButtons } from "./exports.js";
 import { term } from "./glossary.js";
 import { thumbnail } from "./pictures.js";
@@ -19,32 +19,45 @@ export function showComparison(main, app) {
     main.replaceChildren(h("section", { class: "start" }, h("h2", {}, "No data"), h("p", {}, "Comparisons are made on data: start the command with ", h("code", {}, "--data DATA"), ".")));
     return null;
   }
-  const controls = h("div", { class: "filters" }), table = h("div", {}), layers = h("section", { "aria-label": "By layer" }), cloud = h("section", { "aria-label": "Angles and distances" }), list = h("section", { "aria-label": "Chosen test points" }), models = h("section", { "aria-label": "Models" });
+  const controls = h("div", { class: "filters" }), table = h("div", { class: "agreement-table" }), layers = h("section", { "aria-label": "By layer" }), cloud = h("section", { "aria-label": "Angles and distances" }), list = h("section", { "aria-label": "Chosen test points" }), models = h("section", { "aria-label": "Models" });
   main.replaceChildren(controls, table, h("div", { class: "charts" }, layers, cloud), list, models);
-  const method = () => here().method ?? app.status.first_method;
+  const method = () => here().method ?? app.status.first_method, values = about.task === "regression", output = () => (values ? here().output ?? "0" : undefined);
   let run = null, drawn = "", known = "";
+
+  const compute = (name) => h("button", { type: "button", class: "quiet", onclick: () => ask("extract", { method: name }, { method: "POST" }).then(app.poll).catch(app.fail) }, "Compute");
+
+  function showErrors(found) {
+    table.replaceChildren(h("h2", {}, "Decompositions: N^(X) against N"), h("table", { class: "agreement" },
+      h("thead", {}, h("tr", {}, ["", "output", "mean |N − N^(X)|", "largest", "R²", "test points"].map((name) => h("th", {}, name)))),
+      h("tbody", {}, METHODS.flatMap((name) => {
+        const rows = found.rows.filter((row) => row.method === name);
+        if (!rows.length) return [h("tr", {}, h("th", { scope: "row" }, name), h("td", { colspan: 5 }, compute(name)))];
+        return rows.map((row) => h("tr", { class: name === method() ? "active" : "" }, h("th", { scope: "row" }, name), [about.class_names[row.output], number(row.mean_absolute), number(row.largest), number(row.r2, 6), count(row.points)].map((text) => h("td", {}, text))));
+      }))), exportButtons("decompositions", { csv: () => found.rows, python: () => found.python }));
+  }
 
   async function showTable() {
     const found = await ask("agreement");
     const text = JSON.stringify(found.rows);
     if (text === known) return;
     known = text;
+    if (values) { showErrors(found); return; }
     const cell = (value) => h("td", {}, value === null || value === undefined ? "–" : percent(value));
     table.replaceChildren(h("h2", {}, "Decompositions"), h("table", { class: "agreement" },
       h("thead", {}, h("tr", {}, ["", "N^(X) = N", ...(about.labelled ? ["N^(X) = true", "N = true"] : []), "median margin", "test points"].map((name) => h("th", {}, name)))),
       h("tbody", {}, METHODS.map((name) => {
         const row = found.rows.find((one) => one.method === name);
-        if (!row) return h("tr", {}, h("th", { scope: "row" }, name), h("td", { colspan: 5 }, h("button", { type: "button", class: "quiet", onclick: () => ask("extract", { method: name }, { method: "POST" }).then(app.poll).catch(app.fail) }, "Compute")));
+        if (!row) return h("tr", {}, h("th", { scope: "row" }, name), h("td", { colspan: 5 }, compute(name)));
         return h("tr", { class: name === method() ? "active" : "" }, h("th", { scope: "row" }, name), cell(row.network_extracted), about.labelled ? [cell(row.extracted_true), cell(found.network_true)] : "", h("td", {}, number(row.margin)), h("td", {}, count(row.points)));
       }))), exportButtons("decompositions", { csv: () => found.rows, python: () => found.python }));
   }
 
   async function show() {
-    const wanted = method();
-    if (wanted === drawn) return brushFromAddress();
-    drawn = wanted;
+    const wanted = method(), all = `${wanted} ${output()}`;
+    if (all === drawn) return brushFromAddress();
+    drawn = all;
     known = "";
-    controls.replaceChildren(choice("method", METHODS.map((name) => [name, name]), wanted, (value) => go({ method: value, brush: "" }), term("DC decomposition", "Decomposition")));
+    controls.replaceChildren(choice("method", METHODS.map((name) => [name, name]), wanted, (value) => go({ method: value, brush: "" }), term("DC decomposition", "Decomposition")), values ? outputChoice(about, output(), (value) => go({ output: value, brush: "" })) : "");
     run?.abort();
     const { signal } = run = new AbortController();
     showTable().catch(app.fail);
@@ -53,9 +66,9 @@ export function showComparison(main, app) {
     const waiting = (place) => (what) => { place.lastChild.textContent = `Waiting: ${what} …`; };
     const failed = (place) => (error) => { if (!signal.aborted) { place.lastChild.textContent = error.message; } };
     await Promise.all([
-      ask("scatter", { method: wanted }, { signal, waiting: waiting(cloud) }).then(drawCloud).catch(failed(cloud)),
-      drawModels(wanted, signal),
-      ask("layers", { method: wanted }, { signal, waiting: waiting(layers) }).then(drawLayers).catch(failed(layers)),
+      ask("scatter", { method: wanted, output: output() }, { signal, waiting: waiting(cloud) }).then(drawCloud).catch(failed(cloud)),
+      values ? null : drawModels(wanted, signal),
+      values ? layers.replaceChildren() : ask("layers", { method: wanted }, { signal, waiting: waiting(layers) }).then(drawLayers).catch(failed(layers)),
     ]);
   }
 
@@ -104,18 +117,18 @@ export function showComparison(main, app) {
     shown = { points, x, y, brush, wide, most };
     const at = (event) => { const box = chart.getBoundingClientRect(); return [((event.clientX - box.left) / box.width) * WIDTH, ((event.clientY - box.top) / box.height) * HEIGHT]; };
     let from = null;
-    const values = (p, q) => [Math.min(p[0], q[0]), Math.max(p[0], q[0]), Math.max(p[1], q[1]), Math.min(p[1], q[1])].map((v, i) => (i < 2 ? ((v - BOX[0]) / (BOX[1] - BOX[0])) * wide : ((BOX[3] - v) / (BOX[3] - BOX[2])) * most));
+    const corners = (p, q) => [Math.min(p[0], q[0]), Math.max(p[0], q[0]), Math.max(p[1], q[1]), Math.min(p[1], q[1])].map((v, i) => (i < 2 ? ((v - BOX[0]) / (BOX[1] - BOX[0])) * wide : ((BOX[3] - v) / (BOX[3] - BOX[2])) * most));
     chart.addEventListener("pointerdown", (event) => { from = at(event); chart.setPointerCapture(event.pointerId); event.preventDefault(); });
-    chart.addEventListener("pointermove", (event) => { if (from) place(values(from, at(event))); });
+    chart.addEventListener("pointermove", (event) => { if (from) place(corners(from, at(event))); });
     chart.addEventListener("pointerup", (event) => {
       if (!from) return;
-      const range = values(from, at(event));
+      const range = corners(from, at(event));
       from = null;
       go({ brush: range.map((v) => Number(v.toPrecision(4))).join(",") }, { replace: true });
     });
-    const labels = about.labelled ? [[BLUE, "N^(X) is right"], [ORANGE, "N^(X) is wrong"]] : [[BLUE, "N^(X) = N"], [ORANGE, "N^(X) ≠ N"]];
-    if (!found.complete) setTimeout(() => { if (live() && method() === drawn) ask("scatter", { method: drawn }, { signal: run.signal }).then(drawCloud).catch(() => {}); }, 4000);
-    cloud.replaceChildren(h("h2", {}, "Terms and the network"), h("p", { class: "row muted" }, labels.map(([c, text]) => h("span", {}, swatch(c), text)), h("span", {}, "large with a rim: N^(X) ≠ N"), h("span", {}, "drag a rectangle to list points")), chart,
+    const labels = values ? [] : about.labelled ? [[BLUE, "N^(X) is right"], [ORANGE, "N^(X) is wrong"]] : [[BLUE, "N^(X) = N"], [ORANGE, "N^(X) ≠ N"]];
+    if (!found.complete) setTimeout(() => { if (live() && !run.signal.aborted) ask("scatter", { method: method(), output: output() }, { signal: run.signal }).then(drawCloud).catch(() => {}); }, 4000);
+    cloud.replaceChildren(h("h2", {}, "Terms and the network"), h("p", { class: "row muted" }, labels.map(([c, text]) => h("span", {}, swatch(c), text)), values ? "" : h("span", {}, "large with a rim: N^(X) ≠ N"), h("span", {}, "drag a rectangle to list points")), chart,
       exportButtons(`scatter-${method()}`, { png: () => svgToCanvas(chart), csv: () => points, python: () => found.python }));
     return brushFromAddress();
   }

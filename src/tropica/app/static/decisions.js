@@ -2,7 +2,7 @@
 
 import { ask, unpack } from "./api.js";
 import { go, here, onAddress } from "./address.js";
-import { choice, count, debounce, h, number } from "./dom.js";
+import { choice, count, debounce, h, number, outputChoice } from "./dom.js";
 import { defined, term } from "./glossary.js";
 import { thumbnail } from "./pictures.js";
 import { showPoint, showTerm } from "./detail.js";
@@ -24,28 +24,29 @@ export function showDecisions(main, app) {
   const controls = h("form", { class: "filters", onsubmit: (event) => event.preventDefault() });
   main.replaceChildren(h("div", { class: "two" }, h("section", { class: "list", "aria-label": "Test points" }, controls, found, grid, pages), detail));
   let busy = false, listing = null, pending = null, last = "", seen = "";
-  const method = () => here().method ?? app.status.first_method;
+  const method = () => here().method ?? app.status.first_method, values = about.task === "regression";
 
   function showControls() {
-    const { by = "all", label = "", low = "", high = "", order = "number" } = here();
+    const { by = "all", label = "", order = "number", output = "0" } = here();
     const set = (changes) => go({ first: "", ...changes }, { replace: true });
     const typed = debounce((name, value) => set({ [name]: value }), 350);
     const filters = about.labelled ? FILTERS : FILTERS.filter(([key]) => key === "all" || key === "differs");
+    if (values) filters.length = 0;
     const margin = (name, text) => h("label", {}, text, h("input", { type: "number", step: "any", name, value: here()[name] ?? "", oninput: (event) => typed(name, event.target.value) }));
     controls.replaceChildren(
       choice("method", Object.entries(METHODS), method(), (value) => go({ method: value }), term("DC decomposition", "Decomposition")),
-      choice("by", filters, by, (value) => set({ by: value }), "Show"),
+      filters.length ? choice("by", filters, by, (value) => set({ by: value }), "Show") : "",
       h("div", { class: "row" },
-        h("label", {}, about.labelled ? "True label" : "Label", h("select", { name: "label", onchange: (event) => set({ label: event.target.value }) },
+        values ? outputChoice(about, output, (value) => set({ output: value })) : h("label", {}, about.labelled ? "True label" : "Label", h("select", { name: "label", onchange: (event) => set({ label: event.target.value }) },
           h("option", { value: "" }, "any"), about.class_names.map((name, i) => h("option", { value: i, selected: label === String(i) }, name)))),
-        margin("low", [term("margin", "Margin"), " from"]), margin("high", "to"),
+        margin("low", values ? "Runner-up behind, from" : [term("margin", "Margin"), " from"]), margin("high", "to"),
         h("label", {}, "Order", h("select", { name: "order", onchange: (event) => set({ order: event.target.value }) },
-          [["number", "number"], ["margin", "smallest margin"]].map(([key, text]) => h("option", { value: key, selected: order === key }, text))))));
+          [["number", "number"], ["margin", values ? "runner-up closest" : "smallest margin"], ...(values ? [["difference", "largest |N − N^(X)|"]] : [])].map(([key, text]) => h("option", { value: key, selected: order === key }, text))))));
   }
 
   async function showList(again = false) {
-    const { by, label, low, high, order, first = "0" } = here();
-    const wanted = { method: method(), by, label, low, high, order, first, count: PAGE };
+    const { by, label, low, high, order, output, first = "0" } = here();
+    const wanted = { method: method(), by, label, output, low, high, order, first, count: PAGE };
     const key = JSON.stringify(wanted);
     if (key === last && !again) return;
     if (again && busy) return;
@@ -72,14 +73,21 @@ export function showDecisions(main, app) {
     finally { if (!signal.aborted) busy = false; }
   }
 
-  function tile(row, values) {
+  function valueTile(row, picture) {
+    const words = `point ${row.point}, N gives ${number(row.network)}, N^(X) gives ${number(row.extracted)}`;
+    return h("button", { type: "button", role: "option", class: "tile", "data-point": row.point, "aria-label": words, title: `${words}\nrunner-up ${number(row.margin)} behind`, onclick: () => go({ point: row.point, term: "" }) },
+      thumbnail(picture, about, ""), h("span", { class: "labels" }, number(row.network, 3)), h("span", { class: "labels other" }, number(row.extracted, 3)));
+  }
+
+  function tile(row, picture) {
+    if (values) return valueTile(row, picture);
     const name = (i) => (i === null ? "…" : about.class_names[i]);
     const wrong = row.true !== null && row.network !== null && row.true !== row.network;
     const differs = row.extracted !== null && row.network !== null && row.extracted !== row.network;
     const words = [`point ${row.point}`, row.true === null ? "" : `true ${name(row.true)}`, `N says ${name(row.network)}`, `N^(X) says ${name(row.extracted)}`];
     return h("button", { type: "button", role: "option", class: `tile${wrong ? " wrong" : ""}${differs ? " differs" : ""}`, "data-point": row.point,
       "aria-label": words.filter(Boolean).join(", "), title: `${words.filter(Boolean).join("\n")}\nmargin ${number(row.margin)}`, onclick: () => go({ point: row.point, term: "" }) },
-      thumbnail(values, about, ""),
+      thumbnail(picture, about, ""),
       h("span", { class: "labels" }, name(row.network), wrong ? h("b", { class: "bad" }, ` ✗ ${name(row.true)}`) : "", differs ? h("b", { class: "other" }, ` ≠ ${name(row.extracted)}`) : ""));
   }
 
@@ -96,8 +104,8 @@ export function showDecisions(main, app) {
   let detailed = "";
 
   async function showDetail() {
-    const { point, term: training } = here();
-    const key = JSON.stringify([point, training, method()]);
+    const { point, term: training, output } = here();
+    const key = JSON.stringify([point, training, output, method()]);
     if (key === detailed) return;
     const moved = detailed !== "";
     detailed = key;
@@ -107,13 +115,13 @@ export function showDecisions(main, app) {
     mark();
     if (point === undefined && training === undefined) {
       detail.replaceChildren(h("p", { class: "hint" }, "Click a test point to see the training point that decides it."),
-        h("p", { class: "hint" }, "N is the network. ", term("extracted function N^(X)", "N^(X)"), " is the function made of the ", term("linear term", "linear terms"), " of the training points alone. A mark ✗ is a wrong label, ≠ a label that N^(X) gives otherwise than N."));
+        h("p", { class: "hint" }, "N is the network. ", term("extracted function N^(X)", "N^(X)"), " is the function made of the ", term("linear term", "linear terms"), " of the training points alone. ", values ? "Below each point stand the value of N, then that of N^(X)." : "A mark ✗ is a wrong label, ≠ a label that N^(X) gives otherwise than N."));
       return;
     }
     const waiting = (what) => detail.replaceChildren(h("p", { class: "hint" }, `Waiting: ${what} …`));
     try {
       const show = training !== undefined ? showTerm : showPoint;
-      const parts = await show({ about, point, training, method: method(), signal, waiting });
+      const parts = await show({ about, point, training, output, method: method(), signal, waiting });
       if (signal.aborted) return;
       detail.replaceChildren(...parts);
       if (moved && innerWidth < 800) detail.scrollIntoView({ behavior: "instant" });
@@ -139,7 +147,7 @@ export function showDecisions(main, app) {
   const update = () => { if (live() && here().view === "decisions") { showControlsIfNew(); showList(); showDetail(); } };
   let controlled = "";
   function showControlsIfNew() {
-    const { by, label, order } = here(), key = JSON.stringify([by, label, order, method()]);
+    const { by, label, order, output } = here(), key = JSON.stringify([by, label, order, output, method()]);
     if (key !== controlled) { const kept = document.activeElement?.name; controlled = key; showControls(); if (kept) controls.querySelector(`[name="${kept}"]:checked, select[name="${kept}"]`)?.focus(); }
   }
   const stopAddress = onAddress(update);

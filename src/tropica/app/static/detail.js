@@ -8,15 +8,15 @@ import { term } from "./glossary.js";
 import { coefficientPicture, commonScale, drawBars, thumbnail } from "./pictures.js";
 import { figure } from "./figure.js";
 
-export async function showPoint({ about, point, method, signal, waiting }) {
-  const found = await ask("explain", { point, method }, { signal, waiting });
-  const name = (label) => about.class_names[label];
+export async function showPoint({ about, point, output, method, signal, waiting }) {
+  const found = await ask("explain", { point, method, output }, { signal, waiting });
+  const name = (label) => about.class_names[label], of = (label) => (about.task === "regression" ? `for ${name(label)}` : `for label ${name(label)}`);
   const x = unpack(found.x).values, own = unpack(found.own).values, terms = unpack(found.coefficients), training = unpack(found.training);
   const coefficients = found.terms.map((_, i) => terms.row(i));
   const scale = commonScale([own, ...coefficients], about);
   const active = found.terms[0], nearest = found.nearest;
   const later = { cells: found.terms.map(() => h("td", {}, "…")), table: h("div", {}, h("p", { class: "muted" }, "…")) };
-  const all = ask("shared", { point, method }, { signal }).then((more) => {
+  const all = ask("shared", { point, method, output }, { signal }).then((more) => {
     Object.assign(found, more);
     later.table.replaceChildren(sharedTable(found));
     later.cells.forEach((cell, i) => { const row = more.shared[i] ?? []; cell.textContent = row.length ? percent(row.reduce((a, b) => a + b, 0) / row.length) : "–"; });
@@ -29,10 +29,10 @@ export async function showPoint({ about, point, method, signal, waiting }) {
   return [
     h("h2", {}, `Test point ${found.point}`),
     found.note && h("p", { class: "error" }, found.note),
-    h("p", { class: "verdict" }, verdict(found, name)),
+    h("p", { class: "verdict" }, about.task === "regression" ? valueVerdict(found, name) : verdict(found, name)),
     h("div", { class: "pair" },
       card("the test point", thumbnail(x, about, "the test point"), found.true === null ? "" : `true label ${name(found.true)}`),
-      card("the deciding training point", thumbnail(training.row(0), about, "the deciding training point"), labelLine(active, name), () => go({ term: active.term, point: "" })),
+      card("the deciding training point", thumbnail(training.row(0), about, "the deciding training point"), about.task === "regression" ? `number ${active.term}` : labelLine(active, name), () => go({ term: active.term, point: "" })),
       card("nearest training point", thumbnail(training.row(found.terms.length), about, "the nearest training point"),
         `${nearest.label === null ? "" : `label ${name(nearest.label)}, `}distance ${number(nearest.distance, 3)}`, () => go({ term: nearest.term, point: "" }))),
     h("p", { class: "row" }, "Look at them together:",
@@ -44,8 +44,8 @@ export async function showPoint({ about, point, method, signal, waiting }) {
     h("h3", {}, "Coefficients on one scale"),
     scaleLine(scale),
     h("div", { class: "pair" },
-      card("N at the test point", coefficientPicture(own, about, scale, "coefficients of N"), `for label ${name(found.network)}`),
-      coefficients.map((row, i) => card(i ? `runner-up ${i}` : "active term", coefficientPicture(row, about, scale, `coefficients of term ${i + 1}`), `for label ${name(found.terms[i].label)}`))),
+      card("N at the test point", coefficientPicture(own, about, scale, "coefficients of N"), of(found.network)),
+      coefficients.map((row, i) => card(i ? `runner-up ${i}` : "active term", coefficientPicture(row, about, scale, `coefficients of term ${i + 1}`), of(found.terms[i].label)))),
     about.picture ? null : featureTable(found, about, x, own, coefficients[0], training),
     h("h3", {}, "Outputs"), outputTable(found, about),
     h("h3", {}, "Shared activations, by layer"), later.table,
@@ -56,6 +56,12 @@ export async function showPoint({ about, point, method, signal, waiting }) {
 function planePoints(found) {
   const [active, ...others] = found.terms, third = found.nearest.term !== active.term ? found.nearest.term : others[0]?.term ?? active.term;
   return `test:${found.point},training:${active.term},training:${third}`;
+}
+
+function valueVerdict(found, name) {
+  const at = found.network;
+  return [`At ${name(at)} `, h("b", {}, `N gives ${number(found.logits[at], 6)}`), ", ", term("extracted function N^(X)", "N^(X)"), h("b", {}, ` gives ${number(found.values[at], 6)}`),
+    `; the runner-up is ${number(found.margin)} behind`];
 }
 
 function verdict(found, name) {
@@ -74,7 +80,7 @@ function card(title, picture, text, onclick) {
 const labelLine = (row, name) => `number ${row.term}, label ${name(row.label)}${row.true_label !== null && row.true_label !== row.label ? ` (true ${name(row.true_label)})` : ""}`;
 
 function termTable(found, about, coefficients, training, scale, name, shared) {
-  const head = ["Training point", "Coefficients", "Label", "Value", "Behind", "Angle", "Coefficients apart", "Points apart", "Shared"];
+  const head = ["Training point", "Coefficients", about.task === "regression" ? "Of" : "Label", "Value", "Behind", "Angle", "Coefficients apart", "Points apart", "Shared"];
   const titles = ["", "", "The label that the network gives the training point: the one its term speaks for", "What N^(X) gives this label by this term", "The value of the active term less this one: at 0 the label would change",
     "Between these coefficients and those of N, in degrees", "Euclidean distance of the coefficients", "Euclidean distance of the points, in units of the inputs", "Share of units with the same active piece at both points, mean over the layers"];
   const body = found.terms.map((row, i) => {
@@ -110,9 +116,9 @@ function featureTable(found, about, x, own, active, training) {
 
 function outputTable(found, about) {
   const best = (list) => list.indexOf(Math.max(...list.map((v) => (typeof v === "number" ? v : -Infinity))));
-  const columns = [found.logits, found.values], tops = columns.map(best);
+  const columns = [found.logits, found.values], tops = about.task === "regression" ? [found.network, found.network] : columns.map(best);
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Outputs" }, h("table", { class: "outputs" },
-    h("thead", {}, h("tr", {}, h("th", {}, "Label"), h("th", {}, "N (logits)"), h("th", {}, "N^(X)"))),
+    h("thead", {}, h("tr", {}, h("th", {}, about.task === "regression" ? "Output" : "Label"), h("th", {}, about.task === "regression" ? "N" : "N (logits)"), h("th", {}, "N^(X)"))),
     h("tbody", {}, found.logits.map((_, i) => h("tr", {}, h("th", { scope: "row" }, about.class_names[i]), columns.map((list, c) => h("td", { class: tops[c] === i ? "top" : "" }, number(list[i], 6))))))));
 }
 
@@ -132,22 +138,22 @@ function rows(found, about) {
   }));
 }
 
-export async function showTerm({ about, training, method, signal, waiting }) {
-  const found = await ask("decides", { term: training, method }, { signal, waiting });
-  const name = (label) => (label === null ? "…" : about.class_names[label]);
+export async function showTerm({ about, training, output, method, signal, waiting }) {
+  const found = await ask("decides", { term: training, method, output }, { signal, waiting });
+  const values = about.task === "regression", name = (label) => (label === null ? "…" : values ? number(label, 3) : about.class_names[label]);
   const image = unpack((await ask("images", { of: "training", points: training }, { signal })).points).row(0);
   const shown = found.rows.slice(0, 200);
   const tests = shown.length ? unpack((await ask("images", { of: "test", points: shown.map((row) => row.point).join(",") }, { signal })).points) : null;
   const known = found.known < found.points ? ` of the ${count(found.known)} that are computed so far` : "";
   return [
     h("h2", {}, `Training point ${found.term}`),
-    h("div", { class: "pair" }, card(`training point ${found.term}`, thumbnail(image, about, "the training point"), `N says ${name(found.label)}${found.true === null ? "" : `, true ${name(found.true)}`}`)),
+    h("div", { class: "pair" }, card(`training point ${found.term}`, thumbnail(image, about, "the training point"), values ? "" : `N says ${name(found.label)}${found.true === null ? "" : `, true ${name(found.true)}`}`)),
     h("p", { class: "verdict" }, h("b", {}, `It decides ${count(found.rows.length)} test point${found.rows.length === 1 ? "" : "s"}`), known,
-      found.wrong === null ? "" : found.wrong ? h("span", { class: "bad" }, `, ${count(found.wrong)} wrongly`) : ", none wrongly", "."),
-    h("p", { class: "muted" }, "Its ", term("linear term"), " is the ", term("active term"), " there: N^(X) says ", h("b", {}, name(found.label)), " at each of them."),
+      values ? `, at ${about.class_names[found.label]}` : found.wrong === null ? "" : found.wrong ? h("span", { class: "bad" }, `, ${count(found.wrong)} wrongly`) : ", none wrongly", "."),
+    h("p", { class: "muted" }, "Its ", term("linear term"), " is the ", term("active term"), " there", values ? ". Below each stands the value of N^(X)." : [": N^(X) says ", h("b", {}, name(found.label)), " at each of them."]),
     exportButtons(`training-${found.term}-${method}`, { csv: () => found.rows, python: () => found.python }),
-    h("div", { class: "grid" }, shown.map((row, i) => h("button", { type: "button", class: `tile${row.true !== null && row.extracted !== row.true ? " wrong" : ""}`, "aria-label": `test point ${row.point}`, onclick: () => go({ point: row.point, term: "" }) },
-      thumbnail(tests.row(i), about, ""), h("span", { class: "labels" }, name(row.extracted), row.true !== null && row.extracted !== row.true ? h("b", { class: "bad" }, ` ✗ ${name(row.true)}`) : "")))),
+    h("div", { class: "grid" }, shown.map((row, i) => h("button", { type: "button", class: `tile${row.true != null && row.extracted !== row.true ? " wrong" : ""}`, "aria-label": `test point ${row.point}`, onclick: () => go({ point: row.point, term: "" }) },
+      thumbnail(tests.row(i), about, ""), h("span", { class: "labels" }, name(row.extracted), row.true != null && row.extracted !== row.true ? h("b", { class: "bad" }, ` ✗ ${name(row.true)}`) : "")))),
     found.rows.length > shown.length ? h("p", { class: "muted" }, `The first ${shown.length} are shown; CSV has all.`) : "",
   ];
 }

@@ -33,7 +33,7 @@ export function number(value, digits = 4) {
   if (typeof value === "string") return value;
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-4) return value.toExponential(2).replace("-", "−").replace("e+", "e").replace("e−", "e−");
+  if (size >= 1e6 || size < 1e-4) return value.toExponential(2).replace(/\.?0+e/, "e").replaceAll("-", "−").replace("e+", "e");
   return Number(value.toPrecision(digits)).toString().replace("-", "−");
 }
 
@@ -50,4 +50,10 @@ export function choice(name, options, value, change, label) {
   return h("fieldset", { class: "choice", "data-choice": name }, h("legend", {}, label),
     options.map(([key, text, title]) => h("label", { title },
       h("input", { type: "radio", name, value: key, checked: key === value, onchange: () => change(key) }), h("span", {}, text))));
+}
+
+// In regression the output that is looked at.
+export function outputChoice(about, output, change) {
+  return h("label", {}, "Output", h("select", { name: "output", onchange: (event) => change(event.target.value) },
+    about.class_names.map((name, i) => h("option", { value: i, selected: String(i) === String(output) }, name))));
 }

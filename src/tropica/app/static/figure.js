@@ -23,7 +23,8 @@ export function figure(about, found, { x, own, coefficients, training, scale }) 
   context.scale(ratio, ratio);
   context.fillStyle = "#fff"; context.fillRect(0, 0, width, height);
   context.fillStyle = "#111"; context.font = "600 15px sans-serif";
-  context.fillText(`test point ${found.point}: N says ${name(found.network)}, N^(X) says ${name(found.extracted)}, margin ${number(found.margin)} (${found.method})`, GAP, 32, width - 2 * GAP);
+  const said = about.task === "regression" ? `N gives ${number(found.logits[found.network], 6)}, N^(X) ${number(found.values[found.network], 6)} at ${name(found.network)}` : `N says ${name(found.network)}, N^(X) says ${name(found.extracted)}`;
+  context.fillText(`test point ${found.point}: ${said}, margin ${number(found.margin)} (${found.method})`, GAP, 32, width - 2 * GAP);
   context.imageSmoothingEnabled = false;
   cells.forEach(([picture, title, text], i) => {
     const left = GAP + (i % columns) * (SIZE + GAP), top = HEAD + Math.floor(i / columns) * (SIZE + 56);

@@ -3,6 +3,7 @@
 import { labelColor, mapColor, sequentialColor } from "./colors.js";
 import { boundaryOf, scoresAt, spans, topTwo, View } from "./raster.js";
 
+export const VALUE_COLORS = [["value", "value"], ["map", "affine map"], ["slope", "slope"]];
 export const COLORS = [["label", "label"], ["map", "affine map"], ["margin", "margin"], ["slope", "slope"], ["differs", "N ≠ N^(X)"]];
 
 // How fast the winning score changes, per unit of distance in the inputs: from its slopes in t and the metric of the plane.
@@ -14,9 +15,10 @@ export function slopeOf(block, cell, label, metric) {
 export class Picture {
   constructor(canvas) { this.canvas = canvas; }
 
-  begin(low, high, color, metric) {
+  // `output` is the one whose value is shown in regression; null where labels are.
+  begin(low, high, color, metric, output = null) {
     const { width, height } = this.canvas;
-    Object.assign(this, { view: new View(low, high, width, height), color, metric, blocks: [], boundary: [], scale: null, labels: null });
+    Object.assign(this, { view: new View(low, high, width, height), color, metric, output, least: 0, blocks: [], boundary: [], scale: null, labels: null });
     this.image = this.canvas.getContext("2d").createImageData(width, height);
     this.ids = new Int16Array(width * height).fill(-1);
     this.others = null;
@@ -30,15 +32,19 @@ export class Picture {
   // Labels and margins on a grid, pale, below the cells that are still to come.
   underlay({ side, label, margin }) {
     const { width, height } = this.view;
-    const most = margin.values.reduce((a, b) => Math.max(a, b), 0) || 1;
+    const most = margin.values.reduce((a, b) => Math.max(a, b), this.output === null ? 0 : -Infinity) || 1;
+    this.least = this.output === null ? 0 : margin.values.reduce((a, b) => Math.min(a, b), Infinity);
     this.scale ??= most;
     for (let row = 0; row < height; row++) for (let column = 0; column < width; column++) {
       if (this.ids[row * width + column] >= 0) continue;
       const i = Math.floor(((height - 1 - row) / height) * side) * side + Math.floor((column / width) * side);
-      const color = this.color === "label" ? labelColor(label.values[i]) : this.color === "margin" ? sequentialColor(margin.values[i] / most) : [128, 128, 128];
+      const color = this.color === "label" ? labelColor(label.values[i]) : this.color === "margin" || this.color === "value" ? sequentialColor(this.part(margin.values[i])) : [128, 128, 128];
       this.set(row * width + column, color, 90);
     }
   }
+
+  // Where a margin or a value lies between the least and the largest of the sample.
+  part(value) { return (value - this.least) / ((this.scale ?? 1) - this.least || 1); }
 
   // A new level takes the place of the one before.
   level() { this.blocks = []; this.boundary = []; }
@@ -47,7 +53,7 @@ export class Picture {
     this.blocks.push(block);
     for (let c = 0; c + 1 < block.starts.length; c++) {
       this.fill(block, c);
-      if (block.maps && block.outputs > 1) this.boundary.push(...boundaryOf(block, c));
+      if (block.maps && block.outputs > 1 && this.output === null) this.boundary.push(...boundaryOf(block, c));
     }
   }
 
@@ -57,7 +63,7 @@ export class Picture {
     let color = null;
     if (this.color === "map") color = mapColor(maps, c * outputs * 3, (c + 1) * outputs * 3);
     const steady = (this.color === "label" || this.color === "differs") ? oneLabel(block, c) : -1;
-    const middle = this.color === "slope" ? topTwo(scoresAt(block, c, centerOf(block, c)))[0] : 0;
+    const middle = this.color === "slope" ? this.output ?? topTwo(scoresAt(block, c, centerOf(block, c)))[0] : 0;
     if (this.color === "slope") {
       const slope = slopeOf(block, c, middle, this.metric);
       this.steepest ??= slope || 1;
@@ -75,7 +81,8 @@ export class Picture {
         this.ids[at] = label;
         if (color) this.set(at, color);
         else if (this.color === "label") this.set(at, labelColor(label), 215);
-        else if (this.color === "margin") this.set(at, sequentialColor(second < 0 ? 1 : (scores[label] - scores[second]) / (this.scale ?? 1)));
+        else if (this.color === "value") this.set(at, sequentialColor(this.part(scores[this.output])));
+        else if (this.color === "margin") this.set(at, sequentialColor(second < 0 ? 1 : this.part(scores[label] - scores[second])));
         else this.set(at, [225, 225, 225]);
       }
     });

@@ -2,36 +2,40 @@
 
 import { ask, stream, unpack } from "./api.js";
 import { go, here, onAddress } from "./address.js";
-import { choice, count, debounce, h, number, percent } from "./dom.js";
+import { choice, count, debounce, h, outputChoice, percent } from "./dom.js";
 import { exportButtons } from "./exports.js";
+import { gestures } from "./gestures.js";
 import { term } from "./glossary.js";
-import { COLORS, Picture, slopeOf } from "./picture.js";
+import { COLORS, Picture, VALUE_COLORS, slopeOf } from "./picture.js";
 import { cellAt, scoresAt, topTwo } from "./raster.js";
 import { legend, Readout, summary } from "./readout.js";
 import { pointsForm } from "./points_form.js";
 
 export function showPlanes(main, app) {
   const { about } = app;
-  const canvas = h("canvas", { id: "plane", tabindex: 0, role: "application", "aria-label": "Cells of the plane: drag or arrow keys move, wheel or + and − zoom, 0 shows the whole" });
+  const canvas = h("canvas", { id: "plane", tabindex: 0, role: "application", "aria-label": "Cells of the plane: drag or arrow keys move, wheel, two fingers or + and − zoom, 0 shows the whole" });
   const state = h("p", { class: "muted", role: "status", id: "plane-state" }), facts = h("div", { id: "plane-facts" }), key = h("div", { class: "row key" });
-  const readout = new Readout(about, () => ({ ...spec(), low: low.join(","), high: high.join(","), method: method() }), "at");
+  const readout = new Readout(about, () => ({ ...spec(), low: low.join(","), high: high.join(","), method: method(), output: output() }), "at");
   const controls = h("form", { class: "filters", onsubmit: (event) => event.preventDefault() }), buttons = h("div", {});
   main.replaceChildren(h("div", { class: "planes" }, h("section", { class: "controls", "aria-label": "What is shown" }, controls, facts), h("section", { class: "stage" }, canvas, key, state, buttons), h("section", { class: "readout", "aria-label": "Under the pointer" }, readout.element)));
   const picture = new Picture(canvas);
   let plane = null, low = [0, 0], high = [1, 1], run = null, drawn = "", formed = "";
-  const method = () => here().method ?? app.status.first_method;
+  const method = () => here().method ?? app.status.first_method, values = about.task === "regression", output = () => (values ? Number(here().output ?? 0) : undefined);
+  const colors = values ? VALUE_COLORS : COLORS.filter(([name]) => name !== "differs" || about.data);
+  const chosen = () => (colors.some(([name]) => name === here().color) ? here().color : colors[0][0]);
   const spec = () => { const { points, center, directions } = here(); return { points, center, directions }; };
   const ready = () => { const { points, center } = here(); return points || center || about.input_shape.reduce((a, b) => a * b, 1) === 2; };
 
   function showControls() {
-    const { color = "label", level = "" } = here();
-    const known = JSON.stringify([here().points, here().center, here().directions, color, level, plane?.levels]);
+    const { level = "" } = here(), color = chosen();
+    const known = JSON.stringify([here().points, here().center, here().directions, color, level, output(), plane?.levels]);
     if (known === formed) return;
     formed = known;
     const zoom = (factor) => move(0, 0, factor);
     controls.replaceChildren(
       pointsForm(about, 3, (changes) => go({ ...changes, low: "", high: "" })),
-      choice("color", COLORS.filter(([name]) => name !== "differs" || about.data), color, (value) => go({ color: value }, { replace: true }), "Color by"),
+      values && about.outputs > 1 ? outputChoice(about, output(), (value) => go({ output: value }, { replace: true })) : "",
+      choice("color", colors, color, (value) => go({ color: value }, { replace: true }), "Color by"),
       plane && plane.levels.length ? h("label", {}, "Up to layer", h("select", { name: "level", onchange: (event) => go({ level: event.target.value }, { replace: true }) },
         [...plane.levels.slice(0, -1).map((name, i) => [String(i), name]), ["", "all layers"]].map(([value, name]) => h("option", { value, selected: value === level }, name)))) : "",
       h("div", { class: "row" }, [["+", "Zoom in", () => zoom(0.5)], ["−", "Zoom out", () => zoom(2)], ["⟲", "The whole", () => go({ low: "", high: "" }, { replace: true })]].map(([text, title, work]) =>
@@ -40,14 +44,14 @@ export function showPlanes(main, app) {
   }
 
   async function show() {
-    const { color = "label", level = "" } = here();
+    const { level = "" } = here(), color = chosen();
     if (!ready() && about.data && about.test_points > 2) return go({ points: "test:0,test:1,test:2" }, { replace: true });  // something to look at first
     if (!ready()) {
       state.textContent = "Choose points: three of the data, or a center and two directions.";
       showControls();
       return;
     }
-    const wanted = JSON.stringify([spec(), here().low, here().high, color, level, method(), canvas.clientWidth]);
+    const wanted = JSON.stringify([spec(), here().low, here().high, color, level, method(), output(), canvas.clientWidth]);
     if (wanted === drawn) return;
     drawn = wanted;
     run?.abort();
@@ -60,10 +64,10 @@ export function showPlanes(main, app) {
       const side = Math.max(240, Math.min(canvas.parentElement.clientWidth, innerHeight - 190)), ratio = Math.min(2, devicePixelRatio);
       Object.assign(canvas.style, { width: `${side}px`, height: `${side}px` });
       canvas.width = canvas.height = Math.round(side * ratio);
-      picture.begin(low, high, color, plane.metric);
+      picture.begin(low, high, color, plane.metric, output() ?? null);
       picture.gram = plane.gram;
       showControls();
-      const window = { ...spec(), low: low.join(","), high: high.join(",") };
+      const window = { ...spec(), low: low.join(","), high: high.join(","), output: output() };
       const underlay = await ask("sample", window, { signal });
       picture.underlay({ side: underlay.side, label: unpack(underlay.label), margin: unpack(underlay.margin) });
       draw();
@@ -124,7 +128,7 @@ export function showPlanes(main, app) {
       png: () => canvas, python: () => plane.python,
       csv: () => picture.blocks.flatMap((block, b) => Array.from({ length: block.starts.length - 1 }, (_, c) => cellRow(block, b, c))),
     }));
-    key.replaceChildren(...legend(about, here().color ?? "label", picture));
+    key.replaceChildren(...legend(about, chosen(), picture));
   }
 
   function cellRow(block, b, c) {
@@ -132,7 +136,7 @@ export function showPlanes(main, app) {
     const row = { block: b, cell: c, t0: t[0], t1: t[1], corners: block.starts[c + 1] - block.starts[c] };
     if (!block.maps) return row;
     const scores = scoresAt(block, c, t), [label] = topTwo(scores);
-    return { ...row, label: about.class_names[label], slope: slopeOf(block, c, label, plane.metric), ...Object.fromEntries(scores.map((v, k) => [`score_${k}`, v])) };
+    return { ...row, ...(values ? {} : { label: about.class_names[label] }), slope: slopeOf(block, c, output() ?? label, plane.metric), ...Object.fromEntries(scores.map((v, k) => [`score_${k}`, v])) };
   }
 
   const draw = () => picture.draw({ edges: true, boundary: true, marks: plane.marks });
@@ -167,20 +171,7 @@ export function showPlanes(main, app) {
     return [low[0] + ((event.clientX - box.left) / box.width) * (high[0] - low[0]), high[1] - ((event.clientY - box.top) / box.height) * (high[1] - low[1])];
   }
 
-  canvas.addEventListener("wheel", (event) => { event.preventDefault(); move(0, 0, Math.exp(event.deltaY * 0.002), where(event)); }, { passive: false });
-  let held = null;
-  canvas.addEventListener("pointerdown", (event) => { held = [event.clientX, event.clientY]; canvas.setPointerCapture(event.pointerId); });
-  canvas.addEventListener("pointerup", () => { held = null; });
-  canvas.addEventListener("pointermove", (event) => {
-    if (!plane) return;
-    if (held && event.buttons) {
-      const box = canvas.getBoundingClientRect();
-      move((held[0] - event.clientX) / box.width, (event.clientY - held[1]) / box.height, 1);
-      held = [event.clientX, event.clientY];
-      return;
-    }
-    point(where(event));
-  });
+  gestures(canvas, { where, move, point: (event) => { if (plane) point(where(event)); } });
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-0.2, 0, 1], ArrowRight: [0.2, 0, 1], ArrowUp: [0, 0.2, 1], ArrowDown: [0, -0.2, 1], "+": [0, 0, 0.5], "=": [0, 0, 0.5], "-": [0, 0, 2] }[event.key];
     if (event.key === "0") go({ low: "", high: "" }, { replace: true });

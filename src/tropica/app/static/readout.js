@@ -37,9 +37,9 @@ export class Readout {
     try {
       const found = await ask(this.question, { ...this.window(), t: t.join(",") }, { signal });
       const { about } = this, own = unpack(found.own).values, x = unpack(found.x).values, name = (label) => about.class_names[label];
-      const said = found.extracted ? h("p", {}, term("extracted function N^(X)", "N^(X)"), h("b", { class: found.extracted.label === found.label ? "" : "other" }, ` says ${name(found.extracted.label)}`), ", by training point ",
+      const said = found.extracted ? h("p", {}, term("extracted function N^(X)", "N^(X)"), h("b", { class: found.extracted.label === found.label ? "" : "other" }, found.extracted.value === undefined ? ` says ${name(found.extracted.label)}` : ` gives ${number(found.extracted.value, 6)}`), ", by training point ",
         h("button", { type: "button", class: "quiet", onclick: () => go({ view: "decisions", term: found.extracted.term }, { fresh: true }) }, found.extracted.term)) : "";
-      this.element.replaceChildren(this.head(t, x), h("p", { class: "verdict" }, h("b", {}, `N says ${name(found.label)}`)), said, this.table(found.scores),
+      this.element.replaceChildren(this.head(t, x), h("p", { class: "verdict" }, h("b", {}, about.task === "regression" ? `N gives ${number(found.scores[found.label], 6)} at ${name(found.label)}` : `N says ${name(found.label)}`)), said, this.table(found.scores),
         h("h3", {}, "Coefficients of N there"), coefficientPicture(own, about, commonScale([own], about), "coefficients of N at the pointer"),
         h("p", { class: "muted pattern" }, term("activation pattern"), ` ${found.pattern.slice(0, 24)}${found.pattern.length > 24 ? "…" : ""}`),
         about.picture ? "" : this.features(x, own));
@@ -64,7 +64,8 @@ export function legend(about, color, picture) {
     const seen = picture.ids ? new Set(picture.ids) : new Set();
     return about.class_names.map((name, i) => [name, i]).filter(([, i]) => seen.has(i)).map(([name, i]) => h("span", {}, h("span", { class: "swatch", style: { background: rgb(labelColor(i)) } }), name));
   }
-  if (color === "differs") return [h("span", {}, h("span", { class: "swatch", style: { background: "rgb(179,88,6)" } }), "N and N^(X) give other labels")];
+  if (color === "value") return [h("span", {}, `value of ${about.class_names[picture.output]}: ${number(picture.least, 3)} `), ...Array.from({ length: 7 }, (_, i) => h("span", { class: "swatch", style: { background: rgb(sequentialColor(i / 6)) } })), h("span", {}, number(picture.scale, 3))];
+  if (color === "differs") return [h("span", {}, h("span", { class: "swatch", style: { background: "rgb(179,88,6)" } }), "N and N^(X) give different labels")];
   if (color === "map") return [h("span", { class: "muted" }, "one color, one ", term("affine map"))];
   const steps = Array.from({ length: 7 }, (_, i) => h("span", { class: "swatch", style: { background: rgb(sequentialColor(i / 6)) } }));
   return color === "margin" ? [h("span", {}, term("margin"), " 0 "), ...steps, h("span", {}, number(picture.scale, 3))] : [h("span", {}, "slope of the winning output, flat "), ...steps, h("span", {}, "steep (a step is a factor of 3)")];

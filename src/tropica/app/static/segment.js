@@ -15,7 +15,7 @@ const NARROW = innerWidth < 700, WIDTH = NARROW ? 430 : 860, HEIGHT = NARROW ? 3
 export function showSegment(main, app) {
   const { about } = app;
   const stage = h("section", { class: "stage" }), controls = h("section", { class: "controls", "aria-label": "What is shown" });
-  const method = () => here().method ?? app.status.first_method;
+  const method = () => here().method ?? app.status.first_method, values = about.task === "regression";
   const readout = new Readout(about, () => ({ points: here().points, method: method() }), "at_segment");
   main.replaceChildren(h("div", { class: "planes" }, controls, stage, h("section", { class: "readout", "aria-label": "Under the pointer" }, readout.element)));
   let run = null, drawn = "";
@@ -35,9 +35,9 @@ export function showSegment(main, app) {
       const t = unpack(found.t).values, scores = unpack(found.scores), ends = unpack(found.ends);
       readout.place({ origin: rowOf(ends, 0), basis: difference(ends) });
       const chart = draw(found, t, scores);
-      stage.replaceChildren(h("p", { role: "status" }, `${count(found.cells)} `, term("cell", "cells"), ` and ${count(found.regions)} `, term("linear region", "linear regions"), ` on a length of ${number(found.length)}; the label changes ${count(found.changes.t.length)} time${found.changes.t.length === 1 ? "" : "s"}. `, found.certified ? ["The breakpoints are ", term("certified"), "."] : "Not certified."),
+      stage.replaceChildren(h("p", { role: "status" }, `${count(found.cells)} `, term("cell", "cells"), ` and ${count(found.regions)} `, term("linear region", "linear regions"), ` on a length of ${number(found.length)}${values ? "" : `; the label changes ${count(found.changes.t.length)} time${found.changes.t.length === 1 ? "" : "s"}`}. `, found.certified ? ["The breakpoints are ", term("certified"), "."] : "Not certified."),
         chart, key(t, scores),
-        changes(found),
+        values ? "" : changes(found),
         exportButtons("segment", { png: () => svgToCanvas(chart), csv: () => [...t].map((v, i) => ({ t: v, ...Object.fromEntries([...scores.row(i)].map((s, k) => [`score_${k}`, s])) })), python: () => found.python }));
     } catch (error) { if (!signal.aborted) { stage.replaceChildren(h("p", { class: "error" }, error.message)); app.fail(error); } }
   }
@@ -67,8 +67,8 @@ export function showSegment(main, app) {
       svg("text", { x: LEFT, y: HEIGHT - 6 }, found.names[0]), svg("text", { x: WIDTH - RIGHT, y: HEIGHT - 6, "text-anchor": "end" }, found.names[1]),
       outputs.map((k) => svg("polyline", { fill: "none", stroke: rgb(labelColor(k)), "stroke-width": 2, points: [...t].map((v, i) => `${x(v).toFixed(2)},${y(scores.row(i)[k]).toFixed(2)}`).join(" ") })),
       svg("path", { d: [...t].map((v) => `M${x(v).toFixed(2)},${HEIGHT - BOTTOM + 18}v9`).join(""), stroke: "currentColor", "stroke-width": 0.6, fill: "none" }),
-      labels.map((label, i) => svg("rect", { x: x(edges[i]), width: Math.max(0.5, x(edges[i + 1]) - x(edges[i])), y: HEIGHT - BOTTOM + 30, height: 22, fill: rgb(labelColor(label)) })),
-      labels.map((label, i) => (x(edges[i + 1]) - x(edges[i]) > 24 ? svg("text", { x: (x(edges[i]) + x(edges[i + 1])) / 2, y: HEIGHT - BOTTOM + 46, "text-anchor": "middle", class: "on-color" }, about.class_names[label]) : null)), bar);
+      (values ? [] : labels).map((label, i) => svg("rect", { x: x(edges[i]), width: Math.max(0.5, x(edges[i + 1]) - x(edges[i])), y: HEIGHT - BOTTOM + 30, height: 22, fill: rgb(labelColor(label)) })),
+      (values ? [] : labels).map((label, i) => (x(edges[i + 1]) - x(edges[i]) > 24 ? svg("text", { x: (x(edges[i]) + x(edges[i + 1])) / 2, y: HEIGHT - BOTTOM + 46, "text-anchor": "middle", class: "on-color" }, about.class_names[label]) : null)), bar);
     let place = 0;
     const at = (value) => {
       place = Math.max(0, Math.min(1, value));
@@ -88,7 +88,7 @@ export function showSegment(main, app) {
   }
 
   const key = (t, scores) => h("div", { class: "row key" }, shownOutputs(t, scores).sort((a, b) => a - b).map((k) => h("span", {}, h("span", { class: "swatch", style: { background: rgb(labelColor(k)) } }), about.class_names[k])),
-    h("span", { class: "muted" }, "marks below: breakpoints; band: the label"));
+    h("span", { class: "muted" }, values ? "marks below: breakpoints" : "marks below: breakpoints; band: the label"));
 
   function changes(found) {
     if (!found.changes.t.length) return h("p", { class: "muted" }, "The label is the same all along.");
