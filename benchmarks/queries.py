@@ -48,11 +48,14 @@ def walk() -> None:
 
 
 def output_range() -> None:
-    """Exact ranges in 3 and 5 dimensions: cells visited of all."""
-    for sizes in ((3, 16, 16, 1), (5, 12, 12, 1)):
+    """A local Lipschitz constant, and exact ranges in 3 to 5 dimensions: cells visited."""
+    net = random_network(2, 64, 32, 1)
+    found = tp.output_range(net, tp.Box(-1, 1, d=2), "lipschitz", norm="linf")
+    print((2, 64, 32, 1), "lipschitz", found, f"{found.seconds:.1f} s", flush=True)
+    for sizes in ((3, 16, 16, 1), (4, 16, 16, 1), (5, 12, 12, 1)):
         net, domain = random_network(*sizes), tp.Box(-1, 1, d=sizes[0])
         found = tp.output_range(net, domain, max_seconds=120)
-        print(sizes, found, f"{found.seconds:.1f} s")
+        print(sizes, found, f"{found.seconds:.1f} s", flush=True)
 
 
 def attributions() -> None:

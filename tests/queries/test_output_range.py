@@ -11,6 +11,9 @@ import tropica as tp
 from tests.degenerate_networks import degenerate_network
 from tests.oracles.cells import enumerate_cells
 from tests.oracles.convex import box
+from tropica.queries.all_cells import AllCells
+from tropica.queries.lipschitz_range import LipschitzSearch
+from tropica.regions.lower.lowering import lower
 
 
 @pytest.mark.parametrize("seed", [12, 16, *(pytest.param(s, marks=pytest.mark.slow) for s in (13, 24, 30, 35, 46))])
@@ -83,3 +86,36 @@ def test_ranges_in_many_dimensions(scale: float) -> None:
         assert found.maximum.value == most * size
         assert scale != 1 or float(found.maximum.bound) == pytest.approx(most, abs=1e-5)
     assert tp.output_range(net, square, [0, 1]).maximum.exact
+
+
+@pytest.mark.parametrize("seed", [12, 16, *(pytest.param(s, marks=pytest.mark.slow) for s in range(100, 124))])
+def test_the_range_of_enumerated_cells_is_that_of_all_vertices(seed: int) -> None:
+    """What the search does after some boxes, at once: extremes of an output and of the Jacobian's norms."""
+    case = degenerate_network(seed, d=1 + seed % 3)
+    domain = tp.Box(-1, 2, d=case.d)
+    cells, wanted = AllCells(case.net, domain), enumerate_cells(case.layers, [box([-1] * case.d, [2] * case.d)]).cells
+    found = cells.within(5)
+    if found is None:  # signs that are not proven, or a busy machine
+        assert seed >= 100
+        return
+    assert len(found) == len(wanted), case.name
+    for sign in (1, -1):
+        c = [Fraction(sign)] + [Fraction(0)] * (case.outputs - 1)
+        values = [
+            Fraction(sum(a * x for a, x in zip(o.outputs[0], v, strict=True))) / v[-1] for o in wanted for v in o.body.vertices
+        ]
+        best = cells.least(c)
+        assert best is not None
+        assert best[0] == min(sign * v for v in values), case.name
+        columns = [max(sum(abs(f[i]) for f in one.outputs) for i in range(case.d)) for one in wanted]
+        search = LipschitzSearch(case.net, lower(case.net), domain, "l1", list(range(case.outputs)), sign, 0)
+        assert search.least_of(cells)[0] == min(sign * v for v in columns), case.name
+
+
+def test_a_limit_of_seconds_is_kept() -> None:
+    """Boxes with many cells are not taken apart beyond the limit."""
+    random = np.random.default_rng(0)
+    layers = [(random.standard_normal((n, m)), random.standard_normal(n)) for m, n in ((6, 24), (24, 24), (24, 1))]
+    found = tp.output_range(tp.from_layers(layers), tp.Box(-1, 1, d=6), max_seconds=0.3)
+    assert found.seconds < 20
+    assert found.minimum.bound <= found.minimum.value

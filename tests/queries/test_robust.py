@@ -64,3 +64,11 @@ def test_no_other_label_and_ties() -> None:
     assert float(tp.robust_radius(tie, [0.5])) == 0.0
     with pytest.raises(tp.InputError, match="norm must be"):
         tp.robust_radius(tie, [0.5], norm="l0")
+
+
+def test_no_other_label_in_the_domain() -> None:
+    """relu(x) + 1 > 0 everywhere: the radius is ∞, and known."""
+    net = tp.from_layers([([[1.0, 1.0]], None), ([[1.0]], [1.0])])
+    for norm in ("l1", "l2", "linf"):
+        found = tp.robust_radius(net, [0.5, -0.25], norm=norm, domain=tp.Box(-1, 1, d=2))
+        assert (found.found, found.lower, found.upper) == (True, np.inf, np.inf)

@@ -273,3 +273,13 @@ def test_many_inputs_and_no_unit_that_bends(widths: tuple[int, ...], tmp_path: P
     assert tp.check_verdict(net, box, prop, tmp_path / "proof.npz")
     found = tp.output_range(net, box, 0)
     assert float(found.minimum.bound) <= float(net(torch.from_numpy(x)[None])[0, 0]) <= float(found.maximum.bound)
+
+
+def test_a_violation_at_one_vertex_alone_is_found() -> None:
+    """min |x − 1/3| + |y − 1/7| is 0, at a point that is no float."""
+    layers = [([[3.0, 0], [-3, 0], [0, 7], [0, -7]], [-1.0, 1, -1, 1]), ([[1.0, 1, 1, 1]], None)]
+    found = tp.verify(tp.from_layers(layers), tp.Box(0, 1, d=2), tp.Property.above(0, 0, 1), max_seconds=60)
+    assert found.status == "violated"
+    assert found.point is None
+    assert found.rational == (Fraction(1, 3), Fraction(1, 7))
+    assert found.outputs == (0,)

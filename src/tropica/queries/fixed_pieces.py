@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropica.exact.rational_arrays import RationalArray, compact, rationals
+from tropica.exact.rational_arrays import RationalArray, compact
 from tropica.network.graph import AffineNode, Node
 from tropica.network.linear_parts import LinearPart
 from tropica.network.numbers import Enclosed
@@ -50,7 +50,7 @@ def chosen(stage: Stage, z: RationalArray, piece: np.ndarray) -> RationalArray:
         row = np.take_along_axis(stage.inputs, piece[:, None], 1)[:, 0]
         taken = np.where(row >= 0, z.numerators[:, np.maximum(row, 0)], 0)
         return RationalArray(compact(taken), z.denominator)
-    slopes = rationals(np.stack([stage.low, stage.high]))
+    slopes = stage.slopes
     factor = np.where(piece > 0, slopes.numerators[1], slopes.numerators[0])
     if slopes.denominator == 1 and np.isin(factor, (-1, 0, 1)).all():
         return RationalArray(z.numerators * factor, z.denominator)

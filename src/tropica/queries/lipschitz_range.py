@@ -11,6 +11,7 @@ import torch
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import rationals
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.queries.all_cells import AllCells
 from tropica.queries.cell import Cell, cell_at
 from tropica.queries.jacobian_bounds import JacobianBounds
 from tropica.queries.range_search import RangeSearch
@@ -61,13 +62,27 @@ class LipschitzSearch(RangeSearch):
     def candidates(self, here: Cell) -> Iterator[tuple[Fraction, tuple[Fraction, ...]]]:
         exact = here.outputs.exact
         assert exact is not None
-        rows = np.abs(exact.numerators[self.outputs, :-1].astype(object))
-        if self.norm == "l2":
-            norm = Fraction(int((rows**2).sum()), exact.denominator**2)
-        else:
-            norm = Fraction(int(rows.sum(0 if self.norm == "l1" else 1).max()), exact.denominator)
         inside = here.inside
-        yield self.sign * norm, tuple(Fraction(int(n), inside.denominator) for n in inside.numerators[0])
+        point = tuple(Fraction(int(n), inside.denominator) for n in inside.numerators[0])
+        yield self._exact_norm(exact.numerators[:, :-1].astype(object), exact.denominator), point
+
+    def _exact_norm(self, jacobian: np.ndarray, denominator: int = 1) -> Fraction:
+        """sign · ‖J / denominator‖ for a matrix (s, D) of exact numbers."""
+        rows = np.abs(jacobian[self.outputs])
+        if self.norm == "l2":
+            return self.sign * Fraction((rows**2).sum()) / denominator**2
+        return self.sign * Fraction(rows.sum(0 if self.norm == "l1" else 1).max()) / denominator
+
+    def least_of(self, cells: AllCells) -> tuple[Fraction, tuple[Fraction, ...]]:
+        given, error = (part[:, self.outputs] for part in cells.jacobians())
+        with np.errstate(all="ignore"):
+            ends = self._norms(np.maximum(np.abs(given) - error, 0)), self._norms(np.abs(given) + error)
+        slack = (given.shape[1] + given.shape[2] + 8) * UNIT * 2
+        low, high = ends[0] * (1 - slack) - 1e-300, ends[1] * (1 + slack) + 1e-300
+        low, high = (low, high) if self.sign > 0 else (-high, -low)
+        candidates = np.flatnonzero(~(low > np.nan_to_num(high, nan=np.inf).min()))
+        value, cell = min((self._exact_norm(jacobian), k) for jacobian, k in cells.exact_jacobians(candidates))
+        return value, cells.inside(cell)
 
     def tried(self, x: np.ndarray) -> None:
         """Take the cell of the point whose Jacobian is best in floating point."""

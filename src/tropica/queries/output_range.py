@@ -144,6 +144,7 @@ def _searched(
     report: ProgressCallback | None,
 ) -> OutputRange:
     """The range from the searches for the least value and for the least negative."""
+    both[1].all_cells = both[0].all_cells
     messages = ("minimum: boxes", "maximum: boxes")
     found = [search.run(max_boxes, max_seconds, m, report) for search, m in zip(both, messages, strict=True)]
     (low, one), (high, two) = found

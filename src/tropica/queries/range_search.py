@@ -16,6 +16,7 @@ import torch
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import rationals
 from tropica.network.network import PiecewiseLinearNetwork
+from tropica.queries.all_cells import AllCells
 from tropica.queries.cell import Cell, cell_at
 from tropica.queries.enclosures import Enclosure
 from tropica.queries.walk import visited
@@ -31,6 +32,8 @@ FEW_UNITS = 6
 """The largest number of units that may bend in a box that is divided into its cells."""
 FEW_CELLS = 64
 """Cells of a box that are visited before it is split instead."""
+SOON = 64
+"""Boxes after which all cells of the domain are enumerated instead, where they are not too many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,23 +68,27 @@ class RangeSearch:
         self.random = np.random.default_rng(seed)
         self.enclosure = Enclosure(lowered, np.array([[float(v) for v in c]]))
         self.boxes = self.cells = 0
+        self.all_cells = AllCells(net, domain)
         self.value: Fraction | None = None
         self.rational: tuple[Fraction, ...] = ()
 
     def run(
         self, max_boxes: int | None, max_seconds: float | None, message: str, report: ProgressCallback | None
     ) -> tuple[Extreme, RangeSearch]:
-        start = time.monotonic()
+        until = math.inf if max_seconds is None else time.monotonic() + max_seconds
         lo, hi = self.domain.lo, self.domain.hi
         self.tried(np.concatenate([[lo, hi, (lo + hi) / 2], self.random.uniform(lo, hi, (512, len(lo)))]))
         assert self.value is not None
         queue: list[tuple[float, int, np.ndarray, np.ndarray]] = [(-math.inf, 0, lo, hi)]
-        made = 1
+        made, enumerated = 1, False
         while queue and self._better(queue[0][0]):
-            if (max_boxes is not None and self.boxes >= max_boxes) or (
-                max_seconds is not None and time.monotonic() - start > max_seconds
-            ):
+            if (max_boxes is not None and self.boxes >= max_boxes) or time.monotonic() > until:
                 break
+            if not enumerated and self.boxes >= SOON:
+                enumerated = True
+                if self.enumerated(until - time.monotonic()):
+                    queue = []
+                    break
             batch = [heapq.heappop(queue) for _ in range(min(BATCH, len(queue)))]
             low, high = np.stack([b[2] for b in batch]), np.stack([b[3] for b in batch])
             lower, influence, bent = self.bounded(low, high)
@@ -97,11 +104,11 @@ class RangeSearch:
                 middle = (a[axis] + b[axis]) / 2
                 splits = a[axis] < middle < b[axis]
                 few = bent[k] <= FEW_UNITS or not splits
-                if few and self._taken_apart(a, b, FEW_CELLS if splits else None):
+                if few and self._taken_apart(a, b, FEW_CELLS if splits else math.inf, until):
                     continue
                 left, right = b.copy(), a.copy()
                 left[axis] = right[axis] = middle
-                for ends in ((a, left), (right, b)):
+                for ends in ((a, left), (right, b)) if splits else ((a, b),):
                     heapq.heappush(queue, (bound, made, *ends))
                     made += 1
         left_over = [b[0] for b in queue if self._better(b[0])]
@@ -149,13 +156,27 @@ class RangeSearch:
         if self.value is None or value < self.value:
             self.value, self.rational = value, point
 
-    def _taken_apart(self, lo: np.ndarray, hi: np.ndarray, most: int | None) -> bool:
-        """Visit all cells of a box and take their vertices; False if there are more cells than ``most``."""
+    def enumerated(self, seconds: float) -> bool:
+        """Find the extreme among all cells of the domain; False where they are too many."""
+        found = self.all_cells.within(seconds)
+        best = None if found is None else self.least_of(self.all_cells)
+        if found is None or best is None:
+            return False
+        self.cells += len(found)
+        self.keep(*best)
+        return True
+
+    def least_of(self, cells: AllCells) -> tuple[Fraction, tuple[Fraction, ...]] | None:
+        """The least value of the objective among all cells, with its point; None where it is out of reach."""
+        return cells.least(self.c)
+
+    def _taken_apart(self, lo: np.ndarray, hi: np.ndarray, most: float, until: float) -> bool:
+        """Visit all cells of a box and take their vertices; False if there are more cells than ``most``, or no time."""
         walls = walls_of(Box(lo, hi), self.net.input_shape)
         cells = []
         for here in visited(cell_at(self.lowered, self.inside(lo, hi, walls), walls)):
             cells.append(here)
-            if most is not None and len(cells) > most:
+            if len(cells) > most or time.monotonic() > until:
                 self.cells += len(cells)
                 return False
         self.cells += len(cells)

@@ -185,8 +185,13 @@ def _visit(search: _Search, here: Cell, key: float) -> None:
     """The nearest ties in a cell, and its rows into the queue."""
     rows, outputs = here.halfspaces, here.outputs
     margins, offsets, error = outputs.margins(search.label)
+    possible = _possible(here, search.label)
     for other in range(outputs.labels):
-        if other == search.label or max(_hyperplane_distance(margins[other], offsets[other], search), key) >= search.upper:
+        if (
+            other == search.label
+            or other not in possible
+            or max(_hyperplane_distance(margins[other], offsets[other], search), key) >= search.upper
+        ):
             continue
         A, b = np.concatenate([margins[[other]], rows.A]), np.append(offsets[other], rows.b)
         low, y = nearest_point(A, b, search.x, search.norm, np.append(error[other], rows.error))
@@ -201,6 +206,16 @@ def _visit(search: _Search, here: Cell, key: float) -> None:
     for row in chosen[network[chosen]].tolist():
         away = max(0.0, float(rows.b[row] - rows.A[row] @ search.x)) / size[row] * (1 - 1e-9)
         search.push(max(key, away if not here.small else 0.0, 0.0), 0, here, row)
+
+
+def _possible(here: Cell, label: int) -> set[int]:
+    """The other labels that may be attained in a cell: where its vertices and rays are at hand, by their exact scores."""
+    exact = here.outputs.exact
+    if not here.small or exact is None or len(here.exact_faces().lines):
+        return set(range(here.outputs.labels))
+    rows = exact.numerators.astype(object)
+    scores = (rows if len(rows) > 1 else np.concatenate([-rows, rows])) @ here.exact_faces().ends.T
+    return set(np.flatnonzero((scores >= scores[[label]]).any(1)).tolist())
 
 
 def _hyperplane_distance(a: np.ndarray, b: float, search: _Search) -> float:

@@ -18,9 +18,11 @@ from tropica.errors import DataError, InputError
 from tropica.exact.rational_arrays import RationalArray, from_fractions, rationals
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
+from tropica.queries.all_cells import AllCells
 from tropica.queries.arguments import positive
 from tropica.queries.attack import attack
 from tropica.queries.branching import Search
+from tropica.queries.cell import MOST_DIMENSIONS
 from tropica.queries.multipliers import Objective
 from tropica.queries.proof_check import Checker
 from tropica.queries.proof_tree import Proof, ProofWriter, proven_bound
@@ -36,6 +38,8 @@ from tropica.runtime.html import HtmlRepr
 
 SAMPLES = 2048
 """Points that are tried first."""
+PATIENCE = 8
+"""Batches of nodes with points that may violate the property, after which the vertices of all cells are looked at."""
 MOST_JUDGED = 4
 """Points of a batch that are evaluated exactly."""
 
@@ -246,7 +250,7 @@ def _case(
     lo, hi = _outward(box)
     starts = np.cumsum([0, *(len(u.rows.numerators) for u in unsafe)])
     rows = np.concatenate([u.rows.floats() for u in unsafe])
-    judge = _Judge(task.net, task.lowered, box, unsafe)
+    judge = _Judge(task.net, task.lowered, box, unsafe, until)
     if judge.any(attack(task.net, lo, hi, rows, starts, samples=SAMPLES, seed=seed)):
         return judge.verdict(0)
     nodes, left, root = 0, 0.0, None
@@ -267,16 +271,31 @@ def _case(
 class _Judge:
     """Decides exactly whether points violate a property."""
 
-    def __init__(self, net: PiecewiseLinearNetwork, lowered: Lowered, box: RationalArray, unsafe: Sequence[Unsafe]) -> None:
+    def __init__(
+        self,
+        net: PiecewiseLinearNetwork,
+        lowered: Lowered,
+        box: RationalArray,
+        unsafe: Sequence[Unsafe],
+        until: float,
+    ) -> None:
         self.net, self.lowered, self.box, self.unsafe = net, lowered, box, unsafe
         self.double = net.to(torch.float64).to("cpu")
         floats = box.floats()
         self.lo, self.hi = floats
         self.rows = [u.rows.floats() for u in unsafe]
         self.found: Verdict | None = None
+        self.until, self.asked = until, 0
 
     def any_likely(self, x: np.ndarray) -> bool:
-        """Whether one of points (B, D) violates the property, of those that seem to in floating point the clearest ones."""
+        """Whether one of points (B, D) violates the property, of those that seem to in floating point the clearest ones.
+
+        After some batches: whether a vertex of a cell does, if the box has few cells. A property that an extreme of an output
+        just violates is violated at no other point.
+        """
+        self.asked += 1
+        if self.asked == PATIENCE and self._any_vertex():
+            return True
         with torch.no_grad():
             y = self.double(torch.from_numpy(np.ascontiguousarray(x)).reshape(-1, *self.net.input_shape)).numpy()
         least = np.full(len(x), np.inf)
@@ -296,12 +315,31 @@ class _Judge:
                 return True
         return False
 
+    def _any_vertex(self) -> bool:
+        """Whether the least value of an unsafe set of one condition, which a vertex of a cell has, is in it."""
+        exact = rationals(np.stack([self.lo, self.hi]))
+        same = exact.numerators.astype(object) * self.box.denominator == self.box.numerators.astype(object) * exact.denominator
+        if not same.all() or not (self.lo < self.hi).all() or len(self.lo) > MOST_DIMENSIONS:
+            return False
+        cells = AllCells(self.net, Box(self.lo, self.hi))
+        if cells.within(self.until - time.monotonic()) is None:
+            return False
+        for u in self.unsafe:
+            if len(u.rows.numerators) != 1:
+                continue
+            *c, level = (Fraction(int(v), u.rows.denominator) for v in u.rows.numerators[0])
+            best = cells.least(c)
+            if best is not None and best[0] <= level:
+                self.found = self(np.array([float(v) for v in best[1]]), best[1])
+                return self.found is not None
+        return False
+
     def verdict(self, nodes: int) -> Verdict:
         """The verdict of the point that was found."""
         assert self.found is not None
         return replace(self.found, boxes=nodes)
 
-    def __call__(self, x: np.ndarray) -> Verdict | None:
+    def __call__(self, x: np.ndarray, rational: Sequence[Fraction] | None = None) -> Verdict | None:
         """The verdict that a point (D,) is good for: the nearest float32 point first, then the point itself."""
         exact = [Fraction(int(v), self.box.denominator) for v in self.box.numerators.ravel()]
         lo, hi = exact[: len(x)], exact[len(x) :]
@@ -312,7 +350,8 @@ class _Judge:
             elif Fraction(v) > hi[i]:
                 single[i] = np.nextafter(single[i], np.float32(-np.inf))
         double = [min(max(Fraction(float(v)), a), b) for v, a, b in zip(x.tolist(), lo, hi, strict=True)]
-        for is_single, point in ((True, [Fraction(float(v)) for v in single]), (False, double)):
+        points = [(True, [Fraction(float(v)) for v in single]), (False, double), (False, list(rational or double))]
+        for is_single, point in points:
             if any(not a <= p <= b for p, a, b in zip(point, lo, hi, strict=True)):
                 continue
             outputs = self._outputs(point)

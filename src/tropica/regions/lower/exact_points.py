@@ -115,7 +115,7 @@ def chosen_each(stage: Stage, z: RationalArray, piece: np.ndarray) -> RationalAr
         ]
         chosen = np.take_along_axis(z.numerators, np.maximum(row, 0), 1)
         return RationalArray(np.where(row == ZERO, 0, chosen), z.denominator)
-    slopes = rationals(np.stack([stage.low, stage.high]))
+    slopes = stage.slopes
     factor = np.where(piece > 0, slopes.numerators[1], slopes.numerators[0]).astype(object)
     return RationalArray(compact(z.numerators.astype(object) * factor), z.denominator * slopes.denominator).reduced()
 

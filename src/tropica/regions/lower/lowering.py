@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from threading import Lock
 from weakref import WeakKeyDictionary
 
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tropica.exact.rational_arrays import RationalArray, rationals
 from tropica.network.graph import AffineNode, Graph, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import AdaptiveMaxPool, Amax, ClampMin, LeakyRelu, Maximum, MaxPool, Relu
@@ -62,6 +64,11 @@ class Stage:
     def units(self) -> int:
         """The number of outputs."""
         return len(self.inputs) if self.kind == "window" else self.size
+
+    @cached_property
+    def slopes(self) -> RationalArray:
+        """``low`` and ``high`` (2, n) exactly."""
+        return rationals(np.stack([self.low, self.high]))
 
 
 @dataclass(frozen=True, eq=False)
