@@ -4,6 +4,7 @@
     python -m benchmarks.digits mlps --depths 10 20 30 50 --terms 1000        (needs TROPICA_DATA for MNIST; else digits)
     python -m benchmarks.digits ten --terms 1000                              (needs TROPICA_DATA)
     python -m benchmarks.digits architectures --networks ResNet-18 --terms 16 --pixels 64 --methods calibrated minimal paper
+        --limit 300
 
 Measured digits are −log₁₀ of the largest |f − f_exact| / max(|f_exact|, spread of N) over test points, at the label that wins.
 f_exact is N^(X) of the same K from terms in double-double (in float64 for the architectures, whose terms are measured in
@@ -13,8 +14,10 @@ float32). Rows "plain" show the terms in the model's own dtype, as they were bef
 from __future__ import annotations
 
 import argparse
+import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -101,8 +104,29 @@ TEN: dict[str, tuple[str, Callable[[], nn.Module]]] = {
 """The networks whose figures decide the default decomposition, each with its data."""
 
 
-def defaults(name: str, terms: int, points: int) -> Iterator[list[str]]:
-    """Agreement, digits and seconds of the calibrated and the minimal decomposition of one of the ten networks."""
+@contextmanager
+def limited(seconds: int) -> Iterator[None]:
+    """TimeoutError after so many seconds; 0 for no limit."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def failed(name: str, method: str, terms: int, start: float, error: Exception) -> list[str]:
+    """The row of a call that raised an error."""
+    return [name, method, str(terms), *"––––", f"{time.perf_counter() - start:.1f}", f"error: {str(error)[:300]}"]
+
+
+def defaults(name: str, terms: int, points: int, limit: int) -> Iterator[list[str]]:
+    """Agreement, digits and seconds of the three decompositions of one of the ten networks."""
     source, build = TEN[name]
     data, held = tp.load_data(source, split="train", limit=points), tp.load_data(source, split="test", limit=500)
     torch.manual_seed(0)
@@ -113,14 +137,18 @@ def defaults(name: str, terms: int, points: int) -> Iterator[list[str]]:
     x, test = data.inputs[:terms], held.inputs
     net = tp.trace(model, x[:2])
     labels = net.predict(test)
-    for method in ("calibrated", "minimal"):
+    for method in ("calibrated", "minimal", "paper"):
         start = time.perf_counter()
-        found = tp.extract(net, x, method)
-        seconds = time.perf_counter() - start
-        agreement = float((tp.ExtractedFunction(found).predict(test) == labels).double().mean())
-        certificate = found.certificate
-        share = f"{agreement:.1%}"
-        yield [name, method, str(len(x)), found.precision, f"{certificate.digits:.1f}", "–", share, f"{seconds:.1f}", "yes"]
+        try:
+            with limited(limit):
+                found = tp.extract(net, x, method)
+                seconds = time.perf_counter() - start
+                agreement = float((tp.ExtractedFunction(found).predict(test) == labels).double().mean())
+        except (tp.CertificateError, TimeoutError) as error:
+            yield failed(name, method, len(x), start, error)
+            continue
+        digits = f"{found.certificate.digits:.1f}"
+        yield [name, method, str(len(x)), found.precision, digits, "–", f"{agreement:.1%}", f"{seconds:.1f}", "yes"]
 
 
 def measured(f: Tensor, exact: Tensor, spread: float) -> float:
@@ -132,69 +160,68 @@ def measured(f: Tensor, exact: Tensor, spread: float) -> float:
 
 
 def rows(
-    name: str, net: tp.PiecewiseLinearNetwork, x: Tensor, test: Tensor, methods: tuple[str, ...], reference: str
+    name: str,
+    net: tp.PiecewiseLinearNetwork,
+    x: Tensor,
+    test: Tensor,
+    methods: tuple[str, ...],
+    reference: str,
+    limit: int,
 ) -> Iterator[list[str]]:
     """A row for every decomposition and way: as before, and by the default call."""
     labels, spread = net.predict(test), float(net(x).double().std(0).max())
     for method in methods:
-        start = time.perf_counter()
-        terms, made = None, None
-        try:
-            terms = tp.extract(net, x, method, check="sample")
-        except tp.CertificateError as error:
-            yield [
-                name,
-                method,
-                str(len(x)),
-                "–",
-                "–",
-                "–",
-                "–",
-                f"{time.perf_counter() - start:.1f}",
-                f"error: {str(error)[:300]}",
-            ]
-        seconds = time.perf_counter() - start
+        made = None
         for way in ("plain", "default"):
-            start = time.perf_counter()
-            if way == "plain":
-                try:
-                    made = tp.decompose(net, x, method=method)
-                    found = tp.extract(net, x, made, dtype=net.dtype, on_failure="warn")
-                except (tp.CertificateError, ValueError) as error:
-                    yield [name, f"{method}, plain", str(len(x)), "–", "–", "–", "–", "–", f"error: {str(error)[:120]}"]
-                    continue
-                seconds_here = time.perf_counter() - start
-            elif terms is None:
+            title, start = f"{method}, {way}", time.perf_counter()
+            try:
+                with limited(limit):
+                    if way == "plain":
+                        made = tp.decompose(net, x, method=method)
+                        found = tp.extract(net, x, made, dtype=net.dtype, on_failure="warn")
+                    else:
+                        found = tp.extract(net, x, method)
+                        title = f"{method} → {found.method}"
+                    seconds = time.perf_counter() - start
+                    f = tp.ExtractedFunction(found)
+                    values, same = f(test), f.predict(test).to(labels) == labels
+            except (tp.CertificateError, ValueError, TimeoutError) as error:
+                yield failed(name, title, len(x), start, error)
                 continue
-            else:
-                found, seconds_here = terms, seconds
-            f = tp.ExtractedFunction(found)
-            values = f(test)
-            exact = _exact(found, made, net, x, test, reference)
-            certificate = found.certificate
+            exact = _exact(found, made, net, x, test, reference, limit)
             yield [
                 name,
-                f"{method}, plain" if way == "plain" else f"{method} → {found.method}",
+                title,
                 str(len(x)),
                 found.precision,
-                f"{certificate.digits:.1f}",
+                f"{found.certificate.digits:.1f}",
                 "–" if exact is None else f"{measured(values, exact, spread):.1f}",
-                f"{float((f.predict(test).to(labels) == labels).double().mean()):.1%}",
-                f"{seconds_here:.1f}",
-                "yes" if certificate.holds else "no",
+                f"{float(same.double().mean()):.1%}",
+                f"{seconds:.1f}",
+                "yes" if found.certificate.holds else "no",
             ]
 
 
 def _exact(
-    terms: tp.LinearTerms, made: DCDecomposition | None, net: tp.PiecewiseLinearNetwork, x: Tensor, test: Tensor, precision: str
+    terms: tp.LinearTerms,
+    made: DCDecomposition | None,
+    net: tp.PiecewiseLinearNetwork,
+    x: Tensor,
+    test: Tensor,
+    precision: str,
+    limit: int,
 ) -> Tensor | None:
-    """f of the same K in a finer precision; None where the terms are of that precision already, or K is another one."""
+    """f of the same K in a finer precision; None where the terms have it already, K is another one, or the time runs out."""
     if terms.precision == precision or made is None or made.method != terms.method:
         return None
     if terms.precision == "float64" and precision == "float64":
         return None
-    finer = replace(made, certificate=None).in_precision(precision)
-    return tp.ExtractedFunction(tp.extract(finer.net, x, finer, check="none"))(test)
+    try:
+        with limited(limit):
+            finer = replace(made, certificate=None).in_precision(precision)
+            return tp.ExtractedFunction(tp.extract(finer.net, x, finer, check="none"))(test)
+    except TimeoutError:
+        return None
 
 
 def main() -> None:
@@ -204,14 +231,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=("chains", "mlps", "architectures", "ten"), default="chains")
     parser.add_argument("--depths", nargs="*", type=int)
-    parser.add_argument("--networks", nargs="*", default=list(DEEP), choices=list(DEEP))
+    parser.add_argument("--networks", nargs="*", choices=[*DEEP, *TEN], help="of architectures or ten; all by default")
     parser.add_argument("--pixels", type=int, default=64)
     parser.add_argument("--terms", type=int, default=300)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--train", type=int, default=6000)
     parser.add_argument("--methods", nargs="*", default=["calibrated", "minimal"])
+    parser.add_argument("--limit", type=int, default=0, help="seconds for each row; 0 (default) for no limit")
     arguments = parser.parse_args()
-    methods = tuple(arguments.methods)
+    methods, limit = tuple(arguments.methods), arguments.limit
     table = Table(title=f"Digits of f(x): {arguments.what}")
     for heading in HEADINGS:
         table.add_column(heading)
@@ -228,7 +256,17 @@ def main() -> None:
                     model, x = chain(depth, extra)
                     net = tp.trace(model.to(dtype), x.to(dtype))
                     name = f"chain {depth}{' with a bend' if extra else ''}, {str(dtype)[6:]}"
-                    add(rows(name, net, x.to(dtype), torch.linspace(-3, 7, 41, dtype=dtype)[:, None], methods, "double-double"))
+                    add(
+                        rows(
+                            name,
+                            net,
+                            x.to(dtype),
+                            torch.linspace(-3, 7, 41, dtype=dtype)[:, None],
+                            methods,
+                            "double-double",
+                            limit,
+                        )
+                    )
     elif arguments.what == "mlps":
         source = mnist_or_digits()
         points, held = tp.load_data(source, split="train", limit=arguments.train), tp.load_data(source, split="test", limit=200)
@@ -242,16 +280,16 @@ def main() -> None:
             x, test = inputs[: arguments.terms], held.inputs.flatten(1)
             net = tp.trace(model, x)
             right = float((net.predict(test) == held.labels).double().mean())
-            add(rows(f"MLP {depth}, {source}, accuracy {right:.0%}", net, x, test, methods, "double-double"))
+            add(rows(f"MLP {depth}, {source}, accuracy {right:.0%}", net, x, test, methods, "double-double", limit))
     elif arguments.what == "ten":
-        for name in TEN:
-            add(defaults(name, arguments.terms, arguments.train))
+        for name in arguments.networks or TEN:
+            add(defaults(name, arguments.terms, arguments.train, limit))
     else:
         pictures, what = images(max(256, arguments.terms + 64), arguments.pixels)
-        for name in arguments.networks:
+        for name in arguments.networks or DEEP:
             net = tp.trace(prepared(name, pictures), pictures[:2])
             x, test = pictures[: arguments.terms], pictures[-32:]
-            add(rows(f"{name}, {what}, {arguments.pixels} px", net, x, test, methods, "float64"))
+            add(rows(f"{name}, {what}, {arguments.pixels} px", net, x, test, methods, "float64", limit))
     show(table, f"digits-{arguments.what}")
 
 

@@ -20,6 +20,7 @@ from torch.utils.data import (
 
 from tropica.data.batches import as_batches, count_points, first_points
 from tropica.data.labelled import LabelledData
+from tropica.data.labels import LabelCollector
 from tropica.errors import InputError
 
 X = torch.arange(14.0).reshape(7, 2)
@@ -49,6 +50,21 @@ class Again:
 
     def __iter__(self):
         return iter([X[:3], X[:0], X[3:].numpy()])
+
+
+class OneBuffer(IterableDataset):
+    """Batches, or single items, that are all written into the same memory."""
+
+    def __init__(self, size: int, array: bool = False) -> None:
+        self.size, self.array = size, array
+
+    def __iter__(self):
+        x, y = torch.empty(7, 2), torch.empty(7, dtype=torch.long)
+        for start in range(0, 7, self.size):
+            part = slice(0, min(self.size, 7 - start))
+            x[part], y[part] = X[start : start + self.size], Y[start : start + self.size]
+            pair = (x[part], y[part]) if self.size > 1 else (x[0], y[0])
+            yield tuple(entry.numpy() for entry in pair) if self.array else pair
 
 
 KINDS = {
@@ -85,6 +101,19 @@ def test_every_kind_of_data_gives_the_same_points_each_pass(kind):
     assert count_points(data) == 7
     assert torch.equal(first_points(data, 4), X[:4])
     assert torch.equal(first_points(data, 99), X)
+
+
+@pytest.mark.parametrize("array", [False, True])
+@pytest.mark.parametrize(
+    "data",
+    [lambda array: OneBuffer(1, array), lambda array: DataLoader(OneBuffer(3, array), batch_size=None, collate_fn=tuple)],
+)
+def test_memory_that_the_data_writes_over(data, array):
+    """Batches and labels that were given stay as they are when the data writes the next ones over them."""
+    seen = LabelCollector()
+    batches = list(as_batches(data(array), 3, observer=seen))
+    assert torch.equal(torch.cat(batches), X)
+    assert torch.equal(seen.labels(), Y)
 
 
 def test_loader_that_drops_the_last_batch():

@@ -94,15 +94,16 @@ class LabelSource:
 
 
 def _label_of(item: Any) -> Tensor | None:
+    """A copy of the label, as data may write its next item or batch over this one."""
     if isinstance(item, Mapping):
         known = [item[name] for name in NAMES if name in item]
         label = known[0] if len(known) == 1 else None
     else:
         label = item[1] if isinstance(item, (tuple, list)) and len(item) > 1 else None
     if isinstance(label, Tensor):
-        return label.detach().cpu()
+        return label.detach().cpu().clone()
     if isinstance(label, (np.ndarray, np.generic)):
         array = np.asanyarray(label)
         refuse_masked(array, "labels")
-        return torch.as_tensor(array)
+        return torch.tensor(array)
     return torch.tensor(label) if isinstance(label, (int, float)) else None

@@ -178,7 +178,7 @@ class ItemSource:
     def _point(self, item: Any, where: str) -> Tensor:
         if self.observer is not None:
             self.observer(item)
-        return _as_tensor(points_of(item, where, self.key), where)
+        return _copy(points_of(item, where, self.key), where)
 
     def _items(self, only: Sequence[range] | None) -> Iterable[tuple[int, Any]]:
         if isinstance(self.dataset, IterableDataset):
@@ -217,7 +217,9 @@ class BatchSource:
     def _points(self, batch: Any, where: str) -> Tensor:
         if self.observer is not None:
             self.observer(batch)
-        return _as_tensor(points_of(batch, where, self.key), where)
+        points = points_of(batch, where, self.key)
+        kept = self.fixed or isinstance(self.stream, list)  # whose batches all exist at once
+        return _as_tensor(points, where) if kept else _copy(points, where)
 
     def _loaded(self, plan: list[list[int]], numbers: list[int]) -> Iterator[tuple[int, Tensor]]:
         """Load some batches of a loader; the others are not loaded."""
@@ -269,6 +271,11 @@ def _batch_indices(stream: Iterable[Any]) -> list[list[int]] | None:
     if not isinstance(stream, DataLoader) or stream.batch_sampler is None or isinstance(stream.dataset, IterableDataset):
         return None
     return [list(indices) for indices in stream.batch_sampler]
+
+
+def _copy(x: Any, where: str) -> Tensor:
+    """``x`` as a tensor of its own memory, as data may write its next item or batch over this one."""
+    return x.detach().clone() if isinstance(x, Tensor) else _as_tensor(x, where)
 
 
 def _as_tensor(x: Any, where: str) -> Tensor:
