@@ -142,7 +142,7 @@ def test_planes_segments_and_comparisons(model, browser):
         assert shown == pytest.approx(cx.boundary().measure, rel=1e-9, abs=1e-12)
     given = tp.linear_regions(inputs.net, tp.Segment(*inputs.test.inputs[:2].double()))
     with opened(browser, port, "#segment?points=test:0,test:1", 390) as page:
-        page.wait_for_selector(f"svg.chart[data-breakpoints='{len(given.t) - 2}']")
+        page.wait_for_selector(f"svg.chart[data-breakpoints='{len(given) - 1}']")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
     f = tp.ExtractedFunction(tp.extract(inputs.net, inputs.training))
     with opened(browser, port, "#comparison") as page:
