@@ -211,7 +211,7 @@ def _exact(
     precision: str,
     limit: int,
 ) -> Tensor | None:
-    """f of the same K in a finer precision; None where the terms have it already, K is another one, or the time runs out."""
+    """f of the same K in a finer precision; None where it is theirs, K is another, or it has no digits or time."""
     if terms.precision == precision or made is None or made.method != terms.method:
         return None
     if terms.precision == "float64" and precision == "float64":
@@ -220,7 +220,7 @@ def _exact(
         with limited(limit):
             finer = replace(made, certificate=None).in_precision(precision)
             return tp.ExtractedFunction(tp.extract(finer.net, x, finer, check="none"))(test)
-    except TimeoutError:
+    except (tp.CertificateError, TimeoutError):
         return None
 
 
