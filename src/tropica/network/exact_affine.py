@@ -171,10 +171,13 @@ def _limbs(integers: np.ndarray, bits: int) -> dict[int, np.ndarray]:
     """Integers Σ_k limb_k 2^(bits·k): the limbs that are not all 0, as float64, by k."""
     if integers.dtype != object and largest(integers) < 1 << bits:
         return {0: integers.astype(np.float64)} if integers.any() else {}
-    left, sign = np.abs(integers.astype(object)), np.sign(integers.astype(object)).astype(np.float64)
+    left, sign = np.abs(integers), np.sign(integers).astype(np.float64)
+    if integers.dtype != object:
+        left = left.astype(np.uint64)  # the least int64 is its own absolute value: as uint64 it is 2⁶³
     found = {}
     for k in range(-(-largest(left).bit_length() // bits)):
-        limb = ((left >> (bits * k)) & ((1 << bits) - 1)).astype(np.float64)
+        shift, low = (np.uint64(bits * k), np.uint64((1 << bits) - 1)) if left.dtype != object else (bits * k, (1 << bits) - 1)
+        limb = ((left >> shift) & low).astype(np.float64)
         if limb.any():
             found[k] = limb * sign
     return found
