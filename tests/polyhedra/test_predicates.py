@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.sizes import examples
 from tropica.exact.rational_arrays import compact
-from tropica.polyhedra.predicates import BLOCK, Points
+from tropica.polyhedra.predicates import BLOCK, IntegerPoints
 
 
 def exact_sign(rows) -> int:
@@ -29,8 +29,8 @@ def exact_sign(rows) -> int:
     return (value > 0) - (value < 0)
 
 
-def points_of(columns) -> Points:
-    return Points([compact(np.array(c, dtype=object)) for c in columns])
+def points_of(columns) -> IntegerPoints:
+    return IntegerPoints([compact(np.array(c, dtype=object)) for c in columns])
 
 
 def nearly_dependent(rng, k: int, bits: int, nudge: int) -> list[list[int]]:

@@ -19,7 +19,7 @@ from tropica.studies.training.settings import TrainSettings
 
 QUICK = TrainSettings(epochs=3, batch_size=25, lr=2e-3)
 MODELS = ("fcn-small", "conv-small")
-SIZES = estimate.SampleSizes(max_segments=6, min_segments=2, points=200)
+SIZES = estimate.EstimateSizes(max_segments=6, min_segments=2, points=200)
 
 
 def quick_studies(*names):

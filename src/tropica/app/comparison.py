@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 import tropica as tp
-from tropica.app.encoding import Query
+from tropica.app.encoding import AddressQuery
 from tropica.app.inputs import METHODS
 from tropica.app.jobs import Report
 from tropica.app.session import WAIT, NotReady, Session
@@ -17,7 +17,7 @@ MOST_POINTS = 2_000
 """Test points of the scatter, and those that the layers are compared on."""
 
 
-def agreement(session: Session, query: Query) -> dict[str, Any]:
+def agreement(session: Session, query: AddressQuery) -> dict[str, Any]:
     """Agreement and accuracy of each decomposition that is ready, as ``tp.agreement`` gives them; in regression errors."""
     if session.inputs.regression:
         return _errors(session)
@@ -67,7 +67,7 @@ def _errors(session: Session) -> dict[str, Any]:
     return {"rows": found, "network_true": None, "python": python}
 
 
-def scatter(session: Session, query: Query) -> dict[str, Any]:
+def scatter(session: Session, query: AddressQuery) -> dict[str, Any]:
     """For test points: angle and distance between the coefficients of N there and those of the active term."""
     inputs = session.inputs
     decided = session.decided(query.word("method", METHODS, session.first_method))
@@ -105,7 +105,7 @@ def scatter(session: Session, query: Query) -> dict[str, Any]:
     }
 
 
-def layers(session: Session, query: Query) -> dict[str, Any]:
+def layers(session: Session, query: AddressQuery) -> dict[str, Any]:
     """The rows of ``tp.layerwise``, which begins when it is first asked for: accuracy and agreement by merged layers."""
     inputs, method = session.inputs, query.word("method", METHODS, session.first_method)
     if inputs.test is None:
@@ -131,7 +131,7 @@ def layers(session: Session, query: Query) -> dict[str, Any]:
     return {"rows": rows, "python": python}
 
 
-def models(session: Session, query: Query) -> dict[str, Any]:
+def models(session: Session, query: AddressQuery) -> dict[str, Any]:
     """The numbers of ``tp.compare_models`` for the opened network (a) and another one (b), by the other's place."""
     inputs, method = session.inputs, query.word("method", METHODS, session.first_method)
     number = query.integer("other", 0, 0, max(0, len(inputs.others) - 1))

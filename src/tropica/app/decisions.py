@@ -9,7 +9,7 @@ import torch
 
 import tropica as tp
 from tropica.app.decompositions import Decided
-from tropica.app.encoding import Query, packed
+from tropica.app.encoding import AddressQuery, packed
 from tropica.app.inputs import METHODS, Inputs
 from tropica.app.session import NotReady, Session
 
@@ -18,7 +18,7 @@ ORDERS = ("number", "margin", "difference")
 MOST = 500
 
 
-def points(session: Session, query: Query) -> dict[str, Any]:
+def points(session: Session, query: AddressQuery) -> dict[str, Any]:
     """The test points of a filter, a page of them, in the order of their numbers or of their margins.
 
     "correct" and "wrong" compare the network with the true label, "differs" the network with N^(X). In regression the
@@ -68,7 +68,7 @@ def points(session: Session, query: Query) -> dict[str, Any]:
     return {"total": len(numbers), "first": first, "rows": rows, "known": known, "points": len(network)}
 
 
-def explain(session: Session, query: Query) -> dict[str, Any]:
+def explain(session: Session, query: AddressQuery) -> dict[str, Any]:
     """What decides one test point: N, N^(X), the active term and the runners-up, as ``tp.explain`` gives it.
 
     In regression it is the value of one output that is explained, and "network" and "extracted" are that output.
@@ -127,7 +127,7 @@ def explain(session: Session, query: Query) -> dict[str, Any]:
     }
 
 
-def shared(session: Session, query: Query) -> dict[str, Any]:
+def shared(session: Session, query: AddressQuery) -> dict[str, Any]:
     """The shares of activations that a test point has in common with the training points of its terms, by layer (K, layers).
 
     The shares are those of ``tp.pattern_agreement``.
@@ -143,7 +143,7 @@ def shared(session: Session, query: Query) -> dict[str, Any]:
     return {"layers": layers, "shared": torch.stack(found, 1) if found else torch.zeros(len(training), 0)}
 
 
-def decides(session: Session, query: Query) -> dict[str, Any]:
+def decides(session: Session, query: AddressQuery) -> dict[str, Any]:
     """Every test point that a training point decides, as ``tp.influence`` counts them; in regression at one output."""
     inputs, number = session.inputs, query.integer("term")
     inputs.points("training", [number])
@@ -180,14 +180,14 @@ def decides(session: Session, query: Query) -> dict[str, Any]:
     }
 
 
-def images(session: Session, query: Query) -> dict[str, Any]:
+def images(session: Session, query: AddressQuery) -> dict[str, Any]:
     """Points by their numbers, as they are."""
     which = query.word("of", ("test", "training"), "test")
     found = session.inputs.points(which, query.integers("points", most=MOST))
     return {"points": packed(found.flatten(1), "float32")}
 
 
-def _output(session: Session, query: Query) -> int | None:
+def _output(session: Session, query: AddressQuery) -> int | None:
     """In regression the output that is asked for."""
     inputs = session.inputs
     return query.integer("output", 0, 0, inputs.net.num_outputs - 1) if inputs.regression else None
@@ -202,7 +202,7 @@ def _row(decided: Decided, number: int, output: int | None) -> dict[str, Any]:
     return row | of_output | {"label": np.full(len(of_output["index"]), output), "extracted": output}
 
 
-def _values(session: Session, query: Query) -> dict[str, Any]:
+def _values(session: Session, query: AddressQuery) -> dict[str, Any]:
     """The test points of a regression: the values of one output of N and of N^(X), the first ones by an order."""
     inputs, method = session.inputs, query.word("method", METHODS, session.first_method)
     output = query.integer("output", 0, 0, inputs.net.num_outputs - 1)

@@ -11,7 +11,7 @@ import numpy as np
 import tropica as tp
 from tropica.app.inputs import METHODS, Inputs
 from tropica.app.jobs import Report
-from tropica.app.tables import Columns, Table
+from tropica.app.tables import Columns, FeatureTable
 
 TERMS = 5
 """Terms that are shown of a point: the active one and the runners-up."""
@@ -37,7 +37,7 @@ class Decided:
     terms: tp.LinearTerms
     f: tp.ExtractedFunction
     net: tp.PiecewiseLinearNetwork
-    table: Table
+    table: FeatureTable
     lines: str
     note: str
 
@@ -78,7 +78,7 @@ def make_decided(inputs: Inputs, method: str, folder: Path | None, report: Repor
         raise tp.InputError(f"the terms are of {terms.num_points:,} points, the training data has {len(inputs.training):,}")
     f = tp.ExtractedFunction(terms, **settings)
     k, rows = min(TERMS, terms.num_points), _value_rows if inputs.regression else _rows
-    table = Table(len(inputs.test), lambda numbers: rows(inputs, f, k, numbers), f"N^(X) of the test points ({method})")
+    table = FeatureTable(len(inputs.test), lambda numbers: rows(inputs, f, k, numbers), f"N^(X) of the test points ({method})")
     fingerprint = terms.about.get("network", "")
     other = bool(fingerprint) and fingerprint != inputs.net.fingerprint
     note = "These terms are of another network than the one that was opened." if other else ""

@@ -59,7 +59,7 @@ class Json(Response):
         return json.dumps(plain(content), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-class Query:
+class AddressQuery:
     """The parameters of an address, each checked as it is read."""
 
     def __init__(self, given: Mapping[str, str]) -> None:

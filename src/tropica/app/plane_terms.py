@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import tropica as tp
-from tropica.app.encoding import Query, packed
+from tropica.app.encoding import AddressQuery, packed
 from tropica.app.inputs import METHODS
 from tropica.app.planes import MOST_SECONDS, Flat, find_flat, polygons
 from tropica.app.session import Session
@@ -18,7 +18,7 @@ RECTANGLES = 12
 """The number of rectangles along each side of the view; on each rectangle most terms are excluded."""
 
 
-def terms(session: Session, query: Query) -> dict[str, Any]:
+def terms(session: Session, query: AddressQuery) -> dict[str, Any]:
     """The cells on which one term a⁺ is the largest, as polygons, with the term's number and label.
 
     On a plane the terms are affine functions of t. Those that lie below another one on a whole rectangle are excluded, and the

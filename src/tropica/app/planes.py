@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import tropica as tp
-from tropica.app.encoding import Query, packed
+from tropica.app.encoding import AddressQuery, packed
 from tropica.app.inputs import METHODS, Inputs
 from tropica.app.session import Session
 
@@ -57,7 +57,7 @@ def find_point(inputs: Inputs, name: str) -> np.ndarray:
     if kind in ("test", "training") and number.isdecimal():
         return inputs.points(kind, [int(number)])[0].flatten().double().numpy()
     if kind == "numbers":
-        found = Query({kind: number.replace("/", ",")}).numbers(kind)
+        found = AddressQuery({kind: number.replace("/", ",")}).numbers(kind)
         if len(found) == int(np.prod(inputs.net.input_shape)):
             return np.array(found)
     raise tp.InputError(f"a point is named as test:8, training:3 or numbers:0.5/1 (all inputs); found {name[:60]!r}")
@@ -75,7 +75,7 @@ def find_direction(inputs: Inputs, name: str) -> np.ndarray:
     raise tp.InputError(f"a direction is axis:3, an input up to {d - 1}, or random:7, a seed; found {name[:60]!r}")
 
 
-def find_flat(session: Session, query: Query) -> Flat:
+def find_flat(session: Session, query: AddressQuery) -> Flat:
     """The plane that an address names: three ``points``; or a ``center`` and two ``directions``; all inputs if they are two."""
     inputs = session.inputs
     d = int(np.prod(inputs.net.input_shape))
@@ -118,7 +118,7 @@ def _range_of(inputs: Inputs) -> tuple[list[float], list[float]]:
     return (low - edge).tolist(), (high + edge).tolist()
 
 
-def plane(session: Session, query: Query) -> dict[str, Any]:
+def plane(session: Session, query: AddressQuery) -> dict[str, Any]:
     """Where a plane lies, and the lines that make its cells."""
     inputs, flat = session.inputs, find_flat(session, query)
     gram = flat.basis @ flat.basis.T
@@ -136,7 +136,7 @@ def plane(session: Session, query: Query) -> dict[str, Any]:
     }
 
 
-def cells(session: Session, query: Query) -> Iterator[dict[str, Any]]:
+def cells(session: Session, query: AddressQuery) -> Iterator[dict[str, Any]]:
     """The cells in view in blocks, the first layers first; the last level has the affine maps of the scores.
 
     A deeper level follows as long as there are few enough cells: the picture of a level is refined by that of the next.
@@ -188,7 +188,7 @@ def _block(net: tp.PiecewiseLinearNetwork, block: tp.CellBlock, level: int, last
     return found
 
 
-def sample(session: Session, query: Query) -> dict[str, Any]:
+def sample(session: Session, query: AddressQuery) -> dict[str, Any]:
     """Labels and margins of the network on a grid of the view: what is shown until the cells are there.
 
     In regression the values of one output take the place of the margins.
@@ -206,7 +206,7 @@ def sample(session: Session, query: Query) -> dict[str, Any]:
     return {"side": SAMPLES, "label": packed(scores.argmax(1), "int32"), "margin": packed(margin)}
 
 
-def counts(session: Session, query: Query) -> dict[str, Any]:
+def counts(session: Session, query: AddressQuery) -> dict[str, Any]:
     """The cells, linear regions and affine maps in view, and the length of the boundary, with their certificate."""
     flat = find_flat(session, query)
     cx = tp.linear_regions(session.inputs.net, flat.domain, max_cells=MOST_CELLS, max_seconds=MOST_SECONDS)
@@ -218,14 +218,14 @@ def counts(session: Session, query: Query) -> dict[str, Any]:
     return found | {"regions": len(cx.regions), "maps": len(cx.maps), "certified": cx.certified, "boundary": boundary}
 
 
-def at(session: Session, query: Query) -> dict[str, Any]:
+def at(session: Session, query: AddressQuery) -> dict[str, Any]:
     """One point of a plane: the input, the scores, its activation pattern, coefficients, and N^(X) where it is ready."""
     inputs, flat = session.inputs, find_flat(session, query)
     t = np.array([query.numbers("t", 2)])
     return here(session, query, flat.embed(t, inputs)) | {"t": t[0]}
 
 
-def here(session: Session, query: Query, x64: torch.Tensor) -> dict[str, Any]:
+def here(session: Session, query: AddressQuery, x64: torch.Tensor) -> dict[str, Any]:
     """What is shown of one input (1, *input)."""
     inputs = session.inputs
     x, method = x64.to(inputs.net.dtype), query.word("method", METHODS, session.first_method)
@@ -256,7 +256,7 @@ def extracted_at(f: tp.ExtractedFunction, x: torch.Tensor, output: int) -> dict[
     return {"label": int(f.predict(x)[0]), "term": int(active[0])}
 
 
-def domain_lines(query: Query) -> str:
+def domain_lines(query: AddressQuery) -> str:
     """The Python lines that make the domain of :func:`find_flat`."""
     points, center = query.text("points", ""), query.text("center", "")
     low, high = query.text("low", ""), query.text("high", "")

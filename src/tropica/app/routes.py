@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from tropica.app.assets import missing, read_assets
-from tropica.app.encoding import Json, Query
+from tropica.app.encoding import AddressQuery, Json
 from tropica.app.guard import Guard
 from tropica.app.inputs import METHODS
 from tropica.app.jobs import describe
@@ -81,7 +81,7 @@ def _reader(session: Session, pool: ThreadPoolExecutor, where: str) -> Endpoint:
 
     async def answer(request: Request) -> Response:
         def work() -> Any:
-            return getattr(import_module(f"tropica.app.{module}"), name)(session, Query(request.query_params))
+            return getattr(import_module(f"tropica.app.{module}"), name)(session, AddressQuery(request.query_params))
 
         return await _answered(session, pool, work)
 
@@ -97,7 +97,7 @@ def _streamer(session: Session, pool: ThreadPoolExecutor, where: str) -> Endpoin
 
         def first() -> Any:
             nonlocal parts
-            parts = iter(getattr(import_module(f"tropica.app.{module}"), name)(session, Query(request.query_params)))
+            parts = iter(getattr(import_module(f"tropica.app.{module}"), name)(session, AddressQuery(request.query_params)))
             return next(parts, {})
 
         beginning = await _answered(session, pool, first)
@@ -127,7 +127,7 @@ def _command(session: Session, pool: ThreadPoolExecutor, act: Callable[[str], ob
 
     async def answer(request: Request) -> Response:
         def work() -> Any:
-            act(Query(request.query_params).word("method", METHODS))
+            act(AddressQuery(request.query_params).word("method", METHODS))
             return session.status()
 
         return await _answered(session, pool, work)

@@ -8,20 +8,20 @@ import numpy as np
 import torch
 
 import tropica as tp
-from tropica.app.encoding import Query, packed
+from tropica.app.encoding import AddressQuery, packed
 from tropica.app.inputs import Inputs
 from tropica.app.planes import find_point, here, point_line
 from tropica.app.session import Session
 
 
-def _ends(session: Session, query: Query) -> tuple[list[str], tp.Segment]:
+def _ends(session: Session, query: AddressQuery) -> tuple[list[str], tp.Segment]:
     names = [name for name in query.text("points").split(",") if name]
     if len(names) != 2:
         raise tp.InputError(f"a segment has two ends; found {len(names)}")
     return names, tp.Segment(*(find_point(session.inputs, name) for name in names))
 
 
-def segment(session: Session, query: Query) -> dict[str, Any]:
+def segment(session: Session, query: AddressQuery) -> dict[str, Any]:
     """The scores at all breakpoints, between which they are affine, and the changes of the label."""
     inputs = session.inputs
     names, domain = _ends(session, query)
@@ -49,7 +49,7 @@ def segment(session: Session, query: Query) -> dict[str, Any]:
     }
 
 
-def at_segment(session: Session, query: Query) -> dict[str, Any]:
+def at_segment(session: Session, query: AddressQuery) -> dict[str, Any]:
     """One point of a segment."""
     _, domain = _ends(session, query)
     (t,) = query.numbers("t", 1)

@@ -14,7 +14,7 @@ from tropica.app.jobs import Job, Report
 
 if TYPE_CHECKING:
     from tropica.app.decompositions import Decided
-    from tropica.app.tables import Columns, Table
+    from tropica.app.tables import Columns, FeatureTable
 
 WAIT = 0.15
 """Seconds that a request waits for work that may be finished at once."""
@@ -34,8 +34,8 @@ class Session:
     def __init__(self, loader: Loader, version: str) -> None:
         self.version = version
         self._inputs: Inputs | None = None
-        self._labels: Table | None = None
-        self._nearest: Table | None = None
+        self._labels: FeatureTable | None = None
+        self._nearest: FeatureTable | None = None
         self._folders: dict[str, Path] = {}
         self._jobs: dict[str, Job[None]] = {}
         self._others: dict[str, Job[Any]] = {}
@@ -57,16 +57,16 @@ class Session:
         raise NotReady(self.loading.progress[2])
 
     @property
-    def labels(self) -> Table:
+    def labels(self) -> FeatureTable:
         """The network's ``network`` label of each test point."""
         return self._of_data(self._labels)
 
     @property
-    def nearest(self) -> Table:
+    def nearest(self) -> FeatureTable:
         """The training point nearest to each test point: ``index`` and ``distance``."""
         return self._of_data(self._nearest)
 
-    def _of_data(self, table: Table | None) -> Table:
+    def _of_data(self, table: FeatureTable | None) -> FeatureTable:
         if self.inputs.test is None:
             import tropica as tp
 
@@ -159,7 +159,7 @@ class Session:
 
         import tropica as tp
         from tropica.app.decompositions import stores_by_method
-        from tropica.app.tables import Table
+        from tropica.app.tables import FeatureTable
 
         self._cores = torch.get_num_threads()
         inputs = loader(report)
@@ -174,8 +174,8 @@ class Session:
                 found = tp.nearest_neighbors(inputs.training, test.inputs[numbers])
                 return {"index": found.index.numpy(), "distance": found.distance.numpy()}
 
-            self._labels = Table(len(test), labels, "the network's labels")
-            self._nearest = Table(len(test), nearest, "nearest training points")
+            self._labels = FeatureTable(len(test), labels, "the network's labels")
+            self._nearest = FeatureTable(len(test), nearest, "nearest training points")
         self._inputs = inputs
         if self._labels is not None and self._nearest is not None:
             self._labels.fill(report)

@@ -17,7 +17,7 @@ Columns = dict[str, np.ndarray]
 Compute = Callable[[np.ndarray], Columns]
 
 
-class Table:
+class FeatureTable:
     """Columns with a row for each of ``size`` points; rows are computed when they are first needed.
 
     Attributes:

@@ -52,7 +52,7 @@ class WindowAxis:
 
 
 @dataclass(frozen=True)
-class Windows:
+class LayerWindows:
     """The windows of a layer along the axes of overlap; along the other axes the layer consists of equal copies.
 
     Attributes:
@@ -73,12 +73,12 @@ class Windows:
         return self.filters <= self.channels * math.prod(axis.stride for axis in self.axes)
 
 
-def overlapping_windows(axes: Sequence[WindowAxis], channels: int, filters: int) -> Windows:
+def overlapping_windows(axes: Sequence[WindowAxis], channels: int, filters: int) -> LayerWindows:
     """Separate the axes with overlapping windows from the others."""
     without_overlap = [axis for axis in axes if not axis.reach]
     overlapping = sorted((axis for axis in axes if axis.reach), key=lambda axis: axis.count, reverse=True)
     entries = channels * math.prod(axis.length for axis in without_overlap)
-    return Windows(overlapping, entries, filters, math.prod(axis.count for axis in without_overlap))
+    return LayerWindows(overlapping, entries, filters, math.prod(axis.count for axis in without_overlap))
 
 
 def xiong_number(axes: Sequence[WindowAxis], channels: int, filters: int, max_work: int = MAX_WORK) -> int:

@@ -9,9 +9,9 @@ import typer
 
 import tropica as tp
 from tropica.cli import options
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.output import print_facts, print_table
-from tropica.cli.points import NUMBERS, parse_numbers, shaped
+from tropica.cli.points import NUMBERS_HELP, parse_numbers, shaped
 from tropica.cli.reading import read_points
 from tropica.errors import InputError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 POINT_HELP = "The number of a point; may be repeated. By default the first five points."
-BASELINE_HELP = f"Where the paths begin: zero, mean (of these data), or a point: {NUMBERS}."
+BASELINE_HELP = f"Where the paths begin: zero, mean (of these data), or a point: {NUMBERS_HELP}."
 TARGET_HELP = "The output that is attributed; by default the label at each point."
 FIRST = 5
 DRAWN = 8
@@ -43,7 +43,7 @@ def attributions(
     target: Annotated[int | None, options.optional("--target", "K", TARGET_HELP, min=0)] = None,
     weights: options.Weights = None,
     arg: options.Arg = None,
-) -> Found:
+) -> CommandResult:
     """Attribute an output to the inputs by integrated gradients, exactly: from all breakpoints of the path, without steps.
 
     The residual is what completeness misses, relative to the sum of all terms; tied is the share of the path inside a
@@ -74,7 +74,7 @@ def attributions(
         for i, number in enumerate(chosen)
     ]
     numbers = {"points": rows, "baseline": baseline, "data": points.name, "subset": subset.value, "network": net.fingerprint}
-    return Found(numbers, lambda: _show(numbers), picture=lambda: _figure(x, found, chosen))
+    return CommandResult(numbers, lambda: _show(numbers), picture=lambda: _figure(x, found, chosen))
 
 
 def _baseline(text: str, net: tp.PiecewiseLinearNetwork, points: tp.LabelledData) -> Tensor | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tropica as tp
 from tropica.cli import options
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.output import print_facts, shape_text
 
 
@@ -15,7 +15,7 @@ from tropica.cli.output import print_facts, shape_text
     "tropica extract networks/fcn-small/seed-0 --data digits --out terms",
     "tropica check terms",
 )
-def check(terms: options.Terms) -> Found:
+def check(terms: options.Terms) -> CommandResult:
     """Compare every file in a folder of terms with its checksum, and list damaged and missing files (exit code 1).
 
     To repair the folder, repeat the command that made it: these files are written again, the others are kept.
@@ -40,4 +40,4 @@ def check(terms: options.Terms) -> Found:
     }
     damaged = f"{terms}: damaged or missing files: {len(faults)}; repeat the extraction to write them again"
     shown = facts | {"": "\n".join(faults)} if faults else facts
-    return Found(numbers, lambda: print_facts(shown), failure=damaged if faults else "")
+    return CommandResult(numbers, lambda: print_facts(shown), failure=damaged if faults else "")

@@ -29,11 +29,11 @@ STDOUT = Path("-")
 THREADS_HELP = "The number of threads; by default one for each core (1 for demo and study)."
 JSON_HELP = "Write all numbers to this JSON file; - is standard output, and tables then go to standard error."
 
-Function = Callable[..., "Found | None"]
+Function = Callable[..., "CommandResult | None"]
 
 
 @dataclass(frozen=True)
-class Found:
+class CommandResult:
     """What a command found; :func:`command` prints and writes it in this order.
 
     Attributes:
@@ -164,7 +164,7 @@ def _set_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def _report(name: str, found: Found, places: Destinations, used: Mapping[str, float], stdout: TextIO) -> None:
+def _report(name: str, found: CommandResult, places: Destinations, used: Mapping[str, float], stdout: TextIO) -> None:
     """Print and write what was found: tables, numbers, then pictures."""
     from importlib.metadata import version
 
@@ -197,7 +197,7 @@ def _report(name: str, found: Found, places: Destinations, used: Mapping[str, fl
         raise typer.Exit(found.code)
 
 
-def _pictures(found: Found, places: Destinations) -> Iterator[tuple[Path, Callable[[], bytes | str]]]:
+def _pictures(found: CommandResult, places: Destinations) -> Iterator[tuple[Path, Callable[[], bytes | str]]]:
     """The files that are made last, with what makes them."""
     yield from found.files.items()
     if found.picture is not None:

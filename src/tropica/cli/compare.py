@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tropica.cli import options
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.output import print_table
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def compare(
     decomposition: options.Decomposition = options.Method.calibrated,
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
-) -> Found:
+) -> CommandResult:
     """Compare two networks and their extracted functions on the same data: labels, deciding points, coefficients (Figure 5)."""
     import tropica as tp
     from tropica.cli.compared import load_both
@@ -61,7 +61,7 @@ def compare(
         tp.plots.angle_distance(*pairs, names=names, ax=figure.add_subplot())
         return figure
 
-    return Found(found.numbers, show, picture=picture)
+    return CommandResult(found.numbers, show, picture=picture)
 
 
 def _text(name: str, value: float) -> str:

@@ -11,7 +11,7 @@ import typer
 
 import tropica as tp
 from tropica.cli import options
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.output import print_facts, print_table
 from tropica.cli.reading import read_points
 
@@ -44,7 +44,7 @@ def decompose(
     dtype: options.Dtype = None,
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
-) -> Found:
+) -> CommandResult:
     """Write a network as a difference of convex functions, and show where its multipliers K grow."""
     from tropica.cli.models import load_model
 
@@ -69,7 +69,7 @@ def decompose(
         "network": found.net.fingerprint,
         "fingerprint": found.fingerprint,
     }
-    return Found(numbers, lambda: _show(found, f_minus))
+    return CommandResult(numbers, lambda: _show(found, f_minus))
 
 
 def _show(found: tp.DCDecomposition, f_minus: Mapping[str, float]) -> None:

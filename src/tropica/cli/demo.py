@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tropica.cli import options
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.output import print_line
 from tropica.cli.study import failed_studies, numbers_of, print_study_table
 
@@ -24,7 +24,7 @@ def demo(
         "results/demo"
     ),
     threads: int | None = None,
-) -> Found:
+) -> CommandResult:
     """Train two small networks on digits, rebuild them from their linear terms, and write a report (under 3 minutes).
 
     Table 2 and Figure 2 of the TropEx paper on a small scale: a fully connected and a convolutional network on scikit-learn's
@@ -36,7 +36,7 @@ def demo(
     failure = failed_studies(result)
     if not failure and not result.done["table2"].to_dataframe()["certificate_holds"].all():
         failure = "a certificate fails; the table says which"
-    return Found(numbers_of(result), lambda: _show(result, out), failure=failure)
+    return CommandResult(numbers_of(result), lambda: _show(result, out), failure=failure)
 
 
 def _show(result: StudiesResult, out: Path) -> None:

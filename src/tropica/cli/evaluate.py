@@ -11,9 +11,9 @@ import typer
 
 import tropica as tp
 from tropica.cli import options
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.evaluate_regression import evaluate_regression
-from tropica.cli.evaluation_source import Source
+from tropica.cli.evaluation_source import EvaluationSource
 from tropica.cli.output import print_facts, print_table, torchrun_rank
 from tropica.cli.reading import read_points
 from tropica.errors import InputError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tropica.data.batches import Data
 
 
-class Search(StrEnum):
+class SearchMethod(StrEnum):
     """The ways to find the active term."""
 
     exact = "exact"
@@ -82,8 +82,8 @@ def evaluate(
     dtype: options.Dtype = None,
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
-    search: Annotated[Search, typer.Option("--search", help=SEARCH_HELP)] = Search.exact,
-) -> Found | None:
+    search: Annotated[SearchMethod, typer.Option("--search", help=SEARCH_HELP)] = SearchMethod.exact,
+) -> CommandResult | None:
     """Evaluate the extracted function N^(X): how often do its labels, the network's labels and the true labels agree?
 
     For the terms of a regression: the errors and R² between its values, the network's and the true values (--targets).
@@ -141,7 +141,7 @@ def evaluate(
         lists = ([""] * len(labels) if column is None else column.tolist() for column in columns.values())
         return csv_text(("point", *columns), list(zip(range(len(labels)), *lists, strict=True)))
 
-    return Found(numbers, lambda: _print(numbers, found, points), csv=table)
+    return CommandResult(numbers, lambda: _print(numbers, found, points), csv=table)
 
 
 def _check_options(
@@ -166,7 +166,7 @@ def _streaming(
     decomposition: options.Method,
     dtype: options.DtypeName | None,
     settings: dict[str, Any],
-) -> Source:
+) -> EvaluationSource:
     """The function of terms that are extracted during the evaluation."""
     from tropica.data.batches import count_points
 
@@ -174,7 +174,7 @@ def _streaming(
     function = tp.ExtractedFunction.streaming(
         net, training, decomposition.value, dtype=dtype.torch if dtype else None, progress=True, **settings
     )
-    return Source(function, points, count_points(training), same_network=True, rounded=False)
+    return EvaluationSource(function, points, count_points(training), same_network=True, rounded=False)
 
 
 def _stored(
@@ -184,7 +184,7 @@ def _stored(
     train: str | None,
     label: str | None,
     settings: dict[str, Any],
-) -> Source:
+) -> EvaluationSource:
     """The function of stored terms; with their network and data, rounded terms are computed again where rounding matters."""
     rounded = terms.lossy
     if rounded and net is not None and train is not None:
@@ -194,7 +194,7 @@ def _stored(
     at, network = terms.about.get("at"), terms.about.get("network")
     if not at:
         _check_shape(terms.input_shape, points)
-        return Source(function, points, len(terms), net and _for_terms(net, terms).fingerprint == network, rounded)
+        return EvaluationSource(function, points, len(terms), net and _for_terms(net, terms).fingerprint == network, rounded)
     if net is None:
         raise InputError(f"these terms are functions of the inner layer {at!r}: give the network as --model")
     from tropica.decomposition.prepare import inner_points
@@ -203,7 +203,7 @@ def _stored(
     head, tail = net.cut(at)
     _check_shape(net.input_shape, points)
     inner = inner_points(head, points, default_batch_size(head))
-    return Source(function, inner, len(terms), _for_terms(tail, terms).fingerprint == network, rounded)
+    return EvaluationSource(function, inner, len(terms), _for_terms(tail, terms).fingerprint == network, rounded)
 
 
 def _for_terms(net: tp.PiecewiseLinearNetwork, terms: tp.LinearTerms) -> tp.PiecewiseLinearNetwork:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tropica as tp
-from tropica.cli.command import Found
-from tropica.cli.evaluation_source import Source
+from tropica.cli.command import CommandResult
+from tropica.cli.evaluation_source import EvaluationSource
 from tropica.cli.output import print_facts, print_table, torchrun_rank
 from tropica.errors import InputError
 from tropica.runtime.files import csv_text
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def evaluate_regression(
-    source: Source,
+    source: EvaluationSource,
     net: tp.PiecewiseLinearNetwork | None,
     points: tp.LabelledData,
     targets: Path | None,
-) -> Found | None:
+) -> CommandResult | None:
     """The errors between N, N^(X) and the true values of ``targets``, a .npy file."""
     from tropica.compare.regression import compare_values, network_values
 
@@ -59,7 +59,7 @@ def evaluate_regression(
             print_table(f"Errors on {points.name}, {points.split}", list(table.columns), rows, numbers=6)
         print_facts(facts)
 
-    return Found(numbers, show, csv=lambda: _csv(values, active, network, true))
+    return CommandResult(numbers, show, csv=lambda: _csv(values, active, network, true))
 
 
 _NAMES = ("network_extracted", "network_true", "extracted_true")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Source:
+class EvaluationSource:
     """The extracted function, its inputs, and facts about its terms.
 
     Attributes:

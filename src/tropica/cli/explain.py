@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tropica.cli import options
-from tropica.cli.command import Found, command, png_of
+from tropica.cli.command import CommandResult, command, png_of
 from tropica.cli.output import print_line, print_table
 from tropica.errors import InputError
 
@@ -51,7 +51,7 @@ def explain(
         Path | None,
         options.optional("--out", "DIR", "Write a figure for each point, and explain.csv, to this folder.", short="-o"),
     ] = None,
-) -> Found:
+) -> CommandResult:
     """Explain the labels or values of N^(X): the active term, the runners-up, and the training points behind them."""
     import tropica as tp
     from tropica.cli.compared import load_compared
@@ -78,7 +78,7 @@ def explain(
         for i, number in enumerate(chosen):
             files[folder / f"point-{number}.png"] = functools.partial(png_of, functools.partial(_figure, explained, i))
     numbers = {"points": rows, "same_network": explained.same_network}
-    return Found(numbers, lambda: _print(explained, chosen), files=files)
+    return CommandResult(numbers, lambda: _print(explained, chosen), files=files)
 
 
 def _csv(explained: tp.Explanation, chosen: list[int]) -> str:

@@ -10,7 +10,7 @@ import typer
 
 import tropica as tp
 from tropica.cli import options
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.exit_codes import interruptible
 from tropica.cli.output import print_facts, print_written, shape_text, torchrun_rank
 from tropica.cli.reading import read_points
@@ -52,7 +52,7 @@ def extract(
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
     check: Annotated[Check, typer.Option("--check", help=CHECK_HELP)] = Check.sample,
-) -> Found | None:
+) -> CommandResult | None:
     """Extract the linear terms of every point into a folder. The same command resumes an extraction that was stopped.
 
     Where too few digits of f(x) are left, the precision rises by itself, and the certificate says so. A certificate that
@@ -83,7 +83,7 @@ def extract(
     if torchrun_rank():  # the first process reports
         return None
     numbers = {**_numbers(terms, check), "folder": str(out)}
-    return Found(numbers, lambda: _show(terms, numbers, check, out))
+    return CommandResult(numbers, lambda: _show(terms, numbers, check, out))
 
 
 def _show(terms: tp.LinearTerms, numbers: dict[str, Any], check: Check, out: Path) -> None:

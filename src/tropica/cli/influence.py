@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tropica.cli import options
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.output import print_facts, print_table
 from tropica.cli.reading import read_points
 
@@ -24,7 +24,7 @@ def influence(
     label: options.Label = None,
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
-) -> Found:
+) -> CommandResult:
     """Count how often each training point decides the label of N^(X), rightly and wrongly, and how many never do."""
     import tropica as tp
     from tropica.cli.compared import load_terms
@@ -54,4 +54,4 @@ def influence(
         half = f"{found.deciding_half:,} training points decide half of the {found.points:,} points"
         print_facts({"deciding": deciding, "half": half} | ({} if wrong is None else {"wrong": f"{int(wrong.sum()):,} points"}))
 
-    return Found(numbers, show, csv=lambda: frame.to_csv(lineterminator="\n"))
+    return CommandResult(numbers, show, csv=lambda: frame.to_csv(lineterminator="\n"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from tropica.cli import options
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.output import print_table
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def layerwise(
     dtype: options.Dtype = None,
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
-) -> Found:
+) -> CommandResult:
     """Merge layer after layer, from the output on, into an extracted function: accuracy and agreement (Figure 3)."""
     import tropica as tp
     from tropica.cli.compared import load_both
@@ -66,4 +66,4 @@ def layerwise(
         return figure
 
     numbers = {"rows": [vars(row) for row in found.rows], "terms": found.terms, "points": found.points}
-    return Found(numbers, show, picture=picture)
+    return CommandResult(numbers, show, picture=picture)

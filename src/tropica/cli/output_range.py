@@ -10,7 +10,7 @@ import typer
 
 import tropica as tp
 from tropica.cli import options, points
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.output import print_facts, print_table, shape_text
 from tropica.errors import InputError
 
@@ -46,11 +46,11 @@ def output_range(
     objective: Annotated[str, typer.Option("--objective", metavar="OUTPUT", help=OBJECTIVE_HELP)] = "0",
     norm: Annotated[Norm | None, options.optional("--norm", None, NORM_HELP)] = None,
     output: Annotated[int | None, options.optional("--output", "N", "One output for lipschitz; by default all.", min=0)] = None,
-    source: points.Source,
+    source: points.PointOptions,
     max_boxes: MaxBoxes = None,
     max_seconds: options.SearchSeconds = 60.0,
     seed: options.Seed = 0,
-) -> Found:
+) -> CommandResult:
     """Find the exact minimum and maximum of an output, a sum of outputs, or the norm of the Jacobian, on a box.
 
     Extremes are rational numbers with the points that attain them. Within --max-boxes or --max-seconds (of each of the two,
@@ -74,7 +74,7 @@ def output_range(
         "input_shape": list(at.net.input_shape),
         "network": at.net.fingerprint,
     }
-    return Found(numbers, lambda: _show(numbers), picture=lambda: _figure(at.net, found))
+    return CommandResult(numbers, lambda: _show(numbers), picture=lambda: _figure(at.net, found))
 
 
 def _objective(text: str) -> int | list[float] | str:

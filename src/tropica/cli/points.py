@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     import tropica as tp
 
-NUMBERS = "numbers separated by commas, in the order of the flattened input, or a file *.npy"
-X_HELP = f"The point: {NUMBERS}."
+NUMBERS_HELP = "numbers separated by commas, in the order of the flattened input, or a file *.npy"
+X_HELP = f"The point: {NUMBERS_HELP}."
 BOX_HELP = "The box LO ≤ x ≤ HI; each end is one number for all inputs, or a number for each, separated by commas."
 RADIUS_HELP = "The box of all points at most R away from --point or --x in each input."
 CLIP_HELP = "With --radius: keep the box within LO ≤ x ≤ HI, such as 0 1 for images."
@@ -55,7 +55,7 @@ class BoxOptions:
 
 
 @dataclass(frozen=True)
-class Source:
+class PointOptions:
     """The options that say which model is asked, and at which point."""
 
     model: options.Model
@@ -126,7 +126,7 @@ def parse_numbers(text: str, option: str) -> np.ndarray:
         try:
             found = np.array([float(part) for part in text.split(",")])
         except ValueError:
-            raise InputError(f"{option} {text!r}: {NUMBERS} are needed") from None
+            raise InputError(f"{option} {text!r}: {NUMBERS_HELP} are needed") from None
     wrong = np.flatnonzero(~np.isfinite(found.ravel()))
     if len(wrong):
         raise InputError(f"{option}: number {wrong[0]} is {found.ravel()[wrong[0]]}; all must be finite")

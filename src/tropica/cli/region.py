@@ -10,7 +10,7 @@ import typer
 
 import tropica as tp
 from tropica.cli import options, points
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.output import print_facts, print_table, shape_text
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ SECONDS_HELP = "Seconds for the facets, in more than 8 dimensions."
     figure="Draw the cell to this PNG file.",
 )
 def region(
-    source: points.Source,
+    source: points.PointOptions,
     max_seconds: Annotated[float, typer.Option("--max-seconds", metavar="S", help=SECONDS_HELP)] = 10.0,
     seed: options.Seed = 0,
-) -> Found:
+) -> CommandResult:
     """Show the region of one point: its affine map, its facets, and how far its border and another label are.
 
     The region is the cell of the point: all inputs with the same sign vector. Nothing is enumerated, so networks of any size
@@ -39,7 +39,7 @@ def region(
     r = tp.cell(at.net, at.x)
     numbers = {"point": at.about, "input_shape": list(at.net.input_shape), "network": at.net.fingerprint}
     numbers |= _measured(r, max_seconds, seed)
-    return Found(numbers, lambda: _show(numbers), picture=lambda: _figure(r))
+    return CommandResult(numbers, lambda: _show(numbers), picture=lambda: _figure(r))
 
 
 def _measured(r: tp.Cell, max_seconds: float, seed: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import typer
 
 import tropica as tp
 from tropica.cli import options
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.output import print_facts, shape_text
 from tropica.cli.reading import read_points
 from tropica.errors import InputError
@@ -49,7 +49,7 @@ def regions(
     max_seconds: options.MaxSeconds = None,
     threads: int | None = None,
     figure: Path | None = None,
-) -> Found:
+) -> CommandResult:
     """Count the linear regions of a model on a box, on all of space, or on the plane through three data points, exactly.
 
     A cell is a set with one sign vector, a linear region a connected set on which the model is one affine function, an
@@ -82,7 +82,7 @@ def regions(
         numbers = _numbers(net, cx) | {"seconds": seconds}
     numbers["domain"] = described | {"dimension": cx.dimension}
     picture = (lambda: _figure(cx, points, plane)) if cx.dimension == 2 and not space else None
-    return Found(numbers, lambda: _print(numbers), picture=picture)
+    return CommandResult(numbers, lambda: _print(numbers), picture=picture)
 
 
 def _plane(plane: tuple[int, int, int], margin: float, points: tp.LabelledData) -> tuple[tp.Plane, dict[str, Any]]:

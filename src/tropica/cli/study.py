@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tropica.cli import options, training_options
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.exit_codes import interruptible
 from tropica.cli.output import print_line, print_table
 from tropica.errors import InputError
@@ -67,7 +67,7 @@ def study(
     dtype: options.Dtype = None,
     out: Out = None,
     threads: int | None = None,
-) -> Found:
+) -> CommandResult:
     """Run one of the papers' experiments: train networks, measure them with several DC decompositions, write a report.
 
     Writes report.html, numbers.json, rows.csv and figures. An interrupted command resumes with the missing runs, and a larger
@@ -108,9 +108,9 @@ def study(
     with interruptible(left):
         if name == ALL:
             studies = run_studies(train, test, folder, **shared)
-            return Found(numbers_of(studies), lambda: print_studies(studies, folder), failure=failed_studies(studies))
+            return CommandResult(numbers_of(studies), lambda: print_studies(studies, folder), failure=failed_studies(studies))
         one = run_study(name, train, test, folder, **shared)
-    return Found(numbers_of(one), lambda: print_study(one, folder))
+    return CommandResult(numbers_of(one), lambda: print_study(one, folder))
 
 
 def numbers_of(result: StudyResult | StudiesResult) -> Mapping[str, Any]:

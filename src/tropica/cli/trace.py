@@ -8,7 +8,7 @@ from typing import Any
 
 import tropica as tp
 from tropica.cli import options
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.output import print_facts, print_table, shape_text
 from tropica.cli.reading import read_points
 
@@ -24,7 +24,7 @@ def trace(
     label: options.Label = None,
     weights: options.Weights = None,
     arg: options.Arg = None,
-) -> Found:
+) -> CommandResult:
     """Show a model as a graph of affine ops and nonlinearities.
 
     An operation that is not piecewise linear is an error; the message names the operation.
@@ -33,7 +33,7 @@ def trace(
 
     net = load_model(model, read_points(data, subset.value, limit=2, label=label), weights, arg)
     numbers = describe(net)
-    return Found(numbers, lambda: _show(net, numbers))
+    return CommandResult(numbers, lambda: _show(net, numbers))
 
 
 def _show(net: tp.PiecewiseLinearNetwork, numbers: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ import typer
 
 import tropica as tp
 from tropica.cli import options, training_options
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.exit_codes import interruptible
 from tropica.cli.output import print_line, print_table
 from tropica.errors import DataError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tropica.studies.training.runs import TrainedRun
 
 
-class Activation(StrEnum):
+class ActivationName(StrEnum):
     """The activation functions."""
 
     relu = "relu"
@@ -53,13 +53,13 @@ def train(
     lr: training_options.Lr = None,
     optimizer: training_options.Optimizer = None,
     preset: training_options.Preset = None,
-    activation: Annotated[Activation, typer.Option("--activation", help="leaky: LeakyReLU(0.3).")] = Activation.relu,
+    activation: Annotated[ActivationName, typer.Option("--activation", help="leaky: LeakyReLU(0.3).")] = ActivationName.relu,
     every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Save the weights of every N-th epoch.")] = 1,
     device: options.Device = options.DeviceName.cpu,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Save weights as DIR/NAME/seed-K/epoch-0001.safetensors, ...")
     ] = Path("networks"),
-) -> Found:
+) -> CommandResult:
     """Train networks of the paper with the paper's settings, and save their weights by epoch.
 
     The same command resumes an interrupted training; the result is that of an uninterrupted one. Other commands take the
@@ -73,7 +73,7 @@ def train(
     chosen = training_options.train_settings(points, epochs, batch_size, lr, optimizer, preset)
     settings = dataclasses.replace(chosen, activation=activation.value, every=every)
     done: list[TrainedRun] = []
-    kind = name if activation is Activation.relu else f"{name}-{activation.value}"
+    kind = name if activation is ActivationName.relu else f"{name}-{activation.value}"
 
     def kept() -> str:
         return f"{len(done)} of {runs} runs are finished in {folder / kind}; the same command resumes after the last epoch"
@@ -89,7 +89,7 @@ def train(
     first = done[0].folder
     numbers = {"model": name, "data": points.name, "points": len(points), **vars(settings), "runs": rows}
     title = f"{kind} on {points.name}: {len(points):,} training points; accuracy"
-    return Found(numbers, lambda: _show(title, rows, f"next: tropica extract {first} --data {data} --out terms"))
+    return CommandResult(numbers, lambda: _show(title, rows, f"next: tropica extract {first} --data {data} --out terms"))
 
 
 def _show(title: str, rows: Sequence[Mapping[str, Any]], following: str) -> None:

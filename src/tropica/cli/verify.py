@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tropica as tp
 from tropica.cli import options, points
-from tropica.cli.command import Found, command
+from tropica.cli.command import CommandResult, command
 from tropica.cli.exit_codes import FAILED, UNDECIDED
 from tropica.cli.output import print_facts, print_table, print_written
 from tropica.cli.output_range import MaxBoxes
@@ -36,12 +36,12 @@ def verify(
     *,
     prop: Annotated[str, options.optional("--property", "PROPERTY", PROPERTY_HELP)],
     box: points.BoxOptions,
-    source: points.Source,
+    source: points.PointOptions,
     max_boxes: MaxBoxes = None,
     max_seconds: options.SearchSeconds = 60.0,
     seed: options.Seed = 0,
     proof: Annotated[Path | None, options.optional("--proof", "FILE", "Write the proof of a property that holds.")] = None,
-) -> Found:
+) -> CommandResult:
     """Verify a property of the outputs on a box: it holds, it is violated, or limits leave it undecided.
 
     The network is that of real numbers with the weights as they are. A counterexample is evaluated exactly, and beside that
@@ -75,7 +75,7 @@ def verify(
         "violated": ("the property is violated", FAILED),
         "undecided": ("the property is undecided; --max-boxes or --max-seconds stopped the search", UNDECIDED),
     }[found.status]
-    return Found(numbers, show, picture=lambda: _figure(at.net, wanted, domain, found), failure=failure, code=code)
+    return CommandResult(numbers, show, picture=lambda: _figure(at.net, wanted, domain, found), failure=failure, code=code)
 
 
 def _property(text: str, at: points.ModelAt) -> tp.Property:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tropica.errors import CertificateError
-from tropica.exact.double_double import DoubleDouble, Slice, slices
+from tropica.exact.double_double import DoubleDouble, WholeMultiples, slices
 from tropica.network.graph import AffineNode, Node, NonlinearityNode
 from tropica.network.nonlinearities import ClampMin
 
@@ -87,7 +87,7 @@ class DoubleDoubleAffine:
         return found
 
     def _products(
-        self, product: Callable[[Tensor, Mapping[str, Tensor]], list[Tensor]], parts: Sequence[Slice]
+        self, product: Callable[[Tensor, Mapping[str, Tensor]], list[Tensor]], parts: Sequence[WholeMultiples]
     ) -> Iterator[list[DoubleDouble]]:
         """The products of slices with slices of the weight: exact sums of those of one order of magnitude, largest first."""
         if not self.node.weighted:
@@ -247,7 +247,7 @@ def _jacobian_vector(function: Callable[..., Tensor], at: Sequence[Tensor], dire
         return torch.autograd.grad(pulled, cotangent, list(direction))[0]
 
 
-def _exact_quotient(result: Tensor, source: Slice, count: int, node: Node) -> DoubleDouble:
+def _exact_quotient(result: Tensor, source: WholeMultiples, count: int, node: Node) -> DoubleDouble:
     """The exact product of a slice with slopes whose denominators are ``count`` times a power of two, from the rounded one.
 
     ``count`` times the product is a whole multiple of the slice's unit over 2^GUARD, of so few digits that rounding cannot hide
@@ -265,7 +265,7 @@ def _exact_quotient(result: Tensor, source: Slice, count: int, node: Node) -> Do
     return DoubleDouble.of(torch.ldexp(whole, torch.tensor(source.exponent - GUARD, device=result.device))).divide(count)
 
 
-def _check_exact(result: Tensor, source: Slice, node: Node) -> None:
+def _check_exact(result: Tensor, source: WholeMultiples, node: Node) -> None:
     """Raise CertificateError if sums of a slice's entries with slopes of few binary digits do not explain the result."""
     scaled = torch.ldexp(result, torch.tensor(GUARD - source.exponent, device=result.device))
     if not torch.equal(scaled, scaled.round()):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-UNIT = 2.0**-102
+DOUBLE_DOUBLE_ROUNDOFF = 2.0**-102
 """A bound on the relative error of one operation."""
 _SPLITTER = 2.0**27 + 1
 
@@ -119,14 +119,14 @@ def dot(a: DoubleDouble, b: Tensor) -> DoubleDouble:
     return a.times(b).sum()
 
 
-class Slice(NamedTuple):
+class WholeMultiples(NamedTuple):
     """Whole multiples of 2^exponent, of few binary digits, as a float64 tensor."""
 
     part: Tensor
     exponent: int
 
 
-def slices(x: DoubleDouble, bits: int, digits: int = 110) -> list[Slice]:
+def slices(x: DoubleDouble, bits: int, digits: int = 110) -> list[WholeMultiples]:
     """Numbers as a sum of slices with at most ``bits`` binary digits.
 
     The sum is x up to 2^−digits of its largest entry. Products of such slices have few digits, so that float64 sums of them are
@@ -146,7 +146,7 @@ def slices(x: DoubleDouble, bits: int, digits: int = 110) -> list[Slice]:
         unit = exponent - number * bits
         shift = 1.5 * 2.0 ** (52 + unit)
         part = (rest.high + shift) - shift
-        found.append(Slice(part, unit))
+        found.append(WholeMultiples(part, unit))
         rest = DoubleDouble(*quick_two_sum(rest.high - part, rest.low))
         if not bool(rest.high.any()):
             break

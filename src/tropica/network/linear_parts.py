@@ -12,9 +12,9 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.exact.digits import Digits, bits_for, common_places
+from tropica.exact.roundoff import UNIT_ROUNDOFF
 from tropica.network.graph import AffineNode
 
-UNIT = 2.0**-53
 SLACK = 1 + 2.0**-20
 """Rounding of a computed bound itself."""
 UNDERFLOW = 2.0**-1020
@@ -123,7 +123,7 @@ class LinearPart:
     @cached_property
     def rounding(self) -> float:
         """Relative rounding of J x + c: |error| ≤ rounding · (2 |J||x| + |J x + c|); 0 where entries are only moved."""
-        return 0.0 if self.integer and self.terms <= 1 and not self.adds_constant else (self.terms + 8) * UNIT * SLACK
+        return 0.0 if self.integer and self.terms <= 1 and not self.adds_constant else (self.terms + 8) * UNIT_ROUNDOFF * SLACK
 
     @cached_property
     def adds_constant(self) -> bool:

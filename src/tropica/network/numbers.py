@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tropica.exact.digits import SMALLEST_ERROR, Digits, common_places
-from tropica.network.linear_parts import SLACK, UNDERFLOW, UNIT, LinearPart
+from tropica.network.linear_parts import SLACK, UNDERFLOW, UNIT_ROUNDOFF, LinearPart
 from tropica.network.nonlinearities import Nonlinearity
 
 N = TypeVar("N", bound="Numbers")
@@ -98,7 +98,7 @@ class Enclosed:
 
     def times(self, factor: Tensor) -> Enclosed:
         value = self.value * factor
-        error = self.error * factor.abs() * SLACK + 2 * UNIT * value.abs() + UNDERFLOW
+        error = self.error * factor.abs() * SLACK + 2 * UNIT_ROUNDOFF * value.abs() + UNDERFLOW
         zero = ((self.value == 0) & (self.error == 0)) | (factor == 0)
         return Enclosed(value, torch.where(zero, 0.0, error))
 
@@ -243,7 +243,7 @@ def _compared(a: Enclosed, b: Enclosed) -> tuple[Tensor, Tensor, Tensor]:
     """a > b; whether that is proven; and whether a = b exactly."""
     exact = (a.error == 0) & (b.error == 0)
     difference = a.value - b.value
-    error = (a.error + b.error) * SLACK + 2 * UNIT * difference.abs() + UNDERFLOW
+    error = (a.error + b.error) * SLACK + 2 * UNIT_ROUNDOFF * difference.abs() + UNDERFLOW
     finite = torch.isfinite(a.value) & torch.isfinite(b.value)
     return a.value > b.value, finite & (exact | (difference.abs() > error)), exact & (a.value == b.value)
 

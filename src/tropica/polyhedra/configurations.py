@@ -14,7 +14,7 @@ from tropica.errors import InputError
 from tropica.exact.linear_algebra import echelon, projection
 from tropica.exact.rational_arrays import compact, exact_array, exact_numbers, rationals
 from tropica.polyhedra.integer_rows import highest_of_equal, stack_columns
-from tropica.polyhedra.predicates import Points, spread_out
+from tropica.polyhedra.predicates import IntegerPoints, spread_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +70,9 @@ class LiftedConfiguration:
         return np.searchsorted(self.index, numbers)
 
     @cached_property
-    def lifted(self) -> Points:
+    def lifted(self) -> IntegerPoints:
         """The points on the axes, with heights: the input of hull computations."""
-        return Points([compact(self.coordinates[:, a]) for a in self.axes] + [self.heights])
+        return IntegerPoints([compact(self.coordinates[:, a]) for a in self.axes] + [self.heights])
 
 
 def lifted_configuration(points: Any, heights: Any) -> LiftedConfiguration:
@@ -106,7 +106,7 @@ def affine_hull(coordinates: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
 def _spans(coordinates: np.ndarray) -> bool:
     """Whether d + 1 of the points, picked in floating point, span all of space; False is inconclusive."""
     d = coordinates.shape[1]
-    points = Points([*(compact(column) for column in coordinates.T), np.zeros(len(coordinates), np.int64)])
+    points = IntegerPoints([*(compact(column) for column in coordinates.T), np.zeros(len(coordinates), np.int64)])
     x = points.floats[:, :-1]
     chosen = spread_out(x / np.maximum(np.abs(x).max(0), 1e-300))
     return len(chosen) == d + 1 and bool(points.orientation(np.array([chosen]), d)[0])

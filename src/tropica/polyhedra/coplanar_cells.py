@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from tropica.exact.determinants import cofactors
 from tropica.exact.linear_algebra import ranks
-from tropica.polyhedra.predicates import Points
+from tropica.polyhedra.predicates import IntegerPoints
 from tropica.polyhedra.triangulation import Triangulation, barycentric_signs
 
 PRIME = (1 << 31) - 1
@@ -23,7 +23,7 @@ PRIME = (1 << 31) - 1
 class CoplanarCells:
     """The simplices of a certified triangulation, grouped into cells by hyperplane."""
 
-    points: Points
+    points: IntegerPoints
     triangulation: Triangulation
 
     @cached_property

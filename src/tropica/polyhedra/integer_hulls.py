@@ -18,7 +18,7 @@ from tropica.exact.linear_programs import exceeds_upper_hull
 from tropica.exact.rational_arrays import compact, primitive
 from tropica.polyhedra.coplanar_cells import CoplanarCells
 from tropica.polyhedra.integer_rows import highest_of_equal
-from tropica.polyhedra.predicates import Points
+from tropica.polyhedra.predicates import IntegerPoints
 from tropica.polyhedra.triangulation import propose
 
 MAX_HULL_WIDTH = 6
@@ -43,7 +43,7 @@ class UpperFaces:
     spanning: np.ndarray
 
 
-def upper_faces(points: Points) -> UpperFaces:
+def upper_faces(points: IntegerPoints) -> UpperFaces:
     """The upper faces of lifted points that span k ≥ 0 dimensions."""
     if points.width == 1:
         return UpperFaces([np.arange(points.n)], np.arange(points.n), np.zeros((1, 1), np.int64))
@@ -55,7 +55,7 @@ def upper_faces(points: Points) -> UpperFaces:
     return UpperFaces(cells.points_of_cells, cells.vertices, found.simplices[first])
 
 
-def _wrapped_faces(points: Points) -> UpperFaces:
+def _wrapped_faces(points: IntegerPoints) -> UpperFaces:
     """The result of :func:`upper_faces`, by gift wrapping."""
     cells = gift_wrap(points)
     x = points.integers.astype(object)[:, :-1]
@@ -64,7 +64,7 @@ def _wrapped_faces(points: Points) -> UpperFaces:
     return UpperFaces(cells, np.array(sorted(vertices), np.int64), np.array(spanning))
 
 
-def upper_vertices(points: Points) -> np.ndarray:
+def upper_vertices(points: IntegerPoints) -> np.ndarray:
     """The vertices of :func:`upper_faces` without the cells: much faster in many dimensions."""
     if points.width == 1:
         return np.arange(points.n)
@@ -74,7 +74,7 @@ def upper_vertices(points: Points) -> np.ndarray:
     return _wrapped_faces(points).vertices if found is None else CoplanarCells(points, found).vertices
 
 
-def vertices_by_linear_programs(points: Points) -> np.ndarray:
+def vertices_by_linear_programs(points: IntegerPoints) -> np.ndarray:
     """The result of :func:`upper_vertices`, by a linear program with k + 1 variables and n − 1 rows for each point."""
     z, largest = points.integers.astype(object), np.abs(points.floats).argmax(0)
     scales = [Fraction(abs(int(column[i])) or 1) for column, i in zip(points.integers.T, largest.tolist(), strict=True)]
@@ -129,10 +129,10 @@ def hull_vertices(x: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate([chosen[upper_vertices(lifted)] for chosen, lifted in (above, below)]))
 
 
-def _lifted(x: np.ndarray, sign: int) -> tuple[np.ndarray, Points]:
+def _lifted(x: np.ndarray, sign: int) -> tuple[np.ndarray, IntegerPoints]:
     """The indices of the highest points over the first k − 1 coordinates, and these points; heights are sign times the last."""
     chosen = highest_of_equal(x[:, :-1], sign * x[:, -1])
-    return chosen, Points([*(compact(column) for column in x[chosen, :-1].T), compact(sign * x[chosen, -1])])
+    return chosen, IntegerPoints([*(compact(column) for column in x[chosen, :-1].T), compact(sign * x[chosen, -1])])
 
 
 def _polygon_edges(x: np.ndarray) -> list[Facet]:
@@ -173,7 +173,7 @@ def _facet(x: np.ndarray, normal: np.ndarray, on: int) -> Facet:
 # ── gift wrapping ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def gift_wrap(points: Points) -> list[np.ndarray]:
+def gift_wrap(points: IntegerPoints) -> list[np.ndarray]:
     """The cells of :func:`upper_faces`, found from cell to cell across ridges, in integers only."""
     z = points.integers.astype(object)
     k = z.shape[1] - 1

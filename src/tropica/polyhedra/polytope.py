@@ -17,7 +17,7 @@ from tropica.polyhedra.configurations import lifted_configuration
 from tropica.polyhedra.face_lattice import faces_from_facets
 from tropica.polyhedra.integer_hulls import Facet, facets, hull_vertices, upper_faces
 from tropica.polyhedra.overlay import overlay_pairs
-from tropica.polyhedra.predicates import Points
+from tropica.polyhedra.predicates import IntegerPoints
 from tropica.polyhedra.triangulation import propose
 from tropica.polyhedra.vertex_enumeration import vertices_of_halfspaces
 from tropica.runtime.html import HtmlRepr
@@ -241,11 +241,11 @@ def _triangulated(x: np.ndarray) -> np.ndarray:
     if x.shape[1] == 0:
         return np.zeros((1, 1), np.int64)
     axes = [compact(c) for c in x.T]
-    found = propose(Points([*axes, compact(-(x * x).sum(1))]))
+    found = propose(IntegerPoints([*axes, compact(-(x * x).sum(1))]))
     if found is not None:
         return found.simplices
     random = np.random.default_rng(0)
     while True:  # random heights are in general position, almost surely
-        faces = upper_faces(Points([*axes, random.integers(0, 1 << 60, len(x))]))
+        faces = upper_faces(IntegerPoints([*axes, random.integers(0, 1 << 60, len(x))]))
         if all(len(c) == x.shape[1] + 1 for c in faces.cells):
             return faces.spanning

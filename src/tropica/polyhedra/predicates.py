@@ -24,7 +24,7 @@ MAX_EXPANDED = 9
 """Largest size k of a determinant that is expanded (2ᵏ minors); larger ones use Bareiss elimination."""
 
 
-class Points:
+class IntegerPoints:
     """Integer points with their float64 images.
 
     Args:

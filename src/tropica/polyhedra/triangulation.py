@@ -21,7 +21,7 @@ from scipy.spatial import ConvexHull, KDTree, QhullError
 
 from tropica.exact.determinants import cofactors
 from tropica.exact.rational_arrays import compact
-from tropica.polyhedra.predicates import Points, spread_out
+from tropica.polyhedra.predicates import IntegerPoints, spread_out
 
 JOGGLES = (0.0, 1e-10, 1e-7, 1e-5, 1e-9, 1e-6)
 """Sizes of the random perturbations of the heights that Qhull is tried with, in order, relative to the heights' spread."""
@@ -56,7 +56,7 @@ class Unverified(Exception):
     """A proposal that fails a check."""
 
 
-def propose(points: Points) -> Triangulation | None:
+def propose(points: IntegerPoints) -> Triangulation | None:
     """A certified triangulation of the upper hull; None where no proposal passes the checks."""
     for joggle in JOGGLES:
         try:
@@ -66,7 +66,7 @@ def propose(points: Points) -> Triangulation | None:
     return None
 
 
-def triangulate(points: Points, *, joggle: float = 0.0) -> Triangulation:
+def triangulate(points: IntegerPoints, *, joggle: float = 0.0) -> Triangulation:
     """Triangulate the upper hull of lifted points whose projections span k ≥ 1 dimensions, and certify it.
 
     Args:
@@ -88,7 +88,7 @@ def triangulate(points: Points, *, joggle: float = 0.0) -> Triangulation:
 # ── the proposal ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _proposal(points: Points, joggle: float) -> np.ndarray:
+def _proposal(points: IntegerPoints, joggle: float) -> np.ndarray:
     """The simplices (F, k + 1) that Qhull finds on the upper hull."""
     if points.n == points.width:
         return np.arange(points.n)[None]
@@ -98,7 +98,7 @@ def _proposal(points: Points, joggle: float) -> np.ndarray:
         raise Unverified(str(error)) from None
 
 
-def _upper_simplices(points: Points, joggle: float) -> np.ndarray:
+def _upper_simplices(points: IntegerPoints, joggle: float) -> np.ndarray:
     x, heights = _whitened(points.floats[:, :-1]), points.floats[:, -1]
     scale = np.abs(heights).max()
     heights = _detrended(x, heights)
@@ -128,7 +128,7 @@ def _detrended(x: np.ndarray, heights: np.ndarray) -> np.ndarray:
     return heights - ones @ np.linalg.lstsq(ones, heights, rcond=None)[0]
 
 
-def _above_plane(points: Points) -> np.ndarray:
+def _above_plane(points: IntegerPoints) -> np.ndarray:
     """Heights above a hyperplane through k + 1 of the points, computed exactly and then rounded, for nearly coplanar points."""
     chosen = spread_out(points.floats[:, :-1])
     if len(chosen) < points.width:
@@ -153,7 +153,7 @@ def _whitened(x: np.ndarray) -> np.ndarray:
     return white / np.abs(white).max()
 
 
-def _oriented(points: Points, simplices: np.ndarray, k: int) -> np.ndarray:
+def _oriented(points: IntegerPoints, simplices: np.ndarray, k: int) -> np.ndarray:
     """The simplices with nonzero volume, reordered to positive orientation."""
     sign = points.orientation(simplices, k)
     simplices, sign = simplices[sign != 0], sign[sign != 0]
@@ -183,7 +183,7 @@ def _neighbors(simplices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return neighbors.reshape(count, corners), opposite.reshape(count, corners)
 
 
-def _check_ridges(points: Points, simplices: np.ndarray, neighbors: np.ndarray, opposite: np.ndarray) -> np.ndarray:
+def _check_ridges(points: IntegerPoints, simplices: np.ndarray, neighbors: np.ndarray, opposite: np.ndarray) -> np.ndarray:
     """Condition 2 for inner ridges; whether the simplices on both sides are coplanar (F, k + 1)."""
     k = simplices.shape[1] - 1
     f, i = np.nonzero(neighbors >= 0)
@@ -206,7 +206,7 @@ def _check_ridges(points: Points, simplices: np.ndarray, neighbors: np.ndarray, 
     return coplanar
 
 
-def _check_border(points: Points, simplices: np.ndarray, neighbors: np.ndarray) -> None:
+def _check_border(points: IntegerPoints, simplices: np.ndarray, neighbors: np.ndarray) -> None:
     """Condition 2 for outer ridges."""
     f, i = np.nonzero(neighbors < 0)
     # The last corner replaces the omitted one: an odd permutation, unless the omitted corner is the last.
@@ -221,7 +221,7 @@ def _check_border(points: Points, simplices: np.ndarray, neighbors: np.ndarray) 
             raise Unverified("a point beyond the boundary")
 
 
-def _check_once(points: Points, simplices: np.ndarray) -> None:
+def _check_once(points: IntegerPoints, simplices: np.ndarray) -> None:
     """Condition 3: a point inside the first simplex is in no other."""
     k = simplices.shape[1] - 1
     first, total = simplices[0], 1 << 12
@@ -238,7 +238,7 @@ def _check_once(points: Points, simplices: np.ndarray) -> None:
         used, number = np.unique(near, return_inverse=True)
         exact = (points.integers[first].astype(object) * weights.astype(object)[:, None]).sum(0)
         scaled = np.concatenate([points.integers[used].astype(object) * total, exact[None]])
-        both = Points([compact(c) for c in scaled.T])
+        both = IntegerPoints([compact(c) for c in scaled.T])
         signs = barycentric_signs(both, number.reshape(near.shape), np.full(len(near), len(used)))
         over = (signs >= 0).all(1)
         if (signs[over] == 0).any():
@@ -249,7 +249,7 @@ def _check_once(points: Points, simplices: np.ndarray) -> None:
     raise Unverified("no point in general position was found")
 
 
-def barycentric_signs(points: Points, simplices: np.ndarray, queries: np.ndarray) -> np.ndarray:
+def barycentric_signs(points: IntegerPoints, simplices: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """The signs (B, k + 1) of the barycentric coordinates of one point (B,) in each positive simplex (B, k + 1)."""
     k = simplices.shape[1] - 1
     replaced = np.repeat(simplices[:, None, :], k + 1, axis=1)
@@ -258,7 +258,7 @@ def barycentric_signs(points: Points, simplices: np.ndarray, queries: np.ndarray
     return points.orientation(replaced.reshape(-1, k + 1), k).reshape(-1, k + 1)
 
 
-def _check_rest(points: Points, simplices: np.ndarray, neighbors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _check_rest(points: IntegerPoints, simplices: np.ndarray, neighbors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Condition 4: the other points on the hull, and a simplex that contains each."""
     k = simplices.shape[1] - 1
     corner = np.zeros(points.n, bool)
@@ -285,7 +285,7 @@ def _check_rest(points: Points, simplices: np.ndarray, neighbors: np.ndarray) ->
     return rest[above == 0], where[above == 0]
 
 
-def _locate(points: Points, simplices: np.ndarray, neighbors: np.ndarray, rest: np.ndarray) -> np.ndarray:
+def _locate(points: IntegerPoints, simplices: np.ndarray, neighbors: np.ndarray, rest: np.ndarray) -> np.ndarray:
     """A simplex that contains each point, up to rounding.
 
     A visibility walk starts at the nearest corner and crosses the ridge that the point is farthest beyond.

@@ -18,14 +18,14 @@ import numpy as np
 from tropica.queries.threshold_program import Layer, Program
 from tropica.regions.lower.composed_affine import SOURCE_INPUT
 
-NUMBERS = 1 << 22
+BLOCK_NUMBERS = 1 << 22
 """Numbers of a block of rows."""
 CLEARLY = 1e-9
 """What is clear to this relative difference is so with rounding as well."""
 
 
 @dataclass(frozen=True, eq=False)
-class Bounds:
+class BoxBounds:
     """Boxes (B, D), and bounds (B, n) of the rows of each layer on them.
 
     Attributes:
@@ -42,11 +42,11 @@ class Bounds:
     signs: list[np.ndarray] | None
     void: np.ndarray
 
-    def at(self, index: np.ndarray) -> Bounds:
+    def at(self, index: np.ndarray) -> BoxBounds:
         """Those of some boxes."""
         low, high = [a[index] for a in self.low], [b[index] for b in self.high]
         signs = None if self.signs is None else [s[index] for s in self.signs]
-        return Bounds(self.lo[index], self.hi[index], low, high, signs, self.void[index])
+        return BoxBounds(self.lo[index], self.hi[index], low, high, signs, self.void[index])
 
     def joined(self) -> tuple[np.ndarray, np.ndarray]:
         """``low`` and ``high`` of all units (B, units)."""
@@ -56,7 +56,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, eq=False)
-class Lines:
+class RelaxationLines:
     """Lines at the units of a layer (B, n): a tangent t · z through 0, a chord c · z + e.
 
     ``tangent_below``: (n,) where the tangent is the line below.
@@ -75,7 +75,7 @@ def default_alpha(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.clip(2 * np.where(np.isfinite(share), share, 0.5) - 0.5, 0, 1)
 
 
-def lines_of(layer: Layer, low: np.ndarray, high: np.ndarray, alpha: np.ndarray | None = None) -> Lines:
+def lines_of(layer: Layer, low: np.ndarray, high: np.ndarray, alpha: np.ndarray | None = None) -> RelaxationLines:
     """The lines of a layer with rows between bounds."""
     mixed = (low < 0) & (high > 0) & layer.bends
     slope = np.where(low >= 0, layer.high, layer.low)
@@ -84,7 +84,7 @@ def lines_of(layer: Layer, low: np.ndarray, high: np.ndarray, alpha: np.ndarray 
         level = np.where(mixed, (layer.high - chord) * high, 0.0)
     alpha = default_alpha(low, high) if alpha is None else alpha
     tangent = np.where(mixed, layer.low + alpha * (layer.high - layer.low), slope)
-    return Lines(tangent, chord, level, layer.high >= layer.low)
+    return RelaxationLines(tangent, chord, level, layer.high >= layer.low)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +109,8 @@ def pull(
     program: Program,
     start: dict[int, np.ndarray],
     constant: np.ndarray,
-    bounds: Bounds,
-    lines: Sequence[Lines],
+    bounds: BoxBounds,
+    lines: Sequence[RelaxationLines],
     *,
     beta: Sequence[np.ndarray] | None = None,
     keep: bool = False,
@@ -157,7 +157,7 @@ def pull(
     return Pulled(c, slopes, c + at - reach, factors, size)
 
 
-def _through(a: np.ndarray, line: Lines) -> tuple[np.ndarray, np.ndarray]:
+def _through(a: np.ndarray, line: RelaxationLines) -> tuple[np.ndarray, np.ndarray]:
     """Factors of units as factors of rows (B, m, n), and the constants (B, m) that the lines add."""
     pos = np.maximum(a, 0)
     if line.tangent_below.all():
@@ -184,8 +184,8 @@ def bound_rows(
     lo: np.ndarray,
     hi: np.ndarray,
     signs: list[np.ndarray] | None = None,
-    base: Bounds | None = None,
-) -> Bounds:
+    base: BoxBounds | None = None,
+) -> BoxBounds:
     """Bounds of all rows over boxes (B, D): intervals, and from each layer backwards where those leave a sign open.
 
     Args:
@@ -194,9 +194,9 @@ def bound_rows(
         signs: that branches have fixed.
         base: bounds (1, n) on one box that contains the others.
     """
-    found = Bounds(lo, hi, [], [], signs, np.zeros(len(lo), bool))
+    found = BoxBounds(lo, hi, [], [], signs, np.zeros(len(lo), bool))
     ends: dict[int, tuple[np.ndarray, np.ndarray]] = {SOURCE_INPUT: (lo, hi)}
-    lines: list[Lines] = []
+    lines: list[RelaxationLines] = []
     for k, layer in enumerate(program.layers):
         low, high = _interval(layer, ends)
         if base is not None:
@@ -205,7 +205,7 @@ def bound_rows(
         open_rows = np.flatnonzero(doubtful.any(0))
         if len(open_rows) and tuple(layer.weights) != (SOURCE_INPUT,):
             width = max([program.inputs, *(before.size for before in program.layers[:k])])
-            step = max(1, NUMBERS // (2 * len(lo) * width))
+            step = max(1, BLOCK_NUMBERS // (2 * len(lo) * width))
             for first in range(0, len(open_rows), step):
                 rows = open_rows[first : first + step]
                 least = _both_ways(program, layer, rows, found, lines)
@@ -224,7 +224,7 @@ def bound_rows(
     return found
 
 
-def fixed(program: Program, base: Bounds, signs: list[np.ndarray]) -> Bounds:
+def fixed(program: Program, base: BoxBounds, signs: list[np.ndarray]) -> BoxBounds:
     """Bounds (B, n) from those of one box (1, n) and signs (B, n) that branches have fixed."""
     if not signs:  # an affine network, which has one node
         return base
@@ -234,7 +234,7 @@ def fixed(program: Program, base: Bounds, signs: list[np.ndarray]) -> Bounds:
     void = np.any([_empty(a, b) for a, b in zip(low, high, strict=True)], axis=0)
     low = [np.minimum(a, b) for a, b in zip(low, high, strict=True)]
     lo, hi = (np.broadcast_to(v, (count, program.inputs)) for v in (base.lo, base.hi))
-    return Bounds(lo, hi, low, high, signs, void)
+    return BoxBounds(lo, hi, low, high, signs, void)
 
 
 def _empty(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -242,7 +242,9 @@ def _empty(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.any(low - high > CLEARLY * (np.abs(low) + np.abs(high)), axis=1)
 
 
-def _both_ways(program: Program, layer: Layer, rows: np.ndarray, bounds: Bounds, lines: Sequence[Lines]) -> np.ndarray:
+def _both_ways(
+    program: Program, layer: Layer, rows: np.ndarray, bounds: BoxBounds, lines: Sequence[RelaxationLines]
+) -> np.ndarray:
     """Lower bounds (B, 2 r) of rows of a layer and of their negatives."""
     start = {}
     for source, w in layer.weights.items():

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tropica.queries.backward_bounds import CLEARLY, Bounds, bound_rows, fixed
+from tropica.queries.backward_bounds import CLEARLY, BoxBounds, bound_rows, fixed
 from tropica.queries.multipliers import LEVELS, Ascended, Multipliers, Objective, ascended, first_multipliers
 from tropica.queries.proof_tree import ProofWriter
 from tropica.queries.relaxation import relaxed
@@ -25,7 +25,7 @@ FEW_INPUTS = 8
 SMALLEST = 2.0**-40
 """Sides of boxes, relative to the domain's, below which a box is left undecided."""
 BATCH = 64
-NUMBERS = 1 << 21
+BLOCK_NUMBERS = 1 << 21
 """Nodes, and numbers of units of all nodes, that are bounded at a time."""
 STEPS, FIRST_STEPS = 10, 60
 """Steps upwards in a node, and in the first one."""
@@ -38,7 +38,7 @@ MOST_OPEN = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
+class OpenNode:
     """A node that waits: its number, its box, the units that are fixed (± (1 + unit)), and its parent's multipliers."""
 
     number: int
@@ -90,7 +90,7 @@ class Chunk:
         self.leaves.clear()
 
 
-class Search:
+class BranchAndBound:
     """One search.
 
     Args:
@@ -111,7 +111,7 @@ class Search:
         objective: Objective,
         target: Callable[[], float],
         visit: Callable[[np.ndarray], bool],
-        root: Bounds | None = None,
+        root: BoxBounds | None = None,
         closes: bool = False,
     ) -> None:
         self.program, self.lo, self.hi, self.objective = program, lo, hi, objective
@@ -133,9 +133,9 @@ class Search:
 
     def _run(self, writer: ProofWriter, max_nodes: float, until: float) -> Branched:
         first = first_multipliers(self.program, self.root, len(self.objective.rows))
-        start = Node(0, self.lo, self.hi, (), self._stored(first.alpha[0]), np.zeros(0), first.weights[0], 1.0)
-        queue: list[tuple[float, int, Node]] = [(-np.inf, 0, start)]
-        batch_size = max(1, min(BATCH, NUMBERS // max(1, self.program.units + self.program.inputs)))
+        start = OpenNode(0, self.lo, self.hi, (), self._stored(first.alpha[0]), np.zeros(0), first.weights[0], 1.0)
+        queue: list[tuple[float, int, OpenNode]] = [(-np.inf, 0, start)]
+        batch_size = max(1, min(BATCH, BLOCK_NUMBERS // max(1, self.program.units + self.program.inputs)))
         count, left, chunk = 0, 0.0, Chunk()
         rows, columns = len(self.objective.rows), len(self.columns)
         while queue and not (count >= max_nodes or time.monotonic() > until or len(queue) > MOST_OPEN):
@@ -169,7 +169,7 @@ class Search:
 
     # ── bounds ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _bounds(self, batch: list[Node]) -> Bounds:
+    def _bounds(self, batch: list[OpenNode]) -> BoxBounds:
         lo, hi = np.stack([n.lo for n in batch]), np.stack([n.hi for n in batch])
         if len(batch) == 1 and not batch[0].number:
             return self.root if self.by_inputs else fixed(self.program, self.root, self._none())
@@ -186,7 +186,7 @@ class Search:
         """No signs."""
         return self.program.parts(np.zeros((1, self.program.units), np.int8))
 
-    def _ascended(self, bounds: Bounds, batch: list[Node], steps: int) -> Ascended:
+    def _ascended(self, bounds: BoxBounds, batch: list[OpenNode], steps: int) -> Ascended:
         """The bounds of a batch: with the parents' multipliers, and after steps where those do not do."""
         start = first_multipliers(self.program, bounds, len(self.objective.rows))
         alpha, beta = start.alpha, start.beta
@@ -201,7 +201,7 @@ class Search:
             found = found.replaced(index, some)
         return found
 
-    def _relaxed(self, bounds: Bounds, found: Ascended, until: float) -> Ascended:
+    def _relaxed(self, bounds: BoxBounds, found: Ascended, until: float) -> Ascended:
         """The bounds of nodes that are not proven, by their linear relaxations."""
         if self.by_inputs:
             return found
@@ -228,12 +228,12 @@ class Search:
 
     # ── the tree ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _leaf(self, chunk: Chunk, node: Node, found: Ascended, k: int) -> None:
+    def _leaf(self, chunk: Chunk, node: OpenNode, found: Ascended, k: int) -> None:
         m = found.multipliers
         beta = m.beta[k, np.abs(np.array(node.path, np.int64)) - 1]
         chunk.leaves.append((node.number, m.weights[k], self._stored(m.alpha[k]), beta))
 
-    def _children(self, chunk: Chunk, node: Node, bounds: Bounds, found: Ascended, k: int) -> list[Node] | None:
+    def _children(self, chunk: Chunk, node: OpenNode, bounds: BoxBounds, found: Ascended, k: int) -> list[OpenNode] | None:
         """The two nodes that a node is split into; None where it cannot be."""
         m, number = found.multipliers, self.made
         alpha, beta = self._stored(m.alpha[k]), m.beta[k, np.abs(np.array(node.path, np.int64)) - 1]
@@ -256,10 +256,11 @@ class Search:
             chunk.branches.append((node.number, -2 - unit, 0.0, number))
         self.made += 2
         return [
-            Node(number + j, lo, hi, path, alpha, b, m.weights[k], node.share / 2) for j, (lo, hi, path, b) in enumerate(ends)
+            OpenNode(number + j, lo, hi, path, alpha, b, m.weights[k], node.share / 2)
+            for j, (lo, hi, path, b) in enumerate(ends)
         ]
 
-    def _axis(self, node: Node, influence: np.ndarray) -> int:
+    def _axis(self, node: OpenNode, influence: np.ndarray) -> int:
         """The input to split: that of the largest influence, among wide ones; the widest one where none has any.
 
         The objective's slope at a loose bound says little of an input, so the width relative to the box counts once more.
@@ -269,7 +270,7 @@ class Search:
         score = np.where(width > 0, influence * width * wide, -1.0)
         return int(score.argmax()) if np.isfinite(score).all() and score.max() > 0 else int(wide.argmax())
 
-    def _unit(self, bounds: Bounds, found: Ascended, k: int) -> int | None:
+    def _unit(self, bounds: BoxBounds, found: Ascended, k: int) -> int | None:
         """The unit whose lines leave most room in the objective; None if none may bend."""
         low, high = (np.concatenate([part[k] for part in parts]) for parts in (bounds.low, bounds.high))
         mixed = (low < 0) & (high > 0) & self.bends

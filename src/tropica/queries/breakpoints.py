@@ -12,7 +12,7 @@ from tropica.network.graph import NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import ClampMin, Maximum
 
-NUMBERS = 1 << 24
+BLOCK_NUMBERS = 1 << 24
 """Numbers of all values of a block of points."""
 NEAR = 2.0**-49
 """Breakpoints nearer to each other than this fraction of the segment are one."""
@@ -35,18 +35,18 @@ class Segments:
 
 
 @dataclass(frozen=True, eq=False)
-class Points:
+class SegmentPoints:
     """Points on segments, sorted: the number of the segment and the fraction t, each segment with 0 and 1."""
 
     segment: Tensor
     t: Tensor
 
     @classmethod
-    def ends(cls, count: int) -> Points:
+    def ends(cls, count: int) -> SegmentPoints:
         """The two ends of each of ``count`` segments."""
         return cls(torch.arange(count).repeat_interleave(2), torch.tensor([0.0, 1.0], dtype=torch.float64).repeat(count))
 
-    def joined(self, segment: Tensor, t: Tensor) -> Points:
+    def joined(self, segment: Tensor, t: Tensor) -> SegmentPoints:
         """These and others, in order, without those that nearly repeat."""
         order = torch.argsort(torch.cat([self.t, t]), stable=True)
         owner = torch.cat([self.segment, segment])[order]
@@ -54,7 +54,7 @@ class Points:
         owner, where = owner[again], torch.cat([self.t, t])[order][again]
         repeats = torch.zeros(len(owner), dtype=torch.bool)
         repeats[1:] = (owner[1:] == owner[:-1]) & (where[1:] - where[:-1] <= NEAR) & (where[1:] < 1)
-        return Points(owner[~repeats], where[~repeats])
+        return SegmentPoints(owner[~repeats], where[~repeats])
 
     def pieces(self) -> tuple[Tensor, Tensor, Tensor]:
         """For each piece between two neighbors: the segment, and both fractions."""
@@ -62,7 +62,7 @@ class Points:
         return self.segment[:-1][same], self.t[:-1][same], self.t[1:][same]
 
 
-def breakpoints(net: PiecewiseLinearNetwork, segments: Segments) -> Points:
+def breakpoints(net: PiecewiseLinearNetwork, segments: Segments) -> SegmentPoints:
     """All points at which a unit changes its piece, and the ends; a few more where windows have several inputs.
 
     Between two of them every unit is affine along the segment.
@@ -71,7 +71,7 @@ def breakpoints(net: PiecewiseLinearNetwork, segments: Segments) -> Points:
         net: a network in float64 on the CPU.
         segments: in float64.
     """
-    points = Points.ends(len(segments.start))
+    points = SegmentPoints.ends(len(segments.start))
     for node in net.graph.nonlinearities:
         inputs = 1
         for _ in range(MOST_ROUNDS):  # a threshold crosses 0 once on each piece, the largest input of m changes m − 1 times
@@ -90,7 +90,7 @@ def breakpoints(net: PiecewiseLinearNetwork, segments: Segments) -> Points:
 
 
 def rows_at(
-    net: PiecewiseLinearNetwork, segments: Segments, points: Points, node: NonlinearityNode
+    net: PiecewiseLinearNetwork, segments: Segments, points: SegmentPoints, node: NonlinearityNode
 ) -> Iterator[tuple[int, Tensor]]:
     """Blocks of points that overlap by one: the first point's number, and the rows (m, points, units) of a nonlinearity.
 
@@ -121,10 +121,10 @@ def rows_of(node: NonlinearityNode, inputs: Sequence[Tensor], net: PiecewiseLine
 def block_size(net: PiecewiseLinearNetwork) -> int:
     """Points of a block."""
     numbers = sum(shape.numel() for shape in net.shapes.values())
-    return max(1, NUMBERS // max(numbers, 1))
+    return max(1, BLOCK_NUMBERS // max(numbers, 1))
 
 
-def _crossings(points: Points, first: int, rows: Tensor) -> tuple[Tensor, Tensor]:
+def _crossings(points: SegmentPoints, first: int, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Fractions at which rows cross 0, or at which the largest inputs of a window at two neighbors are equal."""
     count = rows.shape[1]
     owner, t = points.segment[first : first + count], points.t[first : first + count]

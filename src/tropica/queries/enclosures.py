@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tropica.errors import InputError
+from tropica.exact.roundoff import EPSILON
 from tropica.regions.lower.composed_affine import SOURCE_INPUT, ComposedAffine
 from tropica.regions.lower.lowering import NO_INPUT, ZERO, Lowered, Stage
 
 MOST_NUMBERS = 1 << 22
 """Entries of one matrix up to which its float64 numbers are the nearest ones."""
-UNIT = 2.0**-52
 TINY = 1e-290
 
 
@@ -61,7 +61,7 @@ class Forms:
     ) -> Forms:
         """Forms with the tighter of their own bounds and given ones."""
         left, right = np.abs(ls).sum(2), np.abs(us).sum(2)
-        terms = (ls.shape[2] + 4) * UNIT
+        terms = (ls.shape[2] + 4) * EPSILON
         own_low = lower - left - terms * (np.abs(lower) + left) - TINY
         own_high = upper + right + terms * (np.abs(upper) + right) + TINY
         return cls(lower, ls, upper, us, np.maximum(own_low, low), np.minimum(own_high, high))
@@ -117,7 +117,7 @@ class Enclosure:
         total = np.abs(last.bias) @ c.T + np.zeros((len(next(iter(values.values())).lower), 1))
         for k in last.positive:
             total = total + values[k].size @ (last.positive[k] - last.negative[k]).T @ c.T
-        return total * (c.shape[1] + 8) * UNIT
+        return total * (c.shape[1] + 8) * EPSILON
 
 
 def _dense(matrix: np.ndarray) -> Dense:
@@ -127,7 +127,7 @@ def _dense(matrix: np.ndarray) -> Dense:
 def box_forms(lo: np.ndarray, hi: np.ndarray) -> Forms:
     """The inputs as forms: the middle and the half width, rounded up."""
     middle = (lo + hi) / 2
-    half = np.maximum(hi - middle, middle - lo) * (1 + 4 * UNIT) + np.where(hi > lo, TINY, 0.0)
+    half = np.maximum(hi - middle, middle - lo) * (1 + 4 * EPSILON) + np.where(hi > lo, TINY, 0.0)
     slopes = half[:, :, None] * np.eye(lo.shape[1])
     return Forms(middle, slopes, middle, slopes, lo, hi)
 
@@ -142,11 +142,11 @@ def mapped(affine: Dense, values: dict[int, Forms], slack: np.ndarray | float = 
             _product(p, a) + _product(n, b) for a, b in ((z.lower_slopes, z.upper_slopes), (z.upper_slopes, z.lower_slopes))
         ]
         ends = [z.low @ p.T + z.high @ n.T, z.high @ p.T + z.low @ n.T]
-        error = (z.size @ (p - n).T) * (p.shape[1] + 8) * 2 * UNIT
+        error = (z.size @ (p - n).T) * (p.shape[1] + 8) * 2 * EPSILON
         parts.append((*both, *slopes, *ends, error))
     totals: list[np.ndarray] = [np.sum(np.stack(column), 0) for column in zip(*parts, strict=True)]
     lower, upper, ls, us, low, high, error = totals
-    error = error * (1 + 1e-9) + np.abs(affine.bias) * 8 * UNIT + slack + TINY
+    error = error * (1 + 1e-9) + np.abs(affine.bias) * 8 * EPSILON + slack + TINY
     b = affine.bias
     return Forms.made(lower + b - error, ls, upper + b + error, us, low + b - error, high + b + error)
 
@@ -172,7 +172,7 @@ def thresholded(stage: Stage, z: Forms) -> tuple[Forms, np.ndarray]:
     level = np.where(convex, np.maximum(at_low - chord * z.low, at_high - chord * z.high), 0.0)
     dip = np.where(convex, 0.0, np.minimum(at_low - chord * z.low, at_high - chord * z.high))
     up, down = np.where(mixed & ~convex, tangent, chord), np.where(mixed & convex, tangent, chord)
-    rounding = (z.size * (np.abs(chord) + np.abs(low) + np.abs(high)) + TINY) * 16 * UNIT
+    rounding = (z.size * (np.abs(chord) + np.abs(low) + np.abs(high)) + TINY) * 16 * EPSILON
     above = np.where(mixed, level, 0.0) + rounding
     below = np.where(mixed, dip, 0.0) - rounding
     lower, ls = _scaled(down, z.lower, z.upper, z.lower_slopes, z.upper_slopes)

@@ -18,7 +18,7 @@ MOST_EXACT = 1 << 18
 """Coefficients of a cell up to which they are computed exactly at once."""
 COLUMNS = 64
 """Inputs whose coefficients are computed at a time in float64."""
-NUMBERS = 1 << 22
+BLOCK_NUMBERS = 1 << 22
 """Numbers of a block of points."""
 
 
@@ -94,8 +94,8 @@ def network_rows(
 def exact_signs(lowered: Lowered, pieces: Pieces, rows: Halfspaces, points: np.ndarray) -> np.ndarray:
     """The signs (M, N) int8 of a·x − b at float64 points (M, D): by a filter in float64, exactly where it is in doubt."""
     signs = np.empty((len(points), len(rows)), np.int8)
-    for first in range(0, len(points), max(1, NUMBERS // max(len(rows), 1))):
-        block = slice(first, first + max(1, NUMBERS // max(len(rows), 1)))
+    for first in range(0, len(points), max(1, BLOCK_NUMBERS // max(len(rows), 1))):
+        block = slice(first, first + max(1, BLOCK_NUMBERS // max(len(rows), 1)))
         signs[block] = _block_signs(lowered, pieces, rows, points[block])
     return signs
 

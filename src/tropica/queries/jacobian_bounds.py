@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from tropica.exact.roundoff import EPSILON
 from tropica.queries.proof_check import Checker
 from tropica.queries.threshold_program import Layer, Program
 from tropica.regions.lower.composed_affine import SOURCE_INPUT
 
-UNIT = 2.0**-52
 TINY = 1e-300
 
 
@@ -23,7 +23,7 @@ class JacobianBounds:
         self.program = program
         ones = np.zeros((1, program.output.size))
         self.checker = Checker(program, ones, np.zeros(1))
-        self.gamma = (program.units + program.inputs + 32) * UNIT * 2
+        self.gamma = (program.units + program.inputs + 32) * EPSILON * 2
 
     def __call__(self, lo: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Bounds (B, s, D) below and above over boxes (B, D), and how many units may bend (B,).
@@ -43,7 +43,7 @@ class JacobianBounds:
                 most = np.where(up, layer.high, np.where(down, layer.low, np.maximum(layer.low, layer.high)))
                 ends = [a * s[:, :, None] for a in (low, high) for s in (least, most)]
                 below, above = np.minimum.reduce(ends), np.maximum.reduce(ends)
-                values[k] = below - UNIT * np.abs(below) - TINY, above + UNIT * np.abs(above) + TINY
+                values[k] = below - EPSILON * np.abs(below) - TINY, above + EPSILON * np.abs(above) + TINY
             return *self._rows(self.program.output, values), bent
 
     def _rows(self, layer: Layer, values: dict[int, tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import torch
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import rationals
+from tropica.exact.roundoff import EPSILON
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.queries.all_cells import AllCells
 from tropica.queries.cell import Cell, cell_at
@@ -19,8 +20,6 @@ from tropica.queries.threshold_program import threshold_program
 from tropica.queries.walls import walls_of
 from tropica.regions.domains.constructors import Box
 from tropica.regions.lower.lowering import Lowered
-
-UNIT = 2.0**-52
 
 
 class LipschitzSearch(RangeSearch):
@@ -50,7 +49,7 @@ class LipschitzSearch(RangeSearch):
         most = np.maximum(np.abs(below), np.abs(above))
         least = np.where((below > 0) | (above < 0), np.minimum(np.abs(below), np.abs(above)), 0.0)
         norms = self._norms(most if self.sign < 0 else least)
-        slack = norms * (below.shape[1] + below.shape[2] + 8) * UNIT * 2 + 1e-300
+        slack = norms * (below.shape[1] + below.shape[2] + 8) * EPSILON * 2 + 1e-300
         return self.sign * norms - slack, (above - below).sum(1), bent
 
     def _norms(self, sizes: np.ndarray) -> np.ndarray:
@@ -77,7 +76,7 @@ class LipschitzSearch(RangeSearch):
         given, error = (part[:, self.outputs] for part in cells.jacobians())
         with np.errstate(all="ignore"):
             ends = self._norms(np.maximum(np.abs(given) - error, 0)), self._norms(np.abs(given) + error)
-        slack = (given.shape[1] + given.shape[2] + 8) * UNIT * 2
+        slack = (given.shape[1] + given.shape[2] + 8) * EPSILON * 2
         low, high = ends[0] * (1 - slack) - 1e-300, ends[1] * (1 + slack) + 1e-300
         low, high = (low, high) if self.sign > 0 else (-high, -low)
         candidates = np.flatnonzero(~(low > np.nan_to_num(high, nan=np.inf).min()))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tropica.queries.backward_bounds import Bounds, Lines, Pulled, default_alpha, lines_of, pull
+from tropica.queries.backward_bounds import BoxBounds, Pulled, RelaxationLines, default_alpha, lines_of, pull
 from tropica.queries.threshold_program import Program
 from tropica.regions.lower.composed_affine import SOURCE_INPUT
 
@@ -75,14 +75,14 @@ class Ascended:
         return Ascended(put(self.bound, other.bound), put(self.size, other.size), multipliers, *rest)
 
 
-def first_multipliers(program: Program, bounds: Bounds, rows: int) -> Multipliers:
+def first_multipliers(program: Program, bounds: BoxBounds, rows: int) -> Multipliers:
     """Multipliers to begin with."""
     low, high = bounds.joined()
     count = len(bounds.lo)
     return Multipliers(default_alpha(low, high), np.zeros((count, program.units)), np.full((count, rows), 1 / rows))
 
 
-def ascended(program: Program, bounds: Bounds, objective: Objective, start: Multipliers, steps: int) -> Ascended:
+def ascended(program: Program, bounds: BoxBounds, objective: Objective, start: Multipliers, steps: int) -> Ascended:
     """The best multipliers after the given number of steps."""
     alpha, beta, weights = start.alpha.copy(), start.beta.copy(), start.weights.copy()
     if bounds.signs is not None:
@@ -123,7 +123,7 @@ def ascended(program: Program, bounds: Bounds, objective: Objective, start: Mult
     return _result(program, bounds, objective, rounded)
 
 
-def _result(program: Program, bounds: Bounds, objective: Objective, used: Multipliers) -> Ascended:
+def _result(program: Program, bounds: BoxBounds, objective: Objective, used: Multipliers) -> Ascended:
     pulled, _ = _bounded(program, bounds, objective, used)
     bound = np.where(bounds.void, np.inf, np.nan_to_num(pulled.least[:, 0], nan=-np.inf))
     parts = [_factors(a, n) for a, n in zip(pulled.factors, bounds.low, strict=True)]
@@ -136,7 +136,7 @@ def _factors(a: np.ndarray | None, like: np.ndarray) -> np.ndarray:
     return np.zeros(like.shape) if a is None else np.broadcast_to(a[:, 0], like.shape)
 
 
-def _bounded(program: Program, bounds: Bounds, objective: Objective, m: Multipliers) -> tuple[Pulled, list[Lines]]:
+def _bounded(program: Program, bounds: BoxBounds, objective: Objective, m: Multipliers) -> tuple[Pulled, list[RelaxationLines]]:
     layers = zip(program.layers, bounds.low, bounds.high, program.parts(m.alpha), strict=True)
     lines = [lines_of(layer, a, b, alpha) for layer, a, b, alpha in layers]
     c = m.weights @ objective.rows
@@ -148,7 +148,7 @@ def _bounded(program: Program, bounds: Bounds, objective: Objective, m: Multipli
 
 
 def _gradients(
-    program: Program, bounds: Bounds, objective: Objective, pulled: Pulled, lines: list[Lines]
+    program: Program, bounds: BoxBounds, objective: Objective, pulled: Pulled, lines: list[RelaxationLines]
 ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
     """The slopes of the bound in α and β (B, units), and the objective's rows (B, R), at the point that attains it."""
     values = {SOURCE_INPUT: np.where(pulled.slopes[:, 0] > 0, bounds.lo, bounds.hi)}

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tropica.exact.roundoff import EPSILON
 from tropica.queries.threshold_program import Layer, Program
 from tropica.regions.lower.composed_affine import SOURCE_INPUT
 
-UNIT = 2.0**-52
 TINY = 1e-300
 BLOCK = 1 << 22
 """Numbers of a block of rows."""
@@ -76,7 +76,7 @@ class Checker:
 
     def __init__(self, program: Program, rows: np.ndarray, offsets: np.ndarray) -> None:
         self.program, self.rows, self.offsets = program, rows, offsets
-        self.gamma = (program.units + program.inputs + len(program.layers) + 32) * UNIT * 2
+        self.gamma = (program.units + program.inputs + len(program.layers) + 32) * EPSILON * 2
 
     def root_rows(self, lo: np.ndarray, hi: np.ndarray) -> list[_Rows]:
         """Bounds of all rows over one box (1, D)."""
@@ -126,7 +126,7 @@ class Checker:
         for k, r in enumerate(rows):
             layer = self.program.layers[k]
             steepest = np.maximum(np.abs(layer.low), np.abs(layer.high))
-            found[k] = np.maximum(np.abs(r.low), np.abs(r.high)) * steepest * (1 + 4 * UNIT) + TINY
+            found[k] = np.maximum(np.abs(r.low), np.abs(r.high)) * steepest * (1 + 4 * EPSILON) + TINY
         return found
 
     def _all_rows(
@@ -184,7 +184,7 @@ class Checker:
         for k, w in layer.weights.items():
             a, b = (lo, hi) if k == SOURCE_INPUT else self._unit_ends(self.program.layers[k], found[k])
             center = a / 2 + b / 2
-            half = np.maximum(b - center, center - a) * (1 + 4 * UNIT)
+            half = np.maximum(b - center, center - a) * (1 + 4 * EPSILON)
             middle = middle + np.asarray(center @ w.T)
             radius = radius + np.asarray(half @ layer.absolute[k].T)
         error = self.gamma * size + TINY
@@ -198,7 +198,7 @@ class Checker:
         least, most = np.minimum(*ends), np.maximum(*ends)
         across = (rows.low < 0) & (rows.high > 0)
         least, most = np.where(across, np.minimum(least, 0), least), np.where(across, np.maximum(most, 0), most)
-        return least - 2 * UNIT * np.abs(least) - TINY, most + 2 * UNIT * np.abs(most) + TINY
+        return least - 2 * EPSILON * np.abs(least) - TINY, most + 2 * EPSILON * np.abs(most) + TINY
 
     # ── backwards ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -241,11 +241,11 @@ class Checker:
                 factors[source] = factors[source] + back if source in factors else back
         a = factors.get(SOURCE_INPUT, np.zeros((1, m, self.program.inputs)))
         center = lo / 2 + hi / 2
-        half = np.maximum(hi - center, center - lo) * (1 + 4 * UNIT)
+        half = np.maximum(hi - center, center - lo) * (1 + 4 * EPSILON)
         far = (np.abs(a) @ np.maximum(np.abs(lo), np.abs(hi))[:, :, None])[:, :, 0]
         value = total + (a @ center[:, :, None])[:, :, 0] - (np.abs(a) @ half[:, :, None])[:, :, 0]
         error = error + self.gamma * (2 * far + np.abs(total)) + TINY
-        return value - error * (1 + 2.0**-20) - UNIT * np.abs(value)
+        return value - error * (1 + 2.0**-20) - EPSILON * np.abs(value)
 
 
 def _row_sizes(layer: Layer, reaches: dict[int, np.ndarray]) -> np.ndarray:
@@ -276,6 +276,6 @@ def _slopes(layer: Layer, rows: _Rows, alpha: np.ndarray) -> _Slopes:
     c = (at_high - at_low) / (high - low)
     convex = layer.high >= layer.low
     ends = at_low - c * low, at_high - c * high
-    slack = 8 * UNIT * (np.abs(at_low) + np.abs(at_high) + np.abs(c * low) + np.abs(c * high)) + TINY
+    slack = 8 * EPSILON * (np.abs(at_low) + np.abs(at_high) + np.abs(c * low) + np.abs(c * high)) + TINY
     e = np.where(convex, np.maximum(*ends) + slack, np.minimum(*ends) - slack)
     return _Slopes(np.where(bends, t, straight), np.where(bends, c, straight), np.where(bends, e, 0.0), convex)

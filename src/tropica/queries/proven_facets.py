@@ -13,7 +13,7 @@ from tropica.queries.facets import Facets
 from tropica.queries.fixed_pieces import Pieces, exact_rows
 from tropica.queries.halfspaces import Halfspaces, exact_signs
 from tropica.queries.rational_vectors import difference, moved
-from tropica.queries.shooting import Search, discard_in_box, dual_bound, settle, shoot
+from tropica.queries.shooting import FacetSearch, discard_in_box, dual_bound, settle, shoot
 from tropica.queries.walls import Walls
 from tropica.regions.lower.lowering import Lowered
 
@@ -47,7 +47,7 @@ def proven_facets(
     def signs(q: np.ndarray) -> np.ndarray:
         return exact_signs(lowered, pieces, rows, q)
 
-    search = Search(rows.A, rows.b, rows.error, center, signs, None if walls is None else walls.box)
+    search = FacetSearch(rows.A, rows.b, rows.error, center, signs, None if walls is None else walls.box)
     discard_in_box(search)
     norm = np.linalg.norm(rows.A, axis=1)
     normals = (rows.A / np.where(norm > 0, norm, 1.0)[:, None])[search.left()]

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
 
-from tropica.queries.backward_bounds import Bounds, default_alpha, lines_of
+from tropica.queries.backward_bounds import BoxBounds, default_alpha, lines_of
 from tropica.queries.multipliers import Multipliers, Objective
 from tropica.queries.threshold_program import Layer, Program
 from tropica.regions.lower.composed_affine import SOURCE_INPUT
@@ -30,7 +30,7 @@ class Relaxed:
     point: np.ndarray
 
 
-def relaxed(program: Program, bounds: Bounds, objective: Objective, seconds: float) -> Relaxed | None:
+def relaxed(program: Program, bounds: BoxBounds, objective: Objective, seconds: float) -> Relaxed | None:
     """The relaxation of one node (1, …); None where HiGHS finds no optimum in time.
 
     Variables are the inputs, the rows z, the units s that may bend, the objective t, and how far signs are violated.
@@ -86,7 +86,7 @@ def _placed(row_offset: np.ndarray, column: int, count: int, width: int) -> spar
     return sparse.csr_array((np.ones(count), (np.arange(count), column + row_offset)), shape=(count, width))
 
 
-def _sources(program: Program, bounds: Bounds, mixed: np.ndarray, width: int) -> dict[int, sparse.csr_array]:
+def _sources(program: Program, bounds: BoxBounds, mixed: np.ndarray, width: int) -> dict[int, sparse.csr_array]:
     """What each source is in the variables: a row z times its slope, or a unit s of its own."""
     d, units = program.inputs, program.units
     found = {SOURCE_INPUT: _placed(np.arange(d), 0, d, width)}
@@ -108,7 +108,7 @@ def _read(layer: Layer, sources: dict[int, sparse.csr_array]) -> sparse.csr_arra
     return functools.reduce(operator.add, parts, sparse.csr_array((layer.size, width)))
 
 
-def _triangles(program: Program, bounds: Bounds, mixed: np.ndarray, width: int) -> tuple[sparse.csr_array, np.ndarray]:
+def _triangles(program: Program, bounds: BoxBounds, mixed: np.ndarray, width: int) -> tuple[sparse.csr_array, np.ndarray]:
     """Rows ≤ right for units that may bend: the low slopes, the high slopes, the chords."""
     lines = [lines_of(layer, a, b) for layer, a, b in zip(program.layers, bounds.low, bounds.high, strict=True)]
     empty = np.zeros(0)

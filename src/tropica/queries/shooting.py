@@ -24,7 +24,7 @@ Box = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(eq=False)
-class Search:
+class FacetSearch:
     """What is known of the rows of one cell.
 
     Attributes:
@@ -46,7 +46,7 @@ class Search:
         return [i for i in range(len(self.b)) if i not in self.found and i not in self.redundant]
 
 
-def shoot(search: Search, directions: np.ndarray) -> None:
+def shoot(search: FacetSearch, directions: np.ndarray) -> None:
     """Send a ray from the center in each direction (M, D)."""
     slack = search.b - search.A @ search.center
     step = max(1, BLOCK // max(len(search.b), 1))
@@ -78,7 +78,7 @@ def shoot(search: Search, directions: np.ndarray) -> None:
                 search.redundant.discard(row)
 
 
-def discard_in_box(search: Search) -> None:
+def discard_in_box(search: FacetSearch) -> None:
     """Rows that a box alone implies, and rows without coefficients."""
     zero = (search.A == 0).all(1) & (search.error == 0)
     search.redundant.update(np.flatnonzero(zero).tolist())
@@ -92,12 +92,12 @@ def discard_in_box(search: Search) -> None:
         search.redundant.update(i for i in np.flatnonzero(bound < search.b).tolist() if i not in own)
 
 
-def _walls(search: Search) -> set[int]:
+def _walls(search: FacetSearch) -> set[int]:
     """The last rows, which are the box itself."""
     return set(range(len(search.b) - 2 * search.A.shape[1], len(search.b))) if search.box is not None else set()
 
 
-def settle(search: Search, deadline: float, prove: Callable[[int, Sequence[int], np.ndarray], bool]) -> None:
+def settle(search: FacetSearch, deadline: float, prove: Callable[[int, Sequence[int], np.ndarray], bool]) -> None:
     """Clarkson's linear programs for the rows that are left, until a deadline (``time.monotonic``).
 
     ``prove(row, others, multipliers)`` says whether the multipliers of other rows prove a row redundant.
@@ -127,7 +127,7 @@ def settle(search: Search, deadline: float, prove: Callable[[int, Sequence[int],
                 break
 
 
-def dual_bound(search: Search, row: int, others: Sequence[int], y: np.ndarray) -> bool:
+def dual_bound(search: FacetSearch, row: int, others: Sequence[int], y: np.ndarray) -> bool:
     """Whether Σ y_k (⟨a_k, x⟩ − b_k) proves ⟨a, x⟩ ≤ b on the box: a bound rounded outwards."""
     if search.box is None or not len(others):
         return False

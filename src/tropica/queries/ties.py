@@ -16,7 +16,7 @@ from tropica.network.graph import INPUT, AffineNode, Node, NonlinearityNode
 from tropica.network.linear_parts import LinearPart
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.nonlinearities import ClampMin, Maximum, Relu
-from tropica.queries.breakpoints import SUSPICIOUS, Points, Segments, block_size, rows_of
+from tropica.queries.breakpoints import SUSPICIOUS, SegmentPoints, Segments, block_size, rows_of
 from tropica.queries.rational_vectors import difference, moved
 from tropica.regions.lower.composed_affine import SOURCE_INPUT, ComposedAffine
 from tropica.regions.lower.exact_points import chosen_each, first_pieces
@@ -81,7 +81,7 @@ def _settled(
     return (z + (wanted.reshape(z.shape) - z.detach()), *inputs[1:])
 
 
-def find_ties(net: PiecewiseLinearNetwork, segments: Segments, points: Points) -> Ties:
+def find_ties(net: PiecewiseLinearNetwork, segments: Segments, points: SegmentPoints) -> Ties:
     """Look at all pieces in whose middle a unit is near 0 and may have a gradient."""
     owner, a, b = points.pieces()
     doubtful = torch.zeros(len(owner), dtype=torch.bool)

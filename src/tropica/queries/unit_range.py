@@ -13,7 +13,7 @@ import torch
 from tropica.exact.rational_arrays import rationals
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.queries.attack import attack
-from tropica.queries.branching import Search
+from tropica.queries.branching import BranchAndBound
 from tropica.queries.multipliers import Objective
 from tropica.queries.proof_check import Checker
 from tropica.queries.proof_tree import LeafBound, ProofWriter, Tree, leaf_bounds, read_leaves
@@ -64,7 +64,7 @@ def least_by_units(
     def target() -> float:
         return best.level() - NEAR * best.size
 
-    search = Search(program, lo, hi, Objective(rows, np.zeros(1)), target, best.visit, closes=True)
+    search = BranchAndBound(program, lo, hi, Objective(rows, np.zeros(1)), target, best.visit, closes=True)
     writer = ProofWriter()
     writer.begin(0, 0, search.columns, refresh=search.refresh)
     found = search.run(writer, max_nodes, until)

@@ -21,7 +21,7 @@ from tropica.network.trace import as_network
 from tropica.queries.all_cells import AllCells
 from tropica.queries.arguments import positive
 from tropica.queries.attack import attack
-from tropica.queries.branching import Search
+from tropica.queries.branching import BranchAndBound
 from tropica.queries.cell import MOST_DIMENSIONS
 from tropica.queries.multipliers import Objective
 from tropica.queries.proof_check import Checker
@@ -257,7 +257,7 @@ def _case(
     for j, u in enumerate(unsafe):
         near = u.rows.floats()
         objective = Objective(near[:, :-1], near[:, -1])
-        search = Search(task.program, lo, hi, objective, lambda: 0.0, judge.any_likely, root)
+        search = BranchAndBound(task.program, lo, hi, objective, lambda: 0.0, judge.any_likely, root)
         root = search.root
         writer.begin(number, j, search.columns, refresh=search.refresh)
         found = search.run(writer, max_nodes - nodes, until)

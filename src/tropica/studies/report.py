@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tropica.studies.captions import caption
 from tropica.studies.study import Results, Study
 from tropica.studies.tables import Table
-from tropica.studies.verdicts import Verdict, verdict
+from tropica.studies.verdicts import ExperimentVerdict, verdict
 
 TRAINING_OPTIONS = ("epochs", "batch_size", "lr", "optimizer")
 """The settings of a training that are options of the command line."""
@@ -37,7 +37,7 @@ class Section:
     findings: Sequence[str] = ()
     summary: str = ""
     pictures: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    verdict: Verdict | None = None
+    verdict: ExperimentVerdict | None = None
     failure: str = ""
 
     @classmethod

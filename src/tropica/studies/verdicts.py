@@ -23,7 +23,7 @@ PAPER = {"decomposition": "paper"}
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ExperimentVerdict:
     """The first line of an experiment in a report.
 
     Attributes:
@@ -48,19 +48,19 @@ class Finding:
     why: str = ""
 
 
-def verdict(study: Study, results: Results) -> Verdict:
+def verdict(study: Study, results: Results) -> ExperimentVerdict:
     """The verdict on a study; networks that are too weak, or one family alone, can't tell."""
     if study.name not in CLAIMS:
-        return Verdict("–", study.summarize(results), "no number")
+        return ExperimentVerdict("–", study.summarize(results), "no number")
     claim, find = CLAIMS[study.name]
     found = find(results)
     accuracy: Mapping[str, float] = results.settings.get("test_accuracy", {})
     weak = [f"{model} has {100 * share:.0f} % test accuracy" for model, share in accuracy.items() if share < WEAK]
     if weak:
-        return Verdict(claim, found.here, "can't tell", "; ".join(weak))
+        return ExperimentVerdict(claim, found.here, "can't tell", "; ".join(weak))
     if found.holds is None:
-        return Verdict(claim, found.here, "can't tell", found.why)
-    return Verdict(claim, found.here, "agrees" if found.holds else "differs")
+        return ExperimentVerdict(claim, found.here, "can't tell", found.why)
+    return ExperimentVerdict(claim, found.here, "agrees" if found.holds else "differs")
 
 
 def compare_families(

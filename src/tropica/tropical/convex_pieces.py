@@ -43,7 +43,7 @@ class DegenerateFlag(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class DCParts:
     """A node's value near each flag: N = F − G and S = F + G as integers (groups, units, d + 1) over 2^shift.
 
     Flags with equal active pieces so far share a group; ``group`` (P,) is the index of each flag's group.
@@ -105,13 +105,13 @@ class _FlagPass:
         """F and G of node ``stop`` as functions of the values of node ``start``."""
         size = self.flags.shape[2] - 1
         identity = np.eye(size, size + 1, dtype=np.int64)[None]
-        value = Parts(identity, identity, 0, self.group)
+        value = DCParts(identity, identity, 0, self.group)
         out = self._regrouped(self.network.net.graph.interpret({start: value}, self._apply, stop=stop)[stop])
         bottom = 1 << (out.shift + 1)
         f, g = RationalArray(out.total + out.difference, bottom), RationalArray(out.total - out.difference, bottom)
         return ConvexPieces(f.reduced(), g.reduced(), self.group)
 
-    def _apply(self, node: Node, inputs: Sequence[Parts]) -> Parts:
+    def _apply(self, node: Node, inputs: Sequence[DCParts]) -> DCParts:
         op = self.network.ops[node.name]
         if isinstance(op, ExactAffine):
             return self._affine(op, inputs)
@@ -119,12 +119,12 @@ class _FlagPass:
 
     # ── groups ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _regrouped(self, value: Parts) -> Parts:
+    def _regrouped(self, value: DCParts) -> DCParts:
         """A value indexed by the current groups, which refine the groups that it was computed for."""
         if value.group is self.group:
             return value
         old = value.group[self.first]
-        return Parts(value.difference[old], value.total[old], value.shift, self.group)
+        return DCParts(value.difference[old], value.total[old], value.shift, self.group)
 
     def _refine(self, active: np.ndarray) -> np.ndarray:
         """Refine the groups by the active pieces (P, units); returns the active pieces of each group (groups, units, 1)."""
@@ -135,7 +135,7 @@ class _FlagPass:
 
     # ── ops ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _affine(self, op: ExactAffine, inputs: Sequence[Parts]) -> Parts:
+    def _affine(self, op: ExactAffine, inputs: Sequence[DCParts]) -> DCParts:
         if any(v.group is not inputs[0].group for v in inputs):
             inputs = [self._regrouped(v) for v in inputs]
         shift = max([op.shift, *(m.shift + v.shift for m, v in zip(op.matrices, inputs, strict=True))])
@@ -150,9 +150,9 @@ class _FlagPass:
             for m, v, stack in zip(matrices, inputs, values, strict=True):
                 total = _sum(total, _times_power(m @ stack, shift - m.shift - v.shift))
             sums.append(compact(total))
-        return Parts(sums[0], sums[1], shift, inputs[0].group)
+        return DCParts(sums[0], sums[1], shift, inputs[0].group)
 
-    def _nonlinearity(self, op: ExactNonlinearity, inputs: Sequence[Parts]) -> Parts:
+    def _nonlinearity(self, op: ExactNonlinearity, inputs: Sequence[DCParts]) -> DCParts:
         z = inputs[0]
         if isinstance(op, ExactLeakyRelu):
             return self._leaky_relu(op, z)
@@ -162,23 +162,23 @@ class _FlagPass:
             positive = self._refine(self._positive(z.difference))
             z = self._regrouped(z)
             n = np.where(positive, z.difference, -z.difference)  # S' = F' + G' with G' = S and F' = N' + S
-            return Parts(n, compact(_sum(n, _times_power(z.total, 1))), z.shift, self.group)
+            return DCParts(n, compact(_sum(n, _times_power(z.total, 1))), z.shift, self.group)
         if isinstance(op, ExactWindowMaximum):
             return self._window_maximum(op.members, z)
         return self._maximum(inputs)
 
-    def _leaky_relu(self, op: ExactLeakyRelu, z: Parts) -> Parts:
+    def _leaky_relu(self, op: ExactLeakyRelu, z: DCParts) -> DCParts:
         """max(z, αz): G' = G, N' = N or αN, S' = N' + 2G."""
         positive = self._refine(self._positive(z.difference))
         z = self._regrouped(z)
         if not op.slope.any():
             n = np.where(positive, z.difference, 0)
-            return Parts(n, compact(np.where(positive, z.total, _twice_g(z))), z.shift, self.group)
+            return DCParts(n, compact(np.where(positive, z.total, _twice_g(z))), z.shift, self.group)
         n = np.where(positive, _times_power(z.difference, op.shift), _product(z.difference, op.slope[:, None]))
         n = compact(n)
-        return Parts(n, compact(_sum(n, _times_power(_twice_g(z), op.shift))), z.shift + op.shift, self.group)
+        return DCParts(n, compact(_sum(n, _times_power(_twice_g(z), op.shift))), z.shift + op.shift, self.group)
 
-    def _clamp_min(self, op: ExactClampMin, z: Parts) -> Parts:
+    def _clamp_min(self, op: ExactClampMin, z: DCParts) -> DCParts:
         """max(z, c): G' = G, N' = N or c."""
         z = _over(z, max(z.shift, op.shift))
         level = np.zeros((1, *z.difference.shape[1:]), dtype=op.level.dtype)
@@ -187,18 +187,18 @@ class _FlagPass:
         above = self._refine(self._positive(_sum(z.difference, -level)))
         z = self._regrouped(z)
         n = np.where(above, z.difference, level)
-        return Parts(n, compact(_sum(n, _twice_g(z))), z.shift, self.group)
+        return DCParts(n, compact(_sum(n, _twice_g(z))), z.shift, self.group)
 
-    def _maximum(self, inputs: Sequence[Parts]) -> Parts:
+    def _maximum(self, inputs: Sequence[DCParts]) -> DCParts:
         """max(a, b): G' = G_a + G_b, and S' = N' + 2 G'."""
         shift = max(v.shift for v in inputs)
         a, b = (_over(v, shift) for v in inputs)
         first = self._refine(self._positive(_sum(a.difference, -b.difference)))
         a, b = self._regrouped(a), self._regrouped(b)
         n = np.where(first, a.difference, b.difference)
-        return Parts(n, compact(_sum(n, _sum(_twice_g(a), _twice_g(b)))), shift, self.group)
+        return DCParts(n, compact(_sum(n, _sum(_twice_g(a), _twice_g(b)))), shift, self.group)
 
-    def _window_maximum(self, members: np.ndarray, z: Parts) -> Parts:
+    def _window_maximum(self, members: np.ndarray, z: DCParts) -> DCParts:
         """The maximum over windows: N' is N of the active member, G' the sum of all G."""
         units, width = members.shape
         best = np.broadcast_to(members[:, 0], (len(self.flags), units)).copy()
@@ -210,7 +210,7 @@ class _FlagPass:
         n = np.take_along_axis(z.difference, active, 1)
         indicator = np.zeros((units, z.difference.shape[1]), dtype=np.int64)
         indicator[np.arange(units)[:, None].repeat(width, 1)[members >= 0], members[members >= 0]] = 1
-        return Parts(n, compact(_sum(n, IntegerMatrix(indicator, 0) @ _twice_g(z))), z.shift, self.group)
+        return DCParts(n, compact(_sum(n, IntegerMatrix(indicator, 0) @ _twice_g(z))), z.shift, self.group)
 
     # ── signs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -218,7 +218,7 @@ class _FlagPass:
         """Whether functions (groups, units, d + 1) of the current groups are positive near the flags: (P, units)."""
         return self._lexicographic(functions[self.group] if len(functions) > 1 else functions)
 
-    def _exceeds(self, z: Parts, best: np.ndarray, rival: np.ndarray, absent: np.ndarray) -> np.ndarray:
+    def _exceeds(self, z: DCParts, best: np.ndarray, rival: np.ndarray, absent: np.ndarray) -> np.ndarray:
         """Whether the rival's function exceeds the largest so far: (P, units); False for an absent rival."""
         functions = z.difference[z.group]
         difference = _sum(functions[:, rival], -functions[np.arange(len(functions))[:, None], best])
@@ -276,12 +276,12 @@ def _sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a + b
 
 
-def _twice_g(z: Parts) -> np.ndarray:
+def _twice_g(z: DCParts) -> np.ndarray:
     """2G = S − N."""
     return _sum(z.total, -z.difference)
 
 
-def _over(z: Parts, shift: int) -> Parts:
+def _over(z: DCParts, shift: int) -> DCParts:
     """The same value over a larger denominator, 2^shift."""
     more = shift - z.shift
-    return Parts(_times_power(z.difference, more), _times_power(z.total, more), shift, z.group)
+    return DCParts(_times_power(z.difference, more), _times_power(z.total, more), shift, z.group)

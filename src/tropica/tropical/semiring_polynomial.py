@@ -23,8 +23,8 @@ from tropica.tropical.monomials import is_tropical_zero, same
 from tropica.tropical.polynomial_geometry import PolynomialGeometry
 from tropica.tropical.values import (
     ACTIVE,
+    GAP,
     LARGEST,
-    MARGIN,
     Reduction,
     exact_values,
     float_table,
@@ -194,7 +194,7 @@ class SemiringPolynomial(PolynomialGeometry):
         >>> tp.TropicalPolynomial({1: 0, 0: 0}).margin([[0.0], [-2.0]]).tolist()
         [0.0, 2.0]
         """
-        return self._reduced(x, MARGIN)
+        return self._reduced(x, GAP)
 
     def exact(self, x: Iterable[Any] | Any) -> Fraction:
         """The value at one point (d,) in exact arithmetic; floats are read as exact binary fractions.

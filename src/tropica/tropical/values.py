@@ -55,7 +55,7 @@ LARGEST = Reduction(lambda values: values.max(1), max)
 """The largest value."""
 ACTIVE = Reduction(lambda values: values.argmax(1), lambda values: values.index(max(values)))
 """The index of the largest value, the first at a tie."""
-MARGIN = Reduction(_float_gap, _gap)
+GAP = Reduction(_float_gap, _gap)
 """The largest value minus the second largest; ∞ for a single monomial."""
 
 

@@ -54,7 +54,7 @@ from tropica.evaluation.search.settings import REFINED, IndexSettings
 
 CHUNK = 128
 """The number of products in a float32 sum."""
-UNIT = 2.0**-24
+UNIT_ROUNDOFF_FLOAT32 = 2.0**-24
 """The unit roundoff of float32."""
 ROOM = 2.0**120
 """Rows with norms above ROOM or below its inverse are not scaled, as the factors leave the range of float32."""
@@ -62,7 +62,7 @@ ROOM = 2.0**120
 
 def gamma(depth: int, chunk: int = CHUNK) -> float:
     """γ(n) for chunked products of depth n."""
-    steps = (min(depth, chunk) + -(-depth // chunk) + 8) * UNIT
+    steps = (min(depth, chunk) + -(-depth // chunk) + 8) * UNIT_ROUNDOFF_FLOAT32
     return steps / (1 - steps)
 
 
@@ -113,7 +113,7 @@ class Coordinates:
         beyond = (weight * self.outer).square() + 2.0**-90
         if rank < self.inner.shape[1]:
             beyond += squared_norms(self.inner[:, rank:], self.chunk)
-        return beyond.sqrt() * (1 + (self.chunk + 16) * UNIT)
+        return beyond.sqrt() * (1 + (self.chunk + 16) * UNIT_ROUNDOFF_FLOAT32)
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class Subspace:
         length = torch.linalg.vector_norm(inside, 1, dim=1).double() * (up * depth * (1 + self.defect))
         error = length + (up * gamma(self.rank, chunk)) * (inner.abs() @ kind.spread).double()
         error += up * (self.defect + self.inverse_defect) * held.sqrt() + 2.0**-60
-        most = (whole - held).clamp_min_(0) + (self.defect + (chunk + 16) * 2 * UNIT) * (whole + held)
+        most = (whole - held).clamp_min_(0) + (self.defect + (chunk + 16) * 2 * UNIT_ROUNDOFF_FLOAT32) * (whole + held)
         most += 2 * length * norm + 2.0**-80
         size = norm + kind.scale * float(torch.linalg.vector_norm(kind.mean.double())) * up
         return Coordinates(inner, most.sqrt_().mul_(1 + 2.0**-40), norm, error, size, chunk), columns[:, -1]

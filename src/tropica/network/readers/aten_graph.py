@@ -57,7 +57,7 @@ class Name:
 
 
 @dataclass(frozen=True)
-class Call:
+class AtenCall:
     """One op of the archived graph; ``outputs`` are names, or one name for an op that returns one tensor."""
 
     target: Callable[..., Any]
@@ -67,7 +67,7 @@ class Call:
     origin: Origin
 
 
-def read_call(node: dict[str, Any]) -> Call:
+def read_call(node: dict[str, Any]) -> AtenCall:
     """Read a node of the archived graph as a call."""
     metadata = node.get("metadata") or {}
     stack = [entry.split(",") for entry in metadata.get("nn_module_stack", "").split(";") if entry]
@@ -76,7 +76,7 @@ def read_call(node: dict[str, Any]) -> Call:
     positional = [given for given in node["inputs"] if given.get("kind", 1) == 1]
     named = {given["name"]: argument(given["arg"]) for given in node["inputs"] if given.get("kind", 1) != 1}
     args = tuple(argument(given["arg"]) for given in positional)
-    return Call(_target(node["target"], at), args, named, _outputs(node["outputs"]), at)
+    return AtenCall(_target(node["target"], at), args, named, _outputs(node["outputs"]), at)
 
 
 def _target(name: str, at: Origin) -> Callable[..., Any]:
@@ -161,7 +161,7 @@ class Replay(nn.Module):
     """
 
     def __init__(
-        self, calls: list[Call], leaves: dict[str, Tensor], placeholder: str, output: str, paths: Mapping[int, str]
+        self, calls: list[AtenCall], leaves: dict[str, Tensor], placeholder: str, output: str, paths: Mapping[int, str]
     ) -> None:
         super().__init__()
         self._calls, self._placeholder, self._output = calls, placeholder, output

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tropica.exact.roundoff import EPSILON
 from tropica.regions.complex.simplices import facets_of, padded_vertices
 
 Plane = tuple[int, int, int]
-ROUNDING = 2.0**-52
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,7 @@ def _crossings(
         at = np.where(finite[:, None], at / np.where(finite[:, None], scale, 1), at)
         length = np.abs(a - b).max(1) / np.where(finite, scale[:, 0], 1)
         moved = np.maximum(given.displacement[first], given.displacement[second]) + doubt * length
-        moved = moved / np.where(finite, scale[:, 0], 1) + 8 * ROUNDING * np.abs(at).max(1)
+        moved = moved / np.where(finite, scale[:, 0], 1) + 8 * EPSILON * np.abs(at).max(1)
     lost = ~finite & (a[:, -1] + b[:, -1] > 0)  # a zero so far away that it seems to be at infinity
     return at, np.where((doubt < 0.25) & ~lost, moved, np.inf)
 

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tropica.exact.roundoff import EPSILON
+
 MOST_EXACT = 50_000
 """Maps that are compared in integers; of more of them, those that floats do not tell apart are counted as undecided."""
 _EXACT_AT_ONCE = 512
 _DIRECTIONS = 3
-_ROUNDING = 2.0**-52
 
 
 def distinct_maps(
@@ -62,7 +63,7 @@ def _told_apart(maps: np.ndarray, error: np.ndarray, corners: np.ndarray) -> np.
         with np.errstate(over="ignore", invalid="ignore"):
             value = np.einsum("cik,ik->c", maps, weights)
             size = np.einsum("cik,ik->c", np.abs(maps), np.abs(share) @ np.abs(lifted))
-            reach = error @ np.abs(share).sum(1) + 8 * (maps.size // max(len(maps), 1) + len(lifted)) * _ROUNDING * size
+            reach = error @ np.abs(share).sum(1) + 8 * (maps.size // max(len(maps), 1) + len(lifted)) * EPSILON * size
         low, high = value - reach, value + reach
         if not (np.isfinite(low) & np.isfinite(high)).all():
             low, high = np.nan_to_num(low, nan=-np.inf), np.nan_to_num(high, nan=np.inf)

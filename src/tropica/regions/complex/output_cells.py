@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from tropica.exact.rational_arrays import RationalArray, from_fractions, nearest_float
-from tropica.regions.complex.clipping import ROUNDING, Plane, Polytopes, cut, joined
+from tropica.regions.complex.clipping import EPSILON, Plane, Polytopes, cut, joined
 from tropica.regions.complex.enumerated import Enumerated
 from tropica.regions.complex.exact_corner import exact_corner, points_along
 from tropica.regions.complex.neighbors import neighbors
@@ -241,8 +241,8 @@ class _Clipper:
             slack = np.abs(row[:, :-1]).sum(1)[owner] * parts.displacement
             if self.found.cells.rays is not None:  # there the bounds of maps are for |t| ≤ 1
                 error = error[owner] * np.maximum(1.0, np.abs(parts.at).max(1))
-                return value, error + slack + (row.shape[1] + 3) * ROUNDING * terms + 1e-305
-            return value, error[owner] + slack + (row.shape[1] + 3) * ROUNDING * terms + 1e-305
+                return value, error + slack + (row.shape[1] + 3) * EPSILON * terms + 1e-305
+            return value, error[owner] + slack + (row.shape[1] + 3) * EPSILON * terms + 1e-305
 
     def _signs(
         self, parts: Polytopes, cells: np.ndarray, first: np.ndarray, other: np.ndarray | None

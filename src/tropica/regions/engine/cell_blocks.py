@@ -18,7 +18,7 @@ from tropica.regions.engine.reduction import Reduced
 from tropica.regions.engine.restricted import multiplications, restricted_chain
 from tropica.regions.engine.scaling import SMALL, scaled_network
 from tropica.regions.engine.scheduler import in_order
-from tropica.regions.engine.tasks import Counters, Found, Spare, Task, root_task, run_task
+from tropica.regions.engine.tasks import Counters, Spare, Task, TaskResult, root_task, run_task
 from tropica.regions.kernels.arrays import Capacity, NetworkArrays
 from tropica.regions.lower.lowering import Lowered
 from tropica.regions.lower.mantissas import mantissas
@@ -272,7 +272,7 @@ def _are_exact(floats: np.ndarray, exact: RationalArray) -> np.ndarray:
     )
 
 
-class Search:
+class CellSearch:
     """The search of a problem: runs tasks, and makes blocks of what they find.
 
     Args:
@@ -293,15 +293,15 @@ class Search:
         self._asked = (SIGNS in want, VOLUMES in want, MAPS in want, VERTICES in want)
         self._limits, self._spare = (sizes.first, sizes.second, sizes.later), problem.spare or Spare()
 
-    def run(self, task: Task) -> Found:
+    def run(self, task: Task) -> TaskResult:
         """Search a task's subtree, up to its limit."""
         if self._skip is not None and self._skip(task):
-            return Found(0, None, [], Counters())
+            return TaskResult(0, None, [], Counters())
         limit, problem = self._limits[min(task.depth, 2)], self.problem
         with own_settings():  # the error bounds assume that subnormal numbers are kept
             return run_task(problem.net, problem.exact, task, self._asked, limit, self._sizes.capacity, self._spare)
 
-    def blocks(self, found: Found) -> Iterator[CellBlock]:
+    def blocks(self, found: TaskResult) -> Iterator[CellBlock]:
         """The block of a result, if it has cells."""
         if found.count:
             yield _block(self.problem, found, self._asked)
@@ -318,7 +318,7 @@ def search_blocks(
     skip: Callable[[Task], bool] | None = None,
 ) -> Generator[CellBlock]:
     """Yield the cells in blocks, in one order; ``counters`` is added to, tasks for which ``skip`` holds are left out."""
-    search = Search(problem, want, sizes, skip)
+    search = CellSearch(problem, want, sizes, skip)
     with saying_compilation():
         for found in in_order(problem.root, search.run, threads, window):
             if counters is not None:
@@ -326,7 +326,7 @@ def search_blocks(
             yield from search.blocks(found)
 
 
-def _block(problem: Problem, found: Found, asked: tuple[bool, bool, bool, bool]) -> CellBlock:
+def _block(problem: Problem, found: TaskResult, asked: tuple[bool, bool, bool, bool]) -> CellBlock:
     """A task's arrays in the user's coordinates."""
     n, output = found.count, found.output
     assert output is not None

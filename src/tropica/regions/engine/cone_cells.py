@@ -8,13 +8,13 @@ from fractions import Fraction
 import numpy as np
 
 from tropica.exact.rational_arrays import nearest_float
+from tropica.exact.roundoff import UNIT_ROUNDOFF
 from tropica.polyhedra.polytope import Polytope as Hull
 from tropica.regions.engine.cell_blocks import SIGNS, VERTICES, VOLUMES, CellBlock
 from tropica.regions.engine.exact_vertices import corner_planes
 from tropica.regions.engine.fan import INFINITY, SpaceProblem, wall_number
 from tropica.regions.kernels.volume import volumes
 
-_UNIT = 2.0**-53
 _SHARP = 1e-6
 """Bound of the error of a vertex t, as a share of max(1, |t|), or of a direction, beyond which it is solved for in integers."""
 _DIGITS = 1e-7
@@ -65,15 +65,15 @@ def _moved(problem: SpaceProblem, i: int, block: CellBlock) -> CellBlock:
     high = block.vertices @ rays
     s = 1.0 - block.vertices.sum(1)
     reach = np.abs(rays).sum(0).max()
-    error_high = block.displacement * reach + (d + 2) * 2 * _UNIT * (np.abs(block.vertices) @ np.abs(rays)).max(1)
-    error_s = d * block.displacement + 2 * (d + 2) * _UNIT
+    error_high = block.displacement * reach + (d + 2) * 2 * UNIT_ROUNDOFF * (np.abs(block.vertices) @ np.abs(rays)).max(1)
+    error_s = d * block.displacement + 2 * (d + 2) * UNIT_ROUNDOFF
     endless = _on_infinity(block, d)
     length = np.abs(high).max(1)
     length = np.where(length > 0, length, 1.0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         t = high / s[:, None]
-        error_t = (error_high + np.abs(t).max(1) * error_s) / (s - error_s) + 2 * _UNIT * np.abs(t).max(1)
-        error_ray = 2 * error_high / length + _UNIT
+        error_t = (error_high + np.abs(t).max(1) * error_s) / (s - error_s) + 2 * UNIT_ROUNDOFF * np.abs(t).max(1)
+        error_ray = 2 * error_high / length + UNIT_ROUNDOFF
     points = _Points(np.where(endless[:, None], high / length[:, None], t), np.where(endless, error_ray, error_t), endless)
     near = (s > 2 * error_s) & (error_t <= _SHARP * np.maximum(1.0, np.abs(t).max(1)))
     sure = np.where(endless, error_ray <= _SHARP, near)
@@ -111,7 +111,7 @@ def _solved(problem: SpaceProblem, i: int, block: CellBlock, points: _Points, ro
         high, s = _exactly(problem, i, block, cell, row)
         unit = Fraction(2) ** problem.exponent if s else 1
         at[row] = [nearest_float(*(Fraction(x, s or max(map(abs, high))) * unit).as_integer_ratio()) for x in high]
-        error[row] = _UNIT * float(np.abs(at[row]).max())
+        error[row] = UNIT_ROUNDOFF * float(np.abs(at[row]).max())
         endless[row] = s == 0
     return _Points(at, error, endless)
 
@@ -137,7 +137,7 @@ def _maps_in_t(rays: np.ndarray, block: CellBlock) -> CellBlock:
     slopes = at_rays @ inverse.T
     size = (np.abs(block.maps[:, :, :-1]) + np.abs(constant)) @ np.abs(inverse).T
     spread = np.abs(inverse).sum()
-    bound = error * (1 + spread) + (len(rays) + 16) * 8 * _UNIT * size.sum(2)
+    bound = error * (1 + spread) + (len(rays) + 16) * 8 * UNIT_ROUNDOFF * size.sum(2)
     return replace(block, maps=np.concatenate([slopes, constant], axis=2), map_error=bound)
 
 

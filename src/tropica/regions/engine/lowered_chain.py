@@ -13,7 +13,7 @@ import numpy as np
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, compact, rationals
 from tropica.regions.engine.chain import Chain, ChainStage, linear_stage, rescaled_columns
-from tropica.regions.engine.reduction import Bounds, Reduced, reduced_threshold, reduced_window, whole
+from tropica.regions.engine.reduction import AffineBounds, Reduced, reduced_threshold, reduced_window, whole
 from tropica.regions.lower.composed_affine import SOURCE_INPUT as INPUT
 from tropica.regions.lower.composed_affine import ComposedAffine
 from tropica.regions.lower.exact_rows import ExactRows, added, row_keys, stacked
@@ -37,7 +37,7 @@ class _Previous:
 
     output: dict[int, np.ndarray]
     width: int
-    bounds: Bounds
+    bounds: AffineBounds
 
 
 def lowered_chain(
@@ -58,7 +58,7 @@ def lowered_chain(
         any(stage.kind == "window" for stage in lowered.stages)
         or any(op.size * op.source_size(k) > DENSE for op in readers for k in op.sources if k != INPUT)
     )
-    start = Bounds(np.eye(d, d + 1), np.zeros(d))
+    start = AffineBounds(np.eye(d, d + 1), np.zeros(d))
     previous = _Previous({INPUT: np.arange(d)}, d, start)
     stages: list[ChainStage] = []
     left: list[Reduced] = []
@@ -102,7 +102,7 @@ def _rows(
     return found, bias
 
 
-def _reduced(stage: Stage, weight: ExactRows, bias: RationalArray, rows: Bounds, vertices: np.ndarray | None) -> Reduced:
+def _reduced(stage: Stage, weight: ExactRows, bias: RationalArray, rows: AffineBounds, vertices: np.ndarray | None) -> Reduced:
     """What is left of a stage on the domain."""
     numbers: dict[object, int] = {}
     constants = bias.numerators
@@ -125,7 +125,7 @@ def _stage(
     bias: RationalArray,
     previous: _Previous,
     kept: Sequence[int],
-    rows: Bounds,
+    rows: AffineBounds,
     vertices: np.ndarray | None,
 ) -> tuple[ChainStage, _Previous]:
     """A stage of the chain: the units that are left, then linear ones that carry values on."""
@@ -163,7 +163,7 @@ def _stage(
         np.concatenate([reduced.high, ones]),
         None if reduced.windows is None else np.concatenate([reduced.windows, np.full(len(on), -1)]),
     )
-    all_rows = Bounds(
+    all_rows = AffineBounds(
         np.concatenate([center, previous.bounds.center[on]]), np.concatenate([radius, previous.bounds.radius[on]])
     )
     return stage, _Previous(output, stage.outputs, _output_bounds(stage, all_rows, vertices))
@@ -174,7 +174,7 @@ def _outputs_of(reduced: Reduced) -> int:
     return int(reduced.output.max(initial=-1)) + 1
 
 
-def _output_bounds(stage: ChainStage, rows: Bounds, vertices: np.ndarray | None) -> Bounds:
+def _output_bounds(stage: ChainStage, rows: AffineBounds, vertices: np.ndarray | None) -> AffineBounds:
     """Bounds of a stage's outputs from those of its rows."""
     below, above = rows.range(vertices)
     if stage.windows is None:
@@ -191,4 +191,4 @@ def _output_bounds(stage: ChainStage, rows: Bounds, vertices: np.ndarray | None)
         with np.errstate(over="ignore", invalid="ignore"):
             center[window, -1], radius[window] = (low[window] + high[window]) / 2, (high[window] - low[window]) / 2
             radius[window] += 1e-12 * np.maximum(np.abs(low[window]), np.abs(high[window])) + 1e-300
-    return Bounds(center, np.where(np.isfinite(radius), radius, np.inf))
+    return AffineBounds(center, np.where(np.isfinite(radius), radius, np.inf))

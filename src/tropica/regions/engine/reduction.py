@@ -20,7 +20,7 @@ SLACK = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Bounds:
+class AffineBounds:
     """Functions with center · (t, 1) − radius ≤ f(t) ≤ center · (t, 1) + radius on a domain.
 
     Attributes:
@@ -31,7 +31,7 @@ class Bounds:
     center: np.ndarray
     radius: np.ndarray
 
-    def combined(self, weight: csr_array, bias: np.ndarray) -> Bounds:
+    def combined(self, weight: csr_array, bias: np.ndarray) -> AffineBounds:
         """Bounds of W f + b."""
         with np.errstate(over="ignore", invalid="ignore"):
             center = weight @ self.center
@@ -39,7 +39,7 @@ class Bounds:
             size = abs(weight)
             total = size @ np.abs(self.center).sum(1) + np.abs(bias)
             radius = (size @ self.radius) * (1 + SLACK) + SLACK * total + 1e-300
-        return Bounds(center, radius)
+        return AffineBounds(center, radius)
 
     def range(self, vertices: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """The least and the largest value of each on the hull of vertices (V, d); infinite without them."""
@@ -52,7 +52,7 @@ class Bounds:
             low, high = value.min(1) - slack, value.max(1) + slack
         return np.where(np.isfinite(low), low, -np.inf), np.where(np.isfinite(high), high, np.inf)
 
-    def bent(self, low: np.ndarray, high: np.ndarray, below: np.ndarray, above: np.ndarray) -> Bounds:
+    def bent(self, low: np.ndarray, high: np.ndarray, below: np.ndarray, above: np.ndarray) -> AffineBounds:
         """Bounds of low·f where f ≤ 0 and high·f elsewhere, for f between ``below`` and ``above``."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             chord = (high * above - low * below) / (above - below)
@@ -62,7 +62,7 @@ class Bounds:
             center[:, -1] += shift / 2
             radius = (np.abs(slope) * self.radius + np.abs(shift) / 2) * (1 + SLACK)
             radius += SLACK * np.abs(slope) * np.abs(self.center).sum(1)
-        return Bounds(center, np.where(np.isfinite(radius), radius, np.inf))
+        return AffineBounds(center, np.where(np.isfinite(radius), radius, np.inf))
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import rationals
+from tropica.exact.roundoff import UNIT_ROUNDOFF
 from tropica.network.graph import AffineNode, Node
 from tropica.regions.engine.chain import Chain, ChainStage
-from tropica.regions.engine.reduction import ALWAYS, NEVER, SLACK, Bounds, Reduced
+from tropica.regions.engine.reduction import ALWAYS, NEVER, SLACK, AffineBounds, Reduced
 from tropica.regions.lower.composed_affine import SOURCE_INPUT, ComposedAffine
 from tropica.regions.lower.exact_rows import ExactRows
 from tropica.regions.lower.lowering import NO_INPUT, ZERO, Lowered, Stage
@@ -27,7 +28,6 @@ from tropica.runtime.memory import budget, size_text
 
 _AT_ONCE = 1 << 24
 """Entries of a batch of columns."""
-_UNIT = 2.0**-53
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class _Columns:
     """The largest absolute value of each column on the domain, and bounds as functions of the coordinates."""
 
     reach: np.ndarray
-    bounds: Bounds
+    bounds: AffineBounds
 
 
 def multiplications(lowered: Lowered) -> int:
@@ -111,7 +111,7 @@ def restricted_chain(lowered: Lowered, origin: np.ndarray, basis: np.ndarray, ve
     last = {k: max(i for i, op in enumerate(readers) if k in op.sources) for op in readers for k in op.sources}
     start = torch.from_numpy(np.concatenate([basis, origin[None]]))
     values = {SOURCE_INPUT: _Value(start, np.zeros(start.shape[1]))}
-    known = _Columns(np.ones(d + 1), Bounds(np.eye(d + 1), np.zeros(d + 1)))
+    known = _Columns(np.ones(d + 1), AffineBounds(np.eye(d + 1), np.zeros(d + 1)))
     stages: list[ChainStage] = []
     own: int | None = None
     first = np.zeros(0)
@@ -179,7 +179,7 @@ def _through(op: ComposedAffine, values: Mapping[int, _Value], reach: np.ndarray
     out[d] += torch.from_numpy(bias)
     terms = sum(_terms(node.roles(op.context.constants)["weight"]) + 8 if node.weighted else 16 for node in _nodes(op))
     total = _absolute(op, size)[0].numpy() + np.abs(bias)
-    slack = _absolute(op, error)[0].numpy() * (1 + 1e-6) + (terms + 8) * 1.01 * _UNIT * total + 1e-290
+    slack = _absolute(op, error)[0].numpy() * (1 + 1e-6) + (terms + 8) * 1.01 * UNIT_ROUNDOFF * total + 1e-290
     return _Value(out, slack)
 
 
@@ -214,7 +214,7 @@ def _absolute(op: ComposedAffine, values: Mapping[int, Tensor]) -> Tensor:
         return context.graph.interpret(given, step, stop=op.target)[op.target].reshape(1, -1)
 
 
-def _bounds(z: _Value, columns: Bounds) -> Bounds:
+def _bounds(z: _Value, columns: AffineBounds) -> AffineBounds:
     """Bounds of rows from those of the columns."""
     n = z.columns.shape[1]
     center, radius = np.zeros((n, columns.center.shape[1])), np.zeros(n)
@@ -224,11 +224,11 @@ def _bounds(z: _Value, columns: Bounds) -> Bounds:
         center[start : start + step] = weight @ columns.center
         size = np.abs(weight)
         radius[start : start + step] = size @ (columns.radius + SLACK * np.abs(columns.center).sum(1))
-    return Bounds(center, radius * (1 + SLACK) + z.error)
+    return AffineBounds(center, radius * (1 + SLACK) + z.error)
 
 
-def _joined(one: Bounds, other: Bounds) -> Bounds:
-    return Bounds(np.concatenate([one.center, other.center]), np.concatenate([one.radius, other.radius]))
+def _joined(one: AffineBounds, other: AffineBounds) -> AffineBounds:
+    return AffineBounds(np.concatenate([one.center, other.center]), np.concatenate([one.radius, other.radius]))
 
 
 # ── units ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -270,7 +270,7 @@ def _possible(stage: Stage, below: np.ndarray, above: np.ndarray) -> np.ndarray:
 
 
 def _bent(
-    stage: Stage, kept: Reduced, z: _Value, rows: Bounds, below: np.ndarray, above: np.ndarray
+    stage: Stage, kept: Reduced, z: _Value, rows: AffineBounds, below: np.ndarray, above: np.ndarray
 ) -> tuple[_Value, _Columns]:
     """The outputs of a stage, with a new column for each unit that is kept, and these columns."""
     d = rows.center.shape[1] - 1
@@ -280,7 +280,7 @@ def _bent(
         slope = np.where(up, stage.high, stage.low)
         slope[own] = 0.0
         columns, error = z.columns * torch.from_numpy(slope), np.abs(slope) * z.error * (1 + SLACK)
-        taken = Bounds(rows.center[own], rows.radius[own]).bent(kept.low, kept.high, below[own], above[own])
+        taken = AffineBounds(rows.center[own], rows.radius[own]).bent(kept.low, kept.high, below[own], above[own])
         reach = np.maximum(
             np.maximum(np.abs(kept.low * below[own]), np.abs(kept.high * above[own])),
             np.maximum(np.abs(kept.high * below[own]), np.abs(kept.low * above[own])),
@@ -300,7 +300,7 @@ def _bent(
         hi = np.where(possible[unit], most, -np.inf).max(1, initial=-np.inf)
         center = np.zeros((len(unit), d + 1))
         center[:, -1] = (lo + hi) / 2
-        taken, reach = Bounds(center, (hi - lo) / 2 * (1 + SLACK)), np.maximum(np.abs(lo), np.abs(hi))
+        taken, reach = AffineBounds(center, (hi - lo) / 2 * (1 + SLACK)), np.maximum(np.abs(lo), np.abs(hi))
     fresh = torch.zeros(len(unit), columns.shape[1], dtype=torch.float64)
     fresh[torch.arange(len(unit)), torch.from_numpy(unit)] = 1.0
     return _Value(torch.cat([columns, fresh]), error), _Columns(reach * (1 + SLACK) + 1e-290, taken)

@@ -13,7 +13,7 @@ from scipy.sparse import csc_array, csr_array
 
 from tropica.regions.engine.chain import Chain, ChainStage
 from tropica.regions.kernels.arrays import NetworkArrays, SparseColumns
-from tropica.regions.kernels.maps import UNIT
+from tropica.regions.kernels.maps import UNIT_ROUNDOFF
 from tropica.regions.lower.mantissas import mantissas
 
 _CACHE_LIMIT = 1 << 23
@@ -47,7 +47,7 @@ def scaled_network(chain: Chain, small: int = SMALL) -> tuple[NetworkArrays, np.
         if s == 0:
             first[:d, :n], first[d, :n] = weight.toarray().T, constant
             # nearest floats: 2⁻⁵³ of each; entries that underflowed
-            first[d + 1, :n] = 2 * UNIT * value + (d + 2) * 2.0**-1074
+            first[d + 1, :n] = 2 * UNIT_ROUNDOFF * value + (d + 2) * 2.0**-1074
         else:
             weights.append(weight)
             bias[s, :n] = constant

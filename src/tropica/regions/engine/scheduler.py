@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from tropica.regions.engine.tasks import Found, Task
+from tropica.regions.engine.tasks import Task, TaskResult
 
-Run = Callable[[Task], Found]
+Run = Callable[[Task], TaskResult]
 
 
 @dataclass
@@ -22,12 +22,12 @@ class _Place:
     """A place in the list: a task, its run, or its result."""
 
     task: Task | None = None
-    future: Future[Found] | None = None
-    found: Found | None = None
+    future: Future[TaskResult] | None = None
+    found: TaskResult | None = None
     after: _Place | None = None
 
 
-def in_order(root: Task, run: Run, threads: int, window: int) -> Iterator[Found]:
+def in_order(root: Task, run: Run, threads: int, window: int) -> Iterator[TaskResult]:
     """Yield the results of a task and of all that it gives back, in order.
 
     Args:
@@ -57,7 +57,7 @@ def in_order(root: Task, run: Run, threads: int, window: int) -> Iterator[Found]
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_thread(root: Task, run: Run) -> Iterator[Found]:
+def _one_thread(root: Task, run: Run) -> Iterator[TaskResult]:
     waiting = [root]
     while waiting:
         found = run(waiting.pop())

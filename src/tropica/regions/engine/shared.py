@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from tropica.regions.engine.cell_blocks import SIGNS, VERTICES, VOLUMES, CellBlock, Problem, Search, concatenated
+from tropica.regions.engine.cell_blocks import SIGNS, VERTICES, VOLUMES, CellBlock, CellSearch, Problem, concatenated
 from tropica.regions.engine.compilation import saying_compilation
 from tropica.regions.engine.cone_cells import in_space, touches_wall
 from tropica.regions.engine.fan import SpaceProblem
 from tropica.regions.engine.joined_cells import joined_cells
 from tropica.regions.engine.scheduler import in_order
-from tropica.regions.engine.tasks import Counters, Found, Task
+from tropica.regions.engine.tasks import Counters, Task, TaskResult
 from tropica.runtime.processes import Processes
 
 TASKS = 16
@@ -78,19 +78,19 @@ def all_blocks(
 
 def _own(problem: Problem, want: frozenset[str], processes: Processes, threads: int, counters: Counters) -> Iterator[Placed]:
     """The blocks of this process's share of the first results and of the tasks, with the places of these."""
-    search = Search(problem, want)
+    search = CellSearch(problem, want)
     with saying_compilation():
         for place, item in enumerate(_first(search, TASKS * processes.world_size)):
             if place % processes.world_size != processes.rank:
                 continue
-            for found in [item] if isinstance(item, Found) else in_order(item, search.run, threads, 8 * threads):
+            for found in [item] if isinstance(item, TaskResult) else in_order(item, search.run, threads, 8 * threads):
                 counters.add(found.counters)
                 yield from ((place, block) for block in search.blocks(found))
 
 
-def _first(search: Search, least: int) -> list[Found | Task]:
+def _first(search: CellSearch, least: int) -> list[TaskResult | Task]:
     """The first results, and in order the tasks that they leave: at least ``least``, unless the search ends before."""
-    items: list[Found | Task] = [search.problem.root]
+    items: list[TaskResult | Task] = [search.problem.root]
     while tasks := [(item.depth, i, item) for i, item in enumerate(items) if isinstance(item, Task)]:
         if len(tasks) >= least:
             break

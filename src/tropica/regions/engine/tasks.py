@@ -10,7 +10,17 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.regions.engine.exact_signs import ExactSigns, unpack
-from tropica.regions.kernels.arrays import Capacity, Cells, Levels, Maps, NetworkArrays, Output, Query, make_output, make_state
+from tropica.regions.kernels.arrays import (
+    Capacity,
+    Cells,
+    Levels,
+    Maps,
+    NetworkArrays,
+    Output,
+    SignQueries,
+    make_output,
+    make_state,
+)
 from tropica.regions.kernels.bits import Callback
 from tropica.regions.kernels.cut import LEVEL, NV, SLOT0, SLOTS, STAGE, V0
 from tropica.regions.kernels.maps import full_map
@@ -69,7 +79,7 @@ class Counters:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class TaskResult:
     """What a task found: the number of its cells, their arrays, the tasks that it gave back, in order."""
 
     count: int
@@ -82,13 +92,13 @@ class Spare(threading.local):
     """The arrays of a thread's last task, for its next one: allocating them takes as long as hundreds of cells."""
 
     made_for: tuple[Capacity, tuple[bool, ...]] | None = None
-    state: tuple[Cells, Levels, Maps, Output, Query] | None = None
+    state: tuple[Cells, Levels, Maps, Output, SignQueries] | None = None
 
 
 class _Decider:
     """Answers a kernel's doubtful signs, in batches; remembers an exception for the caller."""
 
-    def __init__(self, exact: ExactSigns, cells: Cells, levels: Levels, maps: Maps, query: Query) -> None:
+    def __init__(self, exact: ExactSigns, cells: Cells, levels: Levels, maps: Maps, query: SignQueries) -> None:
         self._exact, self._cells, self._levels, self._maps, self._query = exact, cells, levels, maps, query
         self.error: BaseException | None = None
         self.decided = self.undecided = 0
@@ -143,7 +153,7 @@ def run_task(
     limit: int,
     capacity: Capacity,
     spare: Spare,
-) -> Found:
+) -> TaskResult:
     """Search the subtree of a task, up to about ``limit`` cells; with larger arrays where they turn out too small."""
     while True:
         cells, levels, maps, output, query = _arrays(
@@ -172,12 +182,12 @@ def run_task(
             break
     counters = Counters(*(int(c) for c in query.counters[:4]), exactly=decider.decided, undecided=decider.undecided)
     tasks = [_subtask(net, task, e, cells, levels, maps) for e in range(left - 1, -1, -1)]
-    return Found(found, output, tasks, counters)
+    return TaskResult(found, output, tasks, counters)
 
 
 def _arrays(
     net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, bool, bool], spare: Spare
-) -> tuple[Cells, Levels, Maps, Output, Query]:
+) -> tuple[Cells, Levels, Maps, Output, SignQueries]:
     """Arrays for one task, as good as fresh: what a kernel reads before it writes it is reset. Outputs are given away."""
     if spare.state is None or spare.made_for != (capacity, want):
         spare.state, spare.made_for = make_state(net, capacity, want), (capacity, want)

@@ -143,7 +143,7 @@ class Output(NamedTuple):
     facets: np.ndarray  # (K, 3)
 
 
-class Query(NamedTuple):
+class SignQueries(NamedTuple):
     """Counters, and the doubtful signs that the kernel asks about."""
 
     head: np.ndarray  # (3,) level, stage, count
@@ -178,7 +178,7 @@ def _zeros(*shape: int, dtype: type = np.float64) -> np.ndarray:
 
 def make_state(
     net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, bool, bool]
-) -> tuple[Cells, Levels, Maps, Output, Query]:
+) -> tuple[Cells, Levels, Maps, Output, SignQueries]:
     """Fresh arrays for one task."""
     d, stages, width = net.d, len(net.size) - 1, net.bias.shape[1]
     words, A = width // 64, capacity.vertices
@@ -263,9 +263,9 @@ def make_output(net: NetworkArrays, capacity: Capacity, want: tuple[bool, bool, 
     )
 
 
-def _query(net: NetworkArrays, capacity: Capacity) -> Query:
+def _query(net: NetworkArrays, capacity: Capacity) -> SignQueries:
     d, A = net.d, capacity.vertices
-    return Query(
+    return SignQueries(
         _zeros(4, dtype=np.int64),
         _zeros(1 << 16, 4, dtype=np.int64),
         _zeros(8, dtype=np.int64),

@@ -6,9 +6,8 @@ import numpy as np
 from numba import njit
 
 from tropica.regions.kernels.bits import ENTRY, OPTIONS, ctz, larger, popcount
-from tropica.regions.kernels.signs import ONE, ROUNDING
+from tropica.regions.kernels.signs import DOT_ROUNDING, ONE, UNIT_ROUNDOFF
 
-UNIT = 2.0**-53
 MAX_TERMS = 8
 """The largest number of rank-one terms of a map that are passed on to the next; with more, the map is a full product."""
 MAX_SPARSE_TERMS = 24
@@ -104,7 +103,7 @@ def full_map(dims, d, s, rows, mask, size, place, low, step, out, next_size, wei
     if sparse is not None:  # noqa: SIM102 - numba leaves this out where it is None
         if sparse.flag[s + 1]:
             summed = sparse.terms[s + 1]
-    relative = (summed + 16) * UNIT
+    relative = (summed + 16) * UNIT_ROUNDOFF
     count = size * 0
     for u in range(size):
         slope = low[u] + (step[u] if mask[u >> 6] >> np.uint64(u & 63) & ONE else 0.0)
@@ -176,7 +175,7 @@ def add_term(dims, d, out, next_size, vector, coefficient, error, vector_error):
         line = out[k]
         for i in range(next_size):
             line[i] += c * vector[i]
-    scale, shift = error + ROUNDING * total, total * vector_error * 1.0001 + 1e-300
+    scale, shift = error + DOT_ROUNDING * total, total * vector_error * 1.0001 + 1e-300
     line, largest = out[d + 1], 0.0
     for i in range(next_size):
         line[i] += scale * abs(vector[i]) + shift
@@ -238,7 +237,7 @@ def pass_support(s, f, next_size, net, sparse, maps, mask):
     if not patches:
         combine(out, next_size, net.weight, net.offset[s + 1], next_size, maps.columns, maps.single, count)
     summed = size if listed < 0 else listed
-    return net.row_sum[s + 1] * (maps.vector_size[s, f, 1] + (summed + 16) * UNIT * maps.vector_size[s, f, 0]) * 1.0001
+    return net.row_sum[s + 1] * (maps.vector_size[s, f, 1] + (summed + 16) * UNIT_ROUNDOFF * maps.vector_size[s, f, 0]) * 1.0001
 
 
 @njit(**OPTIONS)
@@ -255,7 +254,7 @@ def add_supported(dims, d, out, maps, s, f, size, error, vector_error):
         for q in range(listed):
             i = maps.support[s, f, q]
             line[i] += c * vector[i]
-    scale, shift = error + ROUNDING * total, total * vector_error * 1.0001 + 1e-300
+    scale, shift = error + DOT_ROUNDING * total, total * vector_error * 1.0001 + 1e-300
     line = out[d + 1]
     for q in range(listed):
         i = maps.support[s, f, q]

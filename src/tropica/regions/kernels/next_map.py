@@ -8,7 +8,7 @@ from numba import njit
 from tropica.regions.kernels.bits import OPTIONS, ctz, larger
 from tropica.regions.kernels.maps import (
     MAX_UPDATES,
-    UNIT,
+    UNIT_ROUNDOFF,
     add_patch,
     add_patches,
     add_products,
@@ -22,7 +22,7 @@ from tropica.regions.kernels.maps import (
     unit_row,
     updated,
 )
-from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO
+from tropica.regions.kernels.signs import DOT_ROUNDING, ONE, ZERO
 
 
 @njit(**OPTIONS)
@@ -35,7 +35,9 @@ def pass_vector(s, f, words, size, next_size, net, maps):
         passed_on(
             words, size, next_size, place, low, step, current, vector, weight, offset, maps.vector[s + 1, f], index, single
         )
-        return net.row_sum[s + 1] * (maps.vector_size[s, f, 1] + (size + 16) * UNIT * maps.vector_size[s, f, 0]) * 1.0001
+        return (
+            net.row_sum[s + 1] * (maps.vector_size[s, f, 1] + (size + 16) * UNIT_ROUNDOFF * maps.vector_size[s, f, 0]) * 1.0001
+        )
     start = net.cached[s] + j * next_size
     o = maps.cache[start : start + next_size]
     old = maps.cache_mask[s, j]
@@ -48,7 +50,7 @@ def pass_vector(s, f, words, size, next_size, net, maps):
     maps.cache_columns[s, j] = columns
     for w in range(words):
         old[w] = current[w]
-    return (size + 2 * columns + 16) * UNIT * net.column[s, j]
+    return (size + 2 * columns + 16) * UNIT_ROUNDOFF * net.column[s, j]
 
 
 @njit(**OPTIONS)
@@ -96,7 +98,7 @@ def changed_columns(dims, d, words, rows, mask, current, step, place, index, fac
             u = w * 64 + ctz(changed)
             changed &= changed - ONE
             slope = step[u] if mask[w] >> np.uint64(u & 63) & ONE else -step[u]
-            unit_row(dims, d, rows, u, slope, ROUNDING, factor, count)
+            unit_row(dims, d, rows, u, slope, DOT_ROUNDING, factor, count)
             if count > 0 and index[count - 1] == place[u]:
                 for k in range(d + 2):
                     factor[count - 1, k] += factor[count, k]
@@ -123,7 +125,7 @@ def begin_terms(s, terms, count, d, next_size, net, sparse, maps):
                 for q in range(maps.support_size[s + 1, f]):
                     largest = larger(largest, abs(maps.vector[s + 1, f, maps.support[s + 1, f, q]]))
                 maps.vector_size[s + 1, f, 0] = largest
-                maps.vector_size[s + 1, f, 1] = 2 * UNIT * largest + 1e-300
+                maps.vector_size[s + 1, f, 1] = 2 * UNIT_ROUNDOFF * largest + 1e-300
         if not patch:
             start = offset + maps.columns[p] * next_size
             for i in range(next_size):

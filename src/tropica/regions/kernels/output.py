@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from tropica.regions.kernels.bits import OPTIONS
-from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO
+from tropica.regions.kernels.signs import DOT_ROUNDING, ONE, ZERO
 from tropica.regions.kernels.volume import volume
 
 
@@ -87,5 +87,5 @@ def write_cell(d, i, stages, size, cells, v0, nv, s0, ns, maps, output, query):
             for k in range(d + 1):
                 output.maps[i, j, k] = rows[k, j]
                 total += abs(rows[k, j])
-            output.maps[i, j, d + 1] = rows[d + 1, j] + ROUNDING * total
+            output.maps[i, j, d + 1] = rows[d + 1, j] + DOT_ROUNDING * total
     return True

@@ -9,7 +9,7 @@ from tropica.regions.kernels.bits import ENTRY, OPTIONS, ctz, larger, smaller
 from tropica.regions.kernels.cut import LEVEL, NV, PLANES, SFREE, SLOT0, SLOTS, STAGE, TOP, V0, VFREE, split
 from tropica.regions.kernels.next_map import next_map
 from tropica.regions.kernels.output import write_cell
-from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO, at_vertices, ball, full_word, gather
+from tropica.regions.kernels.signs import DOT_ROUNDING, ONE, ZERO, at_vertices, ball, full_word, gather
 from tropica.regions.kernels.windows import SMALLER, choose, enter_windows, narrow, part
 
 DONE, GIVEN_BACK, TOO_SMALL, UNDECIDED, TOO_MANY_FACETS = range(5)
@@ -27,7 +27,7 @@ def box_of(dims, d, X, disp, lists, v0, nv, middle, radius):
         for j in range(v0 + 1, v0 + nv):
             lo, hi = smaller(lo, X[lists[j], k]), larger(hi, X[lists[j], k])
         middle[k] = 0.5 * (lo + hi)
-        radius[k] = (0.5 * (hi - lo) + most) * 1.0001 + 2 * ROUNDING
+        radius[k] = (0.5 * (hi - lo) + most) * 1.0001 + 2 * DOT_ROUNDING
 
 
 @njit(**OPTIONS)

@@ -11,7 +11,9 @@ from numba import njit
 
 from tropica.regions.kernels.bits import OPTIONS, call, ctz, smaller
 
-ROUNDING = 300 * 2.0**-53
+UNIT_ROUNDOFF = 2.0**-53
+"""Defined here: what kernels read is in this folder, whose files the cache of compiled kernels is keyed by."""
+DOT_ROUNDING = 300 * UNIT_ROUNDOFF
 """Rounding of the at most 256 updates of a map and of one evaluation, relative to the sum of a row's absolute values."""
 ZERO, ONE = np.uint64(0), np.uint64(1)
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -32,7 +34,7 @@ def ball(dims, d, rows, size, middle, radius, tested, positive, undecided):
         for i in range(count):
             j = start + i
             value = rows[d, j]
-            width = rows[d + 1, j] + ROUNDING * abs(value)
+            width = rows[d + 1, j] + DOT_ROUNDING * abs(value)
             for k in range(len(dims) if len(dims) > 0 else d):
                 value += rows[k, j] * middle[k]
                 width += abs(rows[k, j]) * radius[k]
@@ -59,7 +61,7 @@ def gather(dims, d, rows, units, start, count, forms, tolerance, length):
             slope += abs(rows[k, u])
         forms[d, i] = rows[d, u]
         length[i] = slope * 1.0001
-        tolerance[i] = (rows[d + 1, u] + ROUNDING * (slope + abs(rows[d, u]))) * 1.0001 + 1e-300
+        tolerance[i] = (rows[d + 1, u] + DOT_ROUNDING * (slope + abs(rows[d, u]))) * 1.0001 + 1e-300
 
 
 @njit(**OPTIONS)

@@ -12,7 +12,7 @@ from numba import njit
 
 from tropica.regions.kernels.bits import OPTIONS, smaller
 from tropica.regions.kernels.cut import NV, PLANES, SFREE, SLOT0, SLOTS, TOP, V0, VFREE, split
-from tropica.regions.kernels.signs import ONE, ROUNDING, ZERO, at_vertices, full_word
+from tropica.regions.kernels.signs import DOT_ROUNDING, ONE, ZERO, at_vertices, full_word
 
 SMALLER = ONE << np.uint64(62)
 """Beside the number of the next window: the cell is a part of the one that the windows were filtered on."""
@@ -24,7 +24,7 @@ FEW = 12
 def ranges(dims, d, rows, first, end, middle, radius, least, most):
     """Bounds of units on the box around a cell."""
     for u in range(first, end):
-        value, width = rows[d, u], rows[d + 1, u] + ROUNDING * abs(rows[d, u])
+        value, width = rows[d, u], rows[d + 1, u] + DOT_ROUNDING * abs(rows[d, u])
         for k in range(len(dims) if len(dims) > 0 else d):
             value += rows[k, u] * middle[k]
             width += abs(rows[k, u]) * radius[k]
@@ -126,7 +126,7 @@ def gather_differences(dims, d, rows, unit, partner, count, forms, tolerance, le
         forms[d, i] = rows[d, u] - rows[d, v]
         size += abs(rows[d, u]) + abs(rows[d, v])
         length[i] = slope * 1.0001
-        tolerance[i] = (rows[d + 1, u] + rows[d + 1, v] + ROUNDING * size) * 1.0001 + 1e-300
+        tolerance[i] = (rows[d + 1, u] + rows[d + 1, v] + DOT_ROUNDING * size) * 1.0001 + 1e-300
 
 
 @njit(**OPTIONS)

@@ -12,7 +12,7 @@ import numpy as np
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray
-from tropica.regions.complex.clipping import ROUNDING, Polytopes
+from tropica.regions.complex.clipping import EPSILON, Polytopes
 from tropica.regions.complex.enumerated import Enumerated
 from tropica.regions.complex.output_cells import Functions, OutputCells, clip
 from tropica.regions.topology.faces import FaceComplex
@@ -70,7 +70,7 @@ class VertexValues:
             terms = np.einsum("nk,nk->n", size, np.abs(at))
             slack = np.abs(row[:, :-1]).sum(1) * self.polytopes.displacement[rows]
             error = np.einsum("no,no->n", np.abs(weight), errors[cell]) + slack
-            return value, error + (at.shape[1] + 3) * ROUNDING * terms + 1e-305
+            return value, error + (at.shape[1] + 3) * EPSILON * terms + 1e-305
 
     @cached_property
     def nearest(self) -> np.ndarray:
@@ -106,7 +106,7 @@ class VertexValues:
         value, error = self.floats
         with np.errstate(invalid="ignore", over="ignore"):
             away = value - level
-            sure = np.abs(away) > error + ROUNDING * np.abs(level)
+            sure = np.abs(away) > error + EPSILON * np.abs(level)
             sure &= np.isfinite(away) & np.isfinite(error)
         sign = np.where(sure, np.sign(away), 0).astype(np.int8)
         doubtful = np.flatnonzero(~sure)

@@ -32,7 +32,7 @@ UNBOUNDED = "no theorem"
 
 
 @dataclass(frozen=True)
-class SampleSizes:
+class EstimateSizes:
     """The sizes of the samples.
 
     Attributes:
@@ -54,7 +54,7 @@ class SampleSizes:
         return max(self.min_segments, min(self.max_segments, self.units // units))
 
 
-SAMPLE_SIZES = SampleSizes()
+SAMPLE_SIZES = EstimateSizes()
 
 
 def draw_pairs(labels: Tensor, x: Tensor, same: bool, number: int, generator: torch.Generator) -> list[tuple[int, int]]:
@@ -74,7 +74,7 @@ def draw_pairs(labels: Tensor, x: Tensor, same: bool, number: int, generator: to
     return found
 
 
-def measure(case: Case, sizes: SampleSizes = SAMPLE_SIZES) -> Measurement:
+def measure(case: Case, sizes: EstimateSizes = SAMPLE_SIZES) -> Measurement:
     """A row for each quantity and place."""
     rows: list[Row] = []
     generator = torch.Generator().manual_seed(case.run.seed)

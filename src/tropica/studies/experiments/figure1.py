@@ -25,7 +25,7 @@ from tropica.studies.tables import Table, aggregate, by_decomposition, decimals,
 from tropica.terms.linear_terms import LinearTerms
 
 DECOMPOSITIONS = (*METHODS, "minimal")
-MARGIN = 0.05
+PICTURE_MARGIN = 0.05
 """Width of the window's border on each side of the points, relative to their extent."""
 PIXELS = 600
 """Side of the grid on which labels are compared for the picture."""
@@ -110,7 +110,7 @@ def envelopes(terms: LinearTerms, chosen: Representatives, window: np.ndarray) -
 def _window(points: np.ndarray) -> np.ndarray:
     """(2, 2): the lower and the upper corner of a rectangle around the points."""
     low, high = points.min(0), points.max(0)
-    pad = MARGIN * np.maximum(high - low, (high - low).max() / 100 or 1.0)
+    pad = PICTURE_MARGIN * np.maximum(high - low, (high - low).max() / 100 or 1.0)
     return np.stack([low - pad, high + pad])
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from tropica.network.builder import TWO_ACTIVATIONS, Builder, Refused, Value
 from tropica.network.ops import linear
 from tropica.network.readers.onnx_ops.registry import Call, op
-from tropica.network.readers.onnx_ops.windows import Windows, strides_of
+from tropica.network.readers.onnx_ops.windows import SpatialWindows, strides_of
 from tropica.network.readers.per_point import (
     Activation,
     Operand,
@@ -166,7 +166,7 @@ def conv(b: Builder, call: Call) -> Activation:
     """A convolution with a constant filter."""
     x = call.activation()
     weight, bias, spatial = _filters(call, x)
-    windows = Windows.of(call, x.shape[2:], tuple(weight.shape[2:]), ceil=False)
+    windows = SpatialWindows.of(call, x.shape[2:], tuple(weight.shape[2:]), ceil=False)
     value, pads, groups = images(b, x), windows.before, call.attribute("group")
     bounded((x.shape[0], len(weight), *windows.count), (*x.shape[:2], *windows.padded))
     if windows.before != windows.after:

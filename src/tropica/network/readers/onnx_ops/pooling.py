@@ -13,17 +13,17 @@ from tropica.network.builder import Builder, Refused, Value
 from tropica.network.nonlinearities import Amax, MaxPool
 from tropica.network.ops import nonlinearities
 from tropica.network.readers.onnx_ops.registry import Call, op
-from tropica.network.readers.onnx_ops.windows import Windows
+from tropica.network.readers.onnx_ops.windows import SpatialWindows
 from tropica.network.readers.per_point import MOST_INDEX, Activation, along, bounded, from_images, images
 
 _AVERAGES: tuple[Callable[..., Tensor], ...] = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
 
 
-def _windows(call: Call, x: Activation) -> Windows:
+def _windows(call: Call, x: Activation) -> SpatialWindows:
     kernel, sizes = call.attribute("kernel_shape"), x.shape[2:]
     if not sizes or kernel is None or len(kernel) != len(sizes) or min(kernel) < 1:
         raise Refused(f"its kernel_shape is {kernel}, its input {x.shape}")
-    windows = Windows.of(call, sizes, tuple(kernel), ceil=bool(call.attribute("ceil_mode")))
+    windows = SpatialWindows.of(call, sizes, tuple(kernel), ceil=bool(call.attribute("ceil_mode")))
     bounded((*x.shape[:2], *windows.count), (*x.shape[:2], *windows.padded))
     if any(n * k > MOST_INDEX for n, k in zip(windows.count, windows.kernel, strict=True)):
         raise Refused(f"its windows {windows.kernel} on {sizes} have more than {MOST_INDEX:,} positions along an axis")
@@ -32,7 +32,7 @@ def _windows(call: Call, x: Activation) -> Windows:
     return windows
 
 
-def _outside(windows: Windows, axis: int) -> Tensor:
+def _outside(windows: SpatialWindows, axis: int) -> Tensor:
     """The windows of an axis without a position inside."""
     positions = torch.from_numpy(windows.positions(axis))
     inside = (positions >= 0) & (positions < windows.sizes[axis])
@@ -54,7 +54,7 @@ def max_pool(b: Builder, call: Call) -> tuple[Activation, None]:
     return from_images(b, b.nonlinearity(Amax((-1,), first=True), gathered), x.shape[0]), None
 
 
-def _counts_as_torch(windows: Windows, ceil: bool) -> bool:
+def _counts_as_torch(windows: SpatialWindows, ceil: bool) -> bool:
     """Whether ``torch``, which pads both ends of an axis alike and cuts windows at the end, has the same windows."""
     if len(windows.sizes) > 3 or any(2 * p > k for p, k in zip(windows.before, windows.kernel, strict=True)):
         return False
@@ -70,7 +70,7 @@ def _counts_as_torch(windows: Windows, ceil: bool) -> bool:
     return True
 
 
-def _gathered(b: Builder, value: Value, windows: Windows) -> Value:
+def _gathered(b: Builder, value: Value, windows: SpatialWindows) -> Value:
     """The entries of each window along a new last axis; an entry in the padding is replaced by another one of its window."""
     spatial = len(windows.sizes)
     roles: dict[str, Tensor] = {}
@@ -103,7 +103,7 @@ def average_pool(b: Builder, call: Call) -> Activation:
     return from_images(b, value, x.shape[0])
 
 
-def _is_plain(windows: Windows) -> bool:
+def _is_plain(windows: SpatialWindows) -> bool:
     """Whether torch's average pooling has the same windows."""
     ends = zip(windows.sizes, windows.kernel, windows.stride, windows.before, windows.count, strict=True)
     return (
@@ -114,7 +114,7 @@ def _is_plain(windows: Windows) -> bool:
     )
 
 
-def _mean_matrix(windows: Windows, axis: int, count_pad: bool) -> Tensor:
+def _mean_matrix(windows: SpatialWindows, axis: int, count_pad: bool) -> Tensor:
     """The matrix (windows, size) of the means along one axis. Positions behind the padding never count."""
     size = windows.sizes[axis]
     positions = torch.from_numpy(windows.positions(axis))

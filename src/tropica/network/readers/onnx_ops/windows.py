@@ -11,7 +11,7 @@ from tropica.network.readers.onnx_ops.registry import Call
 
 
 @dataclass(frozen=True)
-class Windows:
+class SpatialWindows:
     """Windows over spatial axes; window o of an axis starts at o · stride − before.
 
     Attributes:
@@ -29,7 +29,7 @@ class Windows:
     count: tuple[int, ...]
 
     @classmethod
-    def of(cls, call: Call, sizes: tuple[int, ...], kernel: tuple[int, ...], ceil: bool) -> Windows:
+    def of(cls, call: Call, sizes: tuple[int, ...], kernel: tuple[int, ...], ceil: bool) -> SpatialWindows:
         """The windows that a node's ``strides``, ``dilations``, ``pads`` and ``auto_pad`` describe."""
         spatial = len(sizes)
         stride, dilation = strides_of(call, "strides", spatial), strides_of(call, "dilations", spatial)
