@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -283,3 +284,31 @@ def test_a_violation_at_one_vertex_alone_is_found() -> None:
     assert found.point is None
     assert found.rational == (Fraction(1, 3), Fraction(1, 7))
     assert found.outputs == (0,)
+
+
+def interrupted(boxes: int) -> Callable[[int, int, str], None]:
+    """A report of progress that presses Ctrl-C once so many boxes are done."""
+
+    def report(done: int, total: int, message: str) -> None:
+        if done >= boxes and not pressed:
+            pressed.append(done)
+            signal.raise_signal(signal.SIGINT)
+
+    pressed: list[int] = []
+    return report
+
+
+@pytest.mark.parametrize("inputs", [2, 12], ids=["splits inputs", "splits units"])
+def test_ctrl_c_ends_a_search_with_what_there_is(inputs: int) -> None:
+    net, box, level = nearly_largest(inputs)
+    verdict = tp.verify(net, box, tp.Property.below(0, level, 1), progress=interrupted(1))
+    assert (verdict.status, verdict.stopped, verdict.boxes > 0, verdict.left) == ("undecided", "Ctrl-C", True, 1.0)
+    found = tp.output_range(net, box, 0, progress=interrupted(1))
+    assert (found.stopped, found.exact) == ("Ctrl-C", False)
+    for end, sign in ((found.minimum, 1), (found.maximum, -1)):
+        y = exact_outputs(threshold_program(lower(net)), end.point.ravel())[0]
+        assert sign * end.bound < sign * end.value == sign * y
+    seen: list[tuple[int, int, str]] = []
+    whole = tp.verify(net, box, tp.Property.below(0, level, 1), progress=lambda *step: seen.append(step))
+    assert (whole.status, whole.stopped) == ("holds", None)
+    assert (seen[0], seen[-1]) == ((0, 0, "nodes"), (whole.boxes, 0, "nodes"))

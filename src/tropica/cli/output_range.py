@@ -54,7 +54,8 @@ def output_range(
     """Find the exact minimum and maximum of an output, a sum of outputs, or the norm of the Jacobian, on a box.
 
     Extremes are rational numbers with the points that attain them. Within --max-boxes or --max-seconds (of each of the two,
-    60 by default), and on many boxes of more than 8 inputs, the best value found comes with a proven bound.
+    60 by default), and on many boxes of more than 8 inputs, the best value found comes with a proven bound. Ctrl-C ends the
+    search as a limit does.
     """
     at = source.load(needs_point=False)
     domain, described = points.make_box(at, box)
@@ -69,6 +70,7 @@ def output_range(
         "minimum": _extreme(found.minimum),
         "maximum": _extreme(found.maximum),
         "exact": found.exact,
+        "stopped": found.stopped,
         "boxes": found.boxes,
         "cells": found.cells,
         "input_shape": list(at.net.input_shape),
@@ -118,7 +120,8 @@ def _show(numbers: Mapping[str, Any]) -> None:
     shape = shape_text(numbers["input_shape"])
     title = f"The range of {_text(numbers['objective'])} on a box of dimension {numbers['domain']['dimension']}, inputs {shape}"
     print_table(title, ["", "value", "proven", "at"], rows)
-    print_facts({"boxes": f"{numbers['boxes']:,} bounded, {numbers['cells']:,} cells visited"})
+    stopped = f"; {numbers['stopped']} stopped the search" if numbers["stopped"] else ""
+    print_facts({"boxes": f"{numbers['boxes']:,} bounded, {numbers['cells']:,} cells visited{stopped}"})
 
 
 def _flat(nested: Any) -> list[float]:

@@ -23,6 +23,7 @@ PROPERTY_HELP = (
     "label: the label of --point or --x everywhere on the box; label:K: output K is the largest; below:K:C, above:K:C: output "
     "K is below or above C; or a file *.vnnlib, which may have boxes of its own."
 )
+LIMITS = "--max-boxes or --max-seconds"
 SAMPLES = 2048
 """Points of the box whose outputs are drawn."""
 
@@ -45,10 +46,9 @@ def verify(
     """Verify a property of the outputs on a box: it holds, it is violated, or limits leave it undecided.
 
     The network is that of real numbers with the weights as they are. A counterexample is evaluated exactly, and beside that
-    by the network's own float32 arithmetic. Exit code 0: holds; 1: violated; 3: undecided.
+    by the network's own float32 arithmetic. Ctrl-C ends the search as a limit does. Exit code 0: holds; 1: violated;
+    3: undecided.
     """
-    from tropica.runtime.progress import waiting
-
     if proof is not None:
         writable_file(proof)
     at = source.load(needs_point=prop == "label")
@@ -59,8 +59,7 @@ def verify(
         domain, described = points.make_box(at, box)
     elif box.box is not None or box.radius is not None:
         raise InputError(f"{prop} has boxes of its own: leave out --box and --radius")
-    with waiting("verifying"):
-        found = tp.verify(at.net, domain, wanted, max_boxes=max_boxes, max_seconds=max_seconds, seed=seed)
+    found = tp.verify(at.net, domain, wanted, max_boxes=max_boxes, max_seconds=max_seconds, seed=seed, progress=True)
     if proof is not None and found.holds:
         found.save(proof)
     numbers = _numbers(found) | {"property": wanted.name, "domain": described, "network": at.net.fingerprint}
@@ -73,7 +72,7 @@ def verify(
     failure, code = {
         "holds": ("", 0),
         "violated": ("the property is violated", FAILED),
-        "undecided": ("the property is undecided; --max-boxes or --max-seconds stopped the search", UNDECIDED),
+        "undecided": (f"the property is undecided; {found.stopped or LIMITS} stopped the search", UNDECIDED),
     }[found.status]
     return CommandResult(numbers, show, picture=lambda: _figure(at.net, wanted, domain, found), failure=failure, code=code)
 
@@ -131,6 +130,7 @@ def _numbers(found: tp.Verdict) -> dict[str, Any]:
         "float32_outputs": None if found.float32_outputs is None else found.float32_outputs.tolist(),
         "boxes": found.boxes,
         "left": found.left,
+        "stopped": found.stopped,
     }
 
 

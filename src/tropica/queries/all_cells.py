@@ -47,8 +47,9 @@ class AllCells:
         return self.found
 
     def _enumerated(self, seconds: float) -> Enumerated | None:
+        settings = EnumerationSettings(max_cells=MOST_CELLS, max_seconds=seconds)
         try:
-            found = enumerate_cells(self.net, self.domain, EnumerationSettings(max_cells=MOST_CELLS, max_seconds=seconds))
+            found = enumerate_cells(self.net, self.domain, settings, sharpen=False)
         except InputError:  # too many dimensions, or too large a network
             return None
         return found if found.stopped is None and found.proven and len(found) else None

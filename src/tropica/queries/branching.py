@@ -19,6 +19,7 @@ from tropica.queries.multipliers import LEVELS, Ascended, Multipliers, Objective
 from tropica.queries.proof_tree import ProofWriter
 from tropica.queries.relaxation import relaxed
 from tropica.queries.threshold_program import Program
+from tropica.queries.watch import Watch
 
 FEW_INPUTS = 8
 """Inputs with room up to which inputs are split."""
@@ -126,24 +127,25 @@ class BranchAndBound:
         self.columns = np.flatnonzero(((low < 0) & (high > 0))[0] & bends)
         self.made = 1
 
-    def run(self, writer: ProofWriter, max_nodes: float, until: float) -> Branched:
-        """Search until no node is open, a limit comes, or ``visit`` stops it."""
+    def run(self, writer: ProofWriter, max_nodes: float, until: float, watch: Watch) -> Branched:
+        """Search until no node is open, a limit or Ctrl-C comes, or ``visit`` stops it."""
         with np.errstate(all="ignore"):
-            return self._run(writer, max_nodes, until)
+            return self._run(writer, max_nodes, until, watch)
 
-    def _run(self, writer: ProofWriter, max_nodes: float, until: float) -> Branched:
+    def _run(self, writer: ProofWriter, max_nodes: float, until: float, watch: Watch) -> Branched:
         first = first_multipliers(self.program, self.root, len(self.objective.rows))
         start = OpenNode(0, self.lo, self.hi, (), self._stored(first.alpha[0]), np.zeros(0), first.weights[0], 1.0)
         queue: list[tuple[float, int, OpenNode]] = [(-np.inf, 0, start)]
         batch_size = max(1, min(BATCH, BLOCK_NUMBERS // max(1, self.program.units + self.program.inputs)))
         count, left, chunk = 0, 0.0, Chunk()
         rows, columns = len(self.objective.rows), len(self.columns)
-        while queue and not (count >= max_nodes or time.monotonic() > until or len(queue) > MOST_OPEN):
+        while queue and not (count >= max_nodes or _over(until, watch) or len(queue) > MOST_OPEN):
             batch = [heapq.heappop(queue)[2] for _ in range(min(batch_size, len(queue)))]
             bounds = self._bounds(batch)
             found = self._ascended(bounds, batch, FIRST_STEPS if count == 0 else STEPS)
             count += len(batch)
-            found = self._relaxed(bounds, found, until)
+            watch.add(len(batch))
+            found = self._relaxed(bounds, found, until, watch)
             unproven = self._unproven(found)
             if unproven.any() and self.visit(np.concatenate([found.point, (bounds.lo + bounds.hi) / 2])[np.tile(unproven, 2)]):
                 return Branched(count, 1.0)
@@ -201,7 +203,7 @@ class BranchAndBound:
             found = found.replaced(index, some)
         return found
 
-    def _relaxed(self, bounds: BoxBounds, found: Ascended, until: float) -> Ascended:
+    def _relaxed(self, bounds: BoxBounds, found: Ascended, until: float, watch: Watch) -> Ascended:
         """The bounds of nodes that are not proven, by their linear relaxations."""
         if self.by_inputs:
             return found
@@ -209,7 +211,7 @@ class BranchAndBound:
         settled = ~((low < 0) & (high > 0) & self.bends).any(1)
         wanted = self._unproven(found) & (settled | (self.program.units <= RELAXED))
         for k in np.flatnonzero(wanted).tolist():
-            if time.monotonic() > until:
+            if _over(until, watch):
                 break
             one = bounds.at(np.array([k]))
             end = relaxed(self.program, one, self.objective, until - time.monotonic())
@@ -279,3 +281,7 @@ class BranchAndBound:
         room = np.where(mixed, high * -low / (high - low), 0.0)
         score = np.where(mixed, np.abs(found.factors[k]) * room, -1.0)
         return int(np.nan_to_num(score, nan=0.0).argmax())
+
+
+def _over(until: float, watch: Watch) -> bool:
+    return time.monotonic() > until or watch.ended

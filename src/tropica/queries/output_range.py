@@ -22,12 +22,13 @@ from tropica.queries.lipschitz_range import LipschitzSearch
 from tropica.queries.range_search import Extreme, RangeSearch
 from tropica.queries.unit_range import least_by_units
 from tropica.queries.walls import walls_of
+from tropica.queries.watch import Watch, watched
 from tropica.regions.domains.constructors import Box
 from tropica.regions.domains.domain import Domain
 from tropica.regions.lower.lowering import Lowered, lower
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.html import HtmlRepr
-from tropica.runtime.progress import ProgressCallback, progress_callback
+from tropica.runtime.progress import ProgressCallback
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,6 +40,7 @@ class OutputRange(HtmlRepr):
         boxes: how many boxes were bounded, or nodes with fixed units.
         cells: how many cells were visited.
         seconds: time it took.
+        stopped: "Ctrl-C" where that ended a search, else None.
 
     >>> import tropica as tp
     >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
@@ -54,6 +56,7 @@ class OutputRange(HtmlRepr):
     boxes: int
     cells: int
     seconds: float
+    stopped: str | None = None
 
     @property
     def exact(self) -> bool:
@@ -102,6 +105,8 @@ def output_range(
         seed: of the points that are tried first.
         progress: True for a bar, or a function (boxes, 0, message).
 
+    Ctrl-C ends the search as a limit does; a second Ctrl-C ends it at once.
+
     Raises:
         InputError: no such box, an objective that is none, a limit that is not positive, a large network.
 
@@ -124,16 +129,16 @@ def output_range(
     if isinstance(objective, str):
         chosen = _lipschitz(objective, norm, output, net.num_outputs, domain)
         both = [LipschitzSearch(net, lowered, domain, norm or "", chosen, sign, seed) for sign in (1, -1)]
-        with progress_callback(progress) as report:
-            return _searched(both, max_boxes, max_seconds, start, report)
+        with watched(progress) as watch:
+            return _searched(both, max_boxes, max_seconds, start, watch)
     if norm is not None or output is not None:
         raise InputError('norm and output are for the objective "lipschitz"')
     c = _objective(objective, net.num_outputs)
-    with progress_callback(progress) as report:
+    with watched(progress) as watch:
         if domain.dimension > MOST_DIMENSIONS:
-            return _by_units(net, lowered, domain, c, (max_boxes, max_seconds), seed, report)
+            return _by_units(net, lowered, domain, c, (max_boxes, max_seconds), seed, watch)
         both = [RangeSearch(net, lowered, domain, [sign * v for v in c], seed) for sign in (1, -1)]
-        return _searched(both, max_boxes, max_seconds, start, report)
+        return _searched(both, max_boxes, max_seconds, start, watch)
 
 
 def _searched(
@@ -141,15 +146,17 @@ def _searched(
     max_boxes: int | None,
     max_seconds: float | None,
     start: float,
-    report: ProgressCallback | None,
+    watch: Watch,
 ) -> OutputRange:
     """The range from the searches for the least value and for the least negative."""
     both[1].all_cells = both[0].all_cells
-    messages = ("minimum: boxes", "maximum: boxes")
-    found = [search.run(max_boxes, max_seconds, m, report) for search, m in zip(both, messages, strict=True)]
+    found = []
+    for search, name in zip(both, ("minimum", "maximum"), strict=True):
+        watch.begin(f"{name}: boxes")
+        found.append(search.run(max_boxes, max_seconds, watch))
     (low, one), (high, two) = found
     top = Extreme(-high.value, -high.bound, high.point, high.rational)
-    return OutputRange(low, top, one.boxes + two.boxes, one.cells + two.cells, time.monotonic() - start)
+    return OutputRange(low, top, one.boxes + two.boxes, one.cells + two.cells, time.monotonic() - start, watch.stopped)
 
 
 def _lipschitz(objective: str, norm: str | None, output: int | None, outputs: int, domain: Box) -> list[int]:
@@ -176,22 +183,21 @@ def _by_units(
     c: list[Fraction],
     limits: tuple[int | None, float | None],
     seed: int,
-    report: ProgressCallback | None,
+    watch: Watch,
 ) -> OutputRange:
     """The range in many dimensions."""
     start, nodes, ends = time.monotonic(), 0, []
-    for sign in (1, -1):
+    for sign, name in ((1, "minimum"), (-1, "maximum")):
+        watch.begin(f"{name}: nodes")
         until = math.inf if limits[1] is None else time.monotonic() + limits[1]
         box, objective = (domain.lo, domain.hi), [sign * v for v in c]
-        found = least_by_units(net, lowered, box, objective, limits[0] or math.inf, until, seed)
+        found = least_by_units(net, lowered, box, objective, limits[0] or math.inf, until, seed, watch)
         if found.bound is None:
             raise InputError("the outputs are too large for bounds in float64")
         point = np.array([float(v) for v in found.point]).reshape(net.input_shape)
         ends.append(Extreme(sign * found.value, sign * found.bound, point, found.point))
         nodes += found.nodes
-        if report is not None:
-            report(nodes, 0, "nodes")
-    return OutputRange(ends[0], ends[1], nodes, 0, time.monotonic() - start)
+    return OutputRange(ends[0], ends[1], nodes, 0, time.monotonic() - start, watch.stopped)
 
 
 def _objective(objective: Any, outputs: int) -> list[Fraction]:

@@ -21,10 +21,10 @@ from tropica.queries.cell import Cell, cell_at
 from tropica.queries.enclosures import Enclosure
 from tropica.queries.walk import visited
 from tropica.queries.walls import walls_of
+from tropica.queries.watch import Watch
 from tropica.regions.domains.constructors import Box
 from tropica.regions.lower.exact_points import exact_points
 from tropica.regions.lower.lowering import Lowered
-from tropica.runtime.progress import ProgressCallback
 
 BATCH = 64
 """Boxes that are bounded at a time."""
@@ -72,9 +72,7 @@ class RangeSearch:
         self.value: Fraction | None = None
         self.rational: tuple[Fraction, ...] = ()
 
-    def run(
-        self, max_boxes: int | None, max_seconds: float | None, message: str, report: ProgressCallback | None
-    ) -> tuple[Extreme, RangeSearch]:
+    def run(self, max_boxes: int | None, max_seconds: float | None, watch: Watch) -> tuple[Extreme, RangeSearch]:
         until = math.inf if max_seconds is None else time.monotonic() + max_seconds
         lo, hi = self.domain.lo, self.domain.hi
         self.tried(np.concatenate([[lo, hi, (lo + hi) / 2], self.random.uniform(lo, hi, (512, len(lo)))]))
@@ -82,7 +80,7 @@ class RangeSearch:
         queue: list[tuple[float, int, np.ndarray, np.ndarray]] = [(-math.inf, 0, lo, hi)]
         made, enumerated = 1, False
         while queue and self._better(queue[0][0]):
-            if (max_boxes is not None and self.boxes >= max_boxes) or time.monotonic() > until:
+            if (max_boxes is not None and self.boxes >= max_boxes) or time.monotonic() > until or watch.ended:
                 break
             if not enumerated and self.boxes >= SOON:
                 enumerated = True
@@ -93,8 +91,7 @@ class RangeSearch:
             low, high = np.stack([b[2] for b in batch]), np.stack([b[3] for b in batch])
             lower, influence, bent = self.bounded(low, high)
             self.boxes += len(batch)
-            if report is not None:
-                report(self.boxes, 0, message)
+            watch.add(len(batch))
             self.tried((low + high) / 2)
             for k, (parent, _, a, b) in enumerate(batch):
                 bound = max(parent, float(lower[k])) if np.isfinite(lower[k]) else parent
@@ -104,7 +101,7 @@ class RangeSearch:
                 middle = (a[axis] + b[axis]) / 2
                 splits = a[axis] < middle < b[axis]
                 few = bent[k] <= FEW_UNITS or not splits
-                if few and self._taken_apart(a, b, FEW_CELLS if splits else math.inf, until):
+                if few and self._taken_apart(a, b, FEW_CELLS if splits else math.inf, until, watch):
                     continue
                 left, right = b.copy(), a.copy()
                 left[axis] = right[axis] = middle
@@ -170,13 +167,13 @@ class RangeSearch:
         """The least value of the objective among all cells, with its point; None where it is out of reach."""
         return cells.least(self.c)
 
-    def _taken_apart(self, lo: np.ndarray, hi: np.ndarray, most: float, until: float) -> bool:
+    def _taken_apart(self, lo: np.ndarray, hi: np.ndarray, most: float, until: float, watch: Watch) -> bool:
         """Visit all cells of a box and take their vertices; False if there are more cells than ``most``, or no time."""
         walls = walls_of(Box(lo, hi), self.net.input_shape)
         cells = []
         for here in visited(cell_at(self.lowered, self.inside(lo, hi, walls), walls)):
             cells.append(here)
-            if len(cells) > most or time.monotonic() > until:
+            if len(cells) > most or time.monotonic() > until or watch.ended:
                 self.cells += len(cells)
                 return False
         self.cells += len(cells)

@@ -18,6 +18,7 @@ from tropica.queries.multipliers import Objective
 from tropica.queries.proof_check import Checker
 from tropica.queries.proof_tree import LeafBound, ProofWriter, Tree, leaf_bounds, read_leaves
 from tropica.queries.threshold_program import Program, threshold_program
+from tropica.queries.watch import Watch
 from tropica.regions.lower.composed_affine import SOURCE_INPUT
 from tropica.regions.lower.exact_points import exact_points
 from tropica.regions.lower.lowering import Lowered
@@ -47,6 +48,7 @@ def least_by_units(
     max_nodes: float,
     until: float,
     seed: int,
+    watch: Watch,
 ) -> Least:
     """The least ⟨c, N(x)⟩ on a box: a point, and a bound that the checker gives for the tree of the search.
 
@@ -67,7 +69,7 @@ def least_by_units(
     search = BranchAndBound(program, lo, hi, Objective(rows, np.zeros(1)), target, best.visit, closes=True)
     writer = ProofWriter()
     writer.begin(0, 0, search.columns, refresh=search.refresh)
-    found = search.run(writer, max_nodes, until)
+    found = search.run(writer, max_nodes, until, watch)
     (tree,) = writer.finish().trees()
     checker = Checker(program, rows, np.zeros(1))
     leaves = list(leaf_bounds(checker, tree, lo, hi))

@@ -28,6 +28,7 @@ from tropica.queries.proof_check import Checker
 from tropica.queries.proof_tree import Proof, ProofWriter, proven_bound
 from tropica.queries.properties import Property, Unsafe
 from tropica.queries.threshold_program import Program, threshold_program
+from tropica.queries.watch import Watch, watched
 from tropica.regions.domains.constructors import Box
 from tropica.regions.domains.domain import Domain
 from tropica.regions.lower.exact_points import exact_points
@@ -35,6 +36,7 @@ from tropica.regions.lower.lowering import Lowered, lower
 from tropica.runtime.arithmetic import own_settings
 from tropica.runtime.files import write_file
 from tropica.runtime.html import HtmlRepr
+from tropica.runtime.progress import ProgressCallback
 
 SAMPLES = 2048
 """Points that are tried first."""
@@ -58,6 +60,7 @@ class Verdict(HtmlRepr):
         left: the share of the trees that is undecided: of the volume where inputs are split.
         proof: for "holds" the proof, a tree for each unsafe conjunction of each case of the property.
         seconds: time it took, with that of the checker.
+        stopped: "Ctrl-C" where that left the property undecided, else None.
 
     >>> import tropica as tp
     >>> net = tp.from_layers([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])  # |x|
@@ -75,6 +78,7 @@ class Verdict(HtmlRepr):
     left: float
     proof: Proof | None
     seconds: float
+    stopped: str | None = None
 
     @property
     def holds(self) -> bool:
@@ -106,6 +110,7 @@ def verify(
     max_boxes: int | None = None,
     max_seconds: float | None = None,
     seed: int = 0,
+    progress: bool | ProgressCallback = False,
 ) -> Verdict:
     """Verify a property of the outputs on a box.
 
@@ -121,6 +126,9 @@ def verify(
         prop: a :class:`Property`.
         max_boxes, max_seconds: limits (nodes of trees, seconds), within which the verdict may be "undecided".
         seed: of the points that are tried first.
+        progress: True for a bar, or a function (nodes, 0, message).
+
+    Ctrl-C ends the search as a limit does; a second Ctrl-C ends it at once.
 
     Raises:
         InputError: no box, a property of another number of outputs, limits that are not positive, a large network.
@@ -139,20 +147,11 @@ def verify(
     positive(max_boxes, "max_boxes")
     positive(max_seconds, "max_seconds")
     start = time.monotonic()
-    task, writer = _Task.of(net, domain, prop), ProofWriter()
-    until = math.inf if max_seconds is None else start + max_seconds
-    nodes, left = 0, 0.0
-    for number in range(len(task.cases)):
-        found = _case(task, number, writer, (max_boxes or math.inf) - nodes, until, seed)
-        nodes += found.boxes
-        if found.status == "violated":
-            return replace(found, boxes=nodes, seconds=time.monotonic() - start)
-        left += found.left / len(task.cases)
-    proof = None if left else writer.finish()
-    if proof is not None and not task.checked(proof):
-        proof, left = None, 1.0
-    status = "undecided" if proof is None else "holds"
-    return Verdict(status, None, None, None, None, nodes, left, proof, time.monotonic() - start)
+    task, until = _Task.of(net, domain, prop), math.inf if max_seconds is None else start + max_seconds
+    with watched(progress) as watch:
+        found = _verified(task, max_boxes or math.inf, until, seed, watch)
+        stopped = watch.stopped if found.status == "undecided" else None
+        return replace(found, seconds=time.monotonic() - start, stopped=stopped)
 
 
 @own_settings()
@@ -237,6 +236,22 @@ class _Task:
         return not wanted
 
 
+def _verified(task: _Task, max_nodes: float, until: float, seed: int, watch: Watch) -> Verdict:
+    """The verdict on all boxes of a property."""
+    writer, nodes, left = ProofWriter(), 0, 0.0
+    watch.begin("nodes")
+    for number in range(len(task.cases)):
+        found = _case(task, number, writer, max_nodes - nodes, until, seed, watch)
+        nodes += found.boxes
+        if found.status == "violated":
+            return replace(found, boxes=nodes)
+        left += found.left / len(task.cases)
+    proof = None if left else writer.finish()
+    if proof is not None and not task.checked(proof):
+        proof, left = None, 1.0
+    return Verdict("undecided" if proof is None else "holds", None, None, None, None, nodes, left, proof, 0.0)
+
+
 def _case(
     task: _Task,
     number: int,
@@ -244,6 +259,7 @@ def _case(
     max_nodes: float,
     until: float,
     seed: int,
+    watch: Watch,
 ) -> Verdict:
     """One box of a property: points that may violate it, then a tree for each unsafe conjunction."""
     box, unsafe = task.cases[number]
@@ -260,7 +276,7 @@ def _case(
         search = BranchAndBound(task.program, lo, hi, objective, lambda: 0.0, judge.any_likely, root)
         root = search.root
         writer.begin(number, j, search.columns, refresh=search.refresh)
-        found = search.run(writer, max_nodes - nodes, until)
+        found = search.run(writer, max_nodes - nodes, until, watch)
         nodes += found.nodes
         if judge.found is not None:
             return judge.verdict(nodes)

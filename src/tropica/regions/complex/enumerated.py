@@ -226,8 +226,12 @@ class Enumerated(CellArrays):
         return corners(self.problem, self.cells, cell)
 
 
-def enumerate_cells(net: PiecewiseLinearNetwork, domain: Domain, settings: EnumerationSettings = AS_WRITTEN) -> Enumerated:
+def enumerate_cells(
+    net: PiecewiseLinearNetwork, domain: Domain, settings: EnumerationSettings = AS_WRITTEN, *, sharpen: bool = True
+) -> Enumerated:
     """All cells of a network on a domain; Ctrl-C ends it with what there is. ``net`` is cut where ``settings.upto`` says.
+
+    ``sharpen`` asks for exact vertices and maps where those of floating point have large errors, which no limit of time ends.
 
     Raises:
         InputError: a domain that does not fit the inputs or has too many dimensions, or more cells than fit the memory: a
@@ -243,7 +247,9 @@ def enumerate_cells(net: PiecewiseLinearNetwork, domain: Domain, settings: Enume
             blocks, stream.stopped = all_blocks(*shared), None
         else:
             blocks = _within_limits(stream, settings)
-    cells = stream.sharpened(concatenated(blocks), SHARPENING)
+    cells = concatenated(blocks)
+    if sharpen:
+        cells = stream.sharpened(cells, SHARPENING)
     if domain.dimension == 1:
         cells = along_line(stream.problem, cells)
     own, options = net.to(torch.float64).to("cpu"), (stream.stopped, settings.simplify, settings.upto)
