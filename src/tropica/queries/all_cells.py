@@ -39,7 +39,7 @@ class AllCells:
         self._seconds = 0.0
 
     def within(self, seconds: float) -> Enumerated | None:
-        """The cells, if they are all there in so many seconds and every sign is proven; None where they are too many."""
+        """The cells, if they are all there within ``seconds`` and every sign is proven; None where they are too many."""
         seconds = min(seconds, MOST_SECONDS)
         if self.found is None and seconds > self._seconds:
             self._seconds = seconds
