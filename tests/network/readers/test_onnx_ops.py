@@ -163,10 +163,6 @@ REFUSED = {
     "cast": (13, "1,6", "a = Cast<to = 10>(x) y = Cast<to = 1>(a)", "", "float32 to float16"),
     "huge": (13, "1,6", "y = Expand(x, s)", "int64[3] s = {100000, 100000, 6}", "entries"),
     "huge constant": (13, "1,6", "z = ConstantOfShape(s) y = Add(x, z)", "int64[2] s = {100000, 1000000}", "entries"),
-    "wide window": (
-        *(12, IMAGE, 'y = AveragePool<kernel_shape = [4, 1048576], strides = [3, 2], auto_pad = "SAME_LOWER">(x)', ""),
-        "nearly all of them in the padding",
-    ),
     "whole window": (12, IMAGE, "y = MaxPool<kernel_shape = [1, 1], pads = [1, 0, 0, 0]>(x)", "", "lies in the padding"),
 }
 """What is refused, with a part of the message."""

@@ -18,9 +18,6 @@ from tropica.network.readers.per_point import MOST_INDEX, Activation, along, bou
 
 _AVERAGES: tuple[Callable[..., Tensor], ...] = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
 
-MOST_POSITIONS = 1 << 16
-"""Positions of a window that is larger than its input."""
-
 
 def _windows(call: Call, x: Activation) -> SpatialWindows:
     kernel, sizes = call.attribute("kernel_shape"), x.shape[2:]
@@ -28,10 +25,6 @@ def _windows(call: Call, x: Activation) -> SpatialWindows:
         raise Refused(f"its kernel_shape is {kernel}, its input {x.shape}")
     windows = SpatialWindows.of(call, sizes, tuple(kernel), ceil=bool(call.attribute("ceil_mode")))
     bounded((*x.shape[:2], *windows.count), (*x.shape[:2], *windows.padded))
-    if math.prod(kernel) > max(math.prod(sizes), MOST_POSITIONS):
-        raise Refused(
-            f"its windows {tuple(kernel)} have {math.prod(kernel):,} positions, nearly all of them in the padding of {sizes}"
-        )
     if any(n * k > MOST_INDEX for n, k in zip(windows.count, windows.kernel, strict=True)):
         raise Refused(f"its windows {windows.kernel} on {sizes} have more than {MOST_INDEX:,} positions along an axis")
     if any(len(_outside(windows, axis)) for axis in range(len(sizes))):
