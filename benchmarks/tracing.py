@@ -42,8 +42,9 @@ def measured(model: nn.Module, x: torch.Tensor) -> tuple[float, float, float]:
 def main() -> None:
     """Print for each family the seconds of a trace, of an export and of a forward pass on the same two points."""
     table = Table("family", "forward", "export", "trace", "trace / export", "trace / (2 export + 2 forward)")
-    table.title = f"Tracing: processor seconds at {PIXELS} pixels, medians of {ROUNDS} rounds"
+    table.title = f"Tracing: processor seconds of one thread at {PIXELS} pixels, medians of {ROUNDS} rounds"
     names = sys.argv[1:] or list(FAMILIES)
+    torch.set_num_threads(1)  # threads that wait for each other on a loaded machine count as processor time
     x = torch.randn(2, 3, PIXELS, PIXELS)
     export(nn.Linear(PIXELS, 1), x)  # torch.export loads most of its code in the first call
     for name in names:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import re
+from typing import Any
 
 import numpy as np
 import onnx.parser
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 import tropica as tp
 from tests.network.readers.node_cases import NodeCase, node_cases, outcome, variants
 from tropica.network.readers.onnx_file import content
 from tropica.network.readers.onnx_network import from_file
+from tropica.network.readers.onnx_reference import reference
 
 
 def parse(opset: int, shape: str, body: str, constants: str = "") -> onnx.ModelProto:
@@ -163,6 +167,13 @@ REFUSED = {
     "cast": (13, "1,6", "a = Cast<to = 10>(x) y = Cast<to = 1>(a)", "", "float32 to float16"),
     "huge": (13, "1,6", "y = Expand(x, s)", "int64[3] s = {100000, 100000, 6}", "entries"),
     "huge constant": (13, "1,6", "z = ConstantOfShape(s) y = Add(x, z)", "int64[2] s = {100000, 1000000}", "entries"),
+    "large window": (
+        10,
+        IMAGE,
+        'y = AveragePool<auto_pad = "SAME_LOWER", kernel_shape = [4, 1048576]>(x)',
+        "",
+        "4,194,304 pos",
+    ),
     "whole window": (12, IMAGE, "y = MaxPool<kernel_shape = [1, 1], pads = [1, 0, 0, 0]>(x)", "", "lies in the padding"),
 }
 """What is refused, with a part of the message."""
@@ -174,6 +185,34 @@ def test_refused(name: str) -> None:
     with pytest.raises(tp.TropicaError) as found:
         from_file(content(parse(opset, shape, body, constants), None), {}, flatten_output=True)
     assert re.search(message, " ".join(str(found.value).split()))
+
+
+def test_mean_pools_of_the_check() -> None:
+    """The check's own AveragePool is that of the package onnx, which does not see dilations beside auto_pad."""
+    rng, compared = random.Random(0), 0
+    for _ in range(60):
+        axes, size = range(rng.choice([1, 2])), [2, 3, 4, 5, 6]
+        shape, kernel = [rng.choice(size) for _ in axes], [rng.randint(1, 3) for _ in axes]
+        settings: dict[str, Any] = {"kernel_shape": kernel, "strides": [rng.randint(1, 3) for _ in axes]}
+        settings["count_include_pad"] = rng.randint(0, 1)
+        if rng.random() < 0.5:
+            settings["auto_pad"] = rng.choice(["SAME_UPPER", "SAME_LOWER", "VALID"])
+        else:
+            settings |= {"pads": [rng.randrange(k) for k in kernel * 2], "ceil_mode": rng.randint(0, 1)}
+            settings["dilations"] = [rng.randint(1, 2) for _ in axes]
+        ends = [onnx.helper.make_tensor_value_info(name, 1, None) for name in "xy"]
+        node = onnx.helper.make_node("AveragePool", ["x"], ["y"], **settings)
+        graph = onnx.helper.make_graph([node], "pool", ends[:1], ends[1:])
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 19)])
+        x = np.random.default_rng(0).normal(size=(1, 2, *shape)).astype(np.float32)
+        try:
+            wanted: Any = ReferenceEvaluator(model).run(None, {"x": x})
+        except (IndexError, ValueError, RuntimeError):  # windows larger than the padded input
+            continue
+        found: Any = reference(model).run(None, {"x": x})
+        np.testing.assert_allclose(found[0], wanted[0], atol=1e-6, err_msg=str((shape, settings)))
+        compared += 1
+    assert compared > 40
 
 
 @pytest.mark.slow

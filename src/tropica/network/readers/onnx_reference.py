@@ -1,16 +1,16 @@
 """``onnx.reference``, with a few ops as the ONNX specification defines them, where the package does not.
 
 The package evaluates BatchNormalization before version 14 with the statistics of its input, Softmax and LogSoftmax before
-version 13 over one axis in place of all axes from ``axis`` on, and MaxPool with padding on other windows. It does not
-evaluate ConvTranspose with ``output_shape`` alone, Resize 10, most forms of Upsample, and Pad with negative numbers. Nothing
-here is shared with the rules that read these ops.
+version 13 over one axis in place of all axes from ``axis`` on, and MaxPool with padding on other windows. Its AveragePool is
+right, and takes 300 times as long. It does not evaluate ConvTranspose with ``output_shape`` alone, Resize 10, most forms of
+Upsample, and Pad with negative numbers. Nothing here is shared with the rules that read these ops.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,26 +64,62 @@ class MaxPool(OpRun):
     op_domain = ""
 
     def _run(self, x: Any, kernel_shape: Any = None, **attributes: Any) -> tuple[np.ndarray, ...]:
-        spatial, auto, ceil = len(kernel_shape), attributes.get("auto_pad"), attributes.get("ceil_mode")
-        strides, dilations = (attributes.get(name) or [1] * spatial for name in ("strides", "dilations"))
-        pads = attributes.get("pads") or [0] * 2 * spatial
-        starts: list[np.ndarray] = []
-        for i, (n, k, s, d) in enumerate(zip(x.shape[2:], kernel_shape, strides, dilations, strict=True)):
-            before, after = (0, 0) if auto == "VALID" else (pads[i], pads[spatial + i])
-            if auto in ("SAME_UPPER", "SAME_LOWER"):
-                missing = max(0, (math.ceil(n / s) - 1) * s + (k - 1) * d + 1 - n)
-                before = missing // 2 if auto == "SAME_UPPER" else math.ceil(missing / 2)
-                after = missing - before
-            last = n + after - (k - 1) * d - 1
-            possible = np.arange(-before, last + (s if ceil else 1), s)
-            starts.append(possible[(possible <= last) | (possible < n)])
+        starts, _ = _window_starts(x.shape[2:], kernel_shape, attributes)
         largest = np.full((*x.shape[:2], *(len(at) for at in starts)), -np.inf, x.dtype)
-        for offset in itertools.product(*map(range, kernel_shape)):
-            at = np.ix_(*(start + j * d for start, j, d in zip(starts, offset, dilations, strict=True)))
-            inside = np.all([(p >= 0) & (p < n) for p, n in zip(np.broadcast_arrays(*at), x.shape[2:], strict=True)], axis=0)
-            clipped = tuple(np.clip(p, 0, n - 1) for p, n in zip(at, x.shape[2:], strict=True))
-            largest = np.maximum(largest, np.where(inside, x[(slice(None), slice(None), *clipped)], -np.inf))
+        for at in _positions(starts, kernel_shape, attributes):
+            inside, entries = _entries(x, at)
+            largest = np.maximum(largest, np.where(inside, entries, -np.inf))
         return (largest, np.zeros(largest.shape, np.int64))[: len(self.onnx_node.output)]
+
+
+class AveragePool(OpRun):
+    """The mean of each window, over the entries inside, or (``count_include_pad``) those in the padding too, which are 0."""
+
+    op_domain = ""
+
+    def _run(self, x: Any, kernel_shape: Any = None, **attributes: Any) -> tuple[np.ndarray]:
+        starts, ends = _window_starts(x.shape[2:], kernel_shape, attributes)
+        total = np.zeros((*x.shape[:2], *(len(at) for at in starts)))
+        count = np.zeros(total.shape[2:])
+        for at in _positions(starts, kernel_shape, attributes):
+            inside, entries = _entries(x, at)
+            total += np.where(inside, entries, 0)
+            padded = np.all([p < end for p, end in zip(np.broadcast_arrays(*at), ends, strict=True)], axis=0)
+            count += padded if attributes.get("count_include_pad") else inside
+        return ((total / count).astype(x.dtype),)
+
+
+def _window_starts(sizes: Sequence[int], kernel: Sequence[int], attributes: Any) -> tuple[list[np.ndarray], list[int]]:
+    """Along each axis the first positions of all windows, and the end of the padding."""
+    spatial, auto, ceil = len(kernel), attributes.get("auto_pad"), attributes.get("ceil_mode")
+    strides, dilations = (attributes.get(name) or [1] * spatial for name in ("strides", "dilations"))
+    pads = attributes.get("pads") or [0] * 2 * spatial
+    starts, ends = [], []
+    for i, (n, k, s, d) in enumerate(zip(sizes, kernel, strides, dilations, strict=True)):
+        before, after = (0, 0) if auto == "VALID" else (pads[i], pads[spatial + i])
+        if auto in ("SAME_UPPER", "SAME_LOWER"):
+            missing = max(0, (math.ceil(n / s) - 1) * s + (k - 1) * d + 1 - n)
+            before = missing // 2 if auto == "SAME_UPPER" else math.ceil(missing / 2)
+            after = missing - before
+        last = n + after - (k - 1) * d - 1
+        possible = np.arange(-before, last + (s if ceil else 1), s)
+        starts.append(possible[(possible <= last) | (possible < n)])
+        ends.append(n + after)
+    return starts, ends
+
+
+def _positions(starts: list[np.ndarray], kernel: Sequence[int], attributes: Any) -> Iterator[tuple[np.ndarray, ...]]:
+    """For each place in a window its position along each axis, as an open mesh over all windows."""
+    dilations = attributes.get("dilations") or [1] * len(kernel)
+    for offset in itertools.product(*map(range, kernel)):
+        yield np.ix_(*(start + j * d for start, j, d in zip(starts, offset, dilations, strict=True)))
+
+
+def _entries(x: np.ndarray, at: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Whether positions are inside, and the entries there; those outside have the nearest one inside."""
+    inside = np.all([(p >= 0) & (p < n) for p, n in zip(np.broadcast_arrays(*at), x.shape[2:], strict=True)], axis=0)
+    clipped = tuple(np.clip(p, 0, n - 1) for p, n in zip(at, x.shape[2:], strict=True))
+    return inside, x[(slice(None), slice(None), *clipped)]
 
 
 class ConvTranspose(OpRun):
@@ -152,7 +188,7 @@ def _alone(op: str, inputs: Sequence[np.ndarray], outputs: int, **attributes: An
 def reference(model: onnx.ModelProto) -> ReferenceEvaluator:
     """The reference evaluator of a model."""
     opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
-    replaced: list[type[OpRun]] = [ConvTranspose, MaxPool, Pad, Upsample]
+    replaced: list[type[OpRun]] = [AveragePool, ConvTranspose, MaxPool, Pad, Upsample]
     replaced += [BatchNormalization] if opset < 14 else []
     replaced += [Softmax, LogSoftmax] if opset < 13 else []
     replaced += [Resize] if opset < 11 else []

@@ -18,6 +18,9 @@ from tropica.network.readers.per_point import MOST_INDEX, Activation, along, bou
 
 _AVERAGES: tuple[Callable[..., Tensor], ...] = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
 
+_MOST_POSITIONS = 2**16
+"""Positions of a window: 256 × 256. The check of the network takes time for each, in the padding or not."""
+
 
 def _windows(call: Call, x: Activation) -> SpatialWindows:
     kernel, sizes = call.attribute("kernel_shape"), x.shape[2:]
@@ -27,6 +30,8 @@ def _windows(call: Call, x: Activation) -> SpatialWindows:
     bounded((*x.shape[:2], *windows.count), (*x.shape[:2], *windows.padded))
     if any(n * k > MOST_INDEX for n, k in zip(windows.count, windows.kernel, strict=True)):
         raise Refused(f"its windows {windows.kernel} on {sizes} have more than {MOST_INDEX:,} positions along an axis")
+    if math.prod(kernel) > _MOST_POSITIONS:
+        raise Refused(f"a window {windows.kernel} has {math.prod(kernel):,} positions; up to {_MOST_POSITIONS:,} are read")
     if any(len(_outside(windows, axis)) for axis in range(len(sizes))):
         raise Refused("one of its windows lies in the padding as a whole, and has no entry")
     return windows
