@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from tests.cli.folder import assert_matches, refuse
+from tests.cli.folder import assert_matches, refuse, succeed
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -61,6 +61,20 @@ def test_nothing_is_unpickled(mark):
     assert not mark.exists()
     pickle.loads(Path("evil.pt").read_bytes()).close()
     assert mark.exists(), "the test shows nothing unless unpickling the file creates the mark"
+
+
+def test_a_model_is_named_by_its_file():
+    """The file counts, not another module of its name, and it imports what lies beside it."""
+    Path("elsewhere").mkdir()
+    Path("mine_too.py").write_text("")
+    Path("elsewhere/beside_mine.py").write_text("from nets import small\n")
+    Path("elsewhere/mine_too.py").write_text("import beside_mine\ndef make(): return beside_mine.small()\n")
+    by_file, by_module = (succeed("trace", spec, "--data", "few.npz") for spec in ("elsewhere/mine_too.py:make", "nets:small"))
+    assert by_file.stdout.count("\n") == by_module.stdout.count("\n") > 2
+    assert_matches(
+        "'elsewhere/mine_too.py' has no 'other'", refuse("trace", "elsewhere/mine_too.py:other", "--data", "few.npz")
+    )
+    assert_matches("nowhere.py: no such file", refuse("trace", "nowhere.py:make", "--data", "few.npz"))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from tropica.studies.networks import build, initialize_as_keras
 from tropica.studies.registry import STUDIES
 from tropica.studies.study import Results
 from tropica.studies.training.loop import learning_rate, train
-from tropica.studies.training.settings import paper_preset
+from tropica.studies.training.presets import PRESETS
+from tropica.studies.training.settings import TrainSettings, paper_preset
 from tropica.studies.verdicts import CLAIMS, verdict
 
 
@@ -62,6 +63,19 @@ def test_a_compressed_schedule_is_said_in_every_caption() -> None:
         text = caption(f"{name}.png", {"data": "digits", "training": vars(settings)})
         assert "compressed to 30 epochs: not the paper's training" in text
     assert "compressed" not in caption("table2.png", {"data": "digits", "training": {**vars(settings), "epochs": 200}})
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_first_epoch_of_a_compressed_schedule_has_the_full_rate(name: str) -> None:
+    """Else the network is hardly trained: five epochs of the MNIST schedule had a rate of 1e-7 at most."""
+    least = PRESETS[name].least_epochs
+    for epochs in range(least, 201):
+        TrainSettings(epochs, 64, 0.5, preset=name)
+        assert learning_rate(1, epochs, 0.5, "adam", name) == 0.5
+    for epochs in range(1, least):
+        assert learning_rate(1, epochs, 0.5, "adam", name) < 0.5
+        with pytest.raises(tp.InputError, match=f"give {least} epochs or more"):
+            TrainSettings(epochs, 64, 0.5, preset=name)
 
 
 def test_weight_decay_is_that_of_kernels_alone() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import math
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -43,8 +45,8 @@ def load_model(
     """The traced network of a model, checked to take the points of the data.
 
     Args:
-        spec: the folder of a training, a file that :func:`tropica.load_network` reads, ``package.module:factory``, or
-            ``tropica:NAME``.
+        spec: the folder of a training, a file that :func:`tropica.load_network` reads, ``package.module:factory``,
+            ``file.py:factory``, or ``tropica:NAME``.
         data: the points; the model is traced on the first two. None: the model says itself what it takes.
         weights: a file with the model's weights: safetensors, or a state dict of torch.save.
         args: arguments KEY=VALUE of the factory.
@@ -162,7 +164,7 @@ def _imported(spec: str, args: Sequence[str]) -> nn.Module:
         hint = "; a safetensors file holds weights only: name the model, and give this file as --weights"
         raise DataError(
             f"{spec!r} is not a model: give a folder of tropica train, a file model.pt2, .onnx or .nnet, "
-            f"package.module:factory, or {BUILT_IN}NAME" + (hint if spec.endswith(".safetensors") else "")
+            f"package.module:factory, file.py:factory, or {BUILT_IN}NAME" + (hint if spec.endswith(".safetensors") else "")
         )
     found, arguments = _attribute(module, name), parse_arguments(args)
     if isinstance(found, nn.Module):
@@ -182,12 +184,15 @@ def _imported(spec: str, args: Sequence[str]) -> nn.Module:
 
 
 def _attribute(module: str, name: str) -> Any:
-    """An attribute of a module; modules in the current folder take precedence."""
-    folder = str(Path.cwd())
+    """An attribute of a module or of a file ``module.py``; modules in the current folder take precedence."""
+    is_file = module.endswith(".py")
+    if is_file and not Path(module).is_file():
+        raise DataError(f"{module}: no such file")
+    folder = str(Path(module).resolve().parent if is_file else Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        found: Any = importlib.import_module(module)
+        found: Any = _executed(Path(module)) if is_file else importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
             raise DataError(f"there is no module {module!r}, in this folder or installed") from None
@@ -199,6 +204,17 @@ def _attribute(module: str, name: str) -> Any:
             raise DataError(f"module {module!r} has no {name!r}")
         found = getattr(found, part)
     return found
+
+
+def _executed(file: Path) -> ModuleType:
+    """The module of a file, whatever other module has its name."""
+    name = f"tropica_file_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _describe_exception(error: BaseException) -> str:

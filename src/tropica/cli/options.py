@@ -27,8 +27,8 @@ DATA_HELP = (
 )
 MODEL_HELP = (
     "A folder of a training, as tropica train writes it; a file *.onnx, *.nnet or *.pt2; your own code, as "
-    "package.module:factory, looked up in the current folder first; or tropica:NAME with --weights, for the networks of "
-    "tropica train. Files that need unpickling are refused."
+    "package.module:factory, looked up in the current folder first, or file.py:factory; or tropica:NAME with --weights, for "
+    "the networks of tropica train. Files that need unpickling are refused."
 )
 
 

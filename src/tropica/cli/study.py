@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 MODEL_HELP = (
     f"{training_options.MODEL_HELP} May be repeated; by default networks that suit the data. Or one network of your own, "
-    "as for tropica extract (a folder of tropica train, package.module:factory, model.pt2, .onnx, .nnet): nothing is trained."
+    "as for tropica extract (a folder of tropica train, package.module:factory or file.py:factory, model.pt2, "
+    ".onnx, .nnet): nothing is trained."
 )
 NETWORKS_HELP = "The folder of trained networks, which studies can share, as tropica train writes it (OUT/networks)."
 

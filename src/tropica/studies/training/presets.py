@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 
 from tropica.errors import InputError
 
@@ -32,6 +33,15 @@ class Preset:
     decay_fcn: float
     decay_cnn: float
     he_last: bool
+
+    @property
+    def least_epochs(self) -> int:
+        """The fewest epochs of which one comes before the first drop of the rate.
+
+        >>> {name: preset.least_epochs for name, preset in PRESETS.items()}
+        {'paper-cifar': 4, 'paper-mnist': 20}
+        """
+        return ceil(1 / self.drops[0])
 
     def decay(self, family: str) -> float:
         """The weight decay of a family of networks, "FCN" or "CNN"."""

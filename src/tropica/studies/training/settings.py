@@ -51,8 +51,12 @@ class TrainSettings:
             raise InputError(f"the optimizer must be 'adam' or 'sgd'; found {self.optimizer!r}")
         if self.activation not in ACTIVATIONS:
             raise InputError(f"the activation must be one of {', '.join(ACTIVATIONS)}; found {self.activation!r}")
-
-        find_preset(self.preset)
+        preset = find_preset(self.preset)
+        if preset and self.epochs < preset.least_epochs:
+            raise InputError(
+                f"preset {self.preset} drops the rate after {preset.drops[0]:.0%} of the epochs, which is within the first of "
+                f"{self.epochs}: the network would hardly be trained; give {preset.least_epochs} epochs or more"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The settings by name, for files; without ``preset`` where there is none, as in files of earlier runs.
@@ -106,6 +110,9 @@ def paper_preset(data: LabelledData, epochs: int | None = None) -> TrainSettings
     Args:
         data: the training points.
         epochs: fewer epochs than the scripts' 200 compress the schedule; such a training is not the paper's.
+
+    Raises:
+        InputError: so few epochs that the rate drops within the first one.
 
     >>> from tropica.studies.datasets.load import load_data
     >>> paper_preset(load_data("digits"), epochs=20).milestones
