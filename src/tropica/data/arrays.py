@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -48,9 +49,16 @@ def channels_first(images: np.ndarray) -> np.ndarray:
     return images
 
 
-def numpy_message(error: Exception) -> str:
-    """NumPy's message about an unreadable file, without its advice to load pickles."""
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(6)
+
+
+def numpy_message(error: Exception, path: Path) -> str:
+    """NumPy's message about an unreadable file, without its advice to load pickles (it takes other files for those)."""
     text = str(error)
+    if not isinstance(error, OSError) and not _first_bytes(path).startswith((b"PK", b"\x93NUMPY")):
+        return "it is no file that NumPy wrote"
     objects = any(word in text for word in ("pickle", "Object arrays", "Python objects"))
     return "it holds Python objects, which are never loaded" if objects else text
 

@@ -66,7 +66,7 @@ def test_npz_channels_last_become_channels_first(tmp_path):
         ({"x": np.zeros((3, 2)), "y": np.zeros(3)}, "labels must be whole numbers"),
         ({"x": np.zeros((3, 2)), "y": np.array([0, -4, 1])}, "labels must be 0 or more; found -4 at point 1"),
         ({"x": np.array([[0.0], [np.inf]])}, r"all values must be finite; point 1 has inf at \(0,\)"),
-        ({"x": np.array([[None]])}, "cannot be read as a NumPy archive of plain arrays"),
+        ({"x": np.array([[None]])}, "plain arrays: it holds Python objects, which are never loaded"),
     ],
 )
 def test_npz_errors(tmp_path, arrays, message):
@@ -77,7 +77,12 @@ def test_npz_errors(tmp_path, arrays, message):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "cannot be read"), (b"PK\x03\x04 rubbish", "cannot be read"), (None, "single NumPy array")],
+    [
+        (b"", "it is no file that NumPy wrote"),
+        (b"\x80\x04 rubbish", "it is no file that NumPy wrote"),
+        (b"PK\x03\x04 rubbish", "cannot be read"),
+        (None, "single NumPy array"),
+    ],
 )
 def test_damaged_npz(tmp_path, content, message):
     path = tmp_path / "bad.npz"

@@ -61,4 +61,4 @@ def _load(path: Path, mmap_mode: Any = None) -> np.ndarray:
     try:
         return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     except Exception as error:  # a damaged header makes NumPy raise SyntaxError, OverflowError, MemoryError, …
-        raise DataError(f"{path} cannot be read as a NumPy array: {numpy_message(error)}") from error
+        raise DataError(f"{path} cannot be read as a NumPy array: {numpy_message(error, path)}") from error

@@ -66,7 +66,7 @@ def _opened(path: Path) -> Iterator[NpzFile]:
         raise
     # A damaged archive makes zipfile and NumPy raise nearly anything: BadZipFile, zlib.error, KeyError, NotImplementedError, …
     except Exception as error:
-        raise DataError(f"{path} cannot be read as a NumPy archive of plain arrays: {numpy_message(error)}") from error
+        raise DataError(f"{path} cannot be read as a NumPy archive of plain arrays: {numpy_message(error, path)}") from error
 
 
 def _keys(archive: NpzFile, request: FileRequest) -> tuple[str, str | None]:
