@@ -51,3 +51,17 @@ def test_errors_of_the_command_line(folder: Path):
         port = str(taken.getsockname()[1])
         assert f"port {port} cannot be used" in refuse("app", "small.pt2", "--data", "digits", "--port", port)
     assert "--terms needs --data" in refuse("app", "small.pt2", "--terms", "terms")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("empty", "empty is not a model: the folder holds no training"),
+        ("empty --data few.npz", "empty is not a model"),
+        ("nets:small", "nets:small is traced on data: name some with --data"),
+        ("absent.onnx", "absent.onnx: no such file or folder"),
+    ],
+)
+def test_no_server_starts_for_what_is_no_model(folder: Path, line: str, message: str):
+    (folder / "empty").mkdir(exist_ok=True)
+    assert message in refuse("app", *line.split())

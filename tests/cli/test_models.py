@@ -67,7 +67,7 @@ def test_a_model_is_named_by_its_file():
     """The file counts, not another module of its name, and it imports what lies beside it."""
     Path("elsewhere").mkdir()
     Path("mine_too.py").write_text("")
-    Path("elsewhere/beside_mine.py").write_text("from nets import small\n")
+    Path("elsewhere/beside_mine.py").write_text(Path("nets.py").read_text())
     Path("elsewhere/mine_too.py").write_text("import beside_mine\ndef make(): return beside_mine.small()\n")
     by_file, by_module = (succeed("trace", spec, "--data", "few.npz") for spec in ("elsewhere/mine_too.py:make", "nets:small"))
     assert by_file.stdout.count("\n") == by_module.stdout.count("\n") > 2

@@ -62,6 +62,7 @@ def explorer(
     need_data = {"--test": test, "--terms": terms, "--label": label, "--other": other, "--task": task}
     if data is None and (given := [name for name, value in need_data.items() if value is not None]):
         raise InputError(f"{given[0]} needs --data, the points of the terms")
+    _check_names(model, data)
     from importlib.metadata import version
 
     wanted: dict[str, Any] = {"data": data, "test": test, "terms": terms or [], "limit": limit, "test_limit": test_limit}
@@ -76,6 +77,17 @@ def explorer(
         serve(lambda report: load(model, report, **wanted), version("tropica"), port=port, announce=announce)
     except PortBusy as busy:
         raise InputError(str(busy)) from None
+
+
+def _check_names(model: str, data: str | None) -> None:
+    """Refuse what cannot be a model, and a model that needs data without them: at once, before a server starts."""
+    path = Path(model)
+    if path.is_dir() and not any(path.rglob("*.json")):
+        raise InputError(f"{model} is not a model: the folder holds no training of tropica train")
+    if ":" not in model and not path.exists():
+        raise InputError(f"{model}: no such file or folder")
+    if data is None and path.suffix.lower() not in options.MODEL_SUFFIXES:
+        raise InputError(f"{model} is traced on data: name some with --data")
 
 
 def load(
@@ -101,17 +113,16 @@ def load(
     """
     import tropica as tp
     from tropica.app.inputs import Inputs
-    from tropica.cli.models import MODEL_SUFFIXES, load_model, refuse_pickle
+    from tropica.cli.models import load_model, refuse_pickle
     from tropica.cli.trained import as_built_in, is_training
 
     refuse_pickle(model)
+    _check_names(model, data)
     if is_training(model) and data is not None:
         if weights or arg:
             raise InputError(f"{model} has its own weights and layers: leave out --weights and --arg")
         model, weights, arg = as_built_in(model)
     if data is None:
-        if Path(model).suffix.lower() not in MODEL_SUFFIXES:
-            raise InputError(f"{model} is traced on data: name some with --data")
         report(0, 0, "loading the network")
         return Inputs(
             model, tp.load_network(model), memory=memory, lines=f"import tropica as tp\n\nnet = tp.load_network({model!r})\n"
@@ -184,9 +195,9 @@ def _option(name: str, value: object) -> str:
 
 def _model_lines(model: str, weights: Path | None, arg: list[str]) -> str:
     """The Python lines that load the network."""
-    from tropica.cli.models import BUILT_IN, MODEL_SUFFIXES, parse_arguments
+    from tropica.cli.models import BUILT_IN, parse_arguments
 
-    if Path(model).suffix.lower() in MODEL_SUFFIXES:
+    if Path(model).suffix.lower() in options.MODEL_SUFFIXES:
         return f"net = tp.load_network({model!r})\n"
     arguments = "".join(f", {name}={value!r}" for name, value in parse_arguments(arg).items())
     if model.startswith(BUILT_IN):

@@ -18,6 +18,7 @@ from torch import nn
 
 import tropica as tp
 from tropica.cli.exit_codes import on_one_line
+from tropica.cli.options import MODEL_SUFFIXES
 from tropica.cli.trained import is_training, load_trained
 from tropica.cli.weights import TORCH_SUFFIXES, load_weights
 from tropica.data.batches import first_points
@@ -30,7 +31,6 @@ from tropica.studies.networks import build
 
 PICKLE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
 """Suffixes of files that are read by unpickling, which can run any code in them."""
-MODEL_SUFFIXES = (".onnx", ".nnet", ".pt2")
 """Suffixes of files that hold a whole network."""
 BUILT_IN = "tropica:"
 

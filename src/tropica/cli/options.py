@@ -25,6 +25,7 @@ DATA_HELP = (
     "digits or mnist1d (embedded); mnist or cifar10 (files in the folder that the environment variable TROPICA_DATA names); a "
     "file *.npz, *.npy, *.parquet, *.csv or *.tsv; a folder of images with one subfolder for each class; or openml:NAME."
 )
+MODEL_SUFFIXES = (".onnx", ".nnet", ".pt2")
 MODEL_HELP = (
     "A folder of a training, as tropica train writes it; a file *.onnx, *.nnet or *.pt2; your own code, as "
     "package.module:factory, looked up in the current folder first, or file.py:factory; or tropica:NAME with --weights, for "
