@@ -147,7 +147,7 @@ WRONG = [
     ("output-range nets:plain --box -1 1 --objective 3", "an output 0 … 2"),
     ("output-range nets:plain --box -1 1 --objective 1,2", "must have 3 numbers"),
     ("output-range nets:plain --box -1 1 --objective best", "--objective 'best'"),
-    ("output-range nets:plain --box -1 1 --max-seconds 0", "max_seconds must be a positive number"),
+    ("output-range nets:plain --box -1 1 --max-seconds 0", "--max-seconds must be a positive number"),
     ("output-range nets:plain --box -1 1 --max-boxes 0", "--max-boxes"),
     ("output-range nets:plain --x 0,0 --radius -1", "--radius must be a positive number"),
     ("output-range nets:plain --x 0,0 --radius 1 --clip 3 4", "leaves no box"),

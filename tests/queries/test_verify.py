@@ -312,3 +312,19 @@ def test_ctrl_c_ends_a_search_with_what_there_is(inputs: int) -> None:
     whole = tp.verify(net, box, tp.Property.below(0, level, 1), progress=lambda *step: seen.append(step))
     assert (whole.status, whole.stopped) == ("holds", None)
     assert (seen[0], seen[-1]) == ((0, 0, "nodes"), (whole.boxes, 0, "nodes"))
+
+
+@pytest.mark.parametrize("ends", [(1e38, 1e39), (3.5e38, 1e39), (-1e308, 1e308)], ids=["around", "beyond", "widest"])
+def test_boxes_beyond_float32(ends: tuple[float, float]) -> None:
+    """|x| + |y| on boxes with points that are no float32 numbers, and on one whose width is no float64 number."""
+    box = tp.Box(*ends, d=2)
+    found = tp.verify(absolute(), box, tp.Property.below(0, 1e38, 1))
+    assert found.status == "violated"
+    assert found.rational is not None
+    assert all(Fraction(ends[0]) <= v <= Fraction(ends[1]) for v in found.rational)
+    assert found.outputs == (sum(abs(v) for v in found.rational),)
+    assert (found.point is None) is (ends[0] > 3.41e38)
+    extremes = tp.output_range(absolute(), box)
+    assert extremes.exact
+    assert extremes.minimum.value == (0 if ends[0] < 0 else 2 * Fraction(ends[0]))
+    assert extremes.maximum.value == 2 * Fraction(ends[1])

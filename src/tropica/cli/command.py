@@ -76,6 +76,8 @@ class Destinations:
             raise InputError("--json - and --csv -: one of them can be standard output")
         if figure == STDOUT:
             raise InputError("--figure -: a picture needs a file, such as picture.png")
+        if figure is not None and figure.suffix.lower() != ".png":
+            raise InputError(f"--figure {figure}: pictures are PNG files; name one *.png")
         numbers, pictures = ([file] if file is not None else [] for file in (json, figure))
         if out is not None and writable_folder(out).is_dir():
             for ending in ("json", "png"):

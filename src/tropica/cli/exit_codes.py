@@ -35,6 +35,8 @@ OPTIONS_OF_ARGUMENTS = {
     "decomposition='calibrated'": "--decomposition calibrated",
     "method='calibrated'": "--method calibrated",
     "split='train'": "--subset train",
+    'norm="l1", "l2" or "linf"': "--norm l1, l2 or linf",
+    "max_seconds must": "--max-seconds must",
 }
 """Arguments in error messages of the library, and the options that stand for them."""
 PATH_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)

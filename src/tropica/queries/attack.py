@@ -43,7 +43,8 @@ def attack(
         gaps = exact(x.reshape(-1, *net.input_shape)) @ matrix.T - bound
         return torch.stack([gaps[:, a:b].amax(1) for a, b in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)], 1)
 
-    x = low + (high - low) * torch.rand(samples, len(lo), generator=generator, dtype=torch.float64)
+    share = torch.rand(samples, len(lo), generator=generator, dtype=torch.float64)
+    x = torch.from_numpy(points_of_box(lo, hi, share.numpy()))
     with torch.no_grad():
         worst = excess(x)
     most = max(LEAST_STARTS, STARTS // worst.shape[1])
@@ -65,3 +66,12 @@ def attack(
     order = least.argsort()
     good = order[least[order] <= 0][:MOST]
     return every[good].numpy()
+
+
+def points_of_box(lo: np.ndarray, hi: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The points (n, D) of a box at shares (n, D) of the way from lo to hi; hi − lo may overflow.
+
+    >>> points_of_box(np.array([-1e308]), np.array([1e308]), np.array([[0.0], [0.75]])).tolist()
+    [[-1e+308], [5e+307]]
+    """
+    return np.clip(lo * (1 - share) + hi * share, lo, hi)

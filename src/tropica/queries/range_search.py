@@ -17,6 +17,7 @@ from tropica.errors import InputError
 from tropica.exact.rational_arrays import rationals
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.queries.all_cells import AllCells
+from tropica.queries.attack import points_of_box
 from tropica.queries.cell import Cell, cell_at
 from tropica.queries.enclosures import Enclosure
 from tropica.queries.walk import visited
@@ -75,7 +76,7 @@ class RangeSearch:
     def run(self, max_boxes: int | None, max_seconds: float | None, watch: Watch) -> tuple[Extreme, RangeSearch]:
         until = math.inf if max_seconds is None else time.monotonic() + max_seconds
         lo, hi = self.domain.lo, self.domain.hi
-        self.tried(np.concatenate([[lo, hi, (lo + hi) / 2], self.random.uniform(lo, hi, (512, len(lo)))]))
+        self.tried(np.concatenate([[lo, hi, lo / 2 + hi / 2], points_of_box(lo, hi, self.random.random((512, len(lo))))]))
         assert self.value is not None
         queue: list[tuple[float, int, np.ndarray, np.ndarray]] = [(-math.inf, 0, lo, hi)]
         made, enumerated = 1, False
@@ -92,13 +93,13 @@ class RangeSearch:
             lower, influence, bent = self.bounded(low, high)
             self.boxes += len(batch)
             watch.add(len(batch))
-            self.tried((low + high) / 2)
+            self.tried(low / 2 + high / 2)
             for k, (parent, _, a, b) in enumerate(batch):
                 bound = max(parent, float(lower[k])) if np.isfinite(lower[k]) else parent
                 if not self._better(bound):
                     continue
                 axis = _axis(influence[k], a, b)
-                middle = (a[axis] + b[axis]) / 2
+                middle = a[axis] / 2 + b[axis] / 2
                 splits = a[axis] < middle < b[axis]
                 few = bent[k] <= FEW_UNITS or not splits
                 if few and self._taken_apart(a, b, FEW_CELLS if splits else math.inf, until, watch):

@@ -12,7 +12,7 @@ import torch
 
 from tropica.exact.rational_arrays import rationals
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.queries.attack import attack
+from tropica.queries.attack import attack, points_of_box
 from tropica.queries.branching import BranchAndBound
 from tropica.queries.multipliers import Objective
 from tropica.queries.proof_check import Checker
@@ -59,7 +59,7 @@ def least_by_units(
     rows = np.array([[float(v) for v in c]])
     best = _Best(net, lowered, c)
     random = np.random.default_rng(seed)
-    best.visit(np.concatenate([[(lo + hi) / 2, lo, hi], random.uniform(lo, hi, (SAMPLES, len(lo)))]))
+    best.visit(np.concatenate([[lo / 2 + hi / 2, lo, hi], points_of_box(lo, hi, random.random((SAMPLES, len(lo))))]))
     better = np.column_stack([rows, [best.level()]])
     best.visit(attack(net, lo, hi, better, np.array([0, 1]), samples=SAMPLES, seed=seed))
 

@@ -42,6 +42,7 @@ SAMPLES = 2048
 """Points that are tried first."""
 PATIENCE = 8
 """Batches of nodes with points that may violate the property, after which the vertices of all cells are looked at."""
+LARGEST = float(np.finfo(np.float32).max)
 MOST_JUDGED = 4
 """Points of a batch that are evaluated exactly."""
 
@@ -359,14 +360,17 @@ class _Judge:
         """The verdict that a point (D,) is good for: the nearest float32 point first, then the point itself."""
         exact = [Fraction(int(v), self.box.denominator) for v in self.box.numerators.ravel()]
         lo, hi = exact[: len(x)], exact[len(x) :]
-        single = np.clip(x, self.lo, self.hi).astype(np.float32)
-        for i, v in enumerate(single.tolist()):
-            if Fraction(v) < lo[i]:
-                single[i] = np.nextafter(single[i], np.float32(np.inf))
-            elif Fraction(v) > hi[i]:
-                single[i] = np.nextafter(single[i], np.float32(-np.inf))
+        single = np.clip(np.clip(x, self.lo, self.hi), -LARGEST, LARGEST).astype(np.float32)
+        with np.errstate(over="ignore"):
+            for i, v in enumerate(single.tolist()):
+                if Fraction(v) < lo[i]:
+                    single[i] = np.nextafter(single[i], np.float32(np.inf))
+                elif Fraction(v) > hi[i]:
+                    single[i] = np.nextafter(single[i], np.float32(-np.inf))
         double = [min(max(Fraction(float(v)), a), b) for v, a, b in zip(x.tolist(), lo, hi, strict=True)]
-        points = [(True, [Fraction(float(v)) for v in single]), (False, double), (False, list(rational or double))]
+        points = [(False, double), (False, list(rational or double))]
+        if np.isfinite(single).all():  # a box may lie beyond the largest float32 number
+            points.insert(0, (True, [Fraction(float(v)) for v in single]))
         for is_single, point in points:
             if any(not a <= p <= b for p, a, b in zip(point, lo, hi, strict=True)):
                 continue
