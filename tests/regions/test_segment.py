@@ -285,6 +285,28 @@ def test_labels_of_thin_parts_are_in_order() -> None:
     assert changes.certified
 
 
+class StackedMaximum(nn.Module):
+    """The maximum of two convolutions, stacked before the batch axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.last = nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1), nn.Linear(4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.stack([self.one(x), self.two(x)]).amax(0).flatten(1))
+
+
+@pytest.mark.parametrize("simplify", [True, False])
+def test_a_maximum_over_a_stack(simplify: bool) -> None:
+    """The stack's axis comes before that of the batch."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, 2, 2, dtype=torch.float64)
+    found = tp.linear_regions(tp.trace(StackedMaximum().double().eval(), x), Segment(x[0], x[1]), simplify=simplify)
+    slopes, constants = found.logits
+    own = slopes[:, :, 0] * found.centers + constants
+    np.testing.assert_allclose(own, found.net(found.embed(found.centers)).detach().numpy(), atol=1e-12)
+
+
 def test_regions_join_cells_of_one_map() -> None:
     """A unit that nothing reads cuts cells, not regions; |x| + relu(−x) − … comes back to an earlier map."""
     layers = [dense([[1], [1], [1]], [0, -1, -2]), RELU, dense([[0, 1, -1]], [0])]

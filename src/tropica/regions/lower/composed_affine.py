@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.exact.rational_arrays import RationalArray, compact, largest, rationals
+from tropica.exact.rational_arrays import RationalArray, rationals
 from tropica.network.exact_affine import ExactOp, exact_op
 from tropica.network.graph import INPUT, AffineNode, Graph, Node
 from tropica.regions.lower.exact_rows import ExactRows
@@ -22,10 +22,6 @@ SOURCE_INPUT = -1
 """The number of the network's input among the sources of an affine map; others are stages."""
 MOST_EXACT_ENTRIES = 1 << 22
 """Entries of a matrix that is multiplied out exactly."""
-FEW_PRODUCTS = 1 << 13
-"""Products of Python ints that take less time than ops on the limbs of long numbers."""
-LONG = 1 << 20
-"""Integers below are one limb each."""
 MOST_BYTES = 1 << 32
 """Bytes of a matrix that is made at all."""
 
@@ -110,39 +106,12 @@ class ComposedAffine:
             return self._interpret(given, step).reshape(batch, -1)
 
     def apply_exact(self, values: Mapping[int, RationalArray], linear: bool = False) -> RationalArray:
-        """:meth:`apply` for rational sources, exactly: by the matrices where they are small and the numbers long."""
-        few = self.size * sum(v.numerators.size for v in values.values()) <= FEW_PRODUCTS
-        if few and any(largest(v.numerators) >= LONG for v in values.values()):  # the matrices are made of short ones
-            return self._multiplied(values, linear)
+        """:meth:`apply` for rational sources, exactly."""
 
         def step(node: Node, inputs: Sequence[RationalArray]) -> RationalArray:
             return self.context.exact(node)(inputs, linear)
 
         return self._interpret({name: values[k] for k, name in self.names.items()}, step)
-
-    def _multiplied(self, values: Mapping[int, RationalArray], linear: bool) -> RationalArray:
-        """Σ_k W_k s_k + b in Python ints."""
-        if linear:
-            total, denominator = 0, 1
-        else:
-            total, denominator = self.exact_bias.numerators[None].astype(object), self.exact_bias.denominator
-        for k in self.names:
-            w, s = self._long_weights(k), values[k]
-            product, scale = s.numerators.astype(object) @ w.numerators.T, s.denominator * w.denominator
-            common = math.lcm(denominator, scale)
-            total, denominator = total * (common // denominator) + product * (common // scale), common
-        return RationalArray(compact(np.asarray(total)), denominator).reduced()
-
-    def _long_weights(self, source: int) -> RationalArray:
-        """W_k exactly in Python ints, made once."""
-        if source not in self._exact_weights:
-            found = self.exact_weight(source)
-            self._exact_weights[source] = RationalArray(found.numerators.astype(object), found.denominator)
-        return self._exact_weights[source]
-
-    @cached_property
-    def _exact_weights(self) -> dict[int, RationalArray]:
-        return {}
 
     def _interpret(self, given: Mapping[str, Any], step: Callable[..., Any]) -> Any:
         return self.context.graph.interpret(given, step, stop=self.target)[self.target]
