@@ -195,6 +195,8 @@ class ComposedAffine:
 
         def step(node: Node, inputs: Sequence[float]) -> float:
             op = self.context.exact(node)
+            if self.context.shapes[node.name][0] != 1:  # an axis before that of the batch: floats are laid out otherwise
+                return math.inf
             if op.parts is None:
                 return max(inputs) + 1
             distinct = all(_distinct(part) for part in op.parts)
