@@ -61,8 +61,11 @@ NO_NOTE = {("plain", False), ("data parallel", True), ("averaged", True)}
         (lambda model: [torch.ones(2)], "holds a list, not weights by name"),
         (
             lambda model: {"model": model.state_dict(), "state_dict": model.state_dict()},
-            "no state dict, but the keys model, state",
+            "weights under several keys, model, state_dict|state_dict, model",
         ),
+        (lambda model: {**model.state_dict(), "0.weight": model[0].weight.to(torch.int8)}, "0.weight is torch.int8"),
+        (lambda model: {**model.state_dict(), "0.weight": model[0].weight.to(torch.complex64)}, "0.weight is torch.complex64"),
+        (lambda model: {**model.state_dict(), "0.weight": model[0].weight.to_sparse()}, "0.weight is sparse"),
         (lambda model: {**model.state_dict(), "0.bias": torch.ones(3)}, r"of another shape: 0.bias is \(3,\)"),
     ],
 )
@@ -80,3 +83,12 @@ def test_files_without_weights(tmp_path: Path) -> None:
     for name, message in (("script.pt", "a TorchScript archive"), ("text.pt", "damaged"), ("empty.ckpt", "damaged")):
         with pytest.raises(tp.DataError, match=message):
             load_weights(make(), tmp_path / name)
+
+
+def test_files_without_counters_of_batches(tmp_path: Path) -> None:
+    """Files of old and of other libraries have the statistics of batch norm alone."""
+    model, other = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+    nn.init.normal_(model.weight)
+    torch.save({name: t for name, t in model.state_dict().items() if name != "num_batches_tracked"}, tmp_path / "weights.pt")
+    load_weights(other, tmp_path / "weights.pt")
+    assert torch.equal(other.weight, model.weight)

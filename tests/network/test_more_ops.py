@@ -58,6 +58,7 @@ PIECEWISE: dict[str, Function] = {
     "softshrink": lambda x: F.softshrink(x, 0.3),
 }
 AFFINE: dict[str, Function] = {
+    "first_power": lambda x: x**1,
     "bicubic": lambda x: F.interpolate(x[:, None], (5, 4), mode="bicubic", align_corners=True),
     "bicubic_factor": lambda x: F.interpolate(x[:, None], scale_factor=(1.7, 0.6), mode="bicubic"),
     "bicubic_aa": lambda x: F.interpolate(x[:, None], (2, 4), mode="bicubic", antialias=True),
@@ -162,6 +163,7 @@ REFUSED: dict[str, tuple[Function, str]] = {
     "index of the input": (lambda x: x[:, 0].gather(1, x[:, 1].long() % 6), "converts|index"),
     "all dimensions": (lambda x: torch.fft.fftn(x).real.flatten(1), "the batch included"),
     "power spectrum": (lambda x: torch.fft.rfft(x).abs().flatten(1), "complex"),
+    "square": (lambda x: x.flatten(1) ** 2, "exponents other than 1"),
     "loss of a batch": (lambda x: F.l1_loss(x, x.flip(1)) + x.flatten(1), "sums over the batch"),
     "ellipsis": (lambda x: torch.einsum("b...,k,l->bkl", x[:, 0, 0], C[0], C[1]).flatten(1), "ellipsis"),
 }

@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.ao.quantization import FakeQuantize
 from torch.testing import assert_close
 
 import tropica as tp
@@ -330,12 +331,25 @@ def quantized() -> nn.Module:
     return torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(6, 3)), {nn.Linear})
 
 
+class Complex(nn.Module):
+    """Returns z + iz."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.complex(x, x)
+
+
 UNFIT: dict[str, tuple[Callable[[], nn.Module], type[Exception], str]] = {
     "meta": (meta, tp.InputError, "weight is on the meta device and has no values; load"),
     "sparse": (sparse, tp.InputError, r"weight is sparse \(torch\.sparse_coo\); .*to_dense"),
     "scripted": (lambda: torch.jit.script(nn.Linear(6, 3).eval()), tp.InputError, "TorchScript"),
     "frozen": (lambda: torch.jit.freeze(torch.jit.script(nn.Linear(6, 3).eval())), tp.InputError, "TorchScript"),
     "a scripted part": (lambda: nn.Sequential(torch.jit.script(nn.ReLU())), tp.InputError, "module 0 is TorchScript"),
+    "fake quantized": (
+        lambda: nn.Sequential(FakeQuantize()),
+        tp.UnsupportedOperation,
+        "(?s)in module '0'.*before quantization",
+    ),
+    "complex": (Complex, tp.TraceError, "returns complex numbers; return their parts"),
     "quantized": (quantized, tp.UnsupportedOperation, "(?s)in module '0'.*before quantization"),
 }
 

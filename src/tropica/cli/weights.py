@@ -23,6 +23,8 @@ _KEYS = ("state_dict", "model_state_dict", "model", "module", "net")
 """Keys under which checkpoints have the state dict."""
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 """Prefixes of names: of data parallelism and averaging, of torch.compile, and of training frameworks."""
+_UNUSED = "num_batches_tracked"
+"""The counter of batch norm, which old and converted files lack, and which eval mode does not use."""
 _COUNTER = "n_averaged"
 """The counter in the state of ``torch.optim.swa_utils.AveragedModel``."""
 
@@ -51,6 +53,11 @@ def load_weights(model: nn.Module, file: Path) -> None:
     ]
     if misshapen:
         raise InputError(f"{file}: the weights do not fit the model; of another shape: {_first(misshapen)}")
+    unlike = [
+        f"{name} is {kind}" for name, t in renamed.items() if wanted[name].is_floating_point() and (kind := _no_floats(t))
+    ]
+    if unlike:
+        raise InputError(f"{file}: the weights do not fit the model; not numbers of a float dtype: {_first(unlike)}")
     floats = [tensor.dtype for tensor in renamed.values() if tensor.is_floating_point()]
     if floats and all(dtype == torch.float64 for dtype in floats):
         model.double()
@@ -58,6 +65,15 @@ def load_weights(model: nn.Module, file: Path) -> None:
         model.load_state_dict(renamed, strict=False)
     except RuntimeError as error:  # sparse or quantized tensors, say
         raise InputError(f"{file}: the weights do not fit the model; {str(error).splitlines()[-1].strip()}") from error
+
+
+def _no_floats(tensor: Tensor) -> str:
+    """What a tensor is that holds no real floating-point numbers one by one, or nothing."""
+    if tensor.is_meta:
+        return "on the meta device"
+    if tensor.layout != torch.strided:
+        return f"sparse ({tensor.layout})"
+    return "" if tensor.is_floating_point() else str(tensor.dtype)
 
 
 def _renamed(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
@@ -85,9 +101,10 @@ def _candidates(names: list[str]) -> Iterator[dict[str, str]]:
 
 
 def _missing(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    """Names of the model that are not in the file, and share their tensor with none that is."""
+    """Names of the model that are not in the file and share their tensor with none that is, but for counters of batches."""
     present = {tensor.data_ptr() for name, tensor in wanted.items() if name in found and tensor.numel()}
-    return [name for name, tensor in wanted.items() if name not in found and tensor.data_ptr() not in present]
+    others = [name for name, tensor in wanted.items() if name not in found and tensor.data_ptr() not in present]
+    return [name for name in others if name.rpartition(".")[2] != _UNUSED]
 
 
 def _faults(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
@@ -132,7 +149,9 @@ def _state_dict(file: Path) -> dict[str, Tensor]:
         raise DataError(f"{file}: {reason}; {advice}") from None
     if not _is_state(content) and isinstance(content, Mapping):
         keys = [key for key in _KEYS if _is_state(content.get(key))]
-        if len(keys) != 1:
+        if len(keys) > 1:
+            raise DataError(f"{file}: there are weights under several keys, {_first(keys)}; {advice}")
+        if not keys:
             raise DataError(f"{file}: no state dict, but the keys {_first(map(str, content)) or '(none)'}; {advice}")
         warnings.warn(f"{file}: the weights under its key {keys[0]!r} are used", stacklevel=4)
         content = content[keys[0]]

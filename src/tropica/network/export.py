@@ -150,7 +150,8 @@ def _explained(error: Exception) -> TraceError:
     elif "Constraints violated" in text or "specializ" in text.lower():
         why = (
             "the model works for one batch size only; use x.shape[0], or -1, wherever the batch size is meant (len(x) is "
-            "a fixed number to torch.export), and do not reshape the batch into fixed sizes"
+            "a fixed number to torch.export, and so is the batch size to torch.kron and torch.linalg.matrix_norm), and do not "
+            "reshape the batch into fixed sizes"
         )
     else:
         why = "torch.export cannot trace the model"
@@ -218,7 +219,7 @@ def source_line(stack_trace: str) -> str:
         if line.startswith('File "') and '", line ' in line:
             file, rest = line[6:].split('", line ', 1)
             users_own = "/torch/nn/" not in file and not file.startswith((_TORCH, _HERE, "torch/", "<"))
-            if not file.startswith(_HERE):
+            if not file.startswith((_HERE, "<eval_with_key>")):  # code that torch.export wrote
                 found[users_own] = f"{file}:{rest.split(',')[0]}  {code}"
     return found.get(True, found.get(False, ""))
 

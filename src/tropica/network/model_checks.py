@@ -53,7 +53,7 @@ def _check_modules(model: nn.Module) -> None:
                 f"{what} TorchScript (a ScriptModule), which cannot be traced; trace the Python module that it was made from"
             )
         cls = type(module)
-        if cls.__module__.startswith("torch.") and ".quantized" in cls.__module__:
+        if cls.__module__.startswith("torch.") and any(word in cls.__module__ for word in (".quantized", ".fake_quantize")):
             raise UnsupportedOperation(
                 op=f"{cls.__module__}.{cls.__name__}",
                 path=name,

@@ -98,6 +98,8 @@ class _Translation:
 
     def _logits(self) -> Value:
         result = self.env.get(output_node(self.program))
+        if isinstance(result, Complex):
+            raise TraceError("the model returns complex numbers; return their parts, as torch.view_as_real or .real give them")
         if not isinstance(result, Value):
             raise TraceError("the model's output does not depend on its input, or depends on positions (argmax) alone")
         if result.ndim == 1:

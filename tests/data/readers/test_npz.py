@@ -66,6 +66,7 @@ def test_npz_channels_last_become_channels_first(tmp_path):
         ({"x": np.zeros((3, 2)), "y": np.zeros(3)}, "labels must be whole numbers"),
         ({"x": np.zeros((3, 2)), "y": np.array([0, -4, 1])}, "labels must be 0 or more; found -4 at point 1"),
         ({"x": np.array([[0.0], [np.inf]])}, r"all values must be finite; point 1 has inf at \(0,\)"),
+        ({"x_train": np.zeros((1, 2)), "Y_train": np.zeros(1, int)}, "in Y_train\\? Name them y_train"),
         ({"x": np.array([[None]])}, "plain arrays: it holds Python objects, which are never loaded"),
     ],
 )

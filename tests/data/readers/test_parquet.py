@@ -79,6 +79,10 @@ def test_parquet_of_another_layout(tmp_path):
     pytest.importorskip("pyarrow.parquet").write_table(pa.table({"pixels": [1.0]}), tmp_path / "t.parquet")
     with pytest.raises(DataError, match="which of these has the labels: 'pixels'"):
         load_data(str(tmp_path / "t.parquet"))
+    twice = pa.Table.from_arrays([pa.array([1.0]), pa.array([2.0])], ["x", "x"])
+    pytest.importorskip("pyarrow.parquet").write_table(twice, tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="several columns have the name 'x'"):
+        load_data(str(tmp_path / "t.parquet"))
     (tmp_path / "t.parquet").write_bytes(b"PAR1 rubbish")
     with pytest.raises(DataError, match="cannot be read as parquet"):
         load_data(str(tmp_path / "t.parquet"))

@@ -106,6 +106,8 @@ def test_layers() -> None:
         ([(np.ones((3, 4)), None), (np.ones((3, 2)), None)], {}, "layer 0 has 3 outputs, and layer 1 takes 2"),
         ([(np.eye(2), None)] * 2, {"activation": "gelu"}, "'gelu' is not known; identity, relu"),
         ([(np.eye(2), None)] * 2, {"activation": ["relu", "relu"]}, "2 activations are given for 2 layers"),
+        ([(np.eye(2), None)], {"activation": "gelu"}, "'gelu' is not known"),
+        ([(np.eye(2), None)], {"activation": None}, "None is not known"),
         ([("one", None)], {}, "W of layer 0 is not an array"),
         ([(np.ones(3), None)], {}, r"shape \(3,\); 2 axes"),
     ],

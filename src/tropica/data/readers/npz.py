@@ -79,7 +79,12 @@ def _keys(archive: NpzFile, request: FileRequest) -> tuple[str, str | None]:
                 raise DataError(
                     f"{request.path}: label={request.label!r} is for archives with one set; found {', '.join(found)}"
                 )
-            return points, labels if labels in found else None
+            if labels in found:
+                return points, labels
+            others = [name for name in found if not name.startswith((f"{x}_", f"{y}_"))]
+            if others:
+                raise DataError(f"{request.path}: are the labels of {points} in {', '.join(others)}? Name them {labels}")
+            return points, None
     known = [name for name in POINTS if name in found]
     if len(known) != 1:
         accepted = ", ".join((f"x_{request.split}", *POINTS))

@@ -135,6 +135,8 @@ def _opened(arrow: Any, request: FileRequest) -> FileData:
     count = rows if request.limit is None else min(request.limit, rows)
     if count == 0:
         raise DataError(f"{request.name}: there are no points in the {request.split} split")
+    if twice := [name for name in schema.names if schema.names.count(name) > 1]:
+        raise DataError(f"{request.path}: several columns have the name {twice[0]!r}; columns are told apart by their names")
     image = _image_column(arrow.types, schema, request)
     if image is not None:
         label = label_column([name for name in schema.names if name != image], request)

@@ -61,6 +61,14 @@ def div(b: Builder, x: Operand, y: Operand) -> Value:
     return b.scale(x, 1 / b.tensor(y).double())
 
 
+@op("pow.Tensor_Scalar", "pow.Tensor_Tensor", "pow.Scalar")
+def power(b: Builder, x: Operand, exponent: Operand) -> Value:
+    """x¹, which norms and pools with p = 1 take."""
+    if not isinstance(x, Value) or isinstance(exponent, Value) or bool((torch.as_tensor(exponent) != 1).any()):
+        raise Refused("it is smooth, not piecewise linear, for exponents other than 1")
+    return x
+
+
 @op("lerp.Scalar", "lerp.Tensor")
 def lerp(b: Builder, x: Operand, y: Operand, weight: Operand) -> Value:
     """x + w·(y − x) for a constant w."""
@@ -113,7 +121,7 @@ def same_dtype(x: Value, *settings: object) -> None:
     """Refuse a dtype among an op's settings that is not the activation's own."""
     other = [s for s in settings if isinstance(s, torch.dtype) and s != x.example.dtype]
     if other:
-        raise Refused(f"it converts {x.example.dtype} to {other[0]}, which rounds; use one dtype throughout")
+        raise Refused(f"it converts {x.example.dtype} to {other[0]}; use one dtype throughout")
 
 
 def reduced_dims(x: Value, dim: Dims) -> tuple[int, ...]:

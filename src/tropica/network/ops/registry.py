@@ -86,7 +86,7 @@ RANDOM = "it draws random numbers"
 
 REASONS: dict[str, str] = {
     **dict.fromkeys(("gelu", "silu", "mish", "softplus", "tanh", "exp", "log", "erf", "sin"), _SMOOTH),
-    **dict.fromkeys(("cos", "sqrt", "rsqrt", "square", "pow", "logsumexp", "log_sigmoid"), _SMOOTH),
+    **dict.fromkeys(("cos", "sqrt", "rsqrt", "square", "logsumexp", "log_sigmoid"), _SMOOTH),
     **dict.fromkeys(("elu", "celu", "selu"), "it is curved where its input is negative, hence not piecewise linear"),
     "sigmoid": f"{_SMOOTH}; it is dropped only as the last op",
     **dict.fromkeys(

@@ -57,14 +57,15 @@ def from_layers(
             [3.5000]], dtype=torch.float64)
     """
     pairs = [_pair(i, layer) for i, layer in enumerate(_listed(layers))]
-    names = [activation] * (len(pairs) - 1) if isinstance(activation, str) else list(activation)
+    given = [activation] if isinstance(activation, str) or not isinstance(activation, Sequence) else list(activation)
+    for name in given:
+        if not isinstance(name, str) or name not in ACTIVATIONS:
+            raise InputError(f"activation {name!r} is not known; {', '.join(ACTIVATIONS)} are")
+    names = given * (len(pairs) - 1) if isinstance(activation, str) else given
     if len(names) != len(pairs) - 1:
         raise InputError(
             f"{len(names)} activations are given for {len(pairs)} layers; one for each layer but the last is needed"
         )
-    for name in names:
-        if name not in ACTIVATIONS:
-            raise InputError(f"activation {name!r} is not known; {', '.join(ACTIVATIONS)} are")
     _check_chain(pairs)
     return assemble(pairs, names, dtype or common_dtype([t for pair in pairs for t in pair]))
 
