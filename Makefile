@@ -6,11 +6,12 @@ DONE := $(VENV)/.done
 # Many tests start an interpreter: without compiled files each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-all lint bench docs wheel clean
+.PHONY: help setup demo test test-browser test-all lint bench docs wheel clean
 
 help:
 	@echo "make demo       set up, then extract the terms of two small networks: table, figures, report (results/demo)"
 	@echo "make test       set up, then lint, type check and test, on all cores"
+	@echo "make test-browser  the explorer in Chromium (left out where there is none; TROPICA_BROWSER=required fails then)"
 	@echo "make test-all   the same with the slow tests: all networks, studies, kills and processes; four times the examples"
 	@echo "make docs       set up, then build the documentation with its gallery (docs/_build/html)"
 	@echo "make wheel      build sdist and wheel (dist), install the wheel into an empty environment, take the first steps there"
@@ -36,9 +37,14 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist worksteal
+	@echo "left out: the explorer in a browser (make test-browser), slow tests (make test-all)"
+
+# One worker: a page that waits for a busy machine is no failure of the page.
+test-browser: setup
+	$(BIN)/python -m pytest -m "browser" tests/app
 
 test-all: lint
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow" --hypothesis-profile=full
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not browser" --hypothesis-profile=full
 
 wheel: setup
 	PYTHON=$(BIN)/python DIST=dist .ci/wheel

@@ -1,4 +1,4 @@
-"""The order of the tests: those of one network stand together, so that one worker traces it, once."""
+"""The order and marks of tests: those of one network stand together, so that one worker traces it; browser tests are marked."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from tests.networks import CASES
 ORDER = {case.name: number for number, case in enumerate(CASES, 1)}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Move the tests with a parameter `name` that is a network's behind the others, network by network."""
+    """Mark the tests that drive a browser, and move those with a parameter `name` that is a network's behind the others."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "browser" in item.fixturenames:
+            item.add_marker("browser")
 
     def network(item: pytest.Item) -> int:
         name = item.callspec.params.get("name") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None

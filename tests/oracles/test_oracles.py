@@ -291,6 +291,7 @@ class Together(nn.Module):
             raise
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("start", range(0, len(CASES), TOGETHER), ids=lambda start: f"from_{CASES[start].name}")
 def test_cases_export(start: int) -> None:

@@ -37,7 +37,7 @@ def between(net: tp.PiecewiseLinearNetwork, a: Tensor, b: Tensor) -> tp.RegionCo
 # ── what must hold of every result ────────────────────────────────────────────────────────────────────────────────────
 
 
-def check(found: tp.RegionComplex, samples: int = 1500) -> None:
+def check(found: tp.RegionComplex, samples: int = 300) -> None:
     """The form of a result, its maps at quarter points, its patterns, and no pattern missing among samples."""
     net, t = found.net, found.breakpoints
     (slopes, constants), patterns = found.logits, torch.from_numpy(found.patterns)

@@ -18,6 +18,7 @@ from tests.oracles.convex import orthants
 from tropica.exact.linear_algebra import solve
 from tropica.exact.rational_arrays import from_fractions
 from tropica.regions.engine.fan import fan_rays
+from tropica.regions.lower.exact_points import embedded, exact_points
 
 
 def check(case: Degenerate) -> None:
@@ -25,7 +26,9 @@ def check(case: Degenerate) -> None:
     wanted = enumerate_cells(case.layers, orthants(case.d))
     cx = tp.linear_regions(case.net, tp.Space(case.d))
     centers = [x for cell in wanted.cells for x in cell.body.center()]
-    number = cx.locator.cells(from_fractions(centers, (len(wanted), case.d)))
+    t = from_fractions(centers, (len(wanted), case.d))
+    signs = exact_points(cx.locator.lowered, embedded(cx.domain, t)).signs
+    number = cx.locator.of_signs(signs, len(wanted))
     known: dict[tuple[int, ...], int] = {}
     assert all(known.setdefault(c.pattern, n) == n for c, n in zip(wanted.cells, number.tolist(), strict=True))
     assert sorted(known.values()) == list(range(len(cx)))

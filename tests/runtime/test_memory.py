@@ -20,6 +20,13 @@ from tropica.runtime import memory
 from tropica.runtime.interrupts import DelayedInterrupts
 from tropica.runtime.memory import BatchHalving, budget, free_memory, in_bytes, is_out_of_memory, peak_memory
 
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No search for garbage in the large heap of a test process: it costs seconds each time."""
+    monkeypatch.setattr(memory.gc, "collect", lambda: 0)
+
+
 FULL = RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
 
 
@@ -62,6 +69,7 @@ def test_no_sizes(text: str) -> None:
         in_bytes(text)
 
 
+@pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize("room", [1, 3, 5, 16, 40])
 def test_a_batch_that_does_not_fit_is_halved(room: int) -> None:
     """Each point is processed once, in order; the batch size that fitted is kept, with one warning per halving."""
@@ -92,6 +100,7 @@ def _quiet():
     return nullcontext()
 
 
+@pytest.mark.usefixtures("_quick")
 def test_other_errors_are_not_hidden() -> None:
     def wrong(x: Tensor) -> None:
         raise RuntimeError("shapes do not match")
@@ -108,6 +117,7 @@ def test_other_errors_are_not_hidden() -> None:
     assert not is_out_of_memory(ValueError("not enough memory"))
 
 
+@pytest.mark.usefixtures("_quick")
 def test_extraction_goes_on_with_half(monkeypatch: pytest.MonkeyPatch) -> None:
     """Extraction and calibration where more than 3 points do not fit: the same terms up to rounding, with a warning."""
     net, x = network("mnist_conv"), points("mnist_conv")
@@ -127,6 +137,7 @@ def test_extraction_goes_on_with_half(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(found.plus.weight, expected.plus.weight, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.usefixtures("_quick")
 def test_evaluation_goes_on_with_half(monkeypatch: pytest.MonkeyPatch) -> None:
     from tropica.evaluation import function as extracted
 

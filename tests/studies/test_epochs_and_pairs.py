@@ -130,7 +130,8 @@ def test_figure4_in_the_middle(study, cases, method):
     assert row["network_true"] == pytest.approx(float((case.network_labels == case.true_labels).double().mean()), abs=1.01 / 60)
 
 
-@pytest.mark.parametrize("name", ["figure4", pytest.param("figure5", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["figure4", "figure5"])
 def test_an_interrupted_run_goes_on_with_its_next_epoch(sets, networks, tmp_path, name):
     more = {"models": ["fcn-small"], "runs": 1, "settings": QUICK, "networks": networks}
     whole = go(sets, tmp_path / "whole", name, **more)

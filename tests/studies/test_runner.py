@@ -138,6 +138,7 @@ def test_data_that_does_not_fit(sets, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_two_classes_and_few_points(tmp_path, monkeypatch):
     """Every study takes points of five numbers and two classes, some of which never occur."""
     monkeypatch.setattr("tropica.studies.registry.STUDIES", quick_studies())

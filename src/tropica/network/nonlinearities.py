@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -303,6 +303,24 @@ class AdaptiveMaxPool(Nonlinearity):
         for full, out in zip(z.shape[-spatial:], self.size, strict=True):
             area = area.unsqueeze(-1) * z.new_tensor(_adaptive_windows(full, out))
         return _ADAPTIVE_AVG_POOLS[spatial - 1](z, self.size) * area
+
+
+@dataclass(frozen=True)
+class Floored(Nonlinearity):
+    """max(0, h) for the largest h of each window of another nonlinearity; piece 0 is the constant 0."""
+
+    name = "floored window"
+    window: Nonlinearity = field(default_factory=Nonlinearity)
+
+    def __call__(self, *inputs: Tensor, **constants: Tensor) -> Tensor:
+        return torch.relu(self.window(*inputs))
+
+    def windows(self, z: Tensor, fill: float) -> Tensor:
+        inputs = self.window.windows(z, fill)
+        return torch.cat([torch.zeros_like(inputs[:1]), inputs])
+
+    def num_pieces(self, *shapes: torch.Size) -> int:
+        return self.window.num_pieces(*shapes) + 1
 
 
 def _adaptive_windows(full: int, out: int) -> list[int]:

@@ -118,7 +118,7 @@ class Enclosed:
         return Enclosed(self.value.expand(shape), self.error.expand(shape))
 
     def windows(self, op: Nonlinearity) -> tuple[Enclosed, Tensor]:
-        exists = op.windows(torch.ones_like(self.value), 0.0) != 0
+        exists = op.windows(torch.zeros_like(self.value), 1.0) == 0
         return Enclosed(op.windows(self.value, -torch.inf), op.windows(self.error, 0.0)), exists
 
     def largest(self, exists: Tensor) -> Choice:
@@ -208,7 +208,7 @@ class Long:
         return Long(self.digits.with_limbs(_expanded(limbs, shape)), self.error.expand(shape), self.keep)
 
     def windows(self, op: Nonlinearity) -> tuple[Long, Tensor]:
-        exists = op.windows(torch.ones_like(self.error), 0.0) != 0
+        exists = op.windows(torch.zeros_like(self.error), 1.0) == 0
         limbs = torch.stack([op.windows(limb, 0.0) for limb in self.digits.limbs])
         inputs = Long(self.digits.with_limbs(limbs), op.windows(self.error, 0.0), self.keep)
         return inputs, exists

@@ -93,6 +93,12 @@ class PointSigns:
             blocks = [self._filtered(block, ties) for block in x.split(size)] if len(x) else [self._filtered(x, ties)]
         return [_joined(parts) for parts in zip(*blocks, strict=True)]
 
+    def filtered(self, x: Enclosed) -> tuple[list[UnitPieces], Tensor]:
+        """The pieces at points known up to an error (B, *input), with those that attain the maximum, and at which points (B,)
+        all of them are proven."""
+        with plain_arithmetic():
+            return self._pass(x, Enclosed.affine, len(x.value), ties=True)
+
     def _block(self, copies: int) -> int:
         """The number of points in a block of which ``copies`` float64 of every value are in memory."""
         numbers = sum(shape.numel() for shape in self.shapes.values())

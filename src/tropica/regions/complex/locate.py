@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from tropica.exact.rational_arrays import RationalArray
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.regions.complex.sign_vectors import SignIndex, SignLayout
 from tropica.regions.domains.domain import Domain
-from tropica.regions.lower.exact_points import ExactPoints, embedded, exact_points
+from tropica.regions.lower.exact_points import pieces_of_signs
 from tropica.regions.lower.lowering import NO_INPUT, Lowered, lower
+from tropica.regions.lower.points import PointsOfDomain
 
-_POINTS = 1024
+_NUMBERS = 1 << 22
+"""Numbers of the network's units that are in memory at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,28 +42,33 @@ class Locator:
         layout = SignLayout(lowered, tuple(sizes))
         return cls(domain, lowered, layout, SignIndex(layout.vectors(pieces_of_patterns(net, patterns), len(patterns))))
 
-    def cells(self, t: RationalArray) -> np.ndarray:
-        """The lowest number (N,) of the cells whose closures hold each point (N, d); −1 outside of the domain."""
-        blocks = [t.numerators[start : start + _POINTS] for start in range(0, len(t.numerators), _POINTS)]
-        found = [self._block(RationalArray(block, t.denominator)) for block in blocks]
+    def cells(self, t: np.ndarray) -> np.ndarray:
+        """The lowest number (N,) of the cells whose closures hold each point t (N, d); −1 outside of the domain."""
+        step = max(1, _NUMBERS // max(1, sum(stage.size for stage in self.lowered.stages)))
+        parts = [t[start : start + step] for start in range(0, len(t), step)]
+        found = [self.of_signs(self._points.signs(part), len(part)) for part in parts]
         number = np.concatenate(found) if found else np.zeros(0, np.int64)
-        inside = self.domain.contains(t.numbers()) if self.domain.limits() is not None else np.ones(len(number), bool)
+        inside = self.domain.contains(t) if self.domain.limits() is not None else np.ones(len(number), bool)
         return np.where(inside, number, -1)
 
-    def _block(self, t: RationalArray) -> np.ndarray:
-        points = exact_points(self.lowered, embedded(self.domain, t))
-        vectors = self.layout.vectors(points.pieces(self.lowered), len(t.numerators))
+    @cached_property
+    def _points(self) -> PointsOfDomain:
+        return PointsOfDomain(self.lowered, self.domain)
+
+    def of_signs(self, signs: Sequence[np.ndarray], count: int) -> np.ndarray:
+        """The lowest number (N,) of the cells whose closures hold N points with signs as :class:`ExactPoints` has them."""
+        vectors = self.layout.vectors(pieces_of_signs(self.lowered, signs), count)
         number = self.index.find(vectors)
-        decided = self._decided(points, len(vectors))
+        decided = self._decided(signs, count)
         for i in np.flatnonzero((decided != self.layout.bending).any(1)).tolist():
             found = self.index.closed(vectors[i], decided[i])
             number[i] = found[0] if len(found) else -1
         return number
 
-    def _decided(self, points: ExactPoints, count: int) -> np.ndarray:
+    def _decided(self, signs: Sequence[np.ndarray], count: int) -> np.ndarray:
         """The bits (N, words) that a point's signs fix: all but those of units that are 0, and of tied inputs of a window."""
         free = []
-        for stage, sign in zip(self.lowered.stages, points.signs, strict=True):
+        for stage, sign in zip(self.lowered.stages, signs, strict=True):
             free.append(sign == 0 if stage.kind == "threshold" else sign & (sign.sum(2, keepdims=True) > 1))
         return self.layout.bending & ~self.layout.free_words(free, count)
 

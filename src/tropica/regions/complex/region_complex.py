@@ -15,7 +15,6 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from tropica.errors import InputError
-from tropica.exact.rational_arrays import rationals
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.polyhedra.thumbnails import MOST_LINES, svg_polygons
 from tropica.regions.complex.archive import save_cells
@@ -125,7 +124,7 @@ class RegionComplex(OutputMethods, LineMethods, HtmlRepr, Sequence[Cell]):
             raise InputError(f"points must have {self.dimension} coordinates each; found an array {points.shape}")
         if not np.isfinite(points).all():
             raise InputError("points must be finite; found a NaN or an infinity")
-        return self.locator.cells(rationals(points))
+        return self.locator.cells(points)
 
     @cached_property
     def locator(self) -> Locator:

@@ -9,9 +9,9 @@ import numpy as np
 
 from tropica.exact.rational_arrays import nearest_float
 from tropica.exact.roundoff import UNIT_ROUNDOFF
-from tropica.polyhedra.polytope import Polytope as Hull
 from tropica.regions.engine.cell_blocks import SIGNS, VERTICES, VOLUMES, CellBlock
 from tropica.regions.engine.exact_vertices import corner_planes
+from tropica.regions.engine.exact_volume import exact_volume
 from tropica.regions.engine.fan import INFINITY, SpaceProblem, wall_number
 from tropica.regions.kernels.volume import volumes
 
@@ -182,7 +182,6 @@ def _exact_where_needed(problem: SpaceProblem, i: int, block: CellBlock, moved: 
     doubtful = ~_endless(moved) & (few | ~np.isfinite(sizes))  # far enough, the floats of a bounded cell are ∞ or NaN
     for cell in np.flatnonzero(doubtful).tolist():
         rows = range(int(start[cell]), int(start[cell + 1]))
-        places = (_exactly(problem, i, block, cell, row) for row in rows)
-        volume = Hull([[Fraction(x, s) for x in high] for high, s in places]).volume
-        sizes[cell] = nearest_float(*(volume * Fraction(2) ** (problem.exponent * d)).as_integer_ratio())
+        places = [_exactly(problem, i, block, cell, row) for row in rows]
+        sizes[cell] = exact_volume(moved, cell, places, problem.exponent)
     return sizes

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
-from tropica.polyhedra.polytope import Polytope as Hull
 from tropica.regions.engine.cell_blocks import CellBlock, Problem
+from tropica.regions.engine.exact_volume import exact_volume
 from tropica.regions.engine.fan import SpaceProblem
 
 SHARP = 1e-10
@@ -109,8 +110,14 @@ def sharpened(problem: Problem, block: CellBlock, extent: float, work: int) -> C
         vertices[rows] = solved
         displacement[rows] = 2.0**-53 * np.abs(vertices[rows]).max(1)
         if error > EXACT * extent:
-            volumes[cell] = float(Hull([p[:-1] for p in corners(problem, block, cell)]).volume)
+            volumes[cell] = exact_volume(block, cell, [_over_one(p[:-1]) for p in corners(problem, block, cell)])
     return replace(block, vertices=vertices, displacement=displacement, volumes=volumes)
+
+
+def _over_one(point: list[Fraction]) -> tuple[list[int], int]:
+    """A point as integers over their common denominator."""
+    bottom = math.lcm(*(x.denominator for x in point))
+    return [x.numerator * (bottom // x.denominator) for x in point], bottom
 
 
 def along_line(problem: Problem | SpaceProblem, block: CellBlock) -> CellBlock:

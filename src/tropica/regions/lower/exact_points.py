@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,10 +29,15 @@ class ExactPoints:
 
     def pieces(self, lowered: Lowered) -> list[np.ndarray]:
         """For each stage (B, units): 1 for the upper piece of a threshold, the first input that attains a window's maximum."""
-        return [
-            (sign > 0).astype(np.int64) if stage.kind == "threshold" else sign.argmax(2)
-            for stage, sign in zip(lowered.stages, self.signs, strict=True)
-        ]
+        return pieces_of_signs(lowered, self.signs)
+
+
+def pieces_of_signs(lowered: Lowered, signs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """For each stage (N, units): 1 for the upper piece of a threshold, the first input that attains a window's maximum."""
+    return [
+        (sign > 0).astype(np.int64) if stage.kind == "threshold" else sign.argmax(2)
+        for stage, sign in zip(lowered.stages, signs, strict=True)
+    ]
 
 
 def exact_points(lowered: Lowered, x: RationalArray, linear: bool = False) -> ExactPoints:

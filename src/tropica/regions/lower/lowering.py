@@ -21,7 +21,17 @@ from torch import Tensor
 from tropica.exact.rational_arrays import RationalArray, rationals
 from tropica.network.graph import AffineNode, Graph, Node, NonlinearityNode
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.network.nonlinearities import AdaptiveMaxPool, Amax, ClampMin, LeakyRelu, Maximum, MaxPool, Relu
+from tropica.network.nonlinearities import (
+    AdaptiveMaxPool,
+    Amax,
+    ClampMin,
+    Floored,
+    LeakyRelu,
+    Maximum,
+    MaxPool,
+    Nonlinearity,
+    Relu,
+)
 from tropica.regions.lower.composed_affine import AffineGraph, ComposedAffine, composed_affine
 
 NO_INPUT = -1
@@ -32,7 +42,7 @@ _MOST_KEPT = 1 << 22
 """Weights of a network up to which its stages are kept as long as it is."""
 _LOWERED: WeakKeyDictionary[PiecewiseLinearNetwork, dict[tuple[bool, str | None], tuple[object, Lowered]]] = WeakKeyDictionary()
 _LOCK = Lock()
-_WINDOWS = (MaxPool, AdaptiveMaxPool, Amax)
+_WINDOWS = (MaxPool, AdaptiveMaxPool, Amax, Floored)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +130,7 @@ def _kept(net: PiecewiseLinearNetwork) -> bool:
 def _lowered(net: PiecewiseLinearNetwork, simplify: bool, upto: str | None) -> Lowered:
     net = net.to(torch.float64).to("cpu")
     graph = net.graph if upto is None else Graph(net.graph.nodes, net.find(upto)).pruned()
-    plan = _Plan(list(graph.nodes), graph.output, {name: (name,) for name in (n.name for n in graph.nodes)}, frozenset())
+    plan = _Plan(list(graph.nodes), graph.output, {name: (name,) for name in (n.name for n in graph.nodes)})
     plan = _without_maxima(plan)
     if simplify:
         plan = _merged(plan, net.constants, net.input_shape)
@@ -139,13 +149,11 @@ class _Plan:
 
     Attributes:
         written: for each nonlinearity the names of those as written that it stands for.
-        floored: names of the windows with a constant 0.
     """
 
     nodes: Sequence[Node]
     output: str
     written: Mapping[str, tuple[str, ...]]
-    floored: frozenset[str]
 
     def readers(self) -> dict[str, list[str]]:
         """The names of the nodes that read each value; "" stands for the network's own output."""
@@ -173,9 +181,10 @@ def _stage(node: NonlinearityNode, plan: _Plan, context: AffineGraph, names: Map
     if isinstance(node.op, _WINDOWS):
         positions = torch.arange(shape.numel(), dtype=torch.float64).reshape(shape)
         inputs = node.op.windows(positions, NO_INPUT).flatten(1).T.long().numpy()
-        if node.name in plan.floored:
-            inputs = np.column_stack([np.full(len(inputs), ZERO), inputs])
-        return Stage(affine, "window", none, none, np.ascontiguousarray(inputs), written)
+        inputs = np.ascontiguousarray(inputs)
+        if isinstance(node.op, Floored):
+            inputs[:, 0] = ZERO
+        return Stage(affine, "window", none, none, inputs, written)
     low, high = (x.flatten().numpy() for x in node.op.slopes(shape, **node.roles(context.constants)))
     return Stage(affine, "threshold", low, high, np.zeros((0, 0), np.int64), written)
 
@@ -266,7 +275,12 @@ def _bypassed(plan: _Plan, removed: NonlinearityNode) -> _Plan:
 def _floored(plan: _Plan, window: str, relu: str) -> _Plan:
     """The plan with a constant 0 in a window."""
     written = {**plan.written, window: (*plan.written[window], *plan.written[relu])}
-    return replace(plan, written=written, floored=plan.floored | {window})
+    nodes = [replace(n, op=_with_zero(n.op)) if n.name == window and isinstance(n, NonlinearityNode) else n for n in plan.nodes]
+    return replace(plan, nodes=nodes, written=written)
+
+
+def _with_zero(op: Nonlinearity) -> Floored:
+    return op if isinstance(op, Floored) else Floored(op)
 
 
 def _moved_behind(plan: _Plan, window: str, leaky: NonlinearityNode) -> _Plan:
