@@ -12,6 +12,9 @@ import pytest
 
 from tests.app.explored import TOKEN
 
+PATIENCE = 120_000
+"""Milliseconds until a page that a busy machine keeps waiting counts as wrong."""
+
 
 def left_out(why: str) -> None:
     """Leave a test out, or fail it where the browser is required."""
@@ -42,7 +45,7 @@ def opened(browser: Any, port: int, view: str = "", width: int = 1280) -> Iterat
     """A page at a view; at its end there must have been no error on the console."""
     context = browser.new_context(viewport={"width": width, "height": 900})
     page, errors = context.new_page(), []
-    page.set_default_timeout(30000)
+    page.set_default_timeout(PATIENCE)
     page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"http://127.0.0.1:{port}/?token={TOKEN}{view}")

@@ -53,6 +53,31 @@ def test_three_clicks_to_the_deciding_image_of_a_wrong_digit(explorer, browser):
             assert found == paper.top_terms(x, 5).index[0].tolist()
 
 
+def test_a_click_is_kept_while_the_list_changes(explorer, browser):
+    """The list is renewed while terms are extracted: also between the press and the release of a mouse button."""
+    with opened(browser, explorer[1]) as page:
+        page.wait_for_selector(".tile")
+        page.wait_for_selector("#progress:empty", state="attached")
+
+        def changed(route) -> None:
+            answer = route.fetch()
+            found = answer.json()
+            for row in found["rows"]:
+                row["margin"] = 12345.6
+            route.fulfill(response=answer, json=found)
+
+        page.route("**/api/points**", changed)
+        tile = page.locator(".list .tile").nth(3)
+        box = tile.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.evaluate("document.dispatchEvent(new CustomEvent('status'))")
+        page.wait_for_selector(".list .tile:nth-child(4)[title*='margin 1235']")  # four digits of it
+        page.mouse.up()
+        page.wait_for_selector(f"h2:has-text('Test point {tile.get_attribute('data-point')}')")
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_keyboard_and_width(explorer, browser, width):
     with opened(browser, explorer[1], width=width) as page:

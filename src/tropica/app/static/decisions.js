@@ -64,13 +64,25 @@ export function showDecisions(main, app) {
       const part = page.known < page.points ? ` (N^(X) is known of ${count(page.known)} of ${count(page.points)})` : "";
       found.textContent = `${count(page.total)} of ${count(page.points)} test points${part}`;
       const focused = document.activeElement?.dataset?.point;
-      grid.replaceChildren(...page.rows.map((row, i) => tile(row, pictures.row(i))));
+      showTiles(page.rows.map((row, i) => tile(row, pictures.row(i))));
       if (!page.rows.length) grid.replaceChildren(h("p", { class: "muted" }, page.known < page.points && (by === "differs" || by === "extracted wrong") ? "None so far: N^(X) is still being computed." : "No test point is like this."));
       if (focused) grid.querySelector(`[data-point="${focused}"]`)?.focus();
       turnPages(page);
       mark();
     } catch (error) { if (!signal.aborted) app.fail(error); }
     finally { if (!signal.aborted) busy = false; }
+  }
+
+  // Tiles of the same points stay in the page and change: a click that began on one must end on it, and their parts are no targets.
+  function showTiles(tiles) {
+    const shown = [...grid.querySelectorAll(".tile")];
+    const same = tiles.length > 0 && shown.length === tiles.length && shown.every((tile, i) => tile.dataset.point === tiles[i].dataset.point);
+    if (!same) { grid.replaceChildren(...tiles); return; }
+    shown.forEach((tile, i) => {
+      if (tile.title === tiles[i].title && tile.innerHTML === tiles[i].innerHTML) return;
+      for (const name of ["class", "aria-label", "title"]) tile.setAttribute(name, tiles[i].getAttribute(name));
+      tile.replaceChildren(...tiles[i].childNodes);
+    });
   }
 
   function valueTile(row, picture) {
