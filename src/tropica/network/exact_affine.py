@@ -71,6 +71,8 @@ class ExactOp:
         offset: (out,) the value at 0.
         parts: for an op without a weight, what it does with each input; None for an op with a weight.
         scale: the denominator of the parts' entries.
+        axes: the dimension of each input, then of the output, that counts the points of a batch; None: there is none that
+            counts nothing else, and the op is applied to each point by itself.
     """
 
     node: AffineNode
@@ -79,6 +81,7 @@ class ExactOp:
     offset: RationalArray
     parts: tuple[Moved | SparseRows, ...] | None
     scale: int = 1
+    axes: tuple[int, ...] | None = None
 
     @property
     def moves(self) -> bool:
@@ -107,13 +110,14 @@ class ExactOp:
         return total if linear else _plus(total, self.offset)
 
 
-def exact_op(node: AffineNode, shapes: Shapes, constants: Mapping[str, Tensor]) -> ExactOp:
+def exact_op(node: AffineNode, shapes: Shapes, constants: Mapping[str, Tensor], axes: tuple[int, ...] | None = None) -> ExactOp:
     """Read an op of a graph in float64.
 
     Args:
         node: the op.
         shapes: by name, for a batch of one point.
         constants: of the graph.
+        axes: as :attr:`ExactOp.axes`.
 
     Raises:
         InputError: an op without a weight that is no copy, with more than 2²⁶ entries in its Jacobian.
@@ -123,13 +127,13 @@ def exact_op(node: AffineNode, shapes: Shapes, constants: Mapping[str, Tensor]) 
     zeros = [torch.zeros(*shape, dtype=torch.float64) for shape in own]
     offset = rationals(node.fn(*zeros, **roles).flatten().numpy().copy())
     if node.weighted and not bool(node.fn(*zeros, **_only_weight(roles)).any()):
-        return ExactOp(node, own, roles, offset, None)
+        return ExactOp(node, own, roles, offset, None, axes=axes)
     silent = {role: torch.zeros_like(c) if role != "weight" and c.is_floating_point() else c for role, c in roles.items()}
     found = [_moved(node, silent, zeros, i) for i in range(len(zeros))]
     if all(part is not None for part in found):
-        return ExactOp(node, own, roles, offset, tuple(part for part in found if part is not None))
-    rows, scale = _jacobian(node, roles, zeros)
-    return ExactOp(node, own, roles, offset, rows, scale)
+        return ExactOp(node, own, roles, offset, tuple(part for part in found if part is not None), axes=axes)
+    parts, scale = _jacobian(node, roles, zeros, together=axes is not None and not any(axes))
+    return ExactOp(node, own, roles, offset, parts, scale, axes)
 
 
 def _plus(a: RationalArray, b: RationalArray) -> RationalArray:
@@ -158,8 +162,8 @@ def _weighted(op: ExactOp, values: Sequence[np.ndarray]) -> RationalArray:
         tensor = torch.from_numpy(w).reshape(weight.shape)
         roles = {role: tensor if role == "weight" else c for role, c in _only_weight(op.constants).items()}
         for k in sorted({k for x in inputs for k in x}):
-            given = [_tensor(x.get(k, np.zeros(v.shape)), s) for x, v, s in zip(inputs, values, op.shapes, strict=True)]
-            product = op.node.fn(*given, **roles).reshape(batch, -1).numpy().astype(np.int64)
+            given = [torch.from_numpy(x[k] if k in x else np.zeros(v.shape)) for x, v in zip(inputs, values, strict=True)]
+            product = _applied(op, given, roles).reshape(batch, -1).numpy().astype(np.int64)
             shifted = product if j + k == 0 and count == len(weights) == 1 else product.astype(object) << (bits * (j + k))
             total = shifted if total is None else total + shifted
     if total is None:
@@ -183,9 +187,13 @@ def _limbs(integers: np.ndarray, bits: int) -> dict[int, np.ndarray]:
     return found
 
 
-def _tensor(rows: np.ndarray, shape: tuple[int, ...]) -> Tensor:
-    """(B, n) as a batch of values of this shape (given for one point)."""
-    return torch.from_numpy(np.ascontiguousarray(rows)).reshape(len(rows) * shape[0], *shape[1:])
+def _applied(op: ExactOp, given: Sequence[Tensor], roles: Mapping[str, Tensor]) -> Tensor:
+    """The op at rows (B, in) of each input: (B, …)."""
+    values = [x.reshape(len(x), *shape) for x, shape in zip(given, op.shapes, strict=True)]
+    if op.axes is None:
+        return torch.stack([op.node.fn(*point, **roles) for point in zip(*values, strict=True)])
+    batches = [x.movedim(0, axis).squeeze(axis + 1) for x, axis in zip(values, op.axes, strict=False)]
+    return op.node.fn(*batches, **roles).movedim(op.axes[-1], 0)
 
 
 # ── ops without ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -218,13 +226,18 @@ def _moved(node: AffineNode, roles: Mapping[str, Tensor], zeros: Sequence[Tensor
     return Moved(index, sign)
 
 
-def _jacobian(node: AffineNode, roles: Mapping[str, Tensor], zeros: Sequence[Tensor]) -> tuple[tuple[SparseRows, ...], int]:
-    """The float64 Jacobian for each input as sparse rows, block by block, and the common denominator of all entries."""
+def _jacobian(
+    node: AffineNode, roles: Mapping[str, Tensor], zeros: Sequence[Tensor], *, together: bool
+) -> tuple[tuple[SparseRows, ...], int]:
+    """The float64 Jacobian for each input as sparse rows, and the common denominator of all entries.
+
+    ``together``: points of one batch give several rows at once.
+    """
     sizes = [z.numel() for z in zeros]
     out = node.fn(*zeros, **roles).numel()
     if out * sum(sizes) > MOST_ENTRIES:
         raise InputError(f"{node.name} ({node.origin.op or 'an affine op'}) is too large for exact arithmetic")
-    step = max(1, _ROWS // max(1, sum(sizes)))
+    step = max(1, _ROWS // max(1, sum(sizes))) if together else 1
     blocks: list[list[np.ndarray]] = [[] for _ in zeros]
     with torch.inference_mode(False), torch.enable_grad():
         for start in range(0, out, step):

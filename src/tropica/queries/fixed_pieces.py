@@ -160,16 +160,13 @@ class EnclosedRows:
             part = self._parts[node.name]
             return (Enclosed.linear if linear else Enclosed.affine)(part, inputs)
 
-        context, given = affine.context, {}
-        batch = len(next(iter(values.values())).value)
-        for k, name in affine.names.items():
-            shape = context.shapes[name]
-            given[name] = _shaped(values[k], (batch * shape[0], *shape[1:]))
-        return _shaped(context.graph.interpret(given, step, stop=affine.target)[affine.target], (batch, -1))
-
-
-def _shaped(z: Enclosed, shape: tuple[int, ...]) -> Enclosed:
-    return Enclosed(z.value.reshape(shape), z.error.reshape(shape))
+        context, batch = affine.context, len(next(iter(values.values())).value)
+        given = {
+            name: Enclosed(*(context.tensor(name, part) for part in (values[k].value, values[k].error)))
+            for k, name in affine.names.items()
+        }
+        found = context.graph.interpret(given, step, stop=affine.target)[affine.target]
+        return Enclosed(*(context.rows(affine.target, part, batch) for part in (found.value, found.error)))
 
 
 def _chosen(stage: Stage, z: Enclosed, piece: np.ndarray) -> Enclosed:

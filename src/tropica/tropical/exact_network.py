@@ -144,7 +144,7 @@ def exact_network(net: PiecewiseLinearNetwork) -> ExactNetwork:
         InputError: an op whose matrix has more than two million entries.
     """
     net = net.to(torch.float64).to("cpu")
-    zeros = {name: torch.zeros(1, *shape[1:], dtype=torch.float64) for name, shape in net.shapes.items()}
+    zeros = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in net.shapes.items()}
     ops: dict[str, ExactAffine | ExactNonlinearity] = {}
     for node in net.graph.nodes:
         inputs = [zeros[name] for name in node.inputs]
@@ -165,15 +165,14 @@ def _exact_affine(node: AffineNode, zeros: Sequence[Tensor], constants: Mapping[
             "too large for exact arithmetic; tropical polynomials are meant for small networks"
         )
     with torch.inference_mode(False), torch.enable_grad():
-        leaves = [z.expand(out, *z.shape[1:]).clone().requires_grad_() for z in zeros]
-        result = node.apply(leaves, constants)
-        seeds = torch.eye(out, dtype=torch.float64).reshape(result.shape)
-        rows = (
-            torch.autograd.grad(result, leaves, seeds, allow_unused=True, materialize_grads=True)
-            if result.requires_grad
-            else [torch.zeros_like(leaf) for leaf in leaves]
-        )
-    matrices = [IntegerMatrix(*_integers(row.reshape(out, size))) for row, size in zip(rows, sizes, strict=True)]
+        leaves = [z.clone().requires_grad_() for z in zeros]
+        result = node.apply(leaves, constants).flatten()
+        rows = [torch.zeros(out, size, dtype=torch.float64) for size in sizes]
+        for i in range(out if result.requires_grad else 0):  # of one point: in a batch, the points may stand anywhere
+            found = torch.autograd.grad(result[i], leaves, retain_graph=True, allow_unused=True, materialize_grads=True)
+            for row, gradient in zip(rows, found, strict=True):
+                row[i] = gradient.flatten()
+    matrices = [IntegerMatrix(*_integers(row)) for row in rows]
     return ExactAffine(tuple(matrices), *_integers(offset.ravel()))
 
 
@@ -196,13 +195,10 @@ def _exact_nonlinearity(node: NonlinearityNode, zeros: Sequence[Tensor], constan
 
 
 def _window_members(node: NonlinearityNode, zeros: Tensor) -> np.ndarray:
-    """The positions in each unit's window, found with one-hot inputs."""
-    size = zeros.numel()
-    one_hot = torch.eye(size, dtype=torch.float64).reshape(size, *zeros.shape[1:])
-    member = (node.op(one_hot).reshape(size, -1) > 0.5).T.numpy()  # (units, size)
-    width = int(member.sum(1).max(initial=1))
-    order = np.argsort(~member, axis=1, kind="stable")[:, :width]
-    return np.where(np.take_along_axis(member, order, 1), order, -1)
+    """The positions in each unit's window, padded at the end."""
+    positions = torch.arange(zeros.numel(), dtype=torch.float64).reshape(zeros.shape)
+    member = node.op.windows(positions, -1.0).flatten(1).T.long().numpy()
+    return np.take_along_axis(member, np.argsort(member < 0, axis=1, kind="stable"), 1)
 
 
 def _integers(numbers: Tensor) -> tuple[np.ndarray, int]:

@@ -206,12 +206,9 @@ def _absolute(op: ComposedAffine, values: Mapping[int, Tensor]) -> Tensor:
             parts.append((node.fn(*(x if j == i else torch.zeros_like(y) for j, y in enumerate(inputs)), **roles) - base).abs())
         return sum(parts[1:], parts[0])
 
-    given = {}
-    for k, name in op.names.items():
-        shape = context.shapes[name]
-        given[name] = values[k].reshape(len(values[k]) * shape[0], *shape[1:])
+    given = {name: context.tensor(name, values[k]) for k, name in op.names.items()}
     with torch.no_grad():
-        return context.graph.interpret(given, step, stop=op.target)[op.target].reshape(1, -1)
+        return context.rows(op.target, context.graph.interpret(given, step, stop=op.target)[op.target], 1)
 
 
 def _bounds(z: _Value, columns: AffineBounds) -> AffineBounds:

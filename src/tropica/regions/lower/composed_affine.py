@@ -28,11 +28,48 @@ MOST_BYTES = 1 << 32
 
 @dataclass(frozen=True, eq=False)
 class AffineGraph:
-    """A graph in float64 with the shapes of its values for one point, and its affine ops in exact arithmetic, read once."""
+    """A graph in float64, and its affine ops in exact arithmetic, read once.
+
+    Attributes:
+        graph: its nodes.
+        constants: by name.
+        shapes: of the values for one point.
+        axes: the dimension of each value that counts the points of a batch.
+    """
 
     graph: Graph
     constants: Mapping[str, Tensor]
     shapes: Mapping[str, torch.Size]
+    axes: Mapping[str, int]
+
+    @classmethod
+    def of(cls, graph: Graph, constants: Mapping[str, Tensor], input_shape: Sequence[int]) -> AffineGraph:
+        """A graph with the shapes and axes that it has on batches of one and two points.
+
+        Raises:
+            InputError: a value has no dimension that counts the points.
+        """
+        with torch.no_grad():
+            one, two = (
+                graph.evaluate(torch.zeros(n, *input_shape, dtype=torch.float64), constants, keep=graph.names) for n in (1, 2)
+            )
+        shapes = {name: value.shape for name, value in one.items()}
+        return cls(graph, constants, shapes, {name: _batch_axis(name, s, two[name].shape) for name, s in shapes.items()})
+
+    def tensor(self, name: str, rows: Tensor) -> Tensor:
+        """A batch of values (B, n), a row a point, as the graph's own tensor."""
+        shape, axis = self.shapes[name], self.axes[name]
+        return rows.reshape(len(rows), *shape).movedim(0, axis).flatten(axis, axis + 1)
+
+    def rows(self, name: str, value: Tensor, count: int) -> Tensor:
+        """A value of the graph for ``count`` points as rows (B, n)."""
+        axis = self.axes[name]
+        return value.unflatten(axis, (count, self.shapes[name][axis])).movedim(axis, 0).reshape(count, -1)
+
+    def _axes(self, node: Node) -> tuple[int, ...] | None:
+        """The dimensions of a node's inputs and of its output that count the points, where they count nothing else."""
+        names = (*node.inputs, node.name)
+        return tuple(self.axes[n] for n in names) if all(self.shapes[n][self.axes[n]] == 1 for n in names) else None
 
     @cached_property
     def _exact(self) -> dict[str, ExactOp]:
@@ -42,7 +79,7 @@ class AffineGraph:
         """An op in exact arithmetic."""
         assert isinstance(node, AffineNode)
         if node.name not in self._exact:
-            self._exact[node.name] = exact_op(node, self.shapes, self.constants)
+            self._exact[node.name] = exact_op(node, self.shapes, self.constants, self._axes(node))
         return self._exact[node.name]
 
     def linear(self, node: Node, inputs: Sequence[Tensor]) -> Tensor:
@@ -97,13 +134,9 @@ class ComposedAffine:
         def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
             return self.context.linear(node, inputs) if linear else node.apply(inputs, self.context.constants)
 
-        batch = len(next(iter(values.values())))
-        given = {}
-        for k, name in self.names.items():
-            shape = self.context.shapes[name]
-            given[name] = values[k].reshape(batch * shape[0], *shape[1:])
+        given = {name: self.context.tensor(name, values[k]) for k, name in self.names.items()}
         with torch.no_grad():
-            return self._interpret(given, step).reshape(batch, -1)
+            return self.context.rows(self.target, self._interpret(given, step), len(next(iter(values.values()))))
 
     def apply_exact(self, values: Mapping[int, RationalArray], linear: bool = False) -> RationalArray:
         """:meth:`apply` for rational sources, exactly."""
@@ -195,8 +228,6 @@ class ComposedAffine:
 
         def step(node: Node, inputs: Sequence[float]) -> float:
             op = self.context.exact(node)
-            if self.context.shapes[node.name][0] != 1:  # an axis before that of the batch: floats are laid out otherwise
-                return math.inf
             if op.parts is None:
                 return max(inputs) + 1
             distinct = all(_distinct(part) for part in op.parts)
@@ -218,6 +249,15 @@ def composed_affine(context: AffineGraph, target: str, stages: Mapping[str, int]
             needed.update(node.inputs)
     names = {known[name]: name for name in needed if name in known}
     return ComposedAffine(context, target, names)
+
+
+def _batch_axis(name: str, one: torch.Size, two: torch.Size) -> int:
+    """The dimension in which the shapes for one and for two points differ."""
+    differ = [d for d, (n, m) in enumerate(zip(one, two, strict=False)) if m == 2 * n and n]
+    if len(one) != len(two) or (one != two and len(differ) != 1):
+        found = f"the shape {tuple(one)} for one point and {tuple(two)} for two"
+        raise InputError(f"the points of a batch are joined in the value {name}: it has {found}")
+    return differ[0] if differ else 0
 
 
 def _distinct(part: object) -> bool:

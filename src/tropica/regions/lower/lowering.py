@@ -165,11 +165,7 @@ class _Plan:
 
 
 def _context(plan: _Plan, constants: Mapping[str, Tensor], input_shape: Sequence[int]) -> AffineGraph:
-    graph = Graph(tuple(plan.nodes), plan.output)
-    x = torch.zeros(1, *input_shape, dtype=torch.float64)
-    with torch.no_grad():
-        values = graph.evaluate(x, constants, keep=graph.names)
-    return AffineGraph(graph, constants, {name: value.shape for name, value in values.items()})
+    return AffineGraph.of(Graph(tuple(plan.nodes), plan.output), constants, input_shape)
 
 
 def _stage(node: NonlinearityNode, plan: _Plan, context: AffineGraph, names: Mapping[str, int]) -> Stage:

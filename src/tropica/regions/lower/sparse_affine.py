@@ -150,11 +150,11 @@ def _with_ones(op: ComposedAffine, source: int, values: np.ndarray) -> np.ndarra
 
     given: dict[str, Tensor] = {}
     for k, name in op.names.items():
-        shape = context.shapes[name]
         rows = values if k == source else np.zeros((len(values), op.source_size(k)))
-        given[name] = torch.from_numpy(rows).reshape(len(values) * shape[0], *shape[1:])
+        given[name] = context.tensor(name, torch.from_numpy(rows))
     with torch.no_grad():
-        return context.graph.interpret(given, step, stop=op.target)[op.target].reshape(len(values), -1).numpy()
+        found = context.graph.interpret(given, step, stop=op.target)[op.target]
+        return context.rows(op.target, found, len(values)).numpy()
 
 
 def _confirmed(op: ComposedAffine, source: int, found: ExactRows) -> bool:
