@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tropica.studies.training.presets import EPOCHS
+from tropica.studies.training.presets import find_preset
 
 SHARED = "Marks are means over runs; whiskers, where there are several runs, one standard deviation."
 CAPTIONS: Mapping[str, str] = {
@@ -94,6 +94,7 @@ def caption(picture: str, settings: Mapping[str, Any]) -> str:
     text = CAPTIONS.get(stem) or next((CAPTIONS[name] for name in CAPTIONS if stem.startswith(f"{name}-")), "")
     training = settings.get("training") or {}
     how = f", trained for {training['epochs']} epochs" if "epochs" in training else ", given"
-    if training.get("preset") and training["epochs"] < EPOCHS:
-        how += f" (the paper's schedule compressed to {training['epochs']} epochs: not the paper's training)"
+    preset = find_preset(training.get("preset", ""))
+    if preset and preset.shortened(training["epochs"]):
+        how += f" ({preset.shortened(training['epochs'])})"
     return f"{text} Networks of this run: {settings.get('data', '')}{how}.".strip()
