@@ -102,17 +102,16 @@ def evaluate(
     _check_options(streaming, model, bool(weights or arg), train, only_streaming)
     stored = None if streaming else load_terms(terms, "a model goes with --streaming, or after --model")
     regression = task is options.TaskName.regression if stored is None else bool(stored.num_targets)
-    columns: dict[str, Any] = {"label": label, "targets": regression}
-    points = read_points(data, subset.value, limit=limit, **columns)
+    points = read_points(data, subset.value, limit=limit, label=label, targets=regression)
     settings = {"memory": memory, "distributed": torchrun_rank() is not None}
     if stored is None:
-        training = read_points(train or data, "train", limit=train_limit, lazy=True, **columns)
+        training = read_points(train or data, "train", limit=train_limit, lazy=True, label=label, targets=regression)
         net = load_model(terms, training, weights, arg).to(device.torch)
         settings["task"] = task.value if task else None
         source = _streaming(net, training, points, decomposition or options.Method.calibrated, dtype, settings)
     else:
         net = load_model(model, points, weights, arg) if model else None
-        source = _stored(stored, net, points, train, columns, settings | {"device": device.torch, "search": search.value})
+        source = _stored(stored, net, points, train, label, settings | {"device": device.torch, "search": search.value})
     if source.function.task == "regression":
         return evaluate_regression(source, net, points, targets)
     if targets is not None:
@@ -184,13 +183,14 @@ def _stored(
     net: tp.PiecewiseLinearNetwork | None,
     points: tp.LabelledData,
     train: str | None,
-    columns: dict[str, Any],
+    label: str | None,
     settings: dict[str, Any],
 ) -> EvaluationSource:
     """The function of stored terms; with their network and data, rounded terms are computed again where rounding matters."""
     rounded = terms.lossy
     if rounded and net is not None and train is not None:
-        settings |= {"net": net, "data": read_points(train, "train", limit=len(terms), lazy=True, **columns)}
+        targets = bool(terms.num_targets)
+        settings |= {"net": net, "data": read_points(train, "train", limit=len(terms), lazy=True, label=label, targets=targets)}
         rounded = False
     function = tp.ExtractedFunction(terms, **settings)
     at, network = terms.about.get("at"), terms.about.get("network")
