@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -41,6 +43,26 @@ def test_a_verdict_needs_networks_that_work_and_a_difference_beyond_its_error() 
     assert (weak.status, weak.why) == ("can't tell", "fcn4 has 37 % test accuracy")
     assert verdict(table2, results([0.97, 0.98], [])).why == "one family of networks alone"
     assert set(CLAIMS) <= set(STUDIES) <= set(CAPTIONS)
+
+
+def test_networks_that_say_nothing_are_named_before_the_findings() -> None:
+    study = replace(STUDIES["table2"], name="share", findings=lambda _: ["one"], summary=None)
+    good, weak = results([0.97], [0.95]), results([0.97], [0.95], accuracy=0.1)
+    assert study.conclusions(good) == ["one"]
+    assert study.conclusions(weak) == [
+        "fcn4 has 10 % test accuracy: what is measured on it says nothing of trained networks.",
+        "one",
+    ]
+    assert [verdict(study, found).why for found in (good, weak)] == ["", "fcn4 has 10 % test accuracy"]
+    two_classes = results([0.97], [0.95], accuracy=0.6)
+    two_classes.settings["largest_class"] = 0.6  # type: ignore[index]
+    assert two_classes.weak == ["fcn4 has 60 % test accuracy, and the most frequent class has 60 % of the points"]
+
+
+@pytest.mark.parametrize(("data", "status"), [("digits", "can't tell"), ("mnist", "agrees"), ("cifar10", "agrees")])
+def test_a_number_of_the_paper_is_compared_on_its_own_data_alone(data: str, status: str) -> None:
+    rows = pd.DataFrame([{"model": "fcn4", "family": "FCN", "seed": 0, "pairing": "paper", "agreement": 0.8}])
+    assert verdict(STUDIES["patterns"], Results(rows, {}, {"data": data})).status == status
 
 
 def test_paired_intervals_against_plain_resampling() -> None:

@@ -11,6 +11,7 @@ from tropica.plots import mean_curves, style
 from tropica.studies.case import Case
 from tropica.studies.epochs import select_epochs
 from tropica.studies.experiments import table2
+from tropica.studies.panels import FIDELITY, PERCENT
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, curve, mean_sd, percent, select
 
@@ -85,8 +86,8 @@ def figures(results: Results) -> Mapping[str, Figure]:
     figure = style.figure(height=6.2)
     panels = figure.subplots(3, len(DECOMPOSITIONS), sharex=True, sharey="row", squeeze=False)
     quantities = {
-        AGREEMENT: ("N vs N^(X)\n(% of test points)", 100),
-        ACCURACY: ("N^(X) vs true\n(% of test points)", 100),
+        AGREEMENT: (FIDELITY.replace(" (", "\n("), 100),
+        ACCURACY: ("test accuracy of\nN^(X) (%)", 100),
         "loss": ("accuracy of N^(X)\nminus that of N (points)", 1),
     }
     for column, method in zip(panels.T, DECOMPOSITIONS, strict=True):
@@ -99,6 +100,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
                 ylabel=label if left else "",
                 title=f"{method} decomposition" if ax is column[0] else "",
                 legend=left and ax is column[0],
+                within=PERCENT if scale == 100 else (-100, 100),
                 ax=ax,
             )
         column[0].set_ylim(top=101)

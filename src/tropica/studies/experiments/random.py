@@ -14,7 +14,7 @@ from tropica.decomposition.extract import extract
 from tropica.evaluation.function import ExtractedFunction
 from tropica.plots import grouped_means
 from tropica.studies.case import Case, equal_share
-from tropica.studies.panels import decomposition_panels
+from tropica.studies.panels import FIDELITY, PERCENT, decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, mean_sd, percent, select, spread
 
@@ -109,8 +109,9 @@ def figures(results: Results) -> Mapping[str, Figure]:
         rows = select(results.rows, decomposition=method)
         series = {m: spread(select(rows, model=m), "source", "agreement", groups=sources) for m in results.models}
         first = ax is panels[0][0]
-        label = "N vs N^(X) (% of test points)" if first else ""
-        grouped_means(sources, series, ylabel=label, title=f"{method} decomposition", limits=(0, 102), legend=first, ax=ax)
+        label = FIDELITY if first else ""
+        look = {"limits": (0, 102), "within": PERCENT, "legend": first}
+        grouped_means(sources, series, ylabel=label, title=f"{method} decomposition", ax=ax, **look)
         ax.set_xlabel("source of the terms")
     return {"random": figure}
 

@@ -16,7 +16,7 @@ from tropica.plots import grouped_means, style
 from tropica.studies.baselines import SPACES, neighbor_indices, pack, stacked, unpack
 from tropica.studies.case import Case, equal_share
 from tropica.studies.intervals import paired_interval
-from tropica.studies.panels import panel_grid
+from tropica.studies.panels import PERCENT, panel_grid
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Cells, Table, aggregate, by_decomposition, percent, select, spread
 
@@ -205,7 +205,7 @@ def figures(results: Results, name: str = "table2") -> Mapping[str, Figure]:
         }
         first = ax is panels[0]
         ylabel = "% of test points" if first else ""
-        look = {"colors": {"network": style.BLACK}, "legend": False}
+        look = {"colors": {"network": style.BLACK}, "legend": False, "within": PERCENT}
         grouped_means(results.models, series, ylabel=ylabel, title=title, ax=ax, **look)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(DECOMPOSITIONS))
     return {name: figure}
