@@ -122,6 +122,14 @@ def of_study(folder: Path, networks: Path) -> dict[str, Any]:
         for other in models[1:]
         for method in DECOMPOSITIONS
     ]
+    pairs += [
+        (
+            f"{models[0]} minus {other}: gap with minimal, minus half of that with paper (H2)",
+            answers[models[0]]["minimal"] + answers[other]["paper"] / 2,
+            answers[other]["minimal"] + answers[models[0]]["paper"] / 2,
+        )
+        for other in models[1:]
+    ]
     differences = [
         {"difference": what, **{k: round(100 * v, 2) for k, v in paired_interval(one, other)._asdict().items()}}
         for what, one, other in pairs

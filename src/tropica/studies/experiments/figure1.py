@@ -221,7 +221,7 @@ def _figure(data: Mapping[str, Any], rows: pd.DataFrame) -> Figure:
     across = style.PAPER_WIDTH / columns - 0.3
     lines = -(-(len(titles) + 1) // columns)
     figure = style.figure(height=lines * (min(across * tall / wide, 2 * across) + 0.45) + 0.75)
-    figure.get_layout_engine().set(h_pad=0.1)  # titles stay off the labels above them
+    figure.set_layout_engine("constrained", h_pad=0.1)  # titles stay off the labels above them
     panels = figure.subplots(lines, columns, squeeze=False).flatten()
     points, names = np.array(data["points"]), np.array(data["labels"])
     for ax, (key, title) in zip(panels, titles.items(), strict=False):
