@@ -127,7 +127,7 @@ def tables(results: Results) -> list[Table]:
         ),
         Table(
             f"{data}: beside nearest neighbors, mean ± sd over runs",
-            aggregate(rows, {"in %": "model", "decomposition": "decomposition"}, baseline_cells()),
+            aggregate(rows, {"in %": "model", "decomposition": "decomposition"}, neighbor_cells()),
             "Fidelity: the share of test points with N's label. The baselines give a test point the label that N gives the "
             "nearest training point: nearest in pixels, or in features, the values of the last nonlinearity. Same: the term "
             "that decides is that of this training point.",
@@ -142,7 +142,7 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def baseline_cells() -> Cells:
+def neighbor_cells() -> Cells:
     """The columns of the table of baselines."""
     cells: dict[str, Any] = {"N^(X): fidelity": ("network_extracted", percent), "accuracy": ("extracted_true", percent)}
     for space, name in {"pixel": "pixels", "feature": "features"}.items():  # short, so that all columns fit a page
