@@ -122,20 +122,30 @@ def of_study(folder: Path, networks: Path) -> dict[str, Any]:
         for other in models[1:]
         for method in DECOMPOSITIONS
     ]
+    pairs += [
+        (
+            f"{models[0]} minus {other}: gap with minimal, minus half of that with paper (H2)",
+            answers[models[0]]["minimal"] + answers[other]["paper"] / 2,
+            answers[other]["minimal"] + answers[models[0]]["paper"] / 2,
+        )
+        for other in models[1:]
+    ]
     differences = [
         {"difference": what, **{k: round(100 * v, 2) for k, v in paired_interval(one, other)._asdict().items()}}
         for what, one, other in pairs
     ]
     weights = {}
     for run in runs:
-        last = sorted((networks / run["model"] / f"seed-{run['seed']}").glob("epoch-*.safetensors"))[-1]
+        folder = networks / run.get("network", run["model"]) / f"seed-{run['seed']}"
+        epoch = f"{run['epoch']:04}" if "epoch" in run else "*"
+        last = sorted(folder.glob(f"epoch-{epoch}.safetensors"))[-1]
         weights[str(last.relative_to(networks))] = hashlib.sha256(last.read_bytes()).hexdigest()
     return {
         "kind": "measured",
         "date": datetime.now(UTC).date().isoformat(),
         "commit": commit(),
         "machine": f"{os.cpu_count()} processor cores ({platform.machine()})",
-        "command": command("table2", numbers["settings"]),
+        "command": numbers.get("command") or command("table2", numbers["settings"]),
         "settings": numbers["settings"],
         "seconds": sum(r["seconds"] + r["training_seconds"] for r in runs),
         "weights": weights,

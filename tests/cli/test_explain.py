@@ -66,3 +66,17 @@ def test_compare():
     assert numbers["network b = extracted b"] is not None
     assert -1 <= numbers["mean correlation of coefficients"] <= 1
     assert Path("c.png").stat().st_size > 1000
+
+
+def test_a_regression_with_its_targets_in_the_table():
+    rows = [f"{i / 7},{i % 3},{i / 2 - 1}" for i in range(12)]
+    for split in ("train", "test"):
+        Path(f"reg-{split}.csv").write_text("\n".join(["a,b,price", *rows]))
+    data = ("--data", "reg-{split}.csv", "--label", "price")
+    assert_matches("floats are no classes.*--task regression", refuse("extract", "nets:plain", *data, "-o", "r0"))
+    succeed("trace", "nets:plain", *data)
+    succeed("extract", "nets:plain", *data, "--task", "regression", "-o", "r")
+    succeed("decompose", "nets:plain", *data, "--task", "regression")
+    assert "R²" in succeed("evaluate", "r", "--model", "nets:plain", *data).stdout
+    assert "R²" in succeed("evaluate", "nets:plain", *data, "--streaming", "--task", "regression").stdout
+    assert "output" in succeed("explain", "r", "--model", "nets:plain", *data, "--output", 1).stdout

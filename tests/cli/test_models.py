@@ -64,11 +64,12 @@ def test_nothing_is_unpickled(mark):
 
 
 def test_a_model_is_named_by_its_file():
-    """The file counts, not another module of its name, and it imports what lies beside it."""
+    """The file counts, not another module of its name, and it imports what lies beside it or in the current folder."""
     Path("elsewhere").mkdir()
     Path("mine_too.py").write_text("")
     Path("elsewhere/beside_mine.py").write_text(Path("nets.py").read_text())
-    Path("elsewhere/mine_too.py").write_text("import beside_mine\ndef make(): return beside_mine.small()\n")
+    Path("here_as_well.py").write_text("")
+    Path("elsewhere/mine_too.py").write_text("import beside_mine, here_as_well\ndef make(): return beside_mine.small()\n")
     by_file, by_module = (succeed("trace", spec, "--data", "few.npz") for spec in ("elsewhere/mine_too.py:make", "nets:small"))
     assert by_file.stdout.count("\n") == by_module.stdout.count("\n") > 2
     assert_matches(

@@ -40,6 +40,9 @@ def test_by_brute_force(name: str, method: str) -> None:
     assert torch.allclose(top.value[:, 0], f(x).amax(1))
     two = f(x).topk(2).values
     assert torch.allclose(f.margin(x), two[:, 0] - two[:, 1])
+    values, margins = f.values_and_margins(x)
+    assert torch.equal(values, f(x))
+    assert torch.equal(margins, f.margin(x))
     assert f.top_terms(x, k=len(terms)).index.sort(1).values.tolist() == [list(range(len(terms)))] * 20
 
 

@@ -43,8 +43,20 @@ def test_dots():
     assert marks[0].get_marker() != marks[1].get_marker()
     assert ax.get_ylim()[0] == 90
     assert abs(marks[0].get_xdata()[1] - 1) < 0.5
+    assert [type(handle).__name__ for handle in ax.get_legend_handles_labels()[0]] == ["Line2D", "Line2D"]  # marks, no whiskers
     with pytest.raises(tp.InputError, match="a value for each of 2 groups"):
         grouped_means(["FCN", "CNN"], {"paper": ([1.0], None)}, ylabel="%")
+
+
+def test_whiskers_and_bands_end_where_values_do():
+    _, (one, other) = plt.subplots(1, 2)
+    means, sds = [98.0, 3.0, 50.0], [5.0, 5.0, 5.0]
+    grouped_means(["a", "b", "c"], {"x": (means, sds)}, ylabel="%", within=(0, 100), ax=one)
+    ends = [segment[:, 1].tolist() for segment in one.containers[0][2][0].get_segments()]
+    assert ends == [[93, 100], [0, 8], [45, 55]]
+    mean_curves({"x": Curve([0, 1, 2], means, sds)}, xlabel="", ylabel="%", within=(0, 100), ax=other)
+    band = other.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == (0, 100)
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 4, 4), (1, 40), (7,)])

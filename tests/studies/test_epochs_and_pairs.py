@@ -212,7 +212,7 @@ def test_falls_of_the_learning_rate_are_marked(sets, networks, tmp_path):
     assert names == ["fcn-small", "learning rate falls"]
     (dots,) = [line for line in figure.axes[0].lines if line.get_label() == "learning rate falls"]
     assert sorted(dots.get_xdata()) == [2, 3]
-    assert any("where the learning rate falls, after epoch 2" in line for line in result.study.findings(result.results))
+    assert any("where the learning rate falls, after epoch 2" in line for line in result.study.conclusions(result.results))
 
 
 @pytest.mark.slow

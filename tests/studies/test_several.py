@@ -104,7 +104,7 @@ def test_every_study_is_in_the_report(whole):
     for name, one in result.done.items():
         assert page.links.count(f"#{name}") == 1, "on the first screen"
         assert STUDIES[name].title in text
-        for line in one.study.findings(one.results):
+        for line in one.study.conclusions(one.results):
             assert " ".join(line.split()) in text
     tables = sum(len(one.study.tables(one.results)) for one in result.done.values())
     assert page.tables == tables + 3, "verdicts, settings and seconds once"
@@ -138,7 +138,7 @@ def test_numbers_and_folders(whole):
     assert {"tropica", "torch", "python"} <= set(saved["settings"]["versions"])
     for name, one in result.done.items():
         assert (folder / name / "report.html").exists()
-        assert saved["studies"][name]["findings"] == one.study.findings(one.results)
+        assert saved["studies"][name]["findings"] == one.study.conclusions(one.results)
         assert saved["studies"][name]["seconds"] > 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +17,7 @@ from tropica.studies.registry import STUDIES
 from tropica.studies.study import Results
 from tropica.studies.training.loop import learning_rate, train
 from tropica.studies.training.presets import PRESETS
-from tropica.studies.training.settings import TrainSettings, paper_preset
+from tropica.studies.training.settings import TrainSettings
 from tropica.studies.verdicts import CLAIMS, verdict
 
 
@@ -43,6 +45,26 @@ def test_a_verdict_needs_networks_that_work_and_a_difference_beyond_its_error() 
     assert set(CLAIMS) <= set(STUDIES) <= set(CAPTIONS)
 
 
+def test_networks_that_say_nothing_are_named_before_the_findings() -> None:
+    study = replace(STUDIES["table2"], name="share", findings=lambda _: ["one"], summary=None)
+    good, weak = results([0.97], [0.95]), results([0.97], [0.95], accuracy=0.1)
+    assert study.conclusions(good) == ["one"]
+    assert study.conclusions(weak) == [
+        "fcn4 has 10 % test accuracy: what is measured on it says nothing of trained networks.",
+        "one",
+    ]
+    assert [verdict(study, found).why for found in (good, weak)] == ["", "fcn4 has 10 % test accuracy"]
+    two_classes = results([0.97], [0.95], accuracy=0.6)
+    two_classes.settings["largest_class"] = 0.6  # type: ignore[index]
+    assert two_classes.weak == ["fcn4 has 60 % test accuracy, and the most frequent class has 60 % of the points"]
+
+
+@pytest.mark.parametrize(("data", "status"), [("digits", "can't tell"), ("mnist", "agrees"), ("cifar10", "agrees")])
+def test_a_number_of_the_paper_is_compared_on_its_own_data_alone(data: str, status: str) -> None:
+    rows = pd.DataFrame([{"model": "fcn4", "family": "FCN", "seed": 0, "pairing": "paper", "agreement": 0.8}])
+    assert verdict(STUDIES["patterns"], Results(rows, {}, {"data": data})).status == status
+
+
 def test_paired_intervals_against_plain_resampling() -> None:
     generator = np.random.default_rng(1)
     one, other = (generator.random((3, 40)) < 0.8).astype(int), (generator.random((3, 40)) < 0.6).astype(int)
@@ -57,17 +79,31 @@ def test_paired_intervals_against_plain_resampling() -> None:
         paired_interval(one, other[:2])
 
 
-def test_a_compressed_schedule_is_said_in_every_caption() -> None:
-    settings = paper_preset(tp.load_data("digits", limit=20), epochs=30)
+@pytest.mark.parametrize(
+    ("preset", "said"),
+    [
+        ("paper-cifar", "compressed to 30 epochs: not the paper's training"),
+        ("paper-mnist", "the first 30 of the paper's 200 epochs: not the whole training"),
+    ],
+)
+def test_a_shortened_schedule_is_said_in_every_caption(preset: str, said: str) -> None:
+    settings = {"data": "digits", "training": vars(TrainSettings(30, 64, 0.01, preset=preset))}
     for name in CAPTIONS:
-        text = caption(f"{name}.png", {"data": "digits", "training": vars(settings)})
-        assert "compressed to 30 epochs: not the paper's training" in text
-    assert "compressed" not in caption("table2.png", {"data": "digits", "training": {**vars(settings), "epochs": 200}})
+        assert said in caption(f"{name}.png", settings)
+    whole = {"data": "digits", "training": vars(TrainSettings(200, 64, 0.01, preset=preset))}
+    assert caption("table2.png", whole).endswith("trained for 200 epochs.")
+
+
+def test_fewer_epochs_of_the_mnist_schedule_are_its_first() -> None:
+    """Drops at the same shares left a rate of 1e-7 after five epochs, and an untrained network."""
+    for epochs in (5, 12, 200):
+        rates = [learning_rate(epoch, epochs, 1e-4, "adam", "paper-mnist") for epoch in range(1, epochs + 1)]
+        drops = [sum(epoch > drop for drop in (10, 20, 30, 40, 60)) for epoch in range(1, epochs + 1)]
+        assert rates == pytest.approx([1e-4 / 10**drop for drop in drops])
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_the_first_epoch_of_a_compressed_schedule_has_the_full_rate(name: str) -> None:
-    """Else the network is hardly trained: five epochs of the MNIST schedule had a rate of 1e-7 at most."""
+def test_the_first_epoch_of_a_shortened_schedule_has_the_full_rate(name: str) -> None:
     least = PRESETS[name].least_epochs
     for epochs in range(least, 201):
         TrainSettings(epochs, 64, 0.5, preset=name)

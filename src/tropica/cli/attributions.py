@@ -51,7 +51,7 @@ def attributions(
     """
     from tropica.cli.models import load_model
 
-    points = read_points(data, subset.value, limit=limit, label=label)
+    points = read_points(data, subset.value, limit=limit, label=label, targets=True)
     net = load_model(model, points, weights, arg)
     chosen = list(dict.fromkeys(point or range(min(FIRST, len(points)))))
     outside = [number for number in chosen if number >= len(points)]

@@ -56,8 +56,9 @@ def load_compared(
         InputError, DataError, StoreError: these do not exist or do not fit each other.
     """
     stored = load_terms(terms)
-    points = read_points(data, subset, limit=limit, label=label)
-    training = read_points(train or data, "train", limit=len(stored), lazy=True, label=label)
+    regression = bool(stored.num_targets)
+    points = read_points(data, subset, limit=limit, label=label, targets=regression)
+    training = read_points(train or data, "train", limit=len(stored), lazy=True, label=label, targets=regression)
     net = load_model(model, points, weights, arg).to(device.torch)
     settings: dict[str, Any] = {"memory": memory, "device": device.torch}
     if stored.lossy:

@@ -48,7 +48,7 @@ def decompose(
     """Write a network as a difference of convex functions, and show where its multipliers K grow."""
     from tropica.cli.models import load_model
 
-    points = read_points(data, subset.value, limit=limit, label=label)
+    points = read_points(data, subset.value, limit=limit, label=label, targets=task.value == "regression")
     net = load_model(model, points, weights, arg).to(device.torch)
     net = net.to(dtype.torch) if dtype else net
     settings = {"method": method.value, "task": task.value, "memory": memory, "per": per.value if per else None}

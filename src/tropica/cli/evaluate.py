@@ -100,15 +100,16 @@ def evaluate(
 
     only_streaming = {"--train-limit": train_limit, "--decomposition": decomposition, "--dtype": dtype, "--task": task}
     _check_options(streaming, model, bool(weights or arg), train, only_streaming)
-    points = read_points(data, subset.value, limit=limit, label=label)
+    stored = None if streaming else load_terms(terms, "a model goes with --streaming, or after --model")
+    regression = task is options.TaskName.regression if stored is None else bool(stored.num_targets)
+    points = read_points(data, subset.value, limit=limit, label=label, targets=regression)
     settings = {"memory": memory, "distributed": torchrun_rank() is not None}
-    if streaming:
-        training = read_points(train or data, "train", limit=train_limit, lazy=True, label=label)
+    if stored is None:
+        training = read_points(train or data, "train", limit=train_limit, lazy=True, label=label, targets=regression)
         net = load_model(terms, training, weights, arg).to(device.torch)
         settings["task"] = task.value if task else None
         source = _streaming(net, training, points, decomposition or options.Method.calibrated, dtype, settings)
     else:
-        stored = load_terms(terms, "a model goes with --streaming, or after --model")
         net = load_model(model, points, weights, arg) if model else None
         source = _stored(stored, net, points, train, label, settings | {"device": device.torch, "search": search.value})
     if source.function.task == "regression":
@@ -188,7 +189,8 @@ def _stored(
     """The function of stored terms; with their network and data, rounded terms are computed again where rounding matters."""
     rounded = terms.lossy
     if rounded and net is not None and train is not None:
-        settings |= {"net": net, "data": read_points(train, "train", limit=len(terms), lazy=True, label=label)}
+        targets = bool(terms.num_targets)
+        settings |= {"net": net, "data": read_points(train, "train", limit=len(terms), lazy=True, label=label, targets=targets)}
         rounded = False
     function = tp.ExtractedFunction(terms, **settings)
     at, network = terms.about.get("at"), terms.about.get("network")

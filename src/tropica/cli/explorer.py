@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import tropica as tp
     from tropica.app.inputs import Inputs
     from tropica.app.jobs import Report
+    from tropica.data.labelled import Split
 
 TERMS_HELP = (
     "A folder of terms, as tropica extract writes it; one that does not exist is written, one that is not finished is resumed. "
@@ -130,14 +131,15 @@ def load(
     report(0, 0, "loading the data")
     stored = _first_stored(terms)
     task = task or ("regression" if stored and stored.num_targets else "classification")
-    training = tp.load_data(data, split="train", limit=limit or (stored.num_points if stored else None), lazy=True, label=label)
-    points, line = _test_points(data, test, test_limit, label)
+    targets, most = task == "regression", limit or (stored.num_points if stored else None)
+    training = tp.load_data(data, split="train", limit=most, lazy=True, label=label, targets=targets)
+    points, line = _test_points(data, test, test_limit, label, targets)
     report(0, 0, "loading the network")
     net = load_model(model, training, weights, arg).for_task(task)
     if points.input_shape != training.input_shape:
         raise InputError(f"{points.name} has points of {points.input_shape}, {training.name} of {training.input_shape}")
     points = replace(points, num_classes=training.num_classes, class_names=training.class_names)
-    named = f"{data!r}, split='train'{_option('limit', limit)}{_option('label', label)}"
+    named = f"{data!r}, split='train'{_options(limit=limit, label=label, targets=targets)}"
     lines = f"import tropica as tp\n\ntraining = tp.load_data({named})\n{line}\n{_model_lines(model, weights, arg)}"
     lines += "net = net.for_task('regression')\n" if task == "regression" else ""
     others = tuple((spec, _other_model(spec, model, training, weights, arg)) for spec in other)
@@ -168,29 +170,27 @@ def _first_stored(terms: list[Path]) -> tp.LinearTerms | None:
     return None
 
 
-def _test_points(data: str, test: str | None, limit: int | None, label: str | None) -> tuple[tp.LabelledData, str]:
+def _test_points(
+    data: str, test: str | None, limit: int | None, label: str | None, targets: bool
+) -> tuple[tp.LabelledData, str]:
     """The points to look at, and the Python line that loads them."""
     import tropica as tp
 
-    about = f"{_option('limit', limit)}{_option('label', label)}"
-    if test is not None:
-        for split in ("test", "train"):
-            try:
-                found = tp.load_data(test, split=split, limit=limit, label=label)
-            except DataError:
-                if split == "train":
-                    raise
-                continue
-            return found, f"test = tp.load_data({test!r}, split={split!r}{about})"
+    about = _options(limit=limit, label=label, targets=targets)
+
+    def load(spec: str, split: Split) -> tuple[tp.LabelledData, str]:
+        found = tp.load_data(spec, split=split, limit=limit, label=label, targets=targets)
+        return found, f"test = tp.load_data({spec!r}, split={split!r}{about})"
+
     try:
-        return tp.load_data(data, split="test", limit=limit, label=label), f"test = tp.load_data({data!r}, split='test'{about})"
+        return load(test or data, "test")
     except DataError:
-        found = tp.load_data(data, split="train", limit=limit, label=label)
-        return found, f"test = tp.load_data({data!r}, split='train'{about})"
+        return load(test or data, "train")
 
 
-def _option(name: str, value: object) -> str:
-    return "" if value is None else f", {name}={value!r}"
+def _options(**options: object) -> str:
+    """Keyword arguments after others, as Python text; None and False are left out."""
+    return "".join(f", {name}={value!r}" for name, value in options.items() if value is not None and value is not False)
 
 
 def _model_lines(model: str, weights: Path | None, arg: list[str]) -> str:

@@ -63,7 +63,7 @@ def extract(
     from tropica.terms.store.writer import check_folder
 
     check_folder(writable_folder(out))
-    points = read_points(data, subset.value, limit=limit, lazy=True, label=label)
+    points = read_points(data, subset.value, limit=limit, lazy=True, label=label, targets=task.value == "regression")
     net = load_model(model, points, weights, arg).to(device.torch)
     with interruptible(lambda: _kept(out, len(points))):
         terms = tp.extract(

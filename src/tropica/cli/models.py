@@ -184,13 +184,13 @@ def _imported(spec: str, args: Sequence[str]) -> nn.Module:
 
 
 def _attribute(module: str, name: str) -> Any:
-    """An attribute of a module or of a file ``module.py``; modules in the current folder take precedence."""
+    """An attribute of a module or of a file ``module.py``; modules beside it and in the current folder come first."""
     is_file = module.endswith(".py")
     if is_file and not Path(module).is_file():
         raise DataError(f"{module}: no such file")
-    folder = str(Path(module).resolve().parent if is_file else Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    for folder in (Path.cwd(), *([Path(module).resolve().parent] if is_file else [])):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
     try:
         found: Any = _executed(Path(module)) if is_file else importlib.import_module(module)
     except ModuleNotFoundError as error:

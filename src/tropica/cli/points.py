@@ -88,7 +88,7 @@ class PointOptions:
         if self.label is not None and self.data is None:
             raise InputError("--label names a column of --data")
         given = None if self.x is None else parse_numbers(self.x, "--x")
-        points = None if self.data is None else read_points(self.data, self.subset.value, label=self.label)
+        points = None if self.data is None else read_points(self.data, self.subset.value, label=self.label, targets=True)
         inputs = self.inputs
         if points is None and inputs is None and given is not None and ":" in self.model:
             net = load_model(self.model, tp.LabelledData(torch.zeros(2, *given.shape), None, "--x"), self.weights, self.arg)

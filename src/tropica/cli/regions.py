@@ -64,7 +64,7 @@ def regions(
         raise InputError("--plane I J K takes three points of --data")
     if label is not None and data is None:
         raise InputError("--label names a column of --data")
-    points = read_points(data, subset.value, label=label) if data is not None else None
+    points = read_points(data, subset.value, label=label, targets=True) if data is not None else None
     net = load_model(model, points, weights, arg, inputs)
     if plane is not None and points is not None:
         domain, described = _plane(plane, margin, points)

@@ -145,7 +145,7 @@ def print_study(result: StudyResult, folder: Path) -> None:
     """Print a study's tables, its findings and the names of its files."""
     for table in result.study.tables(result.results):
         print_study_table(table)
-    for line in result.study.findings(result.results):
+    for line in result.study.conclusions(result.results):
         print_line(f"• {line}")
     files = ", ".join(sorted(result.files))
     print_line(f"done in {result.seconds:.0f} s; written to {folder}: {files}")
@@ -160,7 +160,7 @@ def print_studies(result: StudiesResult, folder: Path) -> None:
     """Print the findings of several studies."""
     for name, one in result.done.items():
         print_line(f"{name}: {one.study.title}")
-        for line in one.study.findings(one.results):
+        for line in one.study.conclusions(one.results):
             print_line(f"• {line}")
     files = ", ".join(sorted(result.files))
     print_line(f"done in {result.seconds:.0f} s; written to {folder}: {files}, and a folder for each study")

@@ -31,7 +31,7 @@ def trace(
     """
     from tropica.cli.models import load_model
 
-    net = load_model(model, read_points(data, subset.value, limit=2, label=label), weights, arg)
+    net = load_model(model, read_points(data, subset.value, limit=2, label=label, targets=True), weights, arg)
     numbers = describe(net)
     return CommandResult(numbers, lambda: _show(net, numbers))
 

@@ -50,7 +50,7 @@ Lr = Annotated[float | None, optional("--lr", "X", "The learning rate. By defaul
 Optimizer = Annotated[OptimizerName | None, optional("--optimizer", None, OPTIMIZER_HELP)]
 PRESET_HELP = (
     "paper: the training of the authors' scripts, with their weight decay, schedule and initialization (200 epochs; fewer "
-    "--epochs compress the schedule)."
+    "--epochs compress the schedule of color images, and are the first epochs of the other)."
 )
 Preset = Annotated[PresetName | None, optional("--preset", None, PRESET_HELP)]
 TrainLimit = Annotated[int | None, optional("--limit", "N", "Take the first N training points only.", min=2)]

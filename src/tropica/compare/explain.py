@@ -99,11 +99,13 @@ def explain(
         own = _of_output(own, net, output)
         shared = _shared(net, points, training)
         if output is None:
-            about = _labels(net, f, points, network_labels, labels.labels(), quiet)
+            true = as_true_labels(labels.labels(), len(points), net.num_classes)
+            values, margin = f.values_and_margins(points, progress=quiet)
+            about = {"network_label": network_labels.cpu(), "true_label": true, "margin": margin}
         else:
             training = None if training is None else training.without_labels()
+            values = f(points, progress=quiet)
             about = _values(net, f, points, output, _true_values(labels, y), quiet)
-        values = f(points, progress=quiet)
     names = _names("class_names", class_names, (x, data), net.num_classes)
     features = _names("feature_names", feature_names, (x, data), points[0].numel()) if len(net.input_shape) == 1 else None
     if features is None and feature_names is not None:
@@ -125,14 +127,6 @@ def explain(
         feature_names=features,
         **about,
     )
-
-
-def _labels(
-    net: PiecewiseLinearNetwork, f: ExtractedFunction, points: Tensor, found: Tensor, true: Any, progress: Any
-) -> dict[str, Any]:
-    """The labels and the margins of a classification."""
-    true = as_true_labels(true, len(points), net.num_classes)
-    return {"network_label": found.cpu(), "true_label": true, "margin": f.margin(points, progress=progress)}
 
 
 def _values(

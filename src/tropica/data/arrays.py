@@ -94,7 +94,8 @@ def as_labels(array: np.ndarray, where: str) -> Labels:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 or array.dtype.kind not in "iubUO":
-        hint = "; floats are no classes" if array.dtype.kind == "f" else ""
+        is_float = array.dtype.kind == "f"
+        hint = "; floats are no classes, but targets of a regression (targets=True, --task regression)" if is_float else ""
         raise DataError(
             f"{where}: labels must be whole numbers, names or booleans (N,); "
             f"found shape {array.shape}, dtype {array.dtype}{hint}"

@@ -23,7 +23,7 @@ from tropica.evaluation.settings import EVALUATION_SETTINGS, EvaluationSettings
 from tropica.evaluation.sources import KeptTerms, TermSource
 from tropica.evaluation.storage_rounding import PossibleTerms, TermRecomputation
 from tropica.evaluation.streaming import StreamedTerms, facts_of_terms
-from tropica.evaluation.top_terms import TopTerms, find_top, margin_of, terms_to_rank
+from tropica.evaluation.top_terms import TopTerms, find_top, margin_of, terms_to_rank, values_of
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.runtime.arithmetic import own_settings
@@ -32,7 +32,7 @@ from tropica.runtime.memory import BatchHalving, budget
 from tropica.runtime.processes import Processes
 from tropica.runtime.progress import ProgressCallback, progress_callback
 from tropica.terms.affine_functions import Family, functions_of, split_key
-from tropica.terms.double_double_maxima import DoubleDoubleMaxima, functions_for, maxima_for
+from tropica.terms.double_double_maxima import functions_for, maxima_for
 from tropica.terms.linear_terms import LinearTerms
 from tropica.terms.maxima import RunningMaxima
 
@@ -186,14 +186,18 @@ class ExtractedFunction:
 
     def __call__(self, x: Data, *, progress: Any = False) -> Tensor:
         """N^(X)(x): (B, num_classes) in float64, −∞ for labels without a term."""
+        return self._map(lambda part, report: values_of(*self._maxima(part, ("plus by label", "minus"), report)), x, progress)
 
-        def values(part: Tensor, report: ProgressCallback | None) -> Tensor:
+    def values_and_margins(self, x: Data, *, progress: Any = False) -> tuple[Tensor, Tensor]:
+        """N^(X)(x) and the margins, as `__call__` and `margin` give them, from one pass over the terms."""
+        self._require_labels()
+
+        def both(part: Tensor, report: ProgressCallback | None) -> Tensor:
             plus, minus = self._maxima(part, ("plus by label", "minus"), report)
-            if isinstance(plus, DoubleDoubleMaxima) and isinstance(minus, DoubleDoubleMaxima):
-                return torch.where(plus.value.isneginf(), plus.value, (plus.values - minus.expanded(plus.value)).high)
-            return plus.value - minus.value
+            return torch.cat([values_of(plus, minus), margin_of(plus).unsqueeze(1)], 1)
 
-        return self._map(values, x, progress)
+        found = self._map(both, x, progress)
+        return found[:, :-1], found[:, -1]
 
     def predict(self, x: Data, *, progress: Any = False) -> Tensor:
         """Labels (B,): the label of the largest a⁺_k(x), the lowest label at a tie; in regression f(x)."""
@@ -230,13 +234,8 @@ class ExtractedFunction:
         >>> bool(torch.allclose(f.margin(x), two[:, 0] - two[:, 1]))
         True
         """
-
         self._require_labels()
-
-        def margins(part: Tensor, report: ProgressCallback | None) -> Tensor:
-            return margin_of(self._maxima(part, ("plus by label",), report)[0])
-
-        return self._map(margins, x, progress)
+        return self._map(lambda part, report: margin_of(self._maxima(part, ("plus by label",), report)[0]), x, progress)
 
     def top_terms(self, x: Data, k: int = 5, *, output: int | None = None, progress: Any = False) -> TopTerms:
         """The k terms with the largest a⁺_k(x), largest first, in the order of :meth:`active_term`: label, then index, at ties.

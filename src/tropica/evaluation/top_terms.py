@@ -129,6 +129,13 @@ def find_top(
     return torch.stack([state.key, value.high.contiguous().view(torch.int64)], 1)
 
 
+def values_of(plus: RunningMaxima, minus: RunningMaxima) -> Tensor:
+    """The values of N^(X) from the maxima by label and the maximum of a⁻: (N, labels) float64, −∞ for labels without a term."""
+    if isinstance(plus, DoubleDoubleMaxima) and isinstance(minus, DoubleDoubleMaxima):
+        return torch.where(plus.value.isneginf(), plus.value, (plus.values - minus.expanded(plus.value)).high)
+    return plus.value - minus.value
+
+
 def margin_of(plus: RunningMaxima) -> Tensor:
     """The largest value minus the second largest at each point, of maxima by label: (N,) float64, ∞ with one label alone."""
     two, label = plus.value.topk(2, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ def grouped_means(
     ylabel: str,
     title: str = "",
     limits: tuple[float | None, float | None] = (None, None),
+    within: tuple[float, float] = (-math.inf, math.inf),
     legend: bool = True,
     colors: Mapping[str, str] | None = None,
     ax: Axes | None = None,
@@ -30,6 +32,7 @@ def grouped_means(
         ylabel: the label of the y axis, with units.
         title: the title of the axes.
         limits: the limits of the y axis; matplotlib's by default.
+        within: the smallest and the largest value possible, such as 0 and 100 for percentages: whiskers end there.
         legend: whether to draw a legend.
         colors: a color for some of the series; by default those of the house in turn.
         ax: axes to draw on; a new figure by default.
@@ -50,9 +53,13 @@ def grouped_means(
             position = np.arange(len(groups)) + 0.5 * ((i + 0.5) / len(series) - 0.5)
             color = (colors or {}).get(name, style.SERIES[i % len(style.SERIES)])
             look = {"color": color, "fmt": style.marker(i), "markersize": 4}
-            whiskers = None if sds is None else np.nan_to_num(np.asarray(sds, float))
-            whiskers = None if whiskers is None or not whiskers.any() else whiskers
-            ax.errorbar(position, np.asarray(means, float), whiskers, label=name, capsize=2, elinewidth=0.8, **look)  # type: ignore[arg-type]
+            middle = np.asarray(means, float)
+            whiskers = None
+            if sds is not None and np.nan_to_num(np.asarray(sds, float)).any():
+                sd = np.nan_to_num(np.asarray(sds, float))
+                whiskers = np.maximum([np.minimum(sd, middle - within[0]), np.minimum(sd, within[1] - middle)], 0)
+            ax.errorbar(position, middle, whiskers, capsize=2, elinewidth=0.8, **look)  # type: ignore[arg-type]
+            ax.plot([], [], style.marker(i), color=color, markersize=4, label=name)  # the legend has marks without whiskers
         for border in range(1, len(groups)):
             ax.axvline(border - 0.5, color="0.9", linewidth=0.6, zorder=0)
         ax.set_xlim(-0.5, len(groups) - 0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ def mean_curves(
     ylabel: str,
     title: str = "",
     ticks: Mapping[float, str] | None = None,
+    within: tuple[float, float] = (-math.inf, math.inf),
     legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
@@ -45,6 +47,7 @@ def mean_curves(
         xlabel, ylabel: the labels of the axes, with units.
         title: the title of the axes.
         ticks: positions on the x axis and their labels; by default matplotlib's, integers where all positions are integers.
+        within: the smallest and the largest value possible, such as 0 and 100 for percentages: bands end there.
         legend: whether to draw a legend.
         ax: axes to draw on; a new figure by default.
 
@@ -67,7 +70,9 @@ def mean_curves(
             ax.plot(x, mean, color=color, label=name, linewidth=1.2, markersize=3.2, **look)  # type: ignore[arg-type]
             if line.sd is not None and np.nansum(line.sd) > 0:
                 sd = np.nan_to_num(np.asarray(line.sd, float))
-                ax.fill_between(x, mean - sd, mean + sd, color=color, alpha=0.15, linewidth=0)
+                ax.fill_between(
+                    x, np.maximum(mean - sd, within[0]), np.minimum(mean + sd, within[1]), color=color, alpha=0.15, linewidth=0
+                )
         if ticks is not None:
             ax.set_xticks(list(ticks), labels=list(ticks.values()))
         elif all(float(x).is_integer() for line in lines.values() for x in line.x):

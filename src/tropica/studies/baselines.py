@@ -5,19 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from torch import Tensor
 
 from tropica.compare.nearest import nearest_neighbors
 from tropica.errors import InputError
 from tropica.network.network import PiecewiseLinearNetwork
-from tropica.studies.case import Case
+from tropica.studies.case import Case, equal_share
+from tropica.studies.tables import Cells, percent
 
 SPACES = {"pixel": "pixels", "feature": "last features"}
 
 
-def neighbor_indices(case: Case) -> dict[str, Tensor | None]:
-    """The nearest training point of each test point in each of `SPACES`; None where the network cannot be cut."""
-    points, test = case.points.inputs, case.test.inputs
+HEADINGS = {"pixel_fidelity": "nearest in pixels vs N", "feature_fidelity": "nearest in features vs N"}
+"""The columns of the tables that hold fidelities of the baselines."""
+NOTE = (
+    "Nearest: the baselines give a test point the label that N gives the nearest of the same points; features: the values of "
+    "the last nonlinearity."
+)
+
+
+def baseline_cells(rows: pd.DataFrame) -> Cells:
+    """The columns of the baselines in a table; none for the rows of earlier runs, which have none."""
+    return {heading: (key, percent) for key, heading in HEADINGS.items() if key in rows}
+
+
+def baseline_shares(case: Case, points: Tensor, labels: Tensor) -> dict[str, float | None]:
+    """The fidelities of the baselines on the test points: the labels that N gives the nearest of ``points``, ``labels``."""
+    found = neighbor_indices(case, points)
+    return {
+        f"{space}_fidelity": None if i is None else equal_share(labels[i], case.network_labels) for space, i in found.items()
+    }
+
+
+def neighbor_indices(case: Case, points: Tensor | None = None) -> dict[str, Tensor | None]:
+    """The nearest of the training points, or of others, to each test point in each of `SPACES`; None: no cut of the network."""
+    points, test = case.points.inputs if points is None else points, case.test.inputs
     head = last_features(case.net)
     found: dict[str, Tensor | None] = {"pixel": nearest_neighbors(points, test).index, "feature": None}
     if head is not None:

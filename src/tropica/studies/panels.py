@@ -11,6 +11,11 @@ from matplotlib.figure import Figure
 from tropica.plots import style
 from tropica.studies.study import METHODS
 
+PERCENT = (0.0, 100.0)
+"""What percentages lie within: whiskers and bands end there."""
+FIDELITY = "fidelity (% of test points)"
+"""The axis of the share of test points at which N^(X) gives N's label."""
+
 
 def panel_grid(number: int, height: float, columns: int = 3, **options: Any) -> tuple[Figure, list[Axes]]:
     """A figure with ``number`` panels in rows of at most ``columns``; ``height`` of one row in inches.

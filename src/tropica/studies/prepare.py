@@ -249,6 +249,8 @@ class PreparedStudy:
             seconds = {key: seconds[key] + measurement[key] for key in seconds}
         accuracy = {model: sum(found) / len(found) for model, found in accuracies.items()}
         about = {"models": list(self.models), "seeds": list(self.seeds), "test_accuracy": accuracy, **seconds}
+        if self.data.test.labels is not None:
+            about["largest_class"] = float(self.data.test.labels.bincount().max()) / len(self.data.test)
         return rows, Results(pd.DataFrame(rows), figure_data, {**self.settings, **about})
 
     def _trained(self, model: str, seed: int) -> list[TrainedRun]:

@@ -49,7 +49,13 @@ class Section:
         }
         summary = study.summarize(results)
         return cls(
-            study, results.settings, study.tables(results), study.findings(results), summary, encoded, verdict(study, results)
+            study,
+            results.settings,
+            study.tables(results),
+            study.conclusions(results),
+            summary,
+            encoded,
+            verdict(study, results),
         )
 
     @classmethod

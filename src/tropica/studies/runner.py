@@ -312,7 +312,7 @@ class _Progress:
                 "seconds": result.results.settings["seconds"],
                 "training_seconds": result.results.settings["training_seconds"],
                 "summary": result.study.summarize(result.results),
-                "findings": result.study.findings(result.results),
+                "findings": result.study.conclusions(result.results),
             }
             for name, result in self.done.items()
         }
@@ -336,7 +336,7 @@ def _finish(prepared: PreparedStudy, start: float) -> StudyResult:
     study, folder = prepared.study, prepared.folder
     rows, results = prepared.results()
     results = Results(results.rows, results.figure_data, {**results.settings, "versions": _versions()})
-    numbers = {"settings": results.settings, "findings": study.findings(results), "rows": rows}
+    numbers = {"settings": results.settings, "findings": study.conclusions(results), "rows": rows}
     csv = pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n")
     files = {  # the numbers before the pictures
         "rows.csv": write_file(folder / "rows.csv", csv),

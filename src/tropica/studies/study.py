@@ -24,6 +24,9 @@ Row = dict[str, Any]
 METHODS = ("paper", "calibrated")
 """The DC decompositions that all studies compare, the paper's first."""
 
+WEAK = 0.45
+"""Networks of a lower test accuracy say nothing about the paper's, the worst of which reaches 49 %."""
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -61,6 +64,18 @@ class Results:
     def families(self) -> list[str]:
         """The families of the models, FCN first."""
         return sorted(self.rows["family"].unique(), reverse=True)
+
+    @cached_property
+    def weak(self) -> list[str]:
+        """The networks that say nothing, with their test accuracies: below `WEAK`, or no better than one label for all."""
+        accuracy: Mapping[str, float] = self.settings.get("test_accuracy", {})
+        constant = self.settings.get("largest_class", 0.0)
+        texts = {model: f"{model} has {100 * share:.0f} % test accuracy" for model, share in accuracy.items()}
+        return [
+            text + (f", and the most frequent class has {100 * constant:.0f} % of the points" if one <= constant else "")
+            for (model, text), one in zip(texts.items(), accuracy.values(), strict=True)
+            if one < WEAK or one <= constant
+        ]
 
     def first_run(self, model: str) -> Mapping[str, Any]:
         """The figure data of a model's first run."""
@@ -118,6 +133,12 @@ class Study:
     transform: Callable[[LabelledData, LabelledData], StudyData] = StudyData
     needs: str = ""
     summary: Callable[[Results], str] | None = None
+
+    def conclusions(self, results: Results) -> list[str]:
+        """The findings, after a warning for each network that says nothing."""
+        return [f"{text}: what is measured on it says nothing of trained networks." for text in results.weak] + self.findings(
+            results
+        )
 
     def summarize(self, results: Results) -> str:
         """Return the summary, or the first finding of a study without one."""

@@ -157,3 +157,28 @@ def test_label_and_columns_are_refused_where_they_would_be_ignored(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((2, 2)))
     with pytest.raises(DataError, match="an array has none"):
         load_data(str(tmp_path / "a.npy"), label="a")
+
+
+@pytest.mark.parametrize("values", [[0.5, 1.5, -2.0], [-3, 10**9, 2]])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz", ".npy"])
+def test_targets_of_a_regression_are_no_points(tmp_path, suffix, values):
+    path, points = tmp_path / f"t{suffix}", np.array([[1, 2], [3, 4], [5, 6]], np.float32)
+    if suffix == ".npz":
+        np.savez(path, x=points, y=np.array(values))
+    elif suffix == ".npy":
+        np.save(path, points)
+        np.save(tmp_path / "t.labels.npy", np.array(values))
+    else:
+        written(path, {"a": points[:, 0].tolist(), "b": points[:, 1].tolist(), "label": values})
+    with pytest.raises(DataError, match="labels"):
+        load_data(path)
+    for lazy in (False, True):
+        data = load_data(path, targets=True, lazy=lazy)
+        data = data if isinstance(data, LabelledData) else data.in_memory()
+        assert data.inputs.tolist() == points.tolist()
+        assert data.labels is None
+
+
+def test_classes_stay_labels_where_there_may_be_targets(tmp_path):
+    data = load_data(written(tmp_path / "t.csv", COLUMNS), label="kind", targets=True)
+    assert data.class_names == ("cat", "dog")

@@ -57,8 +57,20 @@ def feature_columns(names: Sequence[str], label: str | None, request: FileReques
     return chosen
 
 
-def numbered_alike(request: FileRequest, read: Callable[[FileRequest], np.ndarray], where: str) -> Labels:
-    """The labels of one split, with classes numbered as in all splits whose files exist: one of them may lack some classes."""
+def numbered_alike(request: FileRequest, read: Callable[[FileRequest], np.ndarray], where: str) -> Labels | None:
+    """The labels of one split, with classes numbered as in all splits whose files exist: one of them may lack some classes.
+
+    None for labels that are no classes, where the request allows the targets of a regression.
+    """
+    try:
+        return _numbered_alike(request, read, where)
+    except DataError:
+        if request.targets:
+            return None
+        raise
+
+
+def _numbered_alike(request: FileRequest, read: Callable[[FileRequest], np.ndarray], where: str) -> Labels:
     arrays = {one.split: read(one) for one in request.splits()}
     kinds = {array.dtype.kind in "UO" for array in arrays.values()}
     for array in arrays.values() if len(kinds) > 1 else ():

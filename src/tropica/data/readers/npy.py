@@ -52,6 +52,8 @@ def open_npy(request: FileRequest) -> FileData:
     if not path.exists():
         return FileData(rows, None, request.name, None, request.split)
     labels = numbered_alike(request, lambda one: _load(one.path.with_suffix(".labels.npy")), str(path))
+    if labels is None:
+        return FileData(rows, None, request.name, None, request.split)
     if len(labels.numbers) < len(rows):
         raise DataError(f"{path}: {len(labels.numbers)} labels for {len(rows)} points")
     return FileData(rows, labels.numbers[: len(rows)], request.name, labels.num_classes, request.split, labels.names)

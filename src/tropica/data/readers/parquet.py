@@ -148,9 +148,9 @@ def _opened(arrow: Any, request: FileRequest) -> FileData:
         _check_numbers(arrow.types, schema, features, request)
         points = TableRows(file, features, request, count)
     names = (None if features is None else tuple(features),)
-    if label is None:
+    labels = None if label is None else _labels(arrow, label, request)
+    if labels is None:
         return FileData(points, None, request.name, None, request.split, None, *names)
-    labels = _labels(arrow, label, request)
     return FileData(points, labels.numbers[:count], request.name, labels.num_classes, request.split, labels.names, *names)
 
 
@@ -188,12 +188,12 @@ def _check_numbers(types: Any, schema: Any, features: Sequence[str], request: Fi
             )
 
 
-def _labels(arrow: Any, column: str, request: FileRequest) -> Labels:
+def _labels(arrow: Any, column: str, request: FileRequest) -> Labels | None:
     """All labels of the file, numbered alike in all splits."""
     metadata = arrow.parquet.ParquetFile(request.path).schema_arrow.metadata
     found = numbered_alike(request, lambda one: _label_array(arrow, column, one), f"{request.path}: column {column}")
     names = _named_classes(metadata, column)
-    if names is None or found.names is not None:
+    if found is None or names is None or found.names is not None:
         return found
     if found.num_classes > len(names):
         raise DataError(f"{request.path}: column {column}: {len(names)} class names for labels up to {found.num_classes - 1}")

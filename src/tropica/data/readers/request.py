@@ -23,6 +23,7 @@ class FileRequest:
         label: the column or array of labels; "" for none; None for the one with a usual name.
         columns: the columns of a table that are the points; None for all but the labels.
         splits_inside: both splits lie in one file.
+        targets: labels that are no classes are the targets of a regression, and left out.
     """
 
     path: Path
@@ -33,10 +34,17 @@ class FileRequest:
     label: str | None = None
     columns: tuple[str, ...] | None = None
     splits_inside: bool = False
+    targets: bool = False
 
     @classmethod
     def from_spec(
-        cls, spec: str, split: Split, limit: int | None, label: str | None = None, columns: Sequence[str] | None = None
+        cls,
+        spec: str,
+        split: Split,
+        limit: int | None,
+        label: str | None = None,
+        columns: Sequence[str] | None = None,
+        targets: bool = False,
     ) -> FileRequest:
         """The request for the file or folder that ``spec`` names.
 
@@ -44,7 +52,7 @@ class FileRequest:
             DataError: there is no such file or folder.
         """
         chosen = None if columns is None else tuple(columns)
-        return cls(locate(spec, split), data_name(spec), split, limit, spec, label, chosen)
+        return cls(locate(spec, split), data_name(spec), split, limit, spec, label, chosen, targets=targets)
 
     @property
     def paired(self) -> bool:

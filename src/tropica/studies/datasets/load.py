@@ -39,6 +39,7 @@ def load_data(
     lazy: Literal[False] = False,
     label: str | None = None,
     columns: Sequence[str] | None = None,
+    targets: bool = False,
 ) -> LabelledData: ...
 @overload
 def load_data(
@@ -49,6 +50,7 @@ def load_data(
     lazy: bool,
     label: str | None = None,
     columns: Sequence[str] | None = None,
+    targets: bool = False,
 ) -> LabelledData | FileData: ...
 @own_settings()
 def load_data(
@@ -59,6 +61,7 @@ def load_data(
     lazy: bool = False,
     label: str | None = None,
     columns: Sequence[str] | None = None,
+    targets: bool = False,
 ) -> LabelledData | FileData:
     """The points and labels of a data set given by name, file or folder.
 
@@ -75,6 +78,8 @@ def load_data(
             `label`, or an array with a usual name (`y`, `labels`, `target`); where there is none, labels are not guessed.
             Strings are classes by sorted name.
         columns: the columns of a table that are the coordinates of the points, in this order; all but the labels by default.
+        targets: the labels may be the targets of a regression: where they are no classes, such as floats or numbers below 0,
+            they are left out, and belong neither to the points nor to the labels.
 
     Returns:
         Inputs (N, *shape) float32, images (channels, height, width) in [0, 1]; labels (N,) int64 or None; the names of classes
@@ -99,8 +104,8 @@ def load_data(
     if label is not None and not isinstance(label, str):
         raise DataError(f"label must be the name of a column or array, or ''; found {label!r}")
     if lazy and (opener := BY_ROWS.get(_file_suffix(spec))):
-        return opener(_file_request(spec, split, limit, label, columns))
-    data = _load(spec, split, limit, label, columns)
+        return opener(_file_request(spec, split, limit, label, columns, targets))
+    data = _load(spec, split, limit, label, columns, targets)
     validate_points(data.inputs, data.input_shape, where=f"data {spec!r}")
     return data
 
@@ -110,28 +115,32 @@ def _file_suffix(spec: str) -> str:
     return "" if spec in EMBEDDED or spec.startswith(OPENML) else os.path.splitext(SHORTHANDS.get(spec, spec))[1].lower()
 
 
-def _load(spec: str, split: Split, limit: int | None, label: str | None, columns: Sequence[str] | None) -> LabelledData:
+def _load(
+    spec: str, split: Split, limit: int | None, label: str | None, columns: Sequence[str] | None, targets: bool
+) -> LabelledData:
     if (spec in EMBEDDED or spec.startswith(OPENML)) and (label is not None or columns is not None):
         raise DataError(f"label= and columns= name columns of a file; {spec!r} has its own labels")
     if spec in EMBEDDED:
         return EMBEDDED[spec](split, limit)
     if spec.startswith(OPENML):
         return load_openml(spec.removeprefix(OPENML), split, limit)
-    request = _file_request(spec, split, limit, label, columns)
+    request = _file_request(spec, split, limit, label, columns, targets)
     if request.path.is_dir():
         return load_folder(request)
     suffix = request.path.suffix.lower()
     return BY_ROWS[suffix](request).in_memory() if suffix in BY_ROWS else WHOLE[suffix](request)
 
 
-def _file_request(spec: str, split: Split, limit: int | None, label: str | None, columns: Sequence[str] | None) -> FileRequest:
+def _file_request(
+    spec: str, split: Split, limit: int | None, label: str | None, columns: Sequence[str] | None, targets: bool
+) -> FileRequest:
     """The request for a file or folder that exists and is of a known kind."""
     if spec in SHORTHANDS:
-        return FileRequest.from_spec(locate_shorthand(spec, SHORTHANDS[spec]), split, limit, label, columns)
+        return FileRequest.from_spec(locate_shorthand(spec, SHORTHANDS[spec]), split, limit, label, columns, targets)
     accepted = [*EMBEDDED, *SHORTHANDS, *(f"*{suffix}" for suffix in FILES), "an image folder", f"{OPENML}NAME"]
     hint = f"data may be {', '.join(accepted)}"
     try:
-        request = FileRequest.from_spec(spec, split, limit, label, columns)
+        request = FileRequest.from_spec(spec, split, limit, label, columns, targets)
     except DataError as error:  # perhaps a mistyped name rather than a path
         raise DataError(f"{error}; {hint}") from error
     if not request.path.is_dir() and request.path.suffix.lower() not in FILES:

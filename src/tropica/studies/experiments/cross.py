@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tropica.plots import grouped_means
 from tropica.studies.case import Case, equal_share
-from tropica.studies.panels import decomposition_panels
+from tropica.studies.panels import PERCENT, decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, percent, select, spread
 
@@ -76,7 +76,8 @@ def figures(results: Results) -> Mapping[str, Figure]:
         series = {m: spread(select(found, model=m), "quantity", "share", groups=columns) for m in results.models}
         first = ax is panels[0][0]
         ylabel = "% of test points" if first else ""
-        grouped_means(names, series, ylabel=ylabel, title=f"{method} decomposition", legend=first, ax=ax)
+        look = {"legend": first, "within": PERCENT}
+        grouped_means(names, series, ylabel=ylabel, title=f"{method} decomposition", ax=ax, **look)
     return {"cross": figure}
 
 

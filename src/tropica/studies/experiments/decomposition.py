@@ -14,7 +14,7 @@ from tropica.decomposition.pairwise_check import pairwise_excess
 from tropica.evaluation.function import ExtractedFunction
 from tropica.plots import mean_curves, style
 from tropica.studies.case import Case, equal_share
-from tropica.studies.panels import decomposition_panels
+from tropica.studies.panels import FIDELITY, PERCENT, decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, curve, mean_sd, percent, select
 from tropica.terms.linear_terms import LinearTerms
@@ -128,7 +128,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
     """Agreement and violating points over λ, a column for each decomposition; the minimal decomposition as stars."""
     figure, panels = decomposition_panels(4.6, rows=2, sharex=True)
     ticks = {float(i): f"{factor:g}" for i, factor in enumerate(FACTORS)}
-    quantities = {"agreement": "N vs N^(X)\n(% of test points)", "violating": "violating Theorem 3.3\n(% of training points)"}
+    quantities = {"agreement": FIDELITY.replace(" (", "\n("), "violating": "violating Theorem 3.3\n(% of training points)"}
     rows = results.rows.assign(place=results.rows["factor"].map(axis_place))
     for column, method in zip(panels.T, METHODS, strict=True):
         found = select(rows, decomposition=method)
@@ -141,6 +141,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
                 title=f"{method} decomposition" if ax is column[0] else "",
                 ticks=ticks,
                 legend=first,
+                within=PERCENT,
                 ax=ax,
             )
     _mark_minimal(panels[0][METHODS.index("calibrated")], results)

@@ -216,11 +216,12 @@ def _figure(data: Mapping[str, Any], rows: pd.DataFrame) -> Figure:
     wide, tall = window[1] - window[0]
     first = rows.drop_duplicates("decomposition").set_index("decomposition")
     titles = {"network": f"N: {first['cells'].iloc[0]:,} cells"}
-    titles |= {m: f"N^(X), {m} decomposition:\n{first['active_plus'][m]:,} terms" for m in DECOMPOSITIONS}
+    titles |= {m: f"N^(X), {m}: {first['active_plus'][m]:,} terms" for m in DECOMPOSITIONS}
     columns = 2
     across = style.PAPER_WIDTH / columns - 0.3
     lines = -(-(len(titles) + 1) // columns)
     figure = style.figure(height=lines * (min(across * tall / wide, 2 * across) + 0.45) + 0.75)
+    figure.set_layout_engine("constrained", h_pad=0.1)  # titles stay off the labels above them
     panels = figure.subplots(lines, columns, squeeze=False).flatten()
     points, names = np.array(data["points"]), np.array(data["labels"])
     for ax, (key, title) in zip(panels, titles.items(), strict=False):
@@ -258,7 +259,7 @@ def _draw_difference(ax: Axes, data: Mapping[str, Any], window: np.ndarray) -> N
     ax.imshow(np.where(differ, 1.0, 0.0), cmap="Reds", vmin=0, vmax=1.4, extent=extent, origin="lower", aspect="equal")
     for segment in data["network"]["boundary"]:
         ax.plot(*np.array(segment).T, color=style.BLACK, linewidth=0.7)
-    ax.set_title(f"{METHODS[1]}: another label than N\non {100 * differ.mean():.1f} % of the area")
+    ax.set_title(f"N^(X), {METHODS[1]}: not N's label on {100 * differ.mean():.1f} %")
     style.set_plane(ax, window[0], window[1], ("first coordinate", "second coordinate"))
 
 

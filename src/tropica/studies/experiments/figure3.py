@@ -15,7 +15,7 @@ from tropica.network.graph import INPUT
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.plots import mean_curves
 from tropica.studies.case import Case, equal_share
-from tropica.studies.panels import panel_grid
+from tropica.studies.panels import PERCENT, panel_grid
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, by_family, curve, percent, select
 
@@ -100,7 +100,8 @@ def figures(results: Results) -> Mapping[str, Figure]:
         first = ax is panels[0]
         ylabel = "% of test points" if first else ""
         xlabel = "layer merged last, from the output"
-        mean_curves(lines, xlabel=xlabel, ylabel=ylabel, title=model, ticks=ticks, legend=False, ax=ax)
+        look = {"legend": False, "within": PERCENT}
+        mean_curves(lines, xlabel=xlabel, ylabel=ylabel, title=model, ticks=ticks, ax=ax, **look)
         ax.tick_params("x", rotation=60 if len(ticks) > 3 else 0)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return {"figure3": figure}

@@ -8,9 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tropica.plots import mean_curves, style
+from tropica.studies.baselines import NOTE, baseline_cells
 from tropica.studies.case import Case
 from tropica.studies.epochs import select_epochs
 from tropica.studies.experiments import table2
+from tropica.studies.panels import FIDELITY, PERCENT
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, curve, mean_sd, percent, select
 
@@ -21,12 +23,12 @@ NETWORK, AGREEMENT, ACCURACY = "network_true", "network_extracted", "extracted_t
 
 
 def measure(case: Case) -> Measurement:
-    """The rows of Table 2 for the network after each of several epochs; each measured epoch is a checkpoint."""
+    """The rows of Table 2, with its baselines, after each of several epochs; each measured epoch is a checkpoint."""
     rows: list[Row] = []
     for epoch in select_epochs(case.run.epochs, EPOCHS, also=case.run.milestones):
 
         def measure_epoch(epoch: int = epoch) -> list[Row]:
-            return [{"epoch": epoch, **row} for row in table2.measure_rows(case.after_epoch(epoch))[0]]
+            return [{"epoch": epoch, **row} for row in table2.measure(case.after_epoch(epoch)).rows]
 
         rows += case.checkpoint(f"epoch-{epoch:04}", measure_epoch)
     return Measurement(rows)
@@ -38,10 +40,10 @@ def tables(results: Results) -> list[Table]:
     for model in results.models:
         rows = select(results.rows, model=model)
         network = select(rows, decomposition=DECOMPOSITIONS[0])
-        frame = aggregate(network, {"epoch": "epoch"}, {"N vs true": (NETWORK, percent)})
+        frame = aggregate(network, {"epoch": "epoch"}, {"N vs true": (NETWORK, percent), **baseline_cells(rows)})
         cells = {"N vs N^(X)": (AGREEMENT, percent), "N^(X) vs true": (ACCURACY, percent)}
         frame = frame.join(aggregate(rows, {"epoch": "epoch"}, cells, across="decomposition"))
-        note = "Epoch 0 is the untrained network." if rows["epoch"].iloc[0] == 0 else ""
+        note = f"Epoch 0 is the untrained network. {NOTE}" if rows["epoch"].iloc[0] == 0 else NOTE
         found.append(Table(f"{model}: in % of the test points, mean ± sd over runs", frame, note))
     return found
 
@@ -85,8 +87,8 @@ def figures(results: Results) -> Mapping[str, Figure]:
     figure = style.figure(height=6.2)
     panels = figure.subplots(3, len(DECOMPOSITIONS), sharex=True, sharey="row", squeeze=False)
     quantities = {
-        AGREEMENT: ("N vs N^(X)\n(% of test points)", 100),
-        ACCURACY: ("N^(X) vs true\n(% of test points)", 100),
+        AGREEMENT: (FIDELITY.replace(" (", "\n("), 100),
+        ACCURACY: ("test accuracy of\nN^(X) (%)", 100),
         "loss": ("accuracy of N^(X)\nminus that of N (points)", 1),
     }
     for column, method in zip(panels.T, DECOMPOSITIONS, strict=True):
@@ -99,6 +101,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
                 ylabel=label if left else "",
                 title=f"{method} decomposition" if ax is column[0] else "",
                 legend=left and ax is column[0],
+                within=PERCENT if scale == 100 else (-100, 100),
                 ax=ax,
             )
         column[0].set_ylim(top=101)

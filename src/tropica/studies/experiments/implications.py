@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from tropica.plots import grouped_means, style
 from tropica.studies.case import Case
+from tropica.studies.panels import PERCENT
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, by_decomposition, percent, select, spread
 
@@ -90,7 +91,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
         for family in results.families
         for method in METHODS
     }
-    grouped_means(names, series, ylabel="holds in % of the cases", ax=ax)
+    grouped_means(names, series, ylabel="holds in % of the cases", within=PERCENT, ax=ax)
     ax.tick_params(axis="x", rotation=40)
     for label in ax.get_xticklabels():
         label.set_horizontalalignment("right")

@@ -11,7 +11,7 @@ from torch import Tensor
 from tropica.compare.patterns import pattern_agreement
 from tropica.plots import mean_curves
 from tropica.studies.case import Case
-from tropica.studies.panels import panel_grid
+from tropica.studies.panels import PERCENT, panel_grid
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_family, curve, percent, select
 
@@ -95,7 +95,8 @@ def figures(results: Results) -> Mapping[str, Figure]:
         ticks = dict(zip(rows["depth"], rows["nonlinearity"], strict=True))
         first = ax is panels[0]
         ylabel = "units with equal activation (%)" if first else ""
-        mean_curves(lines, xlabel="layer", ylabel=ylabel, title=model, ticks=ticks, legend=first, ax=ax)
+        look = {"legend": first, "within": PERCENT}
+        mean_curves(lines, xlabel="layer", ylabel=ylabel, title=model, ticks=ticks, ax=ax, **look)
         if len(ticks) > 6:
             ax.tick_params(axis="x", rotation=60)
     return {"patterns": figure}

@@ -13,8 +13,9 @@ from tropica.decomposition.decompose import decompose
 from tropica.decomposition.extract import extract
 from tropica.evaluation.function import ExtractedFunction
 from tropica.plots import grouped_means
+from tropica.studies.baselines import NOTE, baseline_cells, baseline_shares
 from tropica.studies.case import Case, equal_share
-from tropica.studies.panels import decomposition_panels
+from tropica.studies.panels import FIDELITY, PERCENT, decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, mean_sd, percent, select, spread
 
@@ -51,6 +52,7 @@ def measure(case: Case) -> Measurement:
         x = random_points(source, train, generator)
         fresh = case.test.inputs if source == "data" else random_points(source, train, generator)[: len(case.test)]
         network_labels = case.predict(fresh)
+        baselines = baseline_shares(case, x, case.predict(x))
         for method in METHODS:
             progress = case.progress(f"{source} points, {method} decomposition")
             points = replace(case.points, inputs=x, labels=None)
@@ -66,6 +68,7 @@ def measure(case: Case) -> Measurement:
                     "agreement": equal_share(labels, case.network_labels),
                     "accuracy": equal_share(labels, case.true_labels),
                     "agreement_on_source": equal_share(function.predict(fresh, progress=progress), network_labels),
+                    **baselines,
                 }
             )
     return Measurement(rows)
@@ -78,11 +81,13 @@ def tables(results: Results) -> list[Table]:
         "accuracy, test": ("accuracy", percent),
         "agreement, source": ("agreement_on_source", percent),
         "labels met": ("classes", mean_sd),
+        **baseline_cells(results.rows),
     }
     by = {"network": "model", "terms of": "source", "decomposition": "decomposition"}
     note = "; ".join(f"{name}: {text}" for name, text in SOURCES.items())
     note += (
-        ". Agreement, source: on fresh points of the same source (for data: the test points). Labels met: by N, of the source."
+        ". Agreement, source: on fresh points of the same source (for data: the test points). Labels met: by N, of the source. "
+        + NOTE
     )
     return [Table("In % of the points, mean ± sd over runs", aggregate(results.rows, by, cells), note)]
 
@@ -109,8 +114,9 @@ def figures(results: Results) -> Mapping[str, Figure]:
         rows = select(results.rows, decomposition=method)
         series = {m: spread(select(rows, model=m), "source", "agreement", groups=sources) for m in results.models}
         first = ax is panels[0][0]
-        label = "N vs N^(X) (% of test points)" if first else ""
-        grouped_means(sources, series, ylabel=label, title=f"{method} decomposition", limits=(0, 102), legend=first, ax=ax)
+        label = FIDELITY if first else ""
+        look = {"limits": (0, 102), "within": PERCENT, "legend": first}
+        grouped_means(sources, series, ylabel=label, title=f"{method} decomposition", ax=ax, **look)
         ax.set_xlabel("source of the terms")
     return {"random": figure}
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tropica.compare.patterns import count_patterns, count_terms
 from tropica.plots import mean_curves
 from tropica.studies.case import Case
-from tropica.studies.panels import panel_grid
+from tropica.studies.panels import PERCENT, panel_grid
 from tropica.studies.study import Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, curve, decimals, select
 
@@ -77,7 +77,8 @@ def figures(results: Results) -> Mapping[str, Figure]:
     for ax, way in zip(panels, COUNTS, strict=True):
         lines = {m: curve(select(results.rows, model=m), "epoch", f"both_{way}s", scale) for m in results.models}
         label = "different regions\n(% of training and test points)" if ax is panels[0] else ""
-        mean_curves(lines, xlabel="epoch", ylabel=label, title=f"by {way}", legend=ax is panels[0], ax=ax)
+        look = {"legend": ax is panels[0], "within": PERCENT}
+        mean_curves(lines, xlabel="epoch", ylabel=label, title=f"by {way}", ax=ax, **look)
     panels[0].set_ylim(top=100.8)
     return {"regions": figure}
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tropica.evaluation.function import ExtractedFunction
 from tropica.plots import mean_curves
 from tropica.studies.case import Case, equal_share
-from tropica.studies.panels import decomposition_panels
+from tropica.studies.panels import FIDELITY, PERCENT, decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, aggregate, by_decomposition, curve, percent, select
 
@@ -76,9 +76,11 @@ def figures(results: Results) -> Mapping[str, Figure]:
         rows = select(results.rows, decomposition=method)
         lines = {model: curve(select(rows, model=model), "share", "agreement") for model in results.models}
         first = ax is panels[0][0]
-        label = "N vs N^(X) (% of test points)" if first else ""
+        label = FIDELITY if first else ""
         title = f"{method} decomposition"
-        mean_curves(lines, xlabel="share of the training points (%)", ylabel=label, title=title, legend=first, ax=ax)
+        mean_curves(
+            lines, xlabel="share of the training points (%)", ylabel=label, title=title, legend=first, within=PERCENT, ax=ax
+        )
     return {"share": figure}
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from tropica.evaluation.function import ExtractedFunction
 from tropica.plots import mean_curves
 from tropica.studies.case import Case, equal_share
-from tropica.studies.panels import decomposition_panels
+from tropica.studies.panels import PERCENT, decomposition_panels
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Table, by_decomposition, by_family, curve, percent, select
 
@@ -220,7 +220,8 @@ def figures(results: Results) -> Mapping[str, Figure]:
             ylabel = "right answers (%)" if ax is line[0] else ""
             xlabel = "test points shifted by (pixels)" if model == models[-1] else ""
             title = f"{model}, {method} decomposition"
-            mean_curves(lines, xlabel=xlabel, ylabel=ylabel, title=title, ticks=ticks, legend=False, ax=ax)
+            look = {"legend": False, "within": PERCENT}
+            mean_curves(lines, xlabel=xlabel, ylabel=ylabel, title=title, ticks=ticks, ax=ax, **look)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=2.6)
     return {"shift": figure}

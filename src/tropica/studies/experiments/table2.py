@@ -16,7 +16,7 @@ from tropica.plots import grouped_means, style
 from tropica.studies.baselines import SPACES, neighbor_indices, pack, stacked, unpack
 from tropica.studies.case import Case, equal_share
 from tropica.studies.intervals import paired_interval
-from tropica.studies.panels import panel_grid
+from tropica.studies.panels import PERCENT, panel_grid
 from tropica.studies.study import METHODS, Measurement, Results, Row, Study
 from tropica.studies.tables import Cells, Table, aggregate, by_decomposition, percent, select, spread
 
@@ -127,7 +127,7 @@ def tables(results: Results) -> list[Table]:
         ),
         Table(
             f"{data}: beside nearest neighbors, mean ± sd over runs",
-            aggregate(rows, {"in %": "model", "decomposition": "decomposition"}, baseline_cells()),
+            aggregate(rows, {"in %": "model", "decomposition": "decomposition"}, neighbor_cells()),
             "Fidelity: the share of test points with N's label. The baselines give a test point the label that N gives the "
             "nearest training point: nearest in pixels, or in features, the values of the last nonlinearity. Same: the term "
             "that decides is that of this training point.",
@@ -142,7 +142,7 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def baseline_cells() -> Cells:
+def neighbor_cells() -> Cells:
     """The columns of the table of baselines."""
     cells: dict[str, Any] = {"N^(X): fidelity": ("network_extracted", percent), "accuracy": ("extracted_true", percent)}
     for space, name in {"pixel": "pixels", "feature": "features"}.items():  # short, so that all columns fit a page
@@ -205,7 +205,7 @@ def figures(results: Results, name: str = "table2") -> Mapping[str, Figure]:
         }
         first = ax is panels[0]
         ylabel = "% of test points" if first else ""
-        look = {"colors": {"network": style.BLACK}, "legend": False}
+        look = {"colors": {"network": style.BLACK}, "legend": False, "within": PERCENT}
         grouped_means(results.models, series, ylabel=ylabel, title=title, ax=ax, **look)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(DECOMPOSITIONS))
     return {name: figure}

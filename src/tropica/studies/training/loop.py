@@ -126,9 +126,8 @@ def learning_rate(epoch: int, epochs: int, lr: float, optimizer: str, preset: st
     [0.5, 0.05, 0.005]
     """
     found = find_preset(preset)
-    shares = found.drops if found else MILESTONES if optimizer == "sgd" else ()
-    passed = sum(epoch > int(share * epochs) for share in shares)
-    return lr / DECAY**passed
+    drops = found.drops_of(epochs) if found else [int(share * epochs) for share in MILESTONES if optimizer == "sgd"]
+    return lr / DECAY ** sum(epoch > drop for drop in drops)
 
 
 def _check_training(

@@ -54,7 +54,7 @@ class TrainSettings:
         preset = find_preset(self.preset)
         if preset and self.epochs < preset.least_epochs:
             raise InputError(
-                f"preset {self.preset} drops the rate after {preset.drops[0]:.0%} of the epochs, which is within the first of "
+                f"preset {self.preset} drops the rate after {preset.drops[0]} of {EPOCHS} epochs, which is within the first of "
                 f"{self.epochs}: the network would hardly be trained; give {preset.least_epochs} epochs or more"
             )
 
@@ -65,11 +65,6 @@ class TrainSettings:
         'relu'
         """
         return {key: value for key, value in vars(self).items() if key != "preset" or value}
-
-    @property
-    def compressed(self) -> bool:
-        """Whether these are the paper's settings with fewer epochs than the paper's."""
-        return bool(self.preset) and self.epochs < EPOCHS
 
     def saves(self, epoch: int) -> bool:
         """Whether the weights after this epoch are saved."""
@@ -109,14 +104,15 @@ def paper_preset(data: LabelledData, epochs: int | None = None) -> TrainSettings
 
     Args:
         data: the training points.
-        epochs: fewer epochs than the scripts' 200 compress the schedule; such a training is not the paper's.
+        epochs: fewer than the scripts' 200 compress the schedule on color images, and are the first epochs of it elsewhere;
+            neither is the paper's training.
 
     Raises:
         InputError: so few epochs that the rate drops within the first one.
 
     >>> from tropica.studies.datasets.load import load_data
-    >>> paper_preset(load_data("digits"), epochs=20).milestones
-    [1, 2, 3, 4, 6]
+    >>> paper_preset(load_data("digits"), epochs=25).milestones
+    [10, 20]
     """
     color = len(data.input_shape) == 3 and data.input_shape[0] == 3
     chosen = (64, 0.01, "sgd", "paper-cifar") if color else (64, 1e-4, "adam", "paper-mnist")
