@@ -16,7 +16,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # `--hypothesis-profile=full` runs four times the examples (tests/sizes.py).
-PROFILE = hypothesis.settings(deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much])
+UNHURRIED = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much]
+PROFILE = hypothesis.settings(deadline=None, print_blob=True, suppress_health_check=UNHURRIED)
 hypothesis.settings.register_profile("quick", PROFILE, max_examples=25)
 hypothesis.settings.register_profile("full", PROFILE, max_examples=100)
 hypothesis.settings.load_profile("quick")

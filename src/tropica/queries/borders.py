@@ -44,6 +44,17 @@ class Borders:
         window = f" (input {self.other[i]})" if self.other[i] >= 0 else ""
         return f"{node}[{units[self.unit[i]]}]{window}"
 
+    def crossed(self, pieces: Pieces, i: int) -> Pieces:
+        """The pieces beyond an inequality of the network that alone holds with equality there: those of its unit change."""
+        s, unit = int(self.stage[i]), int(self.unit[i])
+        changed = pieces[s].copy()
+        changed[unit] = self.other[i] if self.other[i] >= 0 else 1 - changed[unit]
+        return (*pieces[:s], changed, *pieces[s + 1 :])
+
+    def alone(self, i: int, zero: np.ndarray) -> bool:
+        """Whether no inequality of a stage behind that of inequality i is among those (N,) that are 0 on the whole cell."""
+        return not bool((zero & (self.stage > self.stage[i])).any())
+
     def exact(self, rows: Sequence[RationalArray]) -> RationalArray:
         """g (B, N of the network) of the rows (B, n) of each stage."""
         parts = [self._differences(s, z.numerators) for s, z in enumerate(rows)]

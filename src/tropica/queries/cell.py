@@ -12,22 +12,22 @@ import numpy as np
 import torch
 
 from tropica.errors import InputError
-from tropica.exact.rational_arrays import RationalArray, rationals
+from tropica.exact.rational_arrays import RationalArray
 from tropica.network.network import AffineMap, PiecewiseLinearNetwork
 from tropica.polyhedra.polytope import Polytope
 from tropica.queries.arguments import exact_point, float_points, network_at, numpy_of
-from tropica.queries.borders import Borders, borders_of
+from tropica.queries.borders import Borders
 from tropica.queries.center import Center, chebyshev_center
 from tropica.queries.distances import Distance, dual_norm
 from tropica.queries.facets import Facets
 from tropica.queries.fixed_pieces import Pieces, pieces_beyond
-from tropica.queries.halfspaces import Halfspaces, exact_signs, network_rows, small
+from tropica.queries.halfspaces import Halfspaces, exact_signs, small
 from tropica.queries.metric import to_facet, to_label
 from tropica.queries.outputs import Outputs, output_map
 from tropica.queries.proven_facets import proven_facets
-from tropica.queries.rational_vectors import moved, stacked
+from tropica.queries.seeds import Across, Seed, halfspaces_of, inside_of
 from tropica.queries.small_faces import SmallFaces, small_faces
-from tropica.queries.steps import half_way, near_one
+from tropica.queries.steps import near_one
 from tropica.queries.strictness import first_border
 from tropica.queries.walls import Walls, walls_of
 from tropica.regions.domains.domain import Domain
@@ -102,23 +102,15 @@ class Cell(HtmlRepr):
         exact = small(self.lowered, self.dimension, len(self.borders))
         return output_map(self.lowered, self.pieces, self.dimension, exact)
 
-    @cached_property
+    @property
     def borders(self) -> Borders:
         """The unit of each inequality."""
-        return borders_of(self.lowered, self.pieces, 0 if self.walls is None else len(self.walls))
+        return self.halfspaces.borders
 
     @cached_property
     def halfspaces(self) -> Halfspaces:
         """A x ≤ b: one row for each threshold and each other input of a window, then those of the domain."""
-        exact, floats, error = network_rows(self.lowered, self.pieces, self.borders, self.dimension)
-        if self.walls is not None:
-            if exact is not None:
-                exact = stacked(exact, self.walls.exact)
-            floats = np.concatenate([floats, self.walls.floats])
-            error = np.concatenate([error, self.walls.error])
-        names = tuple(self.borders.name(self.lowered, i) for i in range(len(self.borders)))
-        b = -floats[:, -1] + 0.0
-        return Halfspaces(np.ascontiguousarray(floats[:, :-1]), b, error, exact, self.borders, names)
+        return halfspaces_of(self.lowered, self.pieces, self.walls)
 
     def contains(self, x: Any) -> np.ndarray:
         """Whether points x (B, *input) are in the closed cell: (B,) bool, exactly.
@@ -169,7 +161,10 @@ class Cell(HtmlRepr):
                 return faces.on_facet(f), near_one(rows.numerators[i : i + 1, :-1])
 
             names = tuple(self.halfspaces.units[i] for i in found)
-            return Facets(found, faces.groups, names, np.zeros(0, np.int64), crossing)
+            zero = np.array([not any(row) for row in rows.numerators.tolist()])
+            pairs = zip(found.tolist(), faces.groups, strict=True)
+            alone = np.array([len(g) == 1 and self.borders.alone(i, zero) for i, g in pairs], bool)
+            return Facets(found, faces.groups, names, np.zeros(0, np.int64), alone, crossing)
         return proven_facets(self.lowered, self.pieces, self.halfspaces, self.inside, self.walls, max_seconds, seed)
 
     def neighbor(self, facet: int) -> Cell:
@@ -185,13 +180,19 @@ class Cell(HtmlRepr):
         Raises:
             InputError: no such facet, or a facet of the domain.
         """
-        at, out = self.facets.crossing(self._checked(facet))
-        return cell_beyond(self.lowered, pieces_beyond(self.lowered, at, out), at, out, self.walls)
+        return cell_of(self.lowered, self.seed_beyond(self._checked(facet)), self.walls)
 
-    def pieces_beyond(self, facet: int) -> Pieces:
-        """The pieces of the neighbor at a facet, without the neighbor."""
-        at, out = self.facets.crossing(self._checked(facet))
-        return pieces_beyond(self.lowered, at, out)
+    def seed_beyond(self, facet: int) -> Seed:
+        """The neighbor at a facet, before anything is computed of it."""
+        facets = self.facets
+        row = int(facets.rows[facet])
+        if not facets.alone[facet]:
+            at, out = facets.crossing(facet)
+            return Seed(pieces_beyond(self.lowered, at, out), at, out)
+        pieces = self.borders.crossed(self.pieces, row)
+        if facets.ends is None:
+            return Seed(pieces, *facets.crossing(facet))
+        return Seed(pieces, across=Across(self.pieces, row, *facets.ends(facet)))
 
     def _checked(self, facet: int) -> int:
         facets = self.facets
@@ -359,13 +360,9 @@ def cell_at(lowered: Lowered, at: RationalArray, walls: Walls | None) -> Cell:
     return result
 
 
-def cell_beyond(lowered: Lowered, pieces: Pieces, at: RationalArray, out: RationalArray, walls: Walls | None) -> Cell:
-    """The cell with these pieces that a point (1, D) of its border and a direction into it lead to."""
-    rows = Cell(lowered, pieces, at, walls).halfspaces
-    step = half_way(rows, at, out)
-    while True:  # short steps along the direction are inside of the cell
-        x = moved(at, out, step)
-        for found in (rationals(x.floats()), x):
-            if first_border(lowered, pieces, rows, found) is None:
-                return Cell(lowered, pieces, found, walls)
-        step /= 16
+def cell_of(lowered: Lowered, seed: Seed, walls: Walls | None) -> Cell:
+    """The cell of a seed."""
+    inside, rows = inside_of(lowered, seed, walls)
+    made = Cell(lowered, seed.pieces, inside, walls)
+    made.__dict__["halfspaces"] = rows  # computed once: what the cached property would give
+    return made

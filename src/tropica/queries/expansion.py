@@ -13,23 +13,13 @@ import torch
 
 from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray
-from tropica.queries.cell import Cell, cell_beyond
+from tropica.queries.cell import Cell, cell_of
 from tropica.queries.distances import nearest_point
 from tropica.queries.fixed_pieces import Pieces
+from tropica.queries.seeds import Seed, halfspaces_of
 from tropica.queries.walls import Walls
 from tropica.regions.lower.lowering import Lowered
 from tropica.runtime.arithmetic import own_settings
-
-
-@dataclass(frozen=True, eq=False)
-class Seed:
-    """A cell before anything is computed of it: its pieces, a point (1, D) of its border and a direction into it; or a point
-    inside, and no direction."""
-
-    pieces: Pieces
-    at: RationalArray
-    out: RationalArray | None
-
 
 Beyond = list[tuple[int, str, Seed]]
 """For each facet that is not on the domain's border its number, its unit, and the cell beyond it."""
@@ -46,22 +36,17 @@ class Expansion:
 
     def cell(self, seed: Seed) -> Cell:
         """The cell of a seed."""
-        if seed.out is None:
-            return Cell(self.lowered, seed.pieces, seed.at, self.walls)
-        return cell_beyond(self.lowered, seed.pieces, seed.at, seed.out, self.walls)
+        return cell_of(self.lowered, seed, self.walls)
 
     def expand(self, here: Cell) -> tuple[bool, Beyond]:
         """Whether all facets of a cell are there, and what lies beyond them."""
-        facets, beyond = here.facets, []
-        for f in facets:
-            if not facets.units[f].startswith("domain["):
-                at, out = facets.crossing(f)
-                beyond.append((f, facets.units[f], Seed(here.pieces_beyond(f), at, out)))
-        return facets.complete, beyond
+        facets = here.facets
+        own = [f for f in facets if not facets.units[f].startswith("domain[")]
+        return facets.complete, [(f, facets.units[f], here.seed_beyond(f)) for f in own]
 
     def distance(self, seed: Seed) -> float:
         """A lower bound of the distance of the nearest start to the closed cell."""
-        rows = Cell(self.lowered, seed.pieces, seed.at, self.walls).halfspaces
+        rows = halfspaces_of(self.lowered, seed.pieces, self.walls)
         return min(nearest_point(rows.A, rows.b, start, self.norm, rows.error)[0] for start in self.starts)
 
 

@@ -23,14 +23,18 @@ class Facets(HtmlRepr):
         units: (F,) names of the units, or ``domain[i]``.
         complete: whether every facet is there and every other row is proven redundant.
         undecided: (U,) rows that are neither proven facets nor proven redundant.
+        alone: (F,) whether inside of the facet no other row is 0 whose unit could change its piece beyond.
     """
 
     rows: np.ndarray
     groups: tuple[np.ndarray, ...]
     units: tuple[str, ...]
     undecided: np.ndarray
+    alone: np.ndarray
     crossing: Callable[[int], tuple[RationalArray, RationalArray]]
     """For the number of a facet a point (1, D) in its relative interior and a direction that leads out there, exactly."""
+    ends: Callable[[int], tuple[np.ndarray, np.ndarray]] | None = None
+    """For the number of a facet points (D,) in float64 inside of the cell and beyond that facet alone, if known."""
 
     @property
     def complete(self) -> bool:

@@ -64,14 +64,20 @@ def proven_facets(
 
     def crossing(f: int) -> tuple[RationalArray, RationalArray]:
         q = rationals(search.found[int(found[f])][None])
-        return _crossing(lowered, pieces, rows, c, q, int(found[f])), difference(q, c)
+        return segment_crossing(lowered, pieces, rows, c, q, int(found[f])), difference(q, c)
 
     units = tuple(rows.units[i] for i in found)
     left = np.array(search.left(), dtype=np.int64)
-    return Facets(found, tuple(np.array([i]) for i in found), units, left, crossing)
+    # A row that is negative at the center and not positive beyond the facet is negative in between.
+    zero = (exact_signs(lowered, pieces, rows, center[None])[0] == 0) & (rows.borders.stage >= 0)
+    flat = (rows.error == 0) & (rows.A == 0).all(1)
+    sure = not bool((zero & ~flat).any())
+    alone = np.array([sure and rows.borders.alone(i, zero) for i in found.tolist()], bool)
+    groups = tuple(np.array([i]) for i in found)
+    return Facets(found, groups, units, left, alone, crossing, lambda f: (center, search.found[int(found[f])]))
 
 
-def _crossing(
+def segment_crossing(
     lowered: Lowered, pieces: Pieces, rows: Halfspaces, c: RationalArray, q: RationalArray, row: int
 ) -> RationalArray:
     """Where the segment from c to q meets the hyperplane of a row: c + (q − c) · g(c) / (g(c) − g(q))."""

@@ -15,10 +15,11 @@ from tropica.errors import InputError
 from tropica.exact.rational_arrays import RationalArray, rationals
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.queries.arguments import network_at, positive
-from tropica.queries.cell import Cell, cell, cell_beyond
+from tropica.queries.cell import Cell, cell, cell_of
 from tropica.queries.crossings import crossing
 from tropica.queries.distances import dual_norm, length, nearest_point
 from tropica.queries.fixed_pieces import pieces_beyond
+from tropica.queries.seeds import Seed
 from tropica.queries.walk import cell_key
 from tropica.regions.domains.domain import Domain
 from tropica.regions.lower.exact_points import exact_points
@@ -260,4 +261,4 @@ def _beyond(here: Cell, row: int) -> Cell | None:
     if found is None:
         return None
     at, out = found
-    return cell_beyond(here.lowered, pieces_beyond(here.lowered, at, out), at, out, here.walls)
+    return cell_of(here.lowered, Seed(pieces_beyond(here.lowered, at, out), at, out), here.walls)

@@ -9,9 +9,10 @@ import numpy as np
 
 from tropica.exact.linear_algebra import rank
 from tropica.exact.rational_arrays import RationalArray, rationals
-from tropica.queries.cell import Cell, cell_beyond
+from tropica.queries.cell import Cell, cell_of
 from tropica.queries.fixed_pieces import exact_rows, pieces_beyond
 from tropica.queries.rational_vectors import difference, moved
+from tropica.queries.seeds import Seed
 from tropica.queries.strictness import first_border
 
 TRIES = 20
@@ -64,7 +65,7 @@ def _followed(first: Cell, start: RationalArray, end: RationalArray) -> Iterator
         at = moved(start, direction, t)
         unit = here.halfspaces.units[row]
         pieces = pieces_beyond(here.lowered, at, direction)
-        here = cell_beyond(here.lowered, pieces, at, direction, here.walls)
+        here = cell_of(here.lowered, Seed(pieces, at, direction), here.walls)
 
 
 def _leaves(here: Cell, start: RationalArray, end: RationalArray) -> tuple[Fraction, int] | None:

@@ -17,7 +17,8 @@ from tropica.network.network import PiecewiseLinearNetwork
 from tropica.queries.arguments import exact_point, network_at, numpy_of, positive
 from tropica.queries.cell import Cell, cell
 from tropica.queries.distances import dual_norm
-from tropica.queries.expansion import Expansion, Seed, cell_key, expander
+from tropica.queries.expansion import Expansion, cell_key, expander
+from tropica.queries.seeds import Seed
 from tropica.queries.segment import cells_between
 from tropica.regions.domains.domain import Domain
 from tropica.runtime.arithmetic import own_settings
