@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from tropica.errors import InputError
-from tropica.exact.rational_arrays import rationals
+from tropica.exact.rational_arrays import nearest_float, rationals
 from tropica.exact.roundoff import EPSILON
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.queries.all_cells import AllCells
@@ -96,7 +96,7 @@ class LipschitzSearch(RangeSearch):
         sizes = np.abs(torch.stack(slopes, 1).flatten(2).numpy())
         values = self.sign * self._norms(sizes)
         k = int(np.nan_to_num(values, nan=np.inf).argmin())
-        if self.value is not None and not values[k] < float(self.value):
+        if self.value is not None and not values[k] < nearest_float(*self.value.as_integer_ratio()):
             return
         walls = walls_of(self.domain, self.net.input_shape)
         try:

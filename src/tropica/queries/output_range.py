@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tropica.errors import InputError
-from tropica.exact.rational_arrays import exact_array
+from tropica.exact.rational_arrays import exact_array, nearest_float
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.network.trace import as_network
 from tropica.queries.arguments import positive
@@ -65,7 +65,8 @@ class OutputRange(HtmlRepr):
 
     def __repr__(self) -> str:
         low, high = float(self.minimum), float(self.maximum)
-        state = "exact" if self.exact else f"within {float(self.minimum.bound):.9g} … {float(self.maximum.bound):.9g}"
+        ends = (nearest_float(*e.bound.as_integer_ratio()) for e in (self.minimum, self.maximum))
+        state = "exact" if self.exact else "within {:.9g} … {:.9g}".format(*ends)
         return f"OutputRange({low:.9g} … {high:.9g}, {state}, {self.boxes:,} boxes, {self.cells:,} cells)"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tropica.errors import InputError
-from tropica.exact.rational_arrays import rationals
+from tropica.exact.rational_arrays import nearest_float, rationals
 from tropica.network.network import PiecewiseLinearNetwork
 from tropica.queries.all_cells import AllCells
 from tropica.queries.attack import points_of_box
@@ -58,7 +58,8 @@ class Extreme:
         return self.value == self.bound
 
     def __float__(self) -> float:
-        return float(self.value)
+        """The nearest float64, ±∞ beyond all of them."""
+        return nearest_float(*self.value.as_integer_ratio())
 
 
 class RangeSearch:
