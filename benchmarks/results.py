@@ -155,10 +155,13 @@ def of_study(folder: Path, networks: Path) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit of the working tree, with "+" where it has changes."""
-    git = ("git", "-C", str(DOCS))
+    """The commit of the working tree, with "+" where it has changes beside the results themselves."""
+    git = ("git", "-C", str(DOCS.parent))
+    others = ("--", ".", *(f":!docs/{file.name}" for file in (NUMBERS, PAGE)))
     name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True).stdout.strip()
+    changed = subprocess.run(
+        [*git, "status", "--porcelain", "-uno", *others], capture_output=True, text=True, check=True
+    ).stdout.strip()
     return name + "+" * bool(changed)
 
 
