@@ -61,16 +61,13 @@ def measure(study: Path, out: Path) -> None:
     for model, epoch in zip((one, other), pair, strict=True):
         for case in cases[model]:
             start, seed = time.perf_counter(), case.run.seed
+            about = {"settings": settings, "model": f"{model}, epoch {epoch}", "network": model, "epoch": epoch, "seed": seed}
+            file = out / "runs" / f"{model}-{seed}.json"
+            if file.exists() and json.loads(file.read_text(encoding="utf8")).items() >= about.items():
+                continue  # measured by an interrupted call
             found = table2.measure(case.after_epoch(epoch))
-            about = {
-                "model": f"{model}, epoch {epoch}",
-                "network": model,
-                "epoch": epoch,
-                "seed": seed,
-                "training_seconds": 0.0,
-            }
-            content = {**about, "rows": found.rows, "figure_data": found.figure_data, "seconds": time.perf_counter() - start}
-            write_json(out / "runs" / f"{model}-{seed}.json", content)
+            took = {"seconds": time.perf_counter() - start, "training_seconds": 0.0}
+            write_json(file, {**about, **took, "rows": found.rows, "figure_data": found.figure_data})
             fidelity = ", ".join(f"{row['decomposition']} {100 * row['network_extracted']:.1f}" for row in found.rows)
             print(f"{model}, seed {seed}, epoch {epoch}: fidelity in %: {fidelity}", flush=True)
     write_json(out / "numbers.json", {"settings": settings, "command": "python -m benchmarks.matched STUDY OUT"})

@@ -1,8 +1,8 @@
 """``python -m benchmarks.results``: the tables of ``docs/results.md``, written from ``docs/results.json``.
 
 ``python -m benchmarks.results add NAME FOLDER [NETWORKS]`` first stores a finished ``tropica study table2`` in the JSON: the
-rows and paired differences of all runs, the SHA-256 of the weights, the commit, the machine, the versions and the command.
-Tables of networks that were not kept say so: their cells are those that were recorded when they were measured.
+rows and paired differences of all runs, the SHA-256 of the weights, the commit at that time, the machine, the versions
+and the command. Tables of networks that were not kept say so: their cells are those that were recorded when they were measured.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def measured(table: Mapping[str, Any]) -> list[str]:
     gaps = [[d["difference"], f"{d['value']:+.1f} [{d['low']:+.1f}, {d['high']:+.1f}]"] for d in table["differences"]]
     seeds, hashes = sorted({row["seed"] for row in table["rows"]}), len(table["weights"])
     about = (
-        f"*Measured on {table['date']} (commit {table['commit']}) on {table['machine']}, seeds {', '.join(map(str, seeds))}, "
+        f"*Run on {table['machine']}, stored on {table['date']} at commit {table['commit']}; "
+        f"seeds {', '.join(map(str, seeds))}, "
         f"by `{table['command']}`; the SHA-256 of the {hashes} networks' weights are in `results.json`.*"
     )
     return [
@@ -155,10 +156,13 @@ def of_study(folder: Path, networks: Path) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit of the working tree, with "+" where it has changes."""
-    git = ("git", "-C", str(DOCS))
+    """The commit of the working tree, with "+" where it has changes beside the results themselves."""
+    git = ("git", "-C", str(DOCS.parent))
+    others = ("--", ".", *(f":!docs/{file.name}" for file in (NUMBERS, PAGE)))
     name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True).stdout.strip()
+    changed = subprocess.run(
+        [*git, "status", "--porcelain", "-uno", *others], capture_output=True, text=True, check=True
+    ).stdout.strip()
     return name + "+" * bool(changed)
 
 

@@ -109,6 +109,8 @@ def estimate_density(
 ) -> Estimate:
     """Breakpoints per unit length along random segments: their mean, with its standard error over segments.
 
+    A breakpoint is a change of the activation pattern of the network as written (``simplify=False`` of `linear_regions`).
+
     In a box a segment is the chord through a uniform point in a uniform direction. The mean of breakpoints/length over
     such chords is without bias the density λ of breakpoints along isotropic lines: a chord is drawn in proportion to its
     length. In data a segment goes between two points drawn at random.
@@ -226,7 +228,7 @@ def _densities(net: PiecewiseLinearNetwork, where: Data | Box, segments: int, se
     found: list[float] = []
     for a, b in _segments(net, where, segments, np.random.default_rng(seed)):
         segment = Segment(a, b)
-        found.append((count_cells(net, segment) - 1) / segment.volume_scale)
+        found.append((count_cells(net, segment, simplify=False) - 1) / segment.volume_scale)
     return np.array(found)
 
 

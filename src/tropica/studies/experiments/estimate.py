@@ -101,7 +101,7 @@ def _segments(
     """Cells, linear regions and breakpoints per unit length: means over segments with their standard errors."""
     counts = np.zeros((len(chosen), 3))
     for k, (i, j) in enumerate(chosen):
-        found = linear_regions(net, Segment(x[i], x[j]))
+        found = linear_regions(net, Segment(x[i], x[j]), simplify=False)
         counts[k] = len(found.cells), len(found.regions), (len(found.cells) - 1) / found.volume
         if callable(progress):
             progress(k + 1, len(chosen), "")
