@@ -1,8 +1,9 @@
 """Speed of extraction: against plain PyTorch, the layer-by-layer NumPy oracle, and vmap(jacrev).
 
 Floor: one forward and two input-only backward passes, the least that ∇N_i and ∇F⁻ need by differentiation; the first comparison
-is with exactly this. All candidates run in one process, in turns. ``python -m benchmarks.extraction default [NAME …]`` prints
-only the ratio of the default call, tp.extract(model, data), in processor seconds of one thread, which a loaded machine spoils less.
+is with exactly this. All candidates run in one process, in turns.
+
+``python -m benchmarks.extraction default [NAME …]`` (fcn4, conv, resnet18) prints only the ratio of the default call, tp.extract(model, data), in processor seconds of one thread, which a loaded machine spoils less.
 """
 
 from __future__ import annotations
