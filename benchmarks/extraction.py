@@ -3,7 +3,8 @@
 Floor: one forward and two input-only backward passes, the least that ∇N_i and ∇F⁻ need by differentiation; the first comparison
 is with exactly this. All candidates run in one process, in turns.
 
-``python -m benchmarks.extraction default [NAME …]`` (fcn4, conv, resnet18) prints only the ratio of the default call, tp.extract(model, data), in processor seconds of one thread, which a loaded machine spoils less.
+``python -m benchmarks.extraction default [NAME …]`` (fcn4, conv, resnet18) prints only the ratio of the default call,
+tp.extract(model, data), in processor seconds of one thread, which a loaded machine spoils less.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def default_call(name: str, rounds: int = 3) -> str:
         pictures, what = images(256)
         title, model, x, size = f"{what} ResNet-18", prepared("ResNet-18", pictures), pictures[:64].clone(), 32
     else:
-        case = trained(name, {"fcn4": 4, "conv": 2}[name])
+        case = trained(name, {"fcn4": 4, "conv": 1}[name])
         title, model, x = case.title, case.model, case.train.inputs[:4096].clone()
         size = {"fcn4": 1024, "conv": 128}[name]
     net = tp.trace(model, x[:2])
