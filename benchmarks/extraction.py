@@ -2,10 +2,16 @@
 
 Floor: one forward and two input-only backward passes, the least that ∇N_i and ∇F⁻ need by differentiation; the first comparison
 is with exactly this. All candidates run in one process, in turns.
+
+``python -m benchmarks.extraction default [NAME …]`` (fcn4, conv, resnet18) prints only the ratio of the default call,
+tp.extract(model, data), in processor seconds of one thread, which a loaded machine spoils less.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from collections.abc import Callable
 
 import torch
@@ -73,9 +79,33 @@ def measure(title: str, model: nn.Module, x: Tensor, size: int, rounds: int, ora
     ]
 
 
+def default_call(name: str, rounds: int = 3) -> str:
+    """One line: the default call against the floor, in processor seconds."""
+    torch.set_num_threads(1)
+    if name == "resnet18":
+        pictures, what = images(256)
+        title, model, x, size = f"{what} ResNet-18", prepared("ResNet-18", pictures), pictures[:64].clone(), 32
+    else:
+        case = trained(name, {"fcn4": 4, "conv": 1}[name])
+        title, model, x = case.title, case.model, case.train.inputs[:4096].clone()
+        size = {"fcn4": 1024, "conv": 128}[name]
+    net = tp.trace(model, x[:2])
+    work = {"plain": plain(model, x, size), "default": lambda: tp.extract(net, x, batch_size=size)}
+    seconds = in_turns(work, rounds, clock=time.process_time)
+    return (
+        f"{title}, {len(x)} × {size}: plain {median(seconds['plain']):.2f} s, default {median(seconds['default']):.2f} s, "
+        f"{ratio(seconds, 'default', 'plain'):.2f} ×; load {os.getloadavg()[0]:.0f}"
+    )
+
+
 def main() -> None:
     """Print the table."""
     from benchmarks.report import show
+
+    if sys.argv[1:2] == ["default"]:
+        for name in sys.argv[2:] or ("fcn4", "conv", "resnet18"):
+            print(default_call(name), flush=True)
+        return
 
     table = Table(
         title="Extraction, decomposition given, float32; floor: plain PyTorch's forward + 2 input-only backward passes"

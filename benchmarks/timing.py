@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable, Mapping
 
 
-def in_turns(work: Mapping[str, Callable[[], object]], rounds: int = 7, warmup: int = 1) -> dict[str, list[float]]:
+def in_turns(
+    work: Mapping[str, Callable[[], object]], rounds: int = 7, warmup: int = 1, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
     """The seconds of every round for each candidate."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for turn in range(warmup + rounds):
         for name, run in work.items():
-            start = time.perf_counter()
+            start = clock()
             run()
             if turn >= warmup:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(clock() - start)
     return seconds
 
 

@@ -37,7 +37,9 @@ def test_terms_of_data_in_a_file(tmp_path: Path, kind: str, monkeypatch: pytest.
     succeed("evaluate", model, "--streaming", "--train", f"data.{kind}", "--data", "whole.npz", "--csv", "a.csv")
     succeed("evaluate", model, "--streaming", "--data", "whole.npz", "--csv", "b.csv")
     assert Path("a.csv").read_text() == Path("b.csv").read_text()
-    succeed("extract", model, "--data", f"data.{kind}", "-o", "coarse", "--stored-dtype", "bfloat16")
+    coarse = ("extract", model, "--data", f"data.{kind}", "-o", "coarse", "--stored-dtype", "bfloat16")
+    assert "leaves 0." in run(*coarse).stderr
+    assert run(*coarse, "--on-failure", "warn").exit_code == 0
     result = succeed("evaluate", "coarse", "--data", "whole.npz")
     assert "stored in a coarser dtype" in result.stdout
     succeed("evaluate", "coarse", "--data", "whole.npz", "--model", model, "--train", f"data.{kind}", "--csv", "c.csv")

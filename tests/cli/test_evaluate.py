@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tropica as tp
-from tests.cli.folder import assert_matches, refuse, saved, small_network, succeed
+from tests.cli.folder import assert_matches, refuse, run, saved, small_network, succeed
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -75,7 +75,9 @@ def test_streaming_gives_the_same_answers():
 
 
 def test_rounded_terms_with_and_without_their_data():
-    extract("terms", "--stored-dtype", "bfloat16")
+    coarse = ("extract", "small.pt2", "--data", "few.npz", "-o", "terms", "--stored-dtype", "bfloat16")
+    assert run(*coarse).exit_code == 1  # too few digits of f(x)
+    assert run(*coarse, "--on-failure", "warn").exit_code == 0
     result = succeed("evaluate", "terms", "--data", "few.npz", "--subset", "train", "--json", "e.json")
     assert "coarser dtype" in result.stdout
     assert 0 <= saved("e.json")["certain"] <= 60

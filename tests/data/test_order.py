@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -130,6 +131,19 @@ def test_labels(net: tp.PiecewiseLinearNetwork, f: tp.ExtractedFunction) -> None
         tp.agreement(net, f, X, torch.full((300,), -100))
     with pytest.raises(tp.InputError, match="integers of shape"):
         tp.agreement(net, f, X, y.bfloat16())
+
+
+def test_labels_from_one_without_the_last_are_pointed_out(net: tp.PiecewiseLinearNetwork, f: tp.ExtractedFunction) -> None:
+    """Labels 1 … C − 1 are all labels of the network: accuracy near 0 is not given in silence."""
+    y = net.predict(X)
+    some, two = y < y.max(), (y == y.min()) | (y == y.max())
+    with pytest.warns(UserWarning, match=r"do the labels count from 1\? .* of 0: pass y − 1"):
+        assert tp.agreement(net, f, X[some], y[some] + 1).network_true == 0
+    with warnings.catch_warnings():  # neither right labels nor a part of the classes is a reason
+        warnings.simplefilter("error")
+        tp.agreement(net, f, X, y)
+        tp.agreement(net, f, X[y > 0], y[y > 0])
+        tp.agreement(net, f, X[two][:1], torch.ones(1, dtype=torch.int64))
 
 
 def test_hashes_see_permutations_and_last_bits() -> None:

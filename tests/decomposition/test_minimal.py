@@ -348,8 +348,8 @@ def test_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_coarse_store(tmp_path: Path) -> None:
     net, x = network("mlp_deep").to(torch.float32), case_of("mlp_deep").inputs(100, 2)
-    terms = tp.extract(net, x, decomposition="minimal", out=tmp_path / "terms", stored_dtype=torch.bfloat16)
-    assert terms.certificate.holds
+    terms = tp.extract(net, x, decomposition="minimal", out=tmp_path / "terms", stored_dtype=torch.bfloat16, on_failure="warn")
+    assert terms.certificate.storage_alone_fails
     function = tp.ExtractedFunction(terms, net=net, data=x)
     assert torch.equal(function.predict(x), net.predict(x))
 

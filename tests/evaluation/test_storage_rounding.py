@@ -90,8 +90,27 @@ def test_the_certificate_allows_for_rounding(tmp_path: Path, method: str) -> Non
     settings = {"dtype": torch.float32, "stored_dtype": torch.bfloat16, "decomposition": method}
     terms = tp.extract(net, x, out=tmp_path / "terms", on_failure="warn", **settings)
     assert terms.certificate.largest_violation <= terms.certificate.tolerance
-    assert terms.certificate.holds or method == "paper"  # whose F⁻ leaves too few digits of f(x) in float32
+    assert not terms.certificate.holds  # bfloat16 leaves less than one digit of f(x)
+    assert (terms.certificate.digits or 0) < 1
+    assert terms.certificate.storage_alone_fails == (method == "calibrated")  # the paper's F⁻ is too large in float32 as well
     assert terms.certificate.dtype == "float32"
+
+
+def test_a_store_of_too_few_digits_is_refused(tmp_path: Path) -> None:
+    """What ``holds`` means allows no exception for storage: the error says what to do, and the call with "warn" ends it."""
+    net, x = network("mnist_conv").to(torch.float32), points("mnist_conv").float()
+    settings = {"stored_dtype": torch.bfloat16, "out": tmp_path / "terms"}
+    with pytest.raises(
+        tp.CertificateError, match=r"storing in a coarser dtype leaves 0\.\d digits.*on_failure='warn'.*net=model"
+    ):
+        tp.extract(net, x, **settings)
+    with pytest.warns(UserWarning, match="storing in a coarser dtype leaves"):
+        terms = tp.extract(net, x, on_failure="warn", **settings)
+    assert not tp.load_terms(tmp_path / "terms").certificate.holds
+    assert torch.equal(tp.ExtractedFunction(terms, net=net, data=x).predict(x), net.predict(x))
+    fine = tp.extract(net.to(torch.float64), x.double(), stored_dtype=torch.float32).certificate
+    assert fine.holds
+    assert (fine.digits or 0) >= 3
 
 
 def test_terms_of_an_inner_layer(tmp_path: Path) -> None:
@@ -120,6 +139,6 @@ def test_refusals(tmp_path: Path) -> None:
     assert torch.equal(
         tp.ExtractedFunction(exact, net=net, data=x).active_term(fresh), tp.ExtractedFunction(exact).active_term(fresh)
     )
-    kept = tp.extract(net, x, stored_dtype=torch.bfloat16)  # in memory too
+    kept = tp.extract(net, x, stored_dtype=torch.bfloat16, on_failure="warn")  # in memory too
     assert torch.equal(kept.local.weight, kept.local.weight.to(torch.bfloat16))
     assert tp.ExtractedFunction(kept).label_is_certified(fresh).dtype == torch.bool

@@ -84,7 +84,7 @@ def test_rounded_terms_with_their_data_are_those_of_the_extraction(tmp_path) -> 
     case = case_of("mlp")
     model, points, x = case.make(0).double(), case.inputs(60, 5, torch.float64), case.inputs(30, 6, torch.float64)
     exact = tp.ExtractedFunction(tp.extract(model, points))
-    tp.extract(model, points, out=tmp_path / "terms", stored_dtype=torch.bfloat16)
+    tp.extract(model, points, out=tmp_path / "terms", stored_dtype=torch.bfloat16, on_failure="warn")
     f = tp.ExtractedFunction(tp.load_terms(tmp_path / "terms"), net=model, data=points)
     assert torch.equal(f.top_terms(x, k=4).index, exact.top_terms(x, k=4).index)
     assert torch.equal(f.top_terms(x, k=4).index[:, 0], f.active_term(x))

@@ -157,7 +157,7 @@ def test_coefficients_are_mapped_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("selected", [False, True])
 def test_saved_terms(tmp_path: Path, stored: torch.dtype | None, selected: bool) -> None:
     """``load_terms`` reads the terms that ``save`` wrote, and the store passes its check."""
-    terms = extract(None, stored_dtype=stored)
+    terms = extract(None, stored_dtype=stored, on_failure="warn")
     terms = terms.select(torch.arange(20, 3, -1)) if selected else terms
     terms.save(tmp_path / "terms", shard_sizes=SMALL)
     assert len(list((tmp_path / "terms").glob("shard-*"))) == (3 if selected else 4)

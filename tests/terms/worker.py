@@ -48,7 +48,7 @@ def work(folder: Path, distributed: bool) -> dict[str, Tensor]:
     net, x, fresh = network(), points(), points(FRESH, 1)
     shared = {"distributed": distributed, "batch_size": 8, "shard_sizes": SMALL}
     terms = tp.extract(net, x, out=folder / "terms", **shared)
-    coarse = tp.extract(net, x, out=folder / "coarse", stored_dtype=torch.bfloat16, **shared)
+    coarse = tp.extract(net, x, out=folder / "coarse", stored_dtype=torch.bfloat16, on_failure="warn", **shared)
     inner = tp.extract(net, list(x.split(7)), out=folder / "inner", at="3", distributed=distributed, shard_sizes=SMALL)
     traced = as_network(net, x)
     data_pass = DataPass(x, 4, traced.dtype, traced.device, traced.input_shape, SMALL)

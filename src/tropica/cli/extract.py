@@ -25,6 +25,13 @@ class Check(StrEnum):
     full = "full"
 
 
+class OnFailure(StrEnum):
+    """What a certificate that fails leads to."""
+
+    raise_error = "raise"
+    warn = "warn"
+
+
 CHECK_HELP = "Check Theorem 3.3 on the data: not at all, on a sample, or between all pairs of points."
 
 
@@ -52,11 +59,14 @@ def extract(
     memory: options.Memory = None,
     device: options.Device = options.DeviceName.cpu,
     check: Annotated[Check, typer.Option("--check", help=CHECK_HELP)] = Check.sample,
+    on_failure: Annotated[
+        OnFailure, typer.Option("--on-failure", help="A certificate that fails is an error, or a warning.")
+    ] = OnFailure.raise_error,
 ) -> CommandResult | None:
     """Extract the linear terms of every point into a folder. The same command resumes an extraction that was stopped.
 
     Where too few digits of f(x) are left, the precision rises by itself, and the certificate says so. A certificate that
-    fails is an error (exit code 1). Several processes share the work:
+    fails is an error (exit code 1; with --on-failure warn a warning). Several processes share the work:
     torchrun --nproc-per-node=N -m tropica extract ...
     """
     from tropica.cli.models import load_model
@@ -76,6 +86,7 @@ def extract(
             stored_dtype=stored_dtype.torch if stored_dtype else None,
             out=out,
             check=check.value,
+            on_failure=on_failure.value,
             memory=memory,
             distributed=torchrun_rank() is not None,
             progress=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -151,7 +152,9 @@ def network_and_true_labels(
     """The network's labels of all points, and the true ones: y, or the labels that come with x; None if there are none."""
     true = LabelSource(x, y)
     labels = predicted_labels(net, x, where=where, observer=true.observer)
-    return labels, as_true_labels(true.labels(), len(labels), net.num_classes)
+    found = as_true_labels(true.labels(), len(labels), net.num_classes)
+    warn_of_labels_from_one(labels, found)
+    return labels, found
 
 
 def is_network_of(net: PiecewiseLinearNetwork, f: ExtractedFunction) -> bool | None:
@@ -169,10 +172,35 @@ def compare_labels(
     Agreement(4 points: N^(X) = true 75.00%)
     """
 
+    warn_of_labels_from_one(extracted if network is None else network, true)
+
     def share(a: Tensor | None, b: Tensor | None) -> float | None:
         return None if a is None or b is None else float((a == b).double().mean())
 
     return Agreement(share(network, extracted), share(network, true), share(extracted, true), len(extracted), same_network)
+
+
+def warn_of_labels_from_one(predicted: Tensor, true: Tensor | None) -> None:
+    """Warn if the true labels y seem to count from 1, though all of them are labels of the network.
+
+    That no label is 0 says little, as a part of the data may lack the first class. So a warning needs two labels or more, none
+    of them 0, and predictions that equal y − 1 more than twice as often as y.
+
+    >>> with warnings.catch_warnings(record=True) as found:
+    ...     warn_of_labels_from_one(torch.tensor([0, 1, 0, 1]), torch.tensor([1, 2, 1, 2]))
+    >>> print(found[0].message)
+    do the labels count from 1? No label is 0, and y − 1 is the predicted label of 4 of 4 points, y of 0: pass y − 1
+    """
+    if true is None or not len(true) or int(true.min()) < 1 or bool((true == true[0]).all()):
+        return
+    true = true.to(predicted.device)
+    shifted, plain = int((predicted == true - 1).sum()), int((predicted == true).sum())
+    if shifted > 2 * plain:
+        warnings.warn(
+            f"do the labels count from 1? No label is 0, and y − 1 is the predicted label of {shifted:,} of {len(true):,} "
+            f"points, y of {plain:,}: pass y − 1",
+            stacklevel=3,
+        )
 
 
 def as_true_labels(y: Tensor | np.ndarray | None, points: int, num_classes: int) -> Tensor | None:

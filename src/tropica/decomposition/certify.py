@@ -115,7 +115,7 @@ def certify_terms(
     """Check Theorem 3.3 between all pairs of the sample's points.
 
     The tolerance is that of :class:`~tropica.decomposition.own_terms.OwnTerms`. If coefficients are stored in a coarser dtype,
-    the bound on the resulting error is added to the tolerance, and to the margin up to which labels count as tied.
+    the bound on the resulting error is added to the tolerance.
 
     Args:
         terms: the terms.

@@ -25,6 +25,12 @@ from tropica.terms.identity import ExtractionIdentity
 from tropica.terms.linear_terms import LinearTerms
 from tropica.terms.term_block import TermBlock
 
+STORAGE_ADVICE = (
+    "; store them in the dtype they are computed in, or accept the values with on_failure='warn' (--on-failure warn): "
+    "f.label_is_certified(x) says which labels are proven, and tp.ExtractedFunction(terms, net=model, data=data) gives the "
+    "labels of the terms as computed"
+)
+
 
 @dataclass(frozen=True)
 class ExtractionRun:
@@ -198,6 +204,8 @@ def _report_failure(certificate: Certificate, on_failure: str) -> None:
     advice = "; extract with dtype=torch.float64" if certificate.dtype == "float32" else ""
     if certificate.dtype != "float32" and certificate.steps and not certificate.is_rounding:
         advice = "; compute the decomposition with dtype=torch.float64, if it was computed in float32"
+    if certificate.storage_alone_fails:
+        advice = STORAGE_ADVICE
     text = f"the terms' certificate fails: {'; '.join(certificate.failures())}{advice}"
     if on_failure == "raise":
         raise CertificateError(text)

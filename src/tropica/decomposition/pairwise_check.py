@@ -104,8 +104,7 @@ def check_pairs(
         equal_is_kept: does a point keep its label if a term of another label equals its own a⁺ exactly? (False for extracted
             terms, as N^(X) gives the lowest of these labels.)
         smallest_cotangent: copied to the certificate.
-        storage_error: a bound on the error of values that are stored in a coarser dtype, added to the tolerance, and to the
-            margin up to which a changed label counts as tied.
+        storage_error: a bound on the error of values that are stored in a coarser dtype, added to the tolerance.
         complete, pairwise: copied to the certificate.
         num_targets: the number of outputs in regression, each of which has a row at every point; 0 in classification.
         processes: the processes that share the blocks.
@@ -123,7 +122,7 @@ def check_pairs(
             changed = own.labels[largest] != own.labels
             if equal_is_kept:
                 changed &= excess > 0
-    tied = changed & (own.margin <= own.tie_tolerance(dtype) + storage_error)
+    tied = changed & (own.margin <= own.tie_tolerance(dtype))
     return Certificate(
         smallest_cotangent=smallest_cotangent,
         largest_violation=float(worst),

@@ -48,7 +48,8 @@ class Certificate:
             for the label that N gives it.
         scale: the spread of N on the data that ``digits`` refer to: 1.48 times the median absolute deviation of the two largest
             scores of the points, between 1/30 of their standard deviation and all of it (the largest score if they are equal).
-        storage_error: the part of the tolerance that comes from storing coefficients in a coarser dtype.
+        storage_error: the part of the tolerance that comes from storing coefficients in a coarser dtype. It is not excused:
+            terms in bfloat16 hardly ever leave three digits of f(x), and their certificate then fails.
         precision: "float32", "float64" or "double-double", the arithmetic of the terms.
         steps: what was tried before, and why it was not enough.
         num_targets: in regression the number of outputs. Theorem 3.3 then holds for each of them, no labels are compared, and
@@ -130,7 +131,7 @@ class Certificate:
     @property
     def is_rounding(self) -> bool:
         """Does the certificate fail by what rounding alone may have caused, so that a finer precision may mend it?"""
-        if self.holds or not self.points:
+        if self.holds or not self.points or self.storage_alone_fails:
             return False
         if self.smallest_cotangent is not None and not self.smallest_cotangent >= -self.COTANGENT_ROUNDING[self.dtype]:
             return False
@@ -149,17 +150,22 @@ class Certificate:
                 f"some term exceeds a point's own term at the point by {self.largest_violation:.3g} "
                 f"(rounding allows {self.tolerance:.3g})"
             )
-        if (self.points or self.scale) and not (
-            left := digits_of(self.tolerance - self.storage_error, self.scale)
-        ) >= LEAST_DIGITS:
-            found.append(
-                f"rounding in {self.precision} leaves {left:.1f} digits of f(x): an error of {self.tolerance:.3g}, where N "
-                f"varies by {self.scale:.3g}"
-            )
+        if (self.points or self.scale) and not digits_of(self.tolerance, self.scale) >= LEAST_DIGITS:
+            found.append(self._too_few_digits())
         lost = self.labels_changed - self.labels_tied
         if lost > 0:
             found.append(f"{lost} of {self.points} checked points do not keep their label")
         return found
+
+    @property
+    def storage_alone_fails(self) -> bool:
+        """Do the terms as computed leave enough digits, and the terms as stored in a coarser dtype too few?"""
+        return bool(self.storage_error) and digits_of(self.tolerance - self.storage_error, self.scale) >= LEAST_DIGITS
+
+    def _too_few_digits(self) -> str:
+        what = "storing in a coarser dtype" if self.storage_alone_fails else f"rounding in {self.precision}"
+        left = digits_of(self.tolerance, self.scale)
+        return f"{what} leaves {left:.1f} digits of f(x): an error of {self.tolerance:.3g}, where N varies by {self.scale:.3g}"
 
     def __str__(self) -> str:
         if self.failures() == ["nothing was checked"]:
