@@ -145,6 +145,8 @@ class CellBlock(HtmlRepr):
 
 def concatenated(blocks: Sequence[CellBlock]) -> CellBlock:
     """Several blocks with the same arrays, one at least, as one."""
+    if len(blocks) == 1:
+        return blocks[0]
     whole: dict[str, np.ndarray] = {}
     for name in ("signs", "volumes", "maps", "map_error", "vertices", "displacement", "facets", "rays"):
         if getattr(blocks[0], name) is not None:

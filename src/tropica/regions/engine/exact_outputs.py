@@ -33,7 +33,9 @@ def sharpened_maps(problem: Problem | SpaceProblem, block: CellBlock, reach: np.
         return block
     size = np.append(reach, 1.0)
     with np.errstate(over="ignore", invalid="ignore"):
-        share = block.map_error / np.maximum((np.abs(block.maps) * size).sum(2), 1e-300)
+        share = block.map_error / np.maximum(np.abs(block.maps) @ size, 1e-300)
+    if (share <= DIGITS).all():
+        return block
     worst = np.where(share <= DIGITS, 0.0, np.nan_to_num(share, nan=np.inf)).max(1)
     cells = np.argsort(-worst, kind="stable")[: min(int((worst > 0).sum()), work // problem.exact.products)]
     if not len(cells):
