@@ -123,6 +123,23 @@ def test_against_rational_enumeration(name: str, background: bool) -> None:
         check(lowered, plane, make_problem(lowered, plane, small), expected)
 
 
+@pytest.mark.parametrize("background", [False, True])
+def test_windows_of_relus_as_written(background: bool) -> None:
+    """Windows whose relus are off, and windows that share an input, are 0 or equal on whole cells."""
+    modules = (nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, 1), nn.ReLU(), nn.MaxPool2d(2, 1), nn.Flatten())
+    net = traced(*modules, nn.Linear(8, 2), shape=(1, 4, 4))
+    images = np.random.default_rng(2).integers(-4, 5, (3, 16)) / 4.0
+    if background:
+        images[:, :8] = 0
+    plane = Plane(*images, 1.0)
+    lowered, counters = lower(net, simplify=False), Counters()
+    expected = enumerate_cells(layers_of(lowered, plane), [box([-1] * 2, [1] * 2)])
+    problem = make_problem(lowered, plane)
+    check(lowered, plane, problem, expected)
+    assert sum(map(len, search_blocks(problem, want=frozenset(), counters=counters))) == len(expected)
+    assert counters.exactly < len(expected)
+
+
 @pytest.mark.parametrize("name", ["pools", "strides"])
 def test_units_that_bend_on_the_domain(name: str) -> None:
     """A network restricted to a small domain in floating point: the cells of exact arithmetic, maps within their bounds."""

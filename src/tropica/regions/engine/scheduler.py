@@ -36,10 +36,12 @@ def in_order(root: Task, run: Run, threads: int, window: int) -> Iterator[TaskRe
         threads: how many at once.
         window: the largest number of tasks that are running or waiting for their turn.
     """
-    if threads == 1:
-        yield from _one_thread(root, run)
+    start = run(root)  # nothing can run beside it; most small calls end here, before threads are started
+    yield start
+    if threads == 1 or not start.tasks:
+        yield from _one_thread(start.tasks, run)
         return
-    first: _Place | None = _Place(root)
+    first = _behind(start.tasks, None)
     with ThreadPoolExecutor(threads, thread_name_prefix="tropica") as pool:
         try:
             while first is not None:
@@ -57,8 +59,8 @@ def in_order(root: Task, run: Run, threads: int, window: int) -> Iterator[TaskRe
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_thread(root: Task, run: Run) -> Iterator[TaskResult]:
-    waiting = [root]
+def _one_thread(tasks: list[Task], run: Run) -> Iterator[TaskResult]:
+    waiting = tasks[::-1]
     while waiting:
         found = run(waiting.pop())
         waiting.extend(reversed(found.tasks))
@@ -83,7 +85,11 @@ def _finish(place: _Place) -> None:
     assert place.future is not None
     found = place.future.result()
     place.future, place.found = None, found
-    after = place.after
-    for task in reversed(found.tasks):
+    place.after = _behind(found.tasks, place.after)
+
+
+def _behind(tasks: list[Task], after: _Place | None) -> _Place | None:
+    """Places of some tasks in front of others."""
+    for task in reversed(tasks):
         after = _Place(task, after=after)
-    place.after = after
+    return after
