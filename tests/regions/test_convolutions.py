@@ -16,6 +16,7 @@ from tropica.exact.rational_arrays import from_fractions
 from tropica.regions.complex.sign_vectors import SignLayout
 from tropica.regions.domains.constructors import Plane
 from tropica.regions.engine.cell_blocks import Problem, make_problem, search_blocks
+from tropica.regions.engine.exact_signs import ExactSigns
 from tropica.regions.engine.tasks import Counters
 from tropica.regions.lower.exact_points import embedded, exact_points
 from tropica.regions.lower.lowering import Lowered, lower
@@ -121,6 +122,23 @@ def test_against_rational_enumeration(name: str, background: bool) -> None:
     expected = enumerate_cells(layers_of(lowered, plane), [box([-1] * 2, [1] * 2)])
     for small in (0, 1 << 20):
         check(lowered, plane, make_problem(lowered, plane, small), expected)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_windows_of_relus_as_written(background: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows whose relus are off, and windows that share an input, are 0 or equal on whole cells, without exact arithmetic."""
+    vanishes, everywhere = ExactSigns.vanishes, []
+    monkeypatch.setattr(ExactSigns, "vanishes", lambda *a: everywhere.append(vanishes(*a)) or everywhere[-1])
+    modules = (nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, 1), nn.ReLU(), nn.MaxPool2d(2, 1), nn.Flatten())
+    net = traced(*modules, nn.Linear(8, 2), shape=(1, 4, 4))
+    images = np.random.default_rng(2).integers(-4, 5, (3, 16)) / 4.0
+    if background:
+        images[:, :8] = 0
+    plane = Plane(*images, 1.0)
+    lowered = lower(net, simplify=False)
+    expected = enumerate_cells(layers_of(lowered, plane), [box([-1] * 2, [1] * 2)])
+    check(lowered, plane, make_problem(lowered, plane), expected)
+    assert not any(everywhere)
 
 
 @pytest.mark.parametrize("name", ["pools", "strides"])

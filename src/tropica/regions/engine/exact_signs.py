@@ -99,6 +99,10 @@ class ExactSigns:
         with self._lock:
             return self._stage_rows(len(self._chain.stages), np.arange(self._chain.output.size), masks)
 
+    def vanishes(self, form: Hyperplane, masks: np.ndarray) -> bool:
+        """Whether a form is 0 everywhere under the sign vector."""
+        return not any(self.row(form, masks))
+
     def row(self, form: Hyperplane, masks: np.ndarray) -> Row:
         """A form or hyperplane as d + 1 integers, the constant last, up to a positive factor."""
         with self._lock:

@@ -36,6 +36,16 @@ class FloatRows(ExactRows):
 
     values: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
+    @property
+    def zero_rows(self) -> np.ndarray:
+        """None: the rows have errors."""
+        return np.zeros(len(self), bool)
+
+    @property
+    def unit_rows(self) -> np.ndarray:
+        """None: the rows have errors."""
+        return np.full(len(self), -1)
+
     @cached_property
     def mantissas(self) -> tuple[np.ndarray, np.ndarray]:
         """The entries as m · 2^e."""

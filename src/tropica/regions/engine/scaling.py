@@ -12,7 +12,8 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array
 
 from tropica.regions.engine.chain import Chain, ChainStage
-from tropica.regions.kernels.arrays import NetworkArrays, SparseColumns
+from tropica.regions.kernels.arrays import Copies, NetworkArrays, SparseColumns
+from tropica.regions.kernels.copies import ALWAYS_ZERO, NO_COPY
 from tropica.regions.kernels.maps import UNIT_ROUNDOFF
 from tropica.regions.lower.mantissas import mantissas
 
@@ -73,9 +74,10 @@ def scaled_network(chain: Chain, small: int = SMALL) -> tuple[NetworkArrays, np.
     zero = np.logical_and.accumulate([not (s.bias.numerators != 0).any() for s in chain.stages] or [False])
     central = zero.astype(np.int64)
     flat, offset, sparse = _laid_out(weights, small)
-    row_sum, column, cached = _norms(chain, weights, sparse.flag if sparse else np.zeros(L + 1), width)
+    sparse = _no_columns(L) if sparse is None and windowed.any() else sparse
+    row_sum, column, cached = _norms(chain, weights, np.zeros(L + 1) if sparse is None else sparse.flag, width)
     arrays = NetworkArrays(
-        (0,) * d if d == 2 or (d == 3 and sparse is None and not windowed.any()) else (),
+        (0,) * d if d == 2 or (d == 3 and sparse is None) else (),
         d,
         size,
         first,
@@ -92,9 +94,24 @@ def scaled_network(chain: Chain, small: int = SMALL) -> tuple[NetworkArrays, np.
         windowed,
         central,
         place,
-        sparse if sparse is not None or not windowed.any() else _no_columns(L),
+        sparse,
+        None if sparse is None else _copies(chain, ends, low, step),
     )
     return arrays, exponent
+
+
+def _copies(chain: Chain, ends: np.ndarray, low: np.ndarray, step: np.ndarray) -> Copies:
+    """The rows that are one output of the stage before, exactly, or 0."""
+    column, first = np.full(low.shape, NO_COPY), np.zeros(ends.shape, np.int64)
+    for s, stage in enumerate((*chain.stages, chain.output)):
+        alone = stage.bias.numerators == 0
+        column[s, : stage.size] = np.where(alone & stage.weight.zero_rows, ALWAYS_ZERO, NO_COPY)
+        if s:
+            copied = stage.weight.unit_rows
+            column[s, : stage.size] = np.where(alone & (copied >= 0), copied, column[s, : stage.size])
+        if s < len(chain.stages):
+            first[s, : stage.outputs] = _firsts(stage)
+    return Copies(column, first, ends, low, step)
 
 
 def _firsts(stage: ChainStage) -> np.ndarray:

@@ -122,7 +122,10 @@ class _Decider:
             self._by_floats(doubts, level)
             return
         self._exact.prepare(stage, (u for doubt in doubts for u in doubt[2:]), masks)
+        vanishing = {pair for pair in {(u, v) for _, _, u, v in doubts} if self._exact.vanishes((stage, *pair), masks)}
         for a, bit, unit, partner in doubts:
+            if (unit, partner) in vanishing:  # 0 at every vertex
+                continue
             through = cells.through[cells.definition[a] : cells.definition[a + 1]]
             hyperplanes = [tuple(p) for p in cells.plane_unit[through].tolist()]
             sign, point = self._exact.sign((stage, unit, partner), hyperplanes, masks)
@@ -243,6 +246,7 @@ def _search(net, exact, task, cells, levels, maps, output, query, limit):
         net,
         net.ends if net.sparse is not None else None,
         net.sparse,
+        net.copies,
         start,
         task.units,
         cells,

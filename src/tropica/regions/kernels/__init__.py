@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numba
 
-_MODULES = ("bits", "signs", "maps", "geometry", "volume", "cut", "windows", "output", "next_map", "search")
+_MODULES = ("bits", "signs", "maps", "geometry", "volume", "cut", "copies", "windows", "output", "next_map", "search")
 
 
 def sources_key(folder: Path) -> str:

@@ -27,6 +27,22 @@ class SparseColumns(NamedTuple):
     terms: np.ndarray
 
 
+class Copies(NamedTuple):
+    """Which rows are copies of a unit before, for L stages and the output.
+
+    Attributes:
+        column: (L + 1, width) the output of the stage before that a row is; NO_COPY, or ALWAYS_ZERO for a row that is 0.
+        first: (L, width) the first unit of each output.
+        ends, low, step: as in :class:`NetworkArrays`.
+    """
+
+    column: np.ndarray
+    first: np.ndarray
+    ends: np.ndarray
+    low: np.ndarray
+    step: np.ndarray
+
+
 class NetworkArrays(NamedTuple):
     """A chain of L stages as the kernels read it, every row divided by a power of two so that its bound is about 1.
 
@@ -43,6 +59,7 @@ class NetworkArrays(NamedTuple):
         row_sum: (L + 1,) the largest absolute row sum of a stage; column: (L, width): of stage s + 1 times column j of s.
         place: (L, width) the output, a column of the next stage, that each unit is a summand of.
         sparse: columns of sparse matrices; None where all are dense and there are no windows.
+        copies: None where ``sparse`` is.
     """
 
     dims: tuple
@@ -63,6 +80,7 @@ class NetworkArrays(NamedTuple):
     central: np.ndarray
     place: np.ndarray
     sparse: SparseColumns | None
+    copies: Copies | None
 
 
 class Cells(NamedTuple):

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from tropica.regions.kernels.bits import ENTRY, OPTIONS, ctz, larger, smaller
+from tropica.regions.kernels.copies import drop_zeros
 from tropica.regions.kernels.cut import LEVEL, NV, PLANES, SFREE, SLOT0, SLOTS, STAGE, TOP, V0, VFREE, split
 from tropica.regions.kernels.next_map import next_map
 from tropica.regions.kernels.output import write_cell
@@ -111,14 +112,14 @@ def push(cells, e, level, s, v0, nv, free, top, plane, s0, ns, sfree, mixed, cho
 
 
 @njit(**ENTRY)
-def search(net, ends, sparse, start, units, cells, levels, maps, output, query, address, limit):
+def search(net, ends, sparse, copies, start, units, cells, levels, maps, output, query, address, limit):
     """Enumerate the cells below one cell, up to about ``limit`` of them.
 
     Args:
         net: NetworkArrays.
         ends: (L, width) one past the last unit of each window at its first, 0 elsewhere; None where there are no
             windows and no sparse columns, which leaves less to compile.
-        sparse: SparseColumns, or None with ``ends``.
+        sparse, copies: SparseColumns and Copies, or None with ``ends``.
         start: (7,) stage, vertices, hyperplanes, slots, number of units to decide, level 0's mask is set; all units to filter.
         units: the undecided units of the first stage.
         cells, levels, maps, output, query: fresh arrays, the start's cell at the beginning of ``cells``.
@@ -149,12 +150,28 @@ def search(net, ends, sparse, start, units, cells, levels, maps, output, query, 
                 if net.windowed[s]:
                     windowed = True
                     enter_windows(
-                        dims, d, s, level, kind == 1, rows, net.size[s], ends[s], middle, radius, listed, count, levels
+                        dims,
+                        d,
+                        s,
+                        level,
+                        kind == 1,
+                        rows,
+                        net.size[s],
+                        ends[s],
+                        middle,
+                        radius,
+                        listed,
+                        count,
+                        levels,
+                        copies,
+                        maps.mask,
                     )
             if not windowed:
                 if kind == 1:
                     listed = levels.undecided
                     count = ball(dims, d, rows, net.size[s], middle, radius, net.tested[s], levels.mask[level], listed)
+                    if ends is not None:
+                        count = drop_zeros(copies, s, listed, count, maps.mask)
                 mixed, done = group(
                     dims, d, s, level, v0, nv, rows, listed, count, net.central[s], cells, levels, maps, query, address
                 )
@@ -187,7 +204,21 @@ def search(net, ends, sparse, start, units, cells, levels, maps, output, query, 
                     if smaller_part:
                         if level + 2 > len(levels.mask):
                             return TOO_SMALL, found, e
-                        narrow(dims, d, s, level, p, levels.rest_range[level, 1], maps.rows[s], ends[s], middle, radius, levels)
+                        narrow(
+                            dims,
+                            d,
+                            s,
+                            level,
+                            p,
+                            levels.rest_range[level, 1],
+                            maps.rows[s],
+                            ends[s],
+                            middle,
+                            radius,
+                            levels,
+                            copies,
+                            maps.mask,
+                        )
                         row[LEVEL], cells.mixed[e - 1], cells.chosen[e - 1] = level + 1, ZERO, ZERO
                         continue
                     status, e = part(
@@ -201,7 +232,8 @@ def search(net, ends, sparse, start, units, cells, levels, maps, output, query, 
                         ends[s],
                         middle,
                         radius,
-                        maps.mask[s],
+                        copies,
+                        maps.mask,
                         net.central[s],
                         cells,
                         levels,

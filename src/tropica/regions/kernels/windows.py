@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from tropica.regions.kernels.bits import OPTIONS, smaller
+from tropica.regions.kernels.copies import drop_equals
 from tropica.regions.kernels.cut import NV, PLANES, SFREE, SLOT0, SLOTS, TOP, V0, VFREE, split
 from tropica.regions.kernels.signs import DOT_ROUNDING, ONE, ZERO, at_vertices, full_word
 
@@ -33,8 +34,12 @@ def ranges(dims, d, rows, first, end, middle, radius, least, most):
 
 
 @njit(**OPTIONS)
-def candidates(first, end, least, most, found):
-    """The units of a window that bounds do not exclude, into found; their number, the one with the largest bound first."""
+def candidates(s, first, end, levels, copies, masks):
+    """The units of a window that bounds do not exclude, into ``found``; their number, the one with the largest bound first.
+
+    Of units that are equal by the sign vector only the first is listed.
+    """
+    least, most, found = levels.least, levels.most, levels.found
     at, floor = first, -np.inf
     for u in range(first, end):
         if least[u] > floor:
@@ -45,7 +50,7 @@ def candidates(first, end, least, most, found):
         if u != at and not (most[u] < floor):
             found[count] = u
             count += 1
-    return count
+    return count if count == 1 else drop_equals(copies, s, found, count, levels.kept, masks)
 
 
 @njit(**OPTIONS)
@@ -58,18 +63,19 @@ def choose(mask, first, end, unit):
 
 
 @njit(**OPTIONS)
-def filter_windows(dims, d, rows, size, ends, middle, radius, mask, undecided, found, least, most):
-    """Choose the windows that the box decides, in the mask; the first units of the others into ``undecided``."""
+def filter_windows(dims, d, s, level, rows, size, ends, middle, radius, levels, copies, masks):
+    """Choose the windows that the box decides, in the mask; the first units of the others into the level's rest."""
+    mask, undecided, found = levels.mask[level], levels.rest[level], levels.found
     for w in range(len(mask)):
         mask[w] = ZERO
-    ranges(dims, d, rows, size * 0, size, middle, radius, least, most)
+    ranges(dims, d, rows, size * 0, size, middle, radius, levels.least, levels.most)
     left = u = size * 0
     while u < size:
         end = ends[u]
         if end == 0:
             u += 1
             continue
-        if candidates(u, end, least, most, found) == 1:
+        if candidates(s, u, end, levels, copies, masks) == 1:
             mask[found[0] >> 6] |= ONE << np.uint64(found[0] & 63)
         else:
             undecided[left] = u
@@ -79,7 +85,7 @@ def filter_windows(dims, d, rows, size, ends, middle, radius, mask, undecided, f
 
 
 @njit(**OPTIONS)
-def narrow(dims, d, s, level, p, count, rows, ends, middle, radius, levels):
+def narrow(dims, d, s, level, p, count, rows, ends, middle, radius, levels, copies, masks):
     """Begin a new level on a smaller cell: of the windows from the p-th on, those that its box decides are chosen."""
     mask, rest = levels.mask[level + 1], levels.rest[level + 1]
     for w in range(len(mask)):
@@ -89,7 +95,7 @@ def narrow(dims, d, s, level, p, count, rows, ends, middle, radius, levels):
         first = levels.rest[level, q]
         end = ends[first]
         ranges(dims, d, rows, first, end, middle, radius, levels.least, levels.most)
-        if candidates(first, end, levels.least, levels.most, levels.found) == 1:
+        if candidates(s, first, end, levels, copies, masks) == 1:
             choose(mask, first, end, levels.found[0])
         else:
             rest[left] = first
@@ -99,13 +105,10 @@ def narrow(dims, d, s, level, p, count, rows, ends, middle, radius, levels):
 
 
 @njit(**OPTIONS)
-def enter_windows(dims, d, s, level, new, rows, size, ends, middle, radius, listed, count, levels):
+def enter_windows(dims, d, s, level, new, rows, size, ends, middle, radius, listed, count, levels, copies, masks):
     """Begin a stage on a cell: a new one is filtered, of one that was given back the undecided windows are listed."""
     if new:
-        count = filter_windows(
-            dims, d, rows, size, ends, middle, radius, levels.mask[level], levels.rest[level], levels.found, levels.least,
-            levels.most,
-        )  # fmt: skip
+        count = filter_windows(dims, d, s, level, rows, size, ends, middle, radius, levels, copies, masks)
     else:
         for i in range(count):
             levels.rest[level, i] = listed[i]
@@ -233,13 +236,15 @@ def copy_entry(cells, source, target):
 
 
 @njit(**OPTIONS)
-def part(dims, d, s, e, level, p, rows, ends, middle, radius, current, central, cells, levels, query, address, children, sizes):
+def part(
+    dims, d, s, e, level, p, rows, ends, middle, radius, copies, masks, central, cells, levels, query, address, children, sizes
+):
     """Replace stack entry e, a cell whose p-th undecided window comes next, by its parts; returns (status, new height)."""
     first = levels.rest[level, p]
     row = cells.stack[e]
-    found = levels.found
+    found, current = levels.found, masks[s]
     ranges(dims, d, rows, first, ends[first], middle, radius, levels.least, levels.most)
-    count = candidates(first, ends[first], levels.least, levels.most, found)
+    count = candidates(s, first, ends[first], levels, copies, masks)
     if count > 1:
         count = undominated(
             dims, d, s, level, cells.list, row[V0], row[NV], rows, found, count, central, cells, levels, query, address

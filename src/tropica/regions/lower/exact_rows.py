@@ -46,6 +46,20 @@ class ExactRows:
         return ExactRows(starts, column, top[row, column], matrix.denominator, top.shape[1])
 
     @property
+    def zero_rows(self) -> np.ndarray:
+        """(n,) which rows are 0."""
+        return np.diff(self.starts) == 0
+
+    @property
+    def unit_rows(self) -> np.ndarray:
+        """(n,) the column that a row is, with the factor 1; −1 for other rows."""
+        single = np.flatnonzero(np.diff(self.starts) == 1)
+        at = self.starts[single]
+        found = np.full(len(self), -1)
+        found[single] = np.where(self.numerators[at] == self.denominator, self.columns[at], -1)
+        return found
+
+    @property
     def matrix(self) -> RationalArray:
         """All entries (n, width)."""
         top = np.zeros((len(self), self.width), self.numerators.dtype)
