@@ -6,6 +6,8 @@ import pytest
 
 from tests.networks import CASES
 
+SLOW_DOCTESTS = {"tropica.studies.demo.run_demo"}
+"""Doctests of what the tests of the documentation's commands run too."""
 ORDER = {case.name: number for number, case in enumerate(CASES, 1)}
 
 
@@ -15,6 +17,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and "browser" in item.fixturenames:
             item.add_marker("browser")
+        if item.name in SLOW_DOCTESTS:
+            item.add_marker("slow")
 
     def network(item: pytest.Item) -> int:
         name = item.callspec.params.get("name") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
