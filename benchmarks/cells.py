@@ -1,4 +1,4 @@
-"""Cells of random networks, counted and with maps, volumes and sign vectors: the engine, the first edition, the prototype.
+"""Cells of random networks, counted and with maps, volumes and sign vectors: the engine, ``linear_regions``, the prototype.
 
 One thread, processor time, [−1, 1]^d. The signs that each tier decided stand beside every figure. The prototype is timed where
 the environment variable TROPICA_PROTOTYPE names its folder; it has neither error bounds nor an exact fallback.
@@ -39,8 +39,8 @@ CASES = {
     "5-12x2": 4682,
 }
 """Networks d-n×L and their numbers of cells."""
-FIRST_EDITION = 250_000
-"""The first edition is timed up to so many cells."""
+COMPLEXES = 250_000
+"""``tp.linear_regions``, which relates the cells, is timed up to so many."""
 RESULTS = frozenset((SIGNS, VOLUMES, MAPS))
 
 
@@ -98,11 +98,11 @@ def row(name: str, known: int) -> list[str]:
 
     found = run(frozenset(), counters)
     count, full = (processor_time(lambda want=want: run(want), rounds) for want in (frozenset[str](), RESULTS))
-    first = "–"
-    if known <= FIRST_EDITION:
+    whole = "–"
+    if known <= COMPLEXES:
         domain = tp.Box(-1, 1, d=int(name[0]))
         alone = processor_time(lambda: tp.linear_regions(net, domain), 1)
-        first = f"{alone / known * 1e6:.1f}"
+        whole = f"{alone / known * 1e6:.1f}"
     peer = prototype(name, model)
     theirs = "–"
     if peer is not None:
@@ -114,7 +114,7 @@ def row(name: str, known: int) -> list[str]:
         f"{found:,}{'' if found == known else f' EXPECTED {known:,}'}",
         f"{count / found * 1e6:.2f} / {full / found * 1e6:.2f}",
         theirs,
-        first,
+        whole,
         f"{counters.by_filter:,} / {counters.at_vertices:,} / {counters.exactly:,}",
     ]
 
@@ -129,7 +129,7 @@ def main() -> None:
         "cells",
         "engine",
         "prototype (ratio)",
-        "first edition, cells alone",
+        "linear_regions",
         "signs: filter / vertices / exact",
     ):
         table.add_column(heading)

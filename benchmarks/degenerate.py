@@ -1,8 +1,9 @@
 """Degenerate networks in the region engine: agreement with rational enumeration, and microseconds a cell.
 
 ``agree``: seeded networks of ``tests/degenerate_networks.py`` (d = 1 … 4, every nonlinearity; rounded multiples, combinations,
-weights one ulp apart or of few bits, pruned, without biases, rows and layers of any scale), on [−2, 2]^d: number of cells,
-distinct sign vectors, maps and volumes against ``tests/oracles/cells.py``, which shares no code with ``exact/``.
+weights one ulp apart or of few bits, pruned, without biases, rows and layers of any scale), on [−2, 2]^d: the cells of
+``tp.iter_cells``, distinct sign vectors, maps and volumes against ``tests/oracles/cells.py``, which shares no code with
+``exact/``.
 ``speed``: processor microseconds a cell, counting, beside the same network in general position.
 
     python -m benchmarks.degenerate [agree [SECONDS [FIRST_SEED]]] | [speed]
@@ -32,14 +33,21 @@ Change = Callable[[nn.Linear], None]
 
 def agree(seconds: float, first: int) -> None:
     """Check networks until the processor time is spent, and print how many."""
-    from tests.regions.test_enumerate_cells import check_seed
+    from tests.degenerate_networks import degenerate_network
+    from tests.oracles.cells import enumerate_cells
+    from tests.oracles.convex import box
+    from tests.regions.test_enumerate_cells import check
 
     start, checked, wrong = time.process_time(), 0, []
     for seed in range(first, NETWORKS):
         if time.process_time() - start > seconds:
             break
+        case = degenerate_network(seed)
+        # the oracle has a relu and its max-pool as one window
+        cells = tp.iter_cells(case.net, tp.Box(-2, 2, d=case.d), simplify="relu_pool" in case.name, threads=1)
+        expected = enumerate_cells(case.layers, [box([-2] * case.d, [2] * case.d)])
         try:
-            check_seed(seed)
+            check(case, list(cells), expected)
         except AssertionError as error:
             wrong.append(f"{seed}: {str(error).splitlines()[0] if str(error) else 'differs'}")
         checked += 1
