@@ -91,6 +91,14 @@ def test_degenerate_networks(seed: int) -> None:
     check_seed(seed)
 
 
+@pytest.mark.parametrize("seed", [161, 355, 658, 682])
+def test_volumes_that_kernels_have_wrong(seed: int) -> None:
+    """Hyperplanes so nearly parallel that float vertices are far off: the public stream solves for them again."""
+    case = degenerate_network(seed)
+    expected = enumerate_cells(case.layers, [box([-2] * case.d, [2] * case.d)])
+    check(case, list(iter_cells(case.net, Box(-2, 2, d=case.d), simplify="relu_pool" in case.name, threads=1)), expected)
+
+
 def test_a_fan_through_the_origin() -> None:
     """Without biases all hyperplanes pass through the origin, and all of the next stage's forms vanish there."""
     check_seed(0, kind="unbiased", activation="relu")
