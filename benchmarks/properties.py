@@ -120,7 +120,7 @@ def _nearest_adversarial(net: tp.PiecewiseLinearNetwork, x: torch.Tensor, search
 
 
 def attributions(count: str = "100") -> None:
-    """Exact integrated gradients of MNIST images on ``conv``: seconds, the residual, the tied length, and captum's error."""
+    """Exact integrated gradients of MNIST images on ``conv``: seconds, the residual, how many have ties, and captum's error."""
     case = trained("conv", 1)
     net, x = tp.trace(case.model, case.test.inputs[:2]), case.test.inputs[: int(count)]
     start = time.perf_counter()

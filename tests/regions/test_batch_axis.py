@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import tropica as tp
+from tropica.regions.engine import cell_blocks
 from tropica.regions.lower import composed_affine, sparse_affine
 
 
@@ -95,3 +96,21 @@ def test_questions(name: str) -> None:
     assert found.exact
     assert found.minimum.value <= float(values.min()) + 1e-12
     assert found.maximum.value >= float(values.max()) - 1e-12
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_unproven_signs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same where a network is too large for exact signs: columns in float64, laid out as the graph's own values.
+
+    Where signs stay undecided, cells of the size of the rounding appear; so values are compared, not maps at centers.
+    """
+    monkeypatch.setattr(cell_blocks, "multiplications", lambda _: 1 << 62)
+    net = tp.trace(Layers(NETWORKS[name]).eval(), torch.zeros(3, 2))
+    cx = tp.linear_regions(net, tp.Box(-1, 1, d=2))
+    assert not cx.certified
+    assert int((cx.volumes > 1e-12).sum()) > 4
+    assert cx.volumes.sum() == pytest.approx(4, abs=1e-12)
+    t = np.random.default_rng(0).uniform(-1, 1, (300, 2))
+    cell = cx.locate(t)
+    values = np.einsum("nsd,nd->ns", cx.logits[0][cell], t) + cx.logits[1][cell]
+    np.testing.assert_allclose(values, net.to(torch.float64)(torch.from_numpy(t)).detach().numpy(), atol=1e-12)
