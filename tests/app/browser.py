@@ -40,15 +40,20 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+def new_page(browser: Any, **settings: Any) -> Any:
+    """A page in a context of its own, which waits with patience."""
+    page = browser.new_context(**settings).new_page()
+    page.set_default_timeout(PATIENCE)
+    return page
+
+
 @contextmanager
 def opened(browser: Any, port: int, view: str = "", width: int = 1280) -> Iterator[Any]:
     """A page at a view; at its end there must have been no error on the console."""
-    context = browser.new_context(viewport={"width": width, "height": 900})
-    page, errors = context.new_page(), []
-    page.set_default_timeout(PATIENCE)
+    page, errors = new_page(browser, viewport={"width": width, "height": 900}), []
     page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"http://127.0.0.1:{port}/?token={TOKEN}{view}")
     yield page
-    context.close()
+    page.context.close()
     assert errors == []

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import tropica as tp
-from tests.app.browser import opened
+from tests.app.browser import new_page, opened
 from tests.app.explored import served
 
 
@@ -78,6 +78,29 @@ def test_a_click_is_kept_while_the_list_changes(explorer, browser):
         page.wait_for_selector(f"h2:has-text('Test point {tile.get_attribute('data-point')}')")
 
 
+def test_a_press_is_of_the_point_that_was_there(explorer, browser):
+    """Another filter's list comes between the press and the release on a tile of the old list."""
+    with opened(browser, explorer[1]) as page:
+        held = []
+        page.route("**/api/points?*by=wrong*", lambda route: held.append(route))
+        page.wait_for_selector(".tile")
+        everything = page.locator(".list [role=status]").inner_text()
+        page.click("[data-choice=by] label:has-text('wrong')")
+        tile = page.locator(".list .tile").nth(3)
+        point, box = tile.get_attribute("data-point"), tile.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        while not held:
+            page.wait_for_timeout(20)
+        held[0].continue_()
+        page.wait_for_selector(f".list [role=status]:not(:text-is('{everything}'))")
+        page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+        page.mouse.up()
+        page.wait_for_selector(f"h2:has-text('Test point {point}')")
+        page.wait_for_selector(".list .grid:not(:has(.tile:not(.wrong)))")  # and then the list is the new one
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_keyboard_and_width(explorer, browser, width):
     with opened(browser, explorer[1], width=width) as page:
@@ -105,12 +128,11 @@ def test_what_is_wrong_is_said_on_the_page(browser):
 
 def test_a_stopped_server_is_said_on_the_page(browser):
     with served(lambda report: nothing_but_a_network()) as (_, port):
-        context = browser.new_context()
-        page = context.new_page()
+        page = new_page(browser)
         page.goto(f"http://127.0.0.1:{port}/?token=the-token")
         page.wait_for_selector("#tabs a")
-    page.wait_for_selector("#banner:has-text('The server has stopped')", timeout=20000)
-    context.close()
+    page.wait_for_selector("#banner:has-text('The server has stopped')")
+    page.context.close()
 
 
 def nothing_but_a_network():

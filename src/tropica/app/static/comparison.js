@@ -8,6 +8,7 @@ import { choice, count, h, number, outputChoice, percent, svg } from "./dom.js";
 import { exportButtons } from "./exports.js";
 import { term } from "./glossary.js";
 import { thumbnail } from "./pictures.js";
+import { renew } from "./press.js";
 
 const WIDTH = innerWidth < 700 ? 400 : 560, HEIGHT = 330, BOX = [52, WIDTH - 15, 14, 280];
 const METHODS = ["calibrated", "minimal", "paper"];
@@ -26,8 +27,10 @@ export function showComparison(main, app) {
 
   const compute = (name) => h("button", { type: "button", class: "quiet", onclick: () => ask("extract", { method: name }, { method: "POST" }).then(app.poll).catch(app.fail) }, "Compute");
 
+  const fill = (...parts) => renew(table, () => table.replaceChildren(...parts));
+
   function showErrors(found) {
-    table.replaceChildren(h("h2", {}, "Decompositions: N^(X) against N"), h("table", { class: "agreement" },
+    fill(h("h2", {}, "Decompositions: N^(X) against N"), h("table", { class: "agreement" },
       h("thead", {}, h("tr", {}, ["", "output", "mean |N − N^(X)|", "largest", "R²", "test points"].map((name) => h("th", {}, name)))),
       h("tbody", {}, METHODS.flatMap((name) => {
         const rows = found.rows.filter((row) => row.method === name);
@@ -43,7 +46,7 @@ export function showComparison(main, app) {
     known = text;
     if (values) { showErrors(found); return; }
     const cell = (value) => h("td", {}, value === null || value === undefined ? "–" : percent(value));
-    table.replaceChildren(h("h2", {}, "Decompositions"), h("table", { class: "agreement" },
+    fill(h("h2", {}, "Decompositions"), h("table", { class: "agreement" },
       h("thead", {}, h("tr", {}, ["", "N^(X) = N", ...(about.labelled ? ["N^(X) = true", "N = true"] : []), "median margin", "test points"].map((name) => h("th", {}, name)))),
       h("tbody", {}, METHODS.map((name) => {
         const row = found.rows.find((one) => one.method === name);

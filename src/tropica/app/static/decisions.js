@@ -5,6 +5,7 @@ import { go, here, onAddress } from "./address.js";
 import { choice, count, debounce, h, number, outputChoice } from "./dom.js";
 import { defined, term } from "./glossary.js";
 import { thumbnail } from "./pictures.js";
+import { renew } from "./press.js";
 import { showPoint, showTerm } from "./detail.js";
 
 const PAGE = 60;
@@ -63,26 +64,33 @@ export function showDecisions(main, app) {
       const pictures = page.rows.length ? unpack((await ask("images", { of: "test", points: page.rows.map((row) => row.point).join(",") }, { signal })).points) : null;
       const part = page.known < page.points ? ` (N^(X) is known of ${count(page.known)} of ${count(page.points)})` : "";
       found.textContent = `${count(page.total)} of ${count(page.points)} test points${part}`;
-      const focused = document.activeElement?.dataset?.point;
-      showTiles(page.rows.map((row, i) => tile(row, pictures.row(i))));
-      if (!page.rows.length) grid.replaceChildren(h("p", { class: "muted" }, page.known < page.points && (by === "differs" || by === "extracted wrong") ? "None so far: N^(X) is still being computed." : "No test point is like this."));
-      if (focused) grid.querySelector(`[data-point="${focused}"]`)?.focus();
-      turnPages(page);
-      mark();
+      const none = page.known < page.points && (by === "differs" || by === "extracted wrong") ? "None so far: N^(X) is still being computed." : "No test point is like this.";
+      showTiles(page.rows.length ? page.rows.map((row, i) => tile(row, pictures.row(i))) : [h("p", { class: "muted" }, none)]);
+      renew(pages, () => turnPages(page));
     } catch (error) { if (!signal.aborted) app.fail(error); }
     finally { if (!signal.aborted) busy = false; }
   }
 
-  // Tiles of the same points stay in the page and change: a click that began on one must end on it, and their parts are no targets.
+  // Tiles of the same points stay in the page and change; other ones take their place when no tile is pressed.
   function showTiles(tiles) {
-    const shown = [...grid.querySelectorAll(".tile")];
-    const same = tiles.length > 0 && shown.length === tiles.length && shown.every((tile, i) => tile.dataset.point === tiles[i].dataset.point);
-    if (!same) { grid.replaceChildren(...tiles); return; }
-    shown.forEach((tile, i) => {
-      if (tile.title === tiles[i].title && tile.innerHTML === tiles[i].innerHTML) return;
-      for (const name of ["class", "aria-label", "title"]) tile.setAttribute(name, tiles[i].getAttribute(name));
-      tile.replaceChildren(...tiles[i].childNodes);
+    const shown = [...grid.children];
+    if (shown.length === tiles.length && shown.every((tile, i) => tile.dataset.point && tile.dataset.point === tiles[i].dataset.point)) {
+      renew(grid, () => {});  // these tiles, whatever was to come
+      shown.forEach((tile, i) => changeTile(tile, tiles[i]));
+      return;
+    }
+    renew(grid, () => {
+      const focused = document.activeElement?.dataset?.point;
+      grid.replaceChildren(...tiles);
+      if (focused) grid.querySelector(`[data-point="${focused}"]`)?.focus();
+      mark();
     });
+  }
+
+  function changeTile(tile, next) {
+    if (tile.title === next.title && tile.innerHTML === next.innerHTML) return;
+    for (const name of ["class", "aria-label", "title"]) tile.setAttribute(name, next.getAttribute(name));
+    tile.replaceChildren(...next.childNodes);
   }
 
   function valueTile(row, picture) {
@@ -135,7 +143,7 @@ export function showDecisions(main, app) {
       const show = training !== undefined ? showTerm : showPoint;
       const parts = await show({ about, point, training, output, method: method(), signal, waiting });
       if (signal.aborted) return;
-      detail.replaceChildren(...parts);
+      renew(detail, () => detail.replaceChildren(...parts));
       if (moved && innerWidth < 800) detail.scrollIntoView({ behavior: "instant" });
     } catch (error) {
       if (signal.aborted) return;
@@ -160,7 +168,13 @@ export function showDecisions(main, app) {
   let controlled = "";
   function showControlsIfNew() {
     const { by, label, order, output } = here(), key = JSON.stringify([by, label, order, output, method()]);
-    if (key !== controlled) { const kept = document.activeElement?.name; controlled = key; showControls(); if (kept) controls.querySelector(`[name="${kept}"]:checked, select[name="${kept}"]`)?.focus(); }
+    if (key === controlled) return;
+    controlled = key;
+    renew(controls, () => {
+      const kept = document.activeElement?.name;
+      showControls();
+      if (kept) controls.querySelector(`[name="${kept}"]:checked, select[name="${kept}"]`)?.focus();
+    });
   }
   const stopAddress = onAddress(update);
   const onStatus = () => { if (live()) showList(true); };

@@ -8,6 +8,7 @@ import { showDecisions } from "./decisions.js";
 import { showPlanes } from "./planes.js";
 import { showSegment } from "./segment.js";
 import { showComparison } from "./comparison.js";
+import { renew } from "./press.js";
 
 const VIEWS = { decisions: ["Decisions", showDecisions], planes: ["Planes", showPlanes], segment: ["Segments", showSegment], comparison: ["Comparison", showComparison] };
 const main = document.getElementById("main"), banner = document.getElementById("banner"), footer = document.getElementById("progress");
@@ -43,7 +44,7 @@ function showProgress() {
     parts.push(h("p", { class: "row" }, job.state === "failed" ? `${method}: ${job.error}` : `The extraction (${method}) was cancelled; what was finished is kept in its store.`,
       h("button", { type: "button", class: "quiet", onclick: () => ask("extract", { method }, { method: "POST" }).then(poll).catch(fail) }, "Try again")));
   }
-  footer.replaceChildren(...parts);
+  renew(footer, () => footer.replaceChildren(...parts));
 }
 
 function showStart() {

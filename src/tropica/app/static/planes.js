@@ -10,6 +10,7 @@ import { COLORS, Picture, VALUE_COLORS, slopeOf } from "./picture.js";
 import { cellAt, scoresAt, topTwo } from "./raster.js";
 import { legend, Readout, summary } from "./readout.js";
 import { pointsForm } from "./points_form.js";
+import { renew } from "./press.js";
 
 export function showPlanes(main, app) {
   const { about } = app;
@@ -31,6 +32,10 @@ export function showPlanes(main, app) {
     const known = JSON.stringify([here().points, here().center, here().directions, color, level, output(), plane?.levels]);
     if (known === formed) return;
     formed = known;
+    renew(controls, () => makeControls(color, level));
+  }
+
+  function makeControls(color, level) {
     const zoom = (factor) => move(0, 0, factor);
     controls.replaceChildren(
       pointsForm(about, 3, (changes) => go({ ...changes, low: "", high: "" })),
@@ -120,14 +125,15 @@ export function showPlanes(main, app) {
   function finish(window) {
     canvas.dataset.boundary = picture.boundaryLength;
     canvas.dataset.view = window.low + "," + window.high;
-    facts.replaceChildren(h("button", { type: "button", class: "quiet", onclick: async (event) => {
+    const counted = h("button", { type: "button", class: "quiet", onclick: async (event) => {
       event.target.disabled = true;
       try { facts.replaceChildren(summary(await ask("counts", window))); } catch (error) { app.fail(error); }
-    } }, "Count regions and maps"), plane.axes ? h("p", { class: "muted" }, `→ ${plane.axes[0]}, ↑ ${plane.axes[1]}`) : "");
-    buttons.replaceChildren(exportButtons("plane", {
+    } }, "Count regions and maps");
+    renew(facts, () => facts.replaceChildren(counted, plane.axes ? h("p", { class: "muted" }, `→ ${plane.axes[0]}, ↑ ${plane.axes[1]}`) : ""));
+    renew(buttons, () => buttons.replaceChildren(exportButtons("plane", {
       png: () => canvas, python: () => plane.python,
       csv: () => picture.blocks.flatMap((block, b) => Array.from({ length: block.starts.length - 1 }, (_, c) => cellRow(block, b, c))),
-    }));
+    })));
     key.replaceChildren(...legend(about, chosen(), picture));
   }
 
