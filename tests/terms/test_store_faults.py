@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,15 @@ from tests.terms.test_store_processes import free_port
 from tests.terms.worker import points
 
 TEMPORARY = "~"
+
+
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """The number of threads of the processes that are killed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +234,7 @@ def test_a_signal_lets_the_shard_be_finished(
 # ── full disk ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.usefixtures("_one_thread")
 def test_the_disk_is_full(tmp_path: Path, whole: Path) -> None:
     """With a limit on file sizes the error is one line, shards are intact, no temporary file is left, and the run resumes."""
     folder = tmp_path / "terms"

@@ -94,7 +94,7 @@ def caption(picture: str, settings: Mapping[str, Any]) -> str:
         picture: the name of the file.
         settings: the settings of the study, as in ``numbers.json``.
 
-    >>> caption("figure3.png", {"data": "digits", "training": {"epochs": 2}}).partition("8.1. ")[2]
+    >>> caption("figure3.png", {"data": "digits", "training": {"epochs": 2}}).rpartition("%. ")[2]
     'Networks of this run: digits, trained for 2 epochs.'
     """
     stem = picture.removesuffix(".png")
