@@ -130,7 +130,7 @@ WRONG = [
     ("region nets:plain --x nan,0", "--x: number 0 is nan; all must be finite"),
     ("region nets:plain --x one,two", "numbers separated by commas"),
     ("region nets:plain --x none.npy", "--x none.npy: No such file"),
-    ("region nets:plain --x 0.1,0.2 --max-seconds 0", "max_seconds must be positive"),
+    ("region nets:plain --x 0.1,0.2 --max-seconds 0", "--max-seconds must be positive"),
     ("region nets:plain --x 0.1,0.2 --out few.npz", "few.npz: a file; a folder is needed"),
     ("region nets:plain --x 0.1,0.2 --json none/x.json", "there is no folder none"),
     ("region nets:plain --x 0.1,0.2 --figure -", "a picture needs a file"),
